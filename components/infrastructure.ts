@@ -1,0 +1,54 @@
+import type { StackConfig } from "../config";
+import { Backup } from "../resources/backup/declare";
+import { Ledger } from "../resources/ledger/declare";
+import { MigrationSession } from "../resources/migration-session/declare";
+import { SqlModule } from "../resources/sql-module/declare";
+import type { Plan } from "./plan";
+import { Stage, type StageArgs } from "./stage";
+
+/** Phase 1 of the guide: the ledger, a backup, audit log, feature flags, migration tracking, and the session's row. */
+export class Infrastructure extends Stage {
+  readonly ledger: Ledger;
+  readonly backup: Backup;
+  readonly session: MigrationSession;
+
+  constructor(args: Omit<StageArgs, "ledgerId"> & { config: StackConfig; plan: Plan; stack: string }) {
+    super("infrastructure", args);
+    const { config, plan } = args;
+    const { purge, adopt } = config;
+    this.ledger = this.chain(new Ledger("ledger", { purge, ...(adopt ? { adopt } : {}) }, this.next()));
+    const { ledgerId } = this.ledger;
+    this.backup = this.chain(
+      new Backup(
+        "backup",
+        {
+          directory: config.backup.directory,
+          jobs: config.backup.jobs,
+          maxAgeSeconds: config.backup.maxAge,
+          modules: [...plan.infrastructureModules, ...plan.schemaModules],
+          migrations: plan.dataMigrations,
+          ledgerId,
+        },
+        this.next(),
+      ),
+    );
+    for (const module of plan.infrastructureModules) {
+      this.chain(new SqlModule(module, { module, ledgerId }, this.next()));
+    }
+    this.session = this.chain(
+      new MigrationSession(
+        "session",
+        {
+          migrationType: "v6_to_v7",
+          sourceVersion: "v6.0",
+          targetVersion: "v7.0",
+          environment: args.stack,
+          totalSteps: plan.totalSteps,
+          ledgerId,
+        },
+        this.next(),
+      ),
+    );
+    this.registerOutputs({ ledgerId });
+  }
+}

@@ -1,0 +1,37 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** What every stage gets. */
+export interface StageArgs {
+  provider: pulumi.ProviderResource;
+  /** The resource after which the stage begins; undefined for the first stage. */
+  after: pulumi.Resource | undefined;
+  ledgerId: pulumi.Input<string>;
+}
+
+/**
+ * A stage of the migration. Its resources form a chain: each depends on the one before it, so that they are made in
+ * order and taken back in reverse.
+ */
+export abstract class Stage extends pulumi.ComponentResource {
+  /** The last resource of the chain so far. */
+  last: pulumi.Resource | undefined;
+
+  constructor(
+    name: string,
+    private readonly args: Omit<StageArgs, "ledgerId">,
+  ) {
+    super(`guardian:stage:${name.charAt(0).toUpperCase()}${name.slice(1)}`, name);
+    this.last = args.after;
+  }
+
+  /** Options of a resource that comes after all that were chained before it. */
+  protected next(): pulumi.CustomResourceOptions {
+    return { parent: this, provider: this.args.provider, ...(this.last ? { dependsOn: [this.last] } : {}) };
+  }
+
+  /** Makes the resource the end of the chain. */
+  protected chain<R extends pulumi.Resource>(resource: R): R {
+    this.last = resource;
+    return resource;
+  }
+}

@@ -1,0 +1,170 @@
+import { GuardianError } from "./errors";
+import { rows, type Queryable } from "./sql";
+
+/** One line of the guide's assessment (guide 1.1), with what the guide did not look at. */
+export interface AssessmentItem {
+  item: string;
+  status: string;
+  readiness: "Ready" | "Not ready" | "Note";
+  action: string;
+}
+
+/** Tables of v6 and the columns by which they are told from anything else of the same name. */
+const v6Tables: Readonly<Record<string, readonly string[]>> = {
+  "auth.users": ["id", "email", "created_at"],
+  "public.documents": ["id", "user_id", "s3_key", "original_name", "status", "medical_data", "normalization_status"],
+  "public.patient_medications": ["id", "user_id", "medication_name", "source_document_ids"],
+  "public.patient_allergies": ["id", "user_id", "allergen", "source_document_ids"],
+  "public.patient_conditions": ["id", "user_id", "condition_name", "source_document_ids"],
+  "public.patient_lab_results": ["id", "user_id", "test_name", "result_value", "source_document_id"],
+  "public.patient_vitals": ["id", "user_id", "measurement_date", "source_document_id"],
+  "public.patient_providers": ["id", "user_id", "provider_name", "source_document_ids"],
+};
+
+const apiRoles = ["anon", "authenticated", "service_role"];
+
+/**
+ * Looks at the database before anything is done to it: is it a v6, may this role do the work, what is in it. Reads the
+ * catalogue, and counts accounts exactly only where that is cheap.
+ * @throws GuardianError if it is not a v6, or a right is missing: all findings at once
+ */
+export async function assess(db: Queryable): Promise<AssessmentItem[]> {
+  const missing = await missingParts(db);
+  if (missing.length > 0) {
+    throw new GuardianError({
+      what: "this database is not a Guardian v6",
+      where: `${await here(db)}; missing: ${missing.join("; ")}`,
+      todo: "check host, port and database name: guardian:database, PGHOST, PGPORT, PGDATABASE, PGSERVICE",
+    });
+  }
+  const rights = await missingRights(db);
+  if (rights.length > 0) {
+    throw new GuardianError({
+      what: `this role lacks ${rights.length === 1 ? "a right" : "rights"} that the migration needs`,
+      where: await here(db),
+      todo: rights.map((right) => right.mend),
+    });
+  }
+  return [...(await extensions(db)), tables(), ...(await volume(db)), ...(await oddities(db))];
+}
+
+async function here(db: Queryable): Promise<string> {
+  const [row] = await rows<{ here: string }>(
+    db,
+    "SELECT 'database ' || pg_catalog.current_database() || ' as ' || current_user AS here",
+  );
+  return row?.here ?? "";
+}
+
+async function missingParts(db: Queryable): Promise<string[]> {
+  const wanted = Object.entries(v6Tables).flatMap(([table, columns]) => columns.map((column) => ({ table, column })));
+  const found = await rows<{ table: string; columns: string[] | null }>(
+    db,
+    `SELECT w.t AS table, pg_catalog.array_agg(w.c) AS columns
+     FROM unnest($1::text[], $2::text[]) w(t, c)
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass(w.t) AND a.attname = w.c AND NOT a.attisdropped)
+     GROUP BY 1 ORDER BY 1`,
+    [wanted.map((want) => want.table), wanted.map((want) => want.column)],
+  );
+  const parts = found.map(({ table, columns }) =>
+    columns?.length === v6Tables[table]?.length ? `table ${table}` : `column ${(columns ?? []).join(", ")} of ${table}`,
+  );
+  const roles = await rows<{ name: string }>(
+    db,
+    "SELECT w.name FROM unnest($1::text[]) w(name) WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = w.name)",
+    [apiRoles],
+  );
+  return [...parts, ...roles.map((role) => `role ${role.name}`)];
+}
+
+/** Rights that DDL, foreign keys with their locks, and set-based reading need; each with the statement that mends it. */
+async function missingRights(db: Queryable): Promise<{ mend: string }[]> {
+  return rows<{ mend: string }>(
+    db,
+    `SELECT w.mend FROM (VALUES
+       (pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+        pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I;', pg_catalog.current_database(), current_user)),
+       (pg_catalog.has_schema_privilege('public', 'CREATE'), pg_catalog.format('GRANT CREATE, USAGE ON SCHEMA public TO %I;', current_user)),
+       (pg_catalog.has_schema_privilege('auth', 'USAGE'), pg_catalog.format('GRANT USAGE ON SCHEMA auth TO %I;', current_user)),
+       ((SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = current_user),
+        pg_catalog.format('ALTER ROLE %I BYPASSRLS;  -- under row security a backup or a migration would be silently partial', current_user))
+     ) w(there, mend) WHERE NOT w.there
+     UNION ALL
+     SELECT pg_catalog.format('GRANT %s ON %s TO %I;', p.privilege, t.name, current_user)
+     FROM unnest($1::text[]) t(name), unnest(ARRAY['SELECT', 'REFERENCES', 'TRIGGER', 'DELETE']) p(privilege)
+     WHERE pg_catalog.has_schema_privilege(pg_catalog.split_part(t.name, '.', 1), 'USAGE')
+       AND (p.privilege = 'SELECT' OR t.name IN ('auth.users', 'public.documents')) AND NOT pg_catalog.has_table_privilege(t.name, p.privilege)`,
+    [Object.keys(v6Tables)],
+  );
+}
+
+async function extensions(db: Queryable): Promise<AssessmentItem[]> {
+  const wanted = ["uuid-ossp"];
+  const found = await rows<{ name: string; there: boolean }>(
+    db,
+    "SELECT w.name, EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname = w.name) AS there FROM unnest($1::text[]) w(name)",
+    [wanted],
+  );
+  return found.map(({ name, there }) => ({
+    item: "Database Extensions",
+    status: there ? `${name} installed` : `${name} missing`,
+    readiness: there ? ("Ready" as const) : ("Not ready" as const),
+    action: there ? "None" : `CREATE EXTENSION "${name}"; v6's own defaults need it`,
+  }));
+}
+
+function tables(): AssessmentItem {
+  return {
+    item: "Core Tables",
+    status: `${Object.keys(v6Tables).length} of v6 present`,
+    readiness: "Ready",
+    action: "None",
+  };
+}
+
+/** Counting every row of a large table costs seconds; above this many the planner's estimate is told, and said to be one. */
+const countUpTo = 200_000;
+
+async function volume(db: Queryable): Promise<AssessmentItem[]> {
+  const estimates = await rows<{ name: string; about: string }>(
+    db,
+    `SELECT t.name, greatest(c.reltuples, 0)::bigint AS about FROM unnest($1::text[]) t(name) JOIN pg_catalog.pg_class c ON c.oid = t.name::regclass`,
+    [["auth.users", "public.documents"]],
+  );
+  const items: AssessmentItem[] = [];
+  for (const { name, about } of estimates) {
+    const exact = Number(about) <= countUpTo;
+    const counted = exact ? (await rows<{ n: string }>(db, `SELECT count(*) AS n FROM ${name}`))[0]?.n : about;
+    items.push({
+      item: name === "auth.users" ? "User Data Count" : "Document Count",
+      status: `${exact ? "" : "about "}${counted ?? "0"} ${name === "auth.users" ? "users" : "documents"}`,
+      readiness: "Ready",
+      action: "None",
+    });
+  }
+  return items;
+}
+
+/** Facts of this v6 that the operator should know; none of them stops the migration. */
+async function oddities(db: Queryable): Promise<AssessmentItem[]> {
+  const [row] = await rows<{ profiles: boolean; http: boolean }>(
+    db,
+    `SELECT pg_catalog.to_regclass('public.user_profiles') IS NOT NULL AS profiles,
+            EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'http') AS http`,
+  );
+  const note = (item: string, status: string): AssessmentItem => ({ item, status, readiness: "Note", action: "None" });
+  return [
+    note(
+      "User Profiles",
+      row?.profiles
+        ? "user_profiles present: language and time zone come from it"
+        : "no user_profiles: every account gets the defaults",
+    ),
+    note(
+      "Document Normalization",
+      row?.http
+        ? "extension http installed"
+        : "extension http absent: completed documents end as 'failed'; that is v6, not data loss",
+    ),
+  ];
+}

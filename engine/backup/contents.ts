@@ -1,0 +1,39 @@
+import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { GuardianError } from "../errors";
+import { runClient } from "./child";
+import { type ClientProgram, findClient } from "./client";
+import { clientFailure } from "./messages";
+import type { TableRef } from "./tables";
+
+export interface CountedTable extends TableRef {
+  readonly rows: number;
+}
+
+/**
+ * Has pg_restore read the dump's table of contents, and looks for every counted table in it.
+ *
+ * @param dump  the folder that pg_dump wrote.
+ * @throws GuardianError if pg_restore cannot read it, or rows of a table are not in it.
+ */
+export async function checkContents(
+  dump: string,
+  pgDump: ClientProgram,
+  tables: readonly CountedTable[],
+  options: { readonly env: Record<string, string>; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  // The one beside pg_dump reads what pg_dump wrote; an older one might not.
+  const beside = join(dirname(pgDump.path), "pg_restore");
+  const path = existsSync(beside) ? beside : (await findClient("pg_restore", pgDump.major)).path;
+  const result = await runClient(path, ["--list", dump], options);
+  if (result.code !== 0) throw clientFailure("pg_restore --list", result, dump);
+  // "<dump id>; 0 <table's oid> TABLE DATA <schema> <table> <owner>"
+  const dumped = new Set([...result.stdout.matchAll(/^\d+; \d+ (\d+) TABLE DATA /gm)].map((match) => Number(match[1])));
+  const absent = tables.filter((table) => table.rows > 0 && table.extension === null && !dumped.has(table.oid));
+  if (absent.length === 0) return;
+  throw new GuardianError({
+    what: `pg_dump left out the rows of ${absent.map((table) => `${table.schema}.${table.table}`).join(", ")}`,
+    where: dump,
+    todo: "find out why (pg_restore --list shows what is in it); no migration without a whole backup",
+  });
+}

@@ -1,0 +1,162 @@
+import { createHash } from "node:crypto";
+import { join, resolve } from "node:path";
+import { type ConnectionSettings, connectReader, type Reader, toClientEnv } from "../connect";
+import { GuardianError, fromPostgres } from "../errors";
+import { type ClientProgram, findClient } from "./client";
+import { checkContents } from "./contents";
+import {
+  finishFolder,
+  lockDown,
+  type PartialFolder,
+  removeFolder,
+  removeStale,
+  startFolder,
+  writeDurably,
+} from "./folder";
+import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile } from "./manifest";
+import { folderFailure, preflight } from "./preflight";
+import { type BackupProgress, ProgressReport } from "./progress";
+import { dumpAndCount, type Snapshot } from "./snapshot";
+
+export interface DumpOptions {
+  readonly settings: ConnectionSettings;
+  /** Where backups go; made if need be. */
+  readonly directory: string;
+  /** Tables that pg_dump writes at the same time; each takes a connection. */
+  readonly jobs: number;
+  /** Not in the backup: a restored ledger lies. */
+  readonly excludeSchemas: readonly string[];
+  readonly ledgerId: string;
+  readonly protects: Readonly<Record<string, string>>;
+  readonly onProgress?: (progress: BackupProgress) => void;
+  /** Ends pg_dump and removes what was written. */
+  readonly signal?: AbortSignal;
+  /** For PATH and GUARDIAN_PG_BIN. Default: the process's. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Seconds that pg_dump waits for a lock. Default 60. */
+  readonly lockWait?: number;
+}
+
+export interface BackupResult {
+  /** Name of the backup's folder in the directory. */
+  readonly name: string;
+  readonly path: string;
+  readonly manifest: Manifest;
+  /** Hash of manifest.json itself, for the ledger. */
+  readonly manifestSha256: string;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Makes a backup: pg_dump in directory format and exact row counts, both in one exported snapshot; proven readable by
+ * pg_restore --list; hashed; renamed into place last. What fails leaves nothing behind.
+ *
+ * @throws GuardianError
+ */
+export async function dump(options: DumpOptions): Promise<BackupResult> {
+  const { settings } = options;
+  const directory = resolve(options.directory);
+  // Aborted by the caller, or by whichever of pg_dump and the counting fails first.
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const reader = await connectReader(settings, { detail: "backup", idleInTransaction: 0, signal });
+  try {
+    const env = options.env ?? process.env;
+    const warnings = await refuseUnfit(reader, { ...options, directory, env });
+    const pgDump = await findClient("pg_dump", reader.server.major, env);
+    const left = await removeStale(directory);
+    warnings.push(...left.map((path) => `${path} is a backup under way, or of a run that died on another machine`));
+    const folder = await startFolder(directory, settings.fields.database);
+    try {
+      return { ...(await write({ reader, pgDump, folder, stop, signal }, { ...options, directory })), warnings };
+    } catch (err) {
+      await removeFolder(folder);
+      throw err;
+    }
+  } catch (err) {
+    if (options.signal?.aborted) throw cancelled(directory);
+    throw err instanceof GuardianError ? err : fromPostgres(err, `backup of ${settings.toString()}`);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function refuseUnfit(reader: Reader, options: DumpOptions & { env: NodeJS.ProcessEnv }): Promise<string[]> {
+  const { directory, excludeSchemas, env } = options;
+  const about = { server: reader.server, where: options.settings.toString(), directory, excludeSchemas, env };
+  const { errors, warnings } = await reader.read((db) => preflight(db, about));
+  if (errors[0]) throw errors[0];
+  return [...warnings];
+}
+
+/** What one run works with. */
+export interface Work {
+  readonly reader: Reader;
+  readonly pgDump: ClientProgram;
+  readonly folder: PartialFolder;
+  readonly stop: AbortController;
+  readonly signal: AbortSignal;
+}
+
+async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResult, "warnings">> {
+  const { pgDump, folder, signal } = work;
+  const report = new ProgressReport(folder.path, options.onProgress ?? (() => undefined));
+  try {
+    const snapshot = await dumpAndCount(work, report, options);
+    report.phase = "checking";
+    const env = toClientEnv(options.settings, "backup");
+    await checkContents(join(folder.path, dumpFolder), pgDump, snapshot.tables, { env, signal });
+    await lockDown(folder.path);
+    report.phase = "hashing";
+    const files = await hashFiles(folder.path, dumpFolder, signal);
+    const manifest = makeManifest(work, snapshot, files, options);
+    const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
+    await writeDurably(join(folder.path, manifestFile), text);
+    signal.throwIfAborted();
+    const path = await finishFolder(folder, options.directory);
+    return {
+      name: folder.name,
+      path,
+      manifest,
+      manifestSha256: createHash("sha256").update(text).digest("hex"),
+      bytes: files.reduce((sum, file) => sum + file.size, 0),
+      rows: snapshot.tables.reduce((sum, table) => sum + table.rows, 0),
+    };
+  } catch (err) {
+    // What node:fs throws has a syscall; anything else says by itself what it is.
+    throw err instanceof Error && "syscall" in err ? folderFailure(err, options.directory) : err;
+  } finally {
+    report.stop();
+  }
+}
+
+function makeManifest(work: Work, snapshot: Snapshot, files: ManifestFile[], options: DumpOptions): Manifest {
+  const { version, systemIdentifier, database } = work.reader.server;
+  return {
+    formatVersion: 1,
+    server: { version, systemIdentifier, database },
+    ledgerId: options.ledgerId,
+    protects: options.protects,
+    startedAt: snapshot.startedAt,
+    finishedAt: snapshot.finishedAt,
+    pgDump: { version: work.pgDump.version, jobs: options.jobs, excludedSchemas: options.excludeSchemas },
+    largeObjects: snapshot.largeObjects,
+    tables: snapshot.tables.map(({ schema, table, rows, extension }) => ({
+      schema,
+      table,
+      rows,
+      ...(extension === null ? {} : { extension }),
+    })),
+    files,
+  };
+}
+
+function cancelled(directory: string): GuardianError {
+  return new GuardianError({
+    what: "the backup was cancelled; what it had written is removed",
+    where: directory,
+    todo: "run again to make it",
+  });
+}

@@ -1,0 +1,114 @@
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { folderFailure } from "./preflight";
+
+const partialPrefix = ".partial-";
+const ownerFile = "owner.json";
+
+/** A backup on its way: a hidden folder beside the finished ones, which rename turns into one of them. */
+export interface PartialFolder {
+  /** The name the finished backup will have. */
+  readonly name: string;
+  readonly path: string;
+}
+
+/**
+ * Makes the hidden folder, and the directory above it if need be, for the owner alone.
+ *
+ * @param database  goes into the name, letters and digits of it.
+ * @throws GuardianError if the directory cannot be written.
+ */
+export async function startFolder(directory: string, database: string): Promise<PartialFolder> {
+  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+  const name = `${database.replace(/[^A-Za-z0-9_]+/g, "-").slice(0, 40)}-${time}-${randomBytes(4).toString("hex")}`;
+  const path = join(directory, partialPrefix + name);
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await mkdir(path, { mode: 0o700 });
+    const owner = JSON.stringify({ host: hostname(), pid: process.pid });
+    await writeFile(join(path, ownerFile), owner, { mode: 0o600, flag: "wx" });
+  } catch (err) {
+    throw folderFailure(err, directory);
+  }
+  return { name, path };
+}
+
+/** Removes what a failed or cancelled run wrote; never throws, since the failure itself is what matters. */
+export async function removeFolder(folder: PartialFolder): Promise<void> {
+  await rm(folder.path, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+}
+
+/**
+ * Removes the hidden folders of runs on this machine that were killed: they hold patients' data and are of no use.
+ *
+ * @returns the folders that are left, because their run is alive or was on another machine.
+ */
+export async function removeStale(directory: string): Promise<string[]> {
+  const left: string[] = [];
+  for (const entry of await readdir(directory).catch(() => [])) {
+    if (!entry.startsWith(partialPrefix)) continue;
+    const path = join(directory, entry);
+    if (await isStale(path)) await removeFolder({ name: entry, path });
+    else left.push(path);
+  }
+  return left;
+}
+
+async function isStale(path: string): Promise<boolean> {
+  try {
+    const owner = JSON.parse(await readFile(join(path, ownerFile), "utf8")) as { host?: unknown; pid?: unknown };
+    return owner.host === hostname() && typeof owner.pid === "number" && !alive(owner.pid);
+  } catch {
+    return false;
+  }
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (err) {
+    return err instanceof Error && "code" in err && err.code === "EPERM";
+  }
+}
+
+/** Files 0600 and folders 0700, whatever the program that wrote them thought. */
+export async function lockDown(path: string): Promise<void> {
+  await chmod(path, 0o700);
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    const inside = join(path, entry.name);
+    await (entry.isDirectory() ? lockDown(inside) : chmod(inside, 0o600));
+  }
+}
+
+/** Gives the folder its final name: from here on it counts. Everything is on disk before, and the name after. */
+export async function finishFolder(folder: PartialFolder, directory: string): Promise<string> {
+  const final = join(directory, folder.name);
+  await rm(join(folder.path, ownerFile));
+  await sync(folder.path);
+  await rename(folder.path, final);
+  await sync(directory);
+  return final;
+}
+
+/** Writes a file and waits until it is on disk. */
+export async function writeDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, "wx", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function sync(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

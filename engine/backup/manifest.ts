@@ -1,0 +1,143 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readFile, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { GuardianError } from "../errors";
+
+export const manifestFile = "manifest.json";
+/** The folder inside a backup that pg_dump wrote: what pg_restore is given. */
+export const dumpFolder = "dump";
+
+/** One file of the backup; the path counts from the backup's folder, with "/". */
+export interface ManifestFile {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Hexadecimal. */
+  readonly sha256: string;
+}
+
+export interface ManifestTable {
+  readonly schema: string;
+  readonly table: string;
+  /** Rows of the table itself (FROM ONLY) in the dump's snapshot. */
+  readonly rows: number;
+  /** The extension whose configuration the table is: the dump holds the rows that are not the extension's own. */
+  readonly extension?: string;
+}
+
+/** manifest.json: written last, so a backup that has one is whole. Holds no password and no row value. */
+export interface Manifest {
+  readonly formatVersion: 1;
+  readonly server: { readonly version: string; readonly systemIdentifier: string; readonly database: string };
+  /** The ledger (uuid) that this backup belongs to. */
+  readonly ledgerId: string;
+  /** What is about to be applied and may need this backup: hashes of modules and data migrations, by name. */
+  readonly protects: Readonly<Record<string, string>>;
+  /** The server's clock, UTC, microseconds: when the snapshot was taken, and when the dump was whole. */
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly pgDump: { readonly version: string; readonly jobs: number; readonly excludedSchemas: readonly string[] };
+  readonly largeObjects: number;
+  readonly tables: readonly ManifestTable[];
+  readonly files: readonly ManifestFile[];
+}
+
+/** @returns sha256 of a file, hexadecimal. */
+export async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+/** Sizes and hashes of all files in a subfolder of a backup. */
+export async function hashFiles(backup: string, folder: string, signal: AbortSignal): Promise<ManifestFile[]> {
+  const files: ManifestFile[] = [];
+  for (const name of await filesUnder(join(backup, folder))) {
+    signal.throwIfAborted();
+    const path = `${folder}/${name}`;
+    const { size } = await stat(join(backup, path));
+    files.push({ path, size, sha256: await sha256(join(backup, path)) });
+  }
+  return files;
+}
+
+/** Paths of all files under a folder, relative to it, sorted. */
+export async function filesUnder(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+  return paths.map((path) => path.split("\\").join("/")).sort();
+}
+
+/**
+ * Proves that a backup is whole: its manifest is there and well formed, and every file, and no other, is there with its
+ * size and, if asked, its hash.
+ *
+ * @param path  the backup's folder.
+ * @throws GuardianError naming the file that is missing, broken or too much.
+ */
+export async function verifyBackup(path: string, options: { readonly sha: boolean }): Promise<Manifest> {
+  const manifest = parse(await read(path), path);
+  const listed = new Map(manifest.files.map((file) => [file.path, file]));
+  for (const file of await filesUnder(path)) {
+    if (file !== manifestFile && !listed.has(file)) throw broken(`${file} is not in the manifest`, path);
+  }
+  for (const file of manifest.files) {
+    const found = await stat(join(path, file.path)).catch(() => undefined);
+    if (!found?.isFile()) throw broken(`${file.path} is missing`, path);
+    if (found.size !== file.size) throw broken(`${file.path} has ${found.size} bytes, not ${file.size}`, path);
+    if (options.sha && (await sha256(join(path, file.path))) !== file.sha256) {
+      throw broken(`${file.path} is not what was written (sha256 differs)`, path);
+    }
+  }
+  return manifest;
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return await readFile(join(path, manifestFile), "utf8");
+  } catch (err) {
+    const code = err instanceof Error && "code" in err ? String(err.code) : "unreadable";
+    throw broken(`${manifestFile} cannot be read (${code})`, path);
+  }
+}
+
+function parse(text: string, path: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw broken(`${manifestFile} is not JSON`, path);
+  }
+  const manifest = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  if (manifest.formatVersion !== 1) throw broken(`${manifestFile} is not of format version 1`, path);
+  const files: unknown = manifest.files;
+  const texts = [manifest.ledgerId, manifest.startedAt, manifest.finishedAt].every((one) => typeof one === "string");
+  const objects = [manifest.server, manifest.protects, manifest.tables].every((one) => typeof one === "object" && one);
+  const listed = Array.isArray(files) && files.every(isFile) ? files : [];
+  if (!texts || !objects || !listed.some((file) => file.path === `${dumpFolder}/toc.dat`)) {
+    throw broken(`${manifestFile} lacks parts`, path);
+  }
+  if (listed.some((file) => file.path.startsWith("/") || file.path.split("/").includes(".."))) {
+    throw broken(`${manifestFile} names a file outside the backup`, path);
+  }
+  return value as Manifest;
+}
+
+function isFile(value: unknown): value is ManifestFile {
+  const file = (typeof value === "object" && value !== null ? value : {}) as Partial<
+    Record<keyof ManifestFile, unknown>
+  >;
+  return typeof file.path === "string" && typeof file.size === "number" && typeof file.sha256 === "string";
+}
+
+function broken(what: string, path: string): GuardianError {
+  return new GuardianError({
+    what: `the backup is broken: ${what}`,
+    where: path,
+    todo: "keep it for inspection, and make a new backup",
+  });
+}

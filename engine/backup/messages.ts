@@ -1,0 +1,102 @@
+import { GuardianError } from "../errors";
+import type { ChildResult } from "./child";
+
+interface Cause {
+  /** Looked for in all that the program said; what it matches is not shown. */
+  readonly sign: RegExp;
+  readonly what: string;
+  readonly todo: readonly string[];
+}
+
+/** What goes wrong with pg_dump and pg_restore in practice; the first that fits wins. */
+const causes: readonly Cause[] = [
+  {
+    sign: /No space left on device|File too large|Disk quota exceeded/,
+    what: "the disk is full, or a limit on file size is reached",
+    todo: ["free space there", "set guardian:backup.directory to a larger disk"],
+  },
+  {
+    sign: /row-level security/,
+    what: "row security hides rows from this role, and a backup must hold all",
+    todo: ["as a superuser: ALTER ROLE … BYPASSRLS", "connect as the owner of the tables"],
+  },
+  {
+    sign: /permission denied for|must be owner of/,
+    what: "this role may not read all that a backup must hold",
+    todo: ["grant SELECT on what is named and USAGE on its schema", "connect as a role that owns the tables"],
+  },
+  {
+    sign: /server version mismatch|unsupported version \(.*\) in file header/,
+    what: "the client program is older than what it has to read",
+    todo: ["install PostgreSQL client programs of the server's major version, or later"],
+  },
+  {
+    // pg_dump implements --lock-wait-timeout by statement_timeout.
+    sign: /due to (lock|statement) timeout/,
+    what: "another session holds an exclusive lock on a table, and the lock was not to be had in time",
+    todo: ["see who holds it in pg_locks and pg_stat_activity, let it end, then run again"],
+  },
+  {
+    sign: /too many (clients|connections)|connection slots/,
+    what: "the server has no free connection for the dump's jobs",
+    todo: ["lower guardian:backup.jobs", "raise max_connections"],
+  },
+  {
+    sign: /snapshot|could not import/,
+    what: "the transaction whose snapshot the dump shares is gone",
+    todo: ["run again"],
+  },
+  {
+    sign: /server closed the connection|terminating connection|connection to server .* failed|connection .* (lost|closed)|SSL error/,
+    what: "the connection to the server was lost or refused",
+    todo: ["check that the server runs and has free connections, then run again"],
+  },
+  {
+    sign: /could not create directory|could not open output file|Permission denied|Read-only file system/,
+    what: "the backup's folder cannot be written",
+    todo: ["set guardian:backup.directory to a folder that this user may write"],
+  },
+];
+
+/** Lines that name objects only, in the words of pg_dump 15 to 18; all other text may quote a row. */
+const harmless = [
+  /^permission denied for \w+( \w+)? \S+$/,
+  /^Dumping the contents of table "[^"]*" failed: PQget\w+\(\) failed\.?$/,
+  /^could not (write to|open|close|create|read)( \w+)* (file|directory)( "[^"]*")?: [\w ]+$/,
+  /^aborting because of server version mismatch$/,
+  /^a worker process died unexpectedly$/,
+  /^could not obtain lock on relation "[^"]*"$/,
+  /^no matching (tables|schemas) were found$/,
+];
+
+/**
+ * What of a client's standard error may be shown: of each "pg_dump: error:" line the text if it can only name objects,
+ * else what comes before the server's own words. Details, hints, statements and continued lines are dropped.
+ */
+export function speakable(stderr: string): string[] {
+  const lines: string[] = [];
+  for (const line of stderr.split("\n")) {
+    const text = /^pg_\w+: error: (.*)$/.exec(line)?.[1]?.trim();
+    if (text === undefined) continue;
+    const server = text.replace(/^query failed: ERROR: +/, "");
+    if (harmless.some((one) => one.test(server))) lines.push(server);
+    else lines.push(`${/^[\w ()-]*/.exec(text)?.[0].trim() ?? ""} (the rest is withheld: it may quote a row)`.trim());
+  }
+  return [...new Set(lines)].slice(0, 5);
+}
+
+/** The error for a client program that failed. */
+export function clientFailure(program: string, result: ChildResult, where: string): GuardianError {
+  const all = `${result.stderr}\n${result.stdout}`;
+  const cause = result.code === 128 + 25 ? causes[0] : causes.find((one) => one.sign.test(all));
+  const said = speakable(result.stderr).map((line) => `${program} said: ${line}`);
+  return new GuardianError({
+    what: `${program} failed: ${cause?.what ?? ended(result.code)}`,
+    where: [where, ...said].join("; "),
+    todo: cause?.todo ?? ["run again", `run ${program} by hand against the same database to see all it says`],
+  });
+}
+
+function ended(code: number): string {
+  return code > 128 ? `signal ${code - 128} ended it` : `it ended with code ${code}`;
+}

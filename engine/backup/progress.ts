@@ -1,0 +1,47 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { filesUnder } from "./manifest";
+
+/** What a backup is at; reported at least every 2 s, since a silent step looks dead. */
+export interface BackupProgress {
+  readonly phase: "dumping" | "checking" | "hashing";
+  readonly seconds: number;
+  /** Files and bytes on disk so far. */
+  readonly files: number;
+  readonly bytes: number;
+  readonly tablesCounted: number;
+  readonly tables: number;
+}
+
+/** Reports on a folder that grows, until stopped. */
+export class ProgressReport {
+  phase: BackupProgress["phase"] = "dumping";
+  tablesCounted = 0;
+  tables = 0;
+  readonly #started = Date.now();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(
+    readonly folder: string,
+    readonly say: (progress: BackupProgress) => void,
+    everyMs = 2000,
+  ) {
+    this.#timer = setInterval(() => void this.report(), everyMs);
+  }
+
+  async report(): Promise<void> {
+    let files = 0;
+    let bytes = 0;
+    for (const path of await filesUnder(this.folder).catch(() => [])) {
+      files++;
+      bytes += (await stat(join(this.folder, path)).catch(() => undefined))?.size ?? 0;
+    }
+    const seconds = Math.round((Date.now() - this.#started) / 1000);
+    const { phase, tablesCounted, tables } = this;
+    this.say({ phase, seconds, files, bytes, tablesCounted, tables });
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,134 @@
+import { GuardianError, fromPostgres, isPostgres } from "../errors";
+import type { ConnectionSettings } from "./settings";
+
+interface Known {
+  readonly what: string;
+  readonly todo: string | readonly string[];
+}
+
+const elsewhere = "correct the connection: guardian:database in the stack's config, or PGHOST and PGPORT";
+const certificate = "set PGSSLROOTCERT to the certificate authority that signed the server's certificate";
+
+/** What libpq users see most when a connection fails, by errno, SQLSTATE (manual, appendix A) or OpenSSL's code. */
+function known(code: string, settings: ConnectionSettings): Known | undefined {
+  const { host, port, database, user, sslmode } = settings.fields;
+  const hasPassword = settings.password() !== undefined;
+  switch (code) {
+    case "ECONNREFUSED":
+      return {
+        what: `no PostgreSQL server answers on ${host}:${port}`,
+        todo: ["start the dev database: npm run db -- start", elsewhere],
+      };
+    case "ENOENT":
+      return {
+        what: `there is no PostgreSQL socket in ${host} for port ${port}`,
+        todo: ["start the server", elsewhere],
+      };
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return { what: `the host name ${host} cannot be resolved`, todo: [elsewhere, "check the network and its DNS"] };
+    case "ETIMEDOUT":
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+      return {
+        what: `${host}:${port} cannot be reached`,
+        todo: ["check firewall, VPN and the database's list of allowed addresses", elsewhere],
+      };
+    case "ECONNRESET":
+      return { what: `${host}:${port} closed the connection while it was being set up`, todo: [elsewhere] };
+    case "28P01":
+      return {
+        what: `the server refuses the password of user ${user}`,
+        todo: `correct the password (it came from ${settings.origins.get("password") ?? "nowhere: none was found"})`,
+      };
+    case "28000":
+      return {
+        what: `the server does not let ${user} in to ${database} this way (sslmode ${sslmode})`,
+        todo: ["ask for a line in pg_hba.conf and for LOGIN on the role", "try another sslmode or user"],
+      };
+    case "3D000":
+      return {
+        what: `the database ${database} does not exist on this server`,
+        todo: [elsewhere, "create the database"],
+      };
+    case "42501":
+      return {
+        what: `${user} may not connect to ${database}`,
+        todo: `as its owner: GRANT CONNECT ON DATABASE to ${user}`,
+      };
+    case "53300":
+      return { what: "the server has no free connection", todo: "close idle sessions or raise max_connections" };
+    case "57P03":
+      return { what: "the server is starting up or shutting down", todo: "run again in a moment" };
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return {
+        what: `the server's certificate is not for the host ${host}`,
+        todo: [
+          "connect by the name that is in the certificate",
+          "set sslmode to verify-ca to check its authority alone",
+        ],
+      };
+    case "CERT_HAS_EXPIRED":
+      return { what: "the server's certificate has expired", todo: "renew it on the server" };
+    case "CERT_REVOKED":
+      return { what: "the server's certificate has been revoked", todo: "replace it on the server" };
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "CERT_SIGNATURE_FAILURE":
+      return { what: "the server's certificate is not signed by an authority that is trusted here", todo: certificate };
+    case "NO_TLS":
+      return {
+        what: `the server does not offer TLS, which sslmode ${sslmode} demands`,
+        todo: ["switch ssl on in the server", "set sslmode to prefer if the network is trusted"],
+      };
+    case "TIMEOUT":
+      return {
+        what: `${host}:${port} did not answer within ${settings.fields.connectTimeout} s`,
+        todo: [
+          "check firewall, VPN and the database's list of allowed addresses",
+          elsewhere,
+          "raise PGCONNECT_TIMEOUT",
+        ],
+      };
+    case "NO_PASSWORD":
+      return {
+        what: `the server asks for a password for user ${user}, and ${hasPassword ? "the one given is empty" : "none is given"}`,
+        todo: [
+          "set guardian:database.passwordFrom to env:NAME or file:PATH",
+          "set PGPASSWORD, or add a line to ~/.pgpass (mode 0600)",
+          ...settings.warnings,
+        ],
+      };
+    default:
+      return undefined;
+  }
+}
+
+/** The code that decides what is said: the error's own, or one for pg's code-less messages. */
+export function failureCode(err: unknown): string {
+  if (!(err instanceof Error)) return "";
+  const messages: Record<string, string> = {
+    "The server does not support SSL connections": "NO_TLS",
+    "timeout expired": "TIMEOUT",
+    "Connection terminated unexpectedly": "ECONNRESET",
+  };
+  if (/client password must be a/.test(err.message)) return "NO_PASSWORD";
+  return messages[err.message] ?? ("code" in err ? String(err.code) : "");
+}
+
+/** Turns what pg threw while connecting into an error that says what, where and what to do; never with the password. */
+export function connectFailure(err: unknown, settings: ConnectionSettings): Error {
+  if (err instanceof GuardianError) return err;
+  const code = failureCode(err);
+  const found = known(code, settings);
+  if (!found) return fromPostgres(err, settings.explain(), elsewhere);
+  return new GuardianError({
+    what: found.what,
+    where: settings.explain(),
+    todo: found.todo,
+    ...(isPostgres(err) ? { sqlstate: code } : {}),
+  });
+}

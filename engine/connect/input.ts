@@ -1,0 +1,81 @@
+import { readFileSync, statSync } from "node:fs";
+import { GuardianError } from "../errors";
+import { Secret } from "./secret";
+
+/** The config key guardian:database, or the provider's `database` input; each absent field is libpq's business. */
+export interface DatabaseInput {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly database?: string | undefined;
+  readonly user?: string | undefined;
+  /** One of `sslModes`. */
+  readonly sslmode?: string | undefined;
+  /** "env:NAME" or "file:PATH": where the password is, never the password. */
+  readonly passwordFrom?: string | undefined;
+}
+
+/**
+ * Refuses what would be taken for something else further on.
+ *
+ * @throws GuardianError naming the key.
+ */
+export function checkInput(input: DatabaseInput): void {
+  const { database, passwordFrom } = input;
+  if (database && (/^postgres(ql)?:\/\//.test(database) || /^\s*\w+\s*=/.test(database))) {
+    throw new GuardianError({
+      what: "guardian:database.database is a connection string; it may hold a password and is not shown",
+      where: "guardian:database",
+      todo: "give host, port, database, user and passwordFrom as keys of their own",
+    });
+  }
+  if (passwordFrom !== undefined && !/^(env|file):./s.test(passwordFrom)) {
+    throw new GuardianError({
+      what: "guardian:database.passwordFrom is neither env:NAME nor file:PATH",
+      where: "guardian:database",
+      todo: ["passwordFrom: env:PGPASSWORD", "passwordFrom: file:/run/secrets/guardian-password"],
+    });
+  }
+}
+
+/**
+ * The password that `passwordFrom` points to; one newline at the end of a file is dropped. A relative path counts from
+ * the working directory, which for the plugin is the project's folder.
+ *
+ * @throws GuardianError if the variable is unset or the file cannot be read or is empty.
+ */
+export function configuredPassword(
+  from: string | undefined,
+  env: NodeJS.ProcessEnv,
+): { password: Secret; origin: string; warning?: string } | undefined {
+  if (from === undefined) return undefined;
+  const name = from.slice(from.indexOf(":") + 1);
+  if (from.startsWith("env:")) {
+    const value = env[name];
+    if (value) return { password: new Secret(value), origin: `the variable ${name}` };
+    throw missing(`the variable ${name} is not set`, from, [`export ${name} before pulumi is started`]);
+  }
+  let value: string;
+  let mode: number;
+  try {
+    mode = statSync(name).mode;
+    value = readFileSync(name, "utf8").replace(/\r?\n$/, "");
+  } catch (err) {
+    const code = err instanceof Error && "code" in err ? String(err.code) : "unreadable";
+    throw missing(`the password file ${name} cannot be read (${code})`, from, [
+      "for the dev database: npm run db -- start",
+      "write the password alone into the file, mode 0600",
+    ]);
+  }
+  if (value === "") throw missing(`the password file ${name} is empty`, from, ["write the password into it"]);
+  const exposed = process.platform !== "win32" && (mode & 0o007) !== 0;
+  const origin = `the file ${name}`;
+  return {
+    password: new Secret(value),
+    origin,
+    ...(exposed ? { warning: `the password file ${name} can be read by everyone; mend: chmod 0600 ${name}` } : {}),
+  };
+}
+
+function missing(what: string, from: string, todo: string[]): GuardianError {
+  return new GuardianError({ what, where: `guardian:database.passwordFrom (${from})`, todo });
+}

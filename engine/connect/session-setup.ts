@@ -1,0 +1,49 @@
+import type { Client } from "pg";
+import { isPostgres } from "../errors";
+import type { ServerInfo } from "./server-info";
+
+/** Seconds after which the server ends a session that sits in a transaction; it may hold locks on v6 tables. */
+export const idleInTransactionDefault = 60;
+
+/**
+ * Gives a session known settings, whatever its role or database sets (manual, chapter 20). pg_temp comes last in
+ * search_path, or a temporary table could stand in for a catalogue.
+ *
+ * @param idleInTransaction  seconds; 0 for never.
+ */
+export async function setUpSession(client: Client, server: ServerInfo, idleInTransaction: number): Promise<void> {
+  const settings: Record<string, string> = {
+    search_path: "pg_catalog, pg_temp",
+    client_encoding: "UTF8",
+    standard_conforming_strings: "on",
+    DateStyle: "ISO, YMD",
+    IntervalStyle: "postgres",
+    TimeZone: "UTC",
+    bytea_output: "hex",
+    extra_float_digits: "1",
+    statement_timeout: "0",
+    lock_timeout: "0",
+    idle_session_timeout: "0",
+    idle_in_transaction_session_timeout: `${idleInTransaction}s`,
+    ...(server.major >= 17 ? { transaction_timeout: "0" } : {}),
+  };
+  await client.query(
+    "SELECT pg_catalog.set_config(key, value, false) FROM pg_catalog.json_each_text($1::pg_catalog.json)",
+    [JSON.stringify(settings)],
+  );
+  // The server notices a client that is gone even in the middle of a statement. Not every operating system can.
+  const watch: Record<string, string> = {
+    client_connection_check_interval: "2s",
+    tcp_keepalives_idle: "30",
+    tcp_keepalives_interval: "10",
+    tcp_keepalives_count: "3",
+    tcp_user_timeout: "30s",
+  };
+  for (const [name, value] of Object.entries(watch)) {
+    try {
+      await client.query("SELECT pg_catalog.set_config($1, $2, false)", [name, value]);
+    } catch (err) {
+      if (!isPostgres(err)) throw err;
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import type { Client, QueryResult, QueryResultRow } from "pg";
+import { GuardianError, isPostgres } from "../errors";
+import { connectionLost, isLoss } from "./lost";
+import { discard, openClient } from "./open";
+import { knownServer, type ServerInfo } from "./probe";
+import { idleInTransactionDefault, setUpSession } from "./session-setup";
+import type { ConnectionSettings } from "./settings";
+
+/** What reading code takes: a read transaction and a Writer both have it. */
+export interface Queryable {
+  /**
+   * One statement with its parameters, by the extended protocol: a second statement in the text is a syntax error.
+   * Errors of the server come as pg's DatabaseError: pass them through fromPostgres() before anyone sees them.
+   *
+   * @throws ConnectionLostError
+   */
+  query<R extends QueryResultRow = QueryResultRow>(text: string, values?: readonly unknown[]): Promise<QueryResult<R>>;
+  /** Several statements of a file at once, without parameters; results are dropped. */
+  script(text: string): Promise<void>;
+}
+
+export interface SessionOptions {
+  /** Completes application_name: "guardian-migration <detail>". */
+  readonly detail: string;
+  /** When aborted, the running statement is cancelled and no further one starts. */
+  readonly signal?: AbortSignal;
+  /** Seconds that a transaction may sit idle before the server ends the session; 0 for ever. Default 60. */
+  readonly idleInTransaction?: number;
+  /** Seconds to ask a server that does not answer how a COMMIT ended; a restart takes a while. Default 30. */
+  readonly commitPatience?: number;
+}
+
+/** One connection with known settings; statements given to it at the same time run one after the other. */
+export class Session implements Queryable {
+  /** Backend process id and start, as in pg_stat_activity: together they name a session for good. */
+  readonly pid: number;
+  readonly backendStart: string;
+  readonly server: ServerInfo;
+  readonly settings: ConnectionSettings;
+  readonly client: Client;
+  protected readonly commitPatience: number;
+  readonly #signal: AbortSignal | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+  #lostBy: unknown;
+
+  constructor(made: OpenSession) {
+    this.client = made.client;
+    this.settings = made.settings;
+    this.server = made.server;
+    this.pid = made.pid;
+    this.backendStart = made.backendStart;
+    this.commitPatience = made.options.commitPatience ?? 30;
+    this.#signal = made.options.signal;
+    this.client.on("error", (err) => (this.#lostBy ??= err));
+    this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  query<R extends QueryResultRow = QueryResultRow>(text: string, values: readonly unknown[] = []) {
+    const extended = { text, values: [...values], queryMode: "extended" };
+    return this.#next(() => this.client.query<R>(extended), false);
+  }
+
+  async script(text: string): Promise<void> {
+    await this.#next(() => this.client.query(text), false);
+  }
+
+  /** BEGIN, COMMIT, ROLLBACK: also after an abort, so that what is open can be closed. */
+  protected control(text: string): Promise<QueryResult> {
+    return this.#next(() => this.client.query(text), true);
+  }
+
+  /** Ends the running statement (it fails with 57014), by a connection of its own. False if there was none to ask. */
+  async cancel(): Promise<boolean> {
+    try {
+      const helper = await openClient(this.settings, "guardian-migration cancel");
+      const text = `SELECT pg_catalog.pg_cancel_backend(pid) AS done FROM pg_catalog.pg_stat_activity
+                     WHERE pid = $1 AND backend_start = $2::pg_catalog.timestamptz`;
+      try {
+        const { rows } = await helper.query<{ done: boolean }>(text, [this.pid, this.backendStart]);
+        return rows[0]?.done ?? false;
+      } finally {
+        await discard(helper);
+      }
+    } catch {
+      // No second connection to be had: hang up; client_connection_check_interval ends the statement within 2 s.
+      this.client.connection.stream.destroy();
+      return false;
+    }
+  }
+
+  /** Says goodbye; never throws. */
+  async close(): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    await discard(this.client);
+  }
+
+  get where(): string {
+    return `${this.settings.toString()}, backend ${this.pid}`;
+  }
+
+  readonly #onAbort = (): void => {
+    if (this.client.getTransactionStatus() !== null) void this.cancel();
+  };
+
+  #next<T>(run: () => Promise<T>, always: boolean): Promise<T> {
+    const mine = this.#tail.then(async () => {
+      if (!always && this.#signal?.aborted) throw this.#cancelled();
+      try {
+        return await run();
+      } catch (err) {
+        if (isLoss(err)) throw connectionLost(this.#lostBy ?? err, this.where);
+        throw isPostgres(err) && err.code === "57014" && this.#signal?.aborted ? this.#cancelled() : err;
+      }
+    });
+    this.#tail = mine.catch(() => undefined);
+    return mine;
+  }
+
+  #cancelled(): GuardianError {
+    return new GuardianError({
+      what: "cancelled on request; what was under way is rolled back",
+      where: this.where,
+      todo: "run again to go on",
+      sqlstate: "57014",
+    });
+  }
+}
+
+export interface OpenSession {
+  readonly client: Client;
+  readonly settings: ConnectionSettings;
+  readonly server: ServerInfo;
+  readonly pid: number;
+  readonly backendStart: string;
+  readonly options: SessionOptions;
+}
+
+/**
+ * Opens a connection and gives it known settings; before the first one it makes sure that no transaction pooler
+ * stands between, where SET would reach other clients' sessions.
+ *
+ * @throws GuardianError
+ */
+export async function openSession(settings: ConnectionSettings, options: SessionOptions): Promise<OpenSession> {
+  const server = await knownServer(settings);
+  const client = await openClient(settings, `guardian-migration ${options.detail}`);
+  try {
+    await setUpSession(client, server, options.idleInTransaction ?? idleInTransactionDefault);
+    const text = `SELECT pid, backend_start::pg_catalog.text AS "backendStart"
+                    FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`;
+    const me = (await client.query<{ pid: number; backendStart: string }>(text)).rows[0];
+    if (!me) throw new Error("pg_stat_activity does not show this session");
+    return { client, settings, server, ...me, options };
+  } catch (err) {
+    await discard(client);
+    throw isLoss(err) ? connectionLost(err, settings.toString()) : err;
+  }
+}

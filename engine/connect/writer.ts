@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { GuardianError, isPostgres } from "../errors";
+import { CommitUnknownError, isLoss } from "./lost";
+import { transactionOutcome } from "./outcome";
+import { openSession, Session, type SessionOptions } from "./session";
+import type { ConnectionSettings } from "./settings";
+
+/** A connection that may write. Functions that write take a Writer, which no Reader can pass for. */
+export class Writer extends Session {
+  readonly #brand = true;
+  #open = false;
+
+  /** True for a Writer made by connectWriter; the private field makes the class nominal to TypeScript. */
+  static is(value: unknown): value is Writer {
+    return typeof value === "object" && value !== null && #brand in value && value.#brand;
+  }
+
+  /**
+   * Runs the callback in one READ COMMITTED transaction. If the connection is lost during COMMIT, the server is asked
+   * how it ended: the result is returned only if it committed, though the session is gone all the same.
+   *
+   * @throws what the callback throws, after ROLLBACK; ConnectionLostError if it was rolled back by a loss;
+   *   CommitUnknownError if nobody can tell.
+   */
+  async transaction<T>(callback: (writer: this) => Promise<T>): Promise<T> {
+    if (this.#open) throw new Error("a transaction is open on this connection already");
+    this.#open = true;
+    try {
+      await this.query("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+      let result: T;
+      let xid: string | undefined;
+      try {
+        result = await callback(this);
+        xid = await this.#lastWord();
+      } catch (err) {
+        await this.control("ROLLBACK").catch(() => undefined);
+        throw err;
+      }
+      await this.#commit(xid);
+      return result;
+    } finally {
+      this.#open = false;
+    }
+  }
+
+  /** The transaction's id, if it wrote anything; refuses one that failed or is over, whoever passed over it. */
+  async #lastWord(): Promise<string | undefined> {
+    const text = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS xid";
+    const answer = await this.query<{ xid: string | null }>(text).catch((err: unknown) => {
+      if (isPostgres(err) && err.code === "25P02") return undefined;
+      throw err;
+    });
+    if (answer && this.client.getTransactionStatus() === "T") return answer.rows[0]?.xid ?? undefined;
+    throw new GuardianError({
+      what: answer
+        ? "a statement ended the transaction it ran in"
+        : "a statement of the transaction failed and its error was passed over; nothing is committed",
+      where: this.where,
+      todo: answer ? "take BEGIN, COMMIT and ROLLBACK out of the SQL" : "mend the statement that failed",
+    });
+  }
+
+  async #commit(xid: string | undefined): Promise<void> {
+    try {
+      await this.control("COMMIT");
+    } catch (err) {
+      if (!isLoss(err) || !xid) throw err;
+      await this.#settle(xid, err);
+    }
+  }
+
+  /** Returns if the transaction committed. A server that does not answer yet is asked again. */
+  async #settle(xid: string, lost: unknown): Promise<void> {
+    const until = Date.now() + this.commitPatience * 1000;
+    for (;;) {
+      try {
+        const outcome = await transactionOutcome(this.settings, xid, 10);
+        if (outcome === "committed") return;
+        if (outcome === "aborted") throw lost;
+        if (outcome === "unknown") break;
+      } catch (err) {
+        if (err === lost) throw err;
+      }
+      if (Date.now() > until) break;
+      await sleep(500);
+    }
+    throw new CommitUnknownError(xid, this.where, lost);
+  }
+}
+
+/** @throws GuardianError if the connection fails, or a transaction pooler, a standby or an old server is found. */
+export async function connectWriter(settings: ConnectionSettings, options: SessionOptions): Promise<Writer> {
+  return new Writer(await openSession(settings, options));
+}

@@ -1,0 +1,233 @@
+import {
+  ConnectionLostError,
+  connectReader,
+  connectWriter,
+  knownServer,
+  type ConnectionSettings,
+  type Reader,
+  type ServerInfo,
+  type Writer,
+} from "./connect";
+import { GuardianError } from "./errors";
+import {
+  describe,
+  isCopied,
+  readLedger,
+  readPhysical,
+  type DatabaseIdentity,
+  type LedgerRow,
+  type Physical,
+} from "./ledger/identity";
+import { describeHolder, takeLock } from "./ledger/lock";
+import { ledgerSchema } from "./ledger/schema";
+import { first, type Queryable } from "./sql";
+
+/** What tests lower. */
+export interface EngineParameters {
+  /** lock_timeout of DDL on v6 tables, in milliseconds. */
+  lockTimeout: number;
+  /** How long v6 locks may be held, in milliseconds. */
+  lockHold: number;
+  /** The least pause after a failed try for a v6 lock, in milliseconds. */
+  pauseFloor: number;
+  /** How long to wait for a predecessor that is going, in milliseconds. */
+  patience: number;
+}
+
+/** The defaults, each of which an environment variable `GUARDIAN_<NAME>_MS` may lower or raise. */
+export function engineParameters(env: NodeJS.ProcessEnv = process.env): EngineParameters {
+  const ms = (name: string, otherwise: number): number => {
+    const given = Number(env[`GUARDIAN_${name}_MS`]);
+    return Number.isFinite(given) && given > 0 ? given : otherwise;
+  };
+  return {
+    lockTimeout: ms("LOCK_TIMEOUT", 50),
+    lockHold: ms("LOCK_HOLD", 200),
+    pauseFloor: ms("LOCK_PAUSE", 5000),
+    patience: ms("PATIENCE", 60_000),
+  };
+}
+
+/** What a write comes with. */
+export interface WriteOptions {
+  urn: string;
+  /** What is done, for pg_stat_activity. */
+  label: string;
+  stack: string;
+  /** The database that the state belongs to; "new ledger" where the ledger is being made. */
+  expect: DatabaseIdentity | "new ledger";
+  signal: AbortSignal;
+  onStatus: (line: string) => void;
+}
+
+/** A writer that holds the lock, and the epoch by which its transactions are fenced. */
+export class WriteSession {
+  /** True once the ledger itself was dropped: nothing can be recorded any more. */
+  purged = false;
+
+  constructor(
+    readonly writer: Writer,
+    readonly epoch: string,
+    readonly options: WriteOptions,
+  ) {}
+
+  /**
+   * One transaction, in which no newer operator can have taken over: the ledger's row is locked FOR SHARE, so that the
+   * epoch cannot rise before it ends.
+   */
+  transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    return this.writer.transaction(async (db) => {
+      await this.#fence(db);
+      return work(db);
+    });
+  }
+
+  async #fence(db: Queryable): Promise<void> {
+    const row = await first(db, `SELECT 1 FROM ${ledgerSchema}.ledger WHERE epoch = $1 FOR SHARE`, [this.epoch]);
+    if (row) return;
+    throw new GuardianError({
+      what: "another operator has taken over; this one commits nothing more",
+      where: `epoch ${this.epoch} of the ledger`,
+      todo: "see who runs a migration on this database, then run this again",
+    });
+  }
+}
+
+/** The database of one plugin process: reads in read-only transactions, writes one at a time under the lock. */
+export class Database {
+  #reader: Promise<Reader> | undefined;
+  #memo = new Map<string, Promise<unknown>>();
+  #reads: Promise<unknown> = Promise.resolve();
+  #writes: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    readonly settings: ConnectionSettings,
+    readonly parameters: EngineParameters = engineParameters(),
+  ) {}
+
+  /** Facts about the server; refuses poolers, standbys and servers too old. Asked once a process. */
+  server(): Promise<ServerInfo> {
+    return knownServer(this.settings);
+  }
+
+  /** Runs a read-only transaction, one at a time. Nothing in it can write: the server refuses. */
+  read<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    const turn = this.#reads.then(() => this.#read(work));
+    this.#reads = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #read<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    this.#reader ??= connectReader(this.settings, { detail: "reading" });
+    try {
+      return await (await this.#reader).read(work);
+    } catch (err) {
+      // A broken connection is not used again; the next read opens another.
+      if (
+        err instanceof ConnectionLostError ||
+        !(await this.#reader.then(
+          () => true,
+          () => false,
+        ))
+      )
+        this.#reader = undefined;
+      throw err;
+    }
+  }
+
+  /** A read that is done once until this process writes: a no-op `up` asks the same for every resource. */
+  cached<T>(key: string, work: (db: Queryable) => Promise<T>): Promise<T> {
+    let found = this.#memo.get(key) as Promise<T> | undefined;
+    if (!found) {
+      found = this.read(work);
+      this.#memo.set(key, found);
+      found.catch(() => this.#memo.delete(key));
+    }
+    return found;
+  }
+
+  /** What was read may be old now. */
+  forget(): void {
+    this.#memo.clear();
+  }
+
+  /** The ledger and the physical database, asked once until the next write. */
+  whereabouts(): Promise<{ ledger: LedgerRow | undefined; here: Physical }> {
+    return this.cached("whereabouts", async (db) => ({ ledger: await readLedger(db), here: await readPhysical(db) }));
+  }
+
+  /**
+   * Refuses a state that belongs to another database.
+   * @throws GuardianError saying which database the state is of, and which this is
+   */
+  async assertSame(expected: DatabaseIdentity): Promise<void> {
+    const { ledger, here } = await this.whereabouts();
+    assertIdentity(expected, ledger, here);
+  }
+
+  /** Runs one piece of work under the lock of this database; pieces of one process take turns. */
+  write<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
+    const turn = this.#writes.then(() => this.#write(options, work));
+    this.#writes = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    await this.#writes.catch(() => undefined);
+    await this.#reader?.then(
+      (reader) => reader.close(),
+      () => undefined,
+    );
+  }
+
+  async #write<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
+    options.signal.throwIfAborted();
+    const writer = await connectWriter(this.settings, { detail: options.label, signal: options.signal });
+    try {
+      await takeLock(writer, {
+        stack: options.stack,
+        patience: this.parameters.patience,
+        signal: options.signal,
+        onWait: (holder, s) => options.onStatus(`waiting for the lock, held by ${describeHolder(holder)}; ${s} s`),
+      });
+      if (options.expect !== "new ledger")
+        assertIdentity(options.expect, await readLedger(writer), await readPhysical(writer));
+      const epoch = options.expect === "new ledger" ? "0" : await raiseEpoch(writer, options.label);
+      return await work(new WriteSession(writer, epoch, options));
+    } finally {
+      this.forget();
+      await writer.close();
+    }
+  }
+}
+
+async function raiseEpoch(db: Queryable, holder: string): Promise<string> {
+  const row = await first<{ epoch: string }>(
+    db,
+    `UPDATE ${ledgerSchema}.ledger SET epoch = epoch + 1, holder = $1 RETURNING epoch`,
+    [holder],
+  );
+  return row?.epoch ?? "0";
+}
+
+function assertIdentity(expected: DatabaseIdentity, ledger: LedgerRow | undefined, here: Physical): void {
+  const same =
+    ledger !== undefined &&
+    ledger.ledgerId === expected.ledgerId &&
+    here.systemIdentifier === expected.systemIdentifier &&
+    here.database === expected.database;
+  if (same) return;
+  const found = !ledger
+    ? `database ${here.database} of cluster ${here.systemIdentifier}, which has no ledger`
+    : isCopied(ledger, here)
+      ? `${describe({ ...here, ledgerId: ledger.ledgerId })}, a copy of database ${ledger.database} of cluster ${ledger.systemIdentifier}`
+      : describe({ ...here, ledgerId: ledger.ledgerId });
+  throw new GuardianError({
+    what: "this stack's state belongs to another database; nothing was changed here",
+    where: `state: ${describe(expected)}; connected to: ${found}`,
+    todo: [
+      "point the connection (guardian:database, PGHOST, PGPORT, PGDATABASE, PGSERVICE) at the state's own database",
+      "to migrate the database that you are connected to, use a stack of its own: pulumi stack init <name>",
+    ],
+  });
+}

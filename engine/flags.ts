@@ -1,0 +1,179 @@
+import { isDeepStrictEqual } from "node:util";
+import type { WriteSession } from "./database";
+import { GuardianError } from "./errors";
+import { attempt } from "./ledger/attempt";
+import { readStep, setStep } from "./ledger/steps";
+import { first, rows, type Queryable } from "./sql";
+
+export const flagKind = "FeatureFlag";
+
+/** What a stack owns of a row of public.feature_flags. */
+export interface FlagValues {
+  enabled: boolean;
+  /** 0 to 100. */
+  rolloutPercentage: number;
+  enabledForUsers: string[];
+  configuration: Record<string, unknown>;
+}
+
+const columns = `feature_name AS name, enabled, rollout_percentage AS "rolloutPercentage",
+  enabled_for_users::text[] AS "enabledForUsers", configuration`;
+
+/** @returns all flags by name; empty where module 001 is not there */
+export async function readFlags(db: Queryable): Promise<Map<string, FlagValues>> {
+  const there = await first<{ there: boolean }>(
+    db,
+    "SELECT pg_catalog.to_regclass('public.feature_flags') IS NOT NULL AS there",
+  );
+  if (!there?.there) return new Map();
+  const found = await rows<FlagValues & { name: string }>(db, `SELECT ${columns} FROM public.feature_flags`);
+  return new Map(found.map(({ name, ...values }) => [name, values]));
+}
+
+/** @returns what module 001 delivers for each flag */
+export async function readSeed(db: Queryable): Promise<Map<string, FlagValues>> {
+  const found = await rows<FlagValues & { name: string }>(db, `SELECT ${columns} FROM public.feature_flag_seed()`);
+  return new Map(found.map(({ name, ...values }) => [name, values]));
+}
+
+/** Compares what matters; the order of users does not. */
+export function sameFlag(a: FlagValues, b: FlagValues): boolean {
+  const plain = ({ enabled, rolloutPercentage, enabledForUsers, configuration }: FlagValues): unknown => [
+    enabled,
+    rolloutPercentage,
+    [...enabledForUsers].sort(),
+    configuration,
+  ];
+  return isDeepStrictEqual(plain(a), plain(b));
+}
+
+/**
+ * The emergency rollback that nobody acknowledged: after one, the stack switches nothing on.
+ * @returns the id of its session
+ */
+export async function unacknowledgedRollback(
+  db: Queryable,
+  acknowledged: string | undefined,
+): Promise<string | undefined> {
+  const there = await first<{ there: boolean }>(
+    db,
+    "SELECT pg_catalog.to_regclass('public.migration_sessions') IS NOT NULL AS there",
+  );
+  if (!there?.there) return undefined;
+  const row = await first<{ id: string }>(
+    db,
+    "SELECT id FROM public.migration_sessions WHERE status = 'emergency_rollback' ORDER BY created_at DESC LIMIT 1",
+  );
+  return row && row.id !== acknowledged ? row.id : undefined;
+}
+
+/** @throws GuardianError if the flag would be on while an emergency rollback waits to be acknowledged */
+export async function refuseAfterRollback(
+  db: Queryable,
+  name: string,
+  wanted: FlagValues,
+  acknowledged: string | undefined,
+): Promise<void> {
+  if (!wanted.enabled) return;
+  const rollback = await unacknowledgedRollback(db, acknowledged);
+  if (!rollback) return;
+  throw new GuardianError({
+    what: "all features were switched off by an emergency rollback in the database; this stack switches nothing on until it is acknowledged",
+    where: `flag ${name}, rollback session ${rollback}`,
+    todo: [
+      `when the cause is mended: pulumi config set guardian:acknowledge ${rollback}`,
+      "or set the rollout of the flags to 0",
+    ],
+  });
+}
+
+/**
+ * Writes a flag: compare-and-set on what this stack last wrote, or on what its operator has seen by a refresh.
+ * @param seen the values in Pulumi's state
+ * @throws GuardianError with who changed it and when
+ */
+export async function writeFlag(
+  session: WriteSession,
+  name: string,
+  wanted: FlagValues,
+  seen: FlagValues | undefined,
+  acknowledged: string | undefined,
+): Promise<void> {
+  const last = await readStep(session.writer, session.options.urn);
+  await attempt(session, { kind: flagKind, state: "running" }, last?.state === "done" ? "done" : "planned", (step) =>
+    session.transaction(async (db) => {
+      await refuseAfterRollback(db, name, wanted, acknowledged);
+      const live = (
+        await rows<FlagValues & { name: string }>(
+          db,
+          `SELECT ${columns} FROM public.feature_flags WHERE feature_name = $1 FOR UPDATE`,
+          [name],
+        )
+      )[0];
+      if (!live) throw gone(name);
+      const now: FlagValues = { ...live };
+      const written = last?.state === "done" ? (last.detail["values"] as FlagValues | undefined) : undefined;
+      const base = written ?? (await readSeed(db)).get(name);
+      const known = [wanted, base, seen].some((values) => values !== undefined && sameFlag(values, now));
+      if (!known) throw await changedBy(db, name);
+      await db.query(
+        `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
+         WHERE feature_name = $1 AND (enabled, rollout_percentage, enabled_for_users, configuration) IS DISTINCT FROM ($2, $3, $4::uuid[], $5::jsonb)`,
+        [name, wanted.enabled, wanted.rolloutPercentage, wanted.enabledForUsers, JSON.stringify(wanted.configuration)],
+      );
+      await setStep(db, step.id, { state: "done", physicalId: name, detail: { values: wanted } });
+    }),
+  );
+}
+
+/** Puts a flag back to what module 001 delivers, whatever was there: flag values belong to the stack. */
+export async function resetFlag(session: WriteSession, name: string): Promise<void> {
+  const current = await readStep(session.writer, session.options.urn);
+  if (!current || current.state === "undone") return;
+  await attempt(session, { kind: flagKind, state: "undoing" }, current.state, (step) =>
+    session.transaction(async (db) => {
+      await db.query(
+        `UPDATE public.feature_flags f SET enabled = s.enabled, rollout_percentage = s.rollout_percentage,
+           enabled_for_users = s.enabled_for_users, configuration = s.configuration
+         FROM public.feature_flag_seed() s WHERE f.feature_name = $1 AND s.feature_name = $1`,
+        [name],
+      );
+      await setStep(db, step.id, { state: "undone", physicalId: name });
+    }),
+  );
+}
+
+function gone(name: string): GuardianError {
+  return new GuardianError({
+    what: "the flag's row is gone; somebody deleted it by hand",
+    where: `public.feature_flags, ${name}`,
+    todo: `put it back: INSERT INTO public.feature_flags SELECT * FROM public.feature_flag_seed() WHERE feature_name = '${name}' (name the columns)`,
+  });
+}
+
+/** Who changed the flag and when, from the audit log. */
+export async function lastChange(db: Queryable, name: string): Promise<string> {
+  const there = await first<{ there: boolean }>(
+    db,
+    "SELECT pg_catalog.to_regclass('public.audit_log') IS NOT NULL AS there",
+  );
+  if (!there?.there) return "unknown: there is no audit log";
+  const row = await first<{ who: string; at: string }>(
+    db,
+    `SELECT pg_catalog.concat_ws(' ', actor_role, actor::text) AS who, occurred_at::text AS at FROM public.audit_log
+     WHERE table_name = 'public.feature_flags' AND record_key = $1 ORDER BY occurred_at DESC LIMIT 1`,
+    [name],
+  );
+  return row ? `by ${row.who} at ${row.at}` : "unknown: the audit log has no row of it";
+}
+
+async function changedBy(db: Queryable, name: string): Promise<GuardianError> {
+  return new GuardianError({
+    what: "the flag was changed outside this stack since it last wrote it; it is not overwritten unseen",
+    where: `flag ${name}, changed ${await lastChange(db, name)}`,
+    todo: [
+      "see the change and take it into the state: pulumi refresh; then up sets what the program says",
+      "or make the program say what the database says",
+    ],
+  });
+}

@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { GuardianError } from "../errors";
+import { first, type Queryable } from "../sql";
+import { stackOf } from "./identity";
+import { ledgerSchema } from "./schema";
+
+/** The two halves of the advisory lock's key (PostgreSQL manual, 13.3.5): "GUAR" in ASCII, and which lock. */
+const lockClass = 0x47554152;
+const lockObject = 1;
+
+/** Who holds the lock of this database. */
+export interface Holder {
+  pid: number;
+  backendStart: string;
+  application: string;
+  user: string;
+  /** Seconds since its backend began. */
+  age: number;
+}
+
+export interface LockOptions {
+  /** The operator's own stack: only its own dead predecessor may be ended. */
+  stack: string;
+  /** How long to wait for a predecessor that is going, in milliseconds. */
+  patience: number;
+  signal: AbortSignal;
+  onWait: (holder: Holder, waitedSeconds: number) => void;
+}
+
+/**
+ * Takes the one lock of this database, for one write. A predecessor of the same stack whose CLI was killed is waited for
+ * and then ended by the pid that its ledger row names; anyone else is left alone.
+ * @throws GuardianError naming the holder
+ */
+export async function takeLock(db: Queryable, options: LockOptions): Promise<void> {
+  const began = Date.now();
+  let ended = false;
+  for (;;) {
+    options.signal.throwIfAborted();
+    const got = await first<{ got: boolean }>(db, "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS got", [
+      lockClass,
+      lockObject,
+    ]);
+    if (got?.got) return;
+    const holder = await readHolder(db);
+    const waited = Date.now() - began;
+    if (holder) options.onWait(holder, Math.round(waited / 1000));
+    if (holder && waited >= options.patience && !ended) {
+      await endPredecessor(db, holder, options.stack);
+      ended = true;
+    } else if (holder && waited >= options.patience + 10_000) {
+      throw refused(holder, "it was told to end, and still holds the lock");
+    }
+    await sleep(Math.min(250, options.patience / 4 + 10), undefined, { signal: options.signal });
+  }
+}
+
+/** Gives the lock back; the end of the session does so too. */
+export async function releaseLock(db: Queryable): Promise<void> {
+  await db.query("SELECT pg_catalog.pg_advisory_unlock($1, $2)", [lockClass, lockObject]);
+}
+
+/** Reads who holds the lock. */
+export async function readHolder(db: Queryable): Promise<Holder | undefined> {
+  return first<Holder>(
+    db,
+    `SELECT a.pid, a.backend_start::text AS "backendStart", a.application_name AS application, a.usename AS user,
+            extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::int AS age
+     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+       AND l.classid = $1::bigint::oid AND l.objid = $2::bigint::oid
+       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`,
+    [lockClass, lockObject],
+  );
+}
+
+async function endPredecessor(db: Queryable, holder: Holder, stack: string): Promise<void> {
+  const row = await first<{ urn: string }>(
+    db,
+    `SELECT urn FROM ${ledgerSchema}.step
+     WHERE pid = $1 AND backend_start = $2::timestamptz AND state IN ('running', 'undoing') ORDER BY id DESC LIMIT 1`,
+    [holder.pid, holder.backendStart],
+  ).catch(() => undefined);
+  if (!row || stackOf(row.urn) !== stack) throw refused(holder, "it is not a dead predecessor of this stack");
+  await db.query("SELECT pg_catalog.pg_terminate_backend($1)", [holder.pid]);
+}
+
+/** One line that says who. */
+export function describeHolder(holder: Holder): string {
+  return `${holder.application || "an unnamed session"} (pid ${holder.pid}, user ${holder.user}, for ${holder.age} s)`;
+}
+
+function refused(holder: Holder, why: string): GuardianError {
+  return new GuardianError({
+    what: `another operation holds the migration's lock on this database, and ${why}`,
+    where: describeHolder(holder),
+    todo: [
+      "wait until it is through, then run this again",
+      `if nobody runs it any more: SELECT pg_terminate_backend(${holder.pid});`,
+    ],
+  });
+}

@@ -1,0 +1,199 @@
+import type { EngineParameters, WriteSession } from "../database";
+import { fromPostgres, GuardianError } from "../errors";
+import { attempt } from "../ledger/attempt";
+import { ledgerSchema } from "../ledger/schema";
+import { addStep, readStep, readSteps, setStep, unfinished, type Step } from "../ledger/steps";
+import { first, rows, type Queryable } from "../sql";
+import { buildIndexes, indexParts } from "./indexes";
+import { added, readInventory, schemasOf } from "./inventory";
+import type { Module } from "./manifest";
+import { restoreTable, waitingFor } from "./restore";
+import { runStatements, runTogether } from "./runner";
+import { parseFile } from "./statements";
+import { firstTouching, withV6Locks } from "./v6-locks";
+
+export const moduleKind = "SqlModule";
+
+/** What a module's application did. */
+export interface Applied {
+  applyId: string;
+  /** Rows that came back from the archive. */
+  restored: bigint;
+}
+
+/**
+ * Applies a module: its DDL, its verify.sql and its ledger row in one transaction, then, each with a row of its own, its
+ * concurrent indexes and the rows that wait in the archive. What the ledger says is done is not done again, so that a
+ * killed run goes on where it stopped.
+ * @throws GuardianError for a module that was edited after it was applied, for a missing requirement, for a failed
+ *   statement with its line, for v6 locks that could not be had
+ */
+export async function applyModule(
+  session: WriteSession,
+  parameters: EngineParameters,
+  module: Module,
+  deadline: number,
+): Promise<Applied> {
+  const { urn } = session.options;
+  const current = await readStep(session.writer, urn);
+  let applyId = await currentApply(session.writer, urn);
+  if (current && applyId !== undefined) {
+    refuseEdited(module, current);
+    // A rollback that was cut off left the module standing, and its row saying "undoing".
+    if (current.state !== "done") await session.transaction((db) => setStep(db, current.id, { state: "done" }));
+  } else {
+    await deploy(session, parameters, module, deadline);
+    applyId = await currentApply(session.writer, urn);
+  }
+  if (applyId === undefined)
+    throw new GuardianError({ what: "the ledger has no application of this module", where: module.name });
+  const restored = await finishParts(session, module, deadline);
+  return { applyId, restored };
+}
+
+/** @returns the id of the application that stands now, if there is one */
+export async function currentApply(db: Queryable, urn: string): Promise<string | undefined> {
+  const row = await first<{ id: string }>(
+    db,
+    `SELECT apply_id AS id FROM ${ledgerSchema}.module WHERE urn = $1 AND undone_at IS NULL ORDER BY apply_id DESC LIMIT 1`,
+    [urn],
+  );
+  return row?.id;
+}
+
+/**
+ * A module that was applied is not applied again with another text.
+ * @throws GuardianError with the ways out
+ */
+export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): void {
+  if (applied.meaning === module.meaning) return;
+  throw new GuardianError({
+    what: `up.sql, indexes.sql or module.yaml of ${module.name} changed after it was applied`,
+    where: `applied ${applied.meaning ?? "?"}, now ${module.meaning}`,
+    todo: [
+      `restore sql/${module.name} as it was applied`,
+      "put the change into a new module",
+      "roll the module back first (lower guardian:through, up), then up with the new text: its rows wait in the archive and come back",
+    ],
+  });
+}
+
+async function deploy(
+  session: WriteSession,
+  parameters: EngineParameters,
+  module: Module,
+  deadline: number,
+): Promise<void> {
+  await requireModules(session.writer, module);
+  const statements = await parseFile(`sql/${module.name}/up.sql`, module.up);
+  const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
+  const schemas = schemasOf(module.objects);
+  const split = firstTouching(statements, module.locks);
+  const file = `sql/${module.name}/up.sql`;
+  await attempt(session, { kind: moduleKind, state: "running", meaning: module.meaning }, "planned", (step) =>
+    withV6Locks(session, parameters, deadline, {
+      relations: module.locks,
+      mode: "SHARE ROW EXCLUSIVE",
+      before: (db) => runStatements(db, file, statements.slice(0, split)),
+      locked: async (db) => {
+        await runTogether(db, file, statements.slice(split));
+        await runTogether(db, `sql/${module.name}/verify.sql`, verify);
+      },
+      after: (db) => record(db, session, module, step, schemas),
+    }),
+  );
+}
+
+/** Records the application, its objects as the catalogue describes them, and what is still to come. */
+async function record(
+  db: Queryable,
+  session: WriteSession,
+  module: Module,
+  step: Step,
+  schemas: string[],
+): Promise<void> {
+  const { urn } = session.options;
+  const { up, down, verify, ...manifest } = module;
+  const apply = await first<{ id: string }>(
+    db,
+    `INSERT INTO ${ledgerSchema}.module (urn, name, manifest, up, down, verify) VALUES ($1, $2, $3, $4, $5, $6) RETURNING apply_id AS id`,
+    [urn, module.name, JSON.stringify(manifest), up, down, verify],
+  );
+  const inventory = await readInventory(db, schemas);
+  const missing = module.objects.filter((object) => !inventory.has(object));
+  if (missing.length > 0) {
+    throw new GuardianError({
+      what: "module.yaml lists objects that up.sql did not make",
+      where: `sql/${module.name}/module.yaml: ${missing.join(", ")}`,
+      todo: "make the list and the file agree",
+    });
+  }
+  await db.query(
+    `INSERT INTO ${ledgerSchema}.object (apply_id, object, definition)
+     SELECT $1, o.object, o.definition FROM unnest($2::text[], $3::text[]) o(object, definition)`,
+    [apply?.id, module.objects, module.objects.map((object) => inventory.get(object) ?? "")],
+  );
+  const parts = [
+    ...(await indexParts(module)).map((part) => ({ part: part.part, kind: "index" })),
+    ...(
+      await waitingFor(
+        db,
+        module.archive.map((entry) => entry.table),
+      )
+    ).map((waiting) => ({
+      part: `rows ${waiting.original} ${waiting.applyId}`,
+      kind: "rows",
+    })),
+  ];
+  for (const { part, kind } of parts) await addStep(db, { urn, part, kind, state: "planned", epoch: session.epoch });
+  await setStep(db, step.id, { state: "done", physicalId: apply?.id ?? "", meaning: module.meaning });
+}
+
+async function requireModules(db: Queryable, module: Module): Promise<void> {
+  const there = await rows<{ name: string }>(db, `SELECT name FROM ${ledgerSchema}.module WHERE undone_at IS NULL`);
+  const missing = module.requires.filter((name) => !there.some((row) => row.name === name));
+  if (missing.length === 0) return;
+  throw new GuardianError({
+    what: `module ${module.name} needs ${missing.join(", ")}, which this database does not have`,
+    where: `sql/${module.name}/module.yaml, requires`,
+    todo: "apply them first: they are part of an earlier step of the stack",
+  });
+}
+
+/** Indexes and rows that the ledger says are not there yet. */
+async function finishParts(session: WriteSession, module: Module, deadline: number): Promise<bigint> {
+  const { urn, onStatus } = session.options;
+  const open = unfinished((await readSteps(session.writer)).filter((step) => step.urn === urn && step.part !== ""));
+  if (open.some((step) => step.kind === "index")) await buildIndexes(session, module, open, deadline);
+  const waiting = await waitingFor(
+    session.writer,
+    module.archive.map((entry) => entry.table),
+  );
+  let restored = 0n;
+  for (const step of open.filter((found) => found.kind === "rows")) {
+    const table = waiting.find((found) => step.part === `rows ${found.original} ${found.applyId}`);
+    if (!table) {
+      await session.transaction((db) => setStep(db, step.id, { state: "done" }));
+      continue;
+    }
+    await session.transaction((db) => setStep(db, step.id, { state: "running" }));
+    const result = await restoreTable(session, step, table, (done) =>
+      onStatus(`${table.original}: ${done} of ${table.rows} archived rows brought back`),
+    ).catch((err: unknown) => {
+      throw fromPostgres(err, `rows of ${table.original} in ${table.archivedAs}`);
+    });
+    restored += result.restored;
+  }
+  return restored;
+}
+
+/** For tests and for `module.yaml`: what up.sql really makes. */
+export async function objectsMadeBy(
+  db: Queryable,
+  schemas: readonly string[],
+  work: () => Promise<void>,
+): Promise<string[]> {
+  const before = await readInventory(db, schemas);
+  await work();
+  return added(before, await readInventory(db, schemas));
+}

@@ -1,0 +1,78 @@
+import { escapeIdentifier } from "pg";
+import type { WriteSession } from "../database";
+import { fromPostgres, GuardianError } from "../errors";
+import { setStep, type Step } from "../ledger/steps";
+import { first } from "../sql";
+import type { Module } from "./manifest";
+import { parseFile, type Statement } from "./statements";
+
+/** One index of indexes.sql. */
+export interface IndexPart {
+  /** Its part in the ledger. */
+  part: string;
+  schema: string;
+  index: string;
+  statement: Statement;
+}
+
+/**
+ * Reads indexes.sql.
+ * @throws GuardianError for anything but CREATE INDEX CONCURRENTLY with a name
+ */
+export async function indexParts(module: Pick<Module, "name" | "indexes">): Promise<IndexPart[]> {
+  const file = `sql/${module.name}/indexes.sql`;
+  return (await parseFile(file, module.indexes)).map((statement) => {
+    const node = statement.tree["IndexStmt"] as
+      { concurrent?: boolean; idxname?: string; relation?: { schemaname?: string } } | undefined;
+    if (!node?.concurrent || !node.idxname) {
+      throw new GuardianError({
+        what: "indexes.sql may hold only CREATE INDEX CONCURRENTLY with a name",
+        where: `${file}:${statement.line}`,
+        todo: "put other statements into up.sql",
+      });
+    }
+    const schema = node.relation?.schemaname ?? "public";
+    return { part: `index ${schema}.${node.idxname}`, schema, index: node.idxname, statement };
+  });
+}
+
+/**
+ * Builds the concurrent indexes that the ledger says are open. Such a build is no transaction: a killed one leaves an
+ * invalid index (PostgreSQL manual, CREATE INDEX), which is judged by pg_index, dropped and built anew.
+ */
+export async function buildIndexes(
+  session: WriteSession,
+  module: Module,
+  open: readonly Step[],
+  deadline: number,
+): Promise<void> {
+  const { writer, options } = session;
+  for (const part of await indexParts(module)) {
+    const step = open.find((found) => found.part === part.part);
+    if (!step) continue;
+    await session.transaction((db) => setStep(db, step.id, { state: "running" }));
+    const name = `${escapeIdentifier(part.schema)}.${escapeIdentifier(part.index)}`;
+    const there = await first<{ valid: boolean }>(
+      writer,
+      "SELECT indisvalid AS valid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass($1)",
+      [name],
+    );
+    if (!there?.valid) {
+      options.onStatus(
+        `building index ${part.schema}.${part.index}${there ? " anew: an earlier build was cut off" : ""}`,
+      );
+      const where = `sql/${module.name}/indexes.sql:${part.statement.line}`;
+      try {
+        const limit = Math.max(1000, deadline - Date.now());
+        await writer.query("SELECT pg_catalog.set_config('statement_timeout', $1, false)", [String(limit)]);
+        if (there) await writer.query(`DROP INDEX CONCURRENTLY ${name}`);
+        await writer.query(part.statement.text);
+      } catch (err) {
+        throw fromPostgres(err, where, "run this again: an invalid index is found, dropped and built anew");
+      } finally {
+        await writer.query("SELECT pg_catalog.set_config('statement_timeout', '0', false)").catch(() => undefined);
+      }
+    }
+    await session.transaction((db) => setStep(db, step.id, { state: "done" }));
+  }
+}

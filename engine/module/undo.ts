@@ -1,0 +1,136 @@
+import type { EngineParameters, WriteSession } from "../database";
+import { GuardianError } from "../errors";
+import { attempt } from "../ledger/attempt";
+import { ledgerSchema } from "../ledger/schema";
+import { readStep, setStep } from "../ledger/steps";
+import { first, rows, type Queryable } from "../sql";
+import { moduleKind } from "./apply";
+import { prepareArchive, takeAway, type Departing } from "./archive";
+import { readInventory, schemasOf } from "./inventory";
+import type { Manifest, Module } from "./manifest";
+import { runStatements, runTogether } from "./runner";
+import { parseFile, type Statement } from "./statements";
+import { firstTouching, withV6Locks } from "./v6-locks";
+
+/** What stands in the ledger about an application. */
+interface Recorded {
+  applyId: string;
+  name: string;
+  manifest: Manifest;
+  down: string;
+}
+
+/**
+ * Takes a module back with the down.sql that was recorded when it was applied: the tables under archive go to the archive
+ * (empty ones are dropped), down.sql drops the rest, all in one transaction. Idempotent: what is undone stays undone.
+ * @returns how many rows wait in the archive now
+ * @throws GuardianError if another module still needs it, if something is left over, if v6 locks could not be had
+ */
+export async function undoModule(
+  session: WriteSession,
+  parameters: EngineParameters,
+  deadline: number,
+): Promise<bigint> {
+  const { urn } = session.options;
+  const current = await readStep(session.writer, urn);
+  if (!current || current.state === "undone") return 0n;
+  const recorded = await readRecorded(session.writer, urn);
+  if (!recorded) {
+    // Begun and never committed: nothing of it is in the database.
+    await session.transaction((db) => setStep(db, current.id, { state: "undone" }));
+    return 0n;
+  }
+  await refuseNeeded(session.writer, recorded);
+  const file = `down.sql of ${recorded.name} (as applied)`;
+  const statements = await parseFile(file, recorded.down);
+  const firstDrop = statements.findIndex(dropsTable);
+  const touching = firstTouching(statements, recorded.manifest.locks);
+  const split = firstDrop < 0 ? touching : Math.min(firstDrop, touching);
+  let departing: Departing[] = [];
+  const undoing = { kind: moduleKind, state: "undoing", meaning: current.meaning ?? undefined } as const;
+  await attempt(session, undoing, current.state, (step) =>
+    withV6Locks(session, parameters, deadline, {
+      relations: recorded.manifest.locks,
+      mode: "ACCESS EXCLUSIVE",
+      before: async (db) => {
+        departing = await prepareArchive(db, recorded.manifest.archive, recorded.manifest.objects);
+        await runStatements(db, file, statements.slice(0, split));
+      },
+      locked: async (db) => {
+        await takeAway(db, recorded.applyId, departing);
+        await runTogether(db, file, statements.slice(split));
+      },
+      after: async (db) => {
+        await refuseLeftOver(db, recorded);
+        await markUndone(db, urn, recorded.applyId);
+        await setStep(db, step.id, { state: "undone", physicalId: recorded.applyId });
+      },
+    }),
+  );
+  return departing.reduce((sum, entry) => sum + entry.rows, 0n);
+}
+
+async function markUndone(db: Queryable, urn: string, applyId: string): Promise<void> {
+  const now = "pg_catalog.clock_timestamp()";
+  await db.query(`UPDATE ${ledgerSchema}.module SET undone_at = ${now} WHERE apply_id = $1`, [applyId]);
+  await db.query(
+    `UPDATE ${ledgerSchema}.step SET state = 'undone', ended_at = ${now} WHERE urn = $1 AND part <> '' AND state <> 'undone'`,
+    [urn],
+  );
+}
+
+function dropsTable(statement: Statement): boolean {
+  const drop = statement.tree["DropStmt"] as { removeType?: string } | undefined;
+  return drop?.removeType === "OBJECT_TABLE";
+}
+
+async function readRecorded(db: Queryable, urn: string): Promise<Recorded | undefined> {
+  return first<Recorded & Record<string, unknown>>(
+    db,
+    `SELECT apply_id AS "applyId", name, manifest, down FROM ${ledgerSchema}.module
+     WHERE urn = $1 AND undone_at IS NULL ORDER BY apply_id DESC LIMIT 1`,
+    [urn],
+  );
+}
+
+async function refuseNeeded(db: Queryable, recorded: Recorded): Promise<void> {
+  const needing = await rows<{ name: string }>(
+    db,
+    `SELECT name FROM ${ledgerSchema}.module WHERE undone_at IS NULL AND manifest->'requires' ? $1 AND apply_id <> $2`,
+    [recorded.name, recorded.applyId],
+  );
+  if (needing.length === 0) return;
+  throw new GuardianError({
+    what: `module ${recorded.name} is still needed`,
+    where: needing.map((row) => row.name).join(", "),
+    todo: "roll those back first; the stack does so by itself when a whole stage goes",
+  });
+}
+
+async function refuseLeftOver(db: Queryable, recorded: Recorded): Promise<void> {
+  const inventory = await readInventory(db, schemasOf(recorded.manifest.objects));
+  const left = recorded.manifest.objects.filter((object) => inventory.has(object));
+  if (left.length === 0) return;
+  throw new GuardianError({
+    what: `down.sql of ${recorded.name} leaves objects behind; the rollback was undone`,
+    where: left.join(", "),
+    todo: `mend sql/${recorded.name}/down.sql, run up (which records it), then roll back again`,
+  });
+}
+
+/** Records changed texts of down.sql and verify.sql: a down.sql that is broken could else never be mended. */
+export async function recordTexts(session: WriteSession, module: Module): Promise<void> {
+  await session.transaction(async (db) => {
+    // It is tried before it is trusted: a verify.sql that refuses what is there is not recorded.
+    await runTogether(
+      db,
+      `sql/${module.name}/verify.sql`,
+      await parseFile(`sql/${module.name}/verify.sql`, module.verify),
+    );
+    await db.query(`UPDATE ${ledgerSchema}.module SET down = $2, verify = $3 WHERE urn = $1 AND undone_at IS NULL`, [
+      session.options.urn,
+      module.down,
+      module.verify,
+    ]);
+  });
+}

@@ -1,0 +1,158 @@
+import type { WriteSession } from "./database";
+import { GuardianError } from "./errors";
+import { attempt } from "./ledger/attempt";
+import { ledgerSchema } from "./ledger/schema";
+import { readStep, setStep } from "./ledger/steps";
+import { first, type Queryable } from "./sql";
+
+export const sessionKind = "MigrationSession";
+export const completionKind = "SessionCompletion";
+
+/** The row of public.migration_sessions that a stack keeps (guide 3.1 step 2). */
+export interface SessionRow {
+  id: string;
+  migrationType: string;
+  sourceVersion: string;
+  targetVersion: string;
+  initiatedBy: string;
+}
+
+/** Opens the session's row, once: its uuid is in the ledger by URN. */
+export async function openSession(
+  session: WriteSession,
+  wanted: {
+    migrationType: string;
+    sourceVersion: string;
+    targetVersion: string;
+    environment: string;
+    totalSteps: number;
+  },
+): Promise<SessionRow> {
+  const current = await readStep(session.writer, session.options.urn);
+  if (current?.state !== "done") {
+    await attempt(session, { kind: sessionKind, state: "running" }, "planned", (step) =>
+      session.transaction(async (db) => {
+        const row = await first<{ id: string }>(
+          db,
+          `INSERT INTO public.migration_sessions (migration_type, source_version, target_version, status, total_steps, migration_environment)
+           VALUES ($1, $2, $3, 'in_progress', $4, $5) RETURNING id`,
+          [wanted.migrationType, wanted.sourceVersion, wanted.targetVersion, wanted.totalSteps, wanted.environment],
+        );
+        await setStep(db, step.id, { state: "done", physicalId: row?.id ?? "" });
+      }),
+    );
+  }
+  const row = await readSession(session.writer, session.options.urn);
+  if (row) return row;
+  throw new GuardianError({
+    what: "the session's row is gone from public.migration_sessions, though the ledger says that it was made",
+    where: session.options.urn,
+    todo: "put the row back from the backup; the ledger knows its id",
+  });
+}
+
+/** Sets what the program says of a session that is there already. */
+export async function setTotalSteps(session: WriteSession, totalSteps: number): Promise<void> {
+  const step = await readStep(session.writer, session.options.urn);
+  await session.transaction((db) =>
+    db.query("UPDATE public.migration_sessions SET total_steps = $2 WHERE id = $1", [step?.physicalId, totalSteps]),
+  );
+}
+
+/** @returns the session's row as it is now */
+export async function readSession(db: Queryable, urn: string): Promise<SessionRow | undefined> {
+  return first<SessionRow & Record<string, unknown>>(
+    db,
+    `SELECT m.id, m.migration_type AS "migrationType", m.source_version AS "sourceVersion",
+            m.target_version AS "targetVersion", m.initiated_by AS "initiatedBy"
+     FROM ${ledgerSchema}.step s JOIN public.migration_sessions m ON m.id::text = s.physical_id
+     WHERE s.urn = $1 AND s.part = '' AND s.state = 'done' ORDER BY s.attempt DESC LIMIT 1`,
+    [urn],
+  );
+}
+
+/** Ends the session: the row stays, and says that the migration was rolled back. */
+export async function rollBackSession(session: WriteSession): Promise<void> {
+  const current = await readStep(session.writer, session.options.urn);
+  if (!current || current.state === "undone") return;
+  await attempt(session, { kind: sessionKind, state: "undoing" }, current.state, (step) =>
+    session.transaction(async (db) => {
+      await db.query(
+        "UPDATE public.migration_sessions SET status = 'rolled_back', current_step = NULL, completed_at = pg_catalog.clock_timestamp() WHERE id = $1",
+        [current.physicalId],
+      );
+      await setStep(db, step.id, { state: "undone", physicalId: current.physicalId ?? "" });
+    }),
+  );
+}
+
+/** Marks the migration as completed, or, on the way back, as not completed any more; the row follows by syncSession. */
+export async function setCompletion(session: WriteSession, completed: boolean): Promise<void> {
+  const current = await readStep(session.writer, session.options.urn);
+  const wanted = completed ? "done" : "undone";
+  if (current?.state === wanted || (!completed && !current)) return;
+  const state = completed ? "running" : "undoing";
+  await attempt(session, { kind: completionKind, state }, current?.state ?? "planned", (step) =>
+    session.transaction((db) => setStep(db, step.id, { state: wanted })),
+  );
+}
+
+/**
+ * Brings the open session's row and its step rows up to what the ledger says, from the ledger alone: whatever a killed
+ * run left out is made good by the next write. Does nothing where there is no session yet, or none any more.
+ * @param stack as in identity.stackOf
+ */
+export async function syncSession(session: WriteSession, stack: string): Promise<void> {
+  await session.transaction(async (db) => {
+    const open = await first<{ id: string }>(
+      db,
+      `SELECT s.physical_id AS id FROM (
+         SELECT DISTINCT ON (urn) urn, state, physical_id FROM ${ledgerSchema}.step
+         WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2) ORDER BY urn, attempt DESC
+       ) s WHERE s.state = 'done' AND pg_catalog.to_regclass('public.migration_session_steps') IS NOT NULL`,
+      [sessionKind, `urn:pulumi:${stack}::`],
+    );
+    if (open) await db.query(syncSteps, [open.id, `urn:pulumi:${stack}::`]);
+    if (open) await db.query(syncRow, [open.id, completionKind]);
+  });
+}
+
+/** The newest attempt of each resource of the stack. */
+const newest = `
+  SELECT DISTINCT ON (urn) pg_catalog.split_part(urn, '::', 4) AS name, kind, state, started_at, ended_at, detail
+  FROM ${ledgerSchema}.step WHERE part = '' AND pg_catalog.starts_with(urn, $2) ORDER BY urn, attempt DESC`;
+
+const syncSteps = `
+  INSERT INTO public.migration_session_steps AS t (session_id, step_name, kind, status, started_at, ended_at, records_processed, records_failed)
+  SELECT $1::uuid, n.name, n.kind,
+         CASE WHEN n.detail ? 'error' THEN 'failed' WHEN n.state IN ('done', 'undone') THEN n.state ELSE 'running' END,
+         n.started_at, n.ended_at, coalesce((n.detail->>'processed')::bigint, 0), coalesce((n.detail->>'failed')::bigint, 0)
+  FROM (${newest}) n
+  ON CONFLICT (session_id, step_name) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
+    ended_at = excluded.ended_at, records_processed = excluded.records_processed, records_failed = excluded.records_failed
+  WHERE (t.status, t.started_at, t.ended_at, t.records_processed, t.records_failed)
+    IS DISTINCT FROM (excluded.status, excluded.started_at, excluded.ended_at, excluded.records_processed, excluded.records_failed)`;
+
+const syncRow = `
+  WITH steps AS (SELECT * FROM public.migration_session_steps WHERE session_id = $1),
+  told AS (
+    SELECT count(*) FILTER (WHERE status = 'done')::int AS done,
+           coalesce(sum(records_processed) FILTER (WHERE status = 'done'), 0)::bigint AS processed,
+           coalesce(sum(records_failed) FILTER (WHERE status = 'done'), 0)::bigint AS failed,
+           bool_or(status = 'failed') AS broken,
+           max(ended_at) FILTER (WHERE kind = $2 AND status = 'done') AS completed_at,
+           (SELECT step_name FROM steps WHERE status IN ('running', 'failed') ORDER BY started_at DESC LIMIT 1) AS current
+    FROM steps
+  ), errors AS (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('step', pg_catalog.split_part(urn, '::', 4), 'attempt', attempt, 'at', started_at) || (detail->'error')
+             ORDER BY id), '[]') AS list
+    FROM ${ledgerSchema}.step WHERE detail ? 'error' AND id > (SELECT min(id) FROM ${ledgerSchema}.step WHERE physical_id = $1::text)
+  )
+  UPDATE public.migration_sessions m SET
+    status = CASE WHEN told.completed_at IS NOT NULL THEN 'completed' WHEN told.broken THEN 'failed' ELSE 'in_progress' END,
+    completed_steps = told.done, current_step = told.current, completed_at = told.completed_at,
+    records_processed = told.processed, records_failed = told.failed, error_summary = errors.list
+  FROM told, errors
+  WHERE m.id = $1::uuid AND (m.status, m.completed_steps, m.current_step, m.completed_at, m.records_processed, m.records_failed, m.error_summary)
+    IS DISTINCT FROM (CASE WHEN told.completed_at IS NOT NULL THEN 'completed' WHEN told.broken THEN 'failed' ELSE 'in_progress' END,
+      told.done, told.current, told.completed_at, told.processed, told.failed, errors.list)`;

@@ -1,0 +1,32 @@
+import { escapeIdentifier, type QueryResultRow } from "pg";
+import type { Queryable } from "./connect";
+
+export type { Queryable } from "./connect";
+
+/** @returns all rows */
+export async function rows<R extends QueryResultRow>(db: Queryable, text: string, values?: unknown[]): Promise<R[]> {
+  return (await db.query<R>(text, values)).rows;
+}
+
+/** @returns the first row, if there is one */
+export async function first<R extends QueryResultRow>(
+  db: Queryable,
+  text: string,
+  values?: unknown[],
+): Promise<R | undefined> {
+  return (await db.query<R>(text, values)).rows[0];
+}
+
+/** Splits `schema.name` as module.yaml and the ledger write it; without a schema it is public's. */
+export function splitName(name: string): { schema: string; name: string } {
+  const [schema, rest] = name.includes(".")
+    ? [name.slice(0, name.indexOf(".")), name.slice(name.indexOf(".") + 1)]
+    : ["public", name];
+  return { schema, name: rest };
+}
+
+/** `schema.name` quoted for SQL. */
+export function quoteName(name: string): string {
+  const split = splitName(name);
+  return `${escapeIdentifier(split.schema)}.${escapeIdentifier(split.name)}`;
+}

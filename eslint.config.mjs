@@ -1,0 +1,51 @@
+import tseslint from "typescript-eslint";
+
+/** Arrows go one way (see CONTRIBUTING.md): what a layer must not import, and why it must not. */
+const forbid = (files, patterns, message) => ({
+  files,
+  rules: { "no-restricted-imports": ["error", { patterns: [{ regex: patterns, message }] }] },
+});
+
+export default tseslint.config(
+  { ignores: ["node_modules/", ".guardian/", "sdks/", "**/*.mjs", "**/*.cjs"] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "@typescript-eslint/no-extraneous-class": "off",
+      "@typescript-eslint/unbound-method": "off",
+      // Resource classes are made by resources/define.ts: instances of Resource, which the type cannot say.
+      "@typescript-eslint/no-unsafe-class-instance-assignment": "off",
+    },
+  },
+  forbid(
+    ["engine/**/*.ts"],
+    "^@pulumi/|^(\\.\\.?/)+(provider|resources|components|scripts|tests)/",
+    "engine/ knows nothing of Pulumi",
+  ),
+  forbid(
+    [
+      "index.ts",
+      "config.ts",
+      "config-reader.ts",
+      "components/**/*.ts",
+      "resources/**/{declare,spec}.ts",
+      "resources/{define,spec}.ts",
+    ],
+    "^pg$|^(\\.\\.?/)+(engine|provider|scripts|tests)/|/handle$",
+    "what the program declares reaches neither pg nor engine/",
+  ),
+  forbid(["provider/**/*.ts"], "^pg$|^(\\.\\.?/)+(engine|scripts|tests)/", "provider/ knows nothing of PostgreSQL"),
+  forbid(["resources/**/*.ts"], "^(\\.\\.?/)+(scripts|tests|bench)/", "the product does not need its own tools"),
+  {
+    files: ["tests/**/*.ts"],
+    rules: {
+      "@typescript-eslint/no-unused-expressions": "off",
+      "@typescript-eslint/no-non-null-assertion": "off",
+      "@typescript-eslint/no-require-imports": "off",
+    },
+  },
+);

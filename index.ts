@@ -1,0 +1,39 @@
+import * as pulumi from "@pulumi/pulumi";
+import { Data } from "./components/data";
+import { Deployment } from "./components/deployment";
+import { Infrastructure } from "./components/infrastructure";
+import { planThrough } from "./components/plan";
+import { Schema } from "./components/schema";
+import { flagNames, readConfig } from "./config";
+import { assess } from "./resources/assess/declare";
+import { GuardianProvider } from "./resources/provider/declare";
+
+/** The migration from top to bottom. `guardian:through` says how far it goes; lowering it rolls the rest back. */
+export = async () => {
+  const config = readConfig();
+  const stack = pulumi.getStack();
+  const plan = planThrough(config.through, flagNames);
+
+  const provider = new GuardianProvider("database", { database: config.database });
+  const assessment = await assess({ provider });
+
+  const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack });
+  const { ledgerId } = infrastructure.ledger;
+  let after = infrastructure.last;
+
+  if (plan.reaches("schema")) after = new Schema({ provider, after, ledgerId, plan }).last;
+  if (plan.reaches("data")) after = new Data({ provider, after, ledgerId, config, plan }).last;
+  if (plan.reaches("deployment")) {
+    const { sessionId } = infrastructure.session;
+    new Deployment({ provider, after, ledgerId, config, plan, sessionId });
+  }
+
+  return {
+    through: config.through,
+    server: assessment.server,
+    assessment: assessment.items.map(({ item, status, readiness }) => `${item}: ${status} (${readiness})`),
+    ledger: ledgerId,
+    backup: infrastructure.backup.path,
+    session: infrastructure.session.sessionId,
+  };
+};

@@ -1,0 +1,79 @@
+import * as grpc from "@grpc/grpc-js";
+import { ErrorResourceInitFailed } from "@pulumi/pulumi/proto/provider_pb";
+import { Status } from "@pulumi/pulumi/proto/status_pb";
+import { Any } from "google-protobuf/google/protobuf/any_pb";
+import type { EngineLog } from "./log";
+import { PartlyDone } from "./types";
+import { encode } from "./wire";
+
+/**
+ * Answers each call exactly once: on success, on failure, and when something throws that no call awaits. Without the
+ * last, a stray throw would leave the engine waiting for ever.
+ */
+export class Calls {
+  readonly #running = new Set<{ answer: (err: Error) => void; abort: AbortController }>();
+
+  constructor(private readonly log: EngineLog) {}
+
+  /** @returns a gRPC method that runs `work` and answers once */
+  method<Request, Response>(
+    work: (request: Request, signal: AbortSignal) => Promise<Response>,
+    secretsOf: (err: PartlyDone) => ReadonlySet<string> = () => new Set(),
+  ): grpc.handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      let open = true;
+      const abort = new AbortController();
+      const finish = (err: unknown, response?: Response): void => {
+        if (!open) return;
+        open = false;
+        this.#running.delete(running);
+        void this.log.flush().then(() => {
+          if (response !== undefined) callback(null, response);
+          else callback(this.#failure(err, secretsOf));
+        });
+      };
+      const running = { answer: (err: Error) => finish(err), abort };
+      this.#running.add(running);
+      work(call.request, abort.signal).then((response) => finish(undefined, response), finish);
+    };
+  }
+
+  /** Asks every running call to stop; each still answers for itself. */
+  cancel(reason: string): void {
+    for (const running of this.#running) running.abort.abort(new Error(reason));
+  }
+
+  /** Fails every running call at once: the process is no longer to be trusted. */
+  fail(err: Error): void {
+    for (const running of [...this.#running]) running.answer(err);
+  }
+
+  /** @returns how many calls wait for an answer */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  #failure(err: unknown, secretsOf: (err: PartlyDone) => ReadonlySet<string>): grpc.ServerErrorResponse {
+    if (err instanceof PartlyDone) return partly(err, secretsOf(err));
+    const message = err instanceof Error ? err.message : String(err);
+    return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message });
+  }
+}
+
+/** The status detail by which the engine keeps the state of a resource that is done in part. */
+function partly(err: PartlyDone, secrets: ReadonlySet<string>): grpc.ServerErrorResponse {
+  const detail = new ErrorResourceInitFailed();
+  detail.setId(err.id);
+  detail.setProperties(encode(err.state, secrets));
+  detail.setInputs(encode(err.inputs, secrets));
+  detail.setReasonsList([...err.reasons]);
+  const any = new Any();
+  any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+  const status = new Status();
+  status.setCode(grpc.status.UNKNOWN);
+  status.setMessage(err.message);
+  status.addDetails(any);
+  const metadata = new grpc.Metadata();
+  metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
+  return Object.assign(new Error(err.message), { code: grpc.status.UNKNOWN, details: err.message, metadata });
+}

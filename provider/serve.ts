@@ -1,0 +1,66 @@
+import * as grpc from "@grpc/grpc-js";
+import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
+import { Calls } from "./calls";
+import { EngineLog } from "./log";
+import { Service } from "./service";
+import type { Plugin } from "./types";
+
+/** Largest message either way, in bytes; the SDK's own figure. */
+const largestMessage = 1024 * 1024 * 400;
+/** How long the process may take to end once the CLI is gone, in milliseconds; 5 s are promised. */
+const endWithin = 4000;
+
+/**
+ * Runs a plugin until the engine ends it. The first line on stdout is the port and nothing else; all later output is
+ * hidden from the user, who sees only what goes through the engine's log.
+ */
+export async function serve<Host>(plugin: Plugin<Host>): Promise<void> {
+  const log = new EngineLog();
+  const calls = new Calls(log);
+  const service = new Service(plugin, calls, log);
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": largestMessage,
+    "grpc.max_send_message_length": largestMessage,
+  });
+  server.addService(ResourceProviderService, service.methods());
+
+  const engine = process.argv.slice(2).find((arg) => !arg.startsWith("-"));
+  if (engine) log.connect(engine);
+
+  let ending = false;
+  const end = (reason: string, code: number): void => {
+    if (ending) return;
+    ending = true;
+    setTimeout(() => process.exit(code), endWithin).unref();
+    calls.cancel(reason);
+    const closed = service.host === undefined ? Promise.resolve() : plugin.close(service.host);
+    void closed.catch(() => undefined).then(() => settled(calls, endWithin - 500).then(() => process.exit(code)));
+  };
+
+  // After kill -9 of the CLI this process would live on as an orphan; the end of its stdin is how it learns of it.
+  process.stdin.on("end", () => end("the Pulumi CLI is gone", 0));
+  process.stdin.on("error", () => end("the Pulumi CLI is gone", 0));
+  process.stdin.resume();
+  // The engine gives each plugin a process group of its own, so that ^C at the terminal never comes here: it asks for an
+  // end by SIGINT when it is through, waits 5 s and kills (sdk/go/common/resource/plugin/plugin.go, ExecPlugin).
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.on(signal, () => end(`the plugin was told to stop (${signal})`, 0));
+  }
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.on(event, (err: unknown) => calls.fail(err instanceof Error ? err : new Error(String(err))));
+  }
+
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (err, bound) => {
+      if (err) reject(err);
+      else resolve(bound);
+    });
+  });
+  process.stdout.write(`${port}\n`);
+}
+
+/** Waits until no call is running any more, at most `limit` milliseconds. */
+async function settled(calls: Calls, limit: number): Promise<void> {
+  const until = Date.now() + limit;
+  while (calls.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+}

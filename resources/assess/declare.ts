@@ -1,0 +1,29 @@
+import * as pulumi from "@pulumi/pulumi";
+import { assessSpec } from "./spec";
+
+/** One finding of the assessment. */
+export interface Finding {
+  item: string;
+  status: string;
+  readiness: string;
+  action: string;
+}
+
+interface Assessment {
+  server: string;
+  items: Finding[];
+}
+
+/**
+ * The guide's assessment (guide 1.1), in preview already.
+ * @throws pulumi.RunError for a database that is not a Guardian v6; Pulumi shows it without a stack trace
+ */
+export async function assess(options: pulumi.InvokeOptions): Promise<Assessment> {
+  try {
+    return (await pulumi.runtime.invoke(assessSpec.token, {}, options)) as Assessment;
+  } catch (err) {
+    throw new pulumi.RunError(
+      err instanceof Error ? err.message.replace(/^invocation of .* returned an error: /, "") : String(err),
+    );
+  }
+}

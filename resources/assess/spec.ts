@@ -1,0 +1,24 @@
+import { invocation, list, record, text } from "../spec";
+
+export const assessSpec = invocation(
+  "assess",
+  "Looks at the database before anything is done to it; refuses one that is not a Guardian v6, or where a right is missing.",
+  {
+    inputs: {},
+    outputs: {
+      server: text("The server's version."),
+      items: list(
+        record(
+          {
+            item: text("What was looked at."),
+            status: text("What was found."),
+            readiness: text("Ready, Not ready or Note."),
+            action: text("What to do."),
+          },
+          "One finding.",
+        ),
+        "All findings.",
+      ),
+    },
+  },
+);

@@ -1,0 +1,25 @@
+import { GuardianError } from "../../engine/errors";
+import { stackOf } from "../../engine/ledger/identity";
+import { readSteps } from "../../engine/ledger/steps";
+import type { Queryable } from "../../engine/sql";
+
+export const backupKind = "Backup";
+
+/**
+ * No change without a backup: the newest finished backup of this stack must have been taken for exactly this change.
+ * @throws GuardianError if there is none
+ */
+export async function requireBackup(db: Queryable, urn: string, name: string, meaning: string): Promise<void> {
+  const stack = stackOf(urn);
+  const backups = (await readSteps(db)).filter((step) => step.kind === backupKind && stackOf(step.urn) === stack);
+  const covered = backups.some((step) => {
+    const protects = step.detail["protects"] as Record<string, string> | undefined;
+    return step.state === "done" && protects?.[name] === meaning;
+  });
+  if (covered) return;
+  throw new GuardianError({
+    what: `no backup was taken for this change of ${name}; nothing was changed`,
+    where: urn,
+    todo: "declare the Backup before it, with this module among its modules, and do not target around it (--target)",
+  });
+}

@@ -1,0 +1,23 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Args, ResourceSpec, State } from "./spec";
+
+type Inputs<T> = { [K in keyof T]: pulumi.Input<Exclude<T[K], undefined>> | Extract<T[K], undefined> };
+type Outputs<T> = { readonly [K in keyof T]-?: pulumi.Output<T[K]> };
+
+/** The constructor of a declared resource: what the program writes is `new FeatureFlag(name, args, options)`. */
+export type Declared<S extends ResourceSpec> = new (
+  name: string,
+  args: Inputs<Args<S>>,
+  options: pulumi.CustomResourceOptions,
+) => pulumi.CustomResource & Outputs<State<S>>;
+
+/** Makes the class that a program uses from the spec that the plugin obeys. */
+export function define<S extends ResourceSpec>(spec: S): Declared<S> {
+  const unset = Object.fromEntries(Object.keys({ ...spec.computed, ...spec.outputs }).map((key) => [key, undefined]));
+  class Resource extends pulumi.CustomResource {
+    constructor(name: string, args: Inputs<Args<S>>, options: pulumi.CustomResourceOptions) {
+      super(spec.token, name, { ...unset, ...args }, options);
+    }
+  }
+  return Resource as unknown as Declared<S>;
+}

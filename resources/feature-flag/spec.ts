@@ -1,0 +1,22 @@
+import { any, flag, integer, list, map, optional, resource, secret, text } from "../spec";
+
+export const featureFlagSpec = resource(
+  "FeatureFlag",
+  "The values of one row of feature_flags. The module made the row; deleting the resource puts it back to what the module delivers.",
+  {
+    inputs: {
+      flag: text("Name of the flag."),
+      enabled: flag("The master gate: while it is false the feature is off for everybody."),
+      rolloutPercentage: integer("Per cent of users that have the feature, 0 to 100."),
+      enabledForUsers: secret(
+        list(text("A user's id."), "Users that have the feature whatever the percentage. A secret in the state."),
+      ),
+      acknowledge: optional(
+        text("The session of an emergency rollback after which features may be switched on again."),
+      ),
+      ledgerId: text("The ledger that records it."),
+    },
+    computed: {},
+    outputs: { configuration: map(any("A setting."), "Settings of the feature, as module 001 delivers them.") },
+  },
+);

@@ -1,0 +1,220 @@
+import type { Database, WriteSession } from "../engine/database";
+import { fromPostgres, GuardianError } from "../engine/errors";
+import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
+import { readSteps, unfinished, type Step } from "../engine/ledger/steps";
+import { syncSession } from "../engine/session";
+import type { Queryable } from "../engine/sql";
+import { changesBetween, type Changes } from "../provider/diff";
+import { PartlyDone, type Call, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
+import type { Values as WireValues } from "../provider/wire";
+import type { Args, Inputs, ResourceSpec, State, Values } from "./spec";
+
+export type DatabaseCall = Call<Database>;
+type Outputs<S extends ResourceSpec> = Omit<Values<S["outputs"]>, "database">;
+
+/** What is particular to a kind of resource; everything common is done once, by `handler`. */
+export interface Kind<S extends ResourceSpec> {
+  readonly spec: S;
+  /** What check adds to the inputs, and what is wrong with them; nothing here connects. */
+  check?(args: Args<S>): Promise<{ computed: Values<S["computed"]>; failures?: Checked["failures"] }>;
+  /** In preview: refuses what can be refused by then, and says what is certain. Before create `state` is undefined. */
+  plan?(call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<Partial<Outputs<S>>>;
+  /** Does the work, adopting what the ledger says is done already for this URN. */
+  create(call: DatabaseCall, inputs: Inputs<S>, session: WriteSession): Promise<Outputs<S>>;
+  /** Brings a resource that is there up to its inputs, or finishes one that is done in part; without it, create does. */
+  update?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>, session: WriteSession): Promise<Outputs<S>>;
+  /** Undoes it; idempotent. */
+  delete(call: DatabaseCall, state: State<S>, session: WriteSession): Promise<void>;
+  /** The outputs as the database has them now. */
+  read(db: Queryable, call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Outputs<S>>;
+  /** What differs from the state though the inputs do not. */
+  drift?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Changes>;
+}
+
+/** How long a resource may take where customTimeouts says nothing, in seconds. */
+const defaultTimeout = 30 * 60;
+
+/** @returns the time, in Unix milliseconds, at which a call must give up */
+export function deadline(call: DatabaseCall): number {
+  return Date.now() + (call.timeoutSeconds || defaultTimeout) * 1000;
+}
+
+/** @returns the ledger's rows, asked once until this process writes; none where there is no ledger */
+export async function ledgerSteps(host: Database): Promise<Step[]> {
+  const { ledger } = await host.whereabouts();
+  return ledger ? host.cached("steps", readSteps) : [];
+}
+
+/**
+ * Makes a handler of a kind: the rules of the ledger, said once. State of another database is refused before anything
+ * else; reads and plans run in read-only transactions; writes run under the lock; errors lose their row values; what is
+ * done in part says so until it is finished.
+ */
+export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database> {
+  const describe = (call: DatabaseCall): string => `${kind.spec.kind} ${call.name}`;
+  // What check has let through fits the spec; the wire does not know its type.
+  const typedInputs = (values: WireValues): Inputs<S> => values as unknown as Inputs<S>;
+  const typedState = (values: WireValues): State<S> => values as unknown as State<S>;
+  const identity = (state: WireValues): DatabaseIdentity => state["database"] as unknown as DatabaseIdentity;
+
+  const write = async (
+    call: DatabaseCall,
+    expect: DatabaseIdentity | "new ledger",
+    work: (session: WriteSession) => Promise<Outputs<S> | undefined>,
+  ): Promise<WireValues> => {
+    const stack = stackOf(call.urn);
+    const options = {
+      urn: call.urn,
+      label: describe(call),
+      stack,
+      expect,
+      signal: call.signal,
+      onStatus: call.log.status,
+    };
+    const outputs = await call.host.write(options, async (session) => {
+      try {
+        return await work(session);
+      } finally {
+        // The session's row mirrors the ledger; if this fails, the next write makes it good.
+        if (!session.purged) await syncSession(session, stack).catch(() => undefined);
+      }
+    });
+    return (outputs ?? {}) as unknown as WireValues;
+  };
+
+  /** Identity as it is now, for the state. */
+  const whereNow = async (call: DatabaseCall): Promise<WireValues> => {
+    const { ledger, here } = await call.host.whereabouts();
+    return { database: { ledgerId: ledger?.ledgerId ?? "", ...here } };
+  };
+
+  const shown = async <T>(call: DatabaseCall, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (err) {
+      throw err instanceof PartlyDone ? err : fromPostgres(err, describe(call));
+    }
+  };
+
+  const openParts = async (call: DatabaseCall): Promise<{ main: Step | undefined; open: Step[] }> => {
+    const steps = (await ledgerSteps(call.host)).filter((step) => step.urn === call.urn);
+    return { main: steps.find((step) => step.part === ""), open: unfinished(steps) };
+  };
+
+  /** After a failure: what is committed of it decides whether the state is kept as done in part. */
+  const keepPart = async (call: DatabaseCall, inputs: WireValues, err: unknown): Promise<never> => {
+    const { main, open } = await openParts(call).catch(() => ({ main: undefined, open: [] }));
+    if (main?.state !== "done" || open.length === 0) throw err;
+    const state = { ...inputs, ...(await whereNow(call)) };
+    const message = err instanceof Error ? err.message : String(err);
+    throw new PartlyDone(
+      call.name,
+      state,
+      inputs,
+      [message, `unfinished: ${open.map((step) => step.part).join(", ")}; up goes on from here`],
+      { cause: err },
+    );
+  };
+
+  return {
+    spec: kind.spec,
+
+    async check(_call, news): Promise<Checked> {
+      if (!kind.check) return { inputs: news, failures: [] };
+      const { computed, failures } = await kind.check(news as unknown as Args<S>);
+      return { inputs: { ...news, ...(computed as unknown as WireValues) }, failures: failures ?? [] };
+    },
+
+    diff: (call, it: Comparison) =>
+      shown(call, async () => {
+        await call.host.assertSame(identity(it.oldState));
+        const changes = changesBetween(it.oldInputs, it.news);
+        const state = typedState(it.oldState);
+        const drift = await kind.drift?.(call, typedInputs(it.news), state);
+        for (const [path, change] of drift ?? []) changes.set(path, change);
+        const { open } = await openParts(call);
+        if (open.length > 0 && changes.size === 0) changes.set("ledgerId", "update");
+        return changes;
+      }),
+
+    create: (call, inputs) =>
+      shown(call, async () => {
+        const typed = typedInputs(inputs);
+        if (call.preview) {
+          await call.host.server();
+          return { id: "", state: ((await kind.plan?.(call, typed, undefined)) ?? {}) as unknown as WireValues };
+        }
+        const { here } = await call.host.whereabouts();
+        const ledgerId = inputs["ledgerId"];
+        const expect = typeof ledgerId === "string" ? { ledgerId, ...here } : "new ledger";
+        try {
+          const outputs = await write(call, expect, (session) => kind.create(call, typed, session));
+          return { id: call.name, state: { ...outputs, ...(await whereNow(call)) } };
+        } catch (err) {
+          return await keepPart(call, inputs, err);
+        }
+      }),
+
+    update: (call, it) =>
+      shown(call, async () => {
+        await call.host.assertSame(identity(it.oldState));
+        const [typed, state] = [typedInputs(it.news), typedState(it.oldState)];
+        if (call.preview) {
+          const planned = (await kind.plan?.(call, typed, state)) ?? {};
+          return { ...onlyOutputs(kind.spec, it.oldState), ...(planned as unknown as WireValues) };
+        }
+        const outputs = await write(call, identity(it.oldState), (session) =>
+          kind.update ? kind.update(call, typed, state, session) : kind.create(call, typed, session),
+        );
+        return { ...outputs, ...(await whereNow(call)) };
+      }),
+
+    read: (call, id, inputs, state): Promise<ReadResult> =>
+      shown(call, async () => {
+        if (state["database"] === undefined) throw notImported(call);
+        await call.host.assertSame(identity(state));
+        const { main, open } = await openParts(call);
+        if (!main) throw unknownToLedger(call);
+        if (main.state === "undone") return { gone: true };
+        if (open.length > 0) {
+          const reasons = open.map(
+            (step) => `unfinished: ${step.part || kind.spec.kind} is ${step.state}; up finishes it`,
+          );
+          throw new PartlyDone(id, state, inputs, reasons);
+        }
+        const outputs = await call.host.read((db) => kind.read(db, call, typedInputs(inputs), typedState(state)));
+        return { gone: false, id, inputs, state: { ...state, ...(outputs as unknown as WireValues) } };
+      }),
+
+    delete: (call, _id, _inputs, state) =>
+      shown(call, async () => {
+        await write(call, identity(state), async (session) => {
+          await kind.delete(call, typedState(state), session);
+          return undefined;
+        });
+      }),
+  };
+}
+
+function onlyOutputs(spec: ResourceSpec, state: WireValues): WireValues {
+  return Object.fromEntries(Object.keys(spec.outputs).map((key) => [key, state[key] ?? null]));
+}
+
+function notImported(call: DatabaseCall): GuardianError {
+  return new GuardianError({
+    what: "resources of this package cannot be imported: the ledger says what is there",
+    where: call.name,
+    todo: "run up: what the ledger says is done is adopted, not done again",
+  });
+}
+
+function unknownToLedger(call: DatabaseCall): GuardianError {
+  return new GuardianError({
+    what: "the ledger in this database knows nothing of this resource",
+    where: call.urn,
+    todo: [
+      "if the ledger was taken over by another stack, use that one",
+      "if the stack was renamed: pulumi config set guardian:adopt <ledger id>, then up",
+    ],
+  });
+}

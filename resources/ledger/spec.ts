@@ -1,0 +1,14 @@
+import { flag, optional, resource, text } from "../spec";
+
+export const ledgerSpec = resource(
+  "Ledger",
+  "The tables in the target database that record what the migration did there. Every other resource depends on it. Destroying it keeps them, unless purge is set.",
+  {
+    inputs: {
+      purge: flag("Whether destroy also drops the archive and the ledger itself, with all rows that wait there."),
+      adopt: optional(text("The id of a ledger of another stack that this stack takes over.")),
+    },
+    computed: {},
+    outputs: { ledgerId: text("The uuid of this ledger.") },
+  },
+);

@@ -1,0 +1,34 @@
+import { resolveConnection, type DatabaseInput } from "../engine/connect";
+import { Database } from "../engine/database";
+import type { Plugin } from "../provider/types";
+import { assessHandler } from "./assess/handle";
+import { backupHandler } from "./backup/handle";
+import { dataMigrationHandler } from "./data-migration/handle";
+import { featureFlagHandler } from "./feature-flag/handle";
+import { ledgerHandler } from "./ledger/handle";
+import { migrationSessionHandler } from "./migration-session/handle";
+import { providerConfig } from "./provider/spec";
+import { sessionCompletionHandler } from "./session-completion/handle";
+import { packageName } from "./spec";
+import { sqlModuleHandler } from "./sql-module/handle";
+
+/** The plugin: every kind of resource has one line here. */
+export const plugin: Plugin<Database> = {
+  name: packageName,
+  version: "0.1.0",
+  description: "The Guardian v6 to v7 migration of a PostgreSQL database, every step a resource.",
+  config: providerConfig,
+  resources: [
+    ledgerHandler,
+    backupHandler,
+    sqlModuleHandler,
+    migrationSessionHandler,
+    dataMigrationHandler,
+    featureFlagHandler,
+    sessionCompletionHandler,
+  ],
+  functions: [assessHandler],
+  configure: (config) =>
+    Promise.resolve(new Database(resolveConnection(config["database"] as DatabaseInput | undefined, process.env))),
+  close: (database) => database.close(),
+};

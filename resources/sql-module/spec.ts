@@ -1,0 +1,38 @@
+import { list, map, record, resource, text } from "../spec";
+
+export const sqlModuleSpec = resource(
+  "SqlModule",
+  "One folder of sql/: applied in one transaction, verified, and undone as a whole; its rows wait in the archive after a rollback.",
+  {
+    inputs: {
+      module: text("The folder's name in sql/."),
+      ledgerId: text("The ledger that records it."),
+    },
+    computed: {
+      title: text("What the module is, from module.yaml."),
+      meaning: text("Hash of what up.sql, indexes.sql and module.yaml mean, comments and layout aside."),
+      downMeaning: text("Hash of what down.sql means."),
+      verifyMeaning: text("Hash of what verify.sql means."),
+      requires: list(text("A module."), "Modules that it needs."),
+      locks: list(
+        text("A relation."),
+        "v6 relations that are locked for a moment: SHARE ROW EXCLUSIVE on the way up, ACCESS EXCLUSIVE on the way down.",
+      ),
+      objects: list(text("An object."), "Everything that it creates."),
+      archive: list(
+        record(
+          { table: text("The table."), subject: text("The column that holds the person, or none.") },
+          "A table whose rows survive a rollback.",
+        ),
+        "Tables whose rows survive a rollback.",
+      ),
+    },
+    outputs: {
+      applyId: text("The ledger's number of this application; archived tables carry it in their names."),
+      definitions: map(
+        text("A fingerprint."),
+        "Object to a fingerprint of how the catalogue describes it: what differs is drift.",
+      ),
+    },
+  },
+);

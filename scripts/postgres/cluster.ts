@@ -1,0 +1,88 @@
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { GuardianError } from "../../engine/errors";
+import { as, give, reaches, sharedFolder, type Account } from "./account";
+import type { Binaries } from "./binaries";
+
+/** The files of one server: `folder` holds the cluster (data), the superuser's password (0600) and the log. */
+export interface Cluster {
+  folder: string;
+  data: string;
+  passwordFile: string;
+  log: string;
+}
+
+/** Where things lie in a server's folder. */
+export function clusterIn(folder: string): Cluster {
+  return {
+    folder,
+    data: join(folder, "data"),
+    passwordFile: join(folder, "password"),
+    log: join(folder, "server.log"),
+  };
+}
+
+/** A new empty folder for a server that is thrown away afterwards, at a place that the account can reach and clear. */
+export function temporaryFolder(account: Account | undefined): string {
+  let base = tmpdir();
+  if (!reaches(account, base)) {
+    base = join(sharedFolder(account), "temporary");
+    mkdirSync(base, { recursive: true, mode: 0o700 });
+    give(account, base); // else it could not remove its own folder from it
+  }
+  const folder = mkdtempSync(join(base, "guardian-pg-"));
+  give(account, folder);
+  return folder;
+}
+
+/** Makes `folder` (0700) for the account. @throws GuardianError when the account cannot get there. */
+export function prepareFolder(folder: string, account: Account | undefined): void {
+  if (!existsSync(folder)) {
+    mkdirSync(dirname(folder), { recursive: true });
+    mkdirSync(folder, { mode: 0o700 });
+    give(account, folder);
+  }
+  if (reaches(account, folder)) return;
+  throw new GuardianError({
+    what: `The user ${account?.name ?? "who runs this"}, who runs PostgreSQL, cannot get into the data folder`,
+    where: folder,
+    todo: "choose a folder outside of private ones such as /root",
+  });
+}
+
+/** True when the folder holds a cluster; then its major version is read. */
+export function clusterMajor(cluster: Cluster): number | undefined {
+  const file = join(cluster.data, "PG_VERSION");
+  return existsSync(file) ? Number(readFileSync(file, "utf8").trim()) : undefined;
+}
+
+/**
+ * Runs initdb: UTF-8, superuser `postgres` with a random password over scram-sha-256, no other way in.
+ *
+ * @throws GuardianError with initdb's own words.
+ */
+export function initialise(binaries: Binaries, cluster: Cluster, account: Account | undefined): void {
+  // A password without newline for whoever reads it, with one for initdb.
+  writeFileSync(cluster.passwordFile, randomBytes(24).toString("base64url"), { mode: 0o600 });
+  give(account, cluster.passwordFile);
+  const ctype = process.platform === "darwin" ? "en_US.UTF-8" : "C.UTF-8";
+  const locale = ["--locale=C", `--lc-ctype=${ctype}`, "--encoding=UTF8"];
+  const login = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${cluster.passwordFile}`];
+  const args = [`--pgdata=${cluster.data}`, ...locale, ...login, "--no-sync", "--no-instructions"];
+  const run = spawnSync(join(binaries.root, "bin", "initdb"), args, { ...as(account), encoding: "utf8" });
+  if (run.status === 0) return;
+  throw new GuardianError({
+    what: `initdb of PostgreSQL ${binaries.version} failed: ${(run.stderr || run.error?.message || "").trim()}`,
+    where: cluster.data,
+    todo: "see that the folder is on a disk with room and that its user may write there",
+    cause: run.error,
+  });
+}
+
+/** The superuser's password. */
+export function readPassword(cluster: Cluster): string {
+  return readFileSync(cluster.passwordFile, "utf8").trim();
+}

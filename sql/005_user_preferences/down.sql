@@ -1,0 +1,2 @@
+-- The engine has archived user_preferences, with its triggers and policies, by now.
+DROP FUNCTION public.get_user_preferences(uuid);

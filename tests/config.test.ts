@@ -1,0 +1,330 @@
+import * as pulumi from "@pulumi/pulumi";
+import { expect } from "chai";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { flagNames, readConfig, validateConfig, type GuardianConfig } from "../config";
+
+const root = join(__dirname, "..");
+const user = "11111111-2222-4333-8444-55555555555a";
+const consent = { mode: "assumed", legalBasis: "consent", statement: "they were told" };
+
+/** As Pulumi hands configuration over: texts, objects as JSON. */
+function raw(values: Record<string, unknown>): Record<string, string> {
+  const texts = Object.entries(values).map(([key, value]) => [
+    `guardian:${key}`,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  return Object.fromEntries(texts) as Record<string, string>;
+}
+
+function stackFile(stack: string): Record<string, unknown> {
+  const file = parse(readFileSync(join(root, `Pulumi.${stack}.yaml`), "utf8")) as { config: Record<string, unknown> };
+  const entries = Object.entries(file.config).map(([key, value]) => [key.replace(/^guardian:/, ""), value]);
+  return Object.fromEntries(entries) as Record<string, unknown>;
+}
+
+const errorsOf = (values: Record<string, unknown>): string[] =>
+  validateConfig(raw({ legacyConsent: consent, ...values })).errors;
+
+describe("config", () => {
+  it("fills in every default", () => {
+    const expected: GuardianConfig = {
+      through: "deployment",
+      database: undefined,
+      legacyConsent: { mode: "assumed", legalBasis: "consent", statement: "they were told" },
+      rollout: {},
+      allowList: {},
+      backup: { directory: ".guardian/backups", jobs: 2, maxAge: 3600 },
+      gates: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
+      purge: false,
+      adopt: undefined,
+      acknowledge: undefined,
+    };
+    expect(validateConfig(raw({ legacyConsent: consent }))).to.deep.equal({ config: expected, errors: [] });
+  });
+
+  it("reads every key", () => {
+    const { config, errors } = validateConfig({
+      ...raw({
+        through: "data",
+        database: { host: "db", port: "5433", database: "g", user: "u", sslmode: "require", passwordFrom: "file:p" },
+        legacyConsent: { mode: "pending", legalBasis: "consent", statement: "ask" },
+        rollout: { fhir_integration: 50, enhanced_consent: "7" },
+        allowList: { multi_tenancy: [user.toUpperCase(), user] },
+        backup: { directory: "b", jobs: "8", maxAge: "2d" },
+        gates: { maxDataLoss: 0, warnSlowdown: "0.2", maxSlowdown: 1 },
+        purge: true,
+        adopt: user.toUpperCase(),
+        acknowledge: user,
+      }),
+      "aws:region": "eu-central-1",
+    });
+    expect(errors).to.deep.equal([]);
+    expect(config).to.deep.equal({
+      through: "data",
+      database: { host: "db", port: 5433, database: "g", user: "u", sslmode: "require", passwordFrom: "file:p" },
+      legacyConsent: { mode: "pending", legalBasis: "consent", statement: "ask" },
+      rollout: { fhir_integration: 50, enhanced_consent: 7 },
+      allowList: { multi_tenancy: [user] },
+      backup: { directory: "b", jobs: 8, maxAge: 172_800 },
+      gates: { maxDataLoss: 0, warnSlowdown: 0.2, maxSlowdown: 1 },
+      purge: true,
+      adopt: user,
+      acknowledge: user,
+    });
+  });
+
+  it("takes empty texts and objects as absent, as Pulumi.yaml's defaults hand them over", () => {
+    const empty = { database: {}, rollout: {}, allowList: {}, backup: {}, gates: {}, adopt: "", acknowledge: "" };
+    const { config } = validateConfig(raw({ legacyConsent: consent, ...empty }));
+    expect(config).to.deep.equal(validateConfig(raw({ legacyConsent: consent })).config);
+  });
+
+  it("reports all errors at once", () => {
+    expect(
+      validateConfig(raw({ trough: "data", through: "deploy", rollout: { fhir: 5, multi_tenancy: 101 }, adopt: "x" }))
+        .errors,
+    ).to.deep.equal([
+      'guardian:through is "deploy": it must be one of infrastructure, schema, data, deployment',
+      "guardian:rollout.multi_tenancy is 101: it must be a whole number from 0 to 100",
+      "guardian:rollout.fhir is not known: the nearest known key is guardian:rollout.fhir_integration",
+      "guardian:adopt does not fit: it must be a uuid",
+      "guardian:trough is not known: the nearest known key is guardian:through",
+    ]);
+  });
+
+  const refused: [string, Record<string, unknown>, string][] = [
+    [
+      "an unknown flag",
+      { rollout: { fhir_integratoin: 5 } },
+      "guardian:rollout.fhir_integratoin is not known: the nearest known key is guardian:rollout.fhir_integration",
+    ],
+    [
+      "per cent 101",
+      { rollout: { event_sourcing: 101 } },
+      "guardian:rollout.event_sourcing is 101: it must be a whole number from 0 to 100",
+    ],
+    [
+      "per cent -1",
+      { rollout: { event_sourcing: "-1" } },
+      'guardian:rollout.event_sourcing is "-1": it must be a whole number from 0 to 100',
+    ],
+    [
+      "half a per cent",
+      { rollout: { event_sourcing: 0.5 } },
+      "guardian:rollout.event_sourcing is 0.5: it must be a whole number from 0 to 100",
+    ],
+    [
+      "a per cent in words",
+      { rollout: { event_sourcing: "half" } },
+      "guardian:rollout.event_sourcing is no number: it must be a whole number from 0 to 100",
+    ],
+    [
+      "an object that is a word",
+      { gates: "none" },
+      "guardian:gates is no object: set its keys one by one, pulumi config set --path",
+    ],
+    [
+      "an object that is a list",
+      { rollout: [5] },
+      "guardian:rollout is no object: set its keys one by one, pulumi config set --path",
+    ],
+    [
+      "an unknown key in an object",
+      { backup: { dir: "x" } },
+      "guardian:backup.dir is not known: the nearest known key is guardian:backup.jobs",
+    ],
+    ["no jobs", { backup: { jobs: 0 } }, "guardian:backup.jobs is 0: it must be a whole number from 1 to 64"],
+    [
+      "an age without a unit",
+      { backup: { maxAge: "90" } },
+      "guardian:backup.maxAge does not fit: it must be a number with s, m, h or d, such as 30m, 1h or 2d",
+    ],
+    [
+      "gates that cannot warn",
+      { gates: { warnSlowdown: 0.3 } },
+      "guardian:gates.warnSlowdown is 0.3, above maxSlowdown 0.25: it would never warn",
+    ],
+    [
+      "a loss above all",
+      { gates: { maxDataLoss: 2 } },
+      "guardian:gates.maxDataLoss is 2: it must be a number from 0 to 1",
+    ],
+    ["a purge that is no yes or no", { purge: "yes" }, 'guardian:purge is "yes": it must be one of true, false'],
+    [
+      "an sslmode",
+      { database: { sslmode: "on" } },
+      'guardian:database.sslmode is "on": it must be one of disable, allow, prefer, require, verify-ca, verify-full',
+    ],
+    [
+      "a port",
+      { database: { port: 70000 } },
+      "guardian:database.port is 70000: it must be a whole number from 1 to 65535",
+    ],
+    [
+      "a list that is no list of uuids",
+      { allowList: { multi_tenancy: [user, "bob"] } },
+      "guardian:allowList.multi_tenancy has something else at [1]: it must be a list of uuids",
+    ],
+    [
+      "a single uuid where a list belongs",
+      { allowList: { multi_tenancy: user } },
+      "guardian:allowList.multi_tenancy does not fit: it must be a list of uuids",
+    ],
+    [
+      "pending on another basis than consent",
+      { legacyConsent: { mode: "pending", legalBasis: "contract", statement: "x" } },
+      "guardian:legacyConsent.legalBasis is contract, but mode pending asks for a consent: only consent is allowed with it",
+    ],
+    [
+      "an empty statement",
+      { legacyConsent: { ...consent, statement: "  " } },
+      "guardian:legacyConsent.statement does not fit: it must be the operator's reason in words",
+    ],
+    [
+      "an unknown basis",
+      { legacyConsent: { ...consent, legalBasis: "habit" } },
+      'guardian:legacyConsent.legalBasis is "habit": it must be one of consent, contract, legal_obligation, vital_interests, public_task, legitimate_interests',
+    ],
+    [
+      "no mode",
+      { legacyConsent: { legalBasis: "consent", statement: "x" } },
+      "guardian:legacyConsent.mode is missing: it must be one of assumed, pending",
+    ],
+  ];
+  for (const [what, values, error] of refused) {
+    it(`refuses ${what}`, () => expect(errorsOf(values)).to.deep.equal([error]));
+  }
+
+  it("knows the flags that module 001 seeds, and no others", () => {
+    const sql = readFileSync(join(root, "sql", "001_feature_flags", "up.sql"), "utf8");
+    const seed = /CREATE FUNCTION public\.feature_flag_seed\(\)[\s\S]*?\$\$;/.exec(sql)?.[0] ?? "";
+    const names = [...seed.matchAll(/^\s+(?:FROM \(VALUES\s+)?\('([a-z0-9_]+)', '/gm)].map((match) => match[1]);
+    expect(names).to.deep.equal([...flagNames]);
+  });
+
+  it("wants legacyConsent only where through reaches the data stage", () => {
+    const missing = (through: string): number => validateConfig(raw({ through })).errors.length;
+    expect(["infrastructure", "schema", "data", "deployment"].map(missing)).to.deep.equal([0, 0, 1, 1]);
+  });
+
+  it("survives keys that JavaScript objects have by nature", () => {
+    expect(
+      validateConfig({ "guardian:__proto__": "{}", "guardian:constructor": "x" }).errors.slice(0, 2),
+    ).to.deep.equal([
+      "guardian:__proto__ is not known: the nearest known key is guardian:through",
+      "guardian:constructor is not known: the nearest known key is guardian:rollout",
+    ]);
+  });
+
+  it("never shows what may be a password", () => {
+    const secret = "hunter2-marked";
+    const all = [
+      { database: { password: secret, host: `postgres://u:${secret}@h/d`, passwordFrom: secret, hst: secret } },
+      { legacyConsent: { ...consent, statement: { secret } } },
+      { allowList: { multi_tenancy: [secret] }, adopt: secret, backup: { maxAge: secret, directory: [secret] } },
+      { rollout: { multi_tenancy: secret }, [`unknown`]: secret, database: secret },
+    ].flatMap(errorsOf);
+    expect(all).to.have.lengthOf(12);
+    expect(all.filter((error) => error.includes("hunter2"))).to.deep.equal([]);
+    expect(all).to.include(
+      "guardian:database.password is not known: a password is never in the configuration, passwordFrom says where it is",
+    );
+  });
+
+  it("does not show the value of a key that is a secret", () => {
+    const values = raw({ legacyConsent: consent, through: "hunter2", rollout: { multi_tenancy: 777 } });
+    expect(validateConfig(values, ["guardian:through", "guardian:rollout"]).errors).to.deep.equal([
+      "guardian:through is not allowed (a secret, not shown): it must be one of infrastructure, schema, data, deployment",
+      "guardian:rollout.multi_tenancy is not allowed (a secret, not shown): it must be a whole number from 0 to 100",
+    ]);
+  });
+
+  describe("the stack files", () => {
+    const declared = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")) as { config: Record<string, unknown> };
+    const keys = Object.keys(declared.config).map((key) => key.replace(/^guardian:/, ""));
+
+    it("Pulumi.yaml declares exactly the keys that config.ts knows, each with a default", () => {
+      const known = validateConfig(raw({ legacyConsent: consent })).config ?? {};
+      expect(keys.toSorted()).to.deep.equal(Object.keys(known).toSorted());
+      const bare = Object.entries(declared.config).filter(
+        ([, key]) => (key as { default?: unknown }).default === undefined,
+      );
+      expect(bare).to.deep.equal([]);
+    });
+
+    it("dev is complete", () => {
+      const { config, errors } = validateConfig(raw(stackFile("dev")));
+      expect(errors).to.deep.equal([]);
+      expect(config?.legacyConsent?.mode).to.equal("assumed");
+      expect(config?.database).to.deep.equal({
+        host: "127.0.0.1",
+        port: 54329,
+        database: "guardian",
+        user: "guardian_migrator",
+        sslmode: "disable",
+        passwordFrom: "file:.guardian/db/password",
+      });
+    });
+
+    for (const stack of ["staging", "prod"]) {
+      it(`${stack} carries every key but legacyConsent`, () => {
+        expect([...Object.keys(stackFile(stack)), "legacyConsent"].toSorted()).to.deep.equal(keys.toSorted());
+      });
+
+      it(`${stack} is refused with that one error when through reaches data, and accepted once it is set`, () => {
+        const file = stackFile(stack);
+        for (const through of ["data", "deployment"]) {
+          expect(validateConfig(raw({ ...file, through })).errors).to.deep.equal([
+            `guardian:legacyConsent is missing, and guardian:through ${through} reaches the data stage: say what becomes of` +
+              " users who never were asked, {mode: assumed | pending, legalBasis, statement}",
+          ]);
+          const decided = { mode: "pending", legalBasis: "consent", statement: "they are to be asked" };
+          expect(validateConfig(raw({ ...file, through, legacyConsent: decided })).errors).to.deep.equal([]);
+        }
+        expect(validateConfig(raw({ ...file, through: "schema" })).errors).to.deep.equal([]);
+      });
+
+      it(`${stack} has no password, and asks for a server whose name is checked`, () => {
+        const { config } = validateConfig(raw({ ...stackFile(stack), through: "schema" }));
+        expect(config?.database).to.include({ sslmode: "verify-full", passwordFrom: "env:GUARDIAN_DB_PASSWORD" });
+      });
+    }
+  });
+
+  describe("readConfig", () => {
+    const configure = (values: Record<string, unknown>, secrets: string[] = []): void =>
+      pulumi.runtime.setAllConfig(raw(values), secrets);
+    before(() =>
+      pulumi.runtime.setMocks({ call: () => ({}), newResource: () => ({ id: "", state: {} }) }, "guardian", "dev"),
+    );
+    afterEach(() => configure({}));
+
+    it("keeps allow-lists secret, whether they were set so or not", async () => {
+      configure({ legacyConsent: consent, allowList: { multi_tenancy: [user] } });
+      const output = readConfig().allowList["multi_tenancy"];
+      expect(await pulumi.isSecret(output!)).to.equal(true);
+      expect(await new Promise((resolve) => pulumi.unsecret(output!).apply(resolve))).to.deep.equal([user]);
+    });
+
+    it("throws one RunError with all errors, and no secret value", () => {
+      configure({ through: "hunter2", purge: "perhaps" }, ["guardian:through"]);
+      const thrown = ((): unknown => {
+        try {
+          return readConfig();
+        } catch (err) {
+          return err;
+        }
+      })();
+      expect(pulumi.RunError.isInstance(thrown)).to.equal(true);
+      expect((thrown as Error).message).to.equal(
+        [
+          "The configuration of stack dev has 2 errors (Pulumi.dev.yaml):",
+          "  guardian:through is not allowed (a secret, not shown): it must be one of infrastructure, schema, data, deployment",
+          '  guardian:purge is "perhaps": it must be one of true, false',
+        ].join("\n"),
+      );
+    });
+  });
+});

@@ -1,0 +1,123 @@
+import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from "node:net";
+import { expect } from "chai";
+import {
+  CommitUnknownError,
+  ConnectionLostError,
+  connectWriter,
+  resolveConnection,
+  transactionOutcome,
+} from "../../engine/connect";
+import { withEmpty, type V6 } from "../support/postgres";
+
+/**
+ * A wire to the server that can be cut at COMMIT: `before` the server sees it, or `after`, when its answer is on the way.
+ * `closed` refuses every later connection too.
+ */
+class Wire {
+  cut: "no" | "before" | "after" = "no";
+  closed = false;
+  readonly #server: TcpServer;
+
+  constructor(host: string, port: number) {
+    this.#server = createServer((client) => this.#join(client, connect(port, host)));
+  }
+
+  async listen(): Promise<number> {
+    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  stop(): void {
+    this.#server.close();
+  }
+
+  #join(client: Socket, server: Socket): void {
+    if (this.closed) return void client.destroy();
+    let committing = false;
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      one.on("error", () => undefined);
+      one.on("close", () => other.destroy());
+    }
+    client.on("data", (chunk) => {
+      committing = this.cut !== "no" && chunk.includes("COMMIT\0");
+      if (committing && this.cut === "before") client.destroy();
+      else server.write(chunk);
+    });
+    server.on("data", (chunk) => {
+      if (committing) client.destroy();
+      else client.write(chunk);
+    });
+  }
+}
+
+describe("a connection lost during COMMIT", function () {
+  this.timeout(60_000);
+
+  async function run(
+    cut: Wire["cut"],
+    db: V6,
+    closed = false,
+  ): Promise<{ result: unknown; rows: number; outcome: string }> {
+    const { host, port, user, database, password } = db.admin;
+    const wire = new Wire(host, port);
+    const input = { host, port: await wire.listen(), user, database, passwordFrom: "env:PW" };
+    const writer = await connectWriter(resolveConnection(input, { PW: password }), {
+      detail: "commit",
+      commitPatience: 1,
+    });
+    await writer.script("CREATE TABLE public.t (i int)");
+    let xid = "";
+    const result = await writer
+      .transaction(async () => {
+        await writer.query("INSERT INTO public.t VALUES (1)");
+        xid = (await writer.query<{ xid: string }>("SELECT pg_current_xact_id()::text AS xid")).rows[0]!.xid;
+        expect(await transactionOutcome(writer.settings, xid)).to.equal("in progress");
+        wire.cut = cut;
+        wire.closed = closed;
+        return "done";
+      })
+      .catch((err: unknown) => err);
+    await writer.close();
+    wire.stop();
+    const direct = resolveConnection({ ...input, port }, { PW: password });
+    const admin = await db.connect("admin");
+    const rows = (await admin.query("SELECT i FROM t")).rows.length;
+    return { result, rows, outcome: await transactionOutcome(direct, xid, 5) };
+  }
+
+  it("after the server committed: the result stands", () =>
+    withEmpty(15, async (db) => {
+      expect(await run("after", db)).to.deep.equal({ result: "done", rows: 1, outcome: "committed" });
+    }));
+
+  it("before the server heard of it: rolled back, and said so", () =>
+    withEmpty(15, async (db) => {
+      const { result, rows, outcome } = await run("before", db);
+      expect(result).to.be.instanceOf(ConnectionLostError).and.not.instanceOf(CommitUnknownError);
+      expect({ rows, outcome }).to.deep.equal({ rows: 0, outcome: "aborted" });
+    }));
+
+  it("and the server not to be asked: nobody can tell, with the id to ask for", () =>
+    withEmpty(15, async (db) => {
+      const { result, outcome } = await run("after", db, true);
+      expect(result).to.be.instanceOf(CommitUnknownError);
+      expect(String(result))
+        .to.match(/could not be asked whether it took place/)
+        .and.match(/pg_xact_status\('\d+'/);
+      expect(outcome).to.equal("committed");
+    }));
+
+  it("an id of another server is refused", () =>
+    withEmpty(15, async (db) => {
+      const { host, port, user, database, password } = db.admin;
+      const settings = resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password });
+      const answer = await transactionOutcome(settings, "999999999").catch((err: unknown) => String(err));
+      expect(answer).to.match(
+        /SQLSTATE 22023\)\n {2}where: .*transaction 999999999\n {2}to do: check that this is still/,
+      );
+      expect(await transactionOutcome(settings, "3")).to.equal("unknown");
+    }));
+});

@@ -1,0 +1,207 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo, type Server as TcpServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import type { Client } from "pg";
+import { connectReader, connectWriter, type DatabaseInput, probeServer, resolveConnection } from "../../engine/connect";
+import { readServerInfo } from "../../engine/connect/server-info";
+import { GuardianError } from "../../engine/errors";
+import { give, serverAccount } from "../../scripts/postgres/account";
+import { startServer, type Major, type Server } from "../../scripts/postgres/server";
+import { startPooler } from "../support/pooler";
+import { server, withEmpty, withV6 } from "../support/postgres";
+
+/** The error's text, with the port that changes from run to run replaced. */
+async function refusal(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (err) {
+    if (!(err instanceof GuardianError)) throw err;
+    return err.message.replaceAll(/:\d{4,5}\b/g, ":PORT");
+  }
+  throw new Error("was not refused");
+}
+
+function settingsOf(on: Server, input: DatabaseInput = {}, env: Record<string, string> = {}) {
+  const { host, port, user } = on;
+  const all = { host, port, user, database: "postgres", passwordFrom: "env:PW", ...input };
+  return resolveConnection(all, { PW: on.password, HOME: "/nonexistent", ...env });
+}
+
+for (const major of [15, 17] satisfies Major[]) {
+  describe(`probing PostgreSQL ${major}`, function () {
+    this.timeout(60_000);
+
+    it("says which server and database it is and who we are", () =>
+      withV6(major, async (db) => {
+        const on = await server(major);
+        const asMigrator = settingsOf(on, { user: db.migrator.user, database: db.name }, { PW: db.migrator.password });
+        const info = await probeServer(asMigrator);
+        const admin = await db.connect("admin");
+        const { rows } = await admin.query<{ id: string; oid: number }>(
+          "SELECT (SELECT system_identifier::text FROM pg_control_system()) AS id, oid FROM pg_database WHERE datname = $1",
+          [db.name],
+        );
+        expect(info).to.deep.include({
+          major,
+          systemIdentifier: rows[0]?.id,
+          database: db.name,
+          databaseOid: rows[0]?.oid,
+          user: "guardian_migrator",
+          isSuperuser: false,
+          bypassRls: true,
+          inRecovery: false,
+          readOnly: false,
+          encoding: "UTF8",
+          tls: false,
+        });
+        expect(info.version).to.match(new RegExp(`^${major}\\.\\d+$`));
+      }));
+  });
+}
+
+describe("refusing a connection", function () {
+  this.timeout(60_000);
+  let on: Server;
+  before(async () => (on = await server(15)));
+
+  it("no server there", async () => {
+    const message = await refusal(probeServer(settingsOf(on, { port: 1 })));
+    expect(message).to.equal(
+      "no PostgreSQL server answers on 127.0.0.1:1\n" +
+        "  where: 127.0.0.1:1/postgres as postgres (host, port, database, user from guardian:database; password from the variable PW)\n" +
+        "  to do: start the dev database: npm run db -- start\n" +
+        "     or: correct the connection: guardian:database in the stack's config, or PGHOST and PGPORT",
+    );
+  });
+
+  it("unknown host, missing socket", async () => {
+    const unknown = await refusal(probeServer(settingsOf(on, { host: "no-such-host.invalid" })));
+    expect(unknown).to.match(/^the host name no-such-host.invalid cannot be resolved\n/);
+    const socket = await refusal(probeServer(settingsOf(on, { host: "/nonexistent" })));
+    expect(socket).to.match(/^there is no PostgreSQL socket in \/nonexistent for port/);
+  });
+
+  describe("a server that", () => {
+    let tcp: TcpServer;
+    let port: number;
+    async function listen(answer: "nothing" | "hang up") {
+      tcp = createServer((socket) => {
+        socket.on("error", () => undefined);
+        if (answer === "hang up") socket.destroy();
+      });
+      await new Promise<void>((done) => tcp.listen(0, "127.0.0.1", done));
+      port = (tcp.address() as AddressInfo).port;
+    }
+    afterEach(() => tcp.close());
+
+    it("does not answer", async () => {
+      await listen("nothing");
+      const message = await refusal(probeServer(settingsOf(on, { port }, { PGCONNECT_TIMEOUT: "1" })));
+      expect(message).to.match(/^127.0.0.1:PORT did not answer within 1 s\n/);
+    });
+
+    it("hangs up", async () => {
+      await listen("hang up");
+      expect(await refusal(probeServer(settingsOf(on, { port })))).to.match(
+        /closed the connection while it was being set/,
+      );
+    });
+  });
+
+  it("wrong password, no password, unknown role, wrong database", async () => {
+    const wrong = await refusal(probeServer(settingsOf(on, {}, { PW: "geheim" })));
+    expect(wrong).to.match(/^the server refuses the password of user postgres \(SQLSTATE 28P01\)\n/);
+    expect(wrong).to.contain("to do: correct the password (it came from the variable PW)").and.not.contain("geheim");
+    const none = { passwordFrom: undefined };
+    expect(await refusal(probeServer(settingsOf(on, none)))).to.match(
+      /^the server asks for a password for user postgres, and none is given\n/,
+    );
+    const role = await refusal(probeServer(settingsOf(on, { user: "nobody_here" })));
+    expect(role).to.match(/^the server refuses the password of user nobody_here/);
+    const database = await refusal(probeServer(settingsOf(on, { database: "nowhere" })));
+    expect(database).to.match(/^the database nowhere does not exist on this server \(SQLSTATE 3D000\)\n/);
+  });
+
+  it("a missing right to connect, and a read-only database", () =>
+    withEmpty(15, async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query(`REVOKE CONNECT ON DATABASE ${db.name} FROM PUBLIC`);
+      const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
+      expect(await refusal(probeServer(migrator))).to.match(/^guardian_migrator may not connect to test_/);
+      await admin.query(`ALTER DATABASE ${db.name} SET default_transaction_read_only = on`);
+      const message = await refusal(connectWriter(settingsOf(on, { database: db.name }), { detail: "x" }));
+      expect(message).to.match(/^the database is in read-only mode \(default_transaction_read_only is on\)\n/);
+    }));
+
+  it("too many connections", () =>
+    withEmpty(15, async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 0`);
+      const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
+      expect(await refusal(probeServer(migrator))).to.match(/^the server has no free connection \(SQLSTATE 53300\)\n/);
+    }));
+
+  it("a role that may not read which cluster it is", () =>
+    withEmpty(15, async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
+      const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
+      expect(await refusal(probeServer(migrator))).to.match(
+        /permission denied for function pg_control_system .*\n.*\n {2}to do: as a superuser: GRANT EXECUTE ON FUNCTION pg_ca/,
+      );
+    }));
+
+  it("a server that is too old", async () => {
+    const old = { major: 14, version: "14.9", inRecovery: false, readOnly: false };
+    const client = { query: () => Promise.resolve({ rows: [old] }) } as unknown as Client;
+    expect(await refusal(readServerInfo(client, settingsOf(on)))).to.match(
+      /^the server is PostgreSQL 14.9; the migration needs 15 or later\n/,
+    );
+  });
+
+  it("a standby", async () => {
+    // A copy of a stopped cluster, started with standby.signal, is a standby that waits for its primary for ever.
+    const folder = mkdtempSync(join(tmpdir(), "guardian-standby-"));
+    chmodSync(folder, 0o755);
+    give(serverAccount(), folder);
+    const primary = await startServer({ major: 15, dataDir: folder });
+    await primary.stop();
+    writeFileSync(join(folder, "data", "standby.signal"), "");
+    give(serverAccount(), join(folder, "data", "standby.signal"));
+    const standby = await startServer({ major: 15, dataDir: folder });
+    try {
+      const message = await refusal(probeServer(settingsOf(standby)));
+      expect(message).to.match(/^the server is a standby in recovery and takes no writes\n/);
+    } finally {
+      await standby.stop();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  const signs = [
+    { size: 1, pick: "last", sign: "a second connection waits for the first one's transaction" },
+    { size: 3, pick: "last", sign: "two connections share one server process" },
+    { size: 3, pick: "first", sign: "its server process changed between statements" },
+    { size: 3, pick: "own", sign: "a setting was lost between statements" },
+  ] as const;
+  for (const { size, pick, sign } of signs) {
+    it(`a transaction pooler: ${sign}`, async () => {
+      const { host, user, password } = on;
+      const pooler = await startPooler({ host, port: on.port, user, password, database: "postgres" }, size, pick);
+      try {
+        const settings = settingsOf(on, { port: pooler.port });
+        expect(await refusal(probeServer(settings, { patience: 0.5 }))).to.equal(
+          `a connection pooler in transaction mode stands before the database: ${sign}\n` +
+            "  where: 127.0.0.1:PORT/postgres as postgres (host, port, database, user from guardian:database; password from the variable PW)\n" +
+            "  to do: connect to the server's own port, usually 5432\n     or: switch the pool to session mode",
+        );
+        expect(pooler.lent()).to.be.greaterThan(1);
+        if (size > 1) await refusal(connectReader(settings, { detail: "x" }));
+      } finally {
+        await pooler.stop();
+      }
+    });
+  }
+});

@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import type { Client } from "pg";
+import { parse } from "yaml";
+import { asRole } from "../support/postgres";
+import { applyModule, catalogue, refusal, undoModule, value, withModules } from "../support/modules";
+
+const modules = ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent", "005_user_preferences"];
+
+/** What the modules list of one kind in module.yaml. */
+const listed = (kind: string): string[] =>
+  modules.flatMap((name) => {
+    const text = readFileSync(join(__dirname, "..", "..", "sql", name, "module.yaml"), "utf8");
+    return (parse(text) as { objects: Record<string, string[]> }).objects[kind] ?? [];
+  });
+
+const lines = async (client: Client, text: string, values: unknown[] = []): Promise<string[]> =>
+  (await client.query<{ line: string }>(text, values)).rows.map((row) => row.line);
+
+describe("modules 000 to 005 together", function () {
+  this.timeout(60_000);
+
+  for (const major of [15, 17] as const) {
+    describe(`on PostgreSQL ${major}`, () => {
+      it("go up in order, down in reverse, and leave nothing", async () => {
+        await withModules(major, [], async (client) => {
+          const before = await catalogue(client);
+          for (const name of modules) await applyModule(client, name);
+          for (const name of [...modules].reverse()) await undoModule(client, name);
+          expect(await catalogue(client)).to.deep.equal(before);
+        });
+      });
+
+      it("K-15: every function pins search_path, and PUBLIC and anon may execute none that does anything", async () => {
+        await withModules(major, modules, async (client) => {
+          const functions = "SELECT p.oid::regprocedure AS line FROM pg_proc p WHERE p.oid = ANY ($1::regprocedure[])";
+          expect(await lines(client, functions, [listed("function")])).to.have.length(listed("function").length).and.above(25);
+          expect(await lines(client, `${functions} AND NOT coalesce('search_path=""' = ANY (p.proconfig), false)`, [listed("function")])).to.deep.equal([]);
+          expect(await lines(client, `${functions} AND has_function_privilege('anon', p.oid, 'EXECUTE')`, [listed("function")])).to.deep.equal(["is_ledger_batch(regclass)"]);
+        });
+      });
+
+      it("K-8: what users may execute with the owner's rights is this, and each asks who calls", async () => {
+        await withModules(major, modules, async (client) => {
+          const definers = `SELECT p.proname AS line FROM pg_proc p WHERE p.oid = ANY ($1::regprocedure[]) AND p.prosecdef
+            AND has_function_privilege('authenticated', p.oid, 'EXECUTE') ORDER BY 1`;
+          expect(await lines(client, definers, [listed("function")])).to.deep.equal([
+            "check_consent_access",
+            "get_user_preferences",
+            "grant_patient_consent",
+            "has_general_consent",
+            "is_feature_enabled_for_user",
+            "my_feature_flags",
+            "refuse_patient_consent",
+            "renew_patient_consent",
+            "revoke_patient_consent",
+          ]);
+          expect(await lines(client, definers.replace("ORDER", "AND p.prosrc !~ 'auth\\.uid|require_patient' ORDER"), [listed("function")])).to.deep.equal([]);
+        });
+      });
+
+      it("K-16: every policy names its roles and evaluates auth.uid() once a statement; no FOR ALL", async () => {
+        await withModules(major, modules, async (client) => {
+          const policies = `SELECT polname || ' on ' || polrelid::regclass AS line FROM pg_policy WHERE polrelid = ANY ($1::regclass[])`;
+          expect(await lines(client, policies, [listed("table")])).to.have.length(listed("policy").length);
+          const bad = `${policies} AND (polroles = '{0}' OR polcmd = '*' OR polcmd = 'w' AND polwithcheck IS NULL
+            OR concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) ~ '(?<!SELECT )auth\\.uid')`;
+          expect(await lines(client, bad, [listed("table")])).to.deep.equal([]);
+        });
+      });
+
+      it("every table has row security and a comment; no API role may truncate, refer to or put triggers on it", async () => {
+        await withModules(major, modules, async (client) => {
+          const tables = `SELECT c.oid::regclass AS line FROM pg_class c WHERE c.oid = ANY ($1::regclass[])`;
+          expect(await lines(client, `${tables} AND (NOT c.relrowsecurity OR obj_description(c.oid) IS NULL)`, [listed("table")])).to.deep.equal([]);
+          const held = `${tables} AND EXISTS (SELECT FROM unnest('{anon,authenticated,service_role}'::text[]) r
+            WHERE has_table_privilege(r, c.oid, 'TRUNCATE, REFERENCES, TRIGGER, DELETE'))`;
+          expect(await lines(client, held, [listed("table")])).to.deep.equal([]);
+          const silent = `SELECT p.oid::regprocedure AS line FROM pg_proc p WHERE p.oid = ANY ($1::regprocedure[]) AND obj_description(p.oid) IS NULL`;
+          expect(await lines(client, silent, [listed("function")])).to.deep.equal([]);
+        });
+      });
+
+      it("D-3: what becomes of each key to v6 when its row goes is decided, and an index finds the rows", async () => {
+        await withModules(major, modules, async (client) => {
+          const keys = `SELECT k.conrelid::regclass || '.' || a.attname || CASE k.confdeltype WHEN 'c' THEN ' cascade' WHEN 'n' THEN ' set null'
+                ELSE ' BLOCKS' END || CASE WHEN k.confdeltype = 'n' AND a.attnotnull THEN ' BUT NOT NULL' ELSE '' END
+              || CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = k.conrelid AND i.indkey[0] = a.attnum) THEN '' ELSE ' WITHOUT INDEX' END AS line
+            FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+            WHERE k.contype = 'f' AND k.conrelid = ANY ($1::regclass[]) AND NOT k.confrelid = ANY ($1::regclass[]) ORDER BY 1`;
+          expect(await lines(client, keys, [listed("table")])).to.deep.equal([
+            "patient_consents.created_by set null",
+            "patient_consents.patient_id cascade",
+            "patient_consents.updated_by set null",
+            "user_consent_preferences.user_id cascade",
+            "user_preferences.user_id cascade",
+          ]);
+        });
+      });
+
+      it("D-1 K-14: an account with rows everywhere is deleted as under v6, not silently kept, and its trail stays", async () => {
+        await withModules(major, modules, async (client, db) => {
+          const user = await value<string>(client, "SELECT user_id FROM public.documents WHERE user_id IS NOT NULL LIMIT 1");
+          await asRole(client, "authenticated", user, async (c) => {
+            await c.query("SELECT public.grant_patient_consent($1, 'data_sharing', 'research'), public.get_user_preferences()", [user]);
+            await c.query("INSERT INTO public.user_consent_preferences (user_id) VALUES ($1)", [user]);
+          });
+          await client.query("SELECT public.enable_feature_for_user('fhir_integration', $1)", [user]);
+          const admin = await db.connect("admin");
+          const gone = await asRole(admin, "supabase_auth_admin", null, (c) => c.query("DELETE FROM auth.users WHERE id = $1", [user]));
+          expect(gone.rowCount).to.equal(1);
+          for (const [table, column] of [["documents", "user_id"], ["patient_consents", "patient_id"], ["user_consent_preferences", "user_id"], ["user_preferences", "user_id"]] as const) {
+            expect(await value(client, `SELECT count(*) FROM public.${table} WHERE ${column} = $1`, [user]), table).to.equal("0");
+          }
+          expect(await value(client, "SELECT action_role FROM public.patient_consent_audit WHERE action = 'deleted'")).to.equal("supabase_auth_admin");
+          expect(await value(client, "SELECT count(*) FROM public.audit_log WHERE record_key = $1 AND action = 'DELETE'", [user])).to.equal("1");
+          const said = await refusal(client.query("DELETE FROM public.patient_consent_audit"));
+          expect(said.code, "a refused DELETE says so").to.equal("42501");
+        });
+      });
+
+      it("K-7: audit_log has one writer", async () => {
+        await withModules(major, modules, async (client) => {
+          const writers = "SELECT proname AS line FROM pg_proc WHERE prosrc ~* 'insert\\s+into\\s+(public\\.)?audit_log\\M'";
+          expect(await lines(client, writers)).to.deep.equal(["write_audit_log"]);
+        });
+      });
+    });
+  }
+});

@@ -1,0 +1,167 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import {
+  LocalWorkspace,
+  type ConfigMap,
+  type EngineEvent,
+  type ProjectSettings,
+  type PulumiFn,
+  type Stack,
+} from "@pulumi/pulumi/automation";
+import guardian = require("../../index");
+import { findEngine } from "../../scripts/pulumi/engine";
+import type { Login } from "./postgres";
+
+/** The project's folder. */
+export const root = join(__dirname, "..", "..");
+
+/** A stack with a backend, a PULUMI_HOME and a backup folder of its own. */
+export interface TestStack {
+  stack: Stack;
+  /** Its temporary folder: state, home, backups. */
+  folder: string;
+  /** Lines that the engine showed: diagnostics and progress of all operations so far. */
+  lines: string[];
+  up: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
+  preview: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
+  refresh: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
+  destroy: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
+  set: (config: Record<string, string>) => Promise<void>;
+  /** The stack's resources as the state has them, without the stack, its stages and the provider. */
+  resources: () => Promise<StateResource[]>;
+}
+
+export interface StateResource {
+  urn: string;
+  type: string;
+  id?: string;
+  inputs: Record<string, unknown>;
+  outputs: Record<string, unknown>;
+  initErrors?: string[];
+}
+
+/** What an operation did. */
+export interface Outcome {
+  ok: boolean;
+  /** All that the engine printed. */
+  output: string;
+  /** Operations on custom resources, the provider aside: { create: 21 }. */
+  changes: Record<string, number>;
+  seconds: number;
+}
+
+export interface StackOptions {
+  database: Login;
+  /** Stack's name, "dev" if absent. */
+  name?: string;
+  /** Folder of an earlier stack whose state is to be used on. */
+  folder?: string;
+  config?: Record<string, string>;
+  env?: Record<string, string>;
+  program?: PulumiFn;
+  /** Keep the folder afterwards. */
+  keep?: boolean;
+}
+
+/** The passphrase of test stacks; their secrets are made up. */
+const passphrase = "tests only";
+
+/** Runs a story on the real engine with the product's own program, inline. */
+export async function withStack<T>(options: StackOptions, story: (stack: TestStack) => Promise<T>): Promise<T> {
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), "guardian-stack-"));
+  try {
+    return await story(await openStack(options, folder));
+  } finally {
+    if (!options.keep && !options.folder) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function openStack(options: StackOptions, folder: string): Promise<TestStack> {
+  const engine = await findEngine({ log: { line: () => undefined } });
+  process.env["PATH"] = [dirname(engine.path), process.env["PATH"]].join(delimiter);
+  const { host, port, user, password, database } = options.database;
+  const program = options.program ?? guardian;
+  // `plugins` is part of Pulumi.yaml and missing from the SDK's type of it.
+  const projectSettings: ProjectSettings & { plugins: unknown } = {
+    name: "guardian",
+    runtime: "nodejs",
+    backend: { url: `file://${folder}` },
+    plugins: { providers: [{ name: "guardian-migration", path: join(root, "provider") }] },
+  };
+  const stack = await LocalWorkspace.createOrSelectStack(
+    { stackName: options.name ?? "dev", projectName: "guardian", program },
+    {
+      pulumiHome: join(folder, "home"),
+      envVars: {
+        PULUMI_CONFIG_PASSPHRASE: passphrase,
+        PULUMI_SKIP_UPDATE_CHECK: "true",
+        PGHOST: host,
+        PGPORT: String(port),
+        PGUSER: user,
+        PGPASSWORD: password,
+        PGDATABASE: database,
+        GUARDIAN_LOCK_PAUSE_MS: "200",
+        GUARDIAN_PATIENCE_MS: "2000",
+        ...options.env,
+      },
+      projectSettings,
+    },
+  );
+  const set = async (config: Record<string, string>): Promise<void> => {
+    const map: ConfigMap = {};
+    for (const [key, value] of Object.entries(config)) map[`guardian:${key}`] = { value };
+    await stack.setAllConfig(map);
+  };
+  await set({
+    legacyConsent: JSON.stringify({ mode: "assumed", legalBasis: "consent", statement: "test statement" }),
+    backup: JSON.stringify({ directory: join(folder, "backups"), jobs: 1 }),
+    ...options.config,
+  });
+  const lines: string[] = [];
+  const run = async (
+    verb: "up" | "preview" | "refresh" | "destroy",
+    { expectFailure = false }: { expectFailure?: boolean } = {},
+  ): Promise<Outcome> => {
+    const changes: Record<string, number> = {};
+    const printed: string[] = [];
+    const onOutput = (text: string): void => void printed.push(text);
+    const onEvent = (event: EngineEvent): void => count(event, verb === "preview", changes);
+    const began = Date.now();
+    let ok = true;
+    try {
+      await stack[verb]({ onOutput, onEvent, onError: onOutput });
+    } catch (err) {
+      ok = false;
+      if (printed.length === 0) printed.push(err instanceof Error ? err.message : String(err));
+    }
+    const output = printed.join("");
+    lines.push(output);
+    if (ok === expectFailure)
+      throw new Error(`${verb} ${ok ? "succeeded, and should not have" : "failed"}:\n${output}`);
+    return { ok, output, changes, seconds: (Date.now() - began) / 1000 };
+  };
+  return {
+    stack,
+    folder,
+    lines,
+    set,
+    up: (o) => run("up", o),
+    preview: (o) => run("preview", o),
+    refresh: (o) => run("refresh", o),
+    destroy: (o) => run("destroy", o),
+    resources: async () => {
+      const state = (await stack.exportStack()) as { deployment: { resources?: StateResource[] } };
+      return (state.deployment.resources ?? []).filter((resource) => resource.type.startsWith("guardian-migration:"));
+    },
+  };
+}
+
+/** Counts what happens to custom resources of ours, in preview by what is planned. */
+function count(event: EngineEvent, preview: boolean, changes: Record<string, number>): void {
+  const step = preview
+    ? event.resourcePreEvent?.metadata
+    : (event.resOutputsEvent?.metadata ?? event.resOpFailedEvent?.metadata);
+  if (!step?.type.startsWith("guardian-migration:")) return;
+  changes[step.op] = (changes[step.op] ?? 0) + 1;
+}
