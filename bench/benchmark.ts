@@ -84,7 +84,11 @@ function numbers(benchmark: Benchmark, given: Record<string, string | boolean | 
 }
 
 function usage(what: string): UsageError {
-  return new UsageError({ what, where: "npm run bench", todo: "`npm run bench -- --help` lists benchmarks and options" });
+  return new UsageError({
+    what,
+    where: "npm run bench",
+    todo: "`npm run bench -- --help` lists benchmarks and options",
+  });
 }
 
 /** The text of --help: of one benchmark, or of all. */

@@ -1,9 +1,11 @@
 /** `npm run bench -- NAME`: the benchmarks. A new one is one file beside this and one line in the list. */
 import { GuardianError } from "../engine/errors";
 import { help, parse, UsageError, type Benchmark } from "./benchmark";
+import { calls } from "./calls";
+import { fhir } from "./fhir";
 import { noop } from "./noop";
 
-const benchmarks: readonly Benchmark[] = [noop];
+const benchmarks: readonly Benchmark[] = [noop, fhir, calls];
 
 /** Exit code 0: measured; 1: it could not be; 2: wrong use; 130: stopped by ^C. */
 async function main(args: readonly string[]): Promise<number> {

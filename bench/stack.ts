@@ -5,22 +5,13 @@ import { GuardianError } from "../engine/errors";
 import type { Program } from "../scripts/pulumi/inline";
 import { pulumi } from "../scripts/pulumi/run";
 
-/** A resource of a stack's state, as far as its place in the graph goes. */
-export interface StateResource {
-  urn: string;
-  type: string;
-  custom: boolean;
-  parent?: string;
-  dependencies?: string[];
-}
-
 export interface BenchStackOptions {
   /** A folder of its own: project, state and PULUMI_HOME. */
   folder: string;
   /** Path of the pulumi CLI. */
   engine: string;
   program: Program;
-  /** Pulumi.yaml: the project's name, and its plugin with an absolute path. */
+  /** The project's name, and its plugin: package and folder, absolute. */
   project: { name: string; plugin: string; path: string };
   /** The stack's configuration, `project:key` to value. */
   config: Record<string, unknown>;
@@ -67,10 +58,10 @@ export class BenchStack {
     return this.#timed(["destroy", "--yes", "--skip-preview"]);
   }
 
-  /** The resources in the state, parents before children. */
-  async resources(): Promise<StateResource[]> {
-    const state = JSON.parse(await this.#run(["stack", "export"])) as { deployment: { resources?: StateResource[] } };
-    return state.deployment.resources ?? [];
+  /** How many resources the state holds, stages and providers included. */
+  async size(): Promise<number> {
+    const state = JSON.parse(await this.#run(["stack", "export"])) as { deployment: { resources?: unknown[] } };
+    return state.deployment.resources?.length ?? 0;
   }
 
   async #timed(args: string[]): Promise<number> {

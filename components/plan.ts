@@ -25,7 +25,7 @@ export function planThrough(through: Stage, flags: readonly FlagName[]): Plan {
     const entries = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     return entries.map((entry) => entry.name).sort();
   };
-  const modules = folders(sql).filter((name) => /^\d{3}_/.test(name) && !name.startsWith("003"));
+  const modules = folders(sql).filter((name) => /^\d{3}_/.test(name));
   const infrastructureModules = modules.filter((name) => name < "003");
   const schemaModules = reaches("schema") ? modules.filter((name) => name >= "003") : [];
   const dataMigrations = reaches("data") ? folders(join(sql, "data")) : [];

@@ -21,6 +21,15 @@ const v6Tables: Readonly<Record<string, readonly string[]>> = {
   "public.patient_providers": ["id", "user_id", "provider_name", "source_document_ids"],
 };
 
+/** Tables of v6 that modules lock (module.yaml, locks; a test keeps the two in step): foreign keys and triggers need more than SELECT. */
+export const lockedTables: readonly string[] = [
+  "auth.users",
+  "public.documents",
+  "public.patient_lab_results",
+  "public.patient_medications",
+  "public.patient_vitals",
+];
+
 const apiRoles = ["anon", "authenticated", "service_role"];
 
 /**
@@ -60,9 +69,12 @@ async function missingParts(db: Queryable): Promise<string[]> {
   const wanted = Object.entries(v6Tables).flatMap(([table, columns]) => columns.map((column) => ({ table, column })));
   const found = await rows<{ table: string; columns: string[] | null }>(
     db,
+    // By the catalogue itself: to_regclass refuses a schema that this role may not use.
     `SELECT w.t AS table, pg_catalog.array_agg(w.c) AS columns
      FROM unnest($1::text[], $2::text[]) w(t, c)
-     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass(w.t) AND a.attname = w.c AND NOT a.attisdropped)
+     WHERE NOT EXISTS (
+       SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname || '.' || c.relname = w.t AND a.attname = w.c AND NOT a.attisdropped)
      GROUP BY 1 ORDER BY 1`,
     [wanted.map((want) => want.table), wanted.map((want) => want.column)],
   );
@@ -91,10 +103,12 @@ async function missingRights(db: Queryable): Promise<{ mend: string }[]> {
      ) w(there, mend) WHERE NOT w.there
      UNION ALL
      SELECT pg_catalog.format('GRANT %s ON %s TO %I;', p.privilege, t.name, current_user)
-     FROM unnest($1::text[]) t(name), unnest(ARRAY['SELECT', 'REFERENCES', 'TRIGGER', 'DELETE']) p(privilege)
-     WHERE pg_catalog.has_schema_privilege(pg_catalog.split_part(t.name, '.', 1), 'USAGE')
-       AND (p.privilege = 'SELECT' OR t.name IN ('auth.users', 'public.documents')) AND NOT pg_catalog.has_table_privilege(t.name, p.privilege)`,
-    [Object.keys(v6Tables)],
+     FROM unnest($1::text[]) t(name) JOIN pg_catalog.pg_class c ON c.relname = pg_catalog.split_part(t.name, '.', 2)
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = pg_catalog.split_part(t.name, '.', 1),
+       unnest(ARRAY['SELECT', 'REFERENCES', 'TRIGGER', 'DELETE']) p(privilege)
+     WHERE (p.privilege = 'SELECT' OR t.name = ANY ($2)) AND NOT pg_catalog.has_table_privilege(c.oid, p.privilege)`,
+    // Profiles are read where a v6 has them.
+    [[...Object.keys(v6Tables), "public.user_profiles"], lockedTables],
   );
 }
 

@@ -69,6 +69,7 @@ export class WriteSession {
     readonly writer: Writer,
     readonly epoch: string,
     readonly options: WriteOptions,
+    readonly parameters: EngineParameters = engineParameters(),
   ) {}
 
   /**
@@ -118,20 +119,24 @@ export class Database {
   }
 
   async #read<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    const reused = this.#reader !== undefined;
     this.#reader ??= connectReader(this.settings, { detail: "reading" });
+    let reader: Reader;
     try {
-      return await (await this.#reader).read(work);
+      reader = await this.#reader;
     } catch (err) {
-      // A broken connection is not used again; the next read opens another.
-      if (
-        err instanceof ConnectionLostError ||
-        !(await this.#reader.then(
-          () => true,
-          () => false,
-        ))
-      )
-        this.#reader = undefined;
+      this.#reader = undefined;
       throw err;
+    }
+    try {
+      return await reader.read(work);
+    } catch (err) {
+      if (!(err instanceof ConnectionLostError)) throw err;
+      // A broken connection is not used again. One that broke while it lay idle is no reason to fail: reads can be repeated.
+      this.#reader = undefined;
+      await reader.close();
+      if (!reused) throw err;
+      return this.#read(work);
     }
   }
 
@@ -193,7 +198,7 @@ export class Database {
       if (options.expect !== "new ledger")
         assertIdentity(options.expect, await readLedger(writer), await readPhysical(writer));
       const epoch = options.expect === "new ledger" ? "0" : await raiseEpoch(writer, options.label);
-      return await work(new WriteSession(writer, epoch, options));
+      return await work(new WriteSession(writer, epoch, options, this.parameters));
     } finally {
       this.forget();
       await writer.close();

@@ -44,6 +44,24 @@ function render(fields: GuardianErrorFields, todo: readonly string[]): string {
  */
 const speakable = /^(08|0A|23|25|26|28|2B|3D|3F|40|42|53|54|55|57|58|GM)/;
 
+/** Codes of errors that name objects: a text that is read as a name (a cast to regclass does so) gets quoted in them. */
+const naming = /^(42|3F)/;
+
+/**
+ * May the message be shown? RAISE (pl_exec.c) gives any text any SQLSTATE; and inside a function a name may come from a
+ * row, or the query be put together from rows.
+ */
+function speaks(err: DatabaseError): boolean {
+  const code = err.code ?? "";
+  if (code.startsWith("GM")) return true;
+  const inside = err.internalQuery !== undefined || err.where !== undefined;
+  return speakable.test(code) && !raised(err) && !(inside && naming.test(code));
+}
+
+function raised(err: DatabaseError): boolean {
+  return err.routine === "exec_stmt_raise";
+}
+
 /** True if the error came from the server. */
 export function isPostgres(err: unknown): err is DatabaseError {
   return err instanceof DatabaseError;
@@ -55,13 +73,7 @@ export function isPostgres(err: unknown): err is DatabaseError {
  */
 export function fromPostgres(err: unknown, where: string, todo?: string | readonly string[]): Error {
   if (err instanceof GuardianError) return err;
-  if (isPostgres(err)) {
-    const code = err.code ?? "XXXXX";
-    const what = speakable.test(code)
-      ? `PostgreSQL refused: ${err.message}`
-      : "PostgreSQL refused, with a message that may quote a row and is therefore withheld";
-    return new GuardianError({ what, where: named(err, where), sqlstate: code, ...(todo ? { todo } : {}) });
-  }
+  if (isPostgres(err)) return speaks(err) ? told(err, where, todo) : withheld(err, where, todo);
   const message = err instanceof Error ? err.message : String(err);
   const code = err instanceof Error && "code" in err ? String(err.code) : "";
   return new GuardianError({
@@ -71,7 +83,41 @@ export function fromPostgres(err: unknown, where: string, todo?: string | readon
   });
 }
 
+/**
+ * The same for a statement that may read rows. An error that names an object is shown if the server points into the
+ * statement itself, or if all that it quotes stands in the statement's own text.
+ * @param text the SQL that was sent, or the file that it is from; it holds no row values
+ */
+export function fromStatement(err: unknown, where: string, todo: string | readonly string[], text: string): Error {
+  if (!isPostgres(err) || !naming.test(err.code ?? "")) return fromPostgres(err, where, todo);
+  const pointed = err.position !== undefined && err.internalQuery === undefined;
+  const quoted = [...err.message.matchAll(/["«»„“”]([^"«»„“”]+)["«»„“”]/g)].map((match) => match[1] ?? "");
+  const own = quoted.every((name) => name.split(".").every((part) => text.includes(part)));
+  return !raised(err) && (pointed || own) ? told(err, where, todo) : withheld(err, where, todo);
+}
+
+function told(err: DatabaseError, where: string, todo?: string | readonly string[]): GuardianError {
+  const what = `PostgreSQL refused: ${err.message}`;
+  return new GuardianError({
+    what,
+    where: named(err, where),
+    sqlstate: err.code ?? "XXXXX",
+    ...(todo ? { todo } : {}),
+  });
+}
+
+function withheld(err: DatabaseError, where: string, todo?: string | readonly string[]): GuardianError {
+  return new GuardianError({
+    what: "PostgreSQL refused, with a message that may quote a row and is therefore withheld",
+    where: named(err, where),
+    sqlstate: err.code ?? "XXXXX",
+    ...(todo ? { todo } : {}),
+  });
+}
+
 function named(err: DatabaseError, where: string): string {
+  // RAISE may put anything into these fields (PostgreSQL manual, 43.9.1).
+  if (err.routine === "exec_stmt_raise") return where;
   const object = [err.schema, err.table, err.constraint ?? err.column].filter(Boolean).join(".");
   return object ? `${where}, ${object}` : where;
 }

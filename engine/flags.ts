@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { WriteSession } from "./database";
 import { GuardianError } from "./errors";
 import { attempt } from "./ledger/attempt";
-import { readStep, setStep } from "./ledger/steps";
-import { first, rows, type Queryable } from "./sql";
+import { readStep, setStep, type Step } from "./ledger/steps";
+import { exists, first, rows, type Queryable } from "./sql";
 
 export const flagKind = "FeatureFlag";
 
@@ -62,7 +62,7 @@ export async function unacknowledgedRollback(
   if (!there?.there) return undefined;
   const row = await first<{ id: string }>(
     db,
-    "SELECT id FROM public.migration_sessions WHERE status = 'emergency_rollback' ORDER BY created_at DESC LIMIT 1",
+    "SELECT id FROM public.migration_sessions WHERE status = 'emergency_rollback' ORDER BY created_at DESC, id LIMIT 1",
   );
   return row && row.id !== acknowledged ? row.id : undefined;
 }
@@ -82,7 +82,7 @@ export async function refuseAfterRollback(
     where: `flag ${name}, rollback session ${rollback}`,
     todo: [
       `when the cause is mended: pulumi config set guardian:acknowledge ${rollback}`,
-      "or set the rollout of the flags to 0",
+      "set the rollout of the flags to 0",
     ],
   });
 }
@@ -112,10 +112,7 @@ export async function writeFlag(
       )[0];
       if (!live) throw gone(name);
       const now: FlagValues = { ...live };
-      const written = last?.state === "done" ? (last.detail["values"] as FlagValues | undefined) : undefined;
-      const base = written ?? (await readSeed(db)).get(name);
-      const known = [wanted, base, seen].some((values) => values !== undefined && sameFlag(values, now));
-      if (!known) throw await changedBy(db, name);
+      await refuseUnseen(db, name, now, [wanted, seen], last);
       await db.query(
         `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
          WHERE feature_name = $1 AND (enabled, rollout_percentage, enabled_for_users, configuration) IS DISTINCT FROM ($2, $3, $4::uuid[], $5::jsonb)`,
@@ -126,12 +123,38 @@ export async function writeFlag(
   );
 }
 
+/**
+ * A flag that was changed outside the stack is not overwritten unseen. Also asked in preview.
+ * @param accepted values that may be there: what is wanted, and what the operator has seen by a refresh
+ * @param last the newest attempt of this stack at the flag
+ * @throws GuardianError with who changed it and when
+ */
+export async function refuseUnseen(
+  db: Queryable,
+  name: string,
+  now: FlagValues,
+  accepted: readonly (FlagValues | undefined)[],
+  last: Step | undefined,
+): Promise<void> {
+  // What a failed or killed attempt carries on from the one before it: the values are committed with their row.
+  const written = last && last.state !== "undone" ? (last.detail["values"] as FlagValues | undefined) : undefined;
+  const base = written ?? (await readSeed(db)).get(name);
+  const known = [base, ...accepted].some((values) => values !== undefined && sameFlag(values, now));
+  if (!known) throw await changedBy(db, name);
+}
+
 /** Puts a flag back to what module 001 delivers, whatever was there: flag values belong to the stack. */
 export async function resetFlag(session: WriteSession, name: string): Promise<void> {
   const current = await readStep(session.writer, session.options.urn);
   if (!current || current.state === "undone") return;
   await attempt(session, { kind: flagKind, state: "undoing" }, current.state, (step) =>
     session.transaction(async (db) => {
+      // What somebody dropped by hand needs no reset, and the rollback must not stop at it.
+      const seeded = await exists(db, "public.feature_flag_seed()");
+      if (!seeded || !(await exists(db, "public.feature_flags"))) {
+        await setStep(db, step.id, { state: "undone", physicalId: name });
+        return;
+      }
       await db.query(
         `UPDATE public.feature_flags f SET enabled = s.enabled, rollout_percentage = s.rollout_percentage,
            enabled_for_users = s.enabled_for_users, configuration = s.configuration
@@ -173,7 +196,8 @@ async function changedBy(db: Queryable, name: string): Promise<GuardianError> {
     where: `flag ${name}, changed ${await lastChange(db, name)}`,
     todo: [
       "see the change and take it into the state: pulumi refresh; then up sets what the program says",
-      "or make the program say what the database says",
+      "make the program say what the database says",
+      "put the row back by hand to what it was: the audit log says when it changed, and by whom",
     ],
   });
 }

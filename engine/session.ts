@@ -3,7 +3,7 @@ import { GuardianError } from "./errors";
 import { attempt } from "./ledger/attempt";
 import { ledgerSchema } from "./ledger/schema";
 import { readStep, setStep } from "./ledger/steps";
-import { first, type Queryable } from "./sql";
+import { exists, first, type Queryable } from "./sql";
 
 export const sessionKind = "MigrationSession";
 export const completionKind = "SessionCompletion";
@@ -29,7 +29,10 @@ export async function openSession(
   },
 ): Promise<SessionRow> {
   const current = await readStep(session.writer, session.options.urn);
-  if (current?.state !== "done") {
+  if (current?.state === "undoing") {
+    // A rollback that was cut off left the row standing.
+    await session.transaction((db) => setStep(db, current.id, { state: "done" }));
+  } else if (current?.state !== "done") {
     await attempt(session, { kind: sessionKind, state: "running" }, "planned", (step) =>
       session.transaction(async (db) => {
         const row = await first<{ id: string }>(
@@ -77,10 +80,12 @@ export async function rollBackSession(session: WriteSession): Promise<void> {
   if (!current || current.state === "undone") return;
   await attempt(session, { kind: sessionKind, state: "undoing" }, current.state, (step) =>
     session.transaction(async (db) => {
-      await db.query(
-        "UPDATE public.migration_sessions SET status = 'rolled_back', current_step = NULL, completed_at = pg_catalog.clock_timestamp() WHERE id = $1",
-        [current.physicalId],
-      );
+      // A table that somebody dropped by hand has no row to end.
+      if (await exists(db, "public.migration_sessions"))
+        await db.query(
+          "UPDATE public.migration_sessions SET status = 'rolled_back', current_step = NULL, completed_at = pg_catalog.clock_timestamp() WHERE id = $1",
+          [current.physicalId],
+        );
       await setStep(db, step.id, { state: "undone", physicalId: current.physicalId ?? "" });
     }),
   );
@@ -104,6 +109,8 @@ export async function setCompletion(session: WriteSession, completed: boolean): 
  */
 export async function syncSession(session: WriteSession, stack: string): Promise<void> {
   await session.transaction(async (db) => {
+    // Whoever holds the row must not stall the migration: the next write makes it good.
+    await db.query("SET LOCAL lock_timeout = '1s'");
     const open = await first<{ id: string }>(
       db,
       `SELECT s.physical_id AS id FROM (
@@ -112,22 +119,33 @@ export async function syncSession(session: WriteSession, stack: string): Promise
        ) s WHERE s.state = 'done' AND pg_catalog.to_regclass('public.migration_session_steps') IS NOT NULL`,
       [sessionKind, `urn:pulumi:${stack}::`],
     );
-    if (open) await db.query(syncSteps, [open.id, `urn:pulumi:${stack}::`]);
-    if (open) await db.query(syncRow, [open.id, completionKind]);
+    // A row that somebody deleted by hand has nothing to be kept current; the next up tells of it.
+    if (!open || !(await first(db, "SELECT 1 FROM public.migration_sessions WHERE id::text = $1", [open.id]))) return;
+    await db.query(syncSteps, [open.id, `urn:pulumi:${stack}::`]);
+    await db.query(syncRow, [open.id, completionKind, `urn:pulumi:${stack}::`]);
   });
 }
 
-/** The newest attempt of each resource of the stack. */
+/** The newest attempt of each resource of the stack; one whose parts are not all there is not done. */
 const newest = `
-  SELECT DISTINCT ON (urn) pg_catalog.split_part(urn, '::', 4) AS name, kind, state, started_at, ended_at, detail
-  FROM ${ledgerSchema}.step WHERE part = '' AND pg_catalog.starts_with(urn, $2) ORDER BY urn, attempt DESC`;
+  WITH now AS (
+    SELECT DISTINCT ON (urn, part) urn, part, kind, state, started_at, ended_at, detail
+    FROM ${ledgerSchema}.step WHERE pg_catalog.starts_with(urn, $2) ORDER BY urn, part, attempt DESC
+  ), open AS (
+    SELECT urn, pg_catalog.bool_or(detail ? 'error') AS failed FROM now
+    WHERE part <> '' AND state IN ('planned', 'running', 'undoing') GROUP BY urn
+  )
+  SELECT pg_catalog.split_part(n.urn, '::', 4) AS name, n.kind, n.state, n.started_at, n.detail,
+         n.detail ? 'error' OR coalesce(o.failed, false) AS failed, o.urn IS NOT NULL AND n.state = 'done' AS unfinished,
+         CASE WHEN o.urn IS NULL THEN n.ended_at END AS ended_at
+  FROM now n LEFT JOIN open o ON o.urn = n.urn WHERE n.part = ''`;
 
 const syncSteps = `
   INSERT INTO public.migration_session_steps AS t (session_id, step_name, kind, status, started_at, ended_at, records_processed, records_failed)
-  SELECT $1::uuid, n.name, n.kind,
-         CASE WHEN n.detail ? 'error' THEN 'failed' WHEN n.state IN ('done', 'undone') THEN n.state ELSE 'running' END,
+  SELECT DISTINCT ON (n.name) $1::uuid, n.name, n.kind,
+         CASE WHEN n.failed THEN 'failed' WHEN n.unfinished THEN 'running' WHEN n.state IN ('done', 'undone') THEN n.state ELSE 'running' END,
          n.started_at, n.ended_at, coalesce((n.detail->>'processed')::bigint, 0), coalesce((n.detail->>'failed')::bigint, 0)
-  FROM (${newest}) n
+  FROM (${newest}) n ORDER BY n.name, n.started_at DESC
   ON CONFLICT (session_id, step_name) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
     ended_at = excluded.ended_at, records_processed = excluded.records_processed, records_failed = excluded.records_failed
   WHERE (t.status, t.started_at, t.ended_at, t.records_processed, t.records_failed)
@@ -146,7 +164,7 @@ const syncRow = `
   ), errors AS (
     SELECT coalesce(jsonb_agg(jsonb_build_object('step', pg_catalog.split_part(urn, '::', 4), 'attempt', attempt, 'at', started_at) || (detail->'error')
              ORDER BY id), '[]') AS list
-    FROM ${ledgerSchema}.step WHERE detail ? 'error' AND id > (SELECT min(id) FROM ${ledgerSchema}.step WHERE physical_id = $1::text)
+    FROM ${ledgerSchema}.step WHERE detail ? 'error' AND pg_catalog.starts_with(urn, $3) AND id > (SELECT min(id) FROM ${ledgerSchema}.step WHERE physical_id = $1::text)
   )
   UPDATE public.migration_sessions m SET
     status = CASE WHEN told.completed_at IS NOT NULL THEN 'completed' WHEN told.broken THEN 'failed' ELSE 'in_progress' END,

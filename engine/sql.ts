@@ -30,3 +30,12 @@ export function quoteName(name: string): string {
   const split = splitName(name);
   return `${escapeIdentifier(split.schema)}.${escapeIdentifier(split.name)}`;
 }
+
+/** @returns whether a relation, or with its argument types a function, is there */
+export async function exists(db: Queryable, quoted: string): Promise<boolean> {
+  const look = quoted.endsWith(")") ? "to_regprocedure" : "to_regclass";
+  return (
+    (await first<{ there: boolean }>(db, `SELECT pg_catalog.${look}($1) IS NOT NULL AS there`, [quoted]))?.there ??
+    false
+  );
+}

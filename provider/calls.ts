@@ -12,13 +12,13 @@ import { encode } from "./wire";
  */
 export class Calls {
   readonly #running = new Set<{ answer: (err: Error) => void; abort: AbortController }>();
+  #broken: Error | undefined;
 
   constructor(private readonly log: EngineLog) {}
 
   /** @returns a gRPC method that runs `work` and answers once */
   method<Request, Response>(
     work: (request: Request, signal: AbortSignal) => Promise<Response>,
-    secretsOf: (err: PartlyDone) => ReadonlySet<string> = () => new Set(),
   ): grpc.handleUnaryCall<Request, Response> {
     return (call, callback) => {
       let open = true;
@@ -29,7 +29,7 @@ export class Calls {
         this.#running.delete(running);
         void this.log.flush().then(() => {
           if (response !== undefined) callback(null, response);
-          else callback(this.#failure(err, secretsOf));
+          else callback(failure(err));
         });
       };
       const running = { answer: (err: Error) => finish(err), abort };
@@ -43,29 +43,39 @@ export class Calls {
     for (const running of this.#running) running.abort.abort(new Error(reason));
   }
 
-  /** Fails every running call at once: the process is no longer to be trusted. */
+  /** Stops and fails every running call at once, and every later one: the process is no longer to be trusted. */
   fail(err: Error): void {
-    for (const running of [...this.#running]) running.answer(err);
+    this.#broken ??= err;
+    if (this.#running.size === 0) this.log.for("").warn(err.message);
+    for (const running of [...this.#running]) {
+      running.answer(err);
+      running.abort.abort(err);
+    }
+  }
+
+  /** @throws what the process came to grief over */
+  throwIfBroken(): void {
+    if (this.#broken) throw this.#broken;
   }
 
   /** @returns how many calls wait for an answer */
   get size(): number {
     return this.#running.size;
   }
+}
 
-  #failure(err: unknown, secretsOf: (err: PartlyDone) => ReadonlySet<string>): grpc.ServerErrorResponse {
-    if (err instanceof PartlyDone) return partly(err, secretsOf(err));
-    const message = err instanceof Error ? err.message : String(err);
-    return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message });
-  }
+function failure(err: unknown): grpc.ServerErrorResponse {
+  if (err instanceof PartlyDone) return partly(err);
+  const message = err instanceof Error ? err.message : String(err);
+  return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message });
 }
 
 /** The status detail by which the engine keeps the state of a resource that is done in part. */
-function partly(err: PartlyDone, secrets: ReadonlySet<string>): grpc.ServerErrorResponse {
+function partly(err: PartlyDone): grpc.ServerErrorResponse {
   const detail = new ErrorResourceInitFailed();
   detail.setId(err.id);
-  detail.setProperties(encode(err.state, secrets));
-  detail.setInputs(encode(err.inputs, secrets));
+  detail.setProperties(encode(err.state, err.secrets));
+  detail.setInputs(encode(err.inputs, err.secrets));
   detail.setReasonsList([...err.reasons]);
   const any = new Any();
   any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");

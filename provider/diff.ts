@@ -1,16 +1,20 @@
 import { isDeepStrictEqual } from "node:util";
 import { unknown, type Value, type Values } from "./wire";
 
-export type ChangeKind = "add" | "delete" | "update";
+/** `drift`: an update that is seen between the state and the program, though the program says what it said before. */
+export type ChangeKind = "add" | "delete" | "update" | "drift";
 
 /** Path of a property (`objects["table a.b"]`, `rollout.percent`) → what happens to it. */
 export type Changes = Map<string, ChangeKind>;
 
-/** @returns every leaf that differs; an unknown on either side counts as a change. */
+/**
+ * @returns every leaf that differs; an unknown on either side counts as a change. Top-level keys that begin with `__` are
+ * bookkeeping (Pulumi's convention for a provider's own) and no change.
+ */
 export function changesBetween(olds: Values, news: Values): Changes {
   const changes: Changes = new Map();
   for (const key of new Set([...Object.keys(olds), ...Object.keys(news)])) {
-    compare(olds[key], news[key], key, changes);
+    if (!key.startsWith("__")) compare(olds[key], news[key], key, changes);
   }
   return changes;
 }

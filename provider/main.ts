@@ -1,3 +1,4 @@
+import "./quiet";
 import { join } from "node:path";
 import { plugin } from "../resources/registry";
 import { serve } from "./serve";

@@ -1,3 +1,4 @@
+import { sayPort } from "./quiet";
 import * as grpc from "@grpc/grpc-js";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import { Calls } from "./calls";
@@ -10,10 +11,7 @@ const largestMessage = 1024 * 1024 * 400;
 /** How long the process may take to end once the CLI is gone, in milliseconds; 5 s are promised. */
 const endWithin = 4000;
 
-/**
- * Runs a plugin until the engine ends it. The first line on stdout is the port and nothing else; all later output is
- * hidden from the user, who sees only what goes through the engine's log.
- */
+/** Runs a plugin until the engine ends it. The user sees only what goes through the engine's log. */
 export async function serve<Host>(plugin: Plugin<Host>): Promise<void> {
   const log = new EngineLog();
   const calls = new Calls(log);
@@ -47,7 +45,7 @@ export async function serve<Host>(plugin: Plugin<Host>): Promise<void> {
     process.on(signal, () => end(`the plugin was told to stop (${signal})`, 0));
   }
   for (const event of ["uncaughtException", "unhandledRejection"]) {
-    process.on(event, (err: unknown) => calls.fail(err instanceof Error ? err : new Error(String(err))));
+    process.on(event, (err: unknown) => calls.fail(plugin.presentable(err)));
   }
 
   const port = await new Promise<number>((resolve, reject) => {
@@ -56,7 +54,7 @@ export async function serve<Host>(plugin: Plugin<Host>): Promise<void> {
       else resolve(bound);
     });
   });
-  process.stdout.write(`${port}\n`);
+  sayPort(port);
 }
 
 /** Waits until no call is running any more, at most `limit` milliseconds. */

@@ -3,12 +3,13 @@ import { PluginInfo, type PluginAttach } from "@pulumi/pulumi/proto/plugin_pb";
 import * as pb from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb";
+import type { Shape } from "../resources/spec";
 import { allProperties, problemsWith } from "./check";
 import { changesBetween, type Changes } from "./diff";
 import type { Calls } from "./calls";
 import type { EngineLog } from "./log";
 import { packageSchema } from "./schema";
-import type { Call, Handler, PartlyDone, Plugin } from "./types";
+import { PartlyDone, type Call, type Handler, type Plugin } from "./types";
 import { decode, encode, hasUnknown, unknown, type Properties, type Value, type Values } from "./wire";
 
 /** The part of a request that says which resource it is about. */
@@ -34,7 +35,6 @@ export class Service<Host> {
   /** @returns the gRPC methods; those that this plugin has no use for are left out and answer "unimplemented" */
   methods(): UntypedServiceImplementation {
     const method = this.calls.method.bind(this.calls);
-    const secret = (err: PartlyDone): ReadonlySet<string> => secretsIn(err.state, this.plugin.resources);
     return {
       handshake: method((r: pb.ProviderHandshakeRequest) => this.#handshake(r)),
       attach: method((r: PluginAttach) => this.#attach(r)),
@@ -45,9 +45,9 @@ export class Service<Host> {
       configure: method((r: pb.ConfigureRequest) => this.#configure(r)),
       check: method((r: pb.CheckRequest, signal) => this.#check(r, signal)),
       diff: method((r: pb.DiffRequest, signal) => this.#diff(r, signal)),
-      create: method((r: pb.CreateRequest, signal) => this.#create(r, signal), secret),
-      update: method((r: pb.UpdateRequest, signal) => this.#update(r, signal), secret),
-      read: method((r: pb.ReadRequest, signal) => this.#read(r, signal), secret),
+      create: method((r: pb.CreateRequest, signal) => this.#create(r, signal)),
+      update: method((r: pb.UpdateRequest, signal) => this.#update(r, signal)),
+      read: method((r: pb.ReadRequest, signal) => this.#read(r, signal)),
       delete: method((r: pb.DeleteRequest, signal) => this.#delete(r, signal)),
       invoke: method((r: pb.InvokeRequest, signal) => this.#invoke(r, signal)),
       cancel: method(() => {
@@ -96,7 +96,8 @@ export class Service<Host> {
     const failures = problemsWith(handler.spec.inputs, news.values);
     let inputs = news.values;
     if (failures.length === 0) {
-      const checked = await handler.check(this.#call(request, true, 0, signal), news.values);
+      const olds = decode(request.getOlds()).values;
+      const checked = await handler.check(this.#call(request, true, 0, signal), news.values, olds);
       inputs = checked.inputs;
       failures.push(...checked.failures);
     }
@@ -122,10 +123,11 @@ export class Service<Host> {
     const inputs = decode(request.getProperties());
     const preview = request.getPreview();
     const call = this.#call(request, preview, request.getTimeout(), signal);
-    const { id, state } = await handler.create(call, knownInputs(inputs, preview));
+    const secrets = new Set([...inputs.secrets, ...secretsOf(handler)]);
+    const { id, state } = await keepingSecrets(secrets, () => handler.create(call, knownInputs(inputs, preview)));
     const response = new pb.CreateResponse();
     response.setId(preview ? "" : id);
-    response.setProperties(this.#state(handler, inputs, state, preview));
+    response.setProperties(stateOf(handler, { ...inputs.values, ...state }, secrets, preview));
     return response;
   }
 
@@ -133,13 +135,16 @@ export class Service<Host> {
     const handler = this.#handler(request.getUrn());
     const news = decode(request.getNews());
     const preview = request.getPreview();
-    const state = await handler.update(this.#call(request, preview, request.getTimeout(), signal), {
+    const call = this.#call(request, preview, request.getTimeout(), signal);
+    const secrets = new Set([...news.secrets, ...secretsOf(handler)]);
+    const it = {
       id: request.getId(),
       oldState: decode(request.getOlds()).values,
       oldInputs: decode(request.getOldInputs()).values,
       news: knownInputs(news, preview),
-    });
-    return new pb.UpdateResponse().setProperties(this.#state(handler, news, state, preview));
+    };
+    const state = await keepingSecrets(secrets, () => handler.update(call, it));
+    return new pb.UpdateResponse().setProperties(stateOf(handler, { ...news.values, ...state }, secrets, preview));
   }
 
   async #read(request: pb.ReadRequest, signal: AbortSignal): Promise<pb.ReadResponse> {
@@ -147,10 +152,11 @@ export class Service<Host> {
     const inputs = decode(request.getInputs());
     const state = decode(request.getProperties());
     const call = this.#call(request, true, 0, signal);
-    const result = await handler.read(call, request.getId(), inputs.values, state.values);
+    const secrets = new Set([...inputs.secrets, ...state.secrets, ...secretsOf(handler)]);
+    const read = () => handler.read(call, request.getId(), inputs.values, state.values);
+    const result = await keepingSecrets(secrets, read);
     const response = new pb.ReadResponse();
     if (result.gone) return response;
-    const secrets = new Set([...inputs.secrets, ...state.secrets, ...secretsOf(handler)]);
     response.setId(result.id);
     response.setInputs(encode(result.inputs, secrets));
     response.setProperties(encode(result.state, secrets));
@@ -175,15 +181,9 @@ export class Service<Host> {
     if (failures.length > 0) return response;
     const about = { getUrn: () => "" };
     const result = await found.invoke(this.#call(about, true, 0, signal), args.values);
-    return response.setReturn(encode(result, new Set()));
-  }
-
-  #state(handler: Handler<Host>, inputs: Properties, state: Values, preview: boolean): Struct {
-    const all = { ...inputs.values, ...state };
-    if (preview) {
-      for (const key of Object.keys(allProperties(handler.spec))) all[key] ??= unknown;
-    }
-    return encode(all, new Set([...inputs.secrets, ...secretsOf(handler)]));
+    // What was worked out from a secret may give it away.
+    const secrets = args.secrets.size > 0 ? Object.keys(result) : secretsAmong(found.spec.outputs);
+    return response.setReturn(encode(result, new Set(secrets)));
   }
 
   #handler(urn: string): Handler<Host> {
@@ -194,6 +194,7 @@ export class Service<Host> {
   }
 
   #call(about: About, preview: boolean, timeoutSeconds: number, signal: AbortSignal): Call<Host> {
+    this.calls.throwIfBroken();
     if (this.#host === undefined) throw new Error("the provider was not configured");
     const urn = about.getUrn();
     const log = this.log.for(urn);
@@ -201,14 +202,34 @@ export class Service<Host> {
   }
 }
 
-function secretsOf(handler: { spec: Handler<unknown>["spec"] }): ReadonlySet<string> {
-  const properties = Object.entries(allProperties(handler.spec));
-  return new Set(properties.filter(([, property]) => property.secret).map(([key]) => key));
+function secretsOf(handler: { spec: Handler<unknown>["spec"] }): readonly string[] {
+  return secretsAmong(allProperties(handler.spec));
 }
 
-/** Every property that any resource calls secret: part-done state does not say which resource it is of. */
-function secretsIn(state: Values, handlers: readonly { spec: Handler<unknown>["spec"] }[]): ReadonlySet<string> {
-  return new Set(handlers.flatMap((handler) => [...secretsOf(handler)]).filter((key) => key in state));
+function secretsAmong(shape: Shape): readonly string[] {
+  return Object.keys(shape).filter((key) => shape[key]?.secret);
+}
+
+/** What is done in part comes back in an error; its secrets are to be wrapped there as well. */
+async function keepingSecrets<T>(secrets: ReadonlySet<string>, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (err) {
+    if (err instanceof PartlyDone) err.secrets = secrets;
+    throw err;
+  }
+}
+
+/** In preview every output that the handler is not certain of is unknown. */
+function stateOf(
+  { spec }: { spec: Handler<unknown>["spec"] },
+  state: Values,
+  secrets: ReadonlySet<string>,
+  preview: boolean,
+): Struct {
+  const unsure = preview ? Object.keys({ ...spec.computed, ...spec.outputs }) : [];
+  const filled = Object.fromEntries(unsure.map((key): [string, Value] => [key, state[key] ?? unknown]));
+  return encode({ ...state, ...filled }, secrets);
 }
 
 /** Outside preview everything is known; if the engine ever sent an unknown, it must not reach the database. */
@@ -223,8 +244,14 @@ function configured(values: Values): Values {
   return Object.fromEntries(own.map(([key, value]) => [key, fromJson(value)]));
 }
 
+/** What is no JSON stays a string, which the check then refuses without quoting it. */
 function fromJson(value: Value): Value {
-  return typeof value === "string" && value.startsWith("{") ? (JSON.parse(value) as Value) : value;
+  if (typeof value !== "string" || !value.startsWith("{")) return value;
+  try {
+    return JSON.parse(value) as Value;
+  } catch {
+    return value;
+  }
 }
 
 /** A provider is never replaced: that would replace every resource, and so roll the whole migration back. */
@@ -236,6 +263,7 @@ const kinds = {
   add: pb.PropertyDiff.Kind.ADD,
   delete: pb.PropertyDiff.Kind.DELETE,
   update: pb.PropertyDiff.Kind.UPDATE,
+  drift: pb.PropertyDiff.Kind.UPDATE,
 } as const;
 
 function diffResponse(changes: Changes, spec?: Handler<unknown>["spec"]): pb.DiffResponse {
@@ -246,7 +274,7 @@ function diffResponse(changes: Changes, spec?: Handler<unknown>["spec"]): pb.Dif
   for (const [path, kind] of changes) {
     const top = path.split(/[.[]/)[0] ?? path;
     response.addDiffs(top);
-    const input = !spec || top in spec.inputs || top in spec.computed;
+    const input = kind !== "drift" && (!spec || top in spec.inputs || top in spec.computed);
     const property = new pb.PropertyDiff().setKind(kinds[kind]).setInputdiff(input);
     response.getDetaileddiffMap().set(path, property);
   }

@@ -48,7 +48,8 @@ export type ReadResult = { gone: true } | { gone: false; id: string; inputs: Val
  */
 export interface Handler<Host> {
   readonly spec: ResourceSpec;
-  check(call: Call<Host>, news: Values): Promise<Checked>;
+  /** @param olds the inputs in the state; empty before the first up */
+  check(call: Call<Host>, news: Values, olds: Values): Promise<Checked>;
   diff(call: Call<Host>, it: Comparison): Promise<Changes>;
   create(call: Call<Host>, inputs: Values): Promise<{ id: string; state: Values }>;
   update(call: Call<Host>, it: Comparison): Promise<Values>;
@@ -72,6 +73,8 @@ export interface Plugin<Host> {
   readonly functions: readonly FunctionHandler<Host>[];
   /** Checks the provider's configuration; must not connect. */
   configure(config: Values): Promise<Host>;
+  /** Makes an error that nobody awaited fit to be shown: without passwords and row values. */
+  presentable(err: unknown): Error;
   /** Called once when the process ends, with at most a few seconds left. */
   close(host: Host): Promise<void>;
 }
@@ -81,6 +84,9 @@ export interface Plugin<Host> {
  * update even if nothing changed (Pulumi, ErrorResourceInitFailed). Only the reasons are shown to the user.
  */
 export class PartlyDone extends Error {
+  /** Top-level properties that are secret; filled in by the service, which knows what came in as one. */
+  secrets: ReadonlySet<string> = new Set();
+
   constructor(
     readonly id: string,
     readonly state: Values,

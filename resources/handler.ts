@@ -1,12 +1,13 @@
 import type { Database, WriteSession } from "../engine/database";
 import { fromPostgres, GuardianError } from "../engine/errors";
 import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
-import { readSteps, unfinished, type Step } from "../engine/ledger/steps";
+import { readStep, readSteps, unfinished, type Step } from "../engine/ledger/steps";
+import { sourceHash } from "../engine/module/source";
 import { syncSession } from "../engine/session";
 import type { Queryable } from "../engine/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Call, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
-import type { Values as WireValues } from "../provider/wire";
+import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";
 import type { Args, Inputs, ResourceSpec, State, Values } from "./spec";
 
 export type DatabaseCall = Call<Database>;
@@ -17,7 +18,12 @@ export interface Kind<S extends ResourceSpec> {
   readonly spec: S;
   /** What check adds to the inputs, and what is wrong with them; nothing here connects. */
   check?(args: Args<S>): Promise<{ computed: Values<S["computed"]>; failures?: Checked["failures"] }>;
-  /** In preview: refuses what can be refused by then, and says what is certain. Before create `state` is undefined. */
+  /** The folders of sql/ that check reads: while they are as they were, what it added the last time still holds. */
+  sources?(args: Args<S>): readonly string[];
+  /**
+   * In preview: refuses what can be refused by then, and gives the outputs that are certain; all others are shown as
+   * unknown. Before create `state` is undefined.
+   */
   plan?(call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<Partial<Outputs<S>>>;
   /** Does the work, adopting what the ledger says is done already for this URN. */
   create(call: DatabaseCall, inputs: Inputs<S>, session: WriteSession): Promise<Outputs<S>>;
@@ -116,13 +122,30 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     );
   };
 
+  /** Killed between the purge and the saving of the state: there is no ledger any more, in the database of this state. */
+  const purgedAlready = async (call: DatabaseCall, state: WireValues): Promise<boolean> => {
+    if (state["purge"] !== true) return false;
+    const { ledger, here } = await call.host.whereabouts();
+    const mine = identity(state);
+    return !ledger && here.systemIdentifier === mine.systemIdentifier && here.database === mine.database;
+  };
+
   return {
     spec: kind.spec,
 
-    async check(_call, news): Promise<Checked> {
+    async check(_call, news, olds): Promise<Checked> {
       if (!kind.check) return { inputs: news, failures: [] };
-      const { computed, failures } = await kind.check(news as unknown as Args<S>);
-      return { inputs: { ...news, ...(computed as unknown as WireValues) }, failures: failures ?? [] };
+      const args = news as unknown as Args<S>;
+      const added = Object.keys(kind.spec.computed);
+      // What follows from an input that only `up` will know is itself known only then.
+      if (added.length > 0 && dependsOnUnknown(news))
+        return { inputs: { ...news, ...all(added, unknown) }, failures: [] };
+      const source = kind.sources && sourceHash(kind.sources(args));
+      const unchanged = source !== undefined && olds[sourceKey] === source && added.every((key) => key in olds);
+      if (unchanged) return { inputs: { ...news, ...pick(olds, [...added, sourceKey]) }, failures: [] };
+      const { computed, failures } = await kind.check(args);
+      const marked = source === undefined ? {} : { [sourceKey]: source };
+      return { inputs: { ...news, ...(computed as unknown as WireValues), ...marked }, failures: failures ?? [] };
     },
 
     diff: (call, it: Comparison) =>
@@ -132,7 +155,10 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const state = typedState(it.oldState);
         const drift = await kind.drift?.(call, typedInputs(it.news), state);
         for (const [path, change] of drift ?? []) changes.set(path, change);
-        const { open } = await openParts(call);
+        const { main, open } = await openParts(call);
+        if (!main) throw await unknownToLedger(call);
+        // Killed between the commit of a rollback and the saving of the state: what the state still has is done again.
+        if (main.state === "undone") changes.set("ledgerId", "drift");
         if (open.length > 0 && changes.size === 0) changes.set("ledgerId", "update");
         return changes;
       }),
@@ -161,7 +187,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const [typed, state] = [typedInputs(it.news), typedState(it.oldState)];
         if (call.preview) {
           const planned = (await kind.plan?.(call, typed, state)) ?? {};
-          return { ...onlyOutputs(kind.spec, it.oldState), ...(planned as unknown as WireValues) };
+          return { database: it.oldState["database"] ?? null, ...(planned as unknown as WireValues) };
         }
         const outputs = await write(call, identity(it.oldState), (session) =>
           kind.update ? kind.update(call, typed, state, session) : kind.create(call, typed, session),
@@ -174,7 +200,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         if (state["database"] === undefined) throw notImported(call);
         await call.host.assertSame(identity(state));
         const { main, open } = await openParts(call);
-        if (!main) throw unknownToLedger(call);
+        if (!main) throw await unknownToLedger(call);
         if (main.state === "undone") return { gone: true };
         if (open.length > 0) {
           const reasons = open.map(
@@ -188,7 +214,9 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
     delete: (call, _id, _inputs, state) =>
       shown(call, async () => {
+        if (await purgedAlready(call, state)) return;
         await write(call, identity(state), async (session) => {
+          if (!(await readStep(session.writer, call.urn))) throw await unknownToLedger(call);
           await kind.delete(call, typedState(state), session);
           return undefined;
         });
@@ -196,8 +224,23 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   };
 }
 
-function onlyOutputs(spec: ResourceSpec, state: WireValues): WireValues {
-  return Object.fromEntries(Object.keys(spec.outputs).map((key) => [key, state[key] ?? null]));
+/**
+ * Beside what check computed from files stands the hash of these files. Keys that begin so are the plugin's own: neither
+ * Pulumi's display nor our diff shows them, or a comment in a file would look like a change.
+ */
+const sourceKey = "__source";
+
+/** The ledger's id is unknown in every first preview, and nothing is computed from it. */
+function dependsOnUnknown(inputs: WireValues): boolean {
+  return Object.entries(inputs).some(([key, value]) => key !== "ledgerId" && hasUnknown(value));
+}
+
+function all(keys: readonly string[], value: Value): WireValues {
+  return Object.fromEntries(keys.map((key) => [key, value]));
+}
+
+function pick(values: WireValues, keys: readonly string[]): WireValues {
+  return Object.fromEntries(keys.map((key) => [key, values[key] ?? null]));
 }
 
 function notImported(call: DatabaseCall): GuardianError {
@@ -208,13 +251,18 @@ function notImported(call: DatabaseCall): GuardianError {
   });
 }
 
-function unknownToLedger(call: DatabaseCall): GuardianError {
+async function unknownToLedger(call: DatabaseCall): Promise<GuardianError> {
+  const { ledger } = await call.host.whereabouts();
+  const own = stackOf(call.urn);
+  const taken = ledger && ledger.stack !== own;
   return new GuardianError({
-    what: "the ledger in this database knows nothing of this resource",
+    what: taken
+      ? `another stack migrates this database: ${ledger.stack} took it over from this one`
+      : "the ledger in this database knows nothing of this resource",
     where: call.urn,
     todo: [
-      "if the ledger was taken over by another stack, use that one",
-      "if the stack was renamed: pulumi config set guardian:adopt <ledger id>, then up",
+      ...(taken ? [`use stack ${ledger.stack}`] : []),
+      `if the migration is to be this stack's, for good: pulumi stack rm --force --preserve-config, pulumi stack init, pulumi config set guardian:adopt ${ledger?.ledgerId ?? "<ledger id>"}, then up, which adopts what is there`,
     ],
   });
 }

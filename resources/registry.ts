@@ -1,5 +1,6 @@
 import { resolveConnection, type DatabaseInput } from "../engine/connect";
 import { Database } from "../engine/database";
+import { fromPostgres } from "../engine/errors";
 import type { Plugin } from "../provider/types";
 import { assessHandler } from "./assess/handle";
 import { backupHandler } from "./backup/handle";
@@ -30,5 +31,6 @@ export const plugin: Plugin<Database> = {
   functions: [assessHandler],
   configure: (config) =>
     Promise.resolve(new Database(resolveConnection(config["database"] as DatabaseInput | undefined, process.env))),
+  presentable: (err) => fromPostgres(err, "the plugin, outside of any call"),
   close: (database) => database.close(),
 };

@@ -1,25 +1,55 @@
-/** The plugin that does nothing: every call is answered at once. What an `up` with it takes is the engine's floor. */
+/**
+ * The product's plugin with handlers that return at once: the same package, resources and function, no database. What an
+ * `up` of the product's program takes with it is the engine's floor.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
 import { serve } from "../../provider/serve";
-import type { Handler } from "../../provider/types";
-import { floorPackage, stepToken } from "./names";
+import type { FunctionHandler, Handler } from "../../provider/types";
+import { providerConfig } from "../../resources/provider/spec";
+import { packageName, type FunctionSpec, type ResourceSpec } from "../../resources/spec";
 
-const step: Handler<null> = {
-  spec: { token: stepToken, kind: "Step", description: "Nothing.", inputs: {}, computed: {}, outputs: {} },
-  check: (_call, news) => Promise.resolve({ inputs: news, failures: [] }),
-  diff: () => Promise.resolve(new Map()),
-  create: (call) => Promise.resolve({ id: call.name, state: {} }),
-  update: () => Promise.resolve({}),
-  read: (_call, id, inputs, state) => Promise.resolve({ gone: false, id, inputs, state }),
-  delete: () => Promise.resolve(),
-};
+const folder = join(__dirname, "..", "..", "resources");
+
+/** What every spec.ts below resources/ exports: a new kind of resource is in the floor without a line here. */
+const specs = readdirSync(folder)
+  .map((name) => join(folder, name, "spec.ts"))
+  .filter((file) => existsSync(file))
+  .flatMap((file) => Object.values(createRequire(__filename)(file) as Record<string, unknown>))
+  .filter((value): value is ResourceSpec | FunctionSpec => isObject(value) && typeof value["token"] === "string");
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function idle(spec: ResourceSpec): Handler<null> {
+  const outputs = Object.fromEntries(Object.keys({ ...spec.computed, ...spec.outputs }).map((key) => [key, "floor"]));
+  return {
+    spec,
+    check: (_call, news) => Promise.resolve({ inputs: news, failures: [] }),
+    diff: () => Promise.resolve(new Map()),
+    create: (call) => Promise.resolve({ id: call.name, state: outputs }),
+    update: () => Promise.resolve(outputs),
+    read: (_call, id, inputs, state) => Promise.resolve({ gone: false, id, inputs, state }),
+    delete: () => Promise.resolve(),
+  };
+}
+
+function idleFunction(spec: FunctionSpec): FunctionHandler<null> {
+  const value = (key: string): string | never[] => (spec.outputs[key]?.type === "array" ? [] : "floor");
+  const result = Object.fromEntries(Object.keys(spec.outputs).map((key) => [key, value(key)]));
+  return { spec, invoke: () => Promise.resolve(result) };
+}
 
 void serve<null>({
-  name: floorPackage,
+  name: packageName,
   version: "0.1.0",
   description: "Resources that do nothing.",
-  config: {},
-  resources: [step],
-  functions: [],
+  config: providerConfig,
+  resources: specs.filter((spec) => "computed" in spec).map(idle),
+  functions: specs.filter((spec) => !("computed" in spec)).map(idleFunction),
   configure: () => Promise.resolve(null),
+  presentable: (err) => (err instanceof Error ? err : new Error(String(err))),
   close: () => Promise.resolve(),
 });

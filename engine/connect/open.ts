@@ -39,12 +39,13 @@ export function toPgConfig(settings: ConnectionSettings, attempt: TlsAttempt, ap
  * @throws GuardianError with what, where and what to do.
  */
 export async function openClient(settings: ConnectionSettings, applicationName: string): Promise<Client> {
-  const attempts = tlsAttempts(settings);
+  const attempts = inOrder(tlsAttempts(settings), lastWay.get(settings));
   for (const [i, attempt] of attempts.entries()) {
     const client = new Client(toPgConfig(settings, attempt, applicationName));
     client.on("error", () => undefined);
     try {
       await client.connect();
+      lastWay.set(settings, attempt !== false);
       return client;
     } catch (err) {
       await discard(client);
@@ -52,6 +53,14 @@ export async function openClient(settings: ConnectionSettings, applicationName: 
     }
   }
   throw new Error("unreachable: there is always an attempt");
+}
+
+/** Whether TLS was what worked last: a way that failed once is not tried first for each further connection. */
+const lastWay = new WeakMap<ConnectionSettings, boolean>();
+
+function inOrder(attempts: readonly TlsAttempt[], withTls: boolean | undefined): readonly TlsAttempt[] {
+  const worked = (attempt: TlsAttempt): boolean => (attempt !== false) === withTls;
+  return [...attempts].sort((a, b) => Number(worked(b)) - Number(worked(a)));
 }
 
 /** Ends a client; a peer that does not answer the goodbye within half a second is hung up on. Never throws. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { GuardianError } from "../errors";
+import { GuardianError, isPostgres } from "../errors";
 import { first, type Queryable } from "../sql";
 import { stackOf } from "./identity";
 import { ledgerSchema } from "./schema";
@@ -11,11 +11,12 @@ const lockObject = 1;
 /** Who holds the lock of this database. */
 export interface Holder {
   pid: number;
-  backendStart: string;
+  /** Null where this role may not see it. */
+  backendStart: string | null;
   application: string;
   user: string;
-  /** Seconds since its backend began. */
-  age: number;
+  /** Seconds since its backend began; null where this role may not see it. */
+  age: number | null;
 }
 
 export interface LockOptions {
@@ -75,19 +76,22 @@ export async function readHolder(db: Queryable): Promise<Holder | undefined> {
 }
 
 async function endPredecessor(db: Queryable, holder: Holder, stack: string): Promise<void> {
+  // Pid and start name a backend for good. Whatever it did last for this stack, between two steps too, makes it one of ours.
   const row = await first<{ urn: string }>(
     db,
-    `SELECT urn FROM ${ledgerSchema}.step
-     WHERE pid = $1 AND backend_start = $2::timestamptz AND state IN ('running', 'undoing') ORDER BY id DESC LIMIT 1`,
+    `SELECT urn FROM ${ledgerSchema}.step WHERE pid = $1 AND backend_start = $2::timestamptz ORDER BY id DESC LIMIT 1`,
     [holder.pid, holder.backendStart],
   ).catch(() => undefined);
   if (!row || stackOf(row.urn) !== stack) throw refused(holder, "it is not a dead predecessor of this stack");
-  await db.query("SELECT pg_catalog.pg_terminate_backend($1)", [holder.pid]);
+  await db.query("SELECT pg_catalog.pg_terminate_backend($1)", [holder.pid]).catch((err: unknown) => {
+    if (!isPostgres(err)) throw err;
+    throw refused(holder, "this role may not end it");
+  });
 }
 
 /** One line that says who. */
 export function describeHolder(holder: Holder): string {
-  return `${holder.application || "an unnamed session"} (pid ${holder.pid}, user ${holder.user}, for ${holder.age} s)`;
+  return `${holder.application || "an unnamed session"} (pid ${holder.pid}, user ${holder.user}${holder.age === null ? "" : `, for ${holder.age} s`})`;
 }
 
 function refused(holder: Holder, why: string): GuardianError {

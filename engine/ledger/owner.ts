@@ -1,8 +1,9 @@
 import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
-import { first, rows, type Queryable } from "../sql";
+import { rows, type Queryable } from "../sql";
 import { isCopied, readLedger, stackOf, type LedgerRow, type Physical } from "./identity";
 import { archiveSchema, ledgerFormat, ledgerSchema, ledgerTables } from "./schema";
+import { purgeAll } from "./purge";
 import { addStep, readStep, readSteps, setStep, type Step } from "./steps";
 
 export const ledgerKind = "Ledger";
@@ -70,6 +71,18 @@ export async function openLedger(session: WriteSession, here: Physical, adopt: s
 }
 
 async function makeTables(db: Queryable, here: Physical, stack: string): Promise<void> {
+  const there = await rows<{ name: string }>(
+    db,
+    "SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1) ORDER BY 1",
+    [[archiveSchema, ledgerSchema]],
+  );
+  if (there.length > 0) {
+    throw new GuardianError({
+      what: "schemas of the migration are in this database, and no ledger that explains them: a part of a dump was restored, perhaps",
+      where: `database ${here.database}, schema ${there.map((row) => row.name).join(", ")}`,
+      todo: "look at what is in them; drop them if it is not needed, or rename them: ALTER SCHEMA … RENAME TO …",
+    });
+  }
   await db.script(ledgerTables);
   await db.query(
     `INSERT INTO ${ledgerSchema}.ledger (format, system_identifier, database, stack) VALUES ($1, $2, $3, $4)`,
@@ -77,20 +90,23 @@ async function makeTables(db: Queryable, here: Physical, stack: string): Promise
   );
 }
 
-/** The rows of the other stack become this one's: same types and names, another stack in the URN. */
+/**
+ * The rows of the other stack become this one's: same types and names, another stack in the URN. Where this stack has a
+ * history of its own under that name, the two become one in the order in which things happened, told by the rows' ids.
+ */
 async function takeOver(db: Queryable, stack: string): Promise<void> {
   const others = await rows<{ urn: string }>(db, `SELECT DISTINCT urn FROM ${ledgerSchema}.step`);
   for (const { urn } of others.filter((row) => stackOf(row.urn) !== stack)) {
     const mine = `urn:pulumi:${stack}::${urn.split("::").slice(2).join("::")}`;
-    const taken = await first(db, `SELECT 1 FROM ${ledgerSchema}.step WHERE urn = $1`, [mine]);
-    if (taken) {
-      // History of its own under that name: the other's goes on after it.
-      await db.query(
-        `UPDATE ${ledgerSchema}.step SET attempt = attempt + (SELECT max(attempt) FROM ${ledgerSchema}.step WHERE urn = $2) WHERE urn = $1`,
-        [urn, mine],
-      );
-    }
-    for (const table of ["step", "module", "batch"]) {
+    // Negative ids on the way: unique, and below every attempt, in whatever order the rows are updated.
+    await db.query(`UPDATE ${ledgerSchema}.step s SET urn = $2, attempt = -s.id WHERE s.urn IN ($1, $2)`, [urn, mine]);
+    await db.query(
+      `UPDATE ${ledgerSchema}.step s SET attempt = n.attempt
+       FROM (SELECT id, row_number() OVER (PARTITION BY part ORDER BY id) AS attempt FROM ${ledgerSchema}.step WHERE urn = $1) n
+       WHERE n.id = s.id`,
+      [mine],
+    );
+    for (const table of ["module", "batch"]) {
       await db.query(`UPDATE ${ledgerSchema}.${table} SET urn = $2 WHERE urn = $1`, [urn, mine]);
     }
   }
@@ -98,47 +114,47 @@ async function takeOver(db: Queryable, stack: string): Promise<void> {
 
 /**
  * Ends this stack's work with the ledger. It stays, with the archive, for the next up; with purge both are dropped.
+ * @param deadline Unix time in milliseconds until which v6 locks are tried for
  * @throws GuardianError if something of the stack is still in the database
  */
-export async function closeLedger(session: WriteSession, purge: boolean): Promise<void> {
-  const { urn } = session.options;
-  const stack = stackOf(urn);
-  await session.transaction(async (db) => {
-    const mine = (await readSteps(db)).filter((step) => stackOf(step.urn) === stack && step.state !== "undone");
-    const standing = mine.filter(
-      (step) => !harmless.has(step.kind) && (step.state === "done" || step.state === "undoing"),
-    );
-    if (standing.length > 0) {
+export async function closeLedger(
+  session: WriteSession,
+  purge: boolean,
+  deadline = Date.now() + 30 * 60_000,
+): Promise<void> {
+  const stack = stackOf(session.options.urn);
+  const refuse = async (db: Queryable): Promise<Step[]> => {
+    const open = (await readSteps(db)).filter((step) => step.state !== "undone");
+    const mine = open.filter((step) => stackOf(step.urn) === stack);
+    refuseStanding(mine);
+    const other = open.find((step) => stackOf(step.urn) !== stack);
+    if (purge && other) {
       throw new GuardianError({
-        what: "the ledger says that parts of the migration are still in the database, though this stack's state does not know them",
-        where: [...new Set(standing.map((step) => step.urn.split("::").at(-1)))].join(", "),
-        todo: "run up, which adopts them, then destroy again",
+        what: "another stack uses this ledger; it is not purged",
+        where: stackOf(other.urn),
+        todo: "destroy that stack first, or destroy this one without guardian:purge",
       });
     }
-    if (purge) {
-      const others = (await readSteps(db)).filter((step) => stackOf(step.urn) !== stack && step.state !== "undone");
-      if (others.length > 0)
-        throw new GuardianError({
-          what: "another stack uses this ledger; it is not purged",
-          where: stackOf(others[0]?.urn ?? ""),
-        });
-      await dropAll(db);
-      return;
-    }
+    return mine;
+  };
+  if (purge) {
+    await purgeAll(session, deadline, refuse);
+    return;
+  }
+  await session.transaction(async (db) => {
     // What was begun and never committed left nothing behind.
-    for (const step of mine) await setStep(db, step.id, { state: "undone" });
+    for (const step of await refuse(db)) await setStep(db, step.id, { state: "undone" });
   });
-  if (purge) session.purged = true;
 }
 
-/** Drops archive and ledger, and nothing that somebody else put there unasked: dependents elsewhere refuse it. */
-export async function dropAll(db: Queryable): Promise<void> {
-  const tables = await rows<{ name: string }>(
-    db,
-    "SELECT pg_catalog.format('%I.%I', schemaname, tablename) AS name FROM pg_catalog.pg_tables WHERE schemaname = ANY ($1)",
-    [[archiveSchema, ledgerSchema]],
+function refuseStanding(mine: readonly Step[]): void {
+  const standing = mine.filter(
+    (step) => !harmless.has(step.kind) && (step.state === "done" || step.state === "undoing"),
   );
-  if (tables.length > 0) await db.query(`DROP TABLE ${tables.map((table) => table.name).join(", ")}`);
-  await db.query(`DROP SCHEMA ${archiveSchema}`);
-  await db.query(`DROP SCHEMA ${ledgerSchema}`);
+  if (standing.length === 0) return;
+  throw new GuardianError({
+    what: "the ledger says that parts of the migration are still in the database, though this stack's state does not know them",
+    where: [...new Set(standing.map((step) => step.urn.split("::").at(-1)))].join(", "),
+    todo: "run up, which adopts them, then destroy again",
+  });
 }

@@ -2,6 +2,9 @@
 export const ledgerSchema = "guardian_migration";
 export const archiveSchema = "guardian_archive";
 
+/** The tables that ledgerTables makes. */
+export const ledgerTableNames = ["batch", "archived", "object", "module", "step", "ledger"];
+
 /** Raised with every change of the tables below; a newer one in the database is refused by an older product. */
 export const ledgerFormat = 1;
 

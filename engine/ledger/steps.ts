@@ -54,16 +54,19 @@ export interface NewStep {
   epoch: string;
 }
 
-/** Writes a new attempt, naming the backend that does the work. */
+/**
+ * Writes a new attempt, naming the backend that does the work. What an earlier one left in the database is carried on: a
+ * failed or killed attempt must not make the ledger forget it.
+ */
 export async function addStep(db: Queryable, step: NewStep): Promise<Step> {
   const row = await first<Step>(
     db,
-    `INSERT INTO ${ledgerSchema}.step (urn, part, kind, ledger_id, attempt, state, meaning, epoch, pid, backend_start, detail)
-     SELECT $1, $2, $3, l.id,
-            coalesce((SELECT max(s.attempt) FROM ${ledgerSchema}.step s WHERE s.urn = $1 AND s.part = $2), 0) + 1,
-            $4, $5, $6, pg_catalog.pg_backend_pid(),
-            (SELECT a.backend_start FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a), $7
+    `INSERT INTO ${ledgerSchema}.step (urn, part, kind, ledger_id, attempt, state, meaning, epoch, pid, backend_start, physical_id, detail)
+     SELECT $1, $2, $3, l.id, coalesce(s.attempt, 0) + 1, $4, $5, $6, pg_catalog.pg_backend_pid(), ${backendStart},
+            CASE WHEN s.state <> 'undone' THEN s.physical_id END,
+            CASE WHEN s.state <> 'undone' THEN s.detail - 'error' ELSE '{}' END || $7::jsonb
      FROM ${ledgerSchema}.ledger l
+     LEFT JOIN LATERAL (SELECT * FROM ${ledgerSchema}.step WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1) s ON true
      RETURNING ${columns}`,
     [
       step.urn,
@@ -79,7 +82,12 @@ export async function addStep(db: Queryable, step: NewStep): Promise<Step> {
   return row;
 }
 
-/** Changes how an attempt stands; in the same transaction as the work it speaks of. */
+const backendStart = "(SELECT a.backend_start FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a)";
+
+/**
+ * Changes how an attempt stands; in the same transaction as the work it speaks of. One that goes on names the backend
+ * that now does the work.
+ */
 export async function setStep(
   db: Queryable,
   id: string,
@@ -89,7 +97,9 @@ export async function setStep(
     `UPDATE ${ledgerSchema}.step SET state = $2,
        physical_id = coalesce($3, physical_id), meaning = coalesce($4, meaning), detail = detail || $5::jsonb,
        xid = CASE WHEN $2 IN ('done', 'undone') THEN pg_catalog.pg_current_xact_id() ELSE xid END,
-       ended_at = CASE WHEN $2 IN ('done', 'undone') THEN pg_catalog.clock_timestamp() END
+       ended_at = CASE WHEN $2 IN ('done', 'undone') THEN pg_catalog.clock_timestamp() END,
+       pid = CASE WHEN $2 IN ('running', 'undoing') THEN pg_catalog.pg_backend_pid() ELSE pid END,
+       backend_start = CASE WHEN $2 IN ('running', 'undoing') THEN ${backendStart} ELSE backend_start END
      WHERE id = $1`,
     [id, change.state, change.physicalId ?? null, change.meaning ?? null, JSON.stringify(change.detail ?? {})],
   );

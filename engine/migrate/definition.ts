@@ -1,8 +1,9 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { parse as parseYaml } from "yaml";
 import { GuardianError } from "../errors";
-import { hash, meaningOf } from "../module/meaning";
+import { hash } from "../hash";
+import { yamlParser } from "../lazy";
+import { meaningOf } from "../module/meaning";
 import { sqlFolder } from "../module/manifest";
 import { first, type Queryable } from "../sql";
 
@@ -55,7 +56,9 @@ export async function loadMigration(name: string): Promise<Migration> {
       todo: `name one of: ${migrationNames().join(", ")}`,
     });
   }
-  const yaml = parseYaml(readFileSync(join(at, "migration.yaml"), "utf8")) as Partial<Omit<Migration, "sources">> & {
+  const yaml = yamlParser().parse(readFileSync(join(at, "migration.yaml"), "utf8")) as Partial<
+    Omit<Migration, "sources">
+  > & {
     sources?: { file: string; needs?: string }[];
   };
   const { title, module, target, columns, unless, sources } = yaml;

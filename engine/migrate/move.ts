@@ -1,10 +1,10 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
-import { fromPostgres } from "../errors";
+import { fromStatement } from "../errors";
 import { attempt } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
 import { readStep, setStep } from "../ledger/steps";
-import { first, quoteName, rows, type Queryable } from "../sql";
+import { exists, first, quoteName, rows, type Queryable } from "../sql";
 import { sourceFor, type Migration } from "./definition";
 
 export const migrationKind = "DataMigration";
@@ -47,12 +47,13 @@ export async function moveRows(session: WriteSession, migration: Migration, para
     await attempt(session, running, "planned", (step) =>
       session
         .transaction(async (db) => {
-          const detail = await insertBatch(db, session, migration, parameters, step.id);
-          await setStep(db, step.id, { state: "done", detail: { ...detail, processed: detail.written } });
+          const source = await insertBatch(db, session, migration, parameters, step.id);
+          const processed = await standing(db, urn);
+          await setStep(db, step.id, { state: "done", detail: { source, processed, written: processed } });
         })
         .catch((err: unknown) => {
           const todo = "nothing of it was written; mend the cause, then run this again";
-          throw fromPostgres(err, `data migration ${migration.name}`, todo);
+          throw fromStatement(err, `data migration ${migration.name}`, todo, migration.target);
         }),
     );
   }
@@ -62,12 +63,18 @@ export async function moveRows(session: WriteSession, migration: Migration, para
 /** @returns what the ledger says of a migration */
 export async function readMoved(db: Queryable, urn: string): Promise<Moved> {
   const step = await readStep(db, urn);
+  const source = step?.detail["source"];
+  return { source: BigInt(typeof source === "string" ? source : 0), written: BigInt(await standing(db, urn)) };
+}
+
+/** Rows written by all batches that still stand: an earlier life of the same migration may have left some. */
+async function standing(db: Queryable, urn: string): Promise<string> {
   const sum = await first<{ written: string }>(
     db,
     `SELECT coalesce(sum(rows_written), 0) AS written FROM ${ledgerSchema}.batch WHERE urn = $1 AND state = 'done'`,
     [urn],
   );
-  return { source: BigInt((step?.detail["source"] as string | undefined) ?? 0), written: BigInt(sum?.written ?? 0) };
+  return sum?.written ?? "0";
 }
 
 async function insertBatch(
@@ -76,7 +83,7 @@ async function insertBatch(
   migration: Migration,
   parameters: object,
   stepId: string,
-): Promise<{ source: string; written: string }> {
+): Promise<string> {
   const source = await sourceFor(db, migration);
   const target = quoteName(migration.target);
   const columns = migration.columns.map((column) => escapeIdentifier(column));
@@ -103,7 +110,7 @@ async function insertBatch(
     `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_written = $2, rows_present = $3::bigint - $2, checksum = $4 WHERE id = $1`,
     [batch?.id, written, offered, counted?.checksum ?? null],
   );
-  return { source: offered, written };
+  return offered;
 }
 
 /** What taking back did. */
@@ -141,7 +148,7 @@ export async function takeBackRows(session: WriteSession): Promise<TakenBack> {
         await setStep(db, step.id, { state: "undone", detail });
       })
       .catch((err: unknown) => {
-        throw fromPostgres(err, urn, "nothing was taken back; mend the cause, then run this again");
+        throw fromStatement(err, urn, "nothing was taken back; mend the cause, then run this again", "");
       }),
   );
   return total;
@@ -156,6 +163,11 @@ interface Batch extends Record<string, unknown> {
 
 async function removeBatch(db: Queryable, batch: Batch): Promise<bigint> {
   const target = quoteName(batch.target);
+  if (!(await exists(db, target))) {
+    // Somebody dropped the table by hand: there is nothing to take back, and the rollback must not stop at it.
+    await db.query(`UPDATE ${ledgerSchema}.batch SET state = 'undone' WHERE id = $1`, [batch.id]);
+    return 0n;
+  }
   await db.query("SET LOCAL row_security = off");
   await db.query(
     `UPDATE ${ledgerSchema}.batch SET state = 'running', pid = pg_catalog.pg_backend_pid() WHERE id = $1`,

@@ -1,16 +1,19 @@
 import type { EngineParameters, WriteSession } from "../database";
-import { fromPostgres, GuardianError } from "../errors";
-import { attempt } from "../ledger/attempt";
+import { GuardianError } from "../errors";
+import { attempt, attemptPart } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
 import { addStep, readStep, readSteps, setStep, unfinished, type Step } from "../ledger/steps";
 import { first, rows, type Queryable } from "../sql";
-import { buildIndexes, indexParts } from "./indexes";
-import { added, readInventory, schemasOf } from "./inventory";
+import { buildIndex, indexParts } from "./indexes";
+import { added, readInventory, recordInventory, schemasOf } from "./inventory";
 import type { Module } from "./manifest";
-import { restoreTable, waitingFor } from "./restore";
+import { partOf, restoreTable } from "./restore";
+import { raiseSequences } from "./sequences";
+import { restoreOrder, waitingFor } from "./waiting";
 import { runStatements, runTogether } from "./runner";
 import { parseFile } from "./statements";
-import { firstTouching, withV6Locks } from "./v6-locks";
+import { firstTouching } from "./touching";
+import { withV6Locks } from "./v6-locks";
 
 export const moduleKind = "SqlModule";
 
@@ -47,7 +50,7 @@ export async function applyModule(
   }
   if (applyId === undefined)
     throw new GuardianError({ what: "the ledger has no application of this module", where: module.name });
-  const restored = await finishParts(session, module, deadline);
+  const restored = await finishParts(session, parameters, module, deadline);
   return { applyId, restored };
 }
 
@@ -86,41 +89,53 @@ async function deploy(
 ): Promise<void> {
   await requireModules(session.writer, module);
   const statements = await parseFile(`sql/${module.name}/up.sql`, module.up);
-  const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
-  const schemas = schemasOf(module.objects);
+  const verifyFile = `sql/${module.name}/verify.sql`;
+  const verify = (await parseFile(verifyFile, module.verify)).map((found) => ({ ...found, file: verifyFile }));
   const split = firstTouching(statements, module.locks);
   const file = `sql/${module.name}/up.sql`;
+  const later = (await indexParts(module)).map((part) => part.part);
+  let applyId = "";
   await attempt(session, { kind: moduleKind, state: "running", meaning: module.meaning }, "planned", (step) =>
     withV6Locks(session, parameters, deadline, {
       relations: module.locks,
       mode: "SHARE ROW EXCLUSIVE",
-      before: (db) => runStatements(db, file, statements.slice(0, split)),
-      locked: async (db) => {
-        await runTogether(db, file, statements.slice(split));
-        await runTogether(db, `sql/${module.name}/verify.sql`, verify);
+      own: module.objects,
+      before: async (db) => {
+        await runStatements(db, file, statements.slice(0, split));
+        applyId = await record(db, session, module, step);
       },
-      after: (db) => record(db, session, module, step, schemas),
+      locked: (db) => runTogether(db, file, [...statements.slice(split), ...verify]),
+      after: (db) => recordObjects(db, applyId, module, later),
     }),
   );
 }
 
-/** Records the application, its objects as the catalogue describes them, and what is still to come. */
-async function record(
-  db: Queryable,
-  session: WriteSession,
-  module: Module,
-  step: Step,
-  schemas: string[],
-): Promise<void> {
-  const { urn } = session.options;
+/** Records the application and what is still to come, before v6 is locked; the transaction's end makes it true. */
+async function record(db: Queryable, session: WriteSession, module: Module, step: Step): Promise<string> {
+  const { urn, epoch } = { urn: session.options.urn, epoch: session.epoch };
   const { up, down, verify, ...manifest } = module;
   const apply = await first<{ id: string }>(
     db,
     `INSERT INTO ${ledgerSchema}.module (urn, name, manifest, up, down, verify) VALUES ($1, $2, $3, $4, $5, $6) RETURNING apply_id AS id`,
     [urn, module.name, JSON.stringify(manifest), up, down, verify],
   );
-  const inventory = await readInventory(db, schemas);
-  const missing = module.objects.filter((object) => !inventory.has(object));
+  const originals = module.archive.map((entry) => entry.table);
+  const waiting = await waitingFor(db, originals);
+  for (const table of waiting) await raiseSequences(db, table);
+  const parts = [
+    ...(await indexParts(module)).map((part) => ({ part: part.part, kind: "index" })),
+    ...waiting.map((table) => ({ part: partOf(table), kind: "rows" })),
+  ];
+  for (const { part, kind } of parts) await addStep(db, { urn, part, kind, state: "planned", epoch });
+  const applyId = apply?.id ?? "";
+  await setStep(db, step.id, { state: "done", physicalId: applyId, meaning: module.meaning });
+  return applyId;
+}
+
+/** Records the module's objects as the catalogue describes them. Indexes that are built later are recorded then. */
+async function recordObjects(db: Queryable, applyId: string, module: Module, later: readonly string[]): Promise<void> {
+  const there = await recordInventory(db, applyId, schemasOf(module.objects), module.objects);
+  const missing = module.objects.filter((object) => !there.includes(object) && !later.includes(object));
   if (missing.length > 0) {
     throw new GuardianError({
       what: "module.yaml lists objects that up.sql did not make",
@@ -128,25 +143,6 @@ async function record(
       todo: "make the list and the file agree",
     });
   }
-  await db.query(
-    `INSERT INTO ${ledgerSchema}.object (apply_id, object, definition)
-     SELECT $1, o.object, o.definition FROM unnest($2::text[], $3::text[]) o(object, definition)`,
-    [apply?.id, module.objects, module.objects.map((object) => inventory.get(object) ?? "")],
-  );
-  const parts = [
-    ...(await indexParts(module)).map((part) => ({ part: part.part, kind: "index" })),
-    ...(
-      await waitingFor(
-        db,
-        module.archive.map((entry) => entry.table),
-      )
-    ).map((waiting) => ({
-      part: `rows ${waiting.original} ${waiting.applyId}`,
-      kind: "rows",
-    })),
-  ];
-  for (const { part, kind } of parts) await addStep(db, { urn, part, kind, state: "planned", epoch: session.epoch });
-  await setStep(db, step.id, { state: "done", physicalId: apply?.id ?? "", meaning: module.meaning });
 }
 
 async function requireModules(db: Queryable, module: Module): Promise<void> {
@@ -161,28 +157,26 @@ async function requireModules(db: Queryable, module: Module): Promise<void> {
 }
 
 /** Indexes and rows that the ledger says are not there yet. */
-async function finishParts(session: WriteSession, module: Module, deadline: number): Promise<bigint> {
-  const { urn, onStatus } = session.options;
+async function finishParts(
+  session: WriteSession,
+  parameters: EngineParameters,
+  module: Module,
+  deadline: number,
+): Promise<bigint> {
+  const { urn } = session.options;
   const open = unfinished((await readSteps(session.writer)).filter((step) => step.urn === urn && step.part !== ""));
-  if (open.some((step) => step.kind === "index")) await buildIndexes(session, module, open, deadline);
-  const waiting = await waitingFor(
-    session.writer,
-    module.archive.map((entry) => entry.table),
-  );
+  if (open.length === 0) return 0n;
+  for (const part of await indexParts(module)) {
+    const step = open.find((found) => found.part === part.part);
+    if (step) await attemptPart(session, step, () => buildIndex(session, module, part, step, deadline));
+  }
+  const tables = module.archive.map((entry) => entry.table);
+  const waiting = await waitingFor(session.writer, await restoreOrder(session.writer, tables));
   let restored = 0n;
-  for (const step of open.filter((found) => found.kind === "rows")) {
-    const table = waiting.find((found) => step.part === `rows ${found.original} ${found.applyId}`);
-    if (!table) {
-      await session.transaction((db) => setStep(db, step.id, { state: "done" }));
-      continue;
-    }
-    await session.transaction((db) => setStep(db, step.id, { state: "running" }));
-    const result = await restoreTable(session, step, table, (done) =>
-      onStatus(`${table.original}: ${done} of ${table.rows} archived rows brought back`),
-    ).catch((err: unknown) => {
-      throw fromPostgres(err, `rows of ${table.original} in ${table.archivedAs}`);
-    });
-    restored += result.restored;
+  for (const table of waiting) {
+    const step = open.find((found) => found.part === partOf(table));
+    if (!step) continue;
+    restored += await attemptPart(session, step, () => restoreTable(session, parameters, step, table, deadline));
   }
   return restored;
 }

@@ -1,151 +1,149 @@
 import { escapeIdentifier } from "pg";
-import { GuardianError } from "../errors";
 import { archiveSchema, ledgerSchema } from "../ledger/schema";
 import { first, quoteName, rows, splitName, type Queryable } from "../sql";
+import { dependentsOf, refuseDependents } from "./dependents";
+import { detachSql } from "./detach";
 import type { ArchivedTable } from "./manifest";
+import { stamped } from "./stamp";
 
-/** A table on its way out: what was found out about it before v6 is locked. */
-export interface Departing extends ArchivedTable {
-  /** Rows that it holds; 0 means that it is dropped. */
+/** What a rollback does with the tables under archive. */
+export interface Departure {
+  /** Rows that wait in the archive now. */
   rows: bigint;
+  /** Statements that are left to do while v6 is locked. */
+  locked: { text: string }[];
+}
+
+/** @returns relations of others that the tables' foreign keys refer to, sorted: their keys cannot go without locking them */
+export async function referencedBy(db: Queryable, tables: readonly string[]): Promise<string[]> {
+  const found = await rows<{ name: string }>(
+    db,
+    `SELECT DISTINCT n.nspname || '.' || c.relname AS name
+     FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE k.contype = 'f' AND k.conrelid = ANY ($1::regclass[]) AND k.confrelid <> ALL ($1::regclass[]) ORDER BY 1`,
+    [tables.map(quoteName)],
+  );
+  return found.map((row) => row.name);
 }
 
 /**
- * What can be done before v6 is locked: no more rows come, the rows are counted, and everything that hangs on the tables
- * and is not rows goes: triggers, policies, views, publications, checks and defaults that call the module's functions,
- * foreign keys among our own tables, and everyone's rights but the owner's.
+ * Takes the tables out of the module's way, as far as no v6 lock is needed: no more rows come, they are counted, what
+ * hangs on the tables and is not rows goes, tables with rows move to the archive under a name that carries the apply id,
+ * with their indexes and sequences. What is left is returned: foreign keys go, but for the subject's key that cascades
+ * (made so, NOT VALID, if it was not), so that deleting an account under v6 still deletes its archived rows; empty tables
+ * are dropped.
+ * @throws GuardianError if something that the module did not make depends on what goes
  */
 export async function prepareArchive(
   db: Queryable,
+  applyId: string,
   tables: readonly ArchivedTable[],
   objects: readonly string[],
-): Promise<Departing[]> {
-  const departing: Departing[] = [];
+): Promise<Departure> {
+  await db.query("SET LOCAL row_security = off");
+  for (const { table } of tables) await db.query(`LOCK TABLE ${quoteName(table)} IN ACCESS EXCLUSIVE MODE`);
+  await refuseDependents(db, objects, "others made objects that depend on this module; a rollback would break them");
+  await dropViews(
+    db,
+    tables.map((entry) => entry.table),
+    objects,
+  );
+  const departure: Departure = { rows: 0n, locked: [] };
   for (const entry of tables) {
-    const table = quoteName(entry.table);
-    await db.query(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-    await db.query("SET LOCAL row_security = off");
-    const counted = await first<{ n: string }>(db, `SELECT count(*) AS n FROM ${table}`);
-    departing.push({ ...entry, rows: BigInt(counted?.n ?? 0) });
+    await detach(db, entry.table);
+    const counted = await first<{ n: string }>(db, `SELECT count(*) AS n FROM ${quoteName(entry.table)}`);
+    const count = BigInt(counted?.n ?? 0);
+    departure.rows += count;
+    departure.locked.push(...(await leave(db, applyId, entry, count)));
   }
-  for (const entry of departing) await detach(db, entry.table, objects);
-  return departing;
+  // Keys first: a table cannot be dropped while another's key refers to it.
+  departure.locked.sort((a, b) => Number(isDrop(a.text)) - Number(isDrop(b.text)));
+  return departure;
 }
 
-async function detach(db: Queryable, name: string, objects: readonly string[]): Promise<void> {
-  const table = quoteName(name);
-  const foreign = await rows<{ view: string; ours: boolean }>(
-    db,
-    `SELECT DISTINCT n.nspname || '.' || v.relname AS view, 'view ' || n.nspname || '.' || v.relname = ANY ($2) AS ours
-     FROM pg_catalog.pg_depend d
-     JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
-     JOIN pg_catalog.pg_class v ON v.oid = r.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
-     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = $1::regclass AND v.oid <> d.refobjid`,
-    [table, objects],
-  );
-  for (const { view, ours } of foreign) {
-    if (!ours) {
-      throw new GuardianError({
-        what: `a view that this module did not make depends on ${name}; a rollback would break it`,
-        where: `view ${view}`,
-        todo: `drop the view, then run this again: DROP VIEW ${quoteName(view)};`,
-      });
-    }
-    await db.query(`DROP VIEW ${quoteName(view)}`);
+const isDrop = (text: string): boolean => text.startsWith("DROP TABLE");
+
+/** The module's views over its archived tables, over such views too: those that depend on most go first. */
+async function dropViews(db: Queryable, tables: readonly string[], objects: readonly string[]): Promise<void> {
+  const levels = [tables.map((table) => `table ${table}`)];
+  const kinds = new Map<string, string>();
+  for (let level = levels[0]; level && level.length > 0; level = levels.at(-1)) {
+    const over = (await dependentsOf(db, level)).filter(({ kind }) => kind === "v" || kind === "m");
+    for (const { object, kind } of over) kinds.set(object, kind);
+    levels.push([...new Set(over.map(({ object }) => object))].filter((object) => objects.includes(object)));
   }
-  const statements = await rows<{ sql: string }>(
-    db,
-    `SELECT pg_catalog.format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass) AS sql
-       FROM pg_catalog.pg_trigger t WHERE t.tgrelid = $1::regclass AND NOT t.tgisinternal
-     UNION ALL
-     SELECT pg_catalog.format('DROP POLICY %I ON %s', p.polname, p.polrelid::regclass) FROM pg_catalog.pg_policy p WHERE p.polrelid = $1::regclass
-     UNION ALL
-     SELECT pg_catalog.format('ALTER PUBLICATION %I DROP TABLE %s', pub.pubname, r.prrelid::regclass)
-       FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication pub ON pub.oid = r.prpubid WHERE r.prrelid = $1::regclass
-     UNION ALL
-     SELECT pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname)
-       FROM pg_catalog.pg_constraint k WHERE k.conrelid = $1::regclass AND k.contype = 'c' AND EXISTS (${callsOurs("pg_constraint", "k.oid")})
-     UNION ALL
-     SELECT pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', a.attrelid::regclass, a.attname)
-       FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-       WHERE d.adrelid = $1::regclass AND EXISTS (${callsOurs("pg_attrdef", "d.oid")})
-     UNION ALL
-     SELECT DISTINCT pg_catalog.format('REVOKE ALL ON TABLE %s FROM %s', c.oid::regclass, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
-       FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a WHERE c.oid = $1::regclass AND a.grantee <> c.relowner
-     UNION ALL
-     SELECT DISTINCT pg_catalog.format('REVOKE ALL (%I) ON TABLE %s FROM %s', t.attname, t.attrelid::regclass, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
-       FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) a WHERE t.attrelid = $1::regclass`,
-    [table],
-  );
+  // A view may stand on several levels; the highest counts.
+  for (const view of new Set(levels.slice(1).reverse().flat())) {
+    const what = kinds.get(view) === "m" ? "MATERIALIZED VIEW" : "VIEW";
+    await db.query(`DROP ${what} ${quoteName(view.slice("view ".length))}`);
+  }
+}
+
+/** Everything that is not rows, v6's keys aside. */
+async function detach(db: Queryable, name: string): Promise<void> {
+  const table = quoteName(name);
+  const statements = await rows<{ sql: string }>(db, detachSql, [table]);
   for (const { sql } of statements) await db.query(sql);
   await db.query(`ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY`);
 }
 
-/** True if an expression depends on a function outside the system's own schema: a module's functions go with it. */
-const callsOurs = (catalog: string, oid: string): string => `
-  SELECT FROM pg_catalog.pg_depend f JOIN pg_catalog.pg_proc p ON p.oid = f.refobjid
-  WHERE f.classid = 'pg_catalog.${catalog}'::regclass AND f.objid = ${oid} AND f.refclassid = 'pg_catalog.pg_proc'::regclass
-    AND p.pronamespace <> 'pg_catalog'::regnamespace`;
-
-/**
- * What needs v6 locked: foreign keys to it are dropped, but for the subject's key that cascades (made so, NOT VALID, if
- * it was not), so that deleting an account under v6 still deletes its archived rows. Tables with rows move to the
- * archive under a name that carries the apply id, with their indexes and sequences; empty ones are dropped.
- */
-export async function takeAway(db: Queryable, applyId: string, tables: readonly Departing[]): Promise<void> {
-  for (const entry of tables) await dropForeignKeys(db, entry);
-  for (const entry of tables) {
-    if (entry.rows === 0n) {
-      await db.query(`DROP TABLE ${quoteName(entry.table)}`);
-      continue;
-    }
-    const moved = await moveTable(db, applyId, entry.table);
-    await db.query(
-      `INSERT INTO ${ledgerSchema}.archived (apply_id, original, archived_as, subject, rows) VALUES ($1, $2, $3, $4, $5)`,
-      [applyId, entry.table, moved, entry.subject ?? null, entry.rows.toString()],
+/** Moves a table with rows; returns what v6's locks are needed for. */
+async function leave(db: Queryable, applyId: string, entry: ArchivedTable, count: bigint): Promise<{ text: string }[]> {
+  const keys = await foreignKeys(db, entry.table);
+  const moved = count > 0n ? await moveTable(db, applyId, entry.table) : quoteName(entry.table);
+  const texts: string[] = [];
+  const subjectKeys = keys.filter((key) => key.column === entry.subject && key.to === "auth.users");
+  for (const key of keys) {
+    if (count > 0n && key.action === "c" && subjectKeys.includes(key)) continue;
+    texts.push(`ALTER TABLE ${moved} DROP CONSTRAINT ${escapeIdentifier(key.name)}`);
+  }
+  if (count === 0n) return [...texts, `DROP TABLE ${moved}`].map((text) => ({ text }));
+  if (entry.subject !== undefined && !subjectKeys.some((key) => key.action === "c")) {
+    const name = subjectKeys[0]?.name ?? stamped(`${splitName(entry.table).name}_subject`, applyId);
+    texts.push(
+      `ALTER TABLE ${moved} ADD CONSTRAINT ${escapeIdentifier(name)} FOREIGN KEY (${escapeIdentifier(entry.subject)})
+       REFERENCES auth.users ON DELETE CASCADE NOT VALID`,
     );
   }
+  await db.query(
+    `INSERT INTO ${ledgerSchema}.archived (apply_id, original, archived_as, subject, rows) VALUES ($1, $2, $3, $4, $5)`,
+    [
+      applyId,
+      entry.table,
+      `${archiveSchema}.${archivedName(applyId, entry.table)}`,
+      entry.subject ?? null,
+      count.toString(),
+    ],
+  );
+  return texts.map((text) => ({ text }));
 }
 
-async function dropForeignKeys(db: Queryable, entry: Departing): Promise<void> {
-  const table = quoteName(entry.table);
-  const keys = await rows<{
-    on: string;
-    name: string;
-    mine: boolean;
-    column: string | null;
-    action: string;
-    to: string;
-  }>(
+interface Key extends Record<string, unknown> {
+  name: string;
+  /** The one column, null for a key of several. */
+  column: string | null;
+  /** pg_constraint.confdeltype */
+  action: string;
+  to: string;
+}
+
+async function foreignKeys(db: Queryable, table: string): Promise<Key[]> {
+  return rows<Key>(
     db,
-    `SELECT k.conrelid::regclass::text AS on, k.conname AS name, k.conrelid = $1::regclass AS mine, k.confdeltype AS action, k.confrelid::regclass::text AS to,
+    `SELECT k.conname AS name, k.confdeltype AS action, k.confrelid::regclass::text AS to,
             CASE WHEN pg_catalog.cardinality(k.conkey) = 1 THEN a.attname END AS column
      FROM pg_catalog.pg_constraint k LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
-     WHERE k.contype = 'f' AND (k.conrelid = $1::regclass OR k.confrelid = $1::regclass)`,
-    [table],
+     WHERE k.contype = 'f' AND k.conrelid = $1::regclass ORDER BY 1`,
+    [quoteName(table)],
   );
-  for (const key of keys) {
-    const subject = key.mine && entry.rows > 0n && key.column === entry.subject && key.to === "auth.users";
-    if (subject && key.action === "c") continue;
-    await db.query(`ALTER TABLE ${key.on} DROP CONSTRAINT ${escapeIdentifier(key.name)}`);
-    if (subject) {
-      await db.query(
-        `ALTER TABLE ${key.on} ADD CONSTRAINT ${escapeIdentifier(key.name)} FOREIGN KEY (${escapeIdentifier(key.column ?? "")})
-         REFERENCES ${key.to} ON DELETE CASCADE NOT VALID`,
-      );
-    }
-  }
 }
 
-/** Identifiers longer than this many bytes are cut by the server (PostgreSQL manual, 4.1.1). */
-const longestName = 63;
-
-function stamped(name: string, applyId: string): string {
-  return `${Buffer.from(name)
-    .subarray(0, longestName - applyId.length - 2)
-    .toString()}__${applyId}`;
+function archivedName(applyId: string, table: string): string {
+  return stamped(splitName(table).name, applyId);
 }
 
+/** Indexes, sequences and the table itself get their names in the archive; returns the new one, quoted. */
 async function moveTable(db: Queryable, applyId: string, name: string): Promise<string> {
   const parts = await rows<{ kind: string; schema: string; name: string }>(
     db,
@@ -159,15 +157,11 @@ async function moveTable(db: Queryable, applyId: string, name: string): Promise<
     [quoteName(name)],
   );
   for (const part of parts) {
-    await db.query(
-      `ALTER ${part.kind} ${escapeIdentifier(part.schema)}.${escapeIdentifier(part.name)} RENAME TO ${escapeIdentifier(stamped(part.name, applyId))}`,
-    );
+    const now = `${escapeIdentifier(part.schema)}.${escapeIdentifier(part.name)}`;
+    await db.query(`ALTER ${part.kind} ${now} RENAME TO ${escapeIdentifier(stamped(part.name, applyId))}`);
   }
-  const table = splitName(name).name;
-  const moved = stamped(table, applyId);
-  await db.query(`ALTER TABLE ${quoteName(name)} RENAME TO ${escapeIdentifier(moved)}`);
-  await db.query(
-    `ALTER TABLE ${escapeIdentifier(splitName(name).schema)}.${escapeIdentifier(moved)} SET SCHEMA ${archiveSchema}`,
-  );
+  const moved = escapeIdentifier(archivedName(applyId, name));
+  await db.query(`ALTER TABLE ${quoteName(name)} RENAME TO ${moved}`);
+  await db.query(`ALTER TABLE ${escapeIdentifier(splitName(name).schema)}.${moved} SET SCHEMA ${archiveSchema}`);
   return `${archiveSchema}.${moved}`;
 }

@@ -1,8 +1,10 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
 import { fromPostgres, GuardianError } from "../errors";
+import { ledgerSchema } from "../ledger/schema";
 import { setStep, type Step } from "../ledger/steps";
-import { first } from "../sql";
+import { first, type Queryable } from "../sql";
+import { readInventory } from "./inventory";
 import type { Module } from "./manifest";
 import { parseFile, type Statement } from "./statements";
 
@@ -37,42 +39,52 @@ export async function indexParts(module: Pick<Module, "name" | "indexes">): Prom
 }
 
 /**
- * Builds the concurrent indexes that the ledger says are open. Such a build is no transaction: a killed one leaves an
- * invalid index (PostgreSQL manual, CREATE INDEX), which is judged by pg_index, dropped and built anew.
+ * Builds a concurrent index, or finds it built. Such a build is no transaction: a killed one leaves an invalid index
+ * (PostgreSQL manual, CREATE INDEX), which is judged by pg_index, dropped and built anew.
  */
-export async function buildIndexes(
+export async function buildIndex(
   session: WriteSession,
   module: Module,
-  open: readonly Step[],
+  part: IndexPart,
+  step: Step,
   deadline: number,
 ): Promise<void> {
   const { writer, options } = session;
-  for (const part of await indexParts(module)) {
-    const step = open.find((found) => found.part === part.part);
-    if (!step) continue;
-    await session.transaction((db) => setStep(db, step.id, { state: "running" }));
-    const name = `${escapeIdentifier(part.schema)}.${escapeIdentifier(part.index)}`;
-    const there = await first<{ valid: boolean }>(
-      writer,
-      "SELECT indisvalid AS valid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass($1)",
-      [name],
-    );
-    if (!there?.valid) {
-      options.onStatus(
-        `building index ${part.schema}.${part.index}${there ? " anew: an earlier build was cut off" : ""}`,
-      );
+  const name = `${escapeIdentifier(part.schema)}.${escapeIdentifier(part.index)}`;
+  const there = await first<{ valid: boolean }>(
+    writer,
+    "SELECT indisvalid AS valid FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass($1)",
+    [name],
+  );
+  if (!there?.valid) {
+    const anew = there ? " anew: an earlier build was cut off" : "";
+    options.onStatus(`building index ${part.schema}.${part.index}${anew}`);
+    try {
+      const limit = Math.max(1000, deadline - Date.now());
+      await writer.query("SELECT pg_catalog.set_config('statement_timeout', $1, false)", [String(limit)]);
+      if (there) await writer.query(`DROP INDEX CONCURRENTLY ${name}`);
+      await writer.query(part.statement.text);
+    } catch (err) {
       const where = `sql/${module.name}/indexes.sql:${part.statement.line}`;
-      try {
-        const limit = Math.max(1000, deadline - Date.now());
-        await writer.query("SELECT pg_catalog.set_config('statement_timeout', $1, false)", [String(limit)]);
-        if (there) await writer.query(`DROP INDEX CONCURRENTLY ${name}`);
-        await writer.query(part.statement.text);
-      } catch (err) {
-        throw fromPostgres(err, where, "run this again: an invalid index is found, dropped and built anew");
-      } finally {
-        await writer.query("SELECT pg_catalog.set_config('statement_timeout', '0', false)").catch(() => undefined);
-      }
+      throw fromPostgres(err, where, "run this again: an invalid index is found, dropped and built anew");
+    } finally {
+      await writer.query("SELECT pg_catalog.set_config('statement_timeout', '0', false)").catch(() => undefined);
     }
-    await session.transaction((db) => setStep(db, step.id, { state: "done" }));
   }
+  await session.transaction(async (db) => {
+    await recordIndex(db, options.urn, part.part, [part.schema]);
+    await setStep(db, step.id, { state: "done" });
+  });
+}
+
+/** What module.yaml lists is recorded as it was made, so that what is done to it by hand shows as drift. */
+async function recordIndex(db: Queryable, urn: string, object: string, schemas: string[]): Promise<void> {
+  const definition = (await readInventory(db, schemas)).get(object);
+  await db.query(
+    `INSERT INTO ${ledgerSchema}.object (apply_id, object, definition)
+     SELECT m.apply_id, $2, $3 FROM ${ledgerSchema}.module m
+     WHERE m.urn = $1 AND m.undone_at IS NULL AND m.manifest->'objects' ? $2 AND $3::text IS NOT NULL
+     ON CONFLICT DO NOTHING`,
+    [urn, object, definition ?? null],
+  );
 }

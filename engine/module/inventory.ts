@@ -1,3 +1,4 @@
+import { ledgerSchema } from "../ledger/schema";
 import { rows, type Queryable } from "../sql";
 
 /** Identity of an object, as module.yaml writes it → how the catalogue describes it. */
@@ -13,6 +14,25 @@ export type Inventory = Map<string, string>;
 export async function readInventory(db: Queryable, schemas: readonly string[]): Promise<Inventory> {
   const found = await rows<{ object: string; definition: string }>(db, inventorySql, [schemas]);
   return new Map(found.map((row) => [row.object, row.definition]));
+}
+
+/**
+ * Records objects in the ledger as the catalogue describes them, in one round trip.
+ * @returns those that are there
+ */
+export async function recordInventory(
+  db: Queryable,
+  applyId: string,
+  schemas: readonly string[],
+  objects: readonly string[],
+): Promise<string[]> {
+  const there = await rows<{ object: string }>(
+    db,
+    `INSERT INTO ${ledgerSchema}.object (apply_id, object, definition)
+     SELECT $2, i.object, i.definition FROM (${inventorySql}) i WHERE i.object = ANY ($3) RETURNING object`,
+    [schemas, applyId, objects],
+  );
+  return there.map((row) => row.object);
 }
 
 /** Schemas that the objects of a manifest live in. */

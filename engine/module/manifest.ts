@@ -1,8 +1,10 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
-import { parse as parseYaml } from "yaml";
 import { GuardianError } from "../errors";
-import { hash, meaningOf } from "./meaning";
+import { hash } from "../hash";
+import { yamlParser } from "../lazy";
+import { sqlFolder } from "./folder";
+import { meaningOf } from "./meaning";
 
 /** Kinds of catalogue objects that a module may create, in the order in which they are listed. */
 export const objectKinds = ["table", "view", "sequence", "type", "function", "index", "trigger", "policy"] as const;
@@ -39,8 +41,7 @@ export interface Module extends Manifest {
   verifyMeaning: string;
 }
 
-/** Where the product keeps its modules. */
-export const sqlFolder = join(__dirname, "..", "..", "sql");
+export { sqlFolder } from "./folder";
 
 /** @returns the names of all modules, in the order in which they are applied */
 export function moduleNames(folder = sqlFolder): string[] {
@@ -91,7 +92,7 @@ export function readManifest(file: string, text: string, name: string): Manifest
   const bad = (what: string): GuardianError => new GuardianError({ what, where: file, todo: "mend the file" });
   let yaml: unknown;
   try {
-    yaml = parseYaml(text);
+    yaml = yamlParser().parse(text);
   } catch (err) {
     throw bad(`not valid YAML: ${err instanceof Error ? err.message : String(err)}`);
   }

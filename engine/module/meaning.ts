@@ -1,45 +1,37 @@
-import { createHash } from "node:crypto";
-import { parse } from "@libpg-query/parser";
-import { parseBody, parseFile, type Node } from "./statements";
+import { canonical, hash } from "../hash";
+import { sqlParser } from "../lazy";
+import { lex } from "./lexer";
+import { parseFile, parseSql, syntaxError, withoutComments, type Node, type Statement } from "./statements";
 
 /**
- * The meaning of SQL: a hash of its parse tree, without positions, comments and layout. Function bodies are parsed by
- * their own language, so that a comment inside $$ does not change it and a changed literal does.
+ * The meaning of SQL: a hash of its parse tree, without positions, comments and layout. Function bodies are read by their
+ * own language, so that a comment inside $$ does not change it and a changed literal does.
+ * @throws GuardianError for SQL that does not parse, in a function's body too, with its place
  */
 export async function meaningOf(file: string, sql: string): Promise<string> {
   const statements = await parseFile(file, sql);
-  const trees = await Promise.all(statements.map((statement) => meant(statement.tree, statement.text)));
+  const trees = await Promise.all(statements.map((statement) => meant(file, statement)));
   return hash(trees);
 }
 
-/** A hash of any JSON value whose keys' order does not matter: the first 128 bits of SHA-256, in hex. */
-export function hash(value: unknown): string {
-  return createHash("sha256").update(canonical(value)).digest("hex").slice(0, 32);
-}
+/** Fields that say where something stands and not what it is (PostgreSQL, parsenodes.h). */
+const positions = new Set(["location", "name_location", "stmt_location", "stmt_len"]);
 
-/** JSON with sorted keys. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (value !== null && typeof value === "object") {
-    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`).join(",")}}`;
-  }
-  return JSON.stringify(value ?? null);
-}
-
-/** Fields that say where something stands and not what it is (PostgreSQL, parsenodes.h; libpg_query, plpgsql JSON). */
-const positions = new Set(["location", "stmt_location", "stmt_len", "list_start", "list_end", "lineno"]);
-
-async function meant(tree: { [key: string]: Node }, text: string): Promise<Node> {
-  const bare = strip(tree);
-  const body = bodyOf(tree);
+async function meant(file: string, statement: Statement): Promise<Node> {
+  const bare = strip(statement.tree);
+  const body = bodyOf(statement.tree);
   if (!body) return bare;
-  return [blank(bare, body.source), body.language, await bodyMeaning(body, text)];
+  return [blank(bare, body.source), body.language, await bodyMeaning(file, statement, body)];
 }
 
+/** The tree without positions; the order of a statement's options (LANGUAGE, STABLE, SET …) says nothing either. */
 function strip(node: Node): Node {
-  if (Array.isArray(node)) return node.map(strip);
-  if (node === null || typeof node !== "object") return node;
+  if (Array.isArray(node)) {
+    const items = node.map(strip);
+    const options = items.length > 1 && items.every((item) => isObject(item) && "DefElem" in item);
+    return options ? items.sort((a, b) => (canonical(a) < canonical(b) ? -1 : 1)) : items;
+  }
+  if (!isObject(node)) return node;
   const kept = Object.entries(node).filter(([key]) => !positions.has(key));
   return Object.fromEntries(kept.map(([key, value]) => [key, strip(value)]));
 }
@@ -48,7 +40,7 @@ function strip(node: Node): Node {
 function blank(node: Node, source: string): Node {
   if (node === source) return "";
   if (Array.isArray(node)) return node.map((item) => blank(item, source));
-  if (node === null || typeof node !== "object") return node;
+  if (!isObject(node)) return node;
   return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, blank(value, source)]));
 }
 
@@ -74,32 +66,44 @@ function bodyOf(tree: { [key: string]: Node }): Body | undefined {
   return source !== undefined && (language === "plpgsql" || language === "sql") ? { language, source } : undefined;
 }
 
-async function bodyMeaning(body: Body, statement: string): Promise<Node> {
-  if (body.language === "sql") return sqlTree(body.source);
-  return inner(strip(await parseBody(statement)));
+/**
+ * A body in SQL by its parse tree. One in PL/pgSQL by its tokens, comments aside: the tree that libpg_query gives of it
+ * leaves out COLLATE and # options, and refuses variables of composite types that it cannot look up.
+ */
+async function bodyMeaning(file: string, statement: Statement, body: Body): Promise<Node> {
+  const at = Math.max(0, statement.text.indexOf(body.source));
+  const piece = { text: body.source, offset: statement.offset + at };
+  try {
+    if (body.language === "sql") return strip((await parseSql(body.source)) as Node);
+    await checkSyntax(statement.text, body.source);
+    return tokens(body.source);
+  } catch (err) {
+    throw syntaxError(file, statement.source, err, { ...piece, offset: piece.offset + namedOnce(body.source, err) });
+  }
 }
 
-async function sqlTree(sql: string): Promise<Node> {
-  return strip((await parse(sql)) as Node);
+/** The parser gives no place in PL/pgSQL, but quotes a word; where that stands only once, it is the place. */
+function namedOnce(source: string, err: unknown): number {
+  if ("sqlDetails" in (err as object)) return 0;
+  const word = /^syntax error at or near "(.+)"$/s.exec((err as Error).message)?.[1];
+  const at = word === undefined ? -1 : source.indexOf(word);
+  return word !== undefined && at >= 0 && source.indexOf(word, at + 1) < 0 ? at : 0;
 }
 
-/** Replaces each piece of SQL inside a parsed plpgsql function by its own parse tree. */
-async function inner(node: Node): Promise<Node> {
-  if (Array.isArray(node)) return Promise.all(node.map(inner));
-  if (!isObject(node)) return node;
-  if (typeof node["query"] === "string") return expression(node["query"], Number(node["parseMode"] ?? 0));
-  return Object.fromEntries(
-    await Promise.all(Object.entries(node).map(async ([k, v]) => [k, await inner(v)] as const)),
-  );
+/** What is plainly no PL/pgSQL is told before anything connects; the rest is the server's to judge. */
+async function checkSyntax(statement: string, source: string): Promise<void> {
+  try {
+    await withoutComments(source, (text) => sqlParser().parsePlPgSQL(statement.replace(source, () => text)));
+  } catch (err) {
+    if (err instanceof Error && err.message.startsWith("syntax error")) throw err;
+  }
 }
 
-/** RawParseMode (PostgreSQL, parser.h): 0 a statement, 2 an expression, 3 and up an assignment. */
-async function expression(query: string, mode: number): Promise<Node> {
-  if (mode === 0) return sqlTree(query);
-  if (mode === 2) return sqlTree(`SELECT ${query}`);
-  const [, target, value] = /^([\s\S]*?):?=([\s\S]*)$/.exec(query) ?? [];
-  if (target === undefined || value === undefined) return query;
-  return [await sqlTree(`SELECT ${target}`), await sqlTree(`SELECT ${value}`)];
+/** The tokens without blanks and comments, names and keywords in the case to which they fold. */
+function tokens(source: string): string[] {
+  return [...lex(source)]
+    .filter(({ kind }) => kind !== "blank" && kind !== "comment")
+    .map(({ kind, text }) => (kind === "word" ? text.toLowerCase() : text));
 }
 
 function firstString(node: Node): string | undefined {

@@ -1,6 +1,10 @@
-import { fromPostgres, isPostgres } from "../errors";
+import { escapeLiteral, type DatabaseError } from "pg";
+import { fromPostgres, fromStatement, isPostgres } from "../errors";
 import type { Queryable } from "../sql";
-import { excerpt, type Statement } from "./statements";
+import { excerpt, utf16Offset, type Statement } from "./statements";
+
+/** What a statement's error says of its place; the engine's own statements have neither line nor source. */
+type Placed = Pick<Statement, "text"> & Partial<Pick<Statement, "line" | "offset" | "source">> & { file?: string };
 
 /**
  * Runs statements one by one, so that a failure names its line in the file.
@@ -11,33 +15,53 @@ export async function runStatements(db: Queryable, file: string, statements: rea
     try {
       await db.query(statement.text);
     } catch (err) {
-      throw located(err, file, statement);
+      throw located(err, file, statement, isPostgres(err) && !err.internalQuery ? err.position : undefined);
     }
   }
 }
 
 /**
- * Runs statements in one round trip: used while v6 is locked, where every round trip is time that others wait.
- * @throws GuardianError as runStatements, naming the first line of the group where the server gave no place
+ * Runs statements in one round trip and under one statement_timeout: used while v6 is locked, where every round trip is
+ * time that others wait. They are the lines of one DO block, by whose CONTEXT a failure still names its line.
+ * @param file where a statement is from that does not say so itself
+ * @throws GuardianError as runStatements
  */
-export async function runTogether(db: Queryable, file: string, statements: readonly Statement[]): Promise<void> {
-  const [head] = statements;
-  if (!head) return;
-  const text = statements.map((statement) => statement.text).join(";\n");
+export async function runTogether(db: Queryable, file: string, statements: readonly Placed[]): Promise<void> {
+  if (statements.length === 0) return;
+  const lines = ["BEGIN", ...statements.map((statement) => `EXECUTE ${escapeLiteral(statement.text)};`), "END"];
   try {
-    await db.script(text);
+    await db.script(`DO LANGUAGE plpgsql ${escapeLiteral(lines.join("\n"))}`);
   } catch (err) {
-    throw located(err, file, { ...head, text });
+    const failed = isPostgres(err) ? statements[failedLine(err, lines) - 1] : undefined;
+    if (!isPostgres(err) || !failed) throw fromPostgres(err, file, mend);
+    const position = err.internalQuery === failed.text ? err.internalPosition : undefined;
+    throw located(err, failed.file ?? file, failed, position);
   }
 }
 
-function located(err: unknown, file: string, statement: Statement): Error {
-  if (!isPostgres(err)) return fromPostgres(err, `${file}:${statement.line}`);
-  const offset = Number(err.position ?? 0);
-  const shift = "\n".repeat(statement.line - 1);
+/** Which line of the block failed: the outermost frame of the CONTEXT counts the block's lines in whatever language. */
+function failedLine(err: DatabaseError, lines: readonly string[]): number {
+  const frames = [...(err.where ?? "").matchAll(/inline_code_block\D*(\d+)/g)];
+  const line = Number(frames.at(-1)?.[1] ?? 0);
+  let at = 1;
+  for (const [index, text] of lines.entries()) {
+    const end = at + text.split("\n").length - 1;
+    if (line >= at && line <= end) return index;
+    at = end + 1;
+  }
+  return 0;
+}
+
+const mend = "mend the file; the transaction was rolled back and nothing of it is left";
+
+function located(err: unknown, file: string, statement: Placed, position: string | undefined): Error {
+  const { line, offset, source } = statement;
+  if (line === undefined || offset === undefined || source === undefined) {
+    return fromPostgres(err, `${file}: ${statement.text.slice(0, 120)}`);
+  }
   const where =
-    offset > 0 && !err.internalQuery
-      ? excerpt(file, shift + statement.text, shift.length + offset - 1)
-      : `${file}:${statement.line}: ${statement.text.replaceAll(/\s+/g, " ").slice(0, 80)}`;
-  return fromPostgres(err, where, "mend the file; the transaction was rolled back and nothing of it is left");
+    position !== undefined
+      ? excerpt(file, source, offset + utf16Offset(statement.text, Number(position) - 1))
+      : `${file}:${line}: ${statement.text.replaceAll(/\s+/g, " ").slice(0, 80)}`;
+  return fromStatement(err, where, mend, source);
 }

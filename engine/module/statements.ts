@@ -1,15 +1,20 @@
-import { loadModule, parse, parsePlPgSQL } from "@libpg-query/parser";
 import { GuardianError } from "../errors";
+import { sqlParser } from "../lazy";
+import { lex } from "./lexer";
 
 /** A node of PostgreSQL's parse tree as JSON (libpg_query); its keys are the server's own field names. */
 export type Node = null | boolean | number | string | Node[] | { [key: string]: Node };
 
 /** One statement of a file. */
 export interface Statement {
-  /** The statement as written, without the semicolon. */
+  /** The statement as written, without the comments before it and the semicolon after it. */
   text: string;
   /** Line of the file on which it begins, from 1. */
   line: number;
+  /** Where it begins in the file, in UTF-16 units from 0. */
+  offset: number;
+  /** The whole file. */
+  source: string;
   /** The parse tree. */
   tree: { [key: string]: Node };
 }
@@ -21,33 +26,75 @@ export interface Statement {
 export async function parseFile(file: string, sql: string): Promise<Statement[]> {
   // libpg_query refuses an empty text; to PostgreSQL it is a script of no statements.
   if (sql.trim() === "") return [];
-  await loadModule();
   let tree: { stmts?: { stmt: { [key: string]: Node }; stmt_location?: number; stmt_len?: number }[] };
   try {
-    tree = (await parse(sql)) as unknown as typeof tree;
+    tree = (await parseSql(sql)) as typeof tree;
   } catch (err) {
     throw syntaxError(file, sql, err);
+  }
+  for (const { stmt, stmt_location: start = 0 } of tree.stmts ?? []) {
+    if ("TransactionStmt" in stmt) throw endsTransaction(file, sql, start);
   }
   // The tree counts in bytes of UTF-8, not in JavaScript's characters.
   const bytes = Buffer.from(sql);
   return (tree.stmts ?? []).map((raw) => {
     const start = raw.stmt_location ?? 0;
     const whole = bytes.subarray(start, raw.stmt_len ? start + raw.stmt_len : bytes.length).toString();
-    const text = whole.trim();
     const lead = leadingBlank(whole);
-    const line = (bytes.subarray(0, start).toString() + lead).split("\n").length;
-    return { text, line, tree: raw.stmt };
+    const before = bytes.subarray(0, start).toString() + whole.slice(0, lead);
+    const text = whole.slice(lead).trimEnd();
+    return { text, line: before.split("\n").length, offset: before.length, source: sql, tree: raw.stmt };
   });
 }
 
-/** What stands before the first token: blanks and comments. */
-function leadingBlank(text: string): string {
-  return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0] ?? "";
+function endsTransaction(file: string, sql: string, bytes: number): GuardianError {
+  const before = Buffer.from(sql).subarray(0, bytes).toString();
+  return new GuardianError({
+    what: "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the engine's: what comes after them would not be undone with the rest",
+    where: excerpt(file, sql, before.length + leadingBlank(sql.slice(before.length))),
+    todo: "take it out of the file; nothing was changed in the database",
+  });
 }
 
-/** Parses the body of a function written in plpgsql, given its whole CREATE FUNCTION or DO statement. */
-export async function parseBody(statement: string): Promise<Node> {
-  return (await parsePlPgSQL(statement)) as Node;
+/**
+ * The parse tree of SQL. libpg_query does not look past a comment where the grammar looks ahead (`WITH -- why` before
+ * `ORDINALITY`), so that a text that it refuses is tried without comments as well.
+ */
+export async function parseSql(sql: string): Promise<unknown> {
+  return withoutComments(sql, (text) => sqlParser().parse(text));
+}
+
+/** Tries a parser on the text, then on the same with every comment's bytes blank; the first refusal counts. */
+export async function withoutComments<T>(sql: string, parse: (text: string) => Promise<T>): Promise<T> {
+  try {
+    return await parse(sql);
+  } catch (err) {
+    try {
+      return await parse(blankComments(sql));
+    } catch {
+      throw err;
+    }
+  }
+}
+
+/** Every byte of a comment becomes a blank, so that places stay. */
+function blankComments(sql: string): string {
+  const blank = (text: string): string =>
+    text.replace(/[^\n\r]/gu, (character) => " ".repeat(Buffer.byteLength(character)));
+  return [...lex(sql)].map(({ kind, text }) => (kind === "comment" ? blank(text) : text)).join("");
+}
+
+/** Length of what stands before the first token: blanks and comments. */
+function leadingBlank(text: string): number {
+  for (const { kind, start } of lex(text)) if (kind !== "blank" && kind !== "comment") return start;
+  return text.length;
+}
+
+/** The server and its parser count characters (code points); JavaScript counts UTF-16 units. */
+export function utf16Offset(text: string, characters: number): number {
+  let at = 0;
+  for (let i = 0; i < characters && at < text.length; i++) at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+  return at;
 }
 
 /**
@@ -66,9 +113,14 @@ export function excerpt(file: string, sql: string, offset: number): string {
   return `${file}:${line}:${column}\n${shown.join("\n")}\n${" ".repeat(width + column - 1)}^`;
 }
 
-function syntaxError(file: string, sql: string, err: unknown): GuardianError {
+/**
+ * What the parser said, with the place it names.
+ * @param piece the text that was parsed, if it is not the whole file, and where it begins there
+ */
+export function syntaxError(file: string, sql: string, err: unknown, piece = { text: sql, offset: 0 }): GuardianError {
   const details = (err as { sqlDetails?: { cursorPosition: number } }).sqlDetails;
-  const where = details ? excerpt(file, sql, details.cursorPosition) : file;
+  const at = piece.offset + (details ? utf16Offset(piece.text, details.cursorPosition) : 0);
+  const where = details || piece.offset > 0 ? excerpt(file, sql, at) : file;
   return new GuardianError({
     what: `the file is not valid SQL: ${err instanceof Error ? err.message : String(err)}`,
     where,

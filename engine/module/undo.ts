@@ -3,14 +3,15 @@ import { GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
 import { readStep, setStep } from "../ledger/steps";
-import { first, rows, type Queryable } from "../sql";
+import { first, quoteName, rows, type Queryable } from "../sql";
 import { moduleKind } from "./apply";
-import { prepareArchive, takeAway, type Departing } from "./archive";
+import { prepareArchive, referencedBy, type Departure } from "./archive";
 import { readInventory, schemasOf } from "./inventory";
 import type { Manifest, Module } from "./manifest";
 import { runStatements, runTogether } from "./runner";
 import { parseFile, type Statement } from "./statements";
-import { firstTouching, withV6Locks } from "./v6-locks";
+import { dropsTable, firstTouching } from "./touching";
+import { withV6Locks } from "./v6-locks";
 
 /** What stands in the ledger about an application. */
 interface Recorded {
@@ -42,32 +43,61 @@ export async function undoModule(
   }
   await refuseNeeded(session.writer, recorded);
   const file = `down.sql of ${recorded.name} (as applied)`;
-  const statements = await parseFile(file, recorded.down);
+  const { manifest, applyId } = recorded;
+  const gone = await goneByHand(session.writer, manifest);
+  if (gone.length > 0) session.options.onStatus(`dropped by hand already: ${gone.join(", ")}`);
+  const parsed = await parseFile(file, recorded.down);
+  const statements = gone.length > 0 ? parsed.map(tolerant) : parsed;
   const firstDrop = statements.findIndex(dropsTable);
-  const touching = firstTouching(statements, recorded.manifest.locks);
+  const touching = firstTouching(statements, manifest.locks);
   const split = firstDrop < 0 ? touching : Math.min(firstDrop, touching);
-  let departing: Departing[] = [];
+  const tables = await ownTables(session.writer, manifest);
+  const leaving = manifest.archive.filter((entry) => tables.includes(entry.table));
+  const referenced = await referencedBy(session.writer, tables);
+  let departure: Departure = { rows: 0n, locked: [] };
   const undoing = { kind: moduleKind, state: "undoing", meaning: current.meaning ?? undefined } as const;
   await attempt(session, undoing, current.state, (step) =>
     withV6Locks(session, parameters, deadline, {
-      relations: recorded.manifest.locks,
+      relations: [...new Set([...manifest.locks, ...referenced])].sort(),
       mode: "ACCESS EXCLUSIVE",
+      own: manifest.objects,
       before: async (db) => {
-        departing = await prepareArchive(db, recorded.manifest.archive, recorded.manifest.objects);
+        departure = await prepareArchive(db, applyId, leaving, manifest.objects);
         await runStatements(db, file, statements.slice(0, split));
+        await markUndone(db, urn, applyId);
+        await setStep(db, step.id, { state: "undone", physicalId: applyId });
       },
-      locked: async (db) => {
-        await takeAway(db, recorded.applyId, departing);
-        await runTogether(db, file, statements.slice(split));
-      },
-      after: async (db) => {
-        await refuseLeftOver(db, recorded);
-        await markUndone(db, urn, recorded.applyId);
-        await setStep(db, step.id, { state: "undone", physicalId: recorded.applyId });
-      },
+      locked: (db) => runTogether(db, file, [...departure.locked, ...statements.slice(split)]),
+      after: (db) => refuseLeftOver(db, recorded),
     }),
   );
-  return departing.reduce((sum, entry) => sum + entry.rows, 0n);
+  return departure.rows;
+}
+
+/** Objects of the module that somebody dropped: a rollback must not stop at what is gone. */
+async function goneByHand(db: Queryable, manifest: Manifest): Promise<string[]> {
+  const inventory = await readInventory(db, schemasOf(manifest.objects));
+  return manifest.objects.filter((object) => !inventory.has(object));
+}
+
+/** The same DROP, which passes over what is not there. Only for a module of which something was dropped by hand. */
+function tolerant(statement: Statement): Statement {
+  const text = statement.text.replace(
+    /^(\s*(?:--[^\n]*\n\s*)*DROP\s+(?:TABLE|FUNCTION|VIEW|TRIGGER|POLICY|INDEX|TYPE|SEQUENCE)\s+)(?!IF\s)/i,
+    "$1IF EXISTS ",
+  );
+  return { ...statement, text };
+}
+
+/** Tables of the module that are there: one that somebody dropped by hand has nothing to archive. */
+async function ownTables(db: Queryable, manifest: Manifest): Promise<string[]> {
+  const tables = manifest.objects.flatMap((object) => (object.startsWith("table ") ? [object.slice(6)] : []));
+  const there = await rows<{ name: string }>(
+    db,
+    "SELECT t.name FROM unnest($1::text[], $2::text[]) t(name, quoted) WHERE pg_catalog.to_regclass(t.quoted) IS NOT NULL",
+    [tables, tables.map(quoteName)],
+  );
+  return there.map((row) => row.name);
 }
 
 async function markUndone(db: Queryable, urn: string, applyId: string): Promise<void> {
@@ -77,11 +107,6 @@ async function markUndone(db: Queryable, urn: string, applyId: string): Promise<
     `UPDATE ${ledgerSchema}.step SET state = 'undone', ended_at = ${now} WHERE urn = $1 AND part <> '' AND state <> 'undone'`,
     [urn],
   );
-}
-
-function dropsTable(statement: Statement): boolean {
-  const drop = statement.tree["DropStmt"] as { removeType?: string } | undefined;
-  return drop?.removeType === "OBJECT_TABLE";
 }
 
 async function readRecorded(db: Queryable, urn: string): Promise<Recorded | undefined> {

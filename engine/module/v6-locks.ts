@@ -2,8 +2,8 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineParameters, WriteSession } from "../database";
 import { GuardianError, isPostgres } from "../errors";
+import { archiveSchema, ledgerSchema } from "../ledger/schema";
 import { quoteName, rows, type Queryable } from "../sql";
-import type { Node, Statement } from "./statements";
 
 /** Work of one transaction that needs v6 tables for a moment. */
 export interface LockedWork {
@@ -11,17 +11,21 @@ export interface LockedWork {
   relations: readonly string[];
   /** SHARE ROW EXCLUSIVE to make foreign keys and triggers, ACCESS EXCLUSIVE to drop them (PostgreSQL manual, 13.3.1). */
   mode: "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE";
+  /** Objects of ours, as module.yaml lists them: whatever else is locked is v6. */
+  own: readonly string[];
   /** What needs no v6 lock; done first. */
   before: (db: Queryable) => Promise<void>;
-  /** What is done while v6 is locked. */
+  /** What is done while v6 is locked: as few round trips as can be. */
   locked: (db: Queryable) => Promise<void>;
-  /** What ends the transaction: the ledger's rows. Still under the locks, and bounded with them. */
-  after: (db: Queryable) => Promise<void>;
+  /** What ends the transaction; still under the locks, and bounded with them. */
+  after?: (db: Queryable) => Promise<void>;
+  /** True for a purge: afterwards there is no ledger to ask what is ours. */
+  ledgerGoes?: boolean;
 }
 
 export interface LockTimes {
   tries: number;
-  /** How long v6 was locked by the try that succeeded, in milliseconds. */
+  /** How long v6 was locked or waited for by the try that succeeded, in milliseconds. */
   heldMs: number;
 }
 
@@ -29,7 +33,8 @@ export interface LockTimes {
  * Runs one transaction so that no v6 table is stalled for long: the locks are asked for with a short lock_timeout, held
  * for a bounded time, and after a failed try the pause is at least 99 times what v6 suffered, so that a table is stalled
  * for less than 1 % of the time. The whole transaction is tried again until the time is up.
- * @throws GuardianError naming who holds the lock
+ * @param deadline Unix time in milliseconds after which no further try begins
+ * @throws GuardianError naming who holds the lock, or saying that the work takes too long under it
  */
 export async function withV6Locks(
   session: WriteSession,
@@ -37,113 +42,207 @@ export async function withV6Locks(
   deadline: number,
   work: LockedWork,
 ): Promise<LockTimes> {
+  const { signal, onStatus } = session.options;
   for (let tries = 1; ; tries++) {
-    const times = { asked: 0, held: 0 };
+    const times: Times = { asked: 0, granted: 0 };
     try {
       await session.transaction((db) => attempt(db, parameters, work, times));
-      return { tries, heldMs: Math.round(times.held) };
+      return { tries, heldMs: times.asked > 0 ? Math.round(performance.now() - times.asked) : 0 };
     } catch (err) {
-      if (!isContention(err)) throw err;
+      const cause = causeOf(err, times);
+      if (!cause || signal.aborted) throw err;
       const suffered = times.asked > 0 ? performance.now() - times.asked : 0;
-      const pause = Math.max(parameters.pauseFloor, 99 * suffered) * (1 + Math.random());
-      const holders = await readHolders(session, work.relations);
-      if (Date.now() + pause > deadline) throw refused(work, holders, tries);
-      session.options.onStatus(
-        `try ${tries}: ${work.relations.join(", ")} ${holders || "is busy"}; again in ${(pause / 1000).toFixed(1)} s`,
-      );
-      await sleep(pause, undefined, { signal: session.options.signal });
+      const pause = pauseAfter(suffered, parameters);
+      const holders = cause === "busy" ? await readHolders(session, work) : "";
+      if (Date.now() + pause > deadline) throw refused(cause, work, parameters, holders, tries, err);
+      const slow = `${named(work)}: longer than ${parameters.lockHold} ms under the locks`;
+      const why = cause === "slow" ? slow : holders || `${named(work)}: locked by others`;
+      onStatus(`try ${tries}: ${why}; again in ${(pause / 1000).toFixed(1)} s`);
+      await sleep(pause, undefined, { signal });
     }
   }
 }
 
-async function attempt(
-  db: Queryable,
-  parameters: EngineParameters,
-  work: LockedWork,
-  times: { asked: number; held: number },
-): Promise<void> {
+/**
+ * @param suffered how long v6 was locked or queued for, in milliseconds
+ * @returns how long to leave it alone, in milliseconds: at least 99 times as long, plus as much at random, so that two
+ *   operators do not meet again
+ */
+export function pauseAfter(suffered: number, parameters: Pick<EngineParameters, "pauseFloor">): number {
+  return Math.max(parameters.pauseFloor, 99 * suffered) * (1 + Math.random());
+}
+
+/** When v6 began to suffer and when the locks were had, by performance.now(); 0 for not yet. */
+interface Times {
+  asked: number;
+  granted: number;
+}
+
+async function attempt(db: Queryable, parameters: EngineParameters, work: LockedWork, times: Times): Promise<void> {
   await db.query(`SET LOCAL lock_timeout = ${parameters.lockTimeout}`);
   await work.before(db);
   if (work.relations.length === 0) {
     await work.locked(db);
-    await work.after(db);
+    await work.after?.(db);
+    if (!work.ledgerGoes) await refuseStray(db, work);
     return;
   }
+  await refuseStray(db, { ...work, relations: [] });
   times.asked = performance.now();
-  for (const relation of work.relations) {
-    await db.query(`LOCK TABLE ${quoteName(relation)} IN ${work.mode} MODE`);
+  await db.script(
+    `SELECT pg_catalog.set_config('guardian_migration.locked_at', pg_catalog.clock_timestamp()::text, true);
+     SET LOCAL statement_timeout = ${parameters.lockHold};
+     LOCK TABLE ${work.relations.map(quoteName).join(", ")} IN ${work.mode} MODE`,
+  );
+  times.granted = performance.now();
+  const timed = new Timed(db, parameters.lockHold, times);
+  await work.locked(timed);
+  await work.after?.(timed);
+  if (!work.ledgerGoes) await refuseStray(timed, work);
+  timed.check();
+}
+
+/** Hands statements on as long as there is time, each with what is left of it as its statement_timeout. */
+class Timed implements Queryable {
+  constructor(
+    readonly db: Queryable,
+    readonly hold: number,
+    readonly times: Times,
+  ) {}
+
+  query: Queryable["query"] = (text, values) => {
+    this.check();
+    return this.db.query(text, values);
+  };
+
+  /** Sets the rest anew before and after, by the server's clock: that costs no round trip. */
+  script(text: string): Promise<void> {
+    this.check();
+    const rest = `SELECT pg_catalog.set_config('statement_timeout', greatest(1, ${this.hold} - pg_catalog.ceil(1000 * extract(
+      epoch FROM pg_catalog.clock_timestamp() - pg_catalog.current_setting('guardian_migration.locked_at')::timestamptz)))::int::text, true)`;
+    return this.db.script(`${rest};\n${text};\n${rest}`);
   }
-  const granted = performance.now();
-  await db.query(`SET LOCAL statement_timeout = ${parameters.lockHold}`);
-  await work.locked(db);
-  await work.after(db);
-  times.held = performance.now() - granted;
-  if (times.held > parameters.lockHold) throw new HeldTooLong();
+
+  check(): void {
+    if (performance.now() - this.times.asked > this.hold) throw new HeldTooLong("the locks were held too long");
+  }
 }
 
 /** The work under the locks took longer than it may. */
 class HeldTooLong extends Error {}
 
-/** lock_not_available, query_canceled by statement_timeout, deadlock_detected (PostgreSQL manual, appendix A). */
-function isContention(err: unknown): boolean {
-  if (err instanceof HeldTooLong) return true;
+/**
+ * lock_not_available, deadlock_detected, and query_canceled by the statement_timeout that is set only here (PostgreSQL
+ * manual, appendix A). The text of the message says which it was, but in the server's language.
+ */
+function causeOf(err: unknown, times: Times): "busy" | "slow" | undefined {
+  if (err instanceof HeldTooLong) return "slow";
   const code = err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined;
-  return (
-    code === "55P03" || code === "40P01" || (code === "57014" && (err as Error).message.includes("statement timeout"))
-  );
+  if (code === "55P03" || code === "40P01") return "busy";
+  if (code !== "57014" || times.asked === 0) return undefined;
+  return times.granted > 0 ? "slow" : "busy";
 }
 
-async function readHolders(session: WriteSession, relations: readonly string[]): Promise<string> {
+/**
+ * A module's author may err: v6 relations that are locked against others outside the time that is bounded, or that
+ * module.yaml does not list, are found by what the transaction really holds.
+ */
+async function refuseStray(db: Queryable, work: LockedWork): Promise<void> {
+  const stray = await rows<{ name: string; mode: string }>(
+    db,
+    `SELECT DISTINCT n.nspname || '.' || c.relname AS name, l.mode FROM pg_catalog.pg_locks l
+     JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND c.relkind IN ('r', 'p')
+       AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+       AND n.nspname <> ALL ($1) AND n.nspname !~ '^pg_(catalog|toast|temp)'
+       AND n.nspname || '.' || c.relname <> ALL ($2) AND 'table ' || n.nspname || '.' || c.relname <> ALL ($3)
+       AND NOT EXISTS (SELECT FROM ${ledgerSchema}.object o JOIN ${ledgerSchema}.module m USING (apply_id)
+                       WHERE m.undone_at IS NULL AND o.object = 'table ' || n.nspname || '.' || c.relname)
+     ORDER BY 1, 2`,
+    [[ledgerSchema, archiveSchema], work.relations, work.own],
+  );
+  if (stray.length === 0) return;
+  const listed = work.relations.length > 0;
+  throw new GuardianError({
+    what: listed
+      ? "v6 relations are locked that module.yaml does not list under locks"
+      : "v6 relations are locked before the time that is bounded",
+    where: stray.map(({ name, mode }) => `${name} (${mode})`).join(", "),
+    todo: "list them under locks in module.yaml, and put what touches them at the end of the file",
+  });
+}
+
+/** Modes that stand in the way of each of the two (PostgreSQL manual, 13.3.1, table 13.2). */
+const conflicting = {
+  "SHARE ROW EXCLUSIVE": [
+    "RowExclusive",
+    "ShareUpdateExclusive",
+    "Share",
+    "ShareRowExclusive",
+    "Exclusive",
+    "AccessExclusive",
+  ],
+  "ACCESS EXCLUSIVE": [
+    "AccessShare",
+    "RowShare",
+    "RowExclusive",
+    "ShareUpdateExclusive",
+    "Share",
+    "ShareRowExclusive",
+    "Exclusive",
+    "AccessExclusive",
+  ],
+};
+
+/** Who holds a lock in the way, as far as this role may see it. */
+async function readHolders(session: WriteSession, work: LockedWork): Promise<string> {
   const holders = await rows<{ who: string }>(
     session.writer,
-    `SELECT DISTINCT pg_catalog.format('is held by %s (pid %s, user %s, %s for %s s)', coalesce(nullif(a.application_name, ''), 'a session'),
-        a.pid, a.usename, a.state, extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int) AS who
-     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-     WHERE l.relation = ANY ($1::regclass[]) AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
-       AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock', 'AccessShareLock', 'RowShareLock')
+    `SELECT DISTINCT pg_catalog.concat(l.relation::regclass, ' is held by ',
+       coalesce(nullif(a.application_name, ''), CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE a.backend_type END, 'a session'),
+       ' (', pg_catalog.concat_ws(', ', 'pid ' || l.pid, 'user ' || a.usename, a.state,
+         'for ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s'), ')') AS who
+     FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+     WHERE l.relation = ANY ($1::regclass[]) AND l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+       AND l.mode = ANY ($2)
      LIMIT 3`,
-    [relations.map(quoteName)],
+    [work.relations.map(quoteName), conflicting[work.mode].map((mode) => `${mode}Lock`)],
   );
   return holders.map((holder) => holder.who).join("; ");
 }
 
-function refused(work: LockedWork, holders: string, tries: number): GuardianError {
+function named(work: LockedWork): string {
+  return work.relations.join(", ") || work.own.filter((object) => object.startsWith("table ")).join(", ");
+}
+
+function refused(
+  cause: "busy" | "slow",
+  work: LockedWork,
+  parameters: EngineParameters,
+  holders: string,
+  tries: number,
+  err: unknown,
+): GuardianError {
+  const times = `${tries} ${tries === 1 ? "try" : "tries"}`;
+  if (cause === "slow") {
+    const at = err instanceof GuardianError && err.where ? `: ${err.where}` : "";
+    return new GuardianError({
+      what: `the work under the locks on v6 tables took longer than the ${parameters.lockHold} ms for which they may be held; it was rolled back (${times})`,
+      where: `${named(work)}${at}`,
+      todo: [
+        "run this again when the server is less busy",
+        "GUARDIAN_LOCK_HOLD_MS sets the limit in milliseconds: logins wait as long",
+      ],
+      cause: err,
+    });
+  }
   return new GuardianError({
-    what: `v6 tables could not be locked ${work.mode} for a moment within this resource's timeout (${tries} tries)`,
-    where: `${work.relations.join(", ")} ${holders}`,
+    what: `tables could not be locked (${work.mode}, ${parameters.lockTimeout} ms a try) within this resource's timeout (${times}); nothing was changed`,
+    where: holders || named(work),
     todo: [
       "run this again at a quieter time, or after the sessions named here have ended",
       "give the resource a longer timeout (customTimeouts)",
     ],
+    cause: err,
   });
-}
-
-/** Statements that lock a relation they name (views and functions only read their definition). */
-const lockingKinds = new Set([
-  "AlterTableStmt",
-  "CreateTrigStmt",
-  "CreateStmt",
-  "IndexStmt",
-  "DropStmt",
-  "CreatePolicyStmt",
-]);
-
-/** @returns the index of the first statement that touches one of the relations, or the number of statements */
-export function firstTouching(statements: readonly Statement[], relations: readonly string[]): number {
-  const index = statements.findIndex((statement) => {
-    const kind = Object.keys(statement.tree)[0] ?? "";
-    return lockingKinds.has(kind) && relations.some((relation) => names(statement.tree, relation));
-  });
-  return index < 0 ? statements.length : index;
-}
-
-/** True if the tree holds a RangeVar of that relation. */
-function names(node: Node, relation: string): boolean {
-  if (Array.isArray(node)) return node.some((item) => names(item, relation));
-  if (node === null || typeof node !== "object") return false;
-  if (typeof node["relname"] === "string") {
-    const schema = typeof node["schemaname"] === "string" ? node["schemaname"] : "public";
-    if (`${schema}.${node["relname"]}` === relation) return true;
-  }
-  return Object.values(node).some((item) => names(item, relation));
 }

@@ -11,10 +11,14 @@ export const backupKind = "Backup";
  */
 export async function requireBackup(db: Queryable, urn: string, name: string, meaning: string): Promise<void> {
   const stack = stackOf(urn);
-  const backups = (await readSteps(db)).filter((step) => step.kind === backupKind && stackOf(step.urn) === stack);
+  const steps = await readSteps(db);
+  // What was taken out since the backup was taken may have collected rows that are not in it.
+  const undone = steps.find((step) => step.urn === urn && step.part === "" && step.state === "undone");
+  const backups = steps.filter((step) => step.kind === backupKind && stackOf(step.urn) === stack);
   const covered = backups.some((step) => {
     const protects = step.detail["protects"] as Record<string, string> | undefined;
-    return step.state === "done" && protects?.[name] === meaning;
+    const later = !undone?.endedAt || Date.parse(step.endedAt ?? "") >= Date.parse(undone.endedAt);
+    return step.state === "done" && protects?.[name] === meaning && later;
   });
   if (covered) return;
   throw new GuardianError({

@@ -1,16 +1,16 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { dump } from "../../engine/backup/dump";
-import { preflight } from "../../engine/backup/preflight";
+import type { FoundBackup, Manifest } from "../../engine/backup";
 import type { WriteSession } from "../../engine/database";
 import { GuardianError } from "../../engine/errors";
+import { lazily } from "../../engine/lazy";
 import { attempt } from "../../engine/ledger/attempt";
 import { ledgerSchema } from "../../engine/ledger/schema";
 import { readStep, setStep } from "../../engine/ledger/steps";
-import { loadMigration } from "../../engine/migrate/definition";
-import { hash } from "../../engine/module/meaning";
-import { loadModule } from "../../engine/module/manifest";
-import type { Queryable } from "../../engine/sql";
-import { handler, type DatabaseCall, type Kind } from "../handler";
+import { hash } from "../../engine/hash";
+import { first, type Queryable } from "../../engine/sql";
+import type { Changes } from "../../provider/diff";
+import { handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
 import type { Inputs } from "../spec";
 import { backupKind } from "./guard";
 import { backupSpec } from "./spec";
@@ -29,9 +29,11 @@ interface Taken {
 const kind: Kind<Spec> = {
   spec: backupSpec,
 
+  sources: (args) => [...args.modules, ...args.migrations.map((name) => `data/${name}`)],
+
   async check(args) {
-    const modules = await Promise.all(args.modules.map((name) => loadModule(name)));
-    const migrations = await Promise.all(args.migrations.map((name) => loadMigration(name)));
+    const modules = await Promise.all(args.modules.map((name) => lazily.modules.loadModule(name)));
+    const migrations = await Promise.all(args.migrations.map((name) => lazily.migrations.loadMigration(name)));
     const protects = Object.fromEntries([...modules, ...migrations].map(({ name, meaning }) => [name, meaning]));
     return { computed: { protects } };
   },
@@ -45,7 +47,7 @@ const kind: Kind<Spec> = {
       excludeSchemas: [ledgerSchema],
       env: process.env,
     };
-    const { errors, warnings } = await call.host.read((db) => preflight(db, about));
+    const { errors, warnings } = await call.host.read((db) => lazily.backup.preflight(db, about));
     warnings.forEach((warning) => call.log.warn(warning));
     if (errors[0]) throw errors[0];
     return {};
@@ -61,6 +63,12 @@ const kind: Kind<Spec> = {
   },
 
   read: async (db, call) => recorded(db, call.urn),
+
+  async drift(call, inputs, state) {
+    const changes: Changes = new Map();
+    if (await outdated(call, inputs, state)) changes.set("takenAt", "drift");
+    return changes;
+  },
 };
 
 export const backupHandler = handler(kind);
@@ -69,39 +77,87 @@ export const backupHandler = handler(kind);
 async function take(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSession): Promise<Taken> {
   const meaning = hash(inputs.protects);
   const current = await readStep(session.writer, call.urn);
-  if (current?.state === "done" && current.meaning === meaning) return recorded(session.writer, call.urn);
+  if (current?.state === "done" && current.meaning === meaning) {
+    const taken = await recorded(session.writer, call.urn);
+    if (!(await outdated(call, inputs, taken))) return taken;
+  }
+  const killed = current?.state === "running" && current.meaning === meaning;
+  const found = killed ? await ofKilledRun(call, inputs, session.writer) : undefined;
   const otherwise = current?.state === "done" ? "done" : "planned";
   return attempt(session, { kind: backupKind, state: "running", meaning }, otherwise, async (step) => {
-    const result = await dump({
-      settings: call.host.settings,
-      directory: inputs.directory,
-      jobs: inputs.jobs,
-      excludeSchemas: [ledgerSchema],
-      ledgerId: inputs.ledgerId,
-      protects: inputs.protects,
-      signal: call.signal,
-      onProgress: (progress) => {
-        const { phase, seconds, bytes, tablesCounted, tables } = progress;
-        call.log.status(
-          `${phase}: ${(bytes / 1e6).toFixed(1)} MB, ${tablesCounted} of ${tables} tables counted, ${seconds.toFixed(0)} s`,
-        );
-      },
-    });
-    result.warnings.forEach((warning) => call.log.warn(warning));
-    const taken: Taken = {
-      path: join(inputs.directory, result.name),
-      takenAt: result.manifest.startedAt,
-      bytes: result.bytes,
-      rows: result.rows,
-      tables: result.manifest.tables.length,
-    };
-    const detail = { ...taken, protects: inputs.protects, manifestSha256: result.manifestSha256 };
-    await session.transaction((db) => setStep(db, step.id, { state: "done", physicalId: result.name, detail }));
+    const taken = found ? describe(inputs, found.name, found.manifest) : await takeAnew(call, inputs);
+    const detail = { ...taken, protects: inputs.protects, processed: 0 };
+    await session.transaction((db) => setStep(db, step.id, { state: "done", physicalId: taken.path, detail }));
+    const size = (taken.bytes / 1e6).toFixed(1);
     call.log.info(
-      `${taken.rows} rows of ${taken.tables} tables, ${(taken.bytes / 1e6).toFixed(1)} MB, in ${taken.path}`,
+      `${found ? "a killed run's: " : ""}${taken.rows} rows of ${taken.tables} tables, ${size} MB, in ${taken.path}`,
     );
     return taken;
   });
+}
+
+/**
+ * A backup serves the changes that are still to come only while it is young and its files are there: a run that goes on
+ * after a week, or after somebody cleared the folder, dumps anew.
+ */
+async function outdated(
+  call: DatabaseCall,
+  inputs: Inputs<Spec>,
+  taken: Pick<Taken, "path" | "takenAt">,
+): Promise<boolean> {
+  const steps = await ledgerSteps(call.host);
+  const standing = new Set(
+    steps.filter((step) => step.part === "" && step.state === "done").map((step) => step.urn.split("::").at(-1)),
+  );
+  if (Object.keys(inputs.protects).every((name) => standing.has(name))) return false;
+  const age = (Date.now() - Date.parse(taken.takenAt)) / 1000;
+  return age > inputs.maxAgeSeconds || !existsSync(join(taken.path, "manifest.json"));
+}
+
+async function takeAnew(call: DatabaseCall, inputs: Inputs<Spec>): Promise<Taken> {
+  const result = await lazily.backup.dump({
+    settings: call.host.settings,
+    directory: inputs.directory,
+    jobs: inputs.jobs,
+    excludeSchemas: [ledgerSchema],
+    ledgerId: inputs.ledgerId,
+    protects: inputs.protects,
+    signal: call.signal,
+    onProgress: ({ phase, seconds, bytes, tablesCounted, tables }) => {
+      const size = (bytes / 1e6).toFixed(1);
+      call.log.status(`${phase}: ${size} MB, ${tablesCounted} of ${tables} tables counted, ${seconds.toFixed(0)} s`);
+    },
+  });
+  result.warnings.forEach((warning) => call.log.warn(warning));
+  return describe(inputs, result.name, result.manifest);
+}
+
+/** The backup that a killed run finished and did not record, if nothing was changed since and it is young enough. */
+async function ofKilledRun(call: DatabaseCall, inputs: Inputs<Spec>, db: Queryable): Promise<FoundBackup | undefined> {
+  const { here } = await call.host.whereabouts();
+  const times = await first<{ now: string; since: string | null }>(
+    db,
+    `SELECT pg_catalog.clock_timestamp()::text AS now, max(ended_at)::text AS since FROM ${ledgerSchema}.step WHERE kind <> ALL ($1)`,
+    [[backupKind, lazily.ledgerOwner.ledgerKind]],
+  );
+  return lazily.backup.adoptable(inputs.directory, {
+    ledgerId: inputs.ledgerId,
+    ...here,
+    since: times?.since ?? undefined,
+    now: times?.now ?? "",
+    maxAge: inputs.maxAgeSeconds,
+    protects: inputs.protects,
+  });
+}
+
+function describe(inputs: Inputs<Spec>, name: string, manifest: Manifest): Taken {
+  return {
+    path: join(inputs.directory, name),
+    takenAt: manifest.startedAt,
+    bytes: manifest.files.reduce((sum, file) => sum + file.size, 0),
+    rows: manifest.tables.reduce((sum, table) => sum + table.rows, 0),
+    tables: manifest.tables.length,
+  };
 }
 
 async function recorded(db: Queryable, urn: string): Promise<Taken> {

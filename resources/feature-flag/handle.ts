@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from "node:util";
 import { GuardianError } from "../../engine/errors";
 import {
   lastChange,
   readFlags,
   readSeed,
   refuseAfterRollback,
+  refuseUnseen,
   resetFlag,
   sameFlag,
   unacknowledgedRollback,
@@ -13,7 +15,7 @@ import {
 import type { Database } from "../../engine/database";
 import type { Queryable } from "../../engine/sql";
 import type { Changes } from "../../provider/diff";
-import { handler, type Kind } from "../handler";
+import { handler, ledgerSteps, type Kind } from "../handler";
 import type { Inputs, State } from "../spec";
 import { featureFlagSpec } from "./spec";
 
@@ -46,6 +48,11 @@ const kind: Kind<Spec> = {
         where: inputs.flag,
         todo: "put it back by feature_flag_seed()",
       });
+    if (state && live) {
+      const last = (await ledgerSteps(call.host)).find((step) => step.urn === call.urn && step.part === "");
+      const accepted = [wantedOf(inputs, live.configuration), wantedOf(state, state.configuration)];
+      await call.host.read((db) => refuseUnseen(db, inputs.flag, live, accepted, last));
+    }
     return live ? { configuration: live.configuration } : {};
   },
 
@@ -82,18 +89,23 @@ const kind: Kind<Spec> = {
     return { ...pick(state), ...values, configuration };
   },
 
-  async drift(call, _inputs, state) {
+  async drift(call, inputs, state) {
     const changes: Changes = new Map();
     const live = (await allFlags(call.host)).get(state.flag);
-    if (live && sameFlag(live, wantedOf(state, state.configuration))) return changes;
-    const why = await call.host.read(async (db) => {
-      const rollback = await unacknowledgedRollback(db, state.acknowledge);
-      return rollback ? `emergency rollback, session ${rollback}` : `changed ${await lastChange(db, state.flag)}`;
-    });
-    call.log.warn(`drift: flag ${state.flag} is not what this stack wrote; ${why}`);
-    if (live?.enabled !== state.enabled) changes.set("enabled", "update");
-    if (live?.rolloutPercentage !== state.rolloutPercentage) changes.set("rolloutPercentage", "update");
-    if (changes.size === 0) changes.set("enabledForUsers", "update");
+    if (!live || !sameFlag(live, wantedOf(state, state.configuration))) {
+      const why = await call.host.read(async (db) => {
+        const rollback = await unacknowledgedRollback(db, inputs.acknowledge);
+        return rollback ? `emergency rollback, session ${rollback}` : `changed ${await lastChange(db, state.flag)}`;
+      });
+      call.log.warn(`drift: flag ${state.flag} is not what this stack wrote; ${why}`);
+    }
+    // Against the program and not the state: after a refresh the state says what is there, and up must still act.
+    const wanted = wantedOf(inputs, live?.configuration ?? {});
+    if (live && sameFlag(live, wanted)) return changes;
+    if (live?.enabled !== wanted.enabled) changes.set("enabled", "drift");
+    if (live?.rolloutPercentage !== wanted.rolloutPercentage) changes.set("rolloutPercentage", "drift");
+    if (live && !isDeepStrictEqual(live.configuration, state.configuration)) changes.set("configuration", "drift");
+    if (changes.size === 0) changes.set("enabledForUsers", "drift");
     return changes;
   },
 };

@@ -17,6 +17,9 @@ export const featureFlagSpec = resource(
       ledgerId: text("The ledger that records it."),
     },
     computed: {},
-    outputs: { configuration: map(any("A setting."), "Settings of the feature, as module 001 delivers them.") },
+    outputs: {
+      // Somebody may have put anything into the row by hand, and a refresh shows it.
+      configuration: secret(map(any("A setting."), "Settings of the feature, as module 001 delivers them.")),
+    },
   },
 );

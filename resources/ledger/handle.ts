@@ -1,4 +1,4 @@
-import { closeLedger, openLedger, refuseForeign } from "../../engine/ledger/owner";
+import { lazily } from "../../engine/lazy";
 import { readPhysical, stackOf } from "../../engine/ledger/identity";
 import { handler, ledgerSteps, type Kind } from "../handler";
 import { ledgerSpec } from "./spec";
@@ -9,17 +9,17 @@ const kind: Kind<typeof ledgerSpec> = {
   async plan(call, inputs) {
     const { ledger, here } = await call.host.whereabouts();
     if (!ledger) return {};
-    refuseForeign(ledger, here, await ledgerSteps(call.host), stackOf(call.urn), inputs.adopt);
+    lazily.ledgerOwner.refuseForeign(ledger, here, await ledgerSteps(call.host), stackOf(call.urn), inputs.adopt);
     return { ledgerId: ledger.ledgerId };
   },
 
   async create(_call, inputs, session) {
-    const ledgerId = await openLedger(session, await readPhysical(session.writer), inputs.adopt);
+    const ledgerId = await lazily.ledgerOwner.openLedger(session, await readPhysical(session.writer), inputs.adopt);
     return { ledgerId };
   },
 
   async delete(_call, state, session) {
-    await closeLedger(session, state.purge);
+    await lazily.ledgerOwner.closeLedger(session, state.purge);
   },
 
   read: (_db, _call, _inputs, state) => Promise.resolve({ ledgerId: state.ledgerId }),

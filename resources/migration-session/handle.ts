@@ -11,11 +11,16 @@ const outputs = (row: SessionRow): { sessionId: string; initiatedBy: string } =>
 const kind: Kind<typeof migrationSessionSpec> = {
   spec: migrationSessionSpec,
 
+  /** An update keeps the row. */
+  plan: (_call, _inputs, state) =>
+    Promise.resolve(state ? { sessionId: state.sessionId, initiatedBy: state.initiatedBy } : {}),
+
   create: async (_call, inputs, session) => outputs(await openSession(session, inputs)),
 
   async update(_call, inputs, _state, session) {
+    const row = await openSession(session, inputs);
     await setTotalSteps(session, inputs.totalSteps);
-    return outputs(await openSession(session, inputs));
+    return outputs(row);
   },
 
   delete: (_call, _state, session) => rollBackSession(session),

@@ -1,15 +1,13 @@
 import type { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/errors";
+import { lazily } from "../../engine/lazy";
 import { ledgerSchema } from "../../engine/ledger/schema";
-import { applyModule, currentApply, moduleKind, refuseEdited } from "../../engine/module/apply";
 import { findDrift, fingerprints, type Drift } from "../../engine/module/drift";
-import { readInventory, schemasOf, type Inventory } from "../../engine/module/inventory";
-import { loadModule } from "../../engine/module/manifest";
-import { waitingFor } from "../../engine/module/restore";
-import { recordTexts, undoModule } from "../../engine/module/undo";
-import { rows, type Queryable } from "../../engine/sql";
+import { readInventory, schemasOf } from "../../engine/module/inventory";
+import type { Queryable } from "../../engine/sql";
 import type { Changes } from "../../provider/diff";
 import { requireBackup } from "../backup/guard";
+import { presentObjects, recordedObjects } from "../readings";
 import { deadline, handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
 import type { Inputs, Values } from "../spec";
 import { sqlModuleSpec } from "./spec";
@@ -20,48 +18,50 @@ type Outputs = Omit<Values<Spec["outputs"]>, "database">;
 const kind: Kind<Spec> = {
   spec: sqlModuleSpec,
 
+  sources: (args) => [args.module],
+
   async check(args) {
-    const module = await loadModule(args.module);
+    const module = await lazily.modules.loadModule(args.module);
     const archive = module.archive.map(({ table, subject }) => ({ table, subject: subject ?? "none" }));
     const { title, meaning, downMeaning, verifyMeaning, requires, locks, objects } = module;
     return { computed: { title, meaning, downMeaning, verifyMeaning, requires, locks, objects, archive } };
   },
 
   async plan(call, inputs, state) {
-    const module = await loadModule(inputs.module);
+    const module = await lazily.modules.loadModule(inputs.module);
     const step = (await ledgerSteps(call.host)).find((found) => found.urn === call.urn && found.part === "");
     const applied = step?.state === "done" || step?.state === "undoing";
-    if (applied) refuseEdited(module, step);
+    if (applied) lazily.apply.refuseEdited(module, step);
     if (state) refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));
     if (!applied) await refuseStrangers(call.host, inputs);
     if (!applied && !state) await tell(call, inputs);
-    return {};
+    return state ? { applyId: state.applyId, definitions: state.definitions } : {};
   },
 
   async create(call, inputs, session) {
-    const module = await loadModule(inputs.module);
+    const module = await lazily.modules.loadModule(inputs.module);
     await requireBackup(session.writer, call.urn, module.name, module.meaning);
-    const { applyId, restored } = await applyModule(session, call.host.parameters, module, deadline(call));
-    if (restored > 0n) call.log.info(`${restored} archived rows are back`);
+    const { applyId, restored } = await lazily.apply.applyModule(session, call.host.parameters, module, deadline(call));
+    if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
     return outputs(session.writer, applyId, inputs.objects);
   },
 
   async update(call, inputs, state, session) {
-    const module = await loadModule(inputs.module);
-    const { applyId, restored } = await applyModule(session, call.host.parameters, module, deadline(call));
-    if (restored > 0n) call.log.info(`${restored} archived rows are back`);
+    const module = await lazily.modules.loadModule(inputs.module);
+    const { applyId, restored } = await lazily.apply.applyModule(session, call.host.parameters, module, deadline(call));
+    if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
     refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
-    await recordTexts(session, module);
+    await lazily.undo.recordTexts(session, module);
     return outputs(session.writer, applyId, inputs.objects);
   },
 
   async delete(call, _state, session) {
-    const archived = await undoModule(session, call.host.parameters, deadline(call));
-    if (archived > 0n) call.log.info(`${archived} rows wait in the archive; the next up brings them back`);
+    const archived = await lazily.undo.undoModule(session, call.host.parameters, deadline(call));
+    if (archived > 0n) call.log.info(`rows that wait in the archive for the next up: ${archived}`);
   },
 
   async read(db, call, inputs) {
-    return outputs(db, (await currentApply(db, call.urn)) ?? "", inputs.objects);
+    return outputs(db, (await lazily.apply.currentApply(db, call.urn)) ?? "", inputs.objects);
   },
 
   async drift(call, _inputs, state) {
@@ -81,47 +81,41 @@ async function outputs(db: Queryable, applyId: string, objects: readonly string[
   return { applyId, definitions: fingerprints(inventory, objects) };
 }
 
-/** What was done by hand to the module's objects; the catalogue is read once for all modules. */
+/** What was done by hand to the module's objects. */
 async function driftOf(host: Database, urn: string, objects: readonly string[]): Promise<Drift[]> {
-  const recorded = await host.cached("recorded", async (db) => {
-    const found = await rows<{ urn: string; object: string; definition: string }>(
-      db,
-      `SELECT m.urn, o.object, o.definition FROM ${ledgerSchema}.object o JOIN ${ledgerSchema}.module m USING (apply_id) WHERE m.undone_at IS NULL`,
-    );
-    const modules = new Map<string, Inventory>();
-    for (const row of found) {
-      const inventory: Inventory = modules.get(row.urn) ?? new Map<string, string>();
-      modules.set(row.urn, inventory.set(row.object, row.definition));
-    }
-    return modules;
-  });
-  const schemas = schemasOf(objects);
-  const now = await host.cached(`inventory ${schemas.join(" ")}`, (db) => readInventory(db, schemas));
-  return findDrift(recorded.get(urn) ?? new Map<string, string>(), now);
+  const recorded = await recordedObjects(host);
+  const now = await presentObjects(host, schemasOf(objects));
+  const drift = findDrift(recorded.get(urn) ?? new Map<string, string>(), now);
+  // A later module may hang a trigger on an earlier one's table: it is listed there.
+  const listed = [...recorded.values()];
+  return drift.filter(
+    ({ kind, object }) => kind !== "unexpected" || !listed.some((inventory) => inventory.has(object)),
+  );
 }
 
 function describe(drift: Drift): string {
-  const what = { missing: "is gone", changed: "was changed", unexpected: "was added" }[drift.kind];
+  const what = { missing: "was dropped", changed: "was changed", unexpected: "was added" }[drift.kind];
   return `drift: ${drift.object} ${what} by hand`;
 }
 
 /** Drift is shown, never overwritten unseen: what somebody did by hand at night may be what keeps the system alive. */
 function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): void {
-  if (drift.length === 0) return;
+  const [one] = drift;
+  if (!one) return;
+  const shown = drift.flatMap((each) => [describe(each), ...each.lines.slice(0, 6).map((line) => `  ${line}`)]);
   throw new GuardianError({
-    what: "objects of this module were changed by hand; they are not overwritten",
-    where: `${call.name}: ${drift.map(describe).join("; ")}`,
+    what: `objects of this module were changed by hand; they are not overwritten (refresh lists those of all modules)`,
+    where: `${call.name}\n    ${shown.join("\n    ")}`,
     todo: [
-      `put them back as they were: SELECT object, definition FROM ${ledgerSchema}.object; then run this again`,
-      "or roll the module back (lower guardian:through, up) and apply it again: its rows wait in the archive and come back",
+      `put them back; how each was: SELECT definition FROM ${ledgerSchema}.object JOIN ${ledgerSchema}.module USING (apply_id) WHERE undone_at IS NULL AND object = '${one.object.replaceAll("'", "''")}'; and sql/${call.name}/up.sql`,
+      "roll the module back and apply it again: its rows wait in the archive and come back. Set guardian:through to a stage before it and up, or, for the modules of the first stage, destroy; what is gone already does not stop it",
     ],
   });
 }
 
 /** @throws GuardianError if something of that name is there and the ledger does not know it */
 async function refuseStrangers(host: Database, inputs: Inputs<Spec>): Promise<void> {
-  const schemas = schemasOf(inputs.objects);
-  const now = await host.cached(`inventory ${schemas.join(" ")}`, (db) => readInventory(db, schemas));
+  const now = await presentObjects(host, schemasOf(inputs.objects));
   const there = inputs.objects.filter((object) => now.has(object));
   if (there.length === 0) return;
   throw new GuardianError({
@@ -135,7 +129,7 @@ async function refuseStrangers(host: Database, inputs: Inputs<Spec>): Promise<vo
 async function tell(call: DatabaseCall, inputs: Inputs<Spec>): Promise<void> {
   const { ledger } = await call.host.whereabouts();
   const tables = inputs.archive.map((entry) => entry.table);
-  const waiting = ledger ? await call.host.read((db) => waitingFor(db, tables)) : [];
+  const waiting = ledger ? await call.host.read((db) => lazily.waiting.waitingFor(db, tables)) : [];
   const parts = [
     `${inputs.objects.length} objects`,
     inputs.locks.length > 0
@@ -145,5 +139,3 @@ async function tell(call: DatabaseCall, inputs: Inputs<Spec>): Promise<void> {
   ];
   call.log.info(`will make ${parts.join("; ")}`);
 }
-
-export { moduleKind };

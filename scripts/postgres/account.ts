@@ -30,7 +30,9 @@ export interface Account {
 export function serverAccount(): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;
   for (const name of ["postgres", "nobody"]) {
-    const [uid, gid] = ["-u", "-g"].map((flag) => spawnSync("id", [flag, name], { encoding: "utf8" }));
+    const [uid, gid] = ["-u", "-g"].map((flag) =>
+      spawnSync("id", [flag, name], { env: environment(), encoding: "utf8" }),
+    );
     if (uid?.status !== 0 || gid?.status !== 0) continue;
     return { name, uid: Number(uid.stdout), gid: Number(gid.stdout) };
   }
@@ -40,9 +42,14 @@ export function serverAccount(): Account | undefined {
   });
 }
 
+/** The environment of what we run: the system's own programs are found whatever PATH our caller has. */
+export function environment(): Record<string, string> {
+  return { PATH: `${process.env["PATH"] ?? ""}:/usr/bin:/bin`, LC_ALL: "C" };
+}
+
 /** What spawn needs to run a program as the account; the working folder is one that everybody may be in. */
 export function as(account: Account | undefined): Pick<SpawnSyncOptions, "uid" | "gid" | "cwd" | "env"> {
-  const env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C" };
+  const env = environment();
   return account ? { uid: account.uid, gid: account.gid, cwd: "/", env } : { cwd: "/", env };
 }
 

@@ -93,9 +93,11 @@ export class DevFiles {
   /** Keeps a second command out while one starts or stops the server. @throws GuardianError naming its process. */
   async alone<T>(work: () => Promise<T>): Promise<T> {
     this.makeHome();
-    const holder = existsSync(this.lock) ? Number(readFileSync(this.lock, "utf8")) : 0;
-    if (holder > 0 && holder !== process.pid && alive(holder)) throw this.busy(holder);
-    rmSync(this.lock, { force: true });
+    if (existsSync(this.lock)) {
+      const holder = Number(readFileSync(this.lock, "utf8"));
+      if (holder > 0 && holder !== process.pid && alive(holder)) throw this.busy(holder);
+      rmSync(this.lock, { force: true }); // its process was killed
+    }
     try {
       writeFileSync(this.lock, String(process.pid), { flag: "wx", mode: 0o600 });
     } catch (err) {

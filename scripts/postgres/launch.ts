@@ -12,7 +12,7 @@ import { readPassword, type Cluster } from "./cluster";
 /**
  * Runs the server and waits for its end. Its own end comes when standard input does: the kernel closes that pipe however
  * our process dies, kill -9 included, so a temporary server never outlives it. The shell is in a session of its own, so
- * ^C in the terminal does not reach the server before we have finished with it. It tells on standard output that the server
+ * ^C in the terminal does not reach the server before we have finished with it. On standard output it tells the server's id, then that the server
  * ended, and removes the folder $1, if any, only after we have had a chance to read the log.
  */
 const warden = `
@@ -21,6 +21,7 @@ trap '' PIPE
 exec 3<&0 4>&1 </dev/null >&2
 "$@" 3<&- 4>&- &
 server=$!
+echo "$server" >&4
 ( read -r _ <&3; kill -INT "$server" ) 4>&- &
 watcher=$!
 wait "$server"
@@ -30,6 +31,8 @@ kill "$watcher" 2>/dev/null && { echo ended >&4; read -r _ <&3; }
 /** A server process: the warden's, or that of a persistent server itself. */
 export interface Launched {
   child: ChildProcess;
+  /** The server's process id, as soon as it is known. */
+  pid: () => number | undefined;
   /** True once the server is no more, whether it failed or was stopped. */
   ended: () => boolean;
 }
@@ -66,20 +69,27 @@ export function launch(
     ? spawn(postgres, args, { ...as(account), detached: true, stdio: ["ignore", log, log] })
     : spawn("/bin/sh", wardenArgs, { ...as(account), detached: true, stdio: ["pipe", "pipe", log] });
   closeSync(log);
-  let told = false;
-  child.on("error", () => (told = true)); // the program is missing or may not be run
+  let told = "";
+  let failed = false;
+  child.on("error", () => (failed = true)); // the program is missing or may not be run
   child.stdin?.on("error", () => undefined); // the server may be gone before its pipe is closed
-  child.stdout?.on("data", () => (told = true));
+  child.stdout?.on("data", (data: Buffer) => (told += data.toString()));
   // Nothing of this keeps our process alive; when it ends, so does the warden.
   for (const part of [child, child.stdin, child.stdout]) (part as { unref?(): void } | null)?.unref?.();
-  return { child, ended: () => told || child.exitCode !== null || child.signalCode !== null };
+  return {
+    child,
+    pid: () => (keep.persistent ? child.pid : /^\d+\n/.test(told) ? Number.parseInt(told, 10) : undefined),
+    ended: () => failed || told.includes("ended") || child.exitCode !== null || child.signalCode !== null,
+  };
 }
 
-/** Waits until the server answers a query. @throws GuardianError with the end of its log if it stops or never answers. */
-export async function ready({ ended }: Launched, cluster: Cluster, port: number, seconds = 60): Promise<void> {
+/** Waits until the server answers a query; returns its process id. @throws GuardianError with the end of its log if it stops or never answers. */
+export async function ready(launched: Launched, cluster: Cluster, port: number, seconds = 60): Promise<number> {
   const until = Date.now() + seconds * 1000;
-  while (Date.now() < until && !ended()) {
-    if (postmasterPid(cluster) !== undefined && (await answers(cluster, port))) return;
+  while (Date.now() < until && !launched.ended()) {
+    // The file may be that of another server on the same folder, which would answer as well.
+    const pid = launched.pid();
+    if (pid !== undefined && postmasterPid(cluster) === pid && (await answers(cluster, port))) return pid;
     await sleep(25);
   }
   throw new GuardianError({
@@ -116,6 +126,7 @@ export function postmasterPid(cluster: Cluster): number | undefined {
 export function lastWords(cluster: Cluster): string {
   if (!existsSync(cluster.log)) return "it wrote no log";
   const lines = readFileSync(cluster.log, "utf8").trim().split("\n");
-  const fatal = lines.filter((line) => /FATAL|PANIC|HINT|error while loading/.test(line)).slice(-3);
-  return (fatal.length > 0 ? fatal : lines.slice(-3)).join(" / ").replace(/^\S+ \S+ UTC \[\d+\] /gm, "");
+  const telling = lines.filter((line) => /FATAL|PANIC|could not|error while loading/.test(line));
+  const last = (telling.length > 0 ? telling : lines).slice(-3);
+  return last.map((line) => line.replace(/^\S+ \S+ UTC \[\d+\] /, "")).join(" / ");
 }

@@ -12,8 +12,8 @@ import {
   temporaryFolder,
   type Cluster,
 } from "./cluster";
-import { freePort, launch, options, postmasterPid, ready, type Launched } from "./launch";
-import { alive, stopPid } from "./stop";
+import { freePort, launch, options, ready, type Launched } from "./launch";
+import { stopPid } from "./stop";
 
 export type { Major } from "./binaries";
 
@@ -55,6 +55,18 @@ const unsafe = { fsync: "off", synchronous_commit: "off", full_page_writes: "off
  * @throws GuardianError when the binaries are missing, the folder belongs to another major version or the server fails.
  */
 export async function startServer(wanted: ServerOptions): Promise<Server> {
+  for (let attempt = 1; ; attempt++) {
+    const port = wanted.port ?? (await freePort());
+    try {
+      return await startOn(port, wanted);
+    } catch (err) {
+      // Between our look and the server's bind another process may have taken the port.
+      if (wanted.port !== undefined || attempt === 3 || !/Address already in use/.test(String(err))) throw err;
+    }
+  }
+}
+
+async function startOn(port: number, wanted: ServerOptions): Promise<Server> {
   const { major, persistent = false } = wanted;
   const account = serverAccount();
   const program = reachable(binaries(major), account, wanted.say ?? ((line) => void process.stderr.write(`${line}\n`)));
@@ -66,34 +78,34 @@ export async function startServer(wanted: ServerOptions): Promise<Server> {
     if (removeFolder) rmSync(cluster.folder, { recursive: true, force: true });
     throw err;
   }
+  const settings = { ...(persistent ? {} : unsafe), ...common(program), ...wanted.settings };
+  const launched = launch(program, cluster, account, options(cluster, port, settings), { persistent, removeFolder });
+  const stop = async () => {
+    await end(launched);
+    // The server's account empties its folder; where it may not write beside it, the folder itself is left to us.
+    if (removeFolder) rmSync(cluster.folder, { recursive: true, force: true });
+  };
+  try {
+    const pid = await ready(launched, cluster, port);
+    const password = readPassword(cluster);
+    return { major, host: "127.0.0.1", port, user: "postgres", password, pid, folder: cluster.folder, stop };
+  } catch (err) {
+    await stop();
+    throw err;
+  }
+}
+
+/** Parameters that every server here starts with (manual, chapter 20). */
+function common(program: Binaries): Record<string, string> {
   const library = join(program.root, "lib", "postgresql", "pg_stat_statements");
-  const preload = [".so", ".dylib"].some((end) => existsSync(library + end)) ? "pg_stat_statements" : "";
-  const settings = {
-    ...(persistent ? {} : unsafe),
+  return {
     wal_level: "replica",
     max_wal_size: "4GB",
     shared_buffers: "256MB",
     TimeZone: "UTC",
     log_timezone: "UTC",
-    shared_preload_libraries: preload,
-    ...wanted.settings,
+    shared_preload_libraries: [".so", ".dylib"].some((end) => existsSync(library + end)) ? "pg_stat_statements" : "",
   };
-  for (let attempt = 1; ; attempt++) {
-    const port = wanted.port ?? (await freePort());
-    const process = launch(program, cluster, account, options(cluster, port, settings), { persistent, removeFolder });
-    try {
-      await ready(process, cluster, port);
-    } catch (err) {
-      await end(process, postmasterPid(cluster));
-      // Between our look and the server's bind another process may have taken the port.
-      if (wanted.port === undefined && attempt < 3 && /Address already in use/.test(String(err))) continue;
-      throw err;
-    }
-    const pid = postmasterPid(cluster) ?? 0;
-    const password = readPassword(cluster);
-    const stop = () => end(process, pid);
-    return { major, host: "127.0.0.1", port, user: "postgres", password, pid, folder: cluster.folder, stop };
-  }
 }
 
 /** Makes the cluster, or sees that the one that is there fits. */
@@ -113,14 +125,13 @@ function prepare(program: Binaries, cluster: Cluster, account: Account | undefin
 }
 
 /** Closes the warden's pipe, or signals a persistent server, and waits for the end. */
-async function end({ child }: Launched, pid: number | undefined): Promise<void> {
+async function end({ child, ended }: Launched): Promise<void> {
   const gone = new Promise<void>((done) => {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) done();
     else child.once("exit", () => done());
   });
   child.ref();
   if (child.stdin) child.stdin.end();
-  else if (pid !== undefined && alive(pid)) await stopPid(pid);
-  else child.kill("SIGINT");
+  else if (child.pid !== undefined && !ended()) await stopPid(child.pid);
   await gone;
 }

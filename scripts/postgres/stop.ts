@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError } from "../../engine/errors";
+import { environment } from "./account";
 import { postmasterPid } from "./launch";
 import type { Cluster } from "./cluster";
 
@@ -21,8 +23,15 @@ export function alive(pid: number): boolean {
 export function runningPid(cluster: Cluster): number | undefined {
   const pid = postmasterPid(cluster);
   if (pid === undefined || !alive(pid)) return undefined;
-  const command = spawnSync("ps", ["-ww", "-o", "command=", "-p", String(pid)], { encoding: "utf8" }).stdout;
-  return command.includes(cluster.data) ? pid : undefined;
+  return commandLine(pid).includes(cluster.data) ? pid : undefined;
+}
+
+/** The command line of a process: from Linux itself, since small distributions have another ps, else from ps. */
+function commandLine(pid: number): string {
+  const file = `/proc/${pid}/cmdline`;
+  if (existsSync(file)) return readFileSync(file, "utf8");
+  const ps = spawnSync("ps", ["-ww", "-o", "command=", "-p", String(pid)], { env: environment(), encoding: "utf8" });
+  return ps.status === 0 ? ps.stdout : "";
 }
 
 /**

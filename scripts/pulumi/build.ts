@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { allOnPath, executable } from "./paths";
 import { progress, type Log } from "./log";
 import { askVersion, atLeast, parseVersion, pinned } from "./versions";
@@ -27,6 +27,17 @@ export interface BuildOptions {
  * @throws Error with one sentence that says why not: no Go, a Go that is too old, or what the build said last
  */
 export async function build(folder: string, options: BuildOptions): Promise<void> {
+  await compile({ command, target: join(folder, "pulumi"), what: `pulumi ${pinned}` }, options, async (made) => {
+    if ((await askVersion(made, options.env)) !== pinned) throw new Error("the pulumi that was built does not run");
+  });
+}
+
+/** Builds a command of the pinned module beside its target and renames it there once `check` is content with it. */
+async function compile(
+  { command, target, what }: { command: string; target: string; what: string },
+  options: BuildOptions,
+  check: (made: string) => Promise<void>,
+): Promise<void> {
   const go = findGo(options.env, options.goPlaces);
   const required = requiredGo();
   if (!go) throw new Error(`there is no Go on PATH (${required} or newer is needed)`);
@@ -36,26 +47,39 @@ export async function build(folder: string, options: BuildOptions): Promise<void
   if (!found || !atLeast(found, required)) {
     throw new Error(`the Go at ${go} is ${found ?? "too old or broken"}, ${required} or newer is needed`);
   }
-  const scratch = join(folder, `.partial-${process.pid}`);
+  const scratch = join(dirname(target), `.partial-${process.pid}`);
   mkdirSync(scratch, { recursive: true });
-  const target = join(scratch, "pulumi");
+  const made = join(scratch, basename(target));
   let packages = 0;
   const done = progress(
     options.log,
     (s) =>
-      `building pulumi ${pinned} (${s} s, ${packages} packages compiled; about 3–6 minutes on 2 cores, only the first time)`,
+      `building ${what} (${s} s, ${packages} packages compiled; about 3–6 minutes on 2 cores, only the first time)`,
     options.intervalMs,
   );
   try {
     // -v names each package it compiles, one a line.
-    const flags = ["-mod=readonly", "-buildvcs=false", "-v", "-ldflags", linkerFlags, "-o", target];
+    const flags = ["-mod=readonly", "-buildvcs=false", "-v", "-ldflags", linkerFlags, "-o", made];
     await run(go, ["build", ...flags, command], options, () => packages++);
-    if ((await askVersion(target, options.env)) !== pinned) throw new Error("the pulumi that was built does not run");
-    renameSync(target, join(folder, "pulumi"));
+    await check(made);
+    renameSync(made, target);
   } finally {
     done();
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/**
+ * Builds the part of the Node language host that `package gen-sdk --language nodejs` asks for, unless the folder has it.
+ * @returns a folder for PATH; not the engine's own, where it would pass for the whole language host
+ * @throws Error as build does
+ */
+export async function buildGenerator(folder: string, options: BuildOptions): Promise<string> {
+  const bin = join(folder, "gen-sdk");
+  const target = join(bin, "pulumi-language-nodejs");
+  if (executable(target)) return bin;
+  await compile({ command: "./gen-sdk", target, what: "the SDK generator" }, options, () => Promise.resolve());
+  return bin;
 }
 
 function findGo(env: NodeJS.ProcessEnv, places: readonly string[] = ["/usr/local/go/bin/go"]): string | undefined {

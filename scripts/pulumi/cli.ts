@@ -1,16 +1,17 @@
 /** `npm run pulumi -- ARGS`: the real CLI on this project; help.ts says what is added to it. */
 import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { GuardianError } from "../../engine/errors";
 import { parse, type CommandLine } from "./arguments";
+import { buildGenerator } from "./build";
 import { findEngine } from "./engine";
 import { help } from "./help";
 import type { Program } from "./inline";
 import { ensureStack, localBackend, prepare, withoutSalt } from "./local";
 import { stderrLog, type Log } from "./log";
 import { hasLogin } from "./login";
-import { hasLanguageHost } from "./paths";
+import { cacheFolder, hasLanguageHost } from "./paths";
 import { pulumi } from "./run";
 import { passSignals } from "./signals";
 import { staleLock } from "./stale";
@@ -37,7 +38,7 @@ async function main(argv: string[], log: Log): Promise<number> {
   }
   const env = local?.env ?? process.env;
   try {
-    return await run(line, { engine, project, env, hosted });
+    return await run(line, { engine, project, env, hosted }, log);
   } finally {
     if (local) withoutSalt(local);
   }
@@ -55,7 +56,8 @@ interface Run {
   hosted: boolean;
 }
 
-async function run(line: CommandLine, { engine, project, env, hosted }: Run): Promise<number> {
+async function run(line: CommandLine, { engine, project, env: given, hosted }: Run, log: Log): Promise<number> {
+  const env = line.verb === "package" && line.object === "gen-sdk" && !hosted ? await withGenerator(given, log) : given;
   const terminal = process.stdin.isTTY;
   let release: (() => void) | undefined;
   const result = await pulumi(line.args, {
@@ -71,6 +73,12 @@ async function run(line: CommandLine, { engine, project, env, hosted }: Run): Pr
     console.error("the run that locked the stack is dead; the way out is: npm run pulumi -- cancel");
   }
   return result.code;
+}
+
+/** gen-sdk asks the language host for a Node SDK; where there is none, our own build of that part of it answers. */
+async function withGenerator(env: NodeJS.ProcessEnv, log: Log): Promise<NodeJS.ProcessEnv> {
+  const bin = await buildGenerator(cacheFolder(env), { env, log });
+  return { ...env, PATH: `${bin}${delimiter}${env["PATH"] ?? ""}` };
 }
 
 /** Loaded when the engine asks for it, so that an error in it is shown as the program's. */

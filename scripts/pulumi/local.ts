@@ -14,7 +14,7 @@ import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import { GuardianError } from "../../engine/errors";
 import type { Log } from "./log";
-import { pulumi } from "./run";
+import { pulumi, type PulumiResult } from "./run";
 
 /** The stack of this clone's own: its configuration is Pulumi.dev.yaml. */
 const stack = "dev";
@@ -110,8 +110,16 @@ export async function ensureStack(local: LocalBackend, engine: string, log: Log)
   // The engine keys the selection by project and SHA-1 of the project file's path (sdk/go/common/workspace).
   const key = createHash("sha1").update(join(local.project, "Pulumi.yaml")).digest("hex");
   if (there && existsSync(join(local.home, "workspaces", `${name}-${key}-workspace.json`))) return;
-  const args = ["stack", there ? "select" : "init", stack, "--non-interactive", "--color=never"];
-  const result = await pulumi(args, { cwd: local.project, env: local.env, engine, stdio: "pipe" });
+  const run = (verb: string): Promise<PulumiResult> =>
+    pulumi(["stack", verb, stack, "--non-interactive", "--color=never"], {
+      cwd: local.project,
+      env: local.env,
+      engine,
+      stdio: "pipe",
+    });
+  const first = await run(there ? "select" : "init");
+  // Of two first runs at once one creates the stack, and the other finds it there.
+  const result = first.code !== 0 && !there && existsSync(stateFile(local)) ? await run("select") : first;
   if (result.code !== 0) {
     throw new GuardianError({
       what: `The stack ${stack} could not be ${there ? "selected" : "created"}: ${result.stderr.trim()}`,
@@ -119,7 +127,7 @@ export async function ensureStack(local: LocalBackend, engine: string, log: Log)
       todo: "mend what the message names, or log in to a backend of your own: npm run pulumi -- login",
     });
   }
-  log.line(`${there ? "selected" : "created"} the stack ${stack} in .guardian/state`);
+  log.line(`${first === result && !there ? "created" : "selected"} the stack ${stack} in .guardian/state`);
 }
 
 /**

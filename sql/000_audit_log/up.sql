@@ -29,7 +29,7 @@ COMMENT ON COLUMN public.audit_log.actor_role IS
 CREATE INDEX audit_log_record_idx ON public.audit_log (table_name, record_key, occurred_at);
 CREATE INDEX audit_log_occurred_at_idx ON public.audit_log USING brin (occurred_at);
 
-CREATE FUNCTION public.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+CREATE FUNCTION public.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = '42501',
     MESSAGE = format('%s of %I.%I is refused: %s', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]);
@@ -38,7 +38,7 @@ $$;
 COMMENT ON FUNCTION public.refuse_change() IS
   'Trigger: refuses the statement, for the owner too; its argument says why.';
 
-CREATE FUNCTION public.set_updated_at() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+CREATE FUNCTION public.set_updated_at() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   NEW.updated_at := clock_timestamp();
   RETURN NEW;
@@ -48,7 +48,7 @@ COMMENT ON FUNCTION public.set_updated_at() IS
   'Trigger BEFORE UPDATE: a changed row never keeps the time of the transaction that first wrote it.';
 
 CREATE FUNCTION public.changed_columns(p_old jsonb, p_new jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(array_agg(n.key ORDER BY n.key), '{}')
   FROM jsonb_each(p_new) AS n
   WHERE n.key <> 'updated_at' AND p_old -> n.key IS DISTINCT FROM n.value
@@ -57,12 +57,12 @@ COMMENT ON FUNCTION public.changed_columns(jsonb, jsonb) IS
   'Names of the columns in which two states of a row (to_jsonb) differ, updated_at aside.';
 
 -- GUC "role" is the SET ROLE of the session and stays visible inside SECURITY DEFINER, where current_user is the owner.
-CREATE FUNCTION public.caller_role() RETURNS text LANGUAGE sql STABLE SET search_path = '' AS $$
+CREATE FUNCTION public.caller_role() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(nullif(current_setting('role'), 'none'), session_user::text)
 $$;
 COMMENT ON FUNCTION public.caller_role() IS 'Database role of the request, also inside SECURITY DEFINER functions.';
 
-CREATE FUNCTION public.caller_is_operator() RETURNS boolean LANGUAGE sql STABLE SET search_path = '' AS $$
+CREATE FUNCTION public.caller_is_operator() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT EXISTS (
     SELECT FROM pg_roles AS r, pg_class AS c
     WHERE c.oid = 'public.audit_log'::regclass AND (r.rolname = 'guardian_operator' OR r.oid = c.relowner)
@@ -72,7 +72,7 @@ $$;
 COMMENT ON FUNCTION public.caller_is_operator() IS
   'Whether the request comes from the owner of the v7 tables, a superuser or a member of guardian_operator.';
 
-CREATE FUNCTION public.caller_is_trusted() RETURNS boolean LANGUAGE sql STABLE SET search_path = '' AS $$
+CREATE FUNCTION public.caller_is_trusted() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT pg_has_role(public.caller_role()::name, 'service_role', 'USAGE') OR public.caller_is_operator()
 $$;
 COMMENT ON FUNCTION public.caller_is_trusted() IS
@@ -80,14 +80,14 @@ COMMENT ON FUNCTION public.caller_is_trusted() IS
 
 -- SECURITY INVOKER on purpose: if EXECUTE were ever granted by mistake, the caller would still lack INSERT.
 CREATE FUNCTION public.write_audit_log(p_table text, p_record_key text, p_action text, p_changed_columns text[])
-RETURNS void LANGUAGE sql SET search_path = '' AS $$
+RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   INSERT INTO public.audit_log (table_name, record_key, action, changed_columns, actor, actor_role)
   VALUES (p_table, p_record_key, p_action, coalesce(p_changed_columns, '{}'), auth.uid(), public.caller_role())
 $$;
 COMMENT ON FUNCTION public.write_audit_log(text, text, text, text[]) IS
   'The one writer of audit_log; called by the owner''s SECURITY DEFINER functions and triggers only.';
 
-CREATE FUNCTION public.audit_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+CREATE FUNCTION public.audit_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_row jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
 BEGIN
@@ -103,7 +103,7 @@ COMMENT ON FUNCTION public.audit_row() IS
 -- The setting can be forged by anyone, the ledger's row cannot. Made for WHEN of statement triggers: evaluated once a
 -- statement, as the role that writes. A row trigger would pay about 10 microseconds a row for it.
 CREATE FUNCTION public.is_ledger_batch(p_table regclass) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_batch text := current_setting('guardian_migration.batch', true);
   v_running boolean;
@@ -126,7 +126,7 @@ COMMENT ON FUNCTION public.is_ledger_batch(regclass) IS
   'Whether this statement is a batch of the migration, audited by its ledger and not row by row.';
 
 CREATE FUNCTION public.security_facts(p_relations text[], p_functions text[]) RETURNS SETOF text
-LANGUAGE sql STABLE SET search_path = '' AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   WITH home AS (SELECT relowner FROM pg_class WHERE oid = 'public.audit_log'::regclass),
   rel AS (SELECT n AS name, c.* FROM unnest(p_relations) AS n JOIN pg_class AS c ON c.oid = to_regclass(n)),
   fun AS (SELECT n AS name, p.* FROM unnest(p_functions) AS n JOIN pg_proc AS p ON p.oid = to_regprocedure(n)),
@@ -152,7 +152,7 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
   FROM rel
   UNION ALL
   SELECT format('%s: %s, %s%s', name, CASE WHEN prosecdef THEN 'definer' ELSE 'invoker' END,
-    CASE WHEN 'search_path=""' = ANY (proconfig) THEN 'pinned' ELSE 'search_path NOT pinned' END,
+    CASE WHEN 'search_path=pg_catalog, pg_temp' = ANY (proconfig) THEN 'pinned' ELSE 'search_path NOT pinned' END,
     CASE WHEN proowner <> (SELECT relowner FROM home) THEN ', another owner' ELSE '' END)
   FROM fun
   UNION ALL
@@ -188,7 +188,7 @@ COMMENT ON FUNCTION public.security_facts(text[], text[]) IS
   'What the catalogue says of relations and functions that matters for their safety, one line a fact; for verify.sql.';
 
 CREATE FUNCTION public.assert_module(p_module text, p_expected text[]) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_names text[] := ARRAY(SELECT DISTINCT split_part(e, ': ', 1) FROM unnest(p_expected) AS e);
   v_actual text[] := ARRAY(SELECT public.security_facts(

@@ -26,7 +26,7 @@ COMMENT ON COLUMN public.feature_flags.configuration IS 'Settings of the feature
 CREATE FUNCTION public.feature_flag_seed()
 RETURNS TABLE (feature_name text, enabled boolean, rollout_percentage integer, enabled_for_users uuid[],
   configuration jsonb, description text)
-LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT s.name, false, 0, '{}'::uuid[], s.configuration::jsonb, s.description
   FROM (VALUES
     ('fhir_integration', 'Exchange of records as HL7 FHIR R4 resources',
@@ -65,7 +65,7 @@ SELECT * FROM public.feature_flag_seed();
 -- SHA-256 of name and user: the same on every server version (hashtext is not), other users first for every flag, and
 -- 32 unsigned bits never overflow. Modulo 100 is uneven by less than 1 in 40 million.
 CREATE FUNCTION public.feature_bucket(p_feature_name text, p_user_id uuid) RETURNS integer
-LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT (('x' || left(encode(sha256(convert_to(p_feature_name || ':' || p_user_id, 'UTF8')), 'hex'), 8))
     ::bit(32)::bigint % 100)::integer
 $$;
@@ -73,7 +73,7 @@ COMMENT ON FUNCTION public.feature_bucket(text, uuid) IS
   'Place of a user in the rollout of one flag, 0 to 99; on when below rollout_percentage. NULL without a user.';
 
 CREATE FUNCTION public.feature_is_on(p_feature_name text, p_user_id uuid) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = '' AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce((
     SELECT f.enabled AND (f.rollout_percentage = 100 OR p_user_id = ANY (f.enabled_for_users)
       OR public.feature_bucket(f.feature_name, p_user_id) < f.rollout_percentage)
@@ -84,7 +84,7 @@ COMMENT ON FUNCTION public.feature_is_on(text, uuid) IS
   'The decision itself, without a look at the caller: for SECURITY DEFINER functions of the owner.';
 
 CREATE FUNCTION public.is_feature_enabled_for_user(p_feature_name text, p_user_id uuid DEFAULT NULL) RETURNS boolean
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF p_user_id IS NOT NULL AND p_user_id IS DISTINCT FROM auth.uid() AND NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a user may ask for his own features only';
@@ -97,13 +97,13 @@ COMMENT ON FUNCTION public.is_feature_enabled_for_user(text, uuid) IS
   'False for an unknown flag, and without any user unless the flag is on for everybody.';
 
 CREATE FUNCTION public.my_feature_flags() RETURNS TABLE (feature_name text, enabled boolean)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT f.feature_name, public.feature_is_on(f.feature_name, auth.uid()) FROM public.feature_flags AS f ORDER BY 1
 $$;
 COMMENT ON FUNCTION public.my_feature_flags() IS 'Every flag and whether the caller has it; nothing about anyone else.';
 
 CREATE FUNCTION public.enable_feature_for_user(p_feature_name text, p_user_id uuid, p_percentage integer DEFAULT NULL)
-RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF p_user_id IS NULL OR p_percentage NOT BETWEEN 0 AND 100 THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_user_id is required, p_percentage is 0 to 100 or absent';
@@ -123,7 +123,7 @@ COMMENT ON FUNCTION public.enable_feature_for_user(text, uuid, integer) IS
   'With p_percentage an operator sets the rollout for everybody as well.';
 
 CREATE FUNCTION public.disable_feature_for_user(p_feature_name text, p_user_id uuid) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   UPDATE public.feature_flags AS f SET enabled_for_users = array_remove(f.enabled_for_users, p_user_id)
   WHERE f.feature_name = p_feature_name;

@@ -64,7 +64,7 @@ COMMENT ON COLUMN public.migration_session_steps.started_at IS 'Start of the lat
 -- "The latest session of this type" is what everybody asks.
 CREATE INDEX migration_sessions_type_created_idx ON public.migration_sessions (migration_type, created_at DESC);
 
-CREATE FUNCTION public.set_migration_duration() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+CREATE FUNCTION public.set_migration_duration() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   NEW.duration_minutes := CASE WHEN NEW.completed_at >= NEW.started_at
     THEN floor(extract(epoch FROM NEW.completed_at - NEW.started_at) / 60) END;

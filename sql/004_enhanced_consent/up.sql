@@ -14,8 +14,8 @@ CREATE TABLE public.patient_consents (
   legal_basis text NOT NULL CONSTRAINT patient_consents_legal_basis_check CHECK (legal_basis IN (
     'consent', 'contract', 'legal_obligation', 'vital_interests', 'public_task', 'legitimate_interests')),
   explicit_consent boolean NOT NULL DEFAULT false,
-  consent_evidence jsonb NOT NULL DEFAULT '{}'
-    CONSTRAINT patient_consents_consent_evidence_check CHECK (jsonb_typeof(consent_evidence) = 'object'),
+  consent_evidence jsonb DEFAULT '{}' CONSTRAINT patient_consents_consent_evidence_check
+    CHECK (coalesce(jsonb_typeof(consent_evidence) = 'object', NOT granted)),
   valid_from timestamptz NOT NULL DEFAULT now(),
   valid_until timestamptz,
   revoked_at timestamptz,
@@ -45,7 +45,7 @@ COMMENT ON COLUMN public.patient_consents.legal_basis IS 'GDPR Article 6(1), its
 COMMENT ON COLUMN public.patient_consents.explicit_consent IS
   'Given by a clear act of the patient (GDPR Article 9(2)(a)).';
 COMMENT ON COLUMN public.patient_consents.consent_evidence IS
-  'How it was given (GDPR Article 7(1)); the proof of earlier grants of the same consent is under "history".';
+  'How it was given (GDPR Article 7(1)), earlier proof of the same consent under "history"; NULL only if not granted.';
 COMMENT ON COLUMN public.patient_consents.valid_until IS 'End of the consent, exclusive; NULL: no end.';
 COMMENT ON COLUMN public.patient_consents.revocation_reason IS 'The patient''s own words on a revocation or refusal.';
 COMMENT ON COLUMN public.patient_consents.consent_metadata IS
@@ -82,7 +82,10 @@ COMMENT ON COLUMN public.patient_consent_audit.gdpr_notification_required IS
 CREATE TABLE public.user_consent_preferences (
   user_id uuid NOT NULL CONSTRAINT user_consent_preferences_pkey PRIMARY KEY,
   default_consent_duration interval NOT NULL DEFAULT '1 year'
-    CONSTRAINT user_consent_preferences_duration_check CHECK (default_consent_duration > interval '0'),
+    -- Bounded, or one patient's million years would make expire_patient_consents() fail for everybody.
+    CONSTRAINT user_consent_preferences_duration_check CHECK (
+      default_consent_duration BETWEEN interval '1 day' AND interval '100 years'
+      AND timestamp '2001-02-01' + default_consent_duration > timestamp '2001-02-01'),
   require_explicit_consent boolean NOT NULL DEFAULT true,
   auto_renew_enabled boolean NOT NULL DEFAULT false,
   consent_expiry_reminder_days integer NOT NULL DEFAULT 30
@@ -119,7 +122,7 @@ CREATE INDEX patient_consent_audit_patient_idx ON public.patient_consent_audit (
 CREATE INDEX patient_consent_audit_consent_idx ON public.patient_consent_audit (consent_id);
 
 CREATE FUNCTION public.consent_state(p_granted boolean, p_revoked_at timestamptz, p_valid_until timestamptz,
-  p_metadata jsonb, p_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
+  p_metadata jsonb, p_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE WHEN p_revoked_at IS NOT NULL THEN 'revoked' WHEN NOT p_granted THEN p_metadata ->> 'state'
     WHEN p_valid_until <= p_at THEN 'expired' ELSE 'granted' END
 $$;
@@ -127,7 +130,7 @@ COMMENT ON FUNCTION public.consent_state(boolean, timestamptz, timestamptz, json
   'State of a consent at a time; without a time as it is stored, even if its end has passed.';
 
 CREATE FUNCTION public.audit_patient_consents() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_by uuid := auth.uid();
   v_role text := public.caller_role();
@@ -163,7 +166,7 @@ COMMENT ON FUNCTION public.audit_patient_consents() IS
   'Trigger, once a statement: a row of patient_consent_audit a change.';
 
 CREATE FUNCTION public.require_patient(p_patient_id uuid) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF (p_patient_id = auth.uid()) IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient may decide on his consents';
@@ -173,7 +176,7 @@ $$;
 COMMENT ON FUNCTION public.require_patient(uuid) IS 'Refuses everybody but the patient; a request without a user too.';
 
 CREATE FUNCTION public.consent_end(p_patient_id uuid, p_valid_until timestamptz) RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF p_valid_until <= now() THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_valid_until must be in the future';
@@ -186,12 +189,12 @@ COMMENT ON FUNCTION public.consent_end(uuid, timestamptz) IS
   'The end asked for, or the patient''s default duration from now.';
 
 CREATE FUNCTION public.expire_patient_consents(p_patient_id uuid DEFAULT NULL) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_count bigint;
 BEGIN
   WITH due AS (
-    SELECT c.id, coalesce(p.auto_renew_enabled, false) AS renew, now() + p.default_consent_duration AS renewed_until
+    SELECT c.id, coalesce(p.auto_renew_enabled, false) AS renew, CASE WHEN p.auto_renew_enabled THEN now() + p.default_consent_duration END AS renewed_until
     FROM public.patient_consents AS c LEFT JOIN public.user_consent_preferences AS p ON p.user_id = c.patient_id
     WHERE c.granted AND c.valid_until <= now() AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
     FOR UPDATE OF c
@@ -210,7 +213,7 @@ COMMENT ON FUNCTION public.expire_patient_consents(uuid) IS
 CREATE FUNCTION public.grant_patient_consent(p_patient_id uuid, p_consent_type text, p_purpose text,
   p_granted_to uuid DEFAULT NULL, p_resource_type text DEFAULT NULL, p_valid_until timestamptz DEFAULT NULL,
   p_explicit_consent boolean DEFAULT true, p_consent_evidence jsonb DEFAULT '{}')
-RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_end timestamptz;
   v_id uuid;
@@ -231,8 +234,8 @@ BEGIN
     (CASE WHEN granted OR consent_metadata ->> 'state' = 'pending' THEN NULL ELSE id END))
   DO UPDATE SET granted = true, legal_basis = 'consent',
     explicit_consent = c.explicit_consent OR excluded.explicit_consent,
-    consent_evidence = c.consent_evidence || excluded.consent_evidence
-      || CASE WHEN c.consent_evidence = '{}' THEN '{}' ELSE jsonb_build_object('history',
+    consent_evidence = coalesce(c.consent_evidence, '{}') || excluded.consent_evidence
+      || CASE WHEN coalesce(c.consent_evidence, '{}') = '{}' THEN '{}' ELSE jsonb_build_object('history',
         coalesce(c.consent_evidence -> 'history', '[]') || (c.consent_evidence - 'history')) END,
     consent_metadata = c.consent_metadata - 'state',
     valid_from = CASE WHEN c.granted THEN c.valid_from ELSE excluded.valid_from END,
@@ -247,7 +250,7 @@ COMMENT ON FUNCTION public.grant_patient_consent(uuid, text, text, uuid, text, t
 
 CREATE FUNCTION public.request_patient_consent(p_patient_id uuid, p_consent_type text, p_purpose text,
   p_granted_to uuid DEFAULT NULL, p_resource_type text DEFAULT NULL)
-RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id uuid;
 BEGIN
@@ -273,7 +276,7 @@ COMMENT ON FUNCTION public.request_patient_consent(uuid, text, text, uuid, text)
 
 CREATE FUNCTION public.refuse_patient_consent(p_patient_id uuid, p_consent_type text, p_purpose text,
   p_granted_to uuid DEFAULT NULL, p_resource_type text DEFAULT NULL, p_reason text DEFAULT NULL)
-RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_now public.patient_consents%ROWTYPE;
 BEGIN
@@ -303,7 +306,7 @@ COMMENT ON FUNCTION public.refuse_patient_consent(uuid, text, text, uuid, text, 
   'The patient says no to a request, or before anybody asked; the id of the refusal. Twice is the same as once.';
 
 CREATE FUNCTION public.revoke_patient_consent(p_consent_id uuid, p_revocation_reason text DEFAULT NULL) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM public.require_patient((SELECT c.patient_id FROM public.patient_consents AS c WHERE c.id = p_consent_id));
   UPDATE public.patient_consents AS c SET granted = false, revoked_at = now(), revocation_reason = p_revocation_reason,
@@ -316,7 +319,7 @@ COMMENT ON FUNCTION public.revoke_patient_consent(uuid, text) IS
   'The patient takes a granted consent back, from now on; false if it was not granted (any more).';
 
 CREATE FUNCTION public.renew_patient_consent(p_consent_id uuid, p_valid_until timestamptz DEFAULT NULL) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_patient uuid := (SELECT c.patient_id FROM public.patient_consents AS c WHERE c.id = p_consent_id);
 BEGIN
@@ -336,7 +339,7 @@ COMMENT ON FUNCTION public.renew_patient_consent(uuid, timestamptz) IS
 
 CREATE FUNCTION public.check_consent_access(p_patient_id uuid, p_accessor_id uuid, p_resource_type text DEFAULT NULL,
   p_purpose text DEFAULT 'healthcare_services', p_consent_type text DEFAULT 'data_sharing')
-RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF (auth.uid() IN (p_patient_id, p_accessor_id)) IS NOT TRUE AND NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient, the accessor or the server side may ask';
@@ -354,7 +357,7 @@ COMMENT ON FUNCTION public.check_consent_access(uuid, uuid, text, text, text) IS
 
 CREATE FUNCTION public.has_general_consent(p_patient_id uuid, p_consent_type text, p_purpose text,
   p_resource_type text DEFAULT NULL)
-RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF (auth.uid() = p_patient_id) IS NOT TRUE AND NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient or the server side may ask';

@@ -98,6 +98,10 @@ BEGIN
     'public.has_general_consent(uuid, text, text, text): definer, pinned',
     'public.has_general_consent(uuid, text, text, text): authenticated may EXECUTE',
     'public.has_general_consent(uuid, text, text, text): service_role may EXECUTE'
-  ]);
+  ] || CASE WHEN to_regprocedure('public.notify_consent_change()') IS NULL THEN '{}' ELSE ARRAY[
+    -- Module 007, where it is there, hangs these on the consents.
+    'public.patient_consents: trigger patient_consents_notify_request calls public.notify_consent_change',
+    'public.patient_consents: trigger patient_consents_notify_change calls public.notify_consent_change'
+  ] END);
 END
 $$;

@@ -87,7 +87,7 @@ COMMENT ON COLUMN public.user_preferences.emergency_contacts IS 'Persons to call
 COMMENT ON COLUMN public.user_preferences.preferences_version IS 'Version of this structure, for the application.';
 
 CREATE FUNCTION public.get_user_preferences(p_user_id uuid DEFAULT NULL) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_user uuid := coalesce(p_user_id, auth.uid());
   v_row jsonb;

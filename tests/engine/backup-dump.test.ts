@@ -106,7 +106,7 @@ for (const major of [15, 17] satisfies Major[]) {
       }
     }
 
-    it("is private, whole, consistent with its own counts, and can be restored", () =>
+    it("S-2: is private, whole, consistent with its own counts, and can be restored", () =>
       withV6(major, async (db) => {
         const admin = await db.connect("admin");
         await admin.query("CREATE SCHEMA guardian_migration; CREATE TABLE guardian_migration.hidden (i int)");

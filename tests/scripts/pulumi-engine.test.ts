@@ -1,16 +1,7 @@
 import { expect } from "chai";
 import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname, tmpdir } from "node:os";
@@ -43,20 +34,19 @@ describe("the pulumi engine", function () {
   /** A shell script that answers like an executable of that name. */
   function script(path: string, text: string): string {
     mkdirSync(join(path, ".."), { recursive: true });
-    writeFileSync(path, `#!/bin/sh\n${text}\n`);
+    writeFileSync(path, `#!/bin/sh\nPATH=/bin:/usr/bin\n${text}\n`);
     chmodSync(path, 0o755);
     return path;
   }
 
+  /** With only these folders on PATH, so that no Go and no pulumi of this machine is found. */
   function find(options: FindEngineOptions = {}, path: string[] = []): Promise<Engine> {
-    const env = { PATH: [...path, "/bin", "/usr/bin"].join(delimiter), HOME: folder, XDG_CACHE_HOME: at("cache") };
+    const env = { PATH: path.join(delimiter), HOME: folder, XDG_CACHE_HOME: at("cache") };
     return findEngine({ log: { line: (text) => lines.push(text) }, env, release: nowhere, goPlaces: [], ...options });
   }
 
-  /** Only the folders that the test made: no Go and no pulumi of this machine is found. */
   async function failure(options: FindEngineOptions = {}, path: string[] = []): Promise<GuardianError> {
-    const env = { PATH: path.join(delimiter), HOME: folder, XDG_CACHE_HOME: at("cache") };
-    const err: unknown = await find({ env, ...options }).catch((thrown: unknown) => thrown);
+    const err: unknown = await find(options, path).catch((thrown: unknown) => thrown);
     expect(err).to.be.instanceOf(GuardianError);
     return err as GuardianError;
   }
@@ -105,19 +95,16 @@ printf '#!/bin/sh\\necho v${pinned}\\n' > "$2"; chmod +x "$2"`,
 
   it("is not taken from a download whose sum is another, or that has none, or that does not run", async () => {
     await withRelease({ sum: "0".repeat(64) }, async (release) => {
-      expect(
-        (
-          await failure(
-            { release },
-            ["/bin", "/usr/bin"].filter(() => !goHere()),
-          )
-        ).what,
-      ).to.match(/has SHA-256 [0-9a-f]{64}, published is 0{64}: it is not used/);
-      expect(existsSync(cached("pulumi"))).to.equal(false);
+      const { what } = await failure({ release });
+      expect(what).to.match(/has SHA-256 [0-9a-f]{64}, published is 0{64}: it is not used/);
     });
-    await withRelease({ sum: "none" }, async (release) => {
+    await withRelease({ sum: "" }, async (release) => {
       expect((await failure({ release })).what).to.match(/the published sums do not list pulumi-v/);
     });
+    await withRelease({ answer: "exit 1" }, async (release) => {
+      expect((await failure({ release })).what).to.include("the downloaded pulumi does not run here");
+    });
+    expect(readdirSync(cached())).to.deep.equal([]);
   });
 
   it("gives up on a server that does not answer", async () => {
@@ -181,8 +168,6 @@ printf '#!/bin/sh\\necho v${pinned}\\n' > "$2"; chmod +x "$2"`,
     expect((await failure()).todo[0]).to.equal("set XDG_CACHE_HOME to a folder you may write");
   });
 
-  const goHere = (): boolean => ["/bin/go", "/usr/bin/go"].some((path) => existsSync(path));
-
   async function listening(server: Server, fn: (base: string) => Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     try {
@@ -194,21 +179,21 @@ printf '#!/bin/sh\\necho v${pinned}\\n' > "$2"; chmod +x "$2"`,
   }
 
   /** A release of the pinned version that consists of shell scripts, packed as the official one is. */
-  async function withRelease({ sum }: { sum?: string }, fn: (release: ReleaseAddresses) => Promise<void>) {
-    for (const name of ["pulumi", "pulumi-language-nodejs", "pulumi-watch"]) {
-      script(at("release", "pulumi", name), `echo v${pinned}`);
-    }
+  async function withRelease(
+    { sum, answer = `echo v${pinned}` }: { sum?: string; answer?: string },
+    fn: (release: ReleaseAddresses) => Promise<void>,
+  ): Promise<void> {
+    for (const name of ["pulumi", "pulumi-language-nodejs", "pulumi-watch"])
+      script(at("release", "pulumi", name), answer);
     execFileSync("tar", ["-czf", at("release.tar.gz"), "-C", at("release"), "pulumi"]);
     const archive = readFileSync(at("release.tar.gz"));
     const published = sum ?? createHash("sha256").update(archive).digest("hex");
+    const file = `pulumi-v${pinned}-${process.platform}-${process.arch}.tar.gz`;
     const server = createServer((request, response) => {
-      const [, kind, file] = (request.url ?? "").split("/");
-      response.end(kind === "archive" ? archive : published === "none" ? "" : `${published}  ${file ?? ""}\n`);
+      response.end(request.url === "/sums" ? published && `${published}  ${file}\n` : archive);
     });
-    await listening(server, async (base) => {
-      const system = `${process.platform}-${process.arch}`;
-      const file = `pulumi-v${pinned}-${system}.tar.gz`;
-      await fn({ archive: (name) => `${base}/archive/${name}`, sums: `${base}/sums/${file}`, answerMs: 5_000 });
-    });
+    await listening(server, (base) =>
+      fn({ archive: (name) => `${base}/${name}`, sums: `${base}/sums`, answerMs: 5_000 }),
+    );
   }
 });

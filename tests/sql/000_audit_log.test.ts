@@ -48,20 +48,30 @@ describe("000_audit_log", function () {
       it("K-7: the owner cannot change the trail by accident, and is told so", async () => {
         await withModules(major, modules, async (client) => {
           await client.query(write);
-          for (const sql of ["UPDATE public.audit_log SET actor = NULL", "DELETE FROM public.audit_log", "TRUNCATE public.audit_log"]) {
+          for (const sql of [
+            "UPDATE public.audit_log SET actor = NULL",
+            "DELETE FROM public.audit_log",
+            "TRUNCATE public.audit_log",
+          ]) {
             const said = await refusal(client.query(sql));
             expect(said.code).to.equal("42501");
-            expect(said.message).to.equal(`${sql.split(" ")[0]} of public.audit_log is refused: the audit trail is append-only`);
+            expect(said.message).to.equal(
+              `${sql.split(" ")[0]} of public.audit_log is refused: the audit trail is append-only`,
+            );
           }
         });
       });
 
       it("K-7: the actor is the user of the request, and settings left empty by an ended one do no harm", async () => {
         await withModules(major, modules, async (client) => {
-          await client.query("CREATE FUNCTION public.act() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$ " + write + " $$");
+          await client.query(
+            "CREATE FUNCTION public.act() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$ " + write + " $$",
+          );
           const user = await value<string>(client, "SELECT id FROM auth.users LIMIT 1");
           await asRole(client, "authenticated", user, (c) => c.query("SELECT public.act()"));
-          await client.query("SELECT set_config('request.jwt.claims', '', false), set_config('request.jwt.claim.sub', '', false)");
+          await client.query(
+            "SELECT set_config('request.jwt.claims', '', false), set_config('request.jwt.claim.sub', '', false)",
+          );
           await client.query("SELECT public.act()");
           const { rows } = await client.query("SELECT actor, actor_role FROM public.audit_log ORDER BY occurred_at");
           expect(rows).to.deep.equal([
@@ -86,14 +96,18 @@ describe("000_audit_log", function () {
             { table_name: "public.things", record_key: "x,7", action: "UPDATE", changed_columns: ["name"] },
             { table_name: "public.things", record_key: "x,7", action: "DELETE", changed_columns: [] },
           ]);
-          expect(await value(client, "SELECT string_agg(a::text, '') FROM public.audit_log a")).not.to.contain("SECRET");
+          expect(await value(client, "SELECT string_agg(a::text, '') FROM public.audit_log a")).not.to.contain(
+            "SECRET",
+          );
         });
       });
 
       it("K-7: a key that looks like an e-mail address or a sentence is refused", async () => {
         await withModules(major, modules, async (client) => {
           for (const key of ["jane@example.org", "Jane Doe", ""]) {
-            const said = await refusal(client.query("SELECT public.write_audit_log('public.things', $1, 'UPDATE', '{}')", [key]));
+            const said = await refusal(
+              client.query("SELECT public.write_audit_log('public.things', $1, 'UPDATE', '{}')", [key]),
+            );
             expect(said.code).to.equal("23514");
           }
         });

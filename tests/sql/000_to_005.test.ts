@@ -6,7 +6,13 @@ import { parse } from "yaml";
 import { asRole } from "../support/postgres";
 import { applyModule, catalogue, refusal, undoModule, value, withModules } from "../support/modules";
 
-const modules = ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent", "005_user_preferences"];
+const modules = [
+  "000_audit_log",
+  "001_feature_flags",
+  "002_migration_tracking",
+  "004_enhanced_consent",
+  "005_user_preferences",
+];
 
 /** What the modules list of one kind in module.yaml. */
 const listed = (kind: string): string[] =>
@@ -32,12 +38,53 @@ describe("modules 000 to 005 together", function () {
         });
       });
 
+      it("F-6, C-6, K-15: a temporary view or type of a catalogue's name is not looked at, and never runs as the owner", async () => {
+        await withModules(major, modules, async (client) => {
+          const [mine, victim] = await lines(client, "SELECT id AS line FROM auth.users ORDER BY id LIMIT 2");
+          const planted = `
+            CREATE FUNCTION pg_temp.evil() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+              IF current_user <> 'authenticated' THEN PERFORM pg_catalog.set_config('test.evil', current_user, false); END IF;
+              RETURN true; END $$;
+            CREATE FUNCTION pg_temp.seen(pg_catalog.text) RETURNS boolean LANGUAGE sql AS 'SELECT pg_temp.evil()';
+            CREATE TEMP VIEW pg_roles AS SELECT 'guardian_operator'::name AS rolname, r.oid FROM pg_catalog.pg_roles r
+              WHERE r.rolname = 'authenticated' AND pg_temp.evil();
+            CREATE DOMAIN pg_temp.uuid AS pg_catalog.uuid CHECK (pg_temp.seen('x'));
+            CREATE DOMAIN pg_temp.timestamptz AS pg_catalog.timestamptz CHECK (pg_temp.seen('x'));`;
+          const call = (sql: string): Promise<unknown> =>
+            asRole(client, "authenticated", mine!, async (c) => {
+              await c.query(planted);
+              await c.query(sql, [victim]);
+            });
+          expect((await refusal(call("SELECT public.get_user_preferences($1)"))).code).to.equal("42501");
+          const asks = "SELECT public.is_feature_enabled_for_user('fhir_integration', $1)";
+          expect((await refusal(call(asks))).code).to.equal("42501");
+          // Whatever it answers: it declares variables of the shadowed types.
+          const grants = "SELECT public.grant_patient_consent($1, 'data_sharing', 'healthcare_services')";
+          await refusal(call(grants));
+          expect(
+            await lines(client, "SELECT coalesce(pg_catalog.current_setting('test.evil', true), '') AS line"),
+          ).to.deep.equal([""]);
+        });
+      });
+
       it("K-15: every function pins search_path, and PUBLIC and anon may execute none that does anything", async () => {
         await withModules(major, modules, async (client) => {
           const functions = "SELECT p.oid::regprocedure AS line FROM pg_proc p WHERE p.oid = ANY ($1::regprocedure[])";
-          expect(await lines(client, functions, [listed("function")])).to.have.length(listed("function").length).and.above(25);
-          expect(await lines(client, `${functions} AND NOT coalesce('search_path=""' = ANY (p.proconfig), false)`, [listed("function")])).to.deep.equal([]);
-          expect(await lines(client, `${functions} AND has_function_privilege('anon', p.oid, 'EXECUTE')`, [listed("function")])).to.deep.equal(["is_ledger_batch(regclass)"]);
+          expect(await lines(client, functions, [listed("function")]))
+            .to.have.length(listed("function").length)
+            .and.above(25);
+          expect(
+            await lines(
+              client,
+              `${functions} AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)`,
+              [listed("function")],
+            ),
+          ).to.deep.equal([]);
+          expect(
+            await lines(client, `${functions} AND has_function_privilege('anon', p.oid, 'EXECUTE')`, [
+              listed("function"),
+            ]),
+          ).to.deep.equal(["is_ledger_batch(regclass)"]);
         });
       });
 
@@ -56,7 +103,11 @@ describe("modules 000 to 005 together", function () {
             "renew_patient_consent",
             "revoke_patient_consent",
           ]);
-          expect(await lines(client, definers.replace("ORDER", "AND p.prosrc !~ 'auth\\.uid|require_patient' ORDER"), [listed("function")])).to.deep.equal([]);
+          expect(
+            await lines(client, definers.replace("ORDER", "AND p.prosrc !~ 'auth\\.uid|require_patient' ORDER"), [
+              listed("function"),
+            ]),
+          ).to.deep.equal([]);
         });
       });
 
@@ -73,7 +124,11 @@ describe("modules 000 to 005 together", function () {
       it("every table has row security and a comment; no API role may truncate, refer to or put triggers on it", async () => {
         await withModules(major, modules, async (client) => {
           const tables = `SELECT c.oid::regclass AS line FROM pg_class c WHERE c.oid = ANY ($1::regclass[])`;
-          expect(await lines(client, `${tables} AND (NOT c.relrowsecurity OR obj_description(c.oid) IS NULL)`, [listed("table")])).to.deep.equal([]);
+          expect(
+            await lines(client, `${tables} AND (NOT c.relrowsecurity OR obj_description(c.oid) IS NULL)`, [
+              listed("table"),
+            ]),
+          ).to.deep.equal([]);
           const held = `${tables} AND EXISTS (SELECT FROM unnest('{anon,authenticated,service_role}'::text[]) r
             WHERE has_table_privilege(r, c.oid, 'TRUNCATE, REFERENCES, TRIGGER, DELETE'))`;
           expect(await lines(client, held, [listed("table")])).to.deep.equal([]);
@@ -101,20 +156,42 @@ describe("modules 000 to 005 together", function () {
 
       it("D-1 K-14: an account with rows everywhere is deleted as under v6, not silently kept, and its trail stays", async () => {
         await withModules(major, modules, async (client, db) => {
-          const user = await value<string>(client, "SELECT user_id FROM public.documents WHERE user_id IS NOT NULL LIMIT 1");
+          const user = await value<string>(
+            client,
+            "SELECT user_id FROM public.documents WHERE user_id IS NOT NULL LIMIT 1",
+          );
           await asRole(client, "authenticated", user, async (c) => {
-            await c.query("SELECT public.grant_patient_consent($1, 'data_sharing', 'research'), public.get_user_preferences()", [user]);
+            await c.query(
+              "SELECT public.grant_patient_consent($1, 'data_sharing', 'research'), public.get_user_preferences()",
+              [user],
+            );
             await c.query("INSERT INTO public.user_consent_preferences (user_id) VALUES ($1)", [user]);
           });
           await client.query("SELECT public.enable_feature_for_user('fhir_integration', $1)", [user]);
           const admin = await db.connect("admin");
-          const gone = await asRole(admin, "supabase_auth_admin", null, (c) => c.query("DELETE FROM auth.users WHERE id = $1", [user]));
+          const gone = await asRole(admin, "supabase_auth_admin", null, (c) =>
+            c.query("DELETE FROM auth.users WHERE id = $1", [user]),
+          );
           expect(gone.rowCount).to.equal(1);
-          for (const [table, column] of [["documents", "user_id"], ["patient_consents", "patient_id"], ["user_consent_preferences", "user_id"], ["user_preferences", "user_id"]] as const) {
-            expect(await value(client, `SELECT count(*) FROM public.${table} WHERE ${column} = $1`, [user]), table).to.equal("0");
+          for (const [table, column] of [
+            ["documents", "user_id"],
+            ["patient_consents", "patient_id"],
+            ["user_consent_preferences", "user_id"],
+            ["user_preferences", "user_id"],
+          ] as const) {
+            expect(
+              await value(client, `SELECT count(*) FROM public.${table} WHERE ${column} = $1`, [user]),
+              table,
+            ).to.equal("0");
           }
-          expect(await value(client, "SELECT action_role FROM public.patient_consent_audit WHERE action = 'deleted'")).to.equal("supabase_auth_admin");
-          expect(await value(client, "SELECT count(*) FROM public.audit_log WHERE record_key = $1 AND action = 'DELETE'", [user])).to.equal("1");
+          expect(
+            await value(client, "SELECT action_role FROM public.patient_consent_audit WHERE action = 'deleted'"),
+          ).to.equal("supabase_auth_admin");
+          expect(
+            await value(client, "SELECT count(*) FROM public.audit_log WHERE record_key = $1 AND action = 'DELETE'", [
+              user,
+            ]),
+          ).to.equal("1");
           const said = await refusal(client.query("DELETE FROM public.patient_consent_audit"));
           expect(said.code, "a refused DELETE says so").to.equal("42501");
         });
@@ -122,7 +199,8 @@ describe("modules 000 to 005 together", function () {
 
       it("K-7: audit_log has one writer", async () => {
         await withModules(major, modules, async (client) => {
-          const writers = "SELECT proname AS line FROM pg_proc WHERE prosrc ~* 'insert\\s+into\\s+(public\\.)?audit_log\\M'";
+          const writers =
+            "SELECT proname AS line FROM pg_proc WHERE prosrc ~* 'insert\\s+into\\s+(public\\.)?audit_log\\M'";
           expect(await lines(client, writers)).to.deep.equal(["write_audit_log"]);
         });
       });

@@ -1,24 +1,6 @@
-import { createHash } from "node:crypto";
 import { expect } from "chai";
-import type { Client } from "pg";
-import { asRole } from "../support/postgres";
-import { applyModule, describeLifecycle, refusal, undoModule, value, withModules } from "../support/modules";
-
-const modules = ["000_audit_log", "001_feature_flags"];
-const flag = "fhir_integration";
-/** Any user; flags know users by their id alone. */
-const user = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
-const enabled = "SELECT public.is_feature_enabled_for_user($1, $2)";
-/** How many of users 1 to n have a flag. */
-const having = (client: Client, name: string, n = 1000): Promise<string> =>
-  value(
-    client,
-    `SELECT count(*) FILTER (WHERE public.is_feature_enabled_for_user($1, u::uuid))
-     FROM unnest($2::text[]) AS u`,
-    [name, Array.from({ length: n }, (_, i) => user(i + 1))],
-  );
-const set = (client: Client, values: string, name = flag): Promise<unknown> =>
-  client.query(`UPDATE public.feature_flags SET ${values} WHERE feature_name = $1`, [name]);
+import { describeLifecycle, value, withModules } from "../support/modules";
+import { enabled, flag, having, modules, set, user } from "./001_flags";
 
 describe("001_feature_flags", function () {
   this.timeout(60_000);
@@ -27,12 +9,15 @@ describe("001_feature_flags", function () {
     "ALTER TABLE public.feature_flags DISABLE ROW LEVEL SECURITY": /NO row security/,
     "GRANT SELECT ON public.feature_flags TO authenticated": /not expected \[.*authenticated may SELECT/,
     "GRANT EXECUTE ON FUNCTION public.enable_feature_for_user(text, uuid, int) TO anon": /anon may EXECUTE/,
-    "GRANT EXECUTE ON FUNCTION public.feature_is_on(text, uuid) TO authenticated": /feature_is_on.*authenticated may EXECUTE/,
+    "GRANT EXECUTE ON FUNCTION public.feature_is_on(text, uuid) TO authenticated":
+      /feature_is_on.*authenticated may EXECUTE/,
     "ALTER FUNCTION public.is_feature_enabled_for_user(text, uuid) RESET ALL": /search_path NOT pinned/,
-    "ALTER TABLE public.feature_flags DISABLE TRIGGER feature_flags_audit_update": /feature_flags_audit_update .*DISABLED/,
+    "ALTER TABLE public.feature_flags DISABLE TRIGGER feature_flags_audit_update":
+      /feature_flags_audit_update .*DISABLED/,
     "DELETE FROM public.feature_flags WHERE feature_name = 'multi_tenancy'": /missing flags: multi_tenancy/,
     "DROP FUNCTION public.disable_feature_for_user": /missing \[public\.disable_feature_for_user/,
-    "ALTER TABLE public.feature_flags DROP CONSTRAINT feature_flags_rollout_percentage_check": /missing \[.*percentage_check/,
+    "ALTER TABLE public.feature_flags DROP CONSTRAINT feature_flags_rollout_percentage_check":
+      /missing \[.*percentage_check/,
   });
 
   for (const major of [15, 17] as const) {
@@ -45,18 +30,68 @@ describe("001_feature_flags", function () {
           );
           const off = { enabled: false, rollout_percentage: 0, enabled_for_users: [] };
           expect(rows).to.deep.equal([
-            { ...off, feature_name: "advanced_analytics", configuration: { real_time_updates: false, predictive_analytics: true } },
-            { ...off, feature_name: "ai_ml_integration", configuration: { confidence_threshold: 0.8, human_validation_required: true } },
-            { ...off, feature_name: "data_portability_v2", configuration: { export_formats: ["fhir", "cda", "pdf", "csv"] } },
-            { ...off, feature_name: "document_queue_v2", configuration: { priority_processing: true, dead_letter_queue: true } },
-            { ...off, feature_name: "enhanced_consent", configuration: { require_explicit_consent: true, temporal_consent: true } },
-            { ...off, feature_name: "event_sourcing", configuration: { replay_capability: true, event_retention_days: 2555 } },
-            { ...off, feature_name: "fhir_integration", configuration: { supported_resources: ["Patient", "Observation", "MedicationRequest", "DocumentReference"] } },
-            { ...off, feature_name: "mobile_optimization", configuration: { offline_capability: false, progressive_loading: true } },
-            { ...off, feature_name: "multi_tenancy", configuration: { tenant_isolation_level: "complete", cross_tenant_sharing: false } },
-            { ...off, feature_name: "real_time_collaboration", configuration: { max_concurrent_users: 10, session_timeout_minutes: 30 } },
-            { ...off, feature_name: "user_preferences_v2", configuration: { accessibility_features: true, notification_controls: true } },
-            { ...off, feature_name: "zero_trust_security", configuration: { mfa_required: false, device_trust_required: true } },
+            {
+              ...off,
+              feature_name: "advanced_analytics",
+              configuration: { real_time_updates: false, predictive_analytics: true },
+            },
+            {
+              ...off,
+              feature_name: "ai_ml_integration",
+              configuration: { confidence_threshold: 0.8, human_validation_required: true },
+            },
+            {
+              ...off,
+              feature_name: "data_portability_v2",
+              configuration: { export_formats: ["fhir", "cda", "pdf", "csv"] },
+            },
+            {
+              ...off,
+              feature_name: "document_queue_v2",
+              configuration: { priority_processing: true, dead_letter_queue: true },
+            },
+            {
+              ...off,
+              feature_name: "enhanced_consent",
+              configuration: { require_explicit_consent: true, temporal_consent: true },
+            },
+            {
+              ...off,
+              feature_name: "event_sourcing",
+              configuration: { replay_capability: true, event_retention_days: 2555 },
+            },
+            {
+              ...off,
+              feature_name: "fhir_integration",
+              configuration: {
+                supported_resources: ["Patient", "Observation", "MedicationRequest", "DocumentReference"],
+              },
+            },
+            {
+              ...off,
+              feature_name: "mobile_optimization",
+              configuration: { offline_capability: false, progressive_loading: true },
+            },
+            {
+              ...off,
+              feature_name: "multi_tenancy",
+              configuration: { tenant_isolation_level: "complete", cross_tenant_sharing: false },
+            },
+            {
+              ...off,
+              feature_name: "real_time_collaboration",
+              configuration: { max_concurrent_users: 10, session_timeout_minutes: 30 },
+            },
+            {
+              ...off,
+              feature_name: "user_preferences_v2",
+              configuration: { accessibility_features: true, notification_controls: true },
+            },
+            {
+              ...off,
+              feature_name: "zero_trust_security",
+              configuration: { mfa_required: false, device_trust_required: true },
+            },
           ]);
           const same = `SELECT count(*) FROM public.feature_flags f JOIN public.feature_flag_seed() s USING (feature_name)
             WHERE (f.enabled, f.rollout_percentage, f.enabled_for_users, f.configuration, f.description)
@@ -68,11 +103,21 @@ describe("001_feature_flags", function () {
       it("S-6 F-1: a flag can be changed after the module is there, and the change is in the audit trail", async () => {
         await withModules(major, modules, async (client) => {
           await set(client, "enabled = true, enabled_for_users = '{00000000-0000-4000-8000-0000000000aa}'");
-          const { rows } = await client.query("SELECT table_name, record_key, action, changed_columns, actor FROM public.audit_log");
+          const { rows } = await client.query(
+            "SELECT table_name, record_key, action, changed_columns, actor FROM public.audit_log",
+          );
           expect(rows).to.deep.equal([
-            { table_name: "public.feature_flags", record_key: flag, action: "UPDATE", changed_columns: ["enabled", "enabled_for_users"], actor: null },
+            {
+              table_name: "public.feature_flags",
+              record_key: flag,
+              action: "UPDATE",
+              changed_columns: ["enabled", "enabled_for_users"],
+              actor: null,
+            },
           ]);
-          expect(await value(client, "SELECT string_agg(a::text, '') FROM public.audit_log a")).not.to.contain("0000aa");
+          expect(await value(client, "SELECT string_agg(a::text, '') FROM public.audit_log a")).not.to.contain(
+            "0000aa",
+          );
         });
       });
 
@@ -97,148 +142,6 @@ describe("001_feature_flags", function () {
           expect(await having(client, flag)).to.equal("1000");
           await set(client, "rollout_percentage = 0");
           expect(await having(client, flag)).to.equal("0");
-        });
-      });
-
-      it("F-2: two flags at 25 % try different users first", async () => {
-        await withModules(major, modules, async (client) => {
-          const { rows } = await client.query<{ one: number; other: number; both: number }>(
-            `SELECT count(*) FILTER (WHERE a < 25)::int AS one, count(*) FILTER (WHERE b < 25)::int AS other,
-               count(*) FILTER (WHERE a < 25 AND b < 25)::int AS both
-             FROM generate_series(1, 20000) AS i, LATERAL (SELECT md5(i::text)::uuid) AS u (id),
-               LATERAL (SELECT public.feature_bucket('enhanced_consent', id), public.feature_bucket('multi_tenancy', id)) AS x (a, b)`,
-          );
-          const { one, other, both } = rows[0]!;
-          expect(one).to.be.within(4800, 5200);
-          expect(other).to.be.within(4800, 5200);
-          expect(both, "about 25 % of 25 %").to.be.within(1100, 1400);
-        });
-      });
-
-      it("F-3: a bucket is 32 unsigned bits of SHA-256, the same on every server version, and never overflows", async () => {
-        await withModules(major, modules, async (client) => {
-          const ids = Array.from({ length: 400 }, (_, i) => user(i));
-          const here = ids.map((id) => createHash("sha256").update(`${flag}:${id}`).digest().readUInt32BE(0));
-          expect(here.filter((bits) => bits >= 2 ** 31).length, "with the sign bit set").to.be.above(100);
-          const { rows } = await client.query<{ b: number }>(
-            "SELECT public.feature_bucket($1, id::uuid) AS b FROM unnest($2::text[]) WITH ORDINALITY AS u (id, n) ORDER BY n",
-            [flag, ids],
-          );
-          expect(rows.map((row) => row.b)).to.deep.equal(here.map((bits) => bits % 100));
-        });
-      });
-
-      it("F-4: listing a user twice is as once, and leaves the rollout for everybody alone", async () => {
-        await withModules(major, modules, async (client) => {
-          await set(client, "rollout_percentage = 40");
-          for (let i = 0; i < 3; i++) {
-            expect(await value(client, "SELECT public.enable_feature_for_user($1, $2)", [flag, user(1)])).to.equal(true);
-          }
-          const state = "SELECT enabled_for_users::text || rollout_percentage FROM public.feature_flags WHERE feature_name = $1";
-          expect(await value(client, state, [flag])).to.equal(`{${user(1)}}40`);
-          expect(await value(client, "SELECT count(*) FROM public.audit_log")).to.equal("2");
-          await value(client, "SELECT public.disable_feature_for_user($1, $2)", [flag, user(1)]);
-          await value(client, "SELECT public.disable_feature_for_user($1, $2)", [flag, user(1)]);
-          expect(await value(client, state, [flag])).to.equal("{}40");
-          expect(await value(client, "SELECT count(*) FROM public.audit_log")).to.equal("3");
-          expect(await value(client, "SELECT public.enable_feature_for_user('no_such_flag', $1)", [user(1)])).to.equal(false);
-          expect((await refusal(client.query("SELECT public.enable_feature_for_user($1, NULL)", [flag]))).code).to.equal("22023");
-        });
-      });
-
-      it("F-4: only an operator changes the rollout by the way, and only within 0 to 100", async () => {
-        await withModules(major, modules, async (client, db) => {
-          const admin = await db.connect("admin");
-          const ask = (role: string, percent: number) =>
-            asRole(admin, role, null, (c) => value(c, "SELECT public.enable_feature_for_user($1, $2, $3)", [flag, user(1), percent]));
-          expect((await refusal(ask("service_role", 100))).code).to.equal("42501");
-          expect((await refusal(ask("guardian_operator", 101))).code).to.equal("22023");
-          expect(await ask("guardian_operator", 30)).to.equal(true);
-          expect(await value(client, "SELECT rollout_percentage FROM public.feature_flags WHERE feature_name = $1", [flag])).to.equal(30);
-        });
-      });
-
-      it("F-5: anon and users switch nothing, for nobody", async () => {
-        await withModules(major, modules, async (client) => {
-          for (const role of ["anon", "authenticated"]) {
-            for (const call of ["enable_feature_for_user($1, $2)", "enable_feature_for_user($1, $2, 100)", "disable_feature_for_user($1, $2)"]) {
-              const said = await refusal(asRole(client, role, user(1), (c) => c.query(`SELECT public.${call}`, [flag, user(1)])));
-              expect(said.code, `${role}: ${call}`).to.equal("42501");
-            }
-          }
-        });
-      });
-
-      it("F-6: a temporary table feature_flags does not answer for the real one", async () => {
-        await withModules(major, modules, async (client) => {
-          const answer = await asRole(client, "authenticated", user(1), async (c) => {
-            await c.query(`CREATE TEMP TABLE feature_flags AS SELECT 'fhir_integration'::text AS feature_name, true AS enabled,
-              100 AS rollout_percentage, '{}'::uuid[] AS enabled_for_users`);
-            return value(c, "SELECT public.is_feature_enabled_for_user('fhir_integration')");
-          });
-          expect(answer).to.equal(false);
-        });
-      });
-
-      it("F-7: who may read and write is decided by database roles, without a look at auth.users or at claims", async () => {
-        await withModules(major, modules, async (client, db) => {
-          const admin = await db.connect("admin");
-          const read = "SELECT count(*) FROM public.feature_flags";
-          expect(await asRole(admin, "guardian_operator", null, (c) => value(c, read))).to.equal("12");
-          expect(await asRole(admin, "service_role", null, (c) => value(c, read))).to.equal("12");
-          const claims = { app_metadata: { role: "admin" }, user_metadata: { role: "admin" }, email: "a@guardian.health" };
-          for (const sql of [read, "UPDATE public.feature_flags SET enabled = true", "DELETE FROM public.feature_flags"]) {
-            const said = await refusal(asRole(client, "authenticated", user(1), (c) => c.query(sql), claims));
-            expect(said, sql).to.deep.equal({ code: "42501", message: "permission denied for table feature_flags" });
-          }
-        });
-      });
-
-      it("F-8: users see whether they have a feature, and nobody else's state", async () => {
-        await withModules(major, modules, async (client) => {
-          await set(client, `enabled = true, enabled_for_users = '{${user(1)}}'`);
-          await asRole(client, "authenticated", user(1), async (c) => {
-            expect(await value(c, "SELECT public.is_feature_enabled_for_user($1)", [flag])).to.equal(true);
-            expect(await value(c, enabled, [flag, user(1)])).to.equal(true);
-            const { rows } = await c.query("SELECT * FROM public.my_feature_flags() WHERE enabled");
-            expect(rows).to.deep.equal([{ feature_name: flag, enabled: true }]);
-          });
-          await asRole(client, "authenticated", user(2), async (c) => {
-            const { rows, fields } = await c.query("SELECT * FROM public.my_feature_flags()");
-            expect(fields.map((field) => field.name)).to.deep.equal(["feature_name", "enabled"]);
-            expect(rows.filter((row: { enabled: boolean }) => row.enabled)).to.deep.equal([]);
-            expect(rows).to.have.length(12);
-          });
-          const said = await refusal(asRole(client, "authenticated", user(2), (c) => c.query(enabled, [flag, user(1)])));
-          expect(said).to.deep.equal({ code: "42501", message: "a user may ask for his own features only" });
-          expect(await asRole(client, "service_role", null, (c) => value(c, enabled, [flag, user(1)]))).to.equal(true);
-        });
-      });
-
-      it("F-9: the percentage is never NULL, the check is STABLE, updated_at follows changes and only changes", async () => {
-        await withModules(major, modules, async (client) => {
-          for (const bad of ["NULL", "-1", "101"]) {
-            const said = await refusal(set(client, `rollout_percentage = ${bad}`));
-            expect(said.code).to.equal(bad === "NULL" ? "23502" : "23514");
-          }
-          expect((await refusal(set(client, "enabled_for_users = '{NULL}'"))).code).to.equal("23514");
-          const volatility = "SELECT provolatile FROM pg_proc WHERE oid = 'public.is_feature_enabled_for_user(text, uuid)'::regprocedure";
-          expect(await value(client, volatility)).to.equal("s");
-          const changed = "SELECT count(*) FROM public.feature_flags WHERE updated_at > created_at";
-          await set(client, "enabled = false, rollout_percentage = 0");
-          expect(await value(client, changed), "nothing changed").to.equal("0");
-          await set(client, "enabled = true");
-          expect(await value(client, changed)).to.equal("1");
-        });
-      });
-
-      it("F-10: one definition, which can go and come again", async () => {
-        await withModules(major, modules, async (client) => {
-          await undoModule(client, "001_feature_flags");
-          await applyModule(client, "001_feature_flags");
-          const definitions = "SELECT count(*) FROM pg_proc WHERE proname = 'is_feature_enabled_for_user'";
-          expect(await value(client, definitions)).to.equal("1");
-          expect(await value(client, "SELECT public.is_feature_enabled_for_user('fhir_integration')")).to.equal(false);
         });
       });
 

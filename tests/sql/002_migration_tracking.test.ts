@@ -14,9 +14,12 @@ describe("002_migration_tracking", function () {
     "GRANT SELECT ON public.migration_sessions TO anon": /anon may SELECT/,
     "GRANT UPDATE ON public.migration_sessions TO service_role": /service_role may UPDATE/,
     "ALTER TABLE public.migration_sessions DROP CONSTRAINT migration_sessions_status_check": /missing \[.*status_check/,
-    "ALTER TABLE public.migration_session_steps DROP CONSTRAINT migration_session_steps_step_key": /missing \[.*step_key/,
-    "ALTER TABLE public.migration_session_steps DROP CONSTRAINT migration_session_steps_session_id_fkey": /missing \[.*CASCADE/,
-    "DROP TRIGGER migration_sessions_updated_at ON public.migration_sessions": /missing \[.*migration_sessions_updated_at/,
+    "ALTER TABLE public.migration_session_steps DROP CONSTRAINT migration_session_steps_step_key":
+      /missing \[.*step_key/,
+    "ALTER TABLE public.migration_session_steps DROP CONSTRAINT migration_session_steps_session_id_fkey":
+      /missing \[.*CASCADE/,
+    "DROP TRIGGER migration_sessions_updated_at ON public.migration_sessions":
+      /missing \[.*migration_sessions_updated_at/,
     "ALTER FUNCTION public.set_migration_duration() RESET ALL": /search_path NOT pinned/,
   });
 
@@ -85,28 +88,43 @@ describe("002_migration_tracking", function () {
           ]);
           await client.query("UPDATE public.migration_sessions SET status = 'in_progress', completed_at = NULL");
           expect(await value(client, "SELECT duration_minutes FROM public.migration_sessions")).to.equal(null);
+          await client.query("UPDATE public.migration_sessions SET completed_at = started_at - interval '1 hour'");
+          expect(
+            await value(client, "SELECT duration_minutes FROM public.migration_sessions"),
+            "clocks disagree",
+          ).to.equal(null);
           await client.query("SET enable_seqscan = off");
           const { rows: plan } = await client.query<{ "QUERY PLAN": string }>(
             `EXPLAIN (COSTS OFF) SELECT status FROM public.migration_sessions WHERE migration_type = 'v6_to_v7'
              ORDER BY created_at DESC LIMIT 1`,
           );
-          expect(plan.map((line) => line["QUERY PLAN"]).join("\n")).to.match(/migration_sessions_type_created_idx/).and.not.match(/Sort/);
+          expect(plan.map((line) => line["QUERY PLAN"]).join("\n"))
+            .to.match(/migration_sessions_type_created_idx/)
+            .and.not.match(/Sort/);
         });
       });
 
       it("F-7: operators and service_role read sessions, users do not, and nobody looks into auth.users for it", async () => {
         await withModules(major, modules, async (client, db) => {
           const id = await value<string>(client, guideInsert);
-          await client.query("INSERT INTO public.migration_session_steps (session_id, step_name, kind) VALUES ($1, 'a', 'b')", [id]);
+          await client.query(
+            "INSERT INTO public.migration_session_steps (session_id, step_name, kind) VALUES ($1, 'a', 'b')",
+            [id],
+          );
           const admin = await db.connect("admin");
-          const read = "SELECT count(*) FROM public.migration_sessions s JOIN public.migration_session_steps t ON t.session_id = s.id";
+          const read =
+            "SELECT count(*) FROM public.migration_sessions s JOIN public.migration_session_steps t ON t.session_id = s.id";
           for (const role of ["guardian_operator", "service_role"]) {
             expect(await asRole(admin, role, null, (c) => value(c, read)), role).to.equal("1");
-            const said = await refusal(asRole(admin, role, null, (c) => c.query("UPDATE public.migration_sessions SET notes = ''")));
+            const said = await refusal(
+              asRole(admin, role, null, (c) => c.query("UPDATE public.migration_sessions SET notes = ''")),
+            );
             expect(said.message, role).to.equal("permission denied for table migration_sessions");
           }
           for (const role of ["anon", "authenticated"]) {
-            const said = await refusal(asRole(admin, role, null, (c) => c.query(read), { app_metadata: { role: "developer" } }));
+            const said = await refusal(
+              asRole(admin, role, null, (c) => c.query(read), { app_metadata: { role: "developer" } }),
+            );
             expect(said.message, role).to.equal("permission denied for table migration_sessions");
           }
         });
@@ -116,7 +134,10 @@ describe("002_migration_tracking", function () {
         await withModules(major, modules, async (client) => {
           for (let i = 0; i < 2; i++) {
             const id = await value<string>(client, guideInsert);
-            await client.query("INSERT INTO public.migration_session_steps (session_id, step_name, kind) VALUES ($1, 'a', 'b')", [id]);
+            await client.query(
+              "INSERT INTO public.migration_session_steps (session_id, step_name, kind) VALUES ($1, 'a', 'b')",
+              [id],
+            );
             if (i === 0) await client.query("DELETE FROM public.migration_sessions WHERE id = $1", [id]);
           }
           expect(await value(client, "SELECT count(*) FROM public.migration_session_steps")).to.equal("1");

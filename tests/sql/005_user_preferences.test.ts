@@ -18,11 +18,14 @@ describe("005_user_preferences", function () {
     "ALTER TABLE public.user_preferences DISABLE ROW LEVEL SECURITY": /NO row security/,
     "GRANT DELETE ON public.user_preferences TO authenticated": /authenticated may DELETE/,
     "GRANT UPDATE (updated_at) ON public.user_preferences TO authenticated": /preferences_version, updated_at\]/,
-    "ALTER POLICY user_preferences_own_update ON public.user_preferences WITH CHECK (true)": /user_preferences_own_update .* check true/,
+    "ALTER POLICY user_preferences_own_update ON public.user_preferences WITH CHECK (true)":
+      /user_preferences_own_update .* check true/,
     "ALTER POLICY user_preferences_own_read ON public.user_preferences TO PUBLIC": /own_read for SELECT to PUBLIC/,
-    "ALTER TABLE public.user_preferences DISABLE TRIGGER user_preferences_timezone": /user_preferences_timezone .*DISABLED/,
+    "ALTER TABLE public.user_preferences DISABLE TRIGGER user_preferences_timezone":
+      /user_preferences_timezone .*DISABLED/,
     "ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_language_check": /missing \[.*language_check/,
-    "ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey": /missing \[.*REFERENCES auth.users\(id\) ON DELETE CASCADE/,
+    "ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey":
+      /missing \[.*REFERENCES auth.users\(id\) ON DELETE CASCADE/,
     "GRANT EXECUTE ON FUNCTION public.get_user_preferences(uuid) TO anon": /anon may EXECUTE/,
   });
 
@@ -30,24 +33,54 @@ describe("005_user_preferences", function () {
     describe(`on PostgreSQL ${major}`, () => {
       it("S-11: takes the guide's columns for every account, with en-AU, once", async () => {
         await withModules(major, modules, async (client) => {
-          await client.query("UPDATE public.user_profiles SET language = 'en', timezone = 'UTC' WHERE language !~ '^[a-z]{2}(-[A-Z]{2})?$' OR timezone !~ '^[A-Z][a-z]+/[A-Z][a-z]+$'");
+          await client.query(
+            "UPDATE public.user_profiles SET language = 'en', timezone = 'UTC' WHERE language !~ '^[a-z]{2}(-[A-Z]{2})?$' OR timezone !~ '^[A-Z][a-z]+/[A-Z][a-z]+$'",
+          );
           const guide = `INSERT INTO public.user_preferences (user_id, language, timezone, notification_channels, updated_at)
             SELECT u.id, coalesce(up.language, 'en'), coalesce(up.timezone, 'UTC'), '{"email": true, "sms": false, "push": true}', now()
             FROM auth.users u LEFT JOIN public.user_profiles up ON up.user_id = u.id ON CONFLICT (user_id) DO NOTHING`;
           const first = await client.query(guide);
           expect(first.rowCount).to.equal(300);
           expect((await client.query(guide)).rowCount, "again").to.equal(0);
-          expect(await value<string>(client, "SELECT count(*) FROM public.user_preferences WHERE language = 'en-AU'")).not.to.equal("0");
+          expect(
+            await value<string>(client, "SELECT count(*) FROM public.user_preferences WHERE language = 'en-AU'"),
+          ).not.to.equal("0");
         });
       });
 
       it("S-11: language is a BCP 47 tag, whatever its parts", async () => {
         await withModules(major, modules, async (client) => {
           await client.query("INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users LIMIT 1");
-          for (const tag of ["en", "en-AU", "fr", "pt-BR", "zh-Hant-TW", "es-419", "sl-rozaj-biske", "de-CH-1996", "en-u-ca-gregory", "en-x-guardian", "gsw", "zh-yue"]) {
+          for (const tag of [
+            "en",
+            "en-AU",
+            "fr",
+            "pt-BR",
+            "zh-Hant-TW",
+            "es-419",
+            "sl-rozaj-biske",
+            "de-CH-1996",
+            "en-u-ca-gregory",
+            "en-x-guardian",
+            "gsw",
+            "zh-yue",
+          ]) {
             await set(client, "language", tag);
           }
-          for (const tag of ["", "e", "english language", "en_AU", "en-", "-en", "en--AU", "xx-y", "12", "en-AU-", "a".repeat(40), "en-u"]) {
+          for (const tag of [
+            "",
+            "e",
+            "english language",
+            "en_AU",
+            "en-",
+            "-en",
+            "en--AU",
+            "xx-y",
+            "12",
+            "en-AU-",
+            "a".repeat(40),
+            "en-u",
+          ]) {
             expect((await refusal(set(client, "language", tag))).code, tag).to.equal("23514");
           }
           await set(client, "secondary_languages", ["fr", "zh-Hant-TW"]);
@@ -70,11 +103,24 @@ describe("005_user_preferences", function () {
                LOOP UPDATE public.user_preferences SET timezone = z; END LOOP; END $$`,
           );
           await set(client, "timezone", "UTC");
-          for (const zone of ["Mars/Olympus", "Foo/Bar3", "Europe/Berlin5", "EST", "+02:00", "UTC+3", "FOO3", "", "Etc/GMT+20", "local"]) {
+          for (const zone of [
+            "Mars/Olympus",
+            "Foo/Bar3",
+            "Europe/Berlin5",
+            "EST",
+            "+02:00",
+            "UTC+3",
+            "FOO3",
+            "",
+            "Etc/GMT+20",
+            "local",
+          ]) {
             const said = await refusal(set(client, "timezone", zone));
             expect(["22023", "23514"], zone).to.include(said.code);
           }
-          const insert = client.query("INSERT INTO public.user_preferences (user_id, timezone) SELECT id, 'Mars/Olympus' FROM auth.users OFFSET 5 LIMIT 1");
+          const insert = client.query(
+            "INSERT INTO public.user_preferences (user_id, timezone) SELECT id, 'Mars/Olympus' FROM auth.users OFFSET 5 LIMIT 1",
+          );
           expect((await refusal(insert)).code).to.equal("22023");
         });
       });
@@ -93,7 +139,11 @@ describe("005_user_preferences", function () {
             expect((await refusal(set(client, "notification_channels", JSON.stringify(bad)))).code).to.equal("23514");
           }
           await set(client, "quiet_hours", { enabled: true, start: "23:30", end: "06:00", timezone: "user" });
-          for (const bad of [{}, { enabled: true, start: "24:00", end: "06:00" }, { enabled: "yes", start: "23:30", end: "06:00" }]) {
+          for (const bad of [
+            {},
+            { enabled: true, start: "24:00", end: "06:00" },
+            { enabled: "yes", start: "23:30", end: "06:00" },
+          ]) {
             expect((await refusal(set(client, "quiet_hours", bad))).code).to.equal("23514");
           }
           expect((await refusal(set(client, "emergency_contacts", "{}"))).code).to.equal("23514");
@@ -109,11 +159,23 @@ describe("005_user_preferences", function () {
           });
           expect(mine).to.include({ user_id: one, language: "en", timezone: "UTC", theme: "system" });
           expect(await value(client, "SELECT count(*) FROM public.user_preferences")).to.equal("1");
-          const said = await refusal(asRole(client, "authenticated", other, (c) => c.query("SELECT public.get_user_preferences($1)", [one])));
+          const said = await refusal(
+            asRole(client, "authenticated", other, (c) => c.query("SELECT public.get_user_preferences($1)", [one])),
+          );
           expect(said.code).to.equal("42501");
-          expect((await refusal(asRole(client, "authenticated", null, (c) => c.query("SELECT public.get_user_preferences()")))).code).to.equal("42501");
-          expect((await refusal(asRole(client, "anon", null, (c) => c.query("SELECT public.get_user_preferences()")))).code).to.equal("42501");
-          const served = await asRole(client, "service_role", null, (c) => value(c, "SELECT public.get_user_preferences($1) ->> 'user_id'", [other]));
+          expect(
+            (
+              await refusal(
+                asRole(client, "authenticated", null, (c) => c.query("SELECT public.get_user_preferences()")),
+              )
+            ).code,
+          ).to.equal("42501");
+          expect(
+            (await refusal(asRole(client, "anon", null, (c) => c.query("SELECT public.get_user_preferences()")))).code,
+          ).to.equal("42501");
+          const served = await asRole(client, "service_role", null, (c) =>
+            value(c, "SELECT public.get_user_preferences($1) ->> 'user_id'", [other]),
+          );
           expect(served).to.equal(other);
         });
       });
@@ -143,21 +205,32 @@ describe("005_user_preferences", function () {
             ["service_role", null, "UPDATE public.user_preferences SET theme = 'dark'"],
             ["anon", null, "SELECT * FROM public.user_preferences"],
           ] as const) {
-            expect((await refusal(asRole(client, role, user, (c) => c.query(sql)))).code, `${role}: ${sql}`).to.equal("42501");
+            expect((await refusal(asRole(client, role, user, (c) => c.query(sql)))).code, `${role}: ${sql}`).to.equal(
+              "42501",
+            );
           }
-          expect(await value(client, "SELECT theme || (updated_at > created_at) FROM public.user_preferences")).to.equal("lighttrue");
+          expect(
+            await value(client, "SELECT theme || (updated_at > created_at) FROM public.user_preferences"),
+          ).to.equal("lighttrue");
         });
       });
 
       it("audits what others may see and nothing else, and not the rows that the migration writes", async () => {
         await withModules(major, modules, async (client) => {
           const trail = async () =>
-            (await client.query<{ line: string }>("SELECT action || changed_columns::text AS line FROM public.audit_log ORDER BY occurred_at")).rows.map((r) => r.line);
+            (
+              await client.query<{ line: string }>(
+                "SELECT action || changed_columns::text AS line FROM public.audit_log ORDER BY occurred_at",
+              )
+            ).rows.map((r) => r.line);
           await client.query("INSERT INTO public.user_preferences (user_id, language) SELECT id, 'fr' FROM auth.users");
           await client.query("UPDATE public.user_preferences SET theme = 'dark'");
           expect(await trail()).to.deep.equal([]);
           const [one] = await users(client);
-          await client.query("UPDATE public.user_preferences SET family_access_level = 'full', theme = 'light' WHERE user_id = $1", [one]);
+          await client.query(
+            "UPDATE public.user_preferences SET family_access_level = 'full', theme = 'light' WHERE user_id = $1",
+            [one],
+          );
           await client.query("DELETE FROM auth.users WHERE id = $1", [one]);
           expect(await trail()).to.deep.equal(["UPDATE{family_access_level,theme}", "DELETE{}"]);
         });
@@ -168,7 +241,8 @@ describe("005_user_preferences", function () {
           const [one, other] = await users(client);
           await client.query("INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users");
           await client.query("DELETE FROM auth.users WHERE id = $1", [one]);
-          const left = (schema: string) => value(client, `SELECT count(*) FROM ${schema}.user_preferences WHERE user_id = ANY ($1)`, [[one, other]]);
+          const left = (schema: string) =>
+            value(client, `SELECT count(*) FROM ${schema}.user_preferences WHERE user_id = ANY ($1)`, [[one, other]]);
           expect(await left("public")).to.equal("1");
           await undoModule(client, "005_user_preferences");
           await client.query("DELETE FROM auth.users WHERE id = $1", [other]);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { escapeIdentifier, type Client } from "pg";
+import type { Client } from "pg";
 import { parse } from "yaml";
 import { withV6, type Major, type V6 } from "./postgres";
 
@@ -26,7 +26,9 @@ export function applyModule(client: Client, name: string): Promise<void> {
 
 /** Runs verify.sql as a refresh does, read-only. Rejects with SQLSTATE GM001 where something is amiss. */
 export function verifyModule(client: Client, name: string): Promise<void> {
-  return transaction(client, "BEGIN READ ONLY", async () => void (await client.query(read(name, "verify.sql"))));
+  return transaction(client, "BEGIN READ ONLY", async () => {
+    await client.query(read(name, "verify.sql"));
+  });
 }
 
 /** Undoes a module as the engine does: its tables into the archive, or dropped when empty, then down.sql. */
@@ -199,6 +201,3 @@ export function describeLifecycle(name: string, defects: Record<string, RegExp>)
     });
   });
 }
-
-/** `id` quoted for SQL, for names that tests make up. */
-export const quoted = escapeIdentifier;

@@ -105,7 +105,7 @@ async function dropDatabase(login: Login, name: string): Promise<string> {
       );
       return rows.map((row) => row.who);
     };
-    for (let i = 0; i < 20 && (await left()).length > 0; i++) await sleep(50); // an ended session takes a moment to go
+    for (let i = 0; i < 100 && (await left()).length > 0; i++) await sleep(10); // an ended session takes a moment to go
     const open = (await left()).join(", ");
     await client.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
     return open;

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import {
@@ -60,8 +60,10 @@ export interface StackOptions {
   config?: Record<string, string>;
   env?: Record<string, string>;
   program?: PulumiFn;
-  /** Keep the folder afterwards. */
-  keep?: boolean;
+  /** Folder of the plugin, where it is not the product's own. */
+  plugin?: string;
+  /** node_modules for a plugin that is a copy: a link to it is made beside. */
+  modules?: string;
 }
 
 /** The passphrase of test stacks; their secrets are made up. */
@@ -73,11 +75,12 @@ export async function withStack<T>(options: StackOptions, story: (stack: TestSta
   try {
     return await story(await openStack(options, folder));
   } finally {
-    if (!options.keep && !options.folder) rmSync(folder, { recursive: true, force: true });
+    if (!options.folder) rmSync(folder, { recursive: true, force: true });
   }
 }
 
 async function openStack(options: StackOptions, folder: string): Promise<TestStack> {
+  if (options.plugin && options.modules) symlinkSync(options.modules, join(dirname(options.plugin), "node_modules"));
   const engine = await findEngine({ log: { line: () => undefined } });
   process.env["PATH"] = [dirname(engine.path), process.env["PATH"]].join(delimiter);
   const { host, port, user, password, database } = options.database;
@@ -87,7 +90,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     name: "guardian",
     runtime: "nodejs",
     backend: { url: `file://${folder}` },
-    plugins: { providers: [{ name: "guardian-migration", path: join(root, "provider") }] },
+    plugins: { providers: [{ name: "guardian-migration", path: options.plugin ?? join(root, "provider") }] },
   };
   const stack = await LocalWorkspace.createOrSelectStack(
     { stackName: options.name ?? "dev", projectName: "guardian", program },

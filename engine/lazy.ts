@@ -1,0 +1,43 @@
+import { createRequire } from "node:module";
+
+const load = createRequire(__filename);
+
+/*
+ * What is loaded at first use. An `up` that finds nothing changed parses nothing and writes nothing; loading all of this
+ * for it would double the plugin's start (npm run bench -- noop).
+ */
+
+/** PostgreSQL's own parser (libpg_query). */
+export const sqlParser = (): typeof import("@libpg-query/parser") =>
+  load("@libpg-query/parser") as typeof import("@libpg-query/parser");
+
+/** The YAML parser. */
+export const yamlParser = (): typeof import("yaml") => load("yaml") as typeof import("yaml");
+
+/** Parts of the engine that only a change needs. */
+export const lazily = {
+  get backup() {
+    return load("./backup") as typeof import("./backup");
+  },
+  get ledgerOwner() {
+    return load("./ledger/owner") as typeof import("./ledger/owner");
+  },
+  get migrations() {
+    return load("./migrate/definition") as typeof import("./migrate/definition");
+  },
+  get move() {
+    return load("./migrate/move") as typeof import("./migrate/move");
+  },
+  get modules() {
+    return load("./module/manifest") as typeof import("./module/manifest");
+  },
+  get apply() {
+    return load("./module/apply") as typeof import("./module/apply");
+  },
+  get undo() {
+    return load("./module/undo") as typeof import("./module/undo");
+  },
+  get waiting() {
+    return load("./module/waiting") as typeof import("./module/waiting");
+  },
+};

@@ -1,0 +1,70 @@
+import type { WriteSession } from "../database";
+import { GuardianError } from "../errors";
+import { referencedBy } from "../module/archive";
+import { refuseDependents } from "../module/dependents";
+import { withV6Locks } from "../module/v6-locks";
+import { quoteName, rows, type Queryable } from "../sql";
+import { archiveSchema, ledgerSchema, ledgerTableNames } from "./schema";
+
+/**
+ * Drops archive and ledger in one transaction, and nothing that somebody else put there. The archived tables' keys to v6
+ * go with them, so v6 is locked for it as in a rollback.
+ * @param deadline Unix time in milliseconds until which v6 locks are tried for
+ * @param refuse throws if it must not be; asked in the same transaction
+ * @throws GuardianError naming what is not ours, or depends on what is
+ */
+export async function purgeAll(
+  session: WriteSession,
+  deadline: number,
+  refuse: (db: Queryable) => Promise<unknown>,
+): Promise<void> {
+  const tables = await ourTables(session.writer);
+  const objects = tables.map((table) => `table ${table}`);
+  await withV6Locks(session, session.parameters, deadline, {
+    relations: await referencedBy(session.writer, tables),
+    mode: "ACCESS EXCLUSIVE",
+    own: objects,
+    before: async (db) => {
+      await refuse(db);
+      await refuseStrangers(db, tables);
+      await refuseDependents(db, objects, "others made objects that depend on the ledger or the archive");
+    },
+    locked: (db) =>
+      db.script(
+        `DROP TABLE ${tables.map(quoteName).join(", ")}; DROP SCHEMA ${archiveSchema}; DROP SCHEMA ${ledgerSchema}`,
+      ),
+    ledgerGoes: true,
+  });
+  session.purged = true;
+}
+
+/** The ledger's tables, and those that it says wait in the archive. */
+async function ourTables(db: Queryable): Promise<string[]> {
+  const archived = await rows<{ name: string }>(
+    db,
+    `SELECT archived_as AS name FROM ${ledgerSchema}.archived WHERE restored_at IS NULL ORDER BY 1`,
+  );
+  return [...archived.map((row) => row.name), ...ledgerTableNames.map((name) => `${ledgerSchema}.${name}`)];
+}
+
+/** @throws GuardianError naming what others keep in our two schemas: it would go with them, or keep them from going */
+async function refuseStrangers(db: Queryable, tables: readonly string[]): Promise<void> {
+  const strangers = await rows<{ what: string }>(
+    db,
+    `SELECT pg_catalog.pg_describe_object(d.classid, d.objid, 0) AS what
+     FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.refobjid
+     WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.deptype = 'n' AND n.nspname = ANY ($1)
+       AND NOT (d.classid = 'pg_catalog.pg_class'::regclass AND EXISTS (
+         SELECT FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_depend o
+           ON o.classid = 'pg_catalog.pg_class'::regclass AND o.objid = c.oid AND o.refclassid = o.classid AND o.deptype IN ('a', 'i')
+         WHERE c.oid = d.objid AND coalesce(o.refobjid, c.oid) = ANY ($2::regclass[])))
+     ORDER BY 1`,
+    [[archiveSchema, ledgerSchema], tables.map(quoteName)],
+  );
+  if (strangers.length === 0) return;
+  throw new GuardianError({
+    what: "somebody keeps objects of his own in the schemas of the ledger and the archive; nothing was dropped",
+    where: strangers.map((row) => row.what).join(", "),
+    todo: "move them elsewhere (ALTER … SET SCHEMA) or drop them, then run this again",
+  });
+}

@@ -1,0 +1,32 @@
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
+import { sqlFolder } from "./folder";
+
+/** The code that reads modules and data migrations: what it makes of the same files may change with it. */
+const code = ["../hash", "./manifest", "./meaning", "./lexer", "./statements", "../migrate/definition"];
+
+/**
+ * A hash of folders of sql/ as they stand, byte for byte, and of the code that reads them. As long as it is the same,
+ * what was read from them is the same, and parsing them again can be spared.
+ * @param names folders below sql/: `004_enhanced_consent`, `data/consents`
+ * @returns undefined if one of them cannot be read; reading it properly will say why
+ */
+export function sourceHash(names: readonly string[], folder = sqlFolder): string | undefined {
+  const hash = createHash("sha256");
+  const add = (name: string, path: string): void => {
+    const content = readFileSync(path);
+    hash.update(`${name} ${content.length}\n`).update(content);
+  };
+  try {
+    for (const file of code) add(file, join(__dirname, file + extname(__filename)));
+    add("parser", join(dirname(require.resolve("@libpg-query/parser")), "..", "package.json"));
+    for (const name of [...names].sort()) {
+      if (!/^(data\/)?\w+$/.test(name)) return undefined;
+      for (const file of readdirSync(join(folder, name)).sort()) add(`${name}/${file}`, join(folder, name, file));
+    }
+  } catch {
+    return undefined;
+  }
+  return hash.digest("hex").slice(0, 32);
+}

@@ -1,0 +1,99 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { GuardianError } from "../engine/errors";
+import { examine } from "./docs/generate";
+import { trapsPage } from "./docs/traps";
+import { startServer } from "./postgres/server";
+import { createV6 } from "./v6/database";
+
+const help = `npm run docs [-- --check]: writes docs/v7/, docs/permissions.md and docs/traps.md
+
+It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
+from what each role may really do there; docs/traps.md from the titles of the tests.
+
+  --check  write nothing; exit code 1 and the names of the pages that are stale
+  --help   print this`;
+
+const docs = join(__dirname, "..", "docs");
+
+/** Pages that are made: everything below these. */
+const ours = ["v7", "permissions.md", "traps.md"];
+
+/** @returns the pages by their path below docs/, formatted as they stand in the repository */
+export async function makePages(): Promise<Map<string, string>> {
+  const server = await startServer({ major: 15 });
+  try {
+    const { pages } = await examine(await createV6(server, "docs", { users: 20 }));
+    pages.set("traps.md", trapsPage());
+    return await formatted(pages);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Formats pages as `npm run lint` wants them. */
+export async function formatted(pages: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+  const prettier = await import("prettier");
+  const all = new Map<string, string>();
+  for (const [path, text] of pages) {
+    const file = join(docs, path);
+    all.set(path, await prettier.format(text, { ...(await prettier.resolveConfig(file)), filepath: file }));
+  }
+  return all;
+}
+
+/** @returns the pages that differ from the files, and the files that are no page any more, sorted */
+export function stale(pages: ReadonlyMap<string, string>, folder = docs): string[] {
+  const read = (path: string): string | undefined =>
+    existsSync(join(folder, path)) ? readFileSync(join(folder, path), "utf8") : undefined;
+  const changed = [...pages].filter(([path, text]) => read(path) !== text).map(([path]) => path);
+  return [...changed, ...extra(pages, folder)].sort();
+}
+
+function extra(pages: ReadonlyMap<string, string>, folder: string): string[] {
+  const there = existsSync(join(folder, "v7")) ? readdirSync(join(folder, "v7")).map((name) => `v7/${name}`) : [];
+  return there.filter((path) => !pages.has(path));
+}
+
+/** Runs the command; returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  let values;
+  try {
+    const flag = { type: "boolean" } as const;
+    ({ values } = parseArgs({ args: [...args], options: { check: flag, help: { ...flag, short: "h" } } }));
+  } catch (err) {
+    say(`${err instanceof Error ? err.message : String(err)}\n\n${help}`);
+    return 2;
+  }
+  if (values.help) {
+    say(help);
+    return 0;
+  }
+  try {
+    const pages = await makePages();
+    const changed = stale(pages);
+    if (values.check) {
+      for (const path of changed) say(`stale: docs/${path}`);
+      say(changed.length > 0 ? "run `npm run docs` and commit what it writes" : `${pages.size} pages are current`);
+      return changed.length > 0 ? 1 : 0;
+    }
+    for (const path of extra(pages, docs)) rmSync(join(docs, path));
+    for (const [path, text] of pages) {
+      mkdirSync(dirname(join(docs, path)), { recursive: true });
+      writeFileSync(join(docs, path), text);
+    }
+    say(`${pages.size} pages below docs/ (${ours.join(", ")}), ${changed.length} of them changed`);
+    return 0;
+  } catch (err) {
+    say(err instanceof GuardianError ? err.message : String(err));
+    return 1;
+  }
+}
+
+if (require.main === module) {
+  void main(process.argv.slice(2)).then((exit) => {
+    process.exitCode = exit;
+  });
+}

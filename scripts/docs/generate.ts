@@ -1,0 +1,40 @@
+import type { Client } from "pg";
+import type { Module } from "../../engine/module/manifest";
+import { withClient, type Logins } from "../v6/database";
+import { applyAll, listed } from "./apply";
+import { describeModule, foreignKeys, type Key } from "./catalogue";
+import { tryAll, type Matrix } from "./matrix";
+import { indexPage, modulePage, permissionsPage } from "./pages";
+import { addPeople, people, seed } from "./specimens";
+
+/** What a migrated database says of itself. */
+export interface Findings {
+  modules: Module[];
+  keys: Key[];
+  matrix: Matrix;
+  /** Pages by their path below docs/, not yet formatted. */
+  pages: Map<string, string>;
+}
+
+/** Migrates a v6 that is thrown away afterwards, and reads the pages off it. */
+export async function examine(logins: Logins): Promise<Findings> {
+  const modules = await applyAll(logins.migrator);
+  const tables = modules.flatMap((module) => listed(module, "table"));
+  return withClient(logins.admin, async (admin) => {
+    await admin.query("SET search_path = ''");
+    const keys = await foreignKeys(admin, tables);
+    const pages = new Map([["v7/README.md", indexPage(modules, keys)]]);
+    for (const module of modules) pages.set(`v7/${module.name}.md`, modulePage(await describeModule(admin, module)));
+    await addPeople(admin, [people.owner]);
+    await seed(admin, tables, (_table, column) => (column === "granted_to" ? people.provider : people.owner));
+    const matrix = await tryModules(admin, modules);
+    pages.set("permissions.md", permissionsPage(modules, matrix));
+    return { modules, keys, matrix, pages };
+  });
+}
+
+/** As tryAll, for everything that modules list. The people and their specimens must be there. */
+export function tryModules(admin: Client, modules: readonly Module[]): Promise<Matrix> {
+  const all = (kind: "table" | "view" | "function"): string[] => modules.flatMap((module) => listed(module, kind));
+  return tryAll(admin, all("table"), all("view"), all("function"));
+}

@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { table } from "./pages";
+import { groups } from "./trap-list";
+
+const tests = join(__dirname, "..", "..", "tests");
+const id = /(?<![\w-])(?:V6|[SFCDIUK])-\d+(?![\w-])/g;
+
+/** @returns the titles of tests by the ids of traps in them: `path: title` */
+export function titles(folder = tests): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.ts"));
+  for (const file of files.sort()) {
+    for (const [, , title = ""] of readFileSync(join(folder, file), "utf8").matchAll(
+      /\bit\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g,
+    )) {
+      for (const one of new Set(title.match(id) ?? [])) {
+        found.set(one, [...(found.get(one) ?? []), `${file.replaceAll("\\", "/")}: ${plain(title)}`]);
+      }
+    }
+  }
+  return found;
+}
+
+const plain = (title: string): string => title.replaceAll(/\\(.)/g, "$1").replaceAll(/,? on PostgreSQL \$\{\w+\}/g, "");
+
+/** @returns the ids that have neither a test nor a reason */
+export function unanswered(found = titles()): string[] {
+  const all = groups.flatMap((group) => group.traps);
+  return all.filter((trap) => !found.has(trap.id) && trap.reason === undefined).map((trap) => trap.id);
+}
+
+/** docs/traps.md. A test wins over a reason; a trap with neither is said to be open. */
+export function trapsPage(found = titles()): string {
+  return [
+    "<!-- Made by `npm run docs` from scripts/docs/trap-list.ts and the titles of the tests. -->",
+    "# Traps",
+    "What is wrong in the migration guide and in the design papers of v7, and in v6 itself, and where the answer is held: a test with " +
+      "the id in its title, or the reason why it does not concern what is built here.",
+    ...groups.flatMap(({ title, traps }) => [
+      `## ${title}`,
+      table(
+        ["Id", "What was wrong", "Answer"],
+        traps.map((trap) => [
+          trap.id,
+          trap.about,
+          (
+            found.get(trap.id) ?? [trap.reason ? `Does not apply: ${trap.reason}` : "OPEN: neither test nor reason"]
+          ).join("; "),
+        ]),
+      ),
+    ]),
+  ].join("\n\n");
+}

@@ -1,0 +1,23 @@
+-- The engine has archived both tables, with their own triggers, by now.
+DROP TRIGGER patient_consents_notify_change ON public.patient_consents;
+DROP TRIGGER patient_consents_notify_request ON public.patient_consents;
+DROP TRIGGER document_processing_queue_notify ON public.document_processing_queue;
+DROP FUNCTION public.notify_consent_change();
+DROP FUNCTION public.notify_document_outcome();
+DROP FUNCTION public.verify_notification_channel(uuid, text);
+DROP FUNCTION public.start_channel_verification(uuid);
+DROP FUNCTION public.remove_notification_channel(uuid);
+DROP FUNCTION public.add_notification_channel(text, text);
+DROP FUNCTION public.mark_notification(uuid, text);
+DROP FUNCTION public.complete_notification(uuid, uuid, text[], text[]);
+DROP FUNCTION public.fail_notification(uuid, uuid, text);
+DROP FUNCTION public.claim_notifications(text, integer, interval);
+DROP FUNCTION public.create_notification_digest(uuid, text);
+DROP FUNCTION public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamptz, text);
+DROP FUNCTION public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamptz);
+DROP FUNCTION public.usable_channels(uuid, text[], text, text);
+DROP FUNCTION public.marketing_allowed(uuid);
+DROP FUNCTION public.next_digest_at(text, text, timestamptz);
+DROP FUNCTION public.quiet_hours_end(jsonb, text, timestamptz);
+DROP FUNCTION public.notification_rank(text);
+DROP FUNCTION public.tidy_notification();

@@ -1,0 +1,111 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { expect } from "chai";
+import { formatted, main, makePages, stale } from "../scripts/docs";
+import { groups } from "../scripts/docs/trap-list";
+import { titles, trapsPage, unanswered } from "../scripts/docs/traps";
+
+const counts = { S: 22, F: 10, C: 17, D: 3, I: 9, U: 16, K: 16, V6: 6 };
+
+describe("docs/", function () {
+  this.timeout(120_000);
+  let pages: Map<string, string>;
+
+  before(async () => {
+    pages = await makePages();
+  });
+
+  it("is what `npm run docs` makes, and made again it is the same", async () => {
+    expect(stale(pages), "run `npm run docs`").to.deep.equal([]);
+    expect([...(await makePages())]).to.deep.equal([...pages]);
+  });
+
+  it("is stale when a page differs, is missing or is of no module any more", () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-docs-"));
+    try {
+      for (const [path, text] of pages) {
+        mkdirSync(dirname(join(folder, path)), { recursive: true });
+        writeFileSync(join(folder, path), text);
+      }
+      expect(stale(pages, folder)).to.deep.equal([]);
+      writeFileSync(join(folder, "v7/000_audit_log.md"), "x");
+      writeFileSync(join(folder, "v7/099_gone.md"), "x");
+      rmSync(join(folder, "permissions.md"));
+      expect(stale(pages, folder)).to.deep.equal(["permissions.md", "v7/000_audit_log.md", "v7/099_gone.md"]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("has a page a module, with every table, column, view and function, and a comment for each of these but columns", () => {
+    const modules = [...pages.keys()].filter((path) => /^v7\/\d/.test(path));
+    expect(modules).to.include("v7/000_audit_log.md").and.include("v7/009_operations.md");
+    for (const path of modules) {
+      const page = pages.get(path) ?? "";
+      const headings = page
+        .split("\n")
+        .flatMap((line, i, all) => (line.startsWith("### ") ? [all.slice(i, i + 5).join("\n")] : []));
+      expect(headings, path).to.have.length.above(0);
+      for (const heading of headings) expect(heading, path).to.match(/^### [\w.]+\n\n(`.*`.*\n\n)?\S.{15,}/);
+    }
+    expect(pages.get("v7/005_user_preferences.md")).to.contain("BCP 47 language tag");
+  });
+
+  it("says what becomes of every row when an account is deleted", () => {
+    const page = pages.get("v7/README.md") ?? "";
+    expect(page).to.match(/`patient_consents` +\| `patient_id` +\| `auth.users` +\| CASCADE +\| person/);
+    expect(page).to.match(/`patient_consents` +\| `created_by` +\| `auth.users` +\| SET NULL +\| actor/);
+    expect(page).to.match(/Without a key to an account or a document: .*`audit_log`/);
+  });
+
+  it("names no folder of this machine and nothing outside the repository", () => {
+    for (const [path, text] of pages) expect(text, path).not.to.match(/\/(work|tmp|root|home)\/|shared\//);
+  });
+
+  it("refuses an unknown option", async () => {
+    expect(await main(["--chek"])).to.equal(2);
+  });
+
+  describe("traps.md", () => {
+    it("lists every id once, in order", () => {
+      const wanted = Object.entries(counts).flatMap(([kind, n]) =>
+        Array.from({ length: n }, (_, i) => `${kind}-${i + 1}`),
+      );
+      expect(groups.flatMap((group) => group.traps.map((trap) => trap.id))).to.deep.equal(wanted);
+      const rows =
+        readFileSync(join(__dirname, "..", "docs", "traps.md"), "utf8").match(/^\| (V6|[SFCDIUK])-\d+ /gm) ?? [];
+      expect(rows.map((row) => row.slice(2).trim())).to.deep.equal(wanted);
+    });
+
+    it("answers every id with a test or with a reason", () => {
+      expect(unanswered()).to.deep.equal([]);
+    });
+
+    it("names at least 60 that tests hold", () => {
+      const all = groups.flatMap((group) => group.traps.map((trap) => trap.id));
+      expect(all.filter((id) => titles().has(id)).length).to.be.at.least(60);
+    });
+
+    it("finds ids in titles only, and a trap that lost its test", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "guardian-tests-"));
+      try {
+        writeFileSync(
+          join(folder, "a.test.ts"),
+          "// C-5\nit('S-1 F-2: one', f);\nit(`K-16x V6-3: two, on PostgreSQL ${major}`, f);\nxit(\"U-3: three\", f); const x = 'C-4';\n",
+        );
+        const found = titles(folder);
+        expect([...found]).to.deep.equal([
+          ["S-1", ["a.test.ts: S-1 F-2: one"]],
+          ["F-2", ["a.test.ts: S-1 F-2: one"]],
+          ["V6-3", ["a.test.ts: K-16x V6-3: two"]],
+        ]);
+        expect(unanswered(found)).to.include("S-2").and.not.include("S-1").and.not.include("S-22");
+        const page = await formatted(new Map([["traps.md", trapsPage(found)]]));
+        expect(page.get("traps.md")).to.match(/\| S-2 .*OPEN/);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+  });
+});

@@ -1,0 +1,108 @@
+import { expect } from "chai";
+import { Database, engineParameters } from "../../../engine/database";
+import { first } from "../../../engine/sql";
+import { withV6 } from "../../support/postgres";
+import { column, majors, refusalOf, settingsOf, withEngine } from "../module/harness";
+
+const kill = `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_activity
+  WHERE datname = current_database() AND application_name = 'guardian-migration reading'`;
+
+describe("a database as one process has it", function () {
+  this.timeout(60_000);
+
+  for (const major of majors) {
+    describe(`on PostgreSQL ${major}`, () => {
+      it("cannot write while it reads", () =>
+        withV6(major, async (db) => {
+          const host = new Database(settingsOf(db.migrator));
+          try {
+            for (const sql of [
+              "CREATE TABLE public.x ()",
+              "DELETE FROM public.documents",
+              "SELECT nextval('public.s')",
+            ]) {
+              const [code] = await Promise.all([
+                host
+                  .read((tx) => tx.query(sql))
+                  .then(
+                    () => "it wrote",
+                    (err: unknown) => (err as { code?: string }).code,
+                  ),
+              ]);
+              expect(code, sql).to.be.oneOf(["25006", "42P01"]);
+            }
+          } finally {
+            await host.close();
+          }
+        }));
+
+      it("goes on after its reading session was ended while it lay idle, and says so where it was in use", () =>
+        withV6(major, async (db) => {
+          const admin = await db.connect("admin");
+          const host = new Database(settingsOf(db.migrator));
+          const one = (): Promise<unknown> => host.read((tx) => first(tx, "SELECT 1 AS one"));
+          try {
+            await one();
+            expect(await column(admin, kill)).to.deep.equal([1]);
+            expect(await one()).to.deep.equal({ one: 1 });
+            let runs = 0;
+            const dying = host.read(async (tx) => {
+              runs += 1;
+              await admin.query(kill);
+              return first(tx, "SELECT 1 AS one");
+            });
+            expect((await refusalOf(dying)).what).to.match(/^the connection to the database was lost/);
+            expect(runs, "tried once more, and not for ever").to.equal(2);
+            expect(await one()).to.deep.equal({ one: 1 });
+          } finally {
+            await host.close();
+          }
+        }));
+
+      it("reads at the same time come one after the other; what is cached is asked once, until something is written", () =>
+        withEngine(major, async (engine) => {
+          let asked = 0;
+          const ask = (): Promise<number> =>
+            engine.host.cached("x", async (tx) => {
+              await first(tx, "SELECT pg_sleep(0.02)");
+              return ++asked;
+            });
+          expect(await Promise.all([ask(), ask(), ask()])).to.deep.equal([1, 1, 1]);
+          await engine.write("Thing", "x", () => Promise.resolve());
+          expect(await ask()).to.equal(2);
+          const failing = engine.host.cached("y", () => Promise.reject(new Error("no")));
+          expect(await failing.catch((err: unknown) => String(err))).to.equal("Error: no");
+          expect(await engine.host.cached("y", () => Promise.resolve("now")), "a failure is not remembered").to.equal(
+            "now",
+          );
+        }));
+
+      it("a session that fails gives the lock back", () =>
+        withEngine(major, async (engine) => {
+          for (let i = 0; i < 3; i++) {
+            const failed = engine
+              .write("Thing", "x", () => Promise.reject(new Error("no")))
+              .catch((err: unknown) => String(err));
+            expect(await failed).to.equal("Error: no");
+          }
+          expect(engine.lines).to.deep.equal([]);
+        }));
+    });
+  }
+
+  it("its parameters can be lowered by variables, and nothing else", () => {
+    const usual = { lockTimeout: 50, lockHold: 200, pauseFloor: 5000, patience: 60_000 };
+    expect(engineParameters({})).to.deep.equal(usual);
+    expect(
+      engineParameters({
+        GUARDIAN_LOCK_HOLD_MS: "300",
+        GUARDIAN_PATIENCE_MS: "x",
+        GUARDIAN_LOCK_PAUSE_MS: "-1",
+        GUARDIAN_LOCK_TIMEOUT_MS: "",
+      }),
+    ).to.deep.equal({
+      ...usual,
+      lockHold: 300,
+    });
+  });
+});

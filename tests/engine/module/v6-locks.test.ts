@@ -1,0 +1,306 @@
+import { performance } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import type { Client } from "pg";
+import { applyModule } from "../../../engine/module/apply";
+import { pauseAfter } from "../../../engine/module/v6-locks";
+import { catalogue } from "../../support/modules";
+import type { V6 } from "../../support/postgres";
+import { majors, moduleOf, refusalOf, until, withEngine, type Files } from "./harness";
+
+const files: Files = {
+  yaml: "locks: [auth.users]\nobjects:\n  table: [public.t]\n",
+  up: "CREATE TABLE public.t (id uuid PRIMARY KEY);\nALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users ON DELETE CASCADE;",
+  down: "DROP TABLE public.t;",
+};
+/** As files, and while auth.users is locked something slow. */
+const slow = (seconds: number, times = 1, verify = 0): Files => ({
+  ...files,
+  up: `${files.up}\n${`SELECT pg_sleep(${seconds});\n`.repeat(times)}`,
+  ...(verify > 0 ? { verify: `DO $$ BEGIN PERFORM pg_sleep(${verify}); END $$` } : {}),
+});
+
+/** Asks v6 the same again and again until told to stop; the longest it had to wait, in milliseconds. */
+async function longestWait(client: Client, text: string, stop: AbortSignal): Promise<number> {
+  let longest = 0;
+  while (!stop.aborted) {
+    const began = performance.now();
+    await client.query(text);
+    longest = Math.max(longest, performance.now() - began);
+    await sleep(2);
+  }
+  return longest;
+}
+
+/** Watches logins and changes of an account while work is going on. */
+async function watched<T>(db: V6, work: () => Promise<T>): Promise<{ result: T; waited: number }> {
+  const stop = new AbortController();
+  const [a, b] = [await db.connect("admin"), await db.connect("admin")];
+  const waits = Promise.all([
+    longestWait(a, "SELECT email FROM auth.users LIMIT 1", stop.signal),
+    longestWait(
+      b,
+      "UPDATE auth.users SET last_sign_in_at = now() WHERE id = (SELECT id FROM auth.users ORDER BY id LIMIT 1)",
+      stop.signal,
+    ),
+  ]);
+  try {
+    return { result: await work(), waited: Math.max(...(stop.abort(), await waits)) };
+  } finally {
+    stop.abort();
+    await waits;
+  }
+}
+
+/** What a busy machine with two cores adds to a wait, in milliseconds; who waits without the guard waits longer. */
+const slack = 1500;
+const heldFor = 2500;
+const real = { lockTimeout: 50, lockHold: 200, pauseFloor: 100 };
+/** A try that gives up early may be followed by another soon. */
+const impatient = { lockTimeout: 4, lockHold: 5000, pauseFloor: 50 };
+
+describe("locks on v6 tables", function () {
+  this.timeout(60_000);
+
+  it("after a failed try they are left alone for 99 times as long as they suffered, and as much again at random", () => {
+    const pauses = (suffered: number): number[] =>
+      Array.from({ length: 200 }, () => pauseAfter(suffered, { pauseFloor: 5000 }));
+    for (const [suffered, least] of [
+      [0, 5000],
+      [20, 5000],
+      [200, 19_800],
+    ] as const) {
+      const found = pauses(suffered);
+      expect(Math.min(...found)).to.be.at.least(least);
+      expect(Math.max(...found)).to.be.below(2 * least);
+      expect(Math.max(...found), "not all the same").to.be.above(Math.min(...found) * 1.5);
+    }
+  });
+
+  it("work that was too slow is tried again after the pause", () =>
+    withEngine(
+      17,
+      async (engine, db) => {
+        const admin = await db.connect("admin");
+        await admin.query("CREATE TABLE public.gate (open boolean); GRANT SELECT ON public.gate TO guardian_migrator");
+        let opened: Promise<unknown> | undefined;
+        engine.onStatus = () => void (opened ??= admin.query("INSERT INTO public.gate VALUES (true)"));
+        const wait = "SELECT CASE WHEN NOT EXISTS (SELECT FROM public.gate) THEN pg_sleep(1) END;";
+        await engine.apply(await moduleOf("900_t", { ...files, up: `${files.up}\n${wait}` }));
+        await opened;
+        expect(engine.lines[0]).to.match(/^try 1: auth\.users: longer than 60 ms under the locks; again in \d+\.\d s$/);
+        expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
+      },
+      { parameters: { ...real, lockHold: 60 } },
+    ));
+
+  for (const major of majors) {
+    describe(`on PostgreSQL ${major}`, () => {
+      for (const [verb, lock, mode] of [
+        [
+          "up",
+          "UPDATE auth.users SET phone = phone WHERE id = (SELECT id FROM auth.users ORDER BY id DESC LIMIT 1)",
+          "SHARE ROW EXCLUSIVE",
+        ],
+        ["down", "SELECT count(*) FROM auth.users", "ACCESS EXCLUSIVE"],
+      ] as const) {
+        const run = async (
+          engine: Parameters<Parameters<typeof withEngine>[1]>[0],
+          seconds: number,
+        ): Promise<unknown> =>
+          verb === "up" ? engine.apply(await moduleOf("900_t", files), seconds) : engine.undo("900_t", seconds);
+
+        it(`${verb}: somebody holds one; it is tried again until he is through, and nobody waits long meanwhile`, () =>
+          withEngine(
+            major,
+            async (engine, db) => {
+              if (verb === "down") await engine.apply(await moduleOf("900_t", files));
+              const holder = await db.connect();
+              await holder.query("SET application_name = 'report'; BEGIN");
+              await holder.query(lock);
+              const { waited } = await watched(db, async () => {
+                const done = run(engine, 60);
+                await sleep(heldFor);
+                while (engine.lines.filter((line) => line.startsWith("try ")).length < 2) await sleep(10);
+                await holder.query("COMMIT");
+                await done;
+              });
+              expect(engine.lines[0]).to.match(
+                /^try 1: .*auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\).*; again in \d+\.\d s$/,
+              );
+              expect(waited).to.be.below(impatient.lockTimeout + slack);
+              expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
+                "": verb === "up" ? "done" : "undone",
+              });
+            },
+            { parameters: impatient },
+          ));
+
+        it(`${verb}: he does not end; it is refused at the deadline, naming him, and nothing is left`, () =>
+          withEngine(
+            major,
+            async (engine, db) => {
+              if (verb === "down") await engine.apply(await moduleOf("900_t", files));
+              const admin = await db.connect("admin");
+              const before = await catalogue(admin);
+              await admin.query("SET application_name = 'nightly'; BEGIN");
+              await admin.query(lock);
+              const began = Date.now();
+              const said = await refusalOf(run(engine, 3));
+              expect(Date.now() - began).to.be.below(5000);
+              expect(said.what).to.match(
+                new RegExp(
+                  `^tables could not be locked \\(${mode}, 4 ms a try\\) within this resource's timeout \\(\\d+ tr(y|ies)\\); nothing was changed$`,
+                ),
+              );
+              // Of another user's session a role without pg_read_all_stats sees the name only.
+              expect(said.where).to.match(/^auth\.users is held by nightly \(pid \d+, user \w+\)$/);
+              await admin.query("COMMIT");
+              expect(await catalogue(admin)).to.deep.equal(before);
+              expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
+                "": verb === "up" ? "planned" : "done",
+              });
+            },
+            { parameters: impatient },
+          ));
+      }
+
+      for (const [what, module] of [
+        ["one slow statement", slow(1)],
+        ["many that are slow together", slow(0.06, 8)],
+        ["a slow verify.sql after a slow statement", slow(0.12, 1, 0.12)],
+      ] as const) {
+        it(`${what}: nobody waits longer than the locks may be held, and it is refused with that reason`, () =>
+          withEngine(
+            major,
+            async (engine, db) => {
+              const admin = await db.connect("admin");
+              const before = await catalogue(admin);
+              const { result, waited } = await watched(db, async () =>
+                refusalOf(engine.apply(await moduleOf("900_t", module), 1)),
+              );
+              expect(waited).to.be.below(real.lockHold + slack);
+              expect(result.what).to.match(
+                /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back \(1 try\)$/,
+              );
+              expect(result.where).to.match(
+                /^auth\.users: sql\/900_t\/(up\.sql:\d+: SELECT pg_sleep|verify\.sql:1: DO)/,
+              );
+              expect(await catalogue(admin)).to.deep.equal(before);
+            },
+            { parameters: real },
+          ));
+      }
+
+      for (const [what, second, module] of [
+        ["the time it waits for them counts, and the work has the rest", undefined, slow(9)],
+        ["so it does where one is had and the other is not", "public.documents", files],
+      ] as const) {
+        it(what, () =>
+          withEngine(
+            major,
+            async (engine, db) => {
+              const [first, other] = [await db.connect("admin"), await db.connect("admin")];
+              await first.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+              if (second) await other.query(`BEGIN; LOCK TABLE ${second} IN ROW EXCLUSIVE MODE`);
+              const yaml = files.yaml!.replace("auth.users", "auth.users, public.documents");
+              const { result, waited } = await watched(db, async () => {
+                const failed = refusalOf(engine.apply(await moduleOf("900_t", { ...module, yaml }), 1));
+                await until(
+                  first,
+                  "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'auth.users'::regclass AND NOT granted)",
+                );
+                await sleep(1300);
+                await first.query("COMMIT");
+                return failed;
+              });
+              expect(waited).to.be.within(1200, 1600 + slack);
+              expect(result.what).to.match(second ? /^tables could not be locked/ : /^the work under the locks/);
+            },
+            { parameters: { lockTimeout: 1500, lockHold: 1600 } },
+          ),
+        );
+      }
+
+      it("what needs no v6 lock may take its time", () =>
+        withEngine(
+          major,
+          async (engine) => {
+            await engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(0.4);\n${files.up}` }));
+            expect(engine.lines).to.deep.equal([]);
+          },
+          { parameters: { ...real, lockHold: 300 } },
+        ));
+
+      it("several are locked in one fixed order, whatever module.yaml says", () =>
+        withEngine(
+          major,
+          async (engine, db) => {
+            const two = {
+              ...files,
+              yaml: "locks: [public.documents, auth.users]\nobjects:\n  table: [public.t]\n",
+            };
+            const holder = await db.connect("admin");
+            const held = `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE '%SqlModule%'
+              AND l.relation = 'public.documents'::regclass AND NOT granted) AND EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+              WHERE a.application_name LIKE '%SqlModule%' AND l.relation = 'auth.users'::regclass AND l.mode = 'ShareRowExclusiveLock' AND granted)`;
+            await holder.query("BEGIN");
+            await holder.query("LOCK TABLE public.documents IN ROW EXCLUSIVE MODE");
+            const done = engine.apply(await moduleOf("900_t", two));
+            const watcher = await db.connect("admin");
+            await until(watcher, held);
+            await holder.query("COMMIT");
+            await done;
+          },
+          { parameters: { lockTimeout: 5000, lockHold: 10_000 } },
+        ));
+
+      it("a statement that an administrator cancels is not tried again", () =>
+        withEngine(major, async (engine, db) => {
+          const admin = await db.connect("admin");
+          const failed = refusalOf(
+            engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(30);\n${files.up}` })),
+          );
+          await until(
+            admin,
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database())",
+          );
+          await admin.query(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+          );
+          expect((await failed).sqlstate).to.equal("57014");
+          expect(engine.lines).to.deep.equal([]);
+        }));
+
+      it("a cancelled run does not sit out its pause", () =>
+        withEngine(
+          major,
+          async (engine, db) => {
+            const holder = await db.connect();
+            await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+            const stop = new AbortController();
+            engine.onStatus = () => stop.abort();
+            const module = await moduleOf("900_t", files);
+            const began = Date.now();
+            const failed = await engine
+              .write(
+                "SqlModule",
+                "900_t",
+                (session) => applyModule(session, engine.host.parameters, module, Date.now() + 60_000),
+                {
+                  signal: stop.signal,
+                },
+              )
+              .catch((err: unknown) => err);
+            expect(failed).to.be.instanceOf(Error);
+            expect(Date.now() - began).to.be.below(3000);
+            await until(
+              await db.connect("admin"),
+              "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%SqlModule%' AND datname = current_database())",
+            );
+          },
+          { parameters: { pauseFloor: 30_000 } },
+        ));
+    });
+  }
+});

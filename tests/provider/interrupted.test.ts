@@ -1,0 +1,155 @@
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { expect } from "chai";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Client } from "pg";
+import { withV6, type V6 } from "../support/postgres";
+import { alive, descendants, until } from "../support/processes";
+import { clientFolder, withWalk, type Held, type Walk } from "../support/walk";
+
+const cancelled = /^cancelled on request; what was under way is rolled back \(SQLSTATE 57014\)\n  where: /;
+
+/** Sessions of ours that wait for somebody's lock. */
+async function waiting(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ application: string }>(
+    `SELECT application_name AS application FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name LIKE 'guardian-migration%' AND wait_event_type = 'Lock' ORDER BY 1`,
+  );
+  return rows.map((row) => row.application);
+}
+
+/** All sessions of ours. */
+async function sessions(client: Client): Promise<number> {
+  const { rows } = await client.query<{ n: number }>(
+    `SELECT count(*)::int AS n FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name LIKE 'guardian-migration%'`,
+  );
+  return rows[0]!.n;
+}
+
+/** A session that holds a table, so that work on it stands still. */
+async function hold(db: V6, table: string): Promise<{ release: () => Promise<unknown> }> {
+  const client = await db.connect();
+  await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+  return { release: () => client.query("ROLLBACK") };
+}
+
+/** The outcome of a call as a text, which never rejects. */
+function outcomeOf(call: Promise<Held>): Promise<string> {
+  return call.then(
+    (held) => `made ${held.id}`,
+    (err: unknown) => (err as Error).message,
+  );
+}
+
+describe("provider: interrupted at work", function () {
+  this.timeout(60_000);
+  let bin: string;
+  before(async function () {
+    bin = await clientFolder(this, 15);
+  });
+
+  const walking = (test: (walk: Walk, db: V6, client: Client) => Promise<void>) =>
+    withV6(15, (db) => withWalk({ database: db.migrator, bin }, async (walk) => test(walk, db, await db.connect())));
+
+  /** A data migration whose statement waits in the server. */
+  async function standing(walk: Walk, db: V6, client: Client) {
+    const { ledger } = await walk.through();
+    const ledgerId = ledger.state["ledgerId"]!;
+    const { release } = await hold(db, "public.patient_consents");
+    const outcome = outcomeOf(walk.create("DataMigration", "consents", walk.consents(ledgerId)));
+    await until("the statement waits", async () =>
+      (await waiting(client)).includes("guardian-migration DataMigration consents"),
+    );
+    return { ledgerId, outcome, release };
+  }
+
+  it("cancel ends the statement in the server, the call answers, and the same process can do it again", () =>
+    walking(async (walk, db, client) => {
+      const { ledgerId, outcome, release } = await standing(walk, db, client);
+      const began = Date.now();
+      await walk.plugin.call(walk.plugin.client.cancel, new Empty());
+      expect(await outcome).to.match(cancelled);
+      expect(Date.now() - began).to.be.below(2000);
+      expect(await waiting(client)).to.deep.equal([]);
+      const { rows } = await client.query("SELECT state FROM guardian_migration.step WHERE kind = 'DataMigration'");
+      expect(rows).to.deep.equal([{ state: "running" }]);
+      await release();
+      const held = await walk.create("DataMigration", "consents", walk.consents(ledgerId));
+      expect(Number(held.state["writtenRows"])).to.be.above(0);
+      expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
+    }));
+
+  it("the end of its stdin ends statement, session and process within 5 s", () =>
+    walking(async (walk, db, client) => {
+      const { outcome } = await standing(walk, db, client);
+      const began = Date.now();
+      walk.plugin.child.stdin?.end();
+      expect(await walk.plugin.exited).to.equal(0);
+      await until("its sessions are gone", async () => (await sessions(client)) === 0, 5000);
+      expect(Date.now() - began).to.be.below(5000);
+      expect(await outcome).to.match(cancelled);
+    }));
+
+  it("kill -9 of the plugin: the server notices and ends its sessions within 5 s", () =>
+    walking(async (walk, db, client) => {
+      const { outcome } = await standing(walk, db, client);
+      process.kill(walk.plugin.pid, "SIGKILL");
+      expect(await walk.plugin.exited).to.equal("SIGKILL");
+      await until("its sessions are gone", async () => (await sessions(client)) === 0, 5000);
+      expect(await outcome).to.match(/dropped|ECONNRESET|closed/i);
+    }));
+
+  for (const [how, stop] of [
+    ["the end of its stdin", (walk: Walk) => walk.plugin.child.stdin?.end()],
+    ["kill -9 of the plugin", (walk: Walk) => process.kill(walk.plugin.pid, "SIGKILL")],
+  ] as const) {
+    it(`${how} takes a running pg_dump along within 5 s`, () =>
+      walking(async (walk, db, client) => {
+        const ledger = await walk.create("Ledger", "ledger", { purge: false });
+        const { release } = await hold(db, "public.documents");
+        const outcome = outcomeOf(walk.create("Backup", "backup", walk.backupArgs(ledger.state["ledgerId"]!)));
+        const dumps = () => descendants(walk.plugin.pid, /pg_dump/).map((one) => one.pid);
+        await until("pg_dump waits", async () => dumps().length > 0 && (await waitsForLock(client)));
+        const running = dumps();
+        stop(walk);
+        await walk.plugin.exited;
+        await until("no pg_dump is left", () => !running.some(alive), 5000);
+        await release();
+        await until("its sessions are gone", async () => (await sessions(client)) === 0, 5000);
+        const folder = join(walk.folder, "backups");
+        expect(readdirSync(folder).filter((name) => !name.startsWith("."))).to.deep.equal([]);
+        await outcome;
+      }));
+  }
+
+  it("two processes take turns: the second names who holds the lock; cancelling one leaves the other alone", () =>
+    walking(async (walk, db, client) => {
+      const { ledgerId, outcome, release } = await standing(walk, db, client);
+      await withWalk({ database: db.migrator, bin }, async (other) => {
+        const flag = { flag: "fhir_integration", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
+        const waits = () => other.plugin.engine.logs.some((line) => line.ephemeral);
+        const given = outcomeOf(other.create("FeatureFlag", "fhir_integration", flag));
+        await until("the second waits", waits);
+        const { urn, message } = other.plugin.engine.logs.find((line) => line.ephemeral)!;
+        expect(urn).to.equal(other.urn("FeatureFlag", "fhir_integration"));
+        expect(message).to.match(
+          /^waiting for the lock, held by guardian-migration DataMigration consents \(pid \d+, user guardian_migrator/,
+        );
+        await other.plugin.call(other.plugin.client.cancel, new Empty());
+        expect(await given).to.match(/stopped by the user|cancelled on request|aborted/);
+
+        const again = outcomeOf(other.create("FeatureFlag", "fhir_integration", flag));
+        await release();
+        expect(await outcome).to.equal("made consents");
+        expect(await again).to.equal("made fhir_integration");
+      });
+    }));
+});
+
+async function waitsForLock(client: Client): Promise<boolean> {
+  const { rows } = await client.query(
+    "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'public.documents'::regclass",
+  );
+  return rows.length > 0;
+}

@@ -1,0 +1,53 @@
+import { expect } from "chai";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { root } from "../support/plugin";
+
+interface Loaded {
+  files: string[];
+  declared: string[];
+}
+
+describe("provider: what the program loads", function () {
+  this.timeout(30_000);
+  let loaded: Loaded;
+  before(async () => {
+    const program = join(root, "tests", "support", "program.ts");
+    const run = promisify(execFile);
+    const { stdout } = await run(process.execPath, ["--require", "tsx/cjs", program], { cwd: root });
+    loaded = JSON.parse(stdout) as Loaded;
+  });
+
+  it("is the whole stack", () => {
+    const ours = loaded.declared.filter((type) => type.startsWith("guardian-migration:index:"));
+    expect(new Set(ours).size).to.equal(7);
+    expect(ours.filter((type) => type.endsWith(":FeatureFlag"))).to.have.length(12);
+    expect(loaded.files).to.include.members(["index.ts", "config.ts", "resources/feature-flag/declare.ts"]);
+  });
+
+  it("holds neither pg nor the engine nor the plugin: what is declared does no work", () => {
+    const foreign = loaded.files.filter(
+      (file) => /^(engine|provider)\/|\/handle\.ts$|^resources\/(registry|handler)\.ts$/.test(file) || isPackage(file),
+    );
+    expect(foreign).to.deep.equal([]);
+  });
+});
+
+describe("provider: what the plugin loads when it starts", () => {
+  it("is no parser: an up that finds nothing changed needs none, and they would take a third of the start", async () => {
+    const code = `require("./resources/registry"); console.log(JSON.stringify(Object.keys(require.cache)))`;
+    const loader = join(root, "provider", "loader.cjs");
+    const { stdout } = await promisify(execFile)(process.execPath, ["--require", loader, "-e", code], { cwd: root });
+    const files = JSON.parse(stdout) as string[];
+    expect(files.filter((file) => /resources\/(registry|sql-module\/handle)\.ts$/.test(file))).to.have.length(2);
+    expect(
+      files.filter((file) => /node_modules\/(@libpg-query|yaml|@pulumi\/pulumi\/(?!proto))/.test(file)),
+    ).to.deep.equal([]);
+  });
+});
+
+/** Packages that only the plugin needs. */
+function isPackage(file: string): boolean {
+  return /(^|\/)node_modules\/(pg|pg-[a-z-]+|@libpg-query\/parser)\//.test(file);
+}

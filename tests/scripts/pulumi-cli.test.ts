@@ -1,0 +1,264 @@
+import { expect } from "chai";
+import { spawn, type ChildProcess } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { findEngine } from "../../scripts/pulumi/engine";
+import { hasLanguageHost } from "../../scripts/pulumi/paths";
+import { pulumi, type PulumiResult } from "../../scripts/pulumi/run";
+import { skip } from "../support/skip";
+
+const root = join(__dirname, "..", "..");
+
+const devConfig = `# The dev stack.
+config:
+  tiny:word: hello # to be kept
+`;
+
+/** A program that fails, waits or notes that it ran, as the environment says. */
+const program = `import * as pulumi from "@pulumi/pulumi";
+import { appendFileSync } from "node:fs";
+export = async () => {
+  new pulumi.ComponentResource("tiny:index:Thing", "thing");
+  if (process.env["RAN"]) appendFileSync(process.env["RAN"], "ran ");
+  if (process.env["FAIL"] === "run") throw new pulumi.RunError("what\\n  to do: mend it");
+  if (process.env["FAIL"] === "throw") throw new Error("thrown by the program");
+  if (process.env["WAIT"]) await new Promise((resolve) => setTimeout(resolve, 60_000));
+  return { word: new pulumi.Config("tiny").require("word") };
+};
+`;
+
+describe("npm run pulumi, on the real engine", function () {
+  this.timeout(60_000);
+  let folder: string;
+  let home: string;
+  let project: string;
+  const at = (...names: string[]): string => join(project, ".guardian", ...names);
+  const running = new Set<ChildProcess>();
+
+  before(function () {
+    folder = mkdtempSync(join(tmpdir(), "guardian cli "));
+    home = join(folder, "home");
+    project = join(folder, "a project");
+    mkdirSync(home);
+    mkdirSync(project);
+    const runtime = "runtime: {name: nodejs, options: {typescript: false, nodeargs: --import tsx}}";
+    const files = { "Pulumi.yaml": `name: tiny\n${runtime}\n`, "Pulumi.dev.yaml": devConfig, "index.ts": program };
+    const all = { ...files, "package.json": '{"name": "tiny", "version": "1.0.0", "main": "index.ts"}' };
+    for (const [name, text] of Object.entries(all)) writeFileSync(join(project, name), text);
+    symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
+  });
+  after(() => {
+    for (const child of running) child.kill("SIGKILL");
+    rmSync(folder, { recursive: true });
+  });
+
+  /** A user without a login; the engine's cache is the real one. */
+  function environment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+    const env = { ...process.env };
+    for (const name of Object.keys(env)) if (name.startsWith("PULUMI_")) Reflect.deleteProperty(env, name);
+    const cache = env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
+    return { ...env, HOME: home, XDG_CACHE_HOME: cache, NO_COLOR: "1", ...extra };
+  }
+
+  function start(args: string[], extra: NodeJS.ProcessEnv = {}): { child: ChildProcess; ended: Promise<PulumiResult> } {
+    const command = ["--import", "tsx", join(root, "scripts", "pulumi", "cli.ts"), "-C", project, ...args];
+    const child = spawn(process.execPath, command, {
+      cwd: root,
+      env: environment(extra),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    running.add(child);
+    const out = { stdout: "", stderr: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (out.stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (out.stderr += text));
+    const ended = new Promise<PulumiResult>((resolve) =>
+      child.once("close", (code) => {
+        running.delete(child);
+        resolve({ code: code ?? -1, ...out });
+      }),
+    );
+    return { child, ended };
+  }
+  const run = (args: string[], extra?: NodeJS.ProcessEnv): Promise<PulumiResult> => start(args, extra).ended;
+
+  it("explains itself before pulumi does", async () => {
+    const { code, stdout } = await run(["--help"]);
+    expect(code).to.equal(0);
+    expect(stdout).to.match(
+      /^npm run pulumi -- ARGS runs the real pulumi CLI[\s\S]+Pulumi - Modern Infrastructure as Code/,
+    );
+    expect(existsSync(at())).to.equal(false);
+  });
+
+  it("makes state, passphrase and the dev stack on first use, in the ignored folder and nowhere else", async () => {
+    const { code, stdout, stderr } = await run(["preview"]);
+    expect(code, stdout + stderr).to.equal(0);
+    expect(stdout).to.match(/2 to create/);
+    expect(stderr.split("\n").slice(0, 3)).to.satisfy(
+      ([engine, login, stack]: string[]) =>
+        /^using pulumi \d/.test(engine ?? "") &&
+        login === "no Pulumi login found: state, plugins and passphrase of this clone are in .guardian" &&
+        stack === "created the stack dev in .guardian/state",
+    );
+    expect(statSync(at("passphrase")).mode & 0o777).to.equal(0o600);
+    expect(readFileSync(at("passphrase"), "utf8")).to.match(/^[\w-]{32}\n$/);
+    expect(statSync(at("state")).mode & 0o777).to.equal(0o700);
+    expect(existsSync(join(home, ".pulumi"))).to.equal(false);
+    expect(readFileSync(join(project, "Pulumi.dev.yaml"), "utf8")).to.equal(devConfig);
+  });
+
+  it("says the engine's exit code, and its stdout alone", async () => {
+    expect((await run(["up", "--yes"])).code).to.equal(0);
+    const output = await run(["stack", "output", "--json"]);
+    expect(output.stdout).to.equal('{\n  "word": "hello"\n}\n');
+    expect(output.stderr).to.match(/^using pulumi [^\n]+\n$/);
+    expect((await run(["preview", "--no-such-flag"])).code).to.not.equal(0);
+    expect(readFileSync(join(project, "Pulumi.dev.yaml"), "utf8")).to.equal(devConfig);
+  });
+
+  it("leaves the salt beside a secret, and takes it away with it", async () => {
+    expect((await run(["config", "set", "--secret", "tiny:token", "hidden"])).code).to.equal(0);
+    expect(readFileSync(join(project, "Pulumi.dev.yaml"), "utf8")).to.match(/secure: v1:.+\nencryptionsalt: v1:/);
+    expect((await run(["config", "get", "tiny:token"])).stdout.trim()).to.equal("hidden");
+    expect((await run(["config", "rm", "tiny:token"])).code).to.equal(0);
+    expect(readFileSync(join(project, "Pulumi.dev.yaml"), "utf8")).to.equal(devConfig);
+  });
+
+  it("shows an error of the program once, as the engine shows it", async () => {
+    const known = await run(["preview"], { FAIL: "run" });
+    expect(known.code).to.not.equal(0);
+    expect(known.stdout).to.include("error: what\n      to do: mend it\n");
+    const thrown = await run(["preview"], { FAIL: "throw" });
+    expect(thrown.code).to.not.equal(0);
+    expect(thrown.stdout.match(/Error: thrown by the program/g)).to.have.lengthOf(1);
+    expect(thrown.stdout).to.include("index.ts");
+  });
+
+  it("passes SIGINT on once, however often it arrives for one ^C", async () => {
+    const { child, ended } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "waiting") });
+    await until(() => existsSync(join(folder, "waiting")));
+    child.kill("SIGINT");
+    child.kill("SIGINT");
+    const { code, stdout } = await ended;
+    expect(code).to.not.equal(0);
+    expect(stdout).to.include("^C received; cancelling").and.include("update canceled");
+    expect(await run(["preview"])).to.include({ code: 0 });
+  });
+
+  it("names the way out after kill -9, and the way out works", async () => {
+    const { ended, child } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "killed") });
+    await until(() => existsSync(join(folder, "killed")));
+    process.kill(childOf(child.pid ?? 0), "SIGKILL");
+    expect((await ended).code).to.equal(137);
+    const refused = await run(["up", "--yes"]);
+    expect(refused.code).to.not.equal(0);
+    const hint = "the run that locked the stack is dead; the way out is: npm run pulumi -- cancel";
+    expect(refused.stderr).to.include("the stack is currently locked").and.include(hint);
+    expect((await run(["cancel", "--yes"])).code).to.equal(0);
+    const again = await run(["up", "--yes"]);
+    expect(again.code).to.equal(0);
+    expect(again.stderr).to.not.include(hint);
+  });
+
+  it("runs the program on destroy", async () => {
+    expect((await run(["destroy", "--yes"], { RAN: join(folder, "destroyed") })).code).to.equal(0);
+    expect(readFileSync(join(folder, "destroyed"), "utf8")).to.match(/^ran /);
+  });
+
+  it("refuses to go on without the passphrase of an existing state, and says so", async () => {
+    const saved = readFileSync(at("passphrase"));
+    rmSync(at("passphrase"));
+    const { code, stderr } = await run(["preview"]);
+    writeFileSync(at("passphrase"), saved, { mode: 0o600 });
+    expect(code).to.equal(1);
+    expect(stderr)
+      .to.include("error: The passphrase of this clone's dev stack is gone")
+      .and.include("to do: bring the file back");
+  });
+
+  it("uses a login untouched", async () => {
+    const state = join(folder, "own state");
+    mkdirSync(state);
+    rmSync(at(), { recursive: true });
+    const login = { PULUMI_BACKEND_URL: pathToFileURL(state).href, PULUMI_CONFIG_PASSPHRASE: "mine" };
+    const { code, stderr } = await run(["preview", "--non-interactive"], login);
+    expect(code).to.not.equal(0);
+    expect(stderr).to.include("no stack selected");
+    const listed = await run(["stack", "ls"], { PULUMI_HOME: savedLogin(state), PULUMI_CONFIG_PASSPHRASE: "mine" });
+    expect(listed.code, listed.stderr).to.equal(0);
+    expect(existsSync(at())).to.equal(false);
+  });
+
+  it("says what import and watch need, where the language host is missing", async function () {
+    const engine = await findEngine({ log: { line: () => undefined } });
+    if (hasLanguageHost(engine.path, process.env)) skip(this, "the Node language host is installed here");
+    for (const verb of ["import", "watch"]) {
+      const { code, stderr } = await run([verb]);
+      expect(code).to.equal(1);
+      expect(stderr)
+        .to.include(`pulumi ${verb} needs Pulumi's Node language host`)
+        .and.include("to do: install Pulumi");
+    }
+  });
+
+  it("serves demo and tests: pulumi() with a program, a backend and a home of their own", async () => {
+    const state = join(folder, "state of a test");
+    mkdirSync(state);
+    const env = environment({
+      PULUMI_BACKEND_URL: pathToFileURL(state).href,
+      PULUMI_HOME: join(folder, "home of a test"),
+      PULUMI_CONFIG_PASSPHRASE: "",
+    });
+    const engine = (await findEngine({ log: { line: () => undefined } })).path;
+    const options = { cwd: project, env, engine, stdio: "pipe" as const };
+    expect((await pulumi(["stack", "init", "story"], options)).code).to.equal(0);
+    const pieces: string[] = [];
+    const up = await pulumi(["up", "--yes", "-s", "story"], {
+      ...options,
+      program: () => Promise.resolve({ answer: 42 }),
+      onOutput: (text) => pieces.push(text),
+    });
+    expect(up.code, up.stdout + up.stderr).to.equal(0);
+    expect(pieces.join("")).to.equal(up.stdout + up.stderr);
+    expect((await pulumi(["stack", "output", "answer"], options)).stdout.trim()).to.equal("42");
+    const stop = new AbortController();
+    const waiting = pulumi(["up", "--yes", "--skip-preview"], {
+      ...options,
+      program: () => {
+        stop.abort();
+        return new Promise(() => undefined);
+      },
+      signal: stop.signal,
+    });
+    expect((await waiting).stdout).to.include("update canceled");
+    rmSync(join(project, "Pulumi.story.yaml"));
+  });
+
+  /** What `pulumi login file://…` leaves in the user's home. */
+  function savedLogin(state: string): string {
+    const file = join(home, "pulumi", "credentials.json");
+    mkdirSync(dirname(file));
+    writeFileSync(file, JSON.stringify({ current: pathToFileURL(state).href }));
+    return dirname(file);
+  }
+});
+
+async function until(met: () => boolean): Promise<void> {
+  while (!met()) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+/** The engine's process below the wrapper's. */
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0]);
+}

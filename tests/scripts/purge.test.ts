@@ -1,0 +1,197 @@
+import { expect } from "chai";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Client } from "pg";
+import { stringify } from "yaml";
+import { main } from "../../scripts/purge";
+import { withV6, type Login, type V6 } from "../support/postgres";
+import { withStack } from "../support/stack";
+
+interface Said {
+  code: number;
+  said: string;
+}
+
+/** Runs the command in a project of its own, whose stack dev says where the database is. */
+async function withProject<T>(
+  database: unknown,
+  work: (purge: (args: string[], answer?: string) => Promise<Said>, folder: string) => Promise<T>,
+  env: Record<string, string> = {},
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "purge of a test "));
+  const purge = async (args: string[], answer?: string): Promise<Said> => {
+    const said: string[] = [];
+    const say = (line: string): void => void said.push(line);
+    const ask = answer === undefined ? undefined : (question: string) => (say(question), Promise.resolve(answer));
+    const code = await main(args, { clone: folder, env, say, ask });
+    return { code, said: said.join("\n") };
+  };
+  try {
+    const config = database === undefined ? {} : { "guardian:database": database };
+    writeFileSync(join(folder, "Pulumi.dev.yaml"), stringify({ config }));
+    return await work(purge, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The stack's guardian:database, with the password in a file of the project. */
+function configured({ host, port, database, user }: Login): Record<string, unknown> {
+  return { host, port, database, user, sslmode: "disable", passwordFrom: "file:password" };
+}
+
+async function schemas(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'guardian\\_%' ORDER BY 1",
+  );
+  return rows.map(({ name }) => name);
+}
+
+const both = ["guardian_archive", "guardian_migration"];
+
+/** A database in which a stack was up to its infrastructure and, unless `standing`, was destroyed again. */
+async function withRemains(work: (db: V6) => Promise<void>, standing?: (db: V6) => Promise<void>): Promise<void> {
+  await withV6(15, async (db) => {
+    await withStack({ database: db.migrator, config: { through: "infrastructure" } }, async (stack) => {
+      await stack.up();
+      await standing?.(db);
+      await stack.destroy();
+    });
+    await work(db);
+  });
+}
+
+describe("npm run purge", function () {
+  this.timeout(120_000);
+
+  it("refuses while the stack is up, asks, drops archive and ledger, and then finds nothing", async () => {
+    const standing = async (db: V6): Promise<void> =>
+      withProject(configured(db.migrator), async (purge, folder) => {
+        writePassword(folder, db.migrator.password);
+        const { code, said } = await purge(["--yes"]);
+        expect(code).to.equal(1);
+        expect(said).to.match(
+          /^Stack dev is not rolled back; nothing is dropped\n {2}where: ledger, backup, 000_audit_log,/,
+        );
+        expect(said).to.contain("npm run pulumi -- destroy");
+        expect(await schemas(await db.connect())).to.deep.equal(both);
+      });
+    await withRemains(async (db) => {
+      await withProject(configured(db.migrator), async (purge, folder) => {
+        writePassword(folder, db.migrator.password);
+        const client = await db.connect();
+        const unasked = await purge([]);
+        expect(unasked.code).to.equal(2);
+        // What would go is shown before anything is asked.
+        expect(unasked.said).to.match(/\n {2}guardian_archive\.migration_sessions__3 +1\n/);
+        expect(unasked.said).to.match(/\n {2}guardian_migration\.ledger +1\n/);
+        expect(unasked.said).to.contain("There is no terminal to ask on; nothing was dropped");
+        const mistyped = await purge([], "no");
+        expect(mistyped).to.deep.include({ code: 1 });
+        expect(mistyped.said).to.contain(`Type the database's name (${db.name})`);
+        expect(mistyped.said).to.match(/\nnot confirmed; nothing was dropped$/);
+        expect(await schemas(client)).to.deep.equal(both);
+        const typed = await purge([], `${db.name}\n`);
+        expect(typed.code, typed.said).to.equal(0);
+        expect(typed.said).to.match(/\npurged: guardian_archive and guardian_migration are gone from \S+;/);
+        expect(await schemas(client)).to.deep.equal([]);
+        const again = await purge(["--yes"]);
+        expect(again.code).to.equal(0);
+        expect(again.said).to.match(/^nothing to purge: /);
+        expect(unasked.said + typed.said + again.said).not.to.contain(db.migrator.password);
+      });
+    }, standing);
+  });
+
+  it("drops nothing at all if somebody else's object is in the way, or the ledger is gone", async () => {
+    await withRemains(async (db) => {
+      const { host, port, database, user, password } = db.migrator;
+      // Nothing in the stack's file: libpq's variables count.
+      const env = { PGHOST: host, PGPORT: String(port), PGDATABASE: database, PGUSER: user, PGPASSWORD: password };
+      await withProject(
+        undefined,
+        async (purge) => {
+          const client = await db.connect();
+          const inTheWay: [string, RegExp, string][] = [
+            [
+              "CREATE VIEW public.mine AS SELECT urn FROM guardian_migration.step",
+              /where: view (public\.)?mine(;|\n)/,
+              "DROP VIEW public.mine",
+            ],
+            [
+              "CREATE TABLE guardian_archive.mine ()",
+              /where: table guardian_archive\.mine(,|\n)/,
+              "DROP TABLE guardian_archive.mine",
+            ],
+          ];
+          for (const [make, named, drop] of inTheWay) {
+            await client.query(make);
+            const refused = await purge(["--yes"]);
+            expect(refused.code, make).to.equal(1);
+            expect(refused.said, refused.said).to.match(named);
+            expect(await schemas(client)).to.deep.equal(both);
+            expect((await client.query("SELECT FROM guardian_archive.migration_sessions__3")).rowCount).to.equal(1);
+            await client.query(drop);
+          }
+          await client.query("DROP SCHEMA guardian_migration CASCADE");
+          const unknown = await purge(["--yes"]);
+          expect(unknown.code).to.equal(1);
+          expect(unknown.said).to.match(/^There is no ledger, .*\n {2}where: found: schema guardian_archive\n/);
+          expect(await schemas(client)).to.deep.equal(["guardian_archive"]);
+        },
+        env,
+      );
+    });
+  });
+
+  it("waits for whoever holds the migration's lock, and ends nobody", async () => {
+    await withRemains(async (db) => {
+      await withProject({ ...configured(db.migrator) }, async (purge, folder) => {
+        writePassword(folder, db.migrator.password);
+        const other = await db.connect();
+        await other.query("SELECT pg_advisory_lock(x'47554152'::int, 1)");
+        process.env["GUARDIAN_PATIENCE_MS"] = "200";
+        try {
+          const { code, said } = await purge(["--yes"]);
+          expect(code).to.equal(1);
+          expect(said).to.contain("another operation holds the migration's lock on this database");
+        } finally {
+          delete process.env["GUARDIAN_PATIENCE_MS"];
+        }
+        expect(await schemas(other)).to.deep.equal(both); // and the session that held the lock is alive
+        await other.query("SELECT pg_advisory_unlock_all()");
+        expect((await purge(["--yes"])).code).to.equal(0);
+      });
+    });
+  });
+
+  it("says what is wrong with the stack's file, and refuses wrong use with exit code 2", async () => {
+    await withProject({ host: "127.0.0.1", prt: 1 }, async (purge, folder) => {
+      expect(await purge(["--yes"])).to.deep.include({ code: 1 });
+      expect((await purge(["--yes"])).said).to.match(/guardian:database\.prt[^]*where: .*Pulumi\.dev\.yaml/);
+      expect((await purge(["--stack", "prod"])).said).to.match(/There is no stack prod here[^]*--stack dev/);
+      expect((await purge(["-C", join(folder, "elsewhere")])).said).to.contain("name the project's folder");
+      writeFileSync(join(folder, "Pulumi.secret.yaml"), "config:\n  guardian:database:\n    secure: v1:x\n");
+      expect((await purge(["--stack", "secret"])).said).to.contain("guardian:database is encrypted");
+      writeFileSync(
+        join(folder, "Pulumi.text.yaml"),
+        `config:\n  guardian:database: '{"host": "127.0.0.1", "port": 1}'\n`,
+      );
+      expect((await purge(["--stack", "text"])).said).to.match(/127\.0\.0\.1:1/);
+      for (const args of [["--frobnicate"], ["now"], ["--stack"], ["--stack", "../dev"], ["--yes=1"]]) {
+        const { code, said } = await purge(args);
+        expect({ code, said }, args.join(" ")).to.deep.include({ code: 2 });
+        expect(said, args.join(" ")).to.contain("npm run purge -- --help");
+      }
+      const { code, said } = await purge(["--help"]);
+      expect(code).to.equal(0);
+      expect(said).to.match(/^npm run purge \[-- options\]/);
+    });
+  });
+});
+
+/** The project's password file. */
+function writePassword(folder: string, password: string): void {
+  writeFileSync(join(folder, "password"), password, { mode: 0o600 });
+}

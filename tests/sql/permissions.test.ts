@@ -1,0 +1,149 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { formatted } from "../../scripts/docs";
+import { examine, tryModules, type Findings } from "../../scripts/docs/generate";
+import { acts, actors, type Matrix } from "../../scripts/docs/matrix";
+import { withV6, type V6 } from "../support/postgres";
+
+const users = actors.filter((actor) => actor.role === "authenticated").map((actor) => actor.name);
+const writes = ["insert", "update", "delete"] as const;
+
+/** Columns that hold what opens another system's door, or an account. */
+const secret = /secret|password|(access|refresh|verification|id)_token$|auth_config|private_key/;
+
+/** What anybody may execute, and why: a trigger's WHEN is evaluated as whoever writes. */
+const forEverybody = ["public.is_ledger_batch(regclass)"];
+
+/** Trails that the server side writes itself; all others have one writer in the database. */
+const appended = ["public.fhir_api_audit"];
+
+/** What must hold whatever docs/permissions.md says: each breach in words. */
+function breaches({ keys, matrix }: Pick<Findings, "keys" | "matrix">, columns: Map<string, string[]>): string[] {
+  const personal = new Set(
+    keys.filter((key) => key.target === "auth.users" && key.action === "CASCADE").map((key) => key.table),
+  );
+  const found: string[] = [];
+  for (const [table, byActor] of matrix.tables) {
+    for (const [actor, { outcomes, hidden }] of byActor) {
+      const say = (what: string): void => void found.push(`${actor} may ${what} ${table}`);
+      const done = acts.filter((act) => outcomes[act] !== "no");
+      if (actor === "anon" && done.length > 0) say(done.join(", "));
+      if (outcomes.truncate !== "no") say("truncate");
+      if (acts.some((act) => outcomes[act] === "broken")) say("half use");
+      if (personal.has(table) && actor === "other user" && acts.some((act) => outcomes[act] === "yes")) say("reach");
+      if (personal.has(table) && actor === "provider" && writes.some((act) => outcomes[act] === "yes")) say("write");
+      const appends = appended.includes(table) && actor === "service_role" ? ["insert"] : [];
+      if (/audit/.test(table) && writes.some((act) => outcomes[act] !== "no" && !appends.includes(act))) say("write");
+      const shown = (columns.get(table) ?? []).filter((name) => secret.test(name) && !hidden.includes(name));
+      if (outcomes.read !== "no" && shown.length > 0) say(`read ${shown.join(", ")} of`);
+    }
+  }
+  for (const [name, byActor] of matrix.functions) {
+    for (const [actor, outcome] of byActor) {
+      if (outcome === "broken") found.push(`${actor} may call ${name}, which then lacks a right`);
+      if (actor === "other user" && outcome === "yes" && name.includes("uuid"))
+        found.push(`another user gets something from ${name}`);
+      if (actor === "anon" && outcome !== "no" && !forEverybody.includes(name)) found.push(`anon may call ${name}`);
+    }
+  }
+  return found.sort();
+}
+
+async function columnsOf(db: V6): Promise<Map<string, string[]>> {
+  const admin = await db.connect("admin");
+  const { rows } = await admin.query<{ name: string; columns: string[] }>(
+    `SELECT table_schema || '.' || table_name AS name, array_agg(column_name::text) AS columns FROM information_schema.columns
+     WHERE table_schema = 'public' GROUP BY 1`,
+  );
+  return new Map(rows.map(({ name, columns }) => [name, columns]));
+}
+
+/** The fixture of `npm run docs`. */
+const withSmall = (major: 15 | 17, test: (db: V6) => Promise<void>): Promise<void> =>
+  withV6(major, test, { users: 20 });
+
+const outcomes = (matrix: Matrix): unknown => [
+  [...matrix.tables].map(([name, by]) => [name, [...by]]),
+  [...matrix.functions].map(([name, by]) => [name, [...by]]),
+];
+
+describe("who may do what", function () {
+  this.timeout(120_000);
+  let on15: Matrix;
+
+  it("F-5 F-8 C-5 C-10: on PostgreSQL 15 every cell is as docs/permissions.md says, and the rules hold", async () => {
+    await withSmall(15, async (db) => {
+      const found = await examine(db);
+      on15 = found.matrix;
+      expect(breaches(found, await columnsOf(db))).to.deep.equal([]);
+      const page = await formatted(new Map([["permissions.md", found.pages.get("permissions.md") ?? ""]]));
+      const file = readFileSync(join(__dirname, "..", "..", "docs", "permissions.md"), "utf8");
+      expect(file, "stale: npm run docs").to.equal(page.get("permissions.md"));
+    });
+  });
+
+  it("is the same on PostgreSQL 17", async () => {
+    await withSmall(17, async (db) => {
+      const found = await examine(db);
+      expect(breaches(found, await columnsOf(db))).to.deep.equal([]);
+      expect(outcomes(found.matrix)).to.deep.equal(outcomes(on15));
+    });
+  });
+
+  it("tries everything that the modules list, with every actor", async () => {
+    await withSmall(15, async (db) => {
+      const { modules, matrix } = await examine(db);
+      const listed = modules
+        .flatMap((module) => module.objects)
+        .filter((object) => /^(table|view|function) /.test(object));
+      const tried = [...[...matrix.tables].map(([name]) => name), ...[...matrix.functions].map(([name]) => name)];
+      expect(tried.sort()).to.deep.equal(listed.map((object) => object.replace(/^\w+ /, "")).sort());
+      for (const by of [...matrix.tables.values(), ...matrix.functions.values()]) {
+        expect([...by.keys()]).to.deep.equal(actors.map((actor) => actor.name));
+      }
+      // The matrix is no list of noes: what users are meant to do was done.
+      expect(matrix.tables.get("public.user_preferences")?.get("owner")?.outcomes).to.deep.equal({
+        read: "yes",
+        insert: "yes",
+        update: "yes",
+        delete: "no",
+        truncate: "no",
+      });
+      expect(users.map((name) => matrix.tables.get("public.patient_consents")?.get(name)?.outcomes.read)).to.deep.equal(
+        ["yes", "row", "yes"],
+      );
+    });
+  });
+
+  it("sees each planted defect", async () => {
+    const defects: Record<string, string> = {
+      "GRANT SELECT ON public.user_preferences TO anon": "anon may read public.user_preferences",
+      "GRANT TRUNCATE ON public.patient_consent_audit TO authenticated":
+        "owner may truncate public.patient_consent_audit",
+      "GRANT UPDATE ON public.audit_log TO service_role": "service_role may write public.audit_log",
+      "CREATE POLICY open ON public.user_preferences FOR SELECT TO authenticated USING (true)":
+        "other user may reach public.user_preferences",
+      "ALTER TABLE public.user_consent_preferences DISABLE ROW LEVEL SECURITY":
+        "provider may write public.user_consent_preferences",
+      "ALTER TABLE public.user_preferences ADD access_token text":
+        "service_role may read access_token of public.user_preferences",
+      "GRANT EXECUTE ON FUNCTION public.get_user_preferences(uuid) TO anon":
+        "anon may call public.get_user_preferences(uuid)",
+      "CREATE OR REPLACE FUNCTION public.caller_is_trusted() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'":
+        "another user gets something from public.get_user_preferences(uuid)",
+      "ALTER FUNCTION public.my_feature_flags() SECURITY INVOKER":
+        "owner may call public.my_feature_flags(), which then lacks a right",
+    };
+    await withSmall(15, async (db) => {
+      const { modules: all, keys } = await examine(db);
+      const modules = all.filter((module) => /^00[0145]/.test(module.name));
+      const admin = await db.connect("admin");
+      for (const [sql, breach] of Object.entries(defects)) {
+        await admin.query(sql);
+        const found = breaches({ keys, matrix: await tryModules(admin, modules) }, await columnsOf(db));
+        expect(found, sql).to.include(breach);
+      }
+    });
+  });
+});

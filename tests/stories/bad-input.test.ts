@@ -1,0 +1,150 @@
+import { expect } from "chai";
+import { quickFingerprint } from "../../engine/fingerprint/take";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findClient } from "../../engine/backup/client";
+import { startPooler } from "../support/pooler";
+import { withEmpty, withV6 } from "../support/postgres";
+import { skip } from "../support/skip";
+import { root, withStack, type StackOptions } from "../support/stack";
+import { differences, infrastructure, story } from "../support/story";
+
+/** Each of these must be refused by preview already, in words that say what, where and what to do. */
+const refusals: Record<string, { options: Partial<StackOptions>; says: RegExp[] }> = {
+  "an unknown config key": {
+    options: { config: { legacyConsnt: "x" } },
+    says: [/guardian:legacyConsnt/, /legacyConsent/],
+  },
+  "an unknown flag": {
+    options: { config: { rollout: '{"fhir_integratoin": 5}' } },
+    says: [/fhir_integratoin/, /fhir_integration/],
+  },
+  "percent 101": {
+    options: { config: { rollout: '{"fhir_integration": 101}' } },
+    says: [/guardian:rollout\.fhir_integration/, /100/],
+  },
+  "an unreachable server": { options: { env: { PGPORT: "1" } }, says: [/127\.0\.0\.1:1/, /to do:/] },
+  "a database that is not there": { options: { env: { PGDATABASE: "no_such" } }, says: [/no_such/, /to do:/] },
+  "a wrong password": { options: { env: { PGPASSWORD: "wrong-secret-1" } }, says: [/password/, /to do:/] },
+};
+
+describe("bad input is refused before the first write", function () {
+  this.timeout(120_000);
+
+  for (const [what, { options, says }] of Object.entries(refusals)) {
+    it(what, async () => {
+      await withV6(15, async (db) => {
+        const client = await db.connect();
+        const before = await quickFingerprint(client);
+        await withStack({ database: db.migrator, ...options }, async (stack) => {
+          const { output } = await stack.preview({ expectFailure: true });
+          for (const pattern of says) expect(output).to.match(pattern);
+          expect(output).not.to.contain("wrong-secret-1").and.not.to.contain(db.migrator.password);
+          await stack.up({ expectFailure: true });
+        });
+        expect(differences(before, await quickFingerprint(client))).to.deep.equal([]);
+      });
+    });
+  }
+
+  it("a database that is not a v6", () =>
+    withEmpty(15, (db) =>
+      withStack({ database: db.admin }, async (stack) => {
+        const { output } = await stack.preview({ expectFailure: true });
+        expect(output).to.contain("this database is not a Guardian v6").and.to.contain("missing: table auth.users");
+      }),
+    ));
+
+  it("a missing right, with the statement that gives it", () =>
+    withV6(15, async (db) => {
+      await (
+        await db.connect("admin")
+      ).query(
+        "REVOKE CREATE ON SCHEMA public FROM guardian_migrator, PUBLIC; REVOKE ALL ON auth.users FROM guardian_migrator",
+      );
+      await withStack({ database: db.migrator }, async (stack) => {
+        const { output } = await stack.preview({ expectFailure: true });
+        expect(output)
+          .to.match(/lacks rights/)
+          .and.to.match(/GRANT REFERENCES ON auth\.users TO guardian_migrator;/);
+      });
+    }));
+
+  it("a transaction pooler", () =>
+    withV6(15, async (db) => {
+      const pooler = await startPooler(db.migrator, 2);
+      try {
+        await withStack({ database: { ...db.migrator, port: pooler.port } }, async (stack) => {
+          const { output } = await stack.preview({ expectFailure: true });
+          expect(output)
+            .to.match(/pooler/i)
+            .and.to.match(/to do:/);
+        });
+      } finally {
+        await pooler.stop();
+      }
+    }));
+
+  it("a pg_dump older than the server names the package", async function () {
+    const installed = await findClient("pg_dump", 17).catch(() => undefined);
+    if (installed)
+      skip(this, `this machine has pg_dump ${installed.major}, which is not older than any server at hand`);
+    await withV6(17, (db) =>
+      withStack({ database: db.migrator }, async (stack) => {
+        const { output } = await stack.preview({ expectFailure: true });
+        expect(output).to.match(/postgresql-client-17/);
+      }),
+    );
+  });
+
+  it("an applied module that was edited", function () {
+    return withCopy((copy, plugin) =>
+      story(
+        this,
+        15,
+        async ({ stack }) => {
+          await stack.set({ through: "infrastructure" });
+          await stack.up();
+          const file = join(copy, "sql", "001_feature_flags", "up.sql");
+          const written = readFileSync(file, "utf8");
+          writeFileSync(file, `-- a comment\n${written}`);
+          expect((await stack.preview()).changes, "a comment").to.deep.equal({ same: infrastructure });
+          writeFileSync(file, written.replace("'fhir_integration'", "'fhir_integrations'"));
+          const { output } = await stack.preview({ expectFailure: true });
+          expect(output).to.contain("of 001_feature_flags changed after it was applied");
+          expect(output).to.contain("to do: restore sql/001_feature_flags as it was applied");
+          writeFileSync(file, written);
+          expect((await stack.up()).changes).to.deep.equal({ same: infrastructure });
+        },
+        { stack: plugin },
+      ),
+    );
+  });
+
+  it("broken SQL in a module: file, line, column and caret, in preview", () =>
+    withCopy((copy, plugin) =>
+      withV6(15, async (db) => {
+        const file = join(copy, "sql", "001_feature_flags", "down.sql");
+        writeFileSync(file, `${readFileSync(file, "utf8")}\nDROP TABEL public.x;\n`);
+        await withStack({ database: db.migrator, ...plugin }, async (stack) => {
+          const { output } = await stack.preview({ expectFailure: true });
+          expect(output).to.match(/sql\/001_feature_flags\/down\.sql:\d+:6/);
+          expect(output).to.contain("DROP TABEL").and.to.contain("^");
+        });
+      }),
+    ));
+});
+
+/** A copy of the plugin and the modules, in a path with a space, that a test may spoil. */
+async function withCopy(test: (copy: string, stack: Partial<StackOptions>) => Promise<void>): Promise<void> {
+  const copy = mkdtempSync(join(tmpdir(), "guardian copy "));
+  try {
+    for (const part of ["provider", "engine", "resources", "sql", "package.json", "tsconfig.json"]) {
+      cpSync(join(root, part), join(copy, part), { recursive: true });
+    }
+    await test(copy, { plugin: join(copy, "provider"), modules: join(root, "node_modules") });
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}

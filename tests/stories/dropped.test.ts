@@ -1,0 +1,30 @@
+import { expect } from "chai";
+import { differences, infrastructure, story, total } from "../support/story";
+
+describe("what somebody dropped by hand", function () {
+  this.timeout(240_000);
+
+  it("is refused by up, naming what differs, and does not stop the rollback: destroy, then up, and all is well", function () {
+    return story(this, 15, async ({ stack, db, fingerprint }) => {
+      const before = await fingerprint();
+      await stack.up();
+      const admin = await db.connect("admin");
+      await admin.query("GRANT SELECT ON public.audit_log TO anon");
+      const granted = await stack.up({ expectFailure: true });
+      expect(granted.output).to.contain("drift: table public.audit_log was changed by hand");
+      expect(granted.output).to.match(/is rights .*anon=r\//);
+      await admin.query("REVOKE ALL ON public.audit_log FROM anon");
+      await admin.query("DROP FUNCTION public.my_feature_flags(); DROP TABLE public.user_preferences CASCADE");
+      const { output } = await stack.up({ expectFailure: true });
+      expect(output).to.contain("drift: function public.my_feature_flags() was dropped by hand");
+      expect((await stack.refresh()).output).to.contain("drift: table public.user_preferences was dropped by hand");
+      await stack.destroy();
+      expect(differences(before, await fingerprint())).to.deep.equal([]);
+      expect((await stack.up()).changes).to.deep.equal({ create: total });
+      await stack.set({ through: "infrastructure" });
+      await stack.up();
+      expect((await stack.up()).changes).to.deep.equal({ same: infrastructure });
+      await stack.destroy();
+    });
+  });
+});

@@ -1,0 +1,72 @@
+import { expect } from "chai";
+import { infrastructure, story, total, type Story } from "../support/story";
+
+const flag = "fhir_integration";
+
+async function live({ client }: Story): Promise<unknown> {
+  const { rows } = await client.query(
+    `SELECT enabled, rollout_percentage AS percent FROM public.feature_flags WHERE feature_name = '${flag}'`,
+  );
+  return rows[0];
+}
+
+describe("feature flags belong to the stack", function () {
+  this.timeout(240_000);
+
+  it("a rollout is an update; a change by hand is refused, shown by refresh, and then set to what the program says", function () {
+    return story(this, 15, async (it) => {
+      const { stack, client } = it;
+      await stack.up();
+      await stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
+      expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
+      expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
+
+      await client.query(`UPDATE public.feature_flags SET rollout_percentage = 77 WHERE feature_name = '${flag}'`);
+      const { output } = await stack.up({ expectFailure: true });
+      expect(output).to.match(/drift: flag fhir_integration is not what this stack wrote; changed by \w+ .*at 20/);
+      expect(output).to.contain("the flag was changed outside this stack since it last wrote it");
+      expect(await live(it)).to.deep.equal({ enabled: true, percent: 77 });
+
+      expect((await stack.refresh()).changes).to.deep.equal({ same: total - 1, update: 1 });
+      expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
+      expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
+    });
+  });
+
+  it("after an emergency rollback neither up nor refresh switches anything on: only an acknowledgement does", function () {
+    return story(this, 15, async (it) => {
+      const { stack, client } = it;
+      await stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
+      await stack.up();
+      await client.query("UPDATE public.feature_flags SET enabled = false, rollout_percentage = 0");
+      const { rows } = await client.query<{ id: string }>(
+        "INSERT INTO public.migration_sessions (migration_type, status) VALUES ('v7_to_v6_rollback', 'emergency_rollback') RETURNING id",
+      );
+      const off = { enabled: false, percent: 0 };
+      for (const verb of ["up", "refresh", "up"] as const) {
+        const { output } = await stack[verb]({ expectFailure: verb === "up" });
+        if (verb === "up") expect(output).to.contain(`pulumi config set guardian:acknowledge ${rows[0]!.id}`);
+        expect(await live(it)).to.deep.equal(off);
+      }
+      await stack.set({ acknowledge: rows[0]!.id });
+      await stack.up();
+      expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
+    });
+  });
+
+  it("an object that was changed or dropped by hand is drift: shown, never overwritten, and never gone", function () {
+    return story(this, 15, async ({ stack, db }) => {
+      await stack.set({ through: "infrastructure" });
+      await stack.up();
+      const admin = await db.connect("admin");
+      await admin.query("CREATE POLICY open_door ON public.audit_log FOR SELECT TO anon USING (true)");
+      const { output } = await stack.up({ expectFailure: true });
+      expect(output).to.contain("drift: policy open_door on public.audit_log was added by hand");
+      await stack.refresh();
+      await stack.up({ expectFailure: true });
+      await admin.query("DROP POLICY open_door ON public.audit_log");
+      await stack.refresh();
+      expect((await stack.up()).changes).to.deep.equal({ same: infrastructure });
+    });
+  });
+});

@@ -1,0 +1,151 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import type { Major } from "../support/postgres";
+import { alive, descendants, until, type Process } from "../support/processes";
+import { count, differences, story, total, type Story } from "../support/story";
+
+const engine = /\bpulumi (up|destroy)\b/;
+const plugin = /provider\/main\.ts/;
+
+/** What a finished run leaves, as numbers that do not depend on ids and times. */
+async function result({ client }: Story): Promise<unknown> {
+  const { rows: sessions } = await client.query(
+    "SELECT status, completed_steps, total_steps, records_processed FROM public.migration_sessions",
+  );
+  const { rows: open } = await client.query(
+    `SELECT urn, part, state FROM (SELECT DISTINCT ON (urn, part) * FROM guardian_migration.step ORDER BY urn, part, attempt DESC) s WHERE state <> 'done'`,
+  );
+  return {
+    sessions,
+    open,
+    consents: await count(client, "public.patient_consents"),
+    preferences: await count(client, "public.user_preferences"),
+    flags: await count(client, "public.feature_flags"),
+    modules: await count(client, "guardian_migration.module WHERE undone_at IS NULL"),
+  };
+}
+
+/** Points at which a run can be held: what a second session does, and the sign that the run waits for it. */
+const points: Record<string, { hold: string; waiting: string }> = {
+  "a module that waits for a v6 lock": {
+    hold: "LOCK TABLE auth.users IN ROW EXCLUSIVE MODE",
+    waiting: "guardian_migration.step WHERE kind = 'SqlModule' AND urn ~ '::00[3-9]_' AND state = 'running'",
+  },
+  "a data migration in the middle of its statement": {
+    hold: `INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users ORDER BY id DESC LIMIT 1`,
+    waiting:
+      "pg_stat_activity WHERE application_name LIKE 'guardian-migration%' AND wait_event_type = 'Lock' AND datname = current_database()",
+  },
+};
+
+for (const major of [15, 17] as Major[]) {
+  describe(`killed with SIGKILL, PostgreSQL ${major}`, function () {
+    this.timeout(240_000);
+    for (const [where, point] of Object.entries(points)) {
+      for (const victim of ["CLI", "plugin"] as const) {
+        // The two majors share the code; the second one takes one case of each kind.
+        if (major === 17 && (victim === "CLI") === where.startsWith("a module")) continue;
+        it(`the ${victim} in ${where}: pulumi cancel and up end as an undisturbed run`, function () {
+          return story(this, major, async (it) => {
+            const { stack, client, db } = it;
+            await stack.up();
+            const undisturbed = await result(it);
+            await stack.destroy();
+            await client.query("DROP SCHEMA guardian_archive CASCADE; DROP SCHEMA guardian_migration CASCADE");
+
+            if (point.hold.includes("public.")) {
+              await stack.set({ through: "schema" });
+              await stack.up();
+              await stack.set({ through: "deployment" });
+            }
+            const holder = await db.connect();
+            await holder.query("BEGIN");
+            await holder.query(point.hold);
+            const running = stack.up({ expectFailure: true });
+            await until(
+              `the run waits: ${point.waiting}`,
+              async () => (await count(client, point.waiting).catch(() => 0)) > 0,
+              60_000,
+            );
+            const cli = descendants(process.pid, engine);
+            const plugins = cli.flatMap((found) => descendants(found.pid, plugin));
+            expect(cli).to.have.length(1);
+            expect(plugins).to.have.length(1);
+            process.kill((victim === "CLI" ? cli[0]! : plugins[0]!).pid, "SIGKILL");
+            await running.catch(() => undefined);
+            await gone(client, [...cli, ...plugins]);
+            await holder.query("ROLLBACK");
+
+            await stack.stack.cancel().catch(() => undefined);
+            await stack.up();
+            expect(await result(it)).to.deep.equal(undisturbed);
+            expect((await stack.up()).changes).to.deep.equal({ same: total });
+          });
+        });
+      }
+    }
+
+    it("^C while a module waits: the run ends soon, nothing is half done, and up goes on", function () {
+      return story(this, major, async (it) => {
+        const { stack, client, db } = it;
+        const holder = await db.connect();
+        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+        const point = points["a module that waits for a v6 lock"]!;
+        const running = stack.up({ expectFailure: true });
+        await until("the run waits", async () => (await count(client, point.waiting).catch(() => 0)) > 0, 60_000);
+        const asked = Date.now();
+        for (const cli of descendants(process.pid, engine)) process.kill(cli.pid, "SIGINT");
+        await running;
+        expect(Date.now() - asked).to.be.lessThan(10_000);
+        await holder.query("ROLLBACK");
+        expect(await count(client, "pg_tables WHERE tablename = 'patient_consents'")).to.equal(0);
+        await stack.up();
+        expect((await stack.up()).changes).to.deep.equal({ same: total });
+      });
+    });
+
+    it("part-done, then refresh, then up: it is finished", function () {
+      return story(this, major, async (it) => {
+        const { stack, client, db } = it;
+        const before = await it.fingerprint();
+        await stack.up();
+        await client.query("UPDATE public.user_preferences SET theme = 'dark'");
+        await stack.destroy();
+        // Rows wait in the archive. While somebody holds the table, they cannot come back: the module stays part-done.
+        const holder = await db.connect("admin");
+        await holder.query(
+          `CREATE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF pg_catalog.to_regclass('public.user_preferences') IS NOT NULL AND current_query() LIKE '%DISABLE TRIGGER%'
+             THEN RAISE EXCEPTION 'held'; END IF; END $$;
+           CREATE EVENT TRIGGER hold ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.slow();`,
+        );
+        const failed = await stack.up({ expectFailure: true });
+        expect(failed.output).to.match(/unfinished: rows public\.user_preferences/);
+        const part = (await stack.resources()).find((resource) => resource.urn.endsWith("005_user_preferences"));
+        expect(part?.initErrors?.join()).to.match(/unfinished/);
+        await holder.query("DROP EVENT TRIGGER hold; DROP FUNCTION public.slow()");
+
+        await stack.refresh({ expectFailure: true }).catch(() => undefined);
+        await stack.up();
+        expect(await count(client, "public.user_preferences WHERE theme = 'dark'")).to.equal(300);
+        expect((await stack.up()).changes).to.deep.equal({ same: total });
+        await stack.destroy();
+        expect(differences(before, await it.fingerprint())).to.deep.equal([]);
+      });
+    });
+  });
+}
+
+/** No process of ours and no backend of ours is left after five seconds. */
+async function gone(client: Client, ours: readonly Process[]): Promise<void> {
+  await until("the processes end", () => ours.every((process) => !alive(process.pid)), 5000);
+  await until(
+    "their backends end",
+    async () =>
+      (await count(
+        client,
+        "pg_stat_activity WHERE application_name LIKE 'guardian-migration%' AND datname = current_database()",
+      )) === 0,
+    5000,
+  );
+}

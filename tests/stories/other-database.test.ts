@@ -1,0 +1,95 @@
+import { expect } from "chai";
+import { cloneDatabase } from "../../scripts/v6/database";
+import { quickFingerprint } from "../../engine/fingerprint/take";
+import { server, withV6 } from "../support/postgres";
+import { withStack } from "../support/stack";
+import { count, differences, story } from "../support/story";
+
+describe("state and database belong together", function () {
+  this.timeout(240_000);
+
+  it("the state of one database used against another: up, refresh and destroy are refused before any write", function () {
+    return story(this, 15, async ({ stack, db }) => {
+      await stack.up();
+      await withV6(15, async (other) => {
+        const client = await other.connect();
+        const before = await quickFingerprint(client);
+        await withStack({ database: other.migrator, folder: stack.folder }, async (same) => {
+          for (const verb of ["preview", "up", "refresh", "destroy"] as const) {
+            const { output } = await same[verb]({ expectFailure: true });
+            expect(output, verb).to.contain("this stack's state belongs to another database; nothing was changed here");
+            expect(output, verb)
+              .to.contain(`connected to: database ${other.name}`)
+              .and.to.contain("to do: point the connection");
+          }
+        });
+        expect(differences(before, await quickFingerprint(client))).to.deep.equal([]);
+      });
+      const client = await db.connect();
+      expect(await count(client, "guardian_migration.module WHERE undone_at IS NULL")).to.be.greaterThan(3);
+    });
+  });
+
+  it("a copy of a migrated database, ledger and all: refused too", function () {
+    return story(this, 15, async ({ stack, db, client }) => {
+      await stack.up();
+      await client.end();
+      const copy = `${db.name}_copy`;
+      const on = await server(15);
+      const logins = await cloneDatabase(on, db.name, copy);
+      const admin = await db.connect("admin");
+      try {
+        await withStack({ database: logins.migrator, folder: stack.folder }, async (same) => {
+          const { output } = await same.up({ expectFailure: true });
+          expect(output).to.contain("belongs to another database").and.to.contain(`a copy of database ${db.name}`);
+        });
+        await withStack({ database: logins.migrator }, async (fresh) => {
+          const { output } = await fresh.preview({ expectFailure: true });
+          expect(output).to.contain("this is a copy, or a restored dump").and.to.contain("guardian:adopt");
+        });
+      } finally {
+        await admin.query(`DROP DATABASE "${copy}" WITH (FORCE)`);
+      }
+    });
+  });
+
+  it("two stacks on one database: the second is refused with the way out, which then works", function () {
+    return story(this, 15, async ({ stack, db, client, bin }) => {
+      await stack.set({ through: "schema" });
+      await stack.up();
+      const env = { GUARDIAN_PG_BIN: bin };
+      const applied = await count(client, "guardian_migration.module");
+      await withStack({ database: db.migrator, name: "second", env, config: { through: "schema" } }, async (second) => {
+        for (const verb of ["preview", "up"] as const) {
+          const { output } = await second[verb]({ expectFailure: true });
+          expect(output, verb).to.contain("another stack migrates this database: dev::guardian");
+          expect(output, verb).to.match(/pulumi config set guardian:adopt [0-9a-f-]{36}/);
+        }
+        const { rows } = await client.query<{ id: string }>("SELECT id FROM guardian_migration.ledger");
+        await second.set({ adopt: rows[0]!.id });
+        await second.up();
+        expect(await count(client, "guardian_migration.module")).to.equal(applied, "nothing was applied a second time");
+        const { output } = await stack.up({ expectFailure: true });
+        expect(output).to.contain("another stack migrates this database: second::guardian");
+        await second.destroy();
+        expect(await count(client, "guardian_migration.module WHERE undone_at IS NULL")).to.equal(0);
+      });
+    });
+  });
+
+  it("a stack of a destroyed migration leaves the database free for another", function () {
+    return story(this, 15, async ({ stack, db, bin }) => {
+      await stack.set({ through: "infrastructure" });
+      await stack.up();
+      await stack.destroy();
+      const env = { GUARDIAN_PG_BIN: bin };
+      await withStack(
+        { database: db.migrator, name: "second", env, config: { through: "infrastructure" } },
+        async (second) => {
+          await second.up();
+          await second.destroy();
+        },
+      );
+    });
+  });
+});

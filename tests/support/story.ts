@@ -1,0 +1,77 @@
+import { dirname, join } from "node:path";
+import type { Client } from "pg";
+import { planThrough } from "../../components/plan";
+import { flagNames } from "../../config";
+import { findClient } from "../../engine/backup/client";
+import { compareFingerprints } from "../../engine/fingerprint/compare";
+import { ownSchemas, takeFingerprint } from "../../engine/fingerprint/take";
+import type { Fingerprint } from "../../engine/fingerprint/types";
+import { pgClient17 } from "../../scripts/pg-client-17";
+import { skip } from "./skip";
+import { withV6, type Major, type V6 } from "./postgres";
+import { withStack, type StackOptions, type TestStack } from "./stack";
+
+/** A v6 database and a stack that is pointed at it. */
+export interface Story {
+  db: V6;
+  stack: TestStack;
+  /** A connection as the migrator. */
+  client: Client;
+  /** Folder of pg_dump for this server. */
+  bin: string;
+  fingerprint: (ignore?: readonly string[]) => Promise<Fingerprint>;
+}
+
+/** Where pg_dump for a server of this major is, or why there is none on this machine. */
+export async function clientsFor(major: Major): Promise<{ bin: string } | { bin: undefined; reason: string }> {
+  if (major >= 17) return pgClient17();
+  return { bin: dirname((await findClient("pg_dump", major)).path) };
+}
+
+/** Runs a story on a fresh v6 and a fresh stack; skips the test, with its reason, where pg_dump for the server is missing. */
+export async function story(
+  context: Mocha.Context,
+  major: Major,
+  tell: (story: Story) => Promise<void>,
+  options: { users?: number; profiles?: boolean; stack?: Partial<StackOptions> } = {},
+): Promise<void> {
+  const clients = await clientsFor(major);
+  if (clients.bin === undefined) skip(context, clients.reason);
+  const { bin } = clients;
+  await withV6(
+    major,
+    async (db) => {
+      const env = { GUARDIAN_PG_BIN: bin, ...options.stack?.env };
+      await withStack({ database: db.migrator, ...options.stack, env }, async (stack) => {
+        const client = await db.connect();
+        const fingerprint = (ignore = ownSchemas): Promise<Fingerprint> => takeFor(client, db, bin, ignore);
+        await tell({ db, stack, client, bin, fingerprint });
+      });
+    },
+    options,
+  );
+}
+
+function takeFor(client: Client, db: V6, bin: string, ignoreSchemas: readonly string[]): Promise<Fingerprint> {
+  const { host, port, database, user, password } = db.migrator;
+  const env = { PGHOST: host, PGPORT: String(port), PGDATABASE: database, PGUSER: user, PGPASSWORD: password };
+  return takeFingerprint(client, { pgDump: join(bin, "pg_dump"), env, ignoreSchemas });
+}
+
+/** What differs, as lines. */
+export function differences(before: Fingerprint, after: Fingerprint): string[] {
+  return compareFingerprints(before, after).map((difference) => difference.text);
+}
+
+/** One number from the database. */
+export async function count(client: Client, sql: string, values: unknown[] = []): Promise<number> {
+  const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM ${sql}`, values);
+  return Number(rows[0]?.n);
+}
+
+/** How many resources the whole stack has, the provider and the stages aside. */
+export const total = planThrough("deployment", flagNames).totalSteps;
+/** How many of them are gone when only the schema is wanted: flags, completion, data migrations. */
+export const beyondSchema = total - planThrough("schema", flagNames).totalSteps;
+/** How many the infrastructure stage has. */
+export const infrastructure = planThrough("infrastructure", flagNames).totalSteps;

@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { tmpdir } from "node:os";
+import { findClient } from "../../engine/backup/client";
+import { pgClient17 } from "../../scripts/pg-client-17";
+import * as calls from "./calls";
+import { withPlugin, type BootedPlugin, type PluginOptions } from "./plugin";
+import type { Login, Major } from "./postgres";
+import { skip } from "./skip";
+import { plain, type Wire } from "./wire";
+
+type Bag = Record<string, Wire>;
+
+/** A resource as Pulumi's state would hold it. */
+export interface Held {
+  urn: string;
+  id: string;
+  inputs: Bag;
+  state: Bag;
+}
+
+/** The modules that the walk applies: as many as the data migration of consents needs. */
+export const walkModules = ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent"];
+
+export interface WalkOptions extends PluginOptions {
+  database: Login;
+  /** Folder of pg_dump and pg_restore. */
+  bin: string;
+  /** The stack's name; dev if absent. */
+  stack?: string;
+}
+
+/** A program that declares resources of the product one after the other, and the engine that runs it, in one object. */
+export class Walk {
+  constructor(
+    readonly plugin: BootedPlugin,
+    readonly folder: string,
+    private readonly stack: string,
+  ) {}
+
+  urn(kind: string, name: string): string {
+    return calls.urnOf(`guardian-migration:index:${kind}`, name).replace(":dev:", `:${this.stack}:`);
+  }
+
+  /** check: the inputs with what the plugin adds. @throws Error with the failures */
+  async check(kind: string, name: string, args: Bag, olds: Bag = {}): Promise<Bag> {
+    const { client } = this.plugin;
+    const response = await this.plugin.call(client.check, calls.check(this.urn(kind, name), args, olds));
+    const failures = calls.failuresOf(response);
+    if (failures.length > 0) throw new Error(failures.join("; "));
+    return plain(response.getInputs()) ?? {};
+  }
+
+  /** check and create. */
+  async create(kind: string, name: string, args: Bag, how: calls.How = {}): Promise<Held> {
+    const urn = this.urn(kind, name);
+    const inputs = await this.check(kind, name, args);
+    const response = await this.plugin.call(this.plugin.client.create, calls.create(urn, inputs, how));
+    return { urn, id: response.getId(), inputs, state: plain(response.getProperties()) ?? {} };
+  }
+
+  /** What an `up` without changes would ask. */
+  async diff(held: Held): Promise<ReturnType<typeof calls.changesOf>> {
+    const { urn, id, inputs, state } = held;
+    const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news: inputs });
+    return calls.changesOf(await this.plugin.call(this.plugin.client.diff, request));
+  }
+
+  /** The ledger, a backup of what is to be done, and the modules. */
+  async through(modules: readonly string[] = walkModules): Promise<{ ledger: Held; backup: Held; modules: Held[] }> {
+    const ledger = await this.create("Ledger", "ledger", { purge: false });
+    const { ledgerId } = ledger.state as { ledgerId: string };
+    const backup = await this.create("Backup", "backup", this.backupArgs(ledgerId, modules));
+    const held: Held[] = [];
+    for (const module of modules) held.push(await this.create("SqlModule", module, { module, ledgerId }));
+    return { ledger, backup, modules: held };
+  }
+
+  backupArgs(ledgerId: Wire, modules: readonly string[] = walkModules): Bag {
+    const directory = join(this.folder, "backups");
+    return { directory, jobs: 1, maxAgeSeconds: 3600, modules: [...modules], migrations: ["consents"], ledgerId };
+  }
+
+  session(ledgerId: Wire, totalSteps: number): Bag {
+    const versions = { migrationType: "v6_to_v7", sourceVersion: "v6.0", targetVersion: "v7.0" };
+    return { ...versions, environment: this.stack, totalSteps, ledgerId };
+  }
+
+  consents(ledgerId: Wire): Bag {
+    const parameters = { mode: "assumed", legalBasis: "consent", statement: "a test" };
+    return { migration: "consents", parameters, ledgerId };
+  }
+}
+
+/** Runs a test with the product's plugin, configured for a database. */
+export async function withWalk<T>(options: WalkOptions, test: (walk: Walk) => Promise<T>): Promise<T> {
+  const { host, port, database, user, password } = options.database;
+  const folder = mkdtempSync(join(tmpdir(), "guardian-walk-"));
+  const env = {
+    PATH: `${options.bin}:${process.env["PATH"] ?? ""}`,
+    GUARDIAN_TEST_PASSWORD: password,
+    GUARDIAN_LOCK_PAUSE_MS: "200",
+    ...options.env,
+  };
+  try {
+    return await withPlugin({ ...options, env }, async (plugin) => {
+      const where = { host, port, database, user, sslmode: "disable", passwordFrom: "env:GUARDIAN_TEST_PASSWORD" };
+      await plugin.call(plugin.client.configure, calls.configure({ database: JSON.stringify(where) }));
+      return test(new Walk(plugin, folder, options.stack ?? "dev"));
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The folder of the client programs for a server; skips where there are none. For a before hook. */
+export async function clientFolder(context: Mocha.Context, major: Major): Promise<string> {
+  if (major === 17) {
+    const found = await pgClient17();
+    return found.bin ?? skip(context, found.reason);
+  }
+  const client = await findClient("pg_dump", major).catch(() => undefined);
+  return client ? dirname(client.path) : skip(context, `no pg_dump ${major} or later is installed`);
+}
