@@ -8,7 +8,6 @@ import { referencedBy } from "./archive";
 import { moveBatch } from "./batch";
 import { refuseDependents } from "./dependents";
 import { withV6Locks } from "./v6-locks";
-import { raiseSequences } from "./sequences";
 import type { Waiting } from "./waiting";
 
 /** How long one batch should take, in milliseconds; none may take more than a second. */
@@ -36,7 +35,6 @@ export async function restoreTable(
 ): Promise<bigint> {
   const where = `rows of ${waiting.original} in ${waiting.archivedAs}`;
   try {
-    await session.transaction((db) => raiseSequences(db, waiting));
     const restored = await moveAll(session, parameters, waiting, deadline);
     await finish(session, parameters, step, waiting, deadline);
     return restored;

@@ -94,6 +94,36 @@ describe("locks on v6 tables", function () {
       { parameters: { ...real, lockHold: 60 } },
     ));
 
+  for (const [what, second, module] of [
+    ["the time it waits for them counts, and the work has the rest", undefined, slow(9)],
+    ["so it does where one is had and the other is not", "public.documents", files],
+  ] as const) {
+    it(what, () =>
+      withEngine(
+        17,
+        async (engine, db) => {
+          const [first, other] = [await db.connect("admin"), await db.connect("admin")];
+          await first.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+          if (second) await other.query(`BEGIN; LOCK TABLE ${second} IN ROW EXCLUSIVE MODE`);
+          const yaml = files.yaml!.replace("auth.users", "auth.users, public.documents");
+          const { result, waited } = await watched(db, async () => {
+            const failed = refusalOf(engine.apply(await moduleOf("900_t", { ...module, yaml }), 1));
+            await until(
+              first,
+              "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'auth.users'::regclass AND NOT granted)",
+            );
+            await sleep(3900);
+            await first.query("COMMIT");
+            return failed;
+          });
+          expect(waited).to.be.within(3800, 4200 + slack);
+          expect(result.what).to.match(second ? /^tables could not be locked/ : /^the work under the locks/);
+        },
+        { parameters: { lockTimeout: 4000, lockHold: 4200 } },
+      ),
+    );
+  }
+
   for (const major of majors) {
     describe(`on PostgreSQL ${major}`, () => {
       for (const [verb, lock, mode] of [
@@ -166,9 +196,9 @@ describe("locks on v6 tables", function () {
       }
 
       for (const [what, module] of [
-        ["one slow statement", slow(1)],
-        ["many that are slow together", slow(0.06, 8)],
-        ["a slow verify.sql after a slow statement", slow(0.12, 1, 0.12)],
+        ["one slow statement", slow(9)],
+        ["many that are slow together", slow(0.15, 30)],
+        ["a slow verify.sql after a slow statement", slow(0.15, 1, 9)],
       ] as const) {
         it(`${what}: nobody waits longer than the locks may be held, and it is refused with that reason`, () =>
           withEngine(
@@ -190,36 +220,6 @@ describe("locks on v6 tables", function () {
             },
             { parameters: real },
           ));
-      }
-
-      for (const [what, second, module] of [
-        ["the time it waits for them counts, and the work has the rest", undefined, slow(9)],
-        ["so it does where one is had and the other is not", "public.documents", files],
-      ] as const) {
-        it(what, () =>
-          withEngine(
-            major,
-            async (engine, db) => {
-              const [first, other] = [await db.connect("admin"), await db.connect("admin")];
-              await first.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-              if (second) await other.query(`BEGIN; LOCK TABLE ${second} IN ROW EXCLUSIVE MODE`);
-              const yaml = files.yaml!.replace("auth.users", "auth.users, public.documents");
-              const { result, waited } = await watched(db, async () => {
-                const failed = refusalOf(engine.apply(await moduleOf("900_t", { ...module, yaml }), 1));
-                await until(
-                  first,
-                  "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'auth.users'::regclass AND NOT granted)",
-                );
-                await sleep(1300);
-                await first.query("COMMIT");
-                return failed;
-              });
-              expect(waited).to.be.within(1200, 1600 + slack);
-              expect(result.what).to.match(second ? /^tables could not be locked/ : /^the work under the locks/);
-            },
-            { parameters: { lockTimeout: 1500, lockHold: 1600 } },
-          ),
-        );
       }
 
       it("what needs no v6 lock may take its time", () =>
