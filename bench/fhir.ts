@@ -46,7 +46,8 @@ export const fhir: Benchmark = {
   },
 };
 
-async function measure(
+/** @throws Error if nothing is built, or not the same every time */
+export async function measure(
   client: Client,
   rounds: number,
   say: (line: string) => void,

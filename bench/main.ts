@@ -3,9 +3,12 @@ import { GuardianError } from "../engine/errors";
 import { help, parse, UsageError, type Benchmark } from "./benchmark";
 import { calls } from "./calls";
 import { fhir } from "./fhir";
+import { growth } from "./growth";
+import { move } from "./move";
 import { noop } from "./noop";
+import { traffic } from "./traffic";
 
-const benchmarks: readonly Benchmark[] = [noop, fhir, calls];
+const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic];
 
 /** Exit code 0: measured; 1: it could not be; 2: wrong use; 130: stopped by ^C. */
 async function main(args: readonly string[]): Promise<number> {

@@ -10,10 +10,11 @@ export class Data extends Stage {
   constructor(args: StageArgs & { config: StackConfig; plan: Plan }) {
     super("data", args);
     const { ledgerId, plan, config } = args;
+    const { maxDataLoss } = config.gates;
     this.migrations = plan.dataMigrations.map((migration) => {
       // What the operator chose for users who never were asked is the consents' business only.
       const parameters: Record<string, string> = migration === "consents" ? { ...config.legacyConsent } : {};
-      return this.chain(new DataMigration(migration, { migration, parameters, ledgerId }, this.next()));
+      return this.chain(new DataMigration(migration, { migration, parameters, maxDataLoss, ledgerId }, this.next()));
     });
     this.registerOutputs({});
   }

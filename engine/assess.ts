@@ -30,6 +30,9 @@ export const lockedTables: readonly string[] = [
   "public.patient_vitals",
 ];
 
+/** Tables of v6 that data migrations follow while they run (migration.yaml, follows): their triggers need locks and TRIGGER. */
+export const followedTables: readonly string[] = ["auth.users", "public.user_profiles"];
+
 const apiRoles = ["anon", "authenticated", "service_role"];
 
 /**
@@ -106,9 +109,9 @@ async function missingRights(db: Queryable): Promise<{ mend: string }[]> {
      FROM unnest($1::text[]) t(name) JOIN pg_catalog.pg_class c ON c.relname = pg_catalog.split_part(t.name, '.', 2)
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = pg_catalog.split_part(t.name, '.', 1),
        unnest(ARRAY['SELECT', 'REFERENCES', 'TRIGGER', 'DELETE']) p(privilege)
-     WHERE (p.privilege = 'SELECT' OR t.name = ANY ($2)) AND NOT pg_catalog.has_table_privilege(c.oid, p.privilege)`,
+     WHERE (p.privilege = 'SELECT' OR t.name = ANY ($2) OR p.privilege <> 'REFERENCES' AND t.name = ANY ($3)) AND NOT pg_catalog.has_table_privilege(c.oid, p.privilege)`,
     // Profiles are read where a v6 has them.
-    [[...Object.keys(v6Tables), "public.user_profiles"], lockedTables],
+    [[...Object.keys(v6Tables), "public.user_profiles"], lockedTables, followedTables],
   );
 }
 

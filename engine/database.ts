@@ -19,6 +19,7 @@ import {
   type Physical,
 } from "./ledger/identity";
 import { describeHolder, takeLock } from "./ledger/lock";
+import { keepLease, raiseEpoch } from "./ledger/lease";
 import { ledgerSchema } from "./ledger/schema";
 import { first, type Queryable } from "./sql";
 
@@ -32,6 +33,8 @@ export interface EngineParameters {
   pauseFloor: number;
   /** How long to wait for a predecessor that is going, in milliseconds. */
   patience: number;
+  /** How long an operator that shows no sign of life keeps the lock, in milliseconds; it shows one every third of it. */
+  lease: number;
 }
 
 /** The defaults, each of which an environment variable `GUARDIAN_<NAME>_MS` may lower or raise. */
@@ -45,6 +48,7 @@ export function engineParameters(env: NodeJS.ProcessEnv = process.env): EnginePa
     lockHold: ms("LOCK_HOLD", 200),
     pauseFloor: ms("LOCK_PAUSE", 5000),
     patience: ms("PATIENCE", 60_000),
+    lease: ms("LEASE", 15_000),
   };
 }
 
@@ -187,32 +191,27 @@ export class Database {
 
   async #write<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
     options.signal.throwIfAborted();
-    const writer = await connectWriter(this.settings, { detail: options.label, signal: options.signal });
+    const { label, signal, onStatus } = options;
+    const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onStatus });
+    const lease = keepLease(writer, this.parameters.lease);
     try {
       await takeLock(writer, {
         stack: options.stack,
         patience: this.parameters.patience,
+        lease: this.parameters.lease,
         signal: options.signal,
         onWait: (holder, s) => options.onStatus(`waiting for the lock, held by ${describeHolder(holder)}; ${s} s`),
       });
       if (options.expect !== "new ledger")
         assertIdentity(options.expect, await readLedger(writer), await readPhysical(writer));
-      const epoch = options.expect === "new ledger" ? "0" : await raiseEpoch(writer, options.label);
+      const epoch = options.expect === "new ledger" ? "0" : await raiseEpoch(writer, options.label, this.parameters);
       return await work(new WriteSession(writer, epoch, options, this.parameters));
     } finally {
+      lease.end();
       this.forget();
       await writer.close();
     }
   }
-}
-
-async function raiseEpoch(db: Queryable, holder: string): Promise<string> {
-  const row = await first<{ epoch: string }>(
-    db,
-    `UPDATE ${ledgerSchema}.ledger SET epoch = epoch + 1, holder = $1 RETURNING epoch`,
-    [holder],
-  );
-  return row?.epoch ?? "0";
 }
 
 function assertIdentity(expected: DatabaseIdentity, ledger: LedgerRow | undefined, here: Physical): void {

@@ -26,7 +26,7 @@ export const lazily = {
     return load("./migrate/definition") as typeof import("./migrate/definition");
   },
   get move() {
-    return load("./migrate/move") as typeof import("./migrate/move");
+    return load("./migrate") as typeof import("./migrate");
   },
   get modules() {
     return load("./module/manifest") as typeof import("./module/manifest");

@@ -162,9 +162,9 @@ const syncRow = `
            (SELECT step_name FROM steps WHERE status IN ('running', 'failed') ORDER BY started_at DESC LIMIT 1) AS current
     FROM steps
   ), errors AS (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('step', pg_catalog.split_part(urn, '::', 4), 'attempt', attempt, 'at', started_at) || (detail->'error')
-             ORDER BY id), '[]') AS list
-    FROM ${ledgerSchema}.step WHERE detail ? 'error' AND pg_catalog.starts_with(urn, $3) AND id > (SELECT min(id) FROM ${ledgerSchema}.step WHERE physical_id = $1::text)
+    SELECT coalesce(jsonb_agg(jsonb_build_object('step', pg_catalog.split_part(urn, '::', 4), 'attempt', attempt, 'at', started_at)
+             || coalesce(detail->'error', jsonb_build_object('rejected', detail->'rejects')) ORDER BY id), '[]') AS list
+    FROM ${ledgerSchema}.step WHERE (detail ? 'error' OR jsonb_array_length(detail->'rejects') > 0) AND pg_catalog.starts_with(urn, $3) AND id > (SELECT min(id) FROM ${ledgerSchema}.step WHERE physical_id = $1::text)
   )
   UPDATE public.migration_sessions m SET
     status = CASE WHEN told.completed_at IS NOT NULL THEN 'completed' WHEN told.broken THEN 'failed' ELSE 'in_progress' END,

@@ -19,6 +19,11 @@ export function changesBetween(olds: Values, news: Values): Changes {
   return changes;
 }
 
+/** @returns the path of a key of an object, quoted where it is no name, as Pulumi's property paths are written */
+export function pathTo(path: string, key: string): string {
+  return path + (/^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `["${key.replaceAll('"', '\\"')}"]`);
+}
+
 function compare(old: Value | undefined, now: Value | undefined, path: string, changes: Changes): void {
   if (old === undefined || old === null) {
     if (now !== undefined && now !== null) changes.set(path, "add");
@@ -30,8 +35,7 @@ function compare(old: Value | undefined, now: Value | undefined, path: string, c
     for (let i = 0; i < Math.max(old.length, now.length); i++) compare(old[i], now[i], `${path}[${i}]`, changes);
   } else if (isObject(old) && isObject(now)) {
     for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
-      const step = /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `["${key.replaceAll('"', '\\"')}"]`;
-      compare(old[key], now[key], path + step, changes);
+      compare(old[key], now[key], pathTo(path, key), changes);
     }
   } else if (!isDeepStrictEqual(old, now)) {
     changes.set(path, "update");

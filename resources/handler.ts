@@ -110,14 +110,16 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   /** After a failure: what is committed of it decides whether the state is kept as done in part. */
   const keepPart = async (call: DatabaseCall, inputs: WireValues, err: unknown): Promise<never> => {
     const { main, open } = await openParts(call).catch(() => ({ main: undefined, open: [] }));
-    if (main?.state !== "done" || open.length === 0) throw err;
+    // Done but for its parts, or begun and committed batch by batch.
+    const begun = main?.state === "done" || main?.detail["begun"] === true;
+    if (!main || !begun || open.length === 0) throw err;
     const state = { ...inputs, ...(await whereNow(call)) };
     const message = err instanceof Error ? err.message : String(err);
     throw new PartlyDone(
       call.name,
       state,
       inputs,
-      [message, `unfinished: ${open.map((step) => step.part).join(", ")}; up goes on from here`],
+      [message, `unfinished: ${open.map((step) => step.part || kind.spec.kind).join(", ")}; up goes on from here`],
       { cause: err },
     );
   };

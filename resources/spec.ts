@@ -40,6 +40,8 @@ export const text = (description: string): Property<string, false> => plain("str
 export const choice = <T extends string>(description: string): Property<T, false> => plain("string", description);
 /** A whole number. */
 export const integer = (description: string): Property<number, false> => plain("integer", description);
+/** A number. */
+export const number = (description: string): Property<number, false> => plain("number", description);
 /** A boolean. */
 export const flag = (description: string): Property<boolean, false> => plain("boolean", description);
 /** Any JSON value. */

@@ -1,9 +1,13 @@
-import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
+import { userInfo } from "node:os";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { GuardianError } from "../engine/errors";
 import { majors } from "./postgres/binaries";
 import { reset, start, status, stop, type DevStatus, type StartOptions } from "./postgres/dev";
 import { databaseName, defaultPort, DevFiles } from "./postgres/dev-files";
+import { hasDevState, stackPort } from "./postgres/dev-stack";
 
 const help = `npm run db -- COMMAND [options]: a PostgreSQL with a Guardian v6 in it, for the dev stack and for trying things
 
@@ -97,11 +101,45 @@ export async function main(args: readonly string[], { clone, say, print } = term
     }
     const outcome = await run(name, new DevFiles(clone), { ...options, say });
     if (json) print(JSON.stringify(outcome));
-    else if (name !== "stop") describe(outcome).forEach(say);
+    else if (name !== "stop") describe(outcome, stackPort(clone)).forEach(say);
+    if (name === "reset" && hasDevState(clone)) say(staleState);
     return name === "status" && outcome.state !== "running" ? 3 : 0;
   } catch (err) {
-    say(err instanceof GuardianError ? err.message : String(err));
+    const shown = notOurs(err) ?? err;
+    say(shown instanceof GuardianError ? shown.message : String(shown));
     return err instanceof UsageError ? 2 : 1;
+  }
+}
+
+/** What reset leaves behind, and README's way out of it. */
+const staleState =
+  "the dev stack's state still belongs to the database that is gone; before its next up: npm run pulumi -- stack rm dev --force --preserve-config";
+
+/** The error for files that another user's `npm run db` made, and that this one may not read or write. */
+function notOurs(err: unknown): GuardianError | undefined {
+  const { code, path } = err as NodeJS.ErrnoException;
+  if ((code !== "EACCES" && code !== "EPERM") || path === undefined) return undefined;
+  const owner = ownerOf(path);
+  return new GuardianError({
+    what: `this clone's database belongs to ${owner ?? "another user"}, and ${userInfo().username} may not use its files`,
+    where: `${path} (${code})`,
+    todo: [
+      `run this as ${owner ?? "that user"}`,
+      "use a clone of your own, on another port: npm run db -- start --port N",
+    ],
+  });
+}
+
+/** Who owns the file, or the nearest folder above it that can be looked at. */
+function ownerOf(path: string): string | undefined {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      const { uid } = statSync(at);
+      const { status, stdout } = spawnSync("id", ["-un", String(uid)], { encoding: "utf8" });
+      return status === 0 ? `user ${stdout.trim()}` : `the user with the id ${uid}`;
+    } catch {
+      if (at === dirname(at)) return undefined;
+    }
   }
 }
 
@@ -115,16 +153,16 @@ async function run(name: Command["name"], files: DevFiles, options: StartOptions
   });
 }
 
-function describe(at: DevStatus): string[] {
+function describe(at: DevStatus, expected: number | undefined): string[] {
   if (at.state === "absent") return ["there is no database yet: `npm run db -- start` makes it"];
   if (at.state === "stopped") return ["not running: `npm run db -- start` starts it"];
   const lines = [
     `running: PostgreSQL ${at.major ?? ""} on 127.0.0.1:${at.port ?? ""}, database ${databaseName}, ${at.users ?? 0} users`,
     `connect: PGSERVICEFILE='${at.serviceFile ?? ""}' PGSERVICE=guardian psql`,
   ];
-  if (at.port !== defaultPort) {
+  if (expected !== undefined && at.port !== expected) {
     lines.push(
-      `the dev stack expects port ${defaultPort}: pulumi config set --path guardian:database.port ${at.port ?? ""}`,
+      `the dev stack expects port ${expected}: npm run pulumi -- config set --path guardian:database.port ${at.port ?? ""}`,
     );
   }
   return lines;

@@ -4,13 +4,14 @@ import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { parse as parseYaml } from "yaml";
 import { validateConfig } from "../config";
-import { resolveConnection, type ConnectionSettings, type DatabaseInput } from "../engine/connect";
-import { Database } from "../engine/database";
+import { resolveConnection, type DatabaseInput } from "../engine/connect";
+import { Database, type WriteSession } from "../engine/database";
 import { fromPostgres, GuardianError } from "../engine/errors";
 import { readLedger, readPhysical, type DatabaseIdentity } from "../engine/ledger/identity";
 import { purgeAll } from "../engine/ledger/purge";
 import { archiveSchema, ledgerSchema } from "../engine/ledger/schema";
 import { readSteps } from "../engine/ledger/steps";
+import { giveUpLost, lostTables } from "../engine/module/lost";
 import { quoteName, rows, type Queryable } from "../engine/sql";
 import { table } from "./demo/table";
 
@@ -22,6 +23,8 @@ whatever stack. Backup files are not touched. For a stack that is still up: pulu
 
   --stack NAME      whose guardian:database is meant (default dev); what it leaves out is taken from libpq's PG* variables
   -C, --cwd FOLDER  the project's folder, which has Pulumi.NAME.yaml (default: this clone)
+  --lost            drop nothing: give up the rows of archived tables that somebody dropped by hand, so that up goes on
+                    without them. They are listed first; the ledger keeps how many rows it were and who gave them up.
   --yes             do not ask; without it the database's name must be typed on a terminal
   --help            print this
 
@@ -33,6 +36,7 @@ class UsageError extends GuardianError {}
 interface Command {
   stack: string;
   folder: string;
+  lost: boolean;
   yes: boolean;
   help: boolean;
 }
@@ -76,11 +80,11 @@ export async function main(args: readonly string[], around: Surroundings = termi
 function parse(args: readonly string[], clone: string): Command {
   const [text, flag] = [{ type: "string" } as const, { type: "boolean" } as const];
   try {
-    const options = { stack: text, cwd: { ...text, short: "C" }, yes: flag, help: { ...flag, short: "h" } };
+    const options = { stack: text, cwd: { ...text, short: "C" }, lost: flag, yes: flag, help: { ...flag, short: "h" } };
     const { values } = parseArgs({ args: [...args], options });
-    const { stack = "dev", cwd, yes = false, help = false } = values;
+    const { stack = "dev", cwd, lost = false, yes = false, help = false } = values;
     if (!/^[\w.-]+$/.test(stack)) throw new Error("--stack must be a stack's name");
-    return { stack, folder: cwd === undefined ? clone : resolve(cwd), yes, help };
+    return { stack, folder: cwd === undefined ? clone : resolve(cwd), lost, yes, help };
   } catch (err) {
     throw usage((err as Error).message.split(". ")[0] ?? "wrong option");
   }
@@ -90,12 +94,14 @@ function usage(what: string): UsageError {
   return new UsageError({ what, where: "npm run purge", todo: "`npm run purge -- --help` lists the options" });
 }
 
-async function purge({ stack, folder, yes }: Command, around: Surroundings): Promise<number> {
+async function purge({ stack, folder, lost, yes }: Command, around: Surroundings): Promise<number> {
   const { say } = around;
+  const sure = (warning: string): Promise<void> => (yes ? Promise.resolve() : confirm(warning, host, around.ask));
   const settings = resolveConnection(readStack(folder, stack), around.env);
   settings.warnings.forEach(say);
   const host = new Database(settings);
   try {
+    if (lost) return await giveUp(host, say, sure);
     const found = await host.read(look).catch((err: unknown) => {
       throw fromPostgres(err, `purge, ${settings.toString()}`);
     });
@@ -106,8 +112,10 @@ async function purge({ stack, folder, yes }: Command, around: Surroundings): Pro
     const { database } = settings.fields;
     say(`in ${settings.explain()}:`);
     table(found.tables).forEach(say);
-    if (!yes) await confirm(database, around.ask);
-    await drop(host, settings, found.identity);
+    await sure("drop all of this");
+    await write(host, found.identity, "nothing was dropped", (session) =>
+      purgeAll(session, Date.now() + 5 * 60_000, refuseStanding),
+    );
     say(`purged: ${archiveSchema} and ${ledgerSchema} are gone from ${database}; backup files are where they were`);
     return 0;
   } finally {
@@ -204,9 +212,35 @@ async function refuseStanding(db: Queryable): Promise<void> {
   });
 }
 
-async function confirm(database: string, ask: Surroundings["ask"]): Promise<void> {
+/** Gives up what archived tables held that are gone. @throws GuardianError if it must not be */
+async function giveUp(
+  host: Database,
+  say: Surroundings["say"],
+  sure: (what: string) => Promise<void>,
+): Promise<number> {
+  const { ledger, here } = await host.whereabouts().catch((err: unknown) => {
+    throw fromPostgres(err, `purge --lost, ${host.settings.toString()}`);
+  });
+  const lost = ledger ? await host.read((db) => lostTables(db)) : [];
+  if (!ledger || lost.length === 0) {
+    say(`nothing is lost: every archived table that ${host.settings.explain()} should have is there`);
+    return 0;
+  }
+  say(`in ${host.settings.explain()}, dropped by hand:`);
+  table(lost.map((one) => ({ table: one.archivedAs, "rows at most": Number(one.rows), of: one.original }))).forEach(
+    say,
+  );
+  await sure("give these rows up");
+  const identity = { ledgerId: ledger.ledgerId, ...here };
+  const given = await write(host, identity, "nothing was given up", (session) => giveUpLost(session, lost));
+  say(`given up: ${given.map((one) => one.archivedAs).join(", ")}; the next up goes on without these rows`);
+  return 0;
+}
+
+async function confirm(what: string, host: Database, ask: Surroundings["ask"]): Promise<void> {
+  const { database } = host.settings.fields;
   if (!ask) throw usage("There is no terminal to ask on; nothing was dropped. --yes purges without asking");
-  const answer = await ask(`This cannot be undone. Type the database's name (${database}) to drop all of this: `);
+  const answer = await ask(`This cannot be undone. Type the database's name (${database}) to ${what}: `);
   if (answer.trim() === database) return;
   throw new GuardianError({ what: "not confirmed; nothing was dropped" });
 }
@@ -222,8 +256,13 @@ async function askOnTerminal(question: string): Promise<string> {
   }
 }
 
-/** Drops both schemas in one transaction under the migration's lock, if still nothing stands. */
-async function drop(host: Database, settings: ConnectionSettings, expect: DatabaseIdentity): Promise<void> {
+/** Works under the migration's lock, if it still is the same database. */
+async function write<T>(
+  host: Database,
+  expect: DatabaseIdentity,
+  otherwise: string,
+  work: (session: WriteSession) => Promise<T>,
+): Promise<T> {
   const options = {
     urn: "purge",
     label: "purge",
@@ -232,16 +271,10 @@ async function drop(host: Database, settings: ConnectionSettings, expect: Databa
     signal: new AbortController().signal,
     onStatus: () => undefined,
   };
-  const deadline = Date.now() + 5 * 60_000;
-  await host
-    .write(options, (session) => purgeAll(session, deadline, refuseStanding))
-    .catch((err: unknown) => {
-      throw fromPostgres(
-        err,
-        `purge, ${settings.toString()}`,
-        "nothing was dropped; mend the cause, then run this again",
-      );
-    });
+  return host.write(options, work).catch((err: unknown) => {
+    const todo = `${otherwise}; mend the cause, then run this again`;
+    throw fromPostgres(err, `purge, ${host.settings.toString()}`, todo);
+  });
 }
 
 if (require.main === module) {

@@ -1,4 +1,5 @@
 import { GuardianError, fromPostgres, isPostgres } from "../errors";
+import { mend, type Part } from "./mend";
 import type { ConnectionSettings } from "./settings";
 
 interface Known {
@@ -6,40 +7,52 @@ interface Known {
   readonly todo: string | readonly string[];
 }
 
-const elsewhere = "correct the connection: guardian:database in the stack's config, or PGHOST and PGPORT";
 const certificate = "set PGSSLROOTCERT to the certificate authority that signed the server's certificate";
 
 /** What libpq users see most when a connection fails, by errno, SQLSTATE (manual, appendix A) or OpenSSL's code. */
 function known(code: string, settings: ConnectionSettings): Known | undefined {
+  const place = (part: Part): string => mend(settings, part);
   const { host, port, database, user, sslmode } = settings.fields;
   const hasPassword = settings.password() !== undefined;
   switch (code) {
     case "ECONNREFUSED":
       return {
         what: `no PostgreSQL server answers on ${host}:${port}`,
-        todo: ["start the dev database: npm run db -- start", elsewhere],
+        todo: ["start the dev database: npm run db -- start", place("host"), place("port")],
       };
     case "ENOENT":
       return {
         what: `there is no PostgreSQL socket in ${host} for port ${port}`,
-        todo: ["start the server", elsewhere],
+        todo: ["start the server", place("host"), place("port")],
       };
     case "ENOTFOUND":
     case "EAI_AGAIN":
-      return { what: `the host name ${host} cannot be resolved`, todo: [elsewhere, "check the network and its DNS"] };
+      return {
+        what: `the host name ${host} cannot be resolved`,
+        todo: [place("host"), "check the network and its DNS"],
+      };
     case "ETIMEDOUT":
     case "EHOSTUNREACH":
     case "ENETUNREACH":
       return {
         what: `${host}:${port} cannot be reached`,
-        todo: ["check firewall, VPN and the database's list of allowed addresses", elsewhere],
+        todo: ["check firewall, VPN and the database's list of allowed addresses", place("host"), place("port")],
       };
     case "ECONNRESET":
-      return { what: `${host}:${port} closed the connection while it was being set up`, todo: [elsewhere] };
+      return {
+        what: `${host}:${port} closed the connection while it was being set up`,
+        todo: [place("host"), place("port")],
+      };
     case "28P01":
       return {
         what: `the server refuses the password of user ${user}`,
-        todo: `correct the password (it came from ${settings.origins.get("password") ?? "nowhere: none was found"})`,
+        // The server says the same for a role that does not exist, so that nobody learns which do.
+        todo: [place("password"), `if there is no such role: ${place("user")}`],
+      };
+    case "NO_ROLE":
+      return {
+        what: `the role ${user} does not exist on this server, or may not log in`,
+        todo: [place("user"), `as an administrator: CREATE ROLE, or ALTER ROLE ${user} LOGIN`],
       };
     case "28000":
       return {
@@ -49,7 +62,7 @@ function known(code: string, settings: ConnectionSettings): Known | undefined {
     case "3D000":
       return {
         what: `the database ${database} does not exist on this server`,
-        todo: [elsewhere, "create the database"],
+        todo: [place("database"), "create the database"],
       };
     case "42501":
       return {
@@ -89,7 +102,8 @@ function known(code: string, settings: ConnectionSettings): Known | undefined {
         what: `${host}:${port} did not answer within ${settings.fields.connectTimeout} s`,
         todo: [
           "check firewall, VPN and the database's list of allowed addresses",
-          elsewhere,
+          place("host"),
+          place("port"),
           "raise PGCONNECT_TIMEOUT",
         ],
       };
@@ -119,12 +133,17 @@ export function failureCode(err: unknown): string {
   return messages[err.message] ?? ("code" in err ? String(err.code) : "");
 }
 
+/** One SQLSTATE for two troubles; the server's function tells them apart in every language (miscinit.c, auth.c). */
+function noRole(err: unknown): boolean {
+  return isPostgres(err) && err.code === "28000" && err.routine === "InitializeSessionUserId";
+}
+
 /** Turns what pg threw while connecting into an error that says what, where and what to do; never with the password. */
 export function connectFailure(err: unknown, settings: ConnectionSettings): Error {
   if (err instanceof GuardianError) return err;
   const code = failureCode(err);
-  const found = known(code, settings);
-  if (!found) return fromPostgres(err, settings.explain(), elsewhere);
+  const found = known(noRole(err) ? "NO_ROLE" : code, settings);
+  if (!found) return fromPostgres(err, settings.explain(), [mend(settings, "host"), mend(settings, "port")]);
   return new GuardianError({
     what: found.what,
     where: settings.explain(),

@@ -7,11 +7,16 @@ export const idleInTransactionDefault = 60;
 
 /**
  * Gives a session known settings, whatever its role or database sets (manual, chapter 20). pg_temp comes last in
- * search_path, or a temporary table could stand in for a catalogue.
+ * search_path, or a temporary table could stand in for a catalogue. A lock that somebody else holds is not waited for
+ * for ever: a session left open in a transaction would stall the run without a word.
  *
- * @param idleInTransaction  seconds; 0 for never.
+ * @param limits  idleInTransaction in seconds, lockTimeout in milliseconds; 0 for never.
  */
-export async function setUpSession(client: Client, server: ServerInfo, idleInTransaction: number): Promise<void> {
+export async function setUpSession(
+  client: Client,
+  server: ServerInfo,
+  limits: { idleInTransaction: number; lockTimeout: number },
+): Promise<void> {
   const settings: Record<string, string> = {
     search_path: "pg_catalog, pg_temp",
     client_encoding: "UTF8",
@@ -22,9 +27,9 @@ export async function setUpSession(client: Client, server: ServerInfo, idleInTra
     bytea_output: "hex",
     extra_float_digits: "1",
     statement_timeout: "0",
-    lock_timeout: "0",
+    lock_timeout: `${limits.lockTimeout}ms`,
     idle_session_timeout: "0",
-    idle_in_transaction_session_timeout: `${idleInTransaction}s`,
+    idle_in_transaction_session_timeout: `${limits.idleInTransaction}s`,
     ...(server.major >= 17 ? { transaction_timeout: "0" } : {}),
   };
   await client.query(

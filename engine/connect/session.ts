@@ -1,5 +1,6 @@
 import type { Client, QueryResult, QueryResultRow } from "pg";
 import { GuardianError, isPostgres } from "../errors";
+import { LockWatch, lockTimeoutDefault } from "./lock-wait";
 import { connectionLost, isLoss } from "./lost";
 import { discard, openClient } from "./open";
 import { knownServer, type ServerInfo } from "./probe";
@@ -24,6 +25,10 @@ export interface SessionOptions {
   readonly detail: string;
   /** When aborted, the running statement is cancelled and no further one starts. */
   readonly signal?: AbortSignal;
+  /** Milliseconds that a statement waits for a lock, unless its transaction sets less; 0 for ever. Default 60,000. */
+  readonly lockTimeout?: number;
+  /** Gets a line while a statement waits for another session's lock. */
+  readonly onWait?: (line: string) => void;
   /** Seconds that a transaction may sit idle before the server ends the session; 0 for ever. Default 60. */
   readonly idleInTransaction?: number;
   /** Seconds to ask a server that does not answer how a COMMIT ended; a restart takes a while. Default 30. */
@@ -40,6 +45,7 @@ export class Session implements Queryable {
   readonly client: Client;
   protected readonly commitPatience: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #watch: LockWatch;
   #tail: Promise<unknown> = Promise.resolve();
   #lostBy: unknown;
 
@@ -51,6 +57,7 @@ export class Session implements Queryable {
     this.backendStart = made.backendStart;
     this.commitPatience = made.options.commitPatience ?? 30;
     this.#signal = made.options.signal;
+    this.#watch = new LockWatch(this, made.options.lockTimeout ?? lockTimeoutDefault, made.options.onWait);
     this.client.on("error", (err) => (this.#lostBy ??= err));
     this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -106,7 +113,7 @@ export class Session implements Queryable {
     const mine = this.#tail.then(async () => {
       if (!always && this.#signal?.aborted) throw this.#cancelled();
       try {
-        return await run();
+        return await this.#watch.around(run);
       } catch (err) {
         if (isLoss(err)) throw connectionLost(this.#lostBy ?? err, this.where);
         throw isPostgres(err) && err.code === "57014" && this.#signal?.aborted ? this.#cancelled() : err;
@@ -145,7 +152,8 @@ export async function openSession(settings: ConnectionSettings, options: Session
   const server = await knownServer(settings);
   const client = await openClient(settings, `guardian-migration ${options.detail}`);
   try {
-    await setUpSession(client, server, options.idleInTransaction ?? idleInTransactionDefault);
+    const { idleInTransaction = idleInTransactionDefault, lockTimeout = lockTimeoutDefault } = options;
+    await setUpSession(client, server, { idleInTransaction, lockTimeout });
     const text = `SELECT pid, backend_start::pg_catalog.text AS "backendStart"
                     FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`;
     const me = (await client.query<{ pid: number; backendStart: string }>(text)).rows[0];

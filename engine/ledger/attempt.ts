@@ -5,15 +5,16 @@ import { addStep, readStep, setStep, type NewStep, type Step, type StepState } f
 /**
  * Does a piece of work under a ledger row that was committed before it: running or undoing while it lasts. The work ends
  * the row itself, in its own transaction. If it fails, the row says where things stand and why, without row values.
- * @param otherwise how things stand if the work is rolled back
+ * @param otherwise how things stand if the work fails
+ * @param urn whose work it is, if not the session's own
  */
 export async function attempt<T>(
   session: WriteSession,
   step: Omit<NewStep, "urn" | "epoch">,
   otherwise: StepState,
   work: (step: Step) => Promise<T>,
+  urn = session.options.urn,
 ): Promise<T> {
-  const { urn } = session.options;
   const before = await readStep(session.writer, urn, step.part);
   const added = await session.transaction((db) => addStep(db, { ...step, urn, epoch: session.epoch }));
   try {

@@ -17,6 +17,8 @@ export interface Holder {
   user: string;
   /** Seconds since its backend began; null where this role may not see it. */
   age: number | null;
+  /** Milliseconds since its last statement ended; 0 while one runs, null where this role may not see it. */
+  silent: number | null;
 }
 
 export interface LockOptions {
@@ -24,13 +26,16 @@ export interface LockOptions {
   stack: string;
   /** How long to wait for a predecessor that is going, in milliseconds. */
   patience: number;
+  /** After so many milliseconds without a sign of life the lock may be taken from its holder; see lease.ts. */
+  lease: number;
   signal: AbortSignal;
   onWait: (holder: Holder, waitedSeconds: number) => void;
 }
 
 /**
- * Takes the one lock of this database, for one write. A predecessor of the same stack whose CLI was killed is waited for
- * and then ended by the pid that its ledger row names; anyone else is left alone.
+ * Takes the one lock of this database, for one write. A predecessor of the same stack is ended, by the pid that its ledger
+ * row names, when its lease is over, or when it has been busy with one statement for all of our patience; one that is
+ * alive, and anyone else, is left alone.
  * @throws GuardianError naming the holder
  */
 export async function takeLock(db: Queryable, options: LockOptions): Promise<void> {
@@ -46,9 +51,15 @@ export async function takeLock(db: Queryable, options: LockOptions): Promise<voi
     const holder = await readHolder(db);
     const waited = Date.now() - began;
     if (holder) options.onWait(holder, Math.round(waited / 1000));
-    if (holder && waited >= options.patience && !ended) {
-      await endPredecessor(db, holder, options.stack);
-      ended = true;
+    const over = holder?.silent != null && holder.silent >= options.lease;
+    if (holder && !ended && (over || waited >= options.patience)) {
+      const ours = await isPredecessor(db, holder, options.stack);
+      // Silent for a moment only: it goes on. In one statement all this time: its operator may be gone.
+      const alive = !over && (holder.silent ?? 0) > 0;
+      ended = ours && !alive;
+      if (ended) await endHolder(db, holder);
+      else if (waited >= options.patience)
+        throw refused(holder, ours ? "it is alive" : "it is not a dead predecessor of this stack");
     } else if (holder && waited >= options.patience + 10_000) {
       throw refused(holder, "it was told to end, and still holds the lock");
     }
@@ -66,7 +77,9 @@ export async function readHolder(db: Queryable): Promise<Holder | undefined> {
   return first<Holder>(
     db,
     `SELECT a.pid, a.backend_start::text AS "backendStart", a.application_name AS application, a.usename AS user,
-            extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::int AS age
+            extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::int AS age,
+            CASE WHEN a.state = 'active' THEN 0
+              ELSE extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change) * 1000 END::int AS silent
      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
        AND l.classid = $1::bigint::oid AND l.objid = $2::bigint::oid
@@ -75,14 +88,17 @@ export async function readHolder(db: Queryable): Promise<Holder | undefined> {
   );
 }
 
-async function endPredecessor(db: Queryable, holder: Holder, stack: string): Promise<void> {
+async function isPredecessor(db: Queryable, holder: Holder, stack: string): Promise<boolean> {
   // Pid and start name a backend for good. Whatever it did last for this stack, between two steps too, makes it one of ours.
   const row = await first<{ urn: string }>(
     db,
     `SELECT urn FROM ${ledgerSchema}.step WHERE pid = $1 AND backend_start = $2::timestamptz ORDER BY id DESC LIMIT 1`,
     [holder.pid, holder.backendStart],
   ).catch(() => undefined);
-  if (!row || stackOf(row.urn) !== stack) throw refused(holder, "it is not a dead predecessor of this stack");
+  return row !== undefined && stackOf(row.urn) === stack;
+}
+
+async function endHolder(db: Queryable, holder: Holder): Promise<void> {
   await db.query("SELECT pg_catalog.pg_terminate_backend($1)", [holder.pid]).catch((err: unknown) => {
     if (!isPostgres(err)) throw err;
     throw refused(holder, "this role may not end it");

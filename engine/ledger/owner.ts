@@ -106,7 +106,7 @@ async function takeOver(db: Queryable, stack: string): Promise<void> {
        WHERE n.id = s.id`,
       [mine],
     );
-    for (const table of ["module", "batch"]) {
+    for (const table of ["module", "batch", "range", "reject"]) {
       await db.query(`UPDATE ${ledgerSchema}.${table} SET urn = $2 WHERE urn = $1`, [urn, mine]);
     }
   }

@@ -2,6 +2,7 @@ import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { referencedBy } from "../module/archive";
 import { refuseDependents } from "../module/dependents";
+import { present } from "../module/present";
 import { withV6Locks } from "../module/v6-locks";
 import { quoteName, rows, type Queryable } from "../sql";
 import { archiveSchema, ledgerSchema, ledgerTableNames } from "./schema";
@@ -31,7 +32,7 @@ export async function purgeAll(
     },
     locked: (db) =>
       db.script(
-        `DROP TABLE ${tables.map(quoteName).join(", ")}; DROP SCHEMA ${archiveSchema}; DROP SCHEMA ${ledgerSchema}`,
+        `DROP TABLE ${tables.map(quoteName).join(", ")}; DROP SCHEMA IF EXISTS ${archiveSchema}; DROP SCHEMA ${ledgerSchema}`,
       ),
     ledgerGoes: true,
   });
@@ -44,7 +45,9 @@ async function ourTables(db: Queryable): Promise<string[]> {
     db,
     `SELECT archived_as AS name FROM ${ledgerSchema}.archived WHERE restored_at IS NULL ORDER BY 1`,
   );
-  return [...archived.map((row) => row.name), ...ledgerTableNames.map((name) => `${ledgerSchema}.${name}`)];
+  const known = [...archived.map((row) => row.name), ...ledgerTableNames.map((name) => `${ledgerSchema}.${name}`)];
+  // What somebody dropped by hand is gone already.
+  return present(db, known);
 }
 
 /** @throws GuardianError naming what others keep in our two schemas: it would go with them, or keep them from going */

@@ -3,10 +3,53 @@ export const ledgerSchema = "guardian_migration";
 export const archiveSchema = "guardian_archive";
 
 /** The tables that ledgerTables makes. */
-export const ledgerTableNames = ["batch", "archived", "object", "module", "step", "ledger"];
+export const ledgerTableNames = [
+  "range",
+  "change",
+  "reject",
+  "batch",
+  "archived",
+  "object",
+  "module",
+  "step",
+  "ledger",
+];
 
 /** Raised with every change of the tables below; a newer one in the database is refused by an older product. */
 export const ledgerFormat = 1;
+
+/** The plan of a data migration, what v6 changed meanwhile, and what could not be moved. */
+const onlineTables = `
+CREATE TABLE ${ledgerSchema}.range (
+  urn      text NOT NULL,
+  place    integer NOT NULL,
+  key_from text[] NOT NULL,
+  key_to   text[] NOT NULL,
+  keys     integer NOT NULL,
+  batch_id uuid,
+  PRIMARY KEY (urn, place)
+);
+COMMENT ON TABLE ${ledgerSchema}.range IS 'The plan of a data migration: its keys in order, both ends included.';
+COMMENT ON COLUMN ${ledgerSchema}.range.batch_id IS 'The batch that moved it; NULL: still to be moved, or taken back.';
+
+CREATE TABLE ${ledgerSchema}.change (
+  id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  migration text NOT NULL,
+  key       text[]
+);
+COMMENT ON TABLE ${ledgerSchema}.change IS 'Keys of rows that v6 wrote or deleted while a data migration runs; empty before and after. NULL: all.';
+
+CREATE TABLE ${ledgerSchema}.reject (
+  urn         text NOT NULL,
+  key         text[] NOT NULL,
+  sqlstate    text NOT NULL,
+  object      text,
+  rejected_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (urn, key)
+);
+COMMENT ON TABLE ${ledgerSchema}.reject IS 'Rows that could not be moved, by key, and why; no values of theirs.';
+COMMENT ON COLUMN ${ledgerSchema}.reject.object IS 'The constraint or column that refused it.';
+`;
 
 /**
  * The ledger: what happened in this database, in the database. It is the truth; Pulumi's state mirrors it. Everything
@@ -90,7 +133,7 @@ CREATE TABLE ${ledgerSchema}.archived (
 );
 COMMENT ON TABLE ${ledgerSchema}.archived IS 'Tables taken away by a rollback, and what became of their rows.';
 COMMENT ON COLUMN ${ledgerSchema}.archived.beaten IS 'Rows for which a live row was there already.';
-COMMENT ON COLUMN ${ledgerSchema}.archived.left_out IS 'Rows whose subject, or what they belong to, was deleted since.';
+COMMENT ON COLUMN ${ledgerSchema}.archived.left_out IS 'Rows whose subject, or what they belong to, was deleted since; or that npm run purge -- --lost gave up.';
 
 CREATE TABLE ${ledgerSchema}.batch (
   id               uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -104,6 +147,7 @@ CREATE TABLE ${ledgerSchema}.batch (
   key_to           text,
   rows_written     bigint NOT NULL DEFAULT 0,
   rows_present     bigint NOT NULL DEFAULT 0,
+  rows_updated     bigint NOT NULL DEFAULT 0,
   rows_taken_back  bigint NOT NULL DEFAULT 0,
   rows_kept        bigint NOT NULL DEFAULT 0,
   checksum         text,
@@ -111,7 +155,8 @@ CREATE TABLE ${ledgerSchema}.batch (
   transaction_time timestamptz NOT NULL DEFAULT transaction_timestamp()
 );
 COMMENT ON COLUMN ${ledgerSchema}.batch.transaction_time IS 'updated_at of every row it wrote; a row with another value was changed since.';
-
+CREATE INDEX batch_urn_idx ON ${ledgerSchema}.batch (urn);
+${onlineTables}
 CREATE SCHEMA ${archiveSchema};
 REVOKE ALL ON SCHEMA ${archiveSchema} FROM PUBLIC;
 COMMENT ON SCHEMA ${archiveSchema} IS 'Rows that v7 collected, waiting after a rollback for the next up.';

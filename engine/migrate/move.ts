@@ -1,200 +1,227 @@
-import { escapeIdentifier } from "pg";
+import { connectWriter } from "../connect";
 import type { WriteSession } from "../database";
-import { fromStatement } from "../errors";
+import { fromStatement, GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
-import { readStep, setStep } from "../ledger/steps";
-import { exists, first, quoteName, rows, type Queryable } from "../sql";
-import { sourceFor, type Migration } from "./definition";
+import { hash } from "../hash";
+import { readStep, setStep, type Step } from "../ledger/steps";
+import { escapeIdentifier } from "pg";
+import { first, quoteName, rows } from "../sql";
+import type { Run } from "./batch";
+import { catchUp, cutOver } from "./catch-up";
+import type { Migration } from "./definition";
+import { followed, startFollowing } from "./follow";
+import { planRanges } from "./plan";
+import { Progress } from "./progress";
+import { prove } from "./proof";
+import { migrationKind, readMoved, readRejects, recorded, standing, type Moved } from "./recorded";
+import { settleKeys } from "./settle";
+import { mapped, readConstants, type Mapped } from "./source";
+import { Throttle } from "./throttle";
+import { closeWorkers, openWorkers, roomFor, runWorkers, type Pace } from "./workers";
+import { Worklist } from "./worklist";
 
-export const migrationKind = "DataMigration";
-
-/** What moving did. */
-export interface Moved {
-  /** Rows that the source offers. */
-  source: bigint;
-  /** Rows written by all batches that still stand. */
-  written: bigint;
+export interface MoveOptions {
+  /** Unix time in milliseconds until which v6 tables are asked for; in half an hour where it is not said. */
+  deadline?: number;
+  /** The share of rows that may be rejected, 0.001 where it is not said; above it the migration stops. */
+  maxDataLoss?: number;
+  /** At most so many workers, whatever the migration says; for benchmarks. */
+  workers?: number;
+  /** False: at full speed, whatever the application feels; for benchmarks. */
+  throttled?: boolean;
+  /** Gets a line for each thing that the throttle cannot watch here. */
+  onWarning?: (line: string) => void;
 }
 
-/** How many rows would be written now, and how many the source offers. Runs in a read-only transaction. */
-export async function planMove(db: Queryable, migration: Migration, parameters: object): Promise<Moved | undefined> {
-  const source = await sourceFor(db, migration);
-  const there = await first<{ there: boolean }>(db, "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS there", [
-    quoteName(migration.target),
-  ]);
-  const condition = there?.there ? `count(*) FILTER (WHERE NOT (${migration.unless}))` : "count(*)";
-  await db.query("SET LOCAL row_security = off");
-  const counted = await first<{ all: string; new: string }>(
-    db,
-    `SELECT count(*) AS all, ${condition} AS new FROM (${source.sql}) s`,
-    [JSON.stringify(parameters)],
-  );
-  return counted && { source: BigInt(counted.all), written: BigInt(counted.new) };
-}
+/** Plans of fewer keys are through before a throttle could tell what is usual. */
+const worthThrottling = 20_000;
 
 /**
- * Moves the rows: one set-based statement in one transaction with its ledger row, so that it happened wholly or not at
- * all. A row of the target that is there already is left alone, whatever its state.
+ * Moves the rows online: triggers note what v6 changes, ranges are planned, workers move them batch by batch, what v6
+ * changed meanwhile is caught up with, source and target are compared, and in one short moment the triggers go and the
+ * ledger says done. Goes on where an earlier run was cut off. A row of the target that is there already is left alone,
+ * whatever its state.
  * @throws GuardianError without row values
  */
-export async function moveRows(session: WriteSession, migration: Migration, parameters: object): Promise<Moved> {
+export async function moveRows(
+  session: WriteSession,
+  migration: Migration,
+  parameters: object,
+  options: MoveOptions = {},
+): Promise<Moved> {
   const { urn, onStatus } = session.options;
   const current = await readStep(session.writer, urn);
+  const asked = hash([migration.meaning, parameters]);
+  if (current && current.state !== "undone") refuseOther(migration, current, asked);
   if (current?.state !== "done") {
-    onStatus(`moving rows into ${migration.target}`);
+    onStatus(`${migration.name}: beginning`);
     const running = { kind: migrationKind, state: "running", meaning: migration.meaning } as const;
-    await attempt(session, running, "planned", (step) =>
-      session
-        .transaction(async (db) => {
-          const source = await insertBatch(db, session, migration, parameters, step.id);
-          const processed = await standing(db, urn);
-          await setStep(db, step.id, { state: "done", detail: { source, processed, written: processed } });
-        })
-        .catch((err: unknown) => {
-          const todo = "nothing of it was written; mend the cause, then run this again";
-          throw fromStatement(err, `data migration ${migration.name}`, todo, migration.target);
-        }),
-    );
+    await attempt(session, running, "planned", async (step) => {
+      try {
+        const it = await mapped(session.writer, migration);
+        const limits = { deadline: Date.now() + 30 * 60_000, maxDataLoss: 0.001, ...options };
+        await moveAll(session, it, step, { parameters, asked }, limits);
+      } catch (err) {
+        const todo = "what is moved stays moved; mend the cause, then run this again: it goes on from there";
+        throw fromStatement(err, `data migration ${migration.name}`, todo, migration.target);
+      }
+    });
   }
   return readMoved(session.writer, urn);
 }
 
-/** @returns what the ledger says of a migration */
-export async function readMoved(db: Queryable, urn: string): Promise<Moved> {
-  const step = await readStep(db, urn);
-  const source = step?.detail["source"];
-  return { source: BigInt(typeof source === "string" ? source : 0), written: BigInt(await standing(db, urn)) };
-}
-
-/** Rows written by all batches that still stand: an earlier life of the same migration may have left some. */
-async function standing(db: Queryable, urn: string): Promise<string> {
-  const sum = await first<{ written: string }>(
-    db,
-    `SELECT coalesce(sum(rows_written), 0) AS written FROM ${ledgerSchema}.batch WHERE urn = $1 AND state = 'done'`,
-    [urn],
-  );
-  return sum?.written ?? "0";
-}
-
-async function insertBatch(
-  db: Queryable,
+async function moveAll(
   session: WriteSession,
-  migration: Migration,
-  parameters: object,
-  stepId: string,
-): Promise<string> {
-  const source = await sourceFor(db, migration);
-  const target = quoteName(migration.target);
-  const columns = migration.columns.map((column) => escapeIdentifier(column));
-  await db.query("SET LOCAL row_security = off");
-  const batch = await first<{ id: string }>(
-    db,
-    `INSERT INTO ${ledgerSchema}.batch (urn, step_id, target, epoch) VALUES ($1, $2, $3, $4) RETURNING id`,
-    [session.options.urn, stepId, migration.target, session.epoch],
-  );
-  // The audit triggers pass over rows written inside a running batch of the ledger: the ledger audits them as one.
-  await db.query("SELECT pg_catalog.set_config('guardian_migration.batch', $1, true)", [batch?.id ?? ""]);
-  const counted = await first<{ offered: string; written: string; checksum: string | null }>(
-    db,
-    `WITH s AS MATERIALIZED (${source.sql}), written AS (
-       INSERT INTO ${target} AS t (${columns.join(", ")})
-       SELECT ${columns.map((column) => `s.${column}`).join(", ")} FROM s WHERE NOT (${migration.unless})
-       ON CONFLICT DO NOTHING RETURNING pg_catalog.hashtextextended(t::text, 0) AS hash
-     )
-     SELECT (SELECT count(*) FROM s) AS offered, count(*) AS written, sum(hash::numeric)::text AS checksum FROM written`,
-    [JSON.stringify(parameters)],
-  );
-  const [offered, written] = [counted?.offered ?? "0", counted?.written ?? "0"];
-  await db.query(
-    `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_written = $2, rows_present = $3::bigint - $2, checksum = $4 WHERE id = $1`,
-    [batch?.id, written, offered, counted?.checksum ?? null],
-  );
-  return offered;
-}
-
-/** What taking back did. */
-export interface TakenBack {
-  removed: bigint;
-  /** Rows that somebody changed since, or that others refer to: they stay in their table. */
-  kept: bigint;
+  it: Mapped,
+  step: Step,
+  { parameters, asked }: { parameters: object; asked: string },
+  options: MoveOptions & { deadline: number; maxDataLoss: number },
+): Promise<void> {
+  const constants = await begin(session, it, step, asked);
+  const given = JSON.stringify({ ...parameters, ...constants });
+  let total = 0;
+  const gate = (asking: WriteSession): Promise<void> => refuseLoss(asking, step.urn, total, options.maxDataLoss);
+  const run: Run = { it, urn: step.urn, stepId: step.id, parameters: given, gate };
+  session.options.onStatus(`${it.name}: triggers on ${followed(it.source.follows).join(", ")} note what v6 changes`);
+  await startFollowing(session, options.deadline, it);
+  total = await planRanges(session, it);
+  await settleKeys(session, run, await rejectedKeys(session, step.urn));
+  await moveRanges(session, run, total, options);
+  await catchUp(session, run, options.deadline);
+  await gate(session);
+  session.options.onStatus(`${it.name}: comparing source and target`);
+  const proof = await prove(session, run);
+  await cutOver(session, run, options.deadline, async () => {
+    await gate(session);
+    const rejects = await readRejects(session.writer, step.urn);
+    const failed = rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
+    const written = await standing(session.writer, step.urn);
+    return {
+      source: proof.source.toString(),
+      equal: proof.equal.toString(),
+      checksum: proof.checksum.toString(),
+      counted: proof.counted,
+      ...{ processed: written, written, failed, rejects },
+    };
+  });
 }
 
 /**
- * Takes the rows back that the migration wrote, nobody changed since and nobody refers to; all others stay. Idempotent.
- * A row is unchanged if its updated_at is still the time of the transaction that wrote it.
+ * What began with one text and one set of parameters does not go on with others: half of the rows would say what nobody
+ * chose. Pulumi's state may know nothing of it, if it was killed.
+ * @throws GuardianError with the ways out
  */
-export async function takeBackRows(session: WriteSession): Promise<TakenBack> {
-  const { urn, onStatus } = session.options;
-  const current = await readStep(session.writer, urn);
-  if (!current || current.state === "undone") return { removed: 0n, kept: 0n };
-  const undoing = { kind: migrationKind, state: "undoing", meaning: current.meaning ?? undefined } as const;
-  const total: TakenBack = { removed: 0n, kept: 0n };
-  await attempt(session, undoing, current.state, (step) =>
-    session
-      .transaction(async (db) => {
-        const batches = await rows<Batch>(
-          db,
-          `SELECT id, target, rows_written AS written, transaction_time::text AS time FROM ${ledgerSchema}.batch WHERE urn = $1 AND state = 'done'`,
-          [urn],
-        );
-        for (const batch of batches) {
-          onStatus(`taking back the rows of ${batch.target} that nobody changed`);
-          const removed = await removeBatch(db, batch);
-          total.removed += removed;
-          total.kept += BigInt(batch.written) - removed;
-        }
-        const detail = { removed: total.removed.toString(), kept: total.kept.toString() };
-        await setStep(db, step.id, { state: "undone", detail });
-      })
-      .catch((err: unknown) => {
-        throw fromStatement(err, urn, "nothing was taken back; mend the cause, then run this again", "");
-      }),
+function refuseOther(migration: Migration, current: Step, asked: string): void {
+  const begun = current.detail["asked"];
+  if (begun === undefined || begun === asked) return;
+  throw new GuardianError({
+    what: `data migration ${migration.name} began with other parameters or another text; rows that are written are not rewritten`,
+    where: `guardian:legacyConsent, sql/data/${migration.name}`,
+    todo: [
+      "set them back as they were",
+      "roll the data stage back first (guardian:through schema, up, or destroy), then raise it again",
+    ],
+  });
+}
+
+/** Writes down what a later run, or a rollback, must know. @returns the constants, the same for every run */
+async function begin(session: WriteSession, it: Mapped, step: Step, asked: string): Promise<object> {
+  const known = step.detail["constants"] as object | undefined;
+  await session.writer.query("SELECT pg_catalog.set_config('row_security', 'off', false)");
+  const constants = known ?? (await readConstants(session.writer, it.source, step.startedAt));
+  await session.transaction((db) =>
+    setStep(db, step.id, {
+      state: "running",
+      detail: { begun: true, removed: "0", asked, constants, plan: recorded(it) },
+    }),
   );
-  return total;
+  return constants;
 }
 
-interface Batch extends Record<string, unknown> {
-  id: string;
-  target: string;
-  written: string;
-  time: string;
+/** Keys whose ranges earlier runs have moved. */
+async function moved(session: WriteSession, urn: string): Promise<number> {
+  const sum = await first<{ keys: string }>(
+    session.writer,
+    `SELECT coalesce(sum(keys), 0) AS keys FROM ${ledgerSchema}.range WHERE urn = $1 AND batch_id IS NOT NULL`,
+    [urn],
+  );
+  return Number(sum?.keys ?? 0);
 }
 
-async function removeBatch(db: Queryable, batch: Batch): Promise<bigint> {
-  const target = quoteName(batch.target);
-  if (!(await exists(db, target))) {
-    // Somebody dropped the table by hand: there is nothing to take back, and the rollback must not stop at it.
-    await db.query(`UPDATE ${ledgerSchema}.batch SET state = 'undone' WHERE id = $1`, [batch.id]);
-    return 0n;
+async function rejectedKeys(session: WriteSession, urn: string): Promise<string[][]> {
+  const found = await rows<{ key: string[] }>(
+    session.writer,
+    `SELECT key FROM ${ledgerSchema}.reject WHERE urn = $1 ORDER BY key`,
+    [urn],
+  );
+  return found.map((row) => row.key);
+}
+
+async function moveRanges(session: WriteSession, run: Run, total: number, options: MoveOptions): Promise<void> {
+  const { it, urn } = run;
+  const { onStatus } = session.options;
+  const done = await moved(session, urn);
+  if (done >= total) return;
+  const wanted = total > worthThrottling ? (options.workers ?? it.workers) : 1;
+  const workers = await openWorkers(session, await roomFor(session.writer, wanted));
+  const progress = new Progress(it, total, done);
+  let throttle: Throttle | undefined;
+  const tell = setInterval(() => onStatus(progress.line(throttle?.reason)), 2000);
+  try {
+    if (options.throttled !== false && total > worthThrottling) {
+      throttle = await openThrottle(session, run, workers);
+      throttle.unavailable().forEach((line) => options.onWarning?.(line));
+    }
+    const pace: Pace = throttle ?? {
+      speed: workers.length,
+      rest: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+    await runWorkers(workers, run, await Worklist.read(session.writer, urn, workers.length), progress, pace);
+    onStatus(progress.line(undefined));
+  } finally {
+    clearInterval(tell);
+    await throttle?.close();
+    await closeWorkers(workers);
   }
-  await db.query("SET LOCAL row_security = off");
-  await db.query(
-    `UPDATE ${ledgerSchema}.batch SET state = 'running', pid = pg_catalog.pg_backend_pid() WHERE id = $1`,
-    [batch.id],
+}
+
+/** The application is felt by one of its own cheapest reads: a row of the source table by its key. */
+async function openThrottle(session: WriteSession, run: Run, workers: readonly WriteSession[]): Promise<Throttle> {
+  const { it, urn } = run;
+  const keys = await rows<{ key: string[] }>(
+    session.writer,
+    `SELECT key_from AS key FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY pg_catalog.md5(place::text) LIMIT 200`,
+    [urn],
   );
-  await db.query("SELECT pg_catalog.set_config('guardian_migration.batch', $1, true)", [batch.id]);
-  const referring = await rows<{ condition: string }>(
-    db,
-    `SELECT pg_catalog.format('EXISTS (SELECT FROM %s r WHERE %s)', k.conrelid::regclass,
-              (SELECT pg_catalog.string_agg(pg_catalog.format('r.%I = t.%I', a.attname, f.attname), ' AND ')
-               FROM unnest(k.conkey, k.confkey) u(mine, theirs)
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine
-               JOIN pg_catalog.pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = u.theirs)) AS condition
-     FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.confrelid = $1::regclass`,
-    [target],
-  );
-  const unless = referring.map((row) => ` AND NOT ${row.condition}`).join("");
-  const removed = await first<{ n: string }>(
-    db,
-    `WITH gone AS (DELETE FROM ${target} t WHERE t.updated_at = $1::timestamptz${unless} RETURNING 1) SELECT count(*) AS n FROM gone`,
-    [batch.time],
-  );
-  const n = removed?.n ?? "0";
-  await db.query(
-    `UPDATE ${ledgerSchema}.batch SET state = 'undone', rows_taken_back = $2, rows_kept = rows_written - $2::bigint WHERE id = $1`,
-    [batch.id, n],
-  );
-  await db.query("SELECT pg_catalog.set_config('guardian_migration.batch', '', true)");
-  return BigInt(n);
+  const where = it.key.map((column, i) => `${escapeIdentifier(column)} = $${i + 1}::${it.types[i]}`);
+  let at = 0;
+  return Throttle.open({
+    connect: () => connectWriter(session.writer.settings, { detail: `${session.options.label}, throttle` }),
+    tables: [it.target, ...followed(it.source.follows)],
+    probe: {
+      text: `SELECT 1 FROM ${quoteName(it.from)} WHERE ${where.join(" AND ")}`,
+      values: () => keys[at++ % keys.length]?.key ?? [],
+    },
+    workers: () => workers.map((worker) => worker.writer.pid),
+    budget: it.slowdown,
+    maxWorkers: workers.length,
+    signal: session.options.signal,
+  });
+}
+
+async function refuseLoss(session: WriteSession, urn: string, total: number, most: number): Promise<void> {
+  const rejects = await readRejects(session.writer, urn);
+  const lost = rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
+  if (lost <= most * total) return;
+  const reasons = rejects.map(({ sqlstate, object, rows: n }) => `${n} × ${sqlstate}${object ? ` (${object})` : ""}`);
+  throw new GuardianError({
+    what: `${lost} rows cannot be moved, of ${total}: more than gates.maxDataLoss (${most}) allows; the migration stopped`,
+    where: reasons.slice(0, 5).join(", "),
+    todo: [
+      `see which: SELECT key, sqlstate, object FROM ${ledgerSchema}.reject WHERE urn = '${urn}'; mend them in v6, then run this again: it goes on`,
+      "raise guardian:gates.maxDataLoss if these rows may be left out",
+    ],
+  });
 }

@@ -7,12 +7,14 @@ import { first, rows, type Queryable } from "../sql";
 import { buildIndex, indexParts } from "./indexes";
 import { added, readInventory, recordInventory, schemasOf } from "./inventory";
 import type { Module } from "./manifest";
-import { partOf, restoreTable } from "./restore";
+import { partOf } from "./lost";
+import { restoreTable } from "./restore";
 import { raiseSequences } from "./sequences";
 import { restoreOrder, waitingFor } from "./waiting";
 import { runStatements, runTogether } from "./runner";
-import { parseFile } from "./statements";
+import { parseFile, parseFiles } from "./statements";
 import { firstTouching } from "./touching";
+import { joined } from "./up-files";
 import { withV6Locks } from "./v6-locks";
 
 export const moduleKind = "SqlModule";
@@ -71,7 +73,7 @@ export async function currentApply(db: Queryable, urn: string): Promise<string |
 export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): void {
   if (applied.meaning === module.meaning) return;
   throw new GuardianError({
-    what: `up.sql, indexes.sql or module.yaml of ${module.name} changed after it was applied`,
+    what: `up.sql (or up/), indexes.sql or module.yaml of ${module.name} changed after it was applied`,
     where: `applied ${applied.meaning ?? "?"}, now ${module.meaning}`,
     todo: [
       `restore sql/${module.name} as it was applied`,
@@ -88,11 +90,9 @@ async function deploy(
   deadline: number,
 ): Promise<void> {
   await requireModules(session.writer, module);
-  const statements = await parseFile(`sql/${module.name}/up.sql`, module.up);
-  const verifyFile = `sql/${module.name}/verify.sql`;
-  const verify = (await parseFile(verifyFile, module.verify)).map((found) => ({ ...found, file: verifyFile }));
+  const statements = await parseFiles(module.up);
+  const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
   const split = firstTouching(statements, module.locks);
-  const file = `sql/${module.name}/up.sql`;
   const later = (await indexParts(module)).map((part) => part.part);
   let applyId = "";
   await attempt(session, { kind: moduleKind, state: "running", meaning: module.meaning }, "planned", (step) =>
@@ -101,10 +101,10 @@ async function deploy(
       mode: "SHARE ROW EXCLUSIVE",
       own: module.objects,
       before: async (db) => {
-        await runStatements(db, file, statements.slice(0, split));
+        await runStatements(db, statements.slice(0, split));
         applyId = await record(db, session, module, step);
       },
-      locked: (db) => runTogether(db, file, [...statements.slice(split), ...verify]),
+      locked: (db) => runTogether(db, `sql/${module.name}`, [...statements.slice(split), ...verify]),
       after: (db) => recordObjects(db, applyId, module, later),
     }),
   );
@@ -117,7 +117,7 @@ async function record(db: Queryable, session: WriteSession, module: Module, step
   const apply = await first<{ id: string }>(
     db,
     `INSERT INTO ${ledgerSchema}.module (urn, name, manifest, up, down, verify) VALUES ($1, $2, $3, $4, $5, $6) RETURNING apply_id AS id`,
-    [urn, module.name, JSON.stringify(manifest), up, down, verify],
+    [urn, module.name, JSON.stringify(manifest), joined(up), down, verify],
   );
   const originals = module.archive.map((entry) => entry.table);
   const waiting = await waitingFor(db, originals);
@@ -138,7 +138,7 @@ async function recordObjects(db: Queryable, applyId: string, module: Module, lat
   const missing = module.objects.filter((object) => !there.includes(object) && !later.includes(object));
   if (missing.length > 0) {
     throw new GuardianError({
-      what: "module.yaml lists objects that up.sql did not make",
+      what: "module.yaml lists objects that the module did not make",
       where: `sql/${module.name}/module.yaml: ${missing.join(", ")}`,
       todo: "make the list and the file agree",
     });
@@ -181,7 +181,7 @@ async function finishParts(
   return restored;
 }
 
-/** For tests and for `module.yaml`: what up.sql really makes. */
+/** For tests and for `module.yaml`: what a module really makes. */
 export async function objectsMadeBy(
   db: Queryable,
   schemas: readonly string[],

@@ -49,6 +49,7 @@ export async function prepareArchive(
     tables.map((entry) => entry.table),
     objects,
   );
+  await openArchive(db);
   const departure: Departure = { rows: 0n, locked: [] };
   for (const entry of tables) {
     await detach(db, entry.table);
@@ -60,6 +61,12 @@ export async function prepareArchive(
   // Keys first: a table cannot be dropped while another's key refers to it.
   departure.locked.sort((a, b) => Number(isDrop(a.text)) - Number(isDrop(b.text)));
   return departure;
+}
+
+/** The ledger's opening made the schema; somebody may have dropped it since, and a rollback must not stop at that. */
+async function openArchive(db: Queryable): Promise<void> {
+  const there = await first(db, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", [archiveSchema]);
+  if (!there) await db.script(`CREATE SCHEMA ${archiveSchema}; REVOKE ALL ON SCHEMA ${archiveSchema} FROM PUBLIC`);
 }
 
 const isDrop = (text: string): boolean => text.startsWith("DROP TABLE");

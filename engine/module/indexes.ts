@@ -1,4 +1,5 @@
 import { escapeIdentifier } from "pg";
+import { lockTimeoutDefault } from "../connect/lock-wait";
 import type { WriteSession } from "../database";
 import { fromPostgres, GuardianError } from "../errors";
 import { ledgerSchema } from "../ledger/schema";
@@ -61,14 +62,18 @@ export async function buildIndex(
     options.onStatus(`building index ${part.schema}.${part.index}${anew}`);
     try {
       const limit = Math.max(1000, deadline - Date.now());
-      await writer.query("SELECT pg_catalog.set_config('statement_timeout', $1, false)", [String(limit)]);
+      // A concurrent build waits for every older transaction, which is its way and not a lock in the way.
+      await writer.query(
+        "SELECT pg_catalog.set_config('statement_timeout', $1, false), pg_catalog.set_config('lock_timeout', '0', false)",
+        [String(limit)],
+      );
       if (there) await writer.query(`DROP INDEX CONCURRENTLY ${name}`);
       await writer.query(part.statement.text);
     } catch (err) {
       const where = `sql/${module.name}/indexes.sql:${part.statement.line}`;
       throw fromPostgres(err, where, "run this again: an invalid index is found, dropped and built anew");
     } finally {
-      await writer.query("SELECT pg_catalog.set_config('statement_timeout', '0', false)").catch(() => undefined);
+      await writer.script(`SET statement_timeout = 0; SET lock_timeout = ${lockTimeoutDefault}`).catch(() => undefined);
     }
   }
   await session.transaction(async (db) => {

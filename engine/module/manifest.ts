@@ -4,7 +4,8 @@ import { GuardianError } from "../errors";
 import { hash } from "../hash";
 import { yamlParser } from "../lazy";
 import { sqlFolder } from "./folder";
-import { meaningOf } from "./meaning";
+import { meaningOf, meaningOfFiles } from "./meaning";
+import { readUp, type SqlFile } from "./up-files";
 
 /** Kinds of catalogue objects that a module may create, in the order in which they are listed. */
 export const objectKinds = ["table", "view", "sequence", "type", "function", "index", "trigger", "policy"] as const;
@@ -30,12 +31,13 @@ export interface Manifest {
 
 /** A module as it stands in sql/. */
 export interface Module extends Manifest {
-  up: string;
+  /** up.sql, or the files of up/ in order. */
+  up: SqlFile[];
   down: string;
   verify: string;
   /** CREATE INDEX CONCURRENTLY statements, empty for most modules. */
   indexes: string;
-  /** Hash of what up.sql, indexes.sql and module.yaml mean. */
+  /** Hash of what up.sql (or up/), indexes.sql and module.yaml mean. */
   meaning: string;
   downMeaning: string;
   verifyMeaning: string;
@@ -71,9 +73,10 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
     if (existsSync(join(at, file))) return readFileSync(join(at, file), "utf8");
     throw new GuardianError({ what: "a module's file is missing", where: shown(file), todo: "put it back" });
   };
-  const [up, down, verify] = [read("up.sql"), read("down.sql"), read("verify.sql")];
+  const up = readUp(at, shown);
+  const [down, verify] = [read("down.sql"), read("verify.sql")];
   const indexes = existsSync(join(at, "indexes.sql")) ? read("indexes.sql") : "";
-  const upMeaning = await meaningOf(shown("up.sql"), up);
+  const upMeaning = await meaningOfFiles(up);
   const indexMeaning = await meaningOf(shown("indexes.sql"), indexes);
   return {
     ...manifest,

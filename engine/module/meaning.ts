@@ -1,7 +1,8 @@
 import { canonical, hash } from "../hash";
 import { sqlParser } from "../lazy";
 import { lex } from "./lexer";
-import { parseFile, parseSql, syntaxError, withoutComments, type Node, type Statement } from "./statements";
+import { parseFiles, parseSql, syntaxError, withoutComments, type Node, type Statement } from "./statements";
+import type { SqlFile } from "./up-files";
 
 /**
  * The meaning of SQL: a hash of its parse tree, without positions, comments and layout. Function bodies are read by their
@@ -9,19 +10,22 @@ import { parseFile, parseSql, syntaxError, withoutComments, type Node, type Stat
  * @throws GuardianError for SQL that does not parse, in a function's body too, with its place
  */
 export async function meaningOf(file: string, sql: string): Promise<string> {
-  const statements = await parseFile(file, sql);
-  const trees = await Promise.all(statements.map((statement) => meant(file, statement)));
-  return hash(trees);
+  return meaningOfFiles([{ file, text: sql }]);
+}
+
+/** The meaning of files that are one script; where one file ends and the next begins says nothing. */
+export async function meaningOfFiles(files: readonly SqlFile[]): Promise<string> {
+  return hash(await Promise.all((await parseFiles(files)).map(meant)));
 }
 
 /** Fields that say where something stands and not what it is (PostgreSQL, parsenodes.h). */
 const positions = new Set(["location", "name_location", "stmt_location", "stmt_len"]);
 
-async function meant(file: string, statement: Statement): Promise<Node> {
+async function meant(statement: Statement): Promise<Node> {
   const bare = strip(statement.tree);
   const body = bodyOf(statement.tree);
   if (!body) return bare;
-  return [blank(bare, body.source), body.language, await bodyMeaning(file, statement, body)];
+  return [blank(bare, body.source), body.language, await bodyMeaning(statement, body)];
 }
 
 /** The tree without positions; the order of a statement's options (LANGUAGE, STABLE, SET …) says nothing either. */
@@ -70,7 +74,7 @@ function bodyOf(tree: { [key: string]: Node }): Body | undefined {
  * A body in SQL by its parse tree. One in PL/pgSQL by its tokens, comments aside: the tree that libpg_query gives of it
  * leaves out COLLATE and # options, and refuses variables of composite types that it cannot look up.
  */
-async function bodyMeaning(file: string, statement: Statement, body: Body): Promise<Node> {
+async function bodyMeaning(statement: Statement, body: Body): Promise<Node> {
   const at = Math.max(0, statement.text.indexOf(body.source));
   const piece = { text: body.source, offset: statement.offset + at };
   try {
@@ -78,7 +82,10 @@ async function bodyMeaning(file: string, statement: Statement, body: Body): Prom
     await checkSyntax(statement.text, body.source);
     return tokens(body.source);
   } catch (err) {
-    throw syntaxError(file, statement.source, err, { ...piece, offset: piece.offset + namedOnce(body.source, err) });
+    throw syntaxError(statement.file, statement.source, err, {
+      ...piece,
+      offset: piece.offset + namedOnce(body.source, err),
+    });
   }
 }
 

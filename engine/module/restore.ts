@@ -1,22 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineParameters, WriteSession } from "../database";
 import { fromStatement, GuardianError, isPostgres } from "../errors";
-import { ledgerSchema } from "../ledger/schema";
 import { setStep, type Step } from "../ledger/steps";
 import { quoteName, type Queryable } from "../sql";
 import { referencedBy } from "./archive";
 import { moveBatch } from "./batch";
 import { refuseDependents } from "./dependents";
+import { closeArchived } from "./lost";
 import { withV6Locks } from "./v6-locks";
 import type { Waiting } from "./waiting";
 
 /** How long one batch should take, in milliseconds; none may take more than a second. */
 const batchTarget = 400;
-
-/** The part of the ledger under which a table's rows come back. */
-export function partOf(waiting: Pick<Waiting, "original" | "applyId">): string {
-  return `rows ${waiting.original} ${waiting.applyId}`;
-}
 
 /**
  * Brings the rows of one archived table back, in batches of their own transactions: each takes rows out of the archive
@@ -34,6 +29,13 @@ export async function restoreTable(
   deadline: number,
 ): Promise<bigint> {
   const where = `rows of ${waiting.original} in ${waiting.archivedAs}`;
+  if (!waiting.there) {
+    await session.transaction(async (db) => {
+      await closeArchived(db, waiting);
+      await setStep(db, step.id, { state: "done" });
+    });
+    return 0n;
+  }
   try {
     const restored = await moveAll(session, parameters, waiting, deadline);
     await finish(session, parameters, step, waiting, deadline);
@@ -93,7 +95,7 @@ async function again<T>(
         return work(db);
       });
     } catch (err) {
-      const code = isPostgres(err) ? (err.code ?? "") : "";
+      const code = (err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined) ?? "";
       const pause = Math.min(parameters.pauseFloor, 50 * tries) * (1 + Math.random());
       if (!passing.has(code) || (code === "23503" && tries > 5) || Date.now() + pause > deadline) throw err;
       await sleep(pause, undefined, { signal: session.options.signal });
@@ -120,11 +122,7 @@ async function finish(
         "others made objects that depend on an archived table",
       );
       // Rows that an erasure under v6 took out of the archive were left out too, by their subject's own wish.
-      await db.query(
-        `UPDATE ${ledgerSchema}.archived SET left_out = rows - restored - beaten, restored_at = pg_catalog.clock_timestamp()
-         WHERE apply_id = $1 AND original = $2`,
-        [waiting.applyId, waiting.original],
-      );
+      await closeArchived(db, waiting);
       await setStep(db, step.id, { state: "done" });
     },
     locked: (db) => db.script(`DROP TABLE ${quoteName(waiting.archivedAs)}`),

@@ -4,18 +4,18 @@ import type { Queryable } from "../sql";
 import { excerpt, utf16Offset, type Statement } from "./statements";
 
 /** What a statement's error says of its place; the engine's own statements have neither line nor source. */
-type Placed = Pick<Statement, "text"> & Partial<Pick<Statement, "line" | "offset" | "source">> & { file?: string };
+type Placed = Pick<Statement, "text"> & Partial<Pick<Statement, "line" | "offset" | "file" | "source">>;
 
 /**
  * Runs statements one by one, so that a failure names its line in the file.
  * @throws GuardianError with file, line and SQLSTATE, without row values
  */
-export async function runStatements(db: Queryable, file: string, statements: readonly Statement[]): Promise<void> {
+export async function runStatements(db: Queryable, statements: readonly Statement[]): Promise<void> {
   for (const statement of statements) {
     try {
       await db.query(statement.text);
     } catch (err) {
-      throw located(err, file, statement, isPostgres(err) && !err.internalQuery ? err.position : undefined);
+      throw located(err, statement.file, statement, isPostgres(err) && !err.internalQuery ? err.position : undefined);
     }
   }
 }

@@ -6,6 +6,7 @@ import type { Waiting } from "./waiting";
  * in the transaction that makes the table: from its first moment no new row takes the number of an archived one.
  */
 export async function raiseSequences(db: Queryable, waiting: Waiting): Promise<void> {
+  if (!waiting.there) return;
   const [table, archived] = [quoteName(waiting.original), quoteName(waiting.archivedAs)];
   const owned = await rows<{ sql: string }>(
     db,

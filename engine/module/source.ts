@@ -1,10 +1,19 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
+import { dirname, extname, join, sep } from "node:path";
 import { sqlFolder } from "./folder";
 
 /** The code that reads modules and data migrations: what it makes of the same files may change with it. */
-const code = ["../hash", "./manifest", "./meaning", "./lexer", "./statements", "../migrate/definition"];
+const code = [
+  "../hash",
+  "./manifest",
+  "./meaning",
+  "./lexer",
+  "./statements",
+  "./up-files",
+  "../migrate/definition",
+  "../migrate/range",
+];
 
 /**
  * A hash of folders of sql/ as they stand, byte for byte, and of the code that reads them. As long as it is the same,
@@ -23,10 +32,24 @@ export function sourceHash(names: readonly string[], folder = sqlFolder): string
     add("parser", join(dirname(require.resolve("@libpg-query/parser")), "..", "package.json"));
     for (const name of [...names].sort()) {
       if (!/^(data\/)?\w+$/.test(name)) return undefined;
-      for (const file of readdirSync(join(folder, name)).sort()) add(`${name}/${file}`, join(folder, name, file));
+      for (const file of within(join(folder, name))) {
+        if (file.endsWith(sep)) hash.update(`${name}/${file}\n`);
+        else add(`${name}/${file}`, join(folder, name, file));
+      }
     }
   } catch {
     return undefined;
   }
   return hash.digest("hex").slice(0, 32);
+}
+
+/** Everything in a folder, in order; folders too, with a separator at the end, for an empty one says something as well. */
+function within(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  const found = entries.flatMap((entry) => {
+    if (!entry.isDirectory()) return [entry.name];
+    const name = `${entry.name}${sep}`;
+    return [name, ...within(join(folder, name)).map((file) => `${name}${file}`)];
+  });
+  return found.sort();
 }

@@ -1,6 +1,7 @@
 import { GuardianError } from "../errors";
 import { sqlParser } from "../lazy";
 import { lex } from "./lexer";
+import type { SqlFile } from "./up-files";
 
 /** A node of PostgreSQL's parse tree as JSON (libpg_query); its keys are the server's own field names. */
 export type Node = null | boolean | number | string | Node[] | { [key: string]: Node };
@@ -13,7 +14,9 @@ export interface Statement {
   line: number;
   /** Where it begins in the file, in UTF-16 units from 0. */
   offset: number;
-  /** The whole file. */
+  /** The file, as errors name it. */
+  file: string;
+  /** The file's whole text. */
   source: string;
   /** The parse tree. */
   tree: { [key: string]: Node };
@@ -43,8 +46,18 @@ export async function parseFile(file: string, sql: string): Promise<Statement[]>
     const lead = leadingBlank(whole);
     const before = bytes.subarray(0, start).toString() + whole.slice(0, lead);
     const text = whole.slice(lead).trimEnd();
-    return { text, line: before.split("\n").length, offset: before.length, source: sql, tree: raw.stmt };
+    return { text, line: before.split("\n").length, offset: before.length, file, source: sql, tree: raw.stmt };
   });
+}
+
+/**
+ * The statements of files that are run one after the other, each with its own place.
+ * @throws GuardianError as parseFile, for the first file that is wrong
+ */
+export async function parseFiles(files: readonly SqlFile[]): Promise<Statement[]> {
+  const statements: Statement[] = [];
+  for (const { file, text } of files) statements.push(...(await parseFile(file, text)));
+  return statements;
 }
 
 function endsTransaction(file: string, sql: string, bytes: number): GuardianError {

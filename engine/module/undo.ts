@@ -3,11 +3,12 @@ import { GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
 import { readStep, setStep } from "../ledger/steps";
-import { first, quoteName, rows, type Queryable } from "../sql";
+import { first, rows, type Queryable } from "../sql";
 import { moduleKind } from "./apply";
 import { prepareArchive, referencedBy, type Departure } from "./archive";
 import { readInventory, schemasOf } from "./inventory";
 import type { Manifest, Module } from "./manifest";
+import { present } from "./present";
 import { runStatements, runTogether } from "./runner";
 import { parseFile, type Statement } from "./statements";
 import { dropsTable, firstTouching } from "./touching";
@@ -63,7 +64,7 @@ export async function undoModule(
       own: manifest.objects,
       before: async (db) => {
         departure = await prepareArchive(db, applyId, leaving, manifest.objects);
-        await runStatements(db, file, statements.slice(0, split));
+        await runStatements(db, statements.slice(0, split));
         await markUndone(db, urn, applyId);
         await setStep(db, step.id, { state: "undone", physicalId: applyId });
       },
@@ -92,12 +93,7 @@ function tolerant(statement: Statement): Statement {
 /** Tables of the module that are there: one that somebody dropped by hand has nothing to archive. */
 async function ownTables(db: Queryable, manifest: Manifest): Promise<string[]> {
   const tables = manifest.objects.flatMap((object) => (object.startsWith("table ") ? [object.slice(6)] : []));
-  const there = await rows<{ name: string }>(
-    db,
-    "SELECT t.name FROM unnest($1::text[], $2::text[]) t(name, quoted) WHERE pg_catalog.to_regclass(t.quoted) IS NOT NULL",
-    [tables, tables.map(quoteName)],
-  );
-  return there.map((row) => row.name);
+  return present(db, tables);
 }
 
 async function markUndone(db: Queryable, urn: string, applyId: string): Promise<void> {

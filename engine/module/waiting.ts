@@ -1,6 +1,8 @@
 import { GuardianError } from "../errors";
 import { ledgerSchema } from "../ledger/schema";
 import { quoteName, rows, type Queryable } from "../sql";
+import { isThere, refuseLost } from "./lost";
+import { present } from "./present";
 
 /** A table that waits in the archive. */
 export interface Waiting {
@@ -12,29 +14,36 @@ export interface Waiting {
   rows: string;
   /** Rows of which it is known what became of them. */
   accounted: string;
+  /** False for a table that somebody dropped when all its rows were back: only the ledger's row is left to be closed. */
+  there: boolean;
 }
 
 /**
  * @param originals tables, in the order in which their rows are wanted
  * @returns the archived tables that have not come back yet; of several of one original the newest first, since its rows
  *   are the later ones, and win
+ * @throws GuardianError if one that has rows was dropped by hand
  */
 export async function waitingFor(db: Queryable, originals: readonly string[]): Promise<Waiting[]> {
-  return rows<Waiting & Record<string, unknown>>(
+  const waiting = await rows<Waiting & Record<string, unknown>>(
     db,
     `SELECT apply_id AS "applyId", original, archived_as AS "archivedAs", subject, rows,
-            restored + beaten + left_out AS accounted FROM ${ledgerSchema}.archived
+            restored + beaten + left_out AS accounted, ${isThere} AS there FROM ${ledgerSchema}.archived
      WHERE original = ANY ($1) AND restored_at IS NULL ORDER BY pg_catalog.array_position($1, original), apply_id DESC`,
     [originals],
   );
+  await refuseLost(db, originals);
+  return waiting;
 }
 
 /**
  * The order in which tables get their rows back: one whose rows refer to another's comes after it, or they would be taken
  * for rows whose other end was deleted.
- * @throws GuardianError for tables that refer to each other in a circle: their rows stay in the archive
+ * @throws GuardianError for tables that refer to each other in a circle, or that were dropped by hand since: their rows
+ *   stay in the archive
  */
 export async function restoreOrder(db: Queryable, tables: readonly string[]): Promise<string[]> {
+  await refuseDropped(db, tables);
   const keys = await rows<{ from: string; to: string }>(
     db,
     `SELECT DISTINCT f.name AS from, t.name AS to
@@ -57,4 +66,16 @@ export async function restoreOrder(db: Queryable, tables: readonly string[]): Pr
     order.push(next);
   }
   return order;
+}
+
+/** @throws GuardianError naming the module's tables that somebody dropped: the rows have no place to come back to */
+async function refuseDropped(db: Queryable, tables: readonly string[]): Promise<void> {
+  const there = await present(db, tables);
+  const gone = tables.filter((name) => !there.includes(name));
+  if (gone.length === 0) return;
+  throw new GuardianError({
+    what: "tables of this module were dropped by hand before their archived rows were back; these wait in the archive",
+    where: gone.join(", "),
+    todo: "roll the module back and apply it again: set guardian:through to a stage before it and up, then set it back and up",
+  });
 }

@@ -1,58 +1,60 @@
+import type { WriteSession } from "../../engine/database";
 import { GuardianError } from "../../engine/errors";
 import { lazily } from "../../engine/lazy";
-import type { Moved } from "../../engine/migrate/move";
+import { ledgerSchema } from "../../engine/ledger/schema";
+import type { Moved } from "../../engine/migrate";
 import { requireBackup } from "../backup/guard";
-import { handler, type Kind } from "../handler";
+import { deadline, handler, type DatabaseCall, type Kind } from "../handler";
+import type { Inputs, State } from "../spec";
 import { dataMigrationSpec } from "./spec";
 
-const outputs = (moved: Moved): { sourceRows: number; writtenRows: number } => ({
-  sourceRows: Number(moved.source),
-  writtenRows: Number(moved.written),
+type Spec = typeof dataMigrationSpec;
+type Outputs = Pick<State<Spec>, "sourceRows" | "writtenRows" | "rejectedRows" | "checksum">;
+
+const outputs = ({ source, written, rejected, checksum }: Moved): Outputs => ({
+  sourceRows: Number(source),
+  writtenRows: Number(written),
+  rejectedRows: Number(rejected),
+  checksum,
 });
 
-const kind: Kind<typeof dataMigrationSpec> = {
+const kind: Kind<Spec> = {
   spec: dataMigrationSpec,
 
   sources: (args) => [`data/${args.migration}`],
 
   async check(args) {
-    const { title, meaning, target } = await lazily.migrations.loadMigration(args.migration);
-    return { computed: { title, meaning, target } };
+    const { title, meaning, target, sources } = await lazily.migrations.loadMigration(args.migration);
+    const locks = [...new Set(sources.flatMap((source) => source.follows.map((follow) => follow.table)))].sort();
+    return { computed: { title, meaning, target, locks } };
   },
 
   async plan(call, inputs, state) {
     const migration = await lazily.migrations.loadMigration(inputs.migration);
     if (state) {
-      if (state.meaning !== inputs.meaning) throw changed(inputs.migration, state.meaning, inputs.meaning);
-      if (JSON.stringify(state.parameters) !== JSON.stringify(inputs.parameters))
-        throw otherParameters(inputs.migration);
-      return outputs({ source: BigInt(state.sourceRows), written: BigInt(state.writtenRows) });
+      refuseChange(inputs, state);
+      return {};
     }
     const planned = await call.host.read((db) => lazily.move.planMove(db, migration, inputs.parameters));
-    if (planned)
-      call.log.info(`will write ${planned.written} rows into ${migration.target}, of ${planned.source} that v6 offers`);
+    call.log.info(
+      `will write ${planned.written} rows into ${migration.target}, of ${planned.source} that v6 offers; locks ${inputs.locks.join(", ")} for at most ${call.host.parameters.lockHold} ms at its beginning and end`,
+    );
     return {};
   },
 
   async create(call, inputs, session) {
-    const migration = await lazily.migrations.loadMigration(inputs.migration);
-    await requireBackup(session.writer, call.urn, migration.name, migration.meaning);
-    const moved = await lazily.move.moveRows(session, migration, inputs.parameters);
-    call.log.info(`${moved.written} rows written into ${migration.target}, of ${moved.source} that v6 offered`);
-    return outputs(moved);
+    return move(call, inputs, session);
   },
 
-  async update(_call, inputs, state, session) {
-    const migration = await lazily.migrations.loadMigration(inputs.migration);
-    if (state.meaning !== migration.meaning) throw changed(inputs.migration, state.meaning, migration.meaning);
-    if (JSON.stringify(state.parameters) !== JSON.stringify(inputs.parameters)) throw otherParameters(inputs.migration);
-    return outputs(await lazily.move.moveRows(session, migration, inputs.parameters));
+  async update(call, inputs, state, session) {
+    refuseChange(inputs, state);
+    return move(call, inputs, session);
   },
 
   async delete(call, state, session) {
-    const { removed, kept } = await lazily.move.takeBackRows(session);
+    const { removed, kept } = await lazily.move.takeBackRows(session, deadline(call));
     call.log.info(
-      `rows taken back from ${state.target}: ${removed}; left there, because somebody changed or refers to them: ${kept}`,
+      `rows taken back from ${state.target}: ${removed}; left there because somebody changed or refers to them, or gone with their account: ${kept}`,
     );
   },
 
@@ -61,21 +63,38 @@ const kind: Kind<typeof dataMigrationSpec> = {
 
 export const dataMigrationHandler = handler(kind);
 
-function changed(name: string, before: string, now: string): GuardianError {
-  return new GuardianError({
-    what: `the SQL of data migration ${name} changed after it had run`,
-    where: `ran as ${before}, is now ${now}`,
-    todo: [
-      `restore sql/data/${name} as it ran`,
-      "roll the data stage back first (guardian:through schema, up), then raise it again",
-    ],
-  });
+async function move(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSession): Promise<Outputs> {
+  const migration = await lazily.migrations.loadMigration(inputs.migration);
+  await requireBackup(session.writer, call.urn, migration.name, migration.meaning);
+  const { maxDataLoss } = inputs;
+  const options = { deadline: deadline(call), maxDataLoss, onWarning: call.log.warn };
+  const moved = await lazily.move.moveRows(session, migration, inputs.parameters, options);
+  call.log.info(`${moved.written} rows written into ${migration.target}, of ${moved.source} that v6 offered`);
+  for (const [what, n] of Object.entries(moved.counted)) call.log.info(`${what.replaceAll("_", " ")}: ${n} rows`);
+  for (const { rows, sqlstate, object } of await lazily.move.readRejects(session.writer, call.urn)) {
+    const by = object ? ` by ${object}` : "";
+    call.log.warn(
+      `${rows} rows could not be moved: refused${by} (SQLSTATE ${sqlstate}); their keys: SELECT key FROM ${ledgerSchema}.reject`,
+    );
+  }
+  return outputs(moved);
 }
 
-function otherParameters(name: string): GuardianError {
-  return new GuardianError({
-    what: `the parameters of data migration ${name} changed after it had run; rows that are written are not rewritten`,
-    where: "guardian:legacyConsent",
-    todo: ["set them back", "roll the data stage back first (guardian:through schema, up), then raise it again"],
-  });
+/** @throws GuardianError if what it does changed after it had run: rows that are written are not rewritten */
+function refuseChange(inputs: Inputs<Spec>, state: State<Spec>): void {
+  const again = "roll the data stage back first (guardian:through schema, up), then raise it again";
+  if (state.meaning !== inputs.meaning) {
+    throw new GuardianError({
+      what: `the SQL of data migration ${inputs.migration} changed after it had run`,
+      where: `ran as ${state.meaning}, is now ${inputs.meaning}`,
+      todo: [`restore sql/data/${inputs.migration} as it ran`, again],
+    });
+  }
+  if (JSON.stringify(state.parameters) !== JSON.stringify(inputs.parameters)) {
+    throw new GuardianError({
+      what: `the parameters of data migration ${inputs.migration} changed after it had run; rows that are written are not rewritten`,
+      where: "guardian:legacyConsent",
+      todo: ["set them back", again],
+    });
+  }
 }

@@ -5,7 +5,7 @@ import { ledgerSchema } from "../../engine/ledger/schema";
 import { findDrift, fingerprints, type Drift } from "../../engine/module/drift";
 import { readInventory, schemasOf } from "../../engine/module/inventory";
 import type { Queryable } from "../../engine/sql";
-import type { Changes } from "../../provider/diff";
+import { pathTo, type Changes } from "../../provider/diff";
 import { requireBackup } from "../backup/guard";
 import { presentObjects, recordedObjects } from "../readings";
 import { deadline, handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
@@ -55,7 +55,8 @@ const kind: Kind<Spec> = {
     return outputs(session.writer, applyId, inputs.objects);
   },
 
-  async delete(call, _state, session) {
+  async delete(call, state, session) {
+    await lazily.move.takeBackForgotten(session, deadline(call), state.module);
     const archived = await lazily.undo.undoModule(session, call.host.parameters, deadline(call));
     if (archived > 0n) call.log.info(`rows that wait in the archive for the next up: ${archived}`);
   },
@@ -68,7 +69,7 @@ const kind: Kind<Spec> = {
     const changes: Changes = new Map();
     for (const drift of await driftOf(call.host, call.urn, state.objects)) {
       call.log.warn(describe(drift));
-      changes.set(`definitions["${drift.object}"]`, drift.kind === "missing" ? "delete" : "update");
+      changes.set(pathTo("definitions", drift.object), drift.kind === "missing" ? "delete" : "update");
     }
     return changes;
   },
@@ -107,7 +108,7 @@ function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): void {
     what: `objects of this module were changed by hand; they are not overwritten (refresh lists those of all modules)`,
     where: `${call.name}\n    ${shown.join("\n    ")}`,
     todo: [
-      `put them back; how each was: SELECT definition FROM ${ledgerSchema}.object JOIN ${ledgerSchema}.module USING (apply_id) WHERE undone_at IS NULL AND object = '${one.object.replaceAll("'", "''")}'; and sql/${call.name}/up.sql`,
+      `put them back; how each was: SELECT definition FROM ${ledgerSchema}.object JOIN ${ledgerSchema}.module USING (apply_id) WHERE undone_at IS NULL AND object = '${one.object.replaceAll("'", "''")}'; and what sql/${call.name} makes`,
       "roll the module back and apply it again: its rows wait in the archive and come back. Set guardian:through to a stage before it and up, or, for the modules of the first stage, destroy; what is gone already does not stop it",
     ],
   });

@@ -10,7 +10,7 @@ export const sqlModuleSpec = resource(
     },
     computed: {
       title: text("What the module is, from module.yaml."),
-      meaning: text("Hash of what up.sql, indexes.sql and module.yaml mean, comments and layout aside."),
+      meaning: text("Hash of what up.sql (or up/), indexes.sql and module.yaml mean, comments and layout aside."),
       downMeaning: text("Hash of what down.sql means."),
       verifyMeaning: text("Hash of what verify.sql means."),
       requires: list(text("A module."), "Modules that it needs."),

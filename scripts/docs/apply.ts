@@ -8,16 +8,24 @@ import type { Login } from "../v6/database";
 
 const stack = "docs::guardian";
 
+/** Locks may be held for long where nobody else is: a busy machine must not fail what has nothing to do with it. */
+const unhurried = { GUARDIAN_LOCK_HOLD_MS: "10000", GUARDIAN_LOCK_PAUSE_MS: "20" };
+
 /**
  * Applies every module of sql/ with the product's own engine to a v6 that nobody else uses.
  * @param folder where the modules are, if not in sql/
+ * @param env the engine's times, where the defaults do not fit: GUARDIAN_LOCK_HOLD_MS and its like
  * @returns the modules in order
  * @throws GuardianError as loadModule and applyModule do
  */
-export async function applyAll(login: Login, folder = sqlFolder): Promise<Module[]> {
+export async function applyAll(
+  login: Login,
+  folder = sqlFolder,
+  env: NodeJS.ProcessEnv = unhurried,
+): Promise<Module[]> {
   const { host, port, database, user, password } = login;
   const settings = resolveConnection({ host, port, database, user, sslmode: "disable" }, { PGPASSWORD: password });
-  const engine = new Database(settings, engineParameters({}));
+  const engine = new Database(settings, engineParameters(env));
   const write = <T>(
     name: string,
     expect: WriteOptions["expect"],

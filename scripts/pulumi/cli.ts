@@ -12,9 +12,10 @@ import { ensureStack, localBackend, prepare, withoutSalt } from "./local";
 import { stderrLog, type Log } from "./log";
 import { hasLogin } from "./login";
 import { cacheFolder, hasLanguageHost } from "./paths";
+import { pendingHints } from "./pending";
 import { pulumi } from "./run";
 import { passSignals } from "./signals";
-import { staleLock } from "./stale";
+import { lockHints } from "./stale";
 
 /** The clone: the Pulumi project that is meant unless -C says otherwise. */
 const clone = resolve(__dirname, "../..");
@@ -59,6 +60,7 @@ interface Run {
 async function run(line: CommandLine, { engine, project, env: given, hosted }: Run, log: Log): Promise<number> {
   const env = line.verb === "package" && line.object === "gen-sdk" && !hosted ? await withGenerator(given, log) : given;
   const terminal = process.stdin.isTTY;
+  const began = Date.now();
   let release: (() => void) | undefined;
   const result = await pulumi(line.args, {
     cwd: project,
@@ -69,9 +71,10 @@ async function run(line: CommandLine, { engine, project, env: given, hosted }: R
     onStart: (child) => (release = passSignals(child, terminal)),
   });
   release?.();
-  if (result.code !== 0 && staleLock(env["PULUMI_BACKEND_URL"])) {
-    console.error("the run that locked the stack is dead; the way out is: npm run pulumi -- cancel");
-  }
+  const backend = env["PULUMI_BACKEND_URL"];
+  const hints = result.code === 0 ? [] : lockHints(backend);
+  if (hints.length === 0 && line.operation) hints.push(...pendingHints(backend, began, result.code === 0));
+  hints.forEach((hint) => console.error(hint));
   return result.code;
 }
 

@@ -43,9 +43,22 @@ export async function withInlineServer<T>(program: Program, fn: (address: string
   }
 }
 
+/**
+ * The SDK leaves channels to ended engines behind, and grpc-js keeps their connections for whoever asks for the same
+ * address: a later engine that gets the port of an earlier one would be taken for out of reach (UNAVAILABLE), until the
+ * back-off of a connection is over that nobody needs. Channels in use keep theirs.
+ */
+export function forgetChannels(): void {
+  const { getSubchannelPool } = createRequire(__filename)("@grpc/grpc-js/build/src/subchannel-pool") as {
+    getSubchannelPool: (global: boolean) => { pool: Record<string, unknown> };
+  };
+  getSubchannelPool(true).pool = {};
+}
+
 function service(program: Program): grpc.UntypedServiceImplementation {
   const inner = new Inline(reporting(program));
   const run: Run = (call, callback) => {
+    forgetChannels();
     let answered = false;
     inner.run(call, (err, response) => {
       // The inner server answers a failed run twice; only the first answer counts.

@@ -1,34 +1,53 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { homedir, hostname } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, dirname } from "node:path";
+import { backendFiles } from "./backend-files";
 import { alive } from "./lock";
 
-/**
- * Whether a file backend holds the lock of a run that is dead (kill -9, power loss): Pulumi's own error says only that
- * the stack is locked. Locks are files `.pulumi/locks/…/*.json` with the pid and host of their owner.
- * @param backend PULUMI_BACKEND_URL; anything but file:// answers false, such a backend knows its own runs
- */
-export function staleLock(backend: string | undefined): boolean {
-  if (!backend?.startsWith("file://")) return false;
-  let folder: string;
-  try {
-    const expanded = backend.replace(/^file:\/\/~/, pathToFileURL(homedir()).href);
-    folder = join(fileURLToPath(expanded), ".pulumi", "locks");
-  } catch {
-    return false;
-  }
-  if (!existsSync(folder)) return false;
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".json"))
-    .some((name) => deadOwner(join(folder, name)));
+interface Owner {
+  pid: number;
+  hostname: string;
 }
 
-function deadOwner(file: string): boolean {
+/**
+ * What to do about the locks that a file backend holds: Pulumi's own error says only that the stack is locked, and offers
+ * `pulumi cancel` even while the other run is at work. Locks are files `.pulumi/locks/…/<stack>/*.json` with the pid and
+ * host of their owner.
+ * @param backend PULUMI_BACKEND_URL
+ * @returns one line a lock; none where nothing is known of its owner
+ */
+export function lockHints(backend: string | undefined): string[] {
+  return backendFiles(backend, "locks").flatMap((file) => {
+    const owner = read(file);
+    if (!owner) return [];
+    const stack = basename(dirname(file));
+    if (owner.hostname !== hostname()) {
+      return [
+        `stack ${stack} is locked by process ${owner.pid} on ${owner.hostname}: see there whether it still runs, before npm run pulumi -- cancel`,
+      ];
+    }
+    if (runs(owner.pid)) {
+      return [
+        `stack ${stack} is locked by process ${owner.pid}, which still runs: wait for it, or stop it (kill -INT ${owner.pid})`,
+      ];
+    }
+    return [`the run that locked stack ${stack} is dead; the way out is: npm run pulumi -- cancel`];
+  });
+}
+
+function read(file: string): Owner | undefined {
   try {
-    const owner = JSON.parse(readFileSync(file, "utf8")) as { pid?: number; hostname?: string };
-    return owner.hostname === hostname() && typeof owner.pid === "number" && !alive(owner.pid);
+    const owner = JSON.parse(readFileSync(file, "utf8")) as Partial<Owner>;
+    return typeof owner.pid === "number" && typeof owner.hostname === "string" ? (owner as Owner) : undefined;
   } catch {
-    return false;
+    return undefined; // given back meanwhile
   }
+}
+
+/** Whether the process is there and is a pulumi: after a restart its number may be anybody's. */
+function runs(pid: number): boolean {
+  if (!alive(pid)) return false;
+  const { status, stdout } = spawnSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8", timeout: 5000 });
+  return status !== 0 || /pulumi/i.test(stdout); // without ps, what is alive counts as the owner
 }

@@ -1,5 +1,6 @@
 -- The engine has archived audit_log by now.
 DROP FUNCTION public.assert_module(text, text[]);
+DROP FUNCTION public.definition_facts(text[]);
 DROP FUNCTION public.security_facts(text[], text[]);
 DROP FUNCTION public.is_ledger_batch(regclass);
 DROP FUNCTION public.audit_row();

@@ -40,12 +40,16 @@ COMMENT ON FUNCTION public.refuse_change() IS
 
 CREATE FUNCTION public.set_updated_at() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  NEW.updated_at := clock_timestamp();
+  -- The ledger knows a batch of the migration by its transaction's time.
+  NEW.updated_at := CASE
+    WHEN current_setting('guardian_migration.batch', true) <> '' AND public.is_ledger_batch(TG_RELID)
+      THEN transaction_timestamp()
+    ELSE clock_timestamp() END;
   RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION public.set_updated_at() IS
-  'Trigger BEFORE UPDATE: a changed row never keeps the time of the transaction that first wrote it.';
+  'Trigger BEFORE UPDATE: a changed row never keeps the time of the transaction that first wrote it, unless that is a batch of the migration.';
 
 CREATE FUNCTION public.changed_columns(p_old jsonb, p_new jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -187,13 +191,39 @@ $$;
 COMMENT ON FUNCTION public.security_facts(text[], text[]) IS
   'What the catalogue says of relations and functions that matters for their safety, one line a fact; for verify.sql.';
 
+-- The settings decide how the catalogue writes names, times and intervals. The order of columns does not count.
+CREATE FUNCTION public.definition_facts(p_objects text[]) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres SET datestyle = 'ISO, MDY'
+SET timezone = 'UTC' SET quote_all_identifiers = off AS $$
+  SELECT format('definition of %s: %s', o, coalesce(left(md5(CASE
+    WHEN o LIKE '%(%' THEN (SELECT concat(p.provolatile, ' ', replace(p.prosrc, E'\r', '')) FROM pg_proc AS p
+      WHERE p.oid = to_regprocedure(o))
+    WHEN o LIKE '% on %' THEN (SELECT pg_get_triggerdef(t.oid) FROM pg_trigger AS t WHERE NOT t.tgisinternal
+      AND t.tgrelid = to_regclass(split_part(o, ' on ', 2)) AND t.tgname = split_part(o, ' on ', 1))
+    ELSE (SELECT string_agg(d.line, ';' ORDER BY d.line COLLATE "C") FROM (
+      SELECT concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(f.adbin, f.adrelid))
+      FROM pg_attribute AS a LEFT JOIN pg_attrdef AS f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+      WHERE a.attrelid = to_regclass(o) AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL SELECT c.conname || ' ' || pg_get_constraintdef(c.oid) FROM pg_constraint AS c
+      WHERE c.conrelid = to_regclass(o) AND c.contype IN ('c', 'p', 'u', 'x')
+      UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index AS i WHERE i.indrelid = to_regclass(o)
+      UNION ALL SELECT pg_get_viewdef(v.oid) FROM pg_class AS v WHERE v.oid = to_regclass(o) AND v.relkind = 'v'
+    ) AS d (line)) END), 8), 'none'))
+  FROM unnest(p_objects) AS o
+$$;
+COMMENT ON FUNCTION public.definition_facts(text[]) IS
+  'A short hash of what functions, triggers ("name on table"), tables and views do: bodies, WHEN clauses, columns, checks, '
+  'indexes. Names alone do not tell that something else was put in their place.';
+
 CREATE FUNCTION public.assert_module(p_module text, p_expected text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_names text[] := ARRAY(SELECT DISTINCT split_part(e, ': ', 1) FROM unnest(p_expected) AS e);
   v_actual text[] := ARRAY(SELECT public.security_facts(
-    ARRAY(SELECT n FROM unnest(v_names) AS n WHERE n NOT LIKE '%(%'),
-    ARRAY(SELECT n FROM unnest(v_names) AS n WHERE n LIKE '%(%')));
+    ARRAY(SELECT n FROM unnest(v_names) AS n WHERE n NOT LIKE 'definition of %' AND n NOT LIKE '%(%'),
+    ARRAY(SELECT n FROM unnest(v_names) AS n WHERE n NOT LIKE 'definition of %' AND n LIKE '%(%'))
+    UNION ALL SELECT public.definition_facts(
+      ARRAY(SELECT substr(n, 15) FROM unnest(v_names) AS n WHERE n LIKE 'definition of %')));
   v_bad text;
 BEGIN
   SELECT string_agg(line, '; ' ORDER BY line) INTO v_bad FROM (
@@ -207,7 +237,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.assert_module(text, text[]) IS
-  'Raises GM001 that names every difference between security_facts of the objects named and what is expected of them.';
+  'Raises GM001 that names every difference between security_facts, and where asked for definition_facts, of the objects '
+  'named and what is expected of them.';
 
 -- One statement trigger stops all three, TRUNCATE included; it fires even where no row matches.
 CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_log
@@ -221,7 +252,7 @@ GRANT SELECT ON public.audit_log TO service_role;
 REVOKE ALL ON FUNCTION public.refuse_change(), public.set_updated_at(), public.changed_columns(jsonb, jsonb),
   public.caller_role(), public.caller_is_operator(), public.caller_is_trusted(),
   public.write_audit_log(text, text, text, text[]), public.audit_row(), public.is_ledger_batch(regclass),
-  public.security_facts(text[], text[]), public.assert_module(text, text[])
+  public.security_facts(text[], text[]), public.definition_facts(text[]), public.assert_module(text, text[])
   FROM PUBLIC, anon, authenticated, service_role;
 -- A trigger's WHEN is evaluated as whoever writes.
 GRANT EXECUTE ON FUNCTION public.is_ledger_batch(regclass) TO PUBLIC;

@@ -2,9 +2,10 @@
 DO $$
 BEGIN
   IF to_regprocedure('public.assert_module(text, text[])') IS NULL
-    OR to_regprocedure('public.security_facts(text[], text[])') IS NULL THEN
+    OR to_regprocedure('public.security_facts(text[], text[])') IS NULL
+    OR to_regprocedure('public.definition_facts(text[])') IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'GM001',
-      MESSAGE = 'module 000_audit_log is not as it was made: missing assert_module or security_facts';
+      MESSAGE = 'module 000_audit_log is not as it was made: missing assert_module, security_facts or definition_facts';
   END IF;
   PERFORM public.assert_module('000_audit_log', ARRAY[
     'public.audit_log: row security',
@@ -28,6 +29,7 @@ BEGIN
     'public.is_ledger_batch(regclass): invoker, pinned',
     'public.is_ledger_batch(regclass): PUBLIC may EXECUTE',
     'public.security_facts(text[], text[]): invoker, pinned',
+    'public.definition_facts(text[]): invoker, pinned',
     'public.assert_module(text, text[]): invoker, pinned'
   ]);
 END

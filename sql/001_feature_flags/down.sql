@@ -5,5 +5,4 @@ DROP FUNCTION public.enable_feature_for_user(text, uuid, integer);
 DROP FUNCTION public.my_feature_flags();
 DROP FUNCTION public.is_feature_enabled_for_user(text, uuid);
 DROP FUNCTION public.feature_is_on(text, uuid);
-DROP FUNCTION public.feature_bucket(text, uuid);
 DROP FUNCTION public.feature_flag_seed();

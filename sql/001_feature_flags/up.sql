@@ -62,34 +62,34 @@ INSERT INTO public.feature_flags
   (feature_name, enabled, rollout_percentage, enabled_for_users, configuration, description)
 SELECT * FROM public.feature_flag_seed();
 
--- SHA-256 of name and user: the same on every server version (hashtext is not), other users first for every flag, and
--- 32 unsigned bits never overflow. Modulo 100 is uneven by less than 1 in 40 million.
-CREATE FUNCTION public.feature_bucket(p_feature_name text, p_user_id uuid) RETURNS integer
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT (('x' || left(encode(sha256(convert_to(p_feature_name || ':' || p_user_id, 'UTF8')), 'hex'), 8))
-    ::bit(32)::bigint % 100)::integer
-$$;
-COMMENT ON FUNCTION public.feature_bucket(text, uuid) IS
-  'Place of a user in the rollout of one flag, 0 to 99; on when below rollout_percentage. NULL without a user.';
-
+-- The bucket, 0 to 99, is SHA-256 of name and user: the same on every server version (hashtext is not), other users
+-- first for every flag, and 32 unsigned bits never overflow. Modulo 100 is uneven by less than 1 in 40 million. plpgsql
+-- keeps the plan of its query for the session; PostgreSQL before 18 plans an SQL function's anew in every statement.
 CREATE FUNCTION public.feature_is_on(p_feature_name text, p_user_id uuid) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce((
-    SELECT f.enabled AND (f.rollout_percentage = 100 OR p_user_id = ANY (f.enabled_for_users)
-      OR public.feature_bucket(f.feature_name, p_user_id) < f.rollout_percentage)
-    FROM public.feature_flags AS f WHERE f.feature_name = p_feature_name
-  ), false)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_on boolean;
+BEGIN
+  SELECT f.enabled AND (f.rollout_percentage = 100 OR p_user_id = ANY (f.enabled_for_users)
+    OR ('x' || left(encode(sha256(convert_to(f.feature_name || ':' || p_user_id, 'UTF8')), 'hex'), 8))
+      ::bit(32)::bigint % 100 < f.rollout_percentage)
+  INTO v_on FROM public.feature_flags AS f WHERE f.feature_name = p_feature_name;
+  RETURN coalesce(v_on, false);
+END
 $$;
 COMMENT ON FUNCTION public.feature_is_on(text, uuid) IS
-  'The decision itself, without a look at the caller: for SECURITY DEFINER functions of the owner.';
+  'The decision itself, without a look at the caller: for SECURITY DEFINER functions of the owner. A user''s bucket is '
+  'the first 32 bits of SHA-256 of flag:user, modulo 100; on when below rollout_percentage.';
 
 CREATE FUNCTION public.is_feature_enabled_for_user(p_feature_name text, p_user_id uuid DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_caller uuid := auth.uid(); -- reads the token once
 BEGIN
-  IF p_user_id IS NOT NULL AND p_user_id IS DISTINCT FROM auth.uid() AND NOT public.caller_is_trusted() THEN
+  IF p_user_id IS NOT NULL AND p_user_id IS DISTINCT FROM v_caller AND NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a user may ask for his own features only';
   END IF;
-  RETURN public.feature_is_on(p_feature_name, coalesce(p_user_id, auth.uid()));
+  RETURN public.feature_is_on(p_feature_name, coalesce(p_user_id, v_caller));
 END
 $$;
 COMMENT ON FUNCTION public.is_feature_enabled_for_user(text, uuid) IS
@@ -146,7 +146,7 @@ CREATE POLICY feature_flags_read ON public.feature_flags FOR SELECT TO service_r
 
 REVOKE ALL ON public.feature_flags FROM PUBLIC, anon, authenticated, service_role;
 GRANT SELECT ON public.feature_flags TO service_role;
-REVOKE ALL ON FUNCTION public.feature_flag_seed(), public.feature_bucket(text, uuid), public.feature_is_on(text, uuid),
+REVOKE ALL ON FUNCTION public.feature_flag_seed(), public.feature_is_on(text, uuid),
   public.is_feature_enabled_for_user(text, uuid), public.my_feature_flags(),
   public.enable_feature_for_user(text, uuid, integer), public.disable_feature_for_user(text, uuid)
   FROM PUBLIC, anon, authenticated, service_role;

@@ -16,7 +16,6 @@ BEGIN
     'public.feature_flags: constraint feature_flags_enabled_for_users_check',
     'public.feature_flags: constraint feature_flags_configuration_check',
     'public.feature_flag_seed(): invoker, pinned',
-    'public.feature_bucket(text, uuid): invoker, pinned',
     'public.feature_is_on(text, uuid): invoker, pinned',
     'public.is_feature_enabled_for_user(text, uuid): definer, pinned',
     'public.is_feature_enabled_for_user(text, uuid): authenticated may EXECUTE',

@@ -1,4 +1,5 @@
 -- The engine has archived the three tables by now, and dropped the view over them.
+DROP FUNCTION public.consents_to_me();
 DROP FUNCTION public.has_general_consent(uuid, text, text, text);
 DROP FUNCTION public.check_consent_access(uuid, uuid, text, text, text);
 DROP FUNCTION public.renew_patient_consent(uuid, timestamptz);

@@ -7,9 +7,6 @@ BEGIN
     'public.patient_consents: service_role may SELECT',
     'public.patient_consents: policy patient_consents_own for SELECT to authenticated using (patient_id = ( '
       'SELECT auth.uid() AS uid))',
-    'public.patient_consents: policy patient_consents_recipient for SELECT to authenticated using ((granted_to = '
-      '( SELECT auth.uid() AS uid)) AND granted AND (valid_from <= now()) AND ((valid_until IS NULL) OR '
-      '(valid_until > now())))',
     'public.patient_consents: policy patient_consents_service for SELECT to service_role using true',
     'public.patient_consents: trigger patient_consents_audit_insert calls public.audit_patient_consents',
     'public.patient_consents: trigger patient_consents_audit_update calls public.audit_patient_consents',
@@ -97,7 +94,38 @@ BEGIN
     'public.check_consent_access(uuid, uuid, text, text, text): service_role may EXECUTE',
     'public.has_general_consent(uuid, text, text, text): definer, pinned',
     'public.has_general_consent(uuid, text, text, text): authenticated may EXECUTE',
-    'public.has_general_consent(uuid, text, text, text): service_role may EXECUTE'
+    'public.has_general_consent(uuid, text, text, text): service_role may EXECUTE',
+    'public.consents_to_me(): definer, pinned',
+    'public.consents_to_me(): authenticated may EXECUTE',
+    -- What they do, not only what they are called: see public.definition_facts.
+    'definition of public.patient_consents: 1c79adba',
+    'definition of public.patient_consent_audit: 1cb8ba32',
+    'definition of public.user_consent_preferences: d2b74fe9',
+    'definition of public.user_consent_summary: 6aa23d53',
+    'definition of public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, '
+      'timestamp with time zone): f99345d8',
+    'definition of public.audit_patient_consents(): 96b6da96',
+    'definition of public.require_patient(uuid): bf761ab5',
+    'definition of public.consent_end(uuid, timestamp with time zone): 9086031a',
+    'definition of public.expire_patient_consents(uuid): f3f5d7ba',
+    'definition of public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, '
+      'jsonb): fa0e3acf',
+    'definition of public.request_patient_consent(uuid, text, text, uuid, text): b3c7c5dc',
+    'definition of public.refuse_patient_consent(uuid, text, text, uuid, text, text): d7e8ffa4',
+    'definition of public.revoke_patient_consent(uuid, text): 67e00347',
+    'definition of public.renew_patient_consent(uuid, timestamp with time zone): e7bb03d3',
+    'definition of public.check_consent_access(uuid, uuid, text, text, text): 73a00135',
+    'definition of public.has_general_consent(uuid, text, text, text): b028d080',
+    'definition of public.consents_to_me(): 4e2f47a3',
+    'definition of patient_consents_audit_insert on public.patient_consents: 08b00df6',
+    'definition of patient_consents_audit_update on public.patient_consents: 1100f8e4',
+    'definition of patient_consents_audit_delete on public.patient_consents: 13b871ad',
+    'definition of patient_consents_updated_at on public.patient_consents: 8302e6a6',
+    'definition of patient_consents_identity on public.patient_consents: bac4d798',
+    'definition of patient_consents_no_truncate on public.patient_consents: 8741ee78',
+    'definition of patient_consent_audit_append_only on public.patient_consent_audit: bea2d4a6',
+    'definition of user_consent_preferences_updated_at on public.user_consent_preferences: fc164e0a',
+    'definition of user_consent_preferences_audit on public.user_consent_preferences: b84f2d4a'
   ] || CASE WHEN to_regprocedure('public.notify_consent_change()') IS NULL THEN '{}' ELSE ARRAY[
     -- Module 007, where it is there, hangs these on the consents.
     'public.patient_consents: trigger patient_consents_notify_request calls public.notify_consent_change',

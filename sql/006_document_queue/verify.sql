@@ -75,7 +75,27 @@ BEGIN
     'public.cancel_document_run(uuid, uuid): definer, pinned',
     'public.cancel_document_run(uuid, uuid): service_role may EXECUTE',
     'public.document_queue_depth(): definer, pinned',
-    'public.document_queue_depth(): service_role may EXECUTE'
+    'public.document_queue_depth(): service_role may EXECUTE',
+    -- What they do, not only what they are called: see public.definition_facts.
+    'definition of public.document_processing_pipelines: 33a7155d',
+    'definition of public.document_processing_queue: d9a68147',
+    'definition of public.user_document_processing_status: c5c3212a',
+    'definition of public.save_document_pipeline(text, jsonb, text, text[], boolean): 3d647241',
+    'definition of public.enqueue_document(uuid, text, integer, uuid): 3b4f37d1',
+    'definition of public.document_retry_delay(integer): e4c8d53a',
+    'definition of public.claim_document_work(text, integer, interval, text[], text): 3326905c',
+    'definition of public.heartbeat_document_work(uuid, uuid, interval, integer): 3fe8ef54',
+    'definition of public.advance_document_run(uuid, uuid): 755cbb29',
+    'definition of public.lock_document_run(uuid): 7355952d',
+    'definition of public.complete_document_work(uuid, uuid, jsonb, numeric, boolean): 06237dda',
+    'definition of public.fail_document_work(uuid, uuid, text, text, boolean): 9524c72d',
+    'definition of public.approve_document_work(uuid): bb57b4cb',
+    'definition of public.requeue_document_work(uuid): 272cc949',
+    'definition of public.cancel_document_run(uuid, uuid): 8bad6312',
+    'definition of public.document_queue_depth(): 9a97378a',
+    'definition of document_processing_pipelines_updated_at on public.document_processing_pipelines: 75d26497',
+    'definition of document_processing_pipelines_audit on public.document_processing_pipelines: 6d85da66',
+    'definition of document_processing_queue_updated_at on public.document_processing_queue: cafa1320'
   ] || CASE WHEN to_regprocedure('public.notify_document_outcome()') IS NULL THEN '{}' ELSE ARRAY[
     -- Module 007, where it is there, hangs this on the queue.
     'public.document_processing_queue: trigger document_processing_queue_notify calls public.notify_document_outcome'

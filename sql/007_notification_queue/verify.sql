@@ -87,7 +87,38 @@ BEGIN
     'public.verify_notification_channel(uuid, text): definer, pinned',
     'public.verify_notification_channel(uuid, text): authenticated may EXECUTE',
     'public.notify_document_outcome(): definer, pinned',
-    'public.notify_consent_change(): definer, pinned'
+    'public.notify_consent_change(): definer, pinned',
+    -- What they do, not only what they are called: see public.definition_facts.
+    'definition of public.notification_queue: 19bc9597',
+    'definition of public.notification_delivery_channels: 8d6fe633',
+    'definition of public.tidy_notification(): 47a2bd21',
+    'definition of public.notification_rank(text): 0379de23',
+    'definition of public.quiet_hours_end(jsonb, text, timestamp with time zone): 12301544',
+    'definition of public.next_digest_at(text, text, timestamp with time zone): 980a7091',
+    'definition of public.marketing_allowed(uuid): f00a5acb',
+    'definition of public.usable_channels(uuid, text[], text, text): d85b3c2a',
+    'definition of public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp '
+      'with time zone): ddad18da',
+    'definition of public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], '
+      'timestamp with time zone, text): 6106494b',
+    'definition of public.create_notification_digest(uuid, text): 1b26829f',
+    'definition of public.claim_notifications(text, integer, interval): 46433bb6',
+    'definition of public.fail_notification(uuid, uuid, text): 62e7ac3d',
+    'definition of public.complete_notification(uuid, uuid, text[], text[]): 8132b0fb',
+    'definition of public.mark_notification(uuid, text): f3c75e19',
+    'definition of public.add_notification_channel(text, text): fa2371df',
+    'definition of public.remove_notification_channel(uuid): 68db461c',
+    'definition of public.start_channel_verification(uuid): 62f6e5bc',
+    'definition of public.verify_notification_channel(uuid, text): d018f439',
+    'definition of public.notify_document_outcome(): 0a2615bc',
+    'definition of public.notify_consent_change(): e8a1898f',
+    'definition of notification_queue_tidy on public.notification_queue: ce6a4352',
+    'definition of notification_queue_updated_at on public.notification_queue: bab37ebb',
+    'definition of notification_delivery_channels_updated_at on public.notification_delivery_channels: acb2fd5f',
+    'definition of notification_delivery_channels_audit on public.notification_delivery_channels: 5add1ecb',
+    'definition of document_processing_queue_notify on public.document_processing_queue: 4f7b500d',
+    'definition of patient_consents_notify_request on public.patient_consents: 93272d00',
+    'definition of patient_consents_notify_change on public.patient_consents: 1a955029'
   ]);
   -- They stand on tables of other modules, whose own facts are not this module's to judge.
   IF (SELECT count(*) FROM pg_trigger AS t

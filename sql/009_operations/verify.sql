@@ -12,22 +12,46 @@ BEGIN
     'public.v6_query_times: constraint v6_query_times_runs_check',
     'public.v6_relations(): invoker, pinned',
     'public.count_v6_rows(timestamptz): invoker, pinned',
-    'public.time_v6_queries(integer): invoker, pinned',
+    'public.time_v6_queries(integer, text[]): invoker, pinned',
     'public.assess_v6_installation(): definer, pinned',
+    'public.assess_v6_details(): definer, pinned',
     'public.validate_v7_migration(): definer, pinned',
     'public.record_performance_baseline(): definer, pinned',
+    'public.compare_v6_queries(text[]): invoker, pinned',
     'public.test_v7_performance(): definer, pinned',
+    'public.test_v7_clinical_performance(): definer, pinned',
     'public.emergency_rollback_to_v6(): definer, pinned',
     'public.feature_flag_status(text): definer, pinned',
     'public.reset_feature_flag(text): definer, pinned',
     'public.slow_queries(integer): definer, pinned',
     'public.indexes_to_rebuild(): definer, pinned',
     'public.reindex_statement(regclass): invoker, pinned',
-    'public.migration_status(text): invoker, pinned'
+    'public.migration_status(text): invoker, pinned',
+    -- What they do, not only what they are called: see public.definition_facts.
+    'definition of public.v6_row_counts: 3e64d841',
+    'definition of public.v6_query_times: 648ca30e',
+    'definition of public.v6_relations(): 12ac2237',
+    'definition of public.count_v6_rows(timestamp with time zone): ea1ac595',
+    'definition of public.time_v6_queries(integer, text[]): 7f31e707',
+    'definition of public.assess_v6_installation(): 9b5121d5',
+    'definition of public.assess_v6_details(): bca1edbe',
+    'definition of public.validate_v7_migration(): b9b46f9e',
+    'definition of public.record_performance_baseline(): 9e51cf21',
+    'definition of public.compare_v6_queries(text[]): dd21e0df',
+    'definition of public.test_v7_performance(): c692068f',
+    'definition of public.test_v7_clinical_performance(): 76409a4c',
+    'definition of public.emergency_rollback_to_v6(): ad3d6d71',
+    'definition of public.feature_flag_status(text): ee7614d7',
+    'definition of public.reset_feature_flag(text): f8d4e700',
+    'definition of public.slow_queries(integer): 42582ad5',
+    'definition of public.indexes_to_rebuild(): 75ce0dfa',
+    'definition of public.reindex_statement(regclass): 9d6be2cb',
+    'definition of public.migration_status(text): 7836703f'
   ]);
   -- Helpers of the owner's: assert_module lets an operator execute anything.
   SELECT string_agg(f, ', ' ORDER BY f) INTO v_missing
-  FROM unnest(ARRAY['v6_relations()', 'count_v6_rows(timestamptz)', 'time_v6_queries(integer)']) AS f, pg_roles AS r
+  FROM unnest(ARRAY['v6_relations()', 'count_v6_rows(timestamptz)', 'time_v6_queries(integer, text[])',
+    'compare_v6_queries(text[])']) AS f, pg_roles AS r
   WHERE r.rolname = 'guardian_operator' AND NOT r.rolsuper AND EXISTS (
     SELECT FROM pg_proc AS p, aclexplode(p.proacl) AS a
     WHERE p.oid = to_regprocedure('public.' || f) AND a.grantee = r.oid);

@@ -1,10 +1,10 @@
 import { expect } from "chai";
-import { assess, lockedTables } from "../../engine/assess";
+import { assess, lockedTables, followedTables } from "../../engine/assess";
 import { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/errors";
 import { closeLedger } from "../../engine/ledger/owner";
 import { loadMigration, migrationNames } from "../../engine/migrate/definition";
-import { moveRows, takeBackRows } from "../../engine/migrate/move";
+import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule, moduleNames } from "../../engine/module/manifest";
 import { withEmpty, withV6, type Login, type V6 } from "../support/postgres";
 import { catalogue } from "../support/modules";
@@ -135,9 +135,12 @@ describe("the assessment", function () {
     });
   }
 
-  it("asks for rights on exactly the tables that modules lock", async () => {
+  it("asks for rights on exactly the tables that modules lock and data migrations follow", async () => {
     const modules = await Promise.all(moduleNames().map((name) => loadModule(name)));
     expect([...new Set(modules.flatMap((module) => module.locks))].sort()).to.deep.equal(lockedTables);
+    const migrations = await Promise.all(migrationNames().map((name) => loadMigration(name)));
+    const follows = migrations.flatMap((it) => it.sources.flatMap((source) => source.follows));
+    expect([...new Set(follows.map((follow) => follow.table))].sort()).to.deep.equal(followedTables);
   });
 
   it("no role of the fixture is a superuser that would hide a missing right", () =>

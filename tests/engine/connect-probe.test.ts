@@ -72,7 +72,8 @@ describe("refusing a connection", function () {
       "no PostgreSQL server answers on 127.0.0.1:1\n" +
         "  where: 127.0.0.1:1/postgres as postgres (host, port, database, user from guardian:database; password from the variable PW)\n" +
         "  to do: start the dev database: npm run db -- start\n" +
-        "     or: correct the connection: guardian:database in the stack's config, or PGHOST and PGPORT",
+        "     or: correct guardian:database.host in the stack's config: pulumi config set --path guardian:database.host HOST\n" +
+        "     or: correct guardian:database.port in the stack's config: pulumi config set --path guardian:database.port PORT",
     );
   });
 
@@ -114,6 +115,8 @@ describe("refusing a connection", function () {
     const wrong = await refusal(probeServer(settingsOf(on, {}, { PW: "geheim" })));
     expect(wrong).to.match(/^the server refuses the password of user postgres \(SQLSTATE 28P01\)\n/);
     expect(wrong).to.contain("to do: correct the password (it came from the variable PW)").and.not.contain("geheim");
+    expect(wrong).to.contain("guardian:database.passwordFrom (env:NAME or file:PATH) or PGPASSWORD");
+    expect(wrong).to.contain("or: if there is no such role: correct guardian:database.user in the stack's config");
     const none = { passwordFrom: undefined };
     expect(await refusal(probeServer(settingsOf(on, none)))).to.match(
       /^the server asks for a password for user postgres, and none is given\n/,
@@ -122,7 +125,48 @@ describe("refusing a connection", function () {
     expect(role).to.match(/^the server refuses the password of user nobody_here/);
     const database = await refusal(probeServer(settingsOf(on, { database: "nowhere" })));
     expect(database).to.match(/^the database nowhere does not exist on this server \(SQLSTATE 3D000\)\n/);
+    expect(database).to.contain("pulumi config set --path guardian:database.database DATABASE");
+    const host = await refusal(probeServer(settingsOf(on, { host: "nowhere.invalid" })));
+    expect(host).to.match(/^the host name nowhere.invalid cannot be resolved\n/);
+    expect(host).to.contain("to do: correct guardian:database.host in the stack's config");
   });
+
+  it("names the key and the variable that the wrong value came from", async () => {
+    const { host, port, user, password } = on;
+    const env = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, HOME: "/nonexistent" };
+    const refused = (over: Record<string, string>): Promise<string> =>
+      refusal(probeServer(resolveConnection({}, { ...env, ...over })));
+    expect(await refused({ PGDATABASE: "nowhere" })).to.contain(
+      "to do: correct PGDATABASE, or set guardian:database.database in the stack's config, which wins over it",
+    );
+    expect(await refused({ PGUSER: "nobody_here" })).to.contain("if there is no such role: correct PGUSER, or set");
+    expect(await refused({ PGPASSWORD: "geheim" }))
+      .to.contain("to do: correct the password (it came from PGPASSWORD); guardian:database.passwordFrom")
+      .and.not.contain("geheim");
+    expect(await refused({ PGHOST: "nowhere.invalid" })).to.contain(
+      "to do: correct PGHOST, or set guardian:database.h",
+    );
+    // No database is named: libpq's default is the user's name.
+    await withEmpty(15, async (db) => {
+      const login = { PGUSER: "guardian_migrator", PGPASSWORD: db.migrator.password };
+      expect(await refused(login)).to.match(
+        /^the database guardian_migrator does not exist .*\n.*\n {2}to do: set guardian:database.database in the stack's config, or PGDATABASE \(nothing names it yet\)\n/,
+      );
+    });
+  });
+
+  it("a role that may not log in is told from a line that pg_hba.conf lacks", () =>
+    withEmpty(15, async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("CREATE ROLE locked_out PASSWORD 'geheim'");
+      try {
+        const message = await refusal(probeServer(settingsOf(on, { user: "locked_out" }, { PW: "geheim" })));
+        expect(message).to.match(/^the role locked_out does not exist on this server, or may not log in/);
+        expect(message).to.contain("guardian:database.user").and.not.contain("geheim");
+      } finally {
+        await admin.query("DROP ROLE locked_out");
+      }
+    }));
 
   it("a missing right to connect, and a read-only database", () =>
     withEmpty(15, async (db) => {

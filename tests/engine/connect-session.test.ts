@@ -80,7 +80,7 @@ for (const major of [15, 17] satisfies Major[]) {
           expect(Object.fromEntries(rows.map((row) => [row.name, row.value]))).to.deep.equal({
             search_path: "pg_catalog, pg_temp",
             statement_timeout: "0",
-            lock_timeout: "0",
+            lock_timeout: "1min",
             idle_session_timeout: "0",
             idle_in_transaction_session_timeout: "1min",
             DateStyle: "ISO, YMD",

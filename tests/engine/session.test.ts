@@ -12,7 +12,7 @@ import {
 import { attempt } from "../../engine/ledger/attempt";
 import { GuardianError } from "../../engine/errors";
 import { loadMigration } from "../../engine/migrate/definition";
-import { moveRows, takeBackRows } from "../../engine/migrate/move";
+import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule } from "../../engine/module/manifest";
 import { applyModule } from "../../engine/module/apply";
 import { undoModule } from "../../engine/module/undo";

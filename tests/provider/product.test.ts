@@ -136,6 +136,13 @@ for (const major of [15, 17] satisfies Major[]) {
           expect(refreshed.state["definitions"]).not.to.deep.equal(audit!.state["definitions"]);
           expect(await next.diff(refreshed)).to.deep.equal({ changes: "some", paths });
         });
+        // A name with a quotation mark in it must not end the path's own.
+        await client.query("ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY");
+        await client.query('CREATE POLICY "see ""all""" ON public.audit_log FOR SELECT TO authenticated USING (true)');
+        await withWalk({ database: db.migrator, bin }, async (next) => {
+          const path = 'definitions["policy see \\"all\\" on public.audit_log"]';
+          expect(Object.keys((await next.diff(audit!)).paths)).to.deep.equal([path]);
+        });
       }));
 
     it("refuses the state of another database before anything else, and keeps its hands off", () =>

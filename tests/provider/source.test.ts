@@ -37,7 +37,7 @@ describe("provider: what check worked out from files is kept as long as they are
     const backup = { directory: "d", jobs: 1, maxAgeSeconds: 1, modules: ["000_audit_log"], migrations: ["consents"] };
     for (const [kind, news, key] of [
       ["Backup", { ...backup, ledgerId: unknown }, "protects"],
-      ["DataMigration", { migration: "consents", parameters: {}, ledgerId: unknown }, "meaning"],
+      ["DataMigration", { migration: "consents", parameters: {}, maxDataLoss: 0.001, ledgerId: unknown }, "meaning"],
     ] as const) {
       const first = await check(kind, { ...news });
       const old = { ...first, [key]: "from the state" };

@@ -130,6 +130,46 @@ describe("npm run db", function () {
     await new Promise((done) => other.close(done));
   });
 
+  it("says which port the stack's file has, and that its state is left behind by reset", async () => {
+    await withClone(async (db, clone) => {
+      const port = String(await freePort());
+      const expects = (other: number): string =>
+        `the dev stack expects port ${other}: npm run pulumi -- config set --path guardian:database.port ${port}`;
+      const configure = (value: unknown): void =>
+        writeFileSync(join(clone, "Pulumi.dev.yaml"), JSON.stringify({ config: { "guardian:database": value } }));
+      configure({ host: "127.0.0.1", port: 50001 });
+      expect((await db("start", "--port", port, "--users", "10", "--major", "15")).said).to.contain(expects(50001));
+      configure(JSON.stringify({ port: 50002 }));
+      expect((await db("status")).said).to.contain(expects(50002));
+      configure({ port: Number(port) });
+      expect((await db("status")).said).to.not.contain("the dev stack expects");
+      const hint = "npm run pulumi -- stack rm dev --force --preserve-config";
+      expect((await db("reset", "--users", "10")).said).to.not.contain(hint);
+      const stacks = join(clone, ".guardian", "state", ".pulumi", "stacks", "guardian");
+      mkdirSync(stacks, { recursive: true });
+      writeFileSync(join(stacks, "dev.json"), "{}");
+      expect((await db("reset", "--users", "10")).said).to.contain(hint);
+    });
+  });
+
+  it("tells another user whose database it is", async function () {
+    if (process.getuid?.() !== 0) skip(this, "it takes root, who can be another user for a moment");
+    await withClone(async (db, clone) => {
+      const home = join(clone, ".guardian", "db");
+      mkdirSync(home, { recursive: true, mode: 0o711 });
+      writeFileSync(join(home, "server.json"), "{}", { mode: 0o600 });
+      for (const command of ["start", "status", "stop", "reset"]) {
+        process.seteuid?.(65534);
+        const { code, said } = await db(command).finally(() => process.seteuid?.(0));
+        expect(code, command).to.equal(1);
+        expect(said, command).to.match(
+          /^this clone's database belongs to user root, and \w+ may not use its files\n {2}where: .*\.guardian.* \(EACCES\)\n {2}to do: run this as user root\n/,
+        );
+      }
+      rmSync(join(home, "server.json"));
+    });
+  });
+
   it("does not stop a process that only inherited the server's number", async () => {
     await withClone(async (db, clone) => {
       await db("start", "--port", String(await freePort()), "--users", "10", "--major", "15");

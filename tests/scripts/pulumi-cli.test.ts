@@ -163,12 +163,48 @@ describe("npm run pulumi, on the real engine", function () {
     expect((await ended).code).to.equal(137);
     const refused = await run(["up", "--yes"]);
     expect(refused.code).to.not.equal(0);
-    const hint = "the run that locked the stack is dead; the way out is: npm run pulumi -- cancel";
+    const hint = "the run that locked stack dev is dead; the way out is: npm run pulumi -- cancel";
     expect(refused.stderr).to.include("the stack is currently locked").and.include(hint);
     expect((await run(["cancel", "--yes"])).code).to.equal(0);
     const again = await run(["up", "--yes"]);
     expect(again.code).to.equal(0);
     expect(again.stderr).to.not.include(hint);
+  });
+
+  it("does not advise to cancel a run that is at work: it names its process", async () => {
+    const { ended, child } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "at work") });
+    await until(() => existsSync(join(folder, "at work")));
+    const engine = childOf(child.pid ?? 0);
+    const refused = await run(["up", "--yes"]);
+    expect(refused.code).to.not.equal(0);
+    expect(refused.stderr).to.include(
+      `stack dev is locked by process ${engine}, which still runs: wait for it, or stop it (kill -INT ${engine})`,
+    );
+    expect(refused.stderr).to.not.include("npm run pulumi -- cancel");
+    child.kill("SIGINT");
+    expect((await ended).code).to.not.equal(0);
+  });
+
+  it("names the command that clears what a killed run left pending, and the command clears it", async () => {
+    const file = at("state", ".pulumi", "stacks", "tiny", "dev.json");
+    const state = JSON.parse(readFileSync(file, "utf8")) as { checkpoint: { latest: Record<string, unknown> } };
+    const urn = "urn:pulumi:dev::tiny::random:index:Thing::killed";
+    state.checkpoint.latest["pending_operations"] = [
+      { resource: { urn, custom: true, type: "random:index:Thing" }, type: "creating" },
+    ];
+    writeFileSync(file, JSON.stringify(state));
+    const clear = "clear them: npm run pulumi -- refresh --clear-pending-creates --yes --stack dev";
+    const failed = await run(["up", "--yes", "--skip-preview"], { FAIL: "run" });
+    expect(failed.stderr)
+      .to.include("1 pending operation of a killed run; first up until it succeeds")
+      .and.include(clear);
+    const worked = await run(["up", "--yes"]);
+    expect(worked.code, worked.stdout).to.equal(0);
+    expect(worked.stderr)
+      .to.include(`1 pending operation of a killed run; the database's ledger knows`)
+      .and.include(clear);
+    expect((await run(["refresh", "--clear-pending-creates", "--yes", "--stack", "dev"])).code).to.equal(0);
+    expect((await run(["up", "--yes"])).stderr).to.not.include("pending operation");
   });
 
   it("runs the program on destroy", async () => {

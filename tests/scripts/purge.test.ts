@@ -166,6 +166,31 @@ describe("npm run purge", function () {
     });
   });
 
+  it("--lost shows and gives up what archived tables held that somebody dropped, and drops nothing", async () => {
+    await withRemains(async (db) => {
+      await withProject(configured(db.migrator), async (purge, folder) => {
+        writePassword(folder, db.migrator.password);
+        const client = await db.connect();
+        expect((await purge(["--lost"])).said).to.match(/^nothing is lost: every archived table/);
+        await client.query("DROP TABLE guardian_archive.migration_sessions__3");
+        const unasked = await purge(["--lost"]);
+        expect(unasked.code).to.equal(2);
+        expect(unasked.said).to.match(/\n {2}guardian_archive\.migration_sessions__3 +1 +public\.migration_sessions\n/);
+        const open = "SELECT count(*)::int AS n FROM guardian_migration.archived WHERE restored_at IS NULL";
+        const waiting = async (): Promise<unknown> => (await client.query<{ n: number }>(open)).rows[0]!.n;
+        const before = Number(await waiting());
+        const typed = await purge(["--lost"], db.name);
+        expect(typed.code, typed.said).to.equal(0);
+        expect(typed.said).to.contain("to give these rows up");
+        expect(typed.said).to.match(/\ngiven up: guardian_archive\.migration_sessions__3; the next up goes on/);
+        expect(await waiting()).to.equal(before - 1);
+        expect(await schemas(client)).to.deep.equal(both);
+        expect((await purge(["--yes"])).code).to.equal(0);
+        expect(await schemas(client)).to.deep.equal([]);
+      });
+    });
+  });
+
   it("says what is wrong with the stack's file, and refuses wrong use with exit code 2", async () => {
     await withProject({ host: "127.0.0.1", prt: 1 }, async (purge, folder) => {
       expect(await purge(["--yes"])).to.deep.include({ code: 1 });

@@ -11,11 +11,14 @@ describe("001_feature_flags: what the papers got wrong", function () {
     describe(`on PostgreSQL ${major}`, () => {
       it("F-2: two flags at 25 % try different users first", async () => {
         await withModules(major, modules, async (client) => {
+          for (const name of ["enhanced_consent", "multi_tenancy"]) {
+            await set(client, "enabled = true, rollout_percentage = 25", name);
+          }
           const { rows } = await client.query<{ one: number; other: number; both: number }>(
-            `SELECT count(*) FILTER (WHERE a < 25)::int AS one, count(*) FILTER (WHERE b < 25)::int AS other,
-               count(*) FILTER (WHERE a < 25 AND b < 25)::int AS both
+            `SELECT count(*) FILTER (WHERE a)::int AS one, count(*) FILTER (WHERE b)::int AS other,
+               count(*) FILTER (WHERE a AND b)::int AS both
              FROM generate_series(1, 20000) AS i, LATERAL (SELECT md5(i::text)::uuid) AS u (id),
-               LATERAL (SELECT public.feature_bucket('enhanced_consent', id), public.feature_bucket('multi_tenancy', id)) AS x (a, b)`,
+               LATERAL (SELECT public.feature_is_on('enhanced_consent', id), public.feature_is_on('multi_tenancy', id)) AS x (a, b)`,
           );
           const { one, other, both } = rows[0]!;
           expect(one).to.be.within(4800, 5200);
@@ -29,11 +32,18 @@ describe("001_feature_flags: what the papers got wrong", function () {
           const ids = Array.from({ length: 400 }, (_, i) => user(i));
           const here = ids.map((id) => createHash("sha256").update(`${flag}:${id}`).digest().readUInt32BE(0));
           expect(here.filter((bits) => bits >= 2 ** 31).length, "with the sign bit set").to.be.above(100);
-          const { rows } = await client.query<{ b: number }>(
-            "SELECT public.feature_bucket($1, id::uuid) AS b FROM unnest($2::text[]) WITH ORDINALITY AS u (id, n) ORDER BY n",
-            [flag, ids],
-          );
-          expect(rows.map((row) => row.b)).to.deep.equal(here.map((bits) => bits % 100));
+          // A user gets the feature with the first percentage above his bucket, and keeps it with every higher one.
+          for (const percent of [0, 1, 2, 25, 50, 51, 98, 99, 100]) {
+            await set(client, `enabled = true, rollout_percentage = ${percent}`);
+            const { rows } = await client.query<{ on: boolean }>(
+              `SELECT public.feature_is_on($1, id::uuid) AS on FROM unnest($2::text[]) WITH ORDINALITY AS u (id, n) ORDER BY n`,
+              [flag, ids],
+            );
+            expect(
+              rows.map((row) => row.on),
+              `at ${percent} %`,
+            ).to.deep.equal(here.map((bits) => bits % 100 < percent));
+          }
         });
       });
 

@@ -8,8 +8,11 @@ describe("004_enhanced_consent", function () {
     "GRANT INSERT ON public.patient_consents TO authenticated": /patient_consents: authenticated may INSERT/,
     "GRANT TRUNCATE ON public.patient_consent_audit TO service_role":
       /patient_consent_audit: service_role may TRUNCATE/,
-    "ALTER POLICY patient_consents_recipient ON public.patient_consents USING (granted_to IS NULL)":
+    "ALTER POLICY patient_consents_own ON public.patient_consents USING (granted_to IS NULL)":
       /not expected \[.*granted_to IS NULL/,
+    "CREATE POLICY patient_consents_recipient ON public.patient_consents FOR SELECT TO authenticated USING (granted_to = auth.uid())":
+      /not expected \[.*patient_consents_recipient/,
+    "GRANT EXECUTE ON FUNCTION public.consents_to_me() TO anon": /consents_to_me\(\): anon may EXECUTE/,
     "ALTER TABLE public.patient_consents DISABLE TRIGGER patient_consents_audit_update": /audit_update .*DISABLED/,
     "ALTER TABLE public.patient_consent_audit DISABLE TRIGGER USER": /append_only .*DISABLED/,
     "ALTER TABLE public.patient_consents DROP CONSTRAINT revocation_logic": /missing \[.*revocation_logic/,

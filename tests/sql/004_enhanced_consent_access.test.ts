@@ -21,19 +21,58 @@ describe("004_enhanced_consent: who gets access and sees what", function () {
           const [patient, doctor, stranger] = await people(client);
           await client.query(backfill("assumed"));
           await as(client, patient, grantFor, [patient, doctor, "medications"]);
+          const named =
+            "SELECT coalesce(string_agg(patient_id || ' ' || resource_type, ','), '') FROM consents_to_me()";
           const seen =
             "SELECT coalesce(string_agg(DISTINCT coalesce(patient_id::text, ''), ','), '') FROM public.patient_consents";
           expect(await as(client, patient, seen)).to.equal(patient);
           expect(await as(client, stranger, `${seen} WHERE patient_id <> auth.uid()`)).to.equal("");
-          expect(
-            await as(client, doctor, `${seen} WHERE patient_id <> auth.uid()`),
-            "what was granted to him",
-          ).to.equal(patient);
+          expect(await as(client, doctor, `${seen} WHERE patient_id <> auth.uid()`), "the recipient").to.equal("");
+          expect(await as(client, doctor, named), "what was granted to him").to.equal(`${patient} medications`);
+          for (const user of [patient, stranger]) expect(await as(client, user, named)).to.equal("");
           await as(client, patient, revoke, [
             await value(client, "SELECT id FROM public.patient_consents WHERE granted_to IS NOT NULL"),
             null,
           ]);
-          expect(await as(client, doctor, `${seen} WHERE patient_id <> auth.uid()`), "after revocation").to.equal("");
+          expect(await as(client, doctor, named), "after revocation").to.equal("");
+        });
+      });
+
+      it("C-3: a recipient learns that and for what he has consent while it is live, and never the evidence", async () => {
+        await withModules(major, modules, async (client) => {
+          const [patient, doctor] = await people(client);
+          const evidence = "SELECT public.grant_patient_consent($1, 'data_sharing', $3, $2, NULL, NULL, true, $4)";
+          await as(client, patient, evidence, [patient, doctor, "research", '{"note": "marked-evidence"}']);
+          const told = await asRole(client, "authenticated", doctor, async (c) =>
+            c.query("SELECT * FROM consents_to_me()"),
+          );
+          expect(told.fields.map((field) => field.name)).to.deep.equal([
+            "consent_id",
+            "patient_id",
+            "consent_type",
+            "purpose",
+            "resource_type",
+            "valid_from",
+            "valid_until",
+          ]);
+          expect(told.rows).to.have.length(1);
+          expect(told.rows[0]).to.include({ patient_id: patient, purpose: "research", resource_type: null });
+          for (const what of ["consent_evidence", "consent_metadata", "revocation_reason"]) {
+            const all = `SELECT count(${what}) FROM public.patient_consents`;
+            expect(await as(client, doctor, all), what).to.equal("0");
+          }
+          const often = "SELECT count(*) FROM consents_to_me()";
+          for (const [change, left] of [
+            ["valid_from = now() + interval '1 h'", "0"],
+            ["valid_from = now() - interval '2 h'", "1"],
+            ["valid_until = now() - interval '1 h'", "0"],
+            ["valid_until = NULL", "1"],
+          ] as const) {
+            await client.query(`UPDATE public.patient_consents SET ${change}`);
+            expect(await as(client, doctor, often), change).to.equal(left);
+          }
+          expect((await refusal(asRole(client, "anon", null, (c) => c.query(often)))).code).to.equal("42501");
+          expect((await refusal(asRole(client, "service_role", null, (c) => c.query(often)))).code).to.equal("42501");
         });
       });
 

@@ -21,9 +21,9 @@ describe("005_user_preferences", function () {
     "ALTER POLICY user_preferences_own_update ON public.user_preferences WITH CHECK (true)":
       /user_preferences_own_update .* check true/,
     "ALTER POLICY user_preferences_own_read ON public.user_preferences TO PUBLIC": /own_read for SELECT to PUBLIC/,
-    "ALTER TABLE public.user_preferences DISABLE TRIGGER user_preferences_timezone":
-      /user_preferences_timezone .*DISABLED/,
-    "ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_language_check": /missing \[.*language_check/,
+    "ALTER TABLE public.user_preferences DISABLE TRIGGER user_preferences_check": /user_preferences_check .*DISABLED/,
+    "DROP TRIGGER user_preferences_check_all ON public.user_preferences": /missing \[.*user_preferences_check_all/,
+    "GRANT EXECUTE ON FUNCTION public.check_user_preferences() TO PUBLIC": /check_user_preferences.*PUBLIC may EXECUTE/,
     "ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey":
       /missing \[.*REFERENCES auth.users\(id\) ON DELETE CASCADE/,
     "GRANT EXECUTE ON FUNCTION public.get_user_preferences(uuid) TO anon": /anon may EXECUTE/,

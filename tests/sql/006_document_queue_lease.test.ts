@@ -76,6 +76,13 @@ describe("006_document_queue: leases", function () {
               "SELECT progress_percentage || ' ' || (due_at > now() + interval '50 min') FROM public.document_processing_queue",
             ),
           ).to.equal("40 true");
+          const bad = ["'-1 h'", "'0.5 s'", "'1 day 1 s'", "'infinity'", "NULL", "'1 h', 101", "'1 h', -1"];
+          for (const lease of bad.filter((text) => major >= 17 || !text.includes("infinity"))) {
+            const text = `SELECT public.heartbeat_document_work($1, $2, ${lease})`;
+            expect((await refusal(service(client, text, [first!.id, first!.lease_token]))).code, lease).to.equal(
+              "22023",
+            );
+          }
           await later(client);
           const [second] = await claim(client);
           expect(second).to.include({ id: first!.id, attempt: 2 });

@@ -2,9 +2,7 @@ import type { Client } from "pg";
 import { asRole } from "../support/postgres";
 import { value } from "../support/modules";
 
-/** Where modules 006 to 008 stand under sql/. */
-export const folder = "";
-export const queueModule = `${folder}006_document_queue`;
+export const queueModule = "006_document_queue";
 export const modules = ["000_audit_log", queueModule];
 
 /** One value, asked as the server side. */

@@ -1,11 +1,10 @@
 import { expect } from "chai";
-import { join as path } from "node:path";
 import type { Client } from "pg";
 import { loadModule } from "../../engine/module/manifest";
-import { sqlFolder, withEngine, type Engine } from "../engine/module/harness";
+import { withEngine, type Engine } from "../engine/module/harness";
 import { asRole } from "../support/postgres";
-import { value, verifyModule } from "../support/modules";
-import { claim as claimWork, complete, documents, enqueue, folder, save as savePipeline } from "./006_queue";
+import { value } from "../support/modules";
+import { claim as claimWork, complete, documents, enqueue, save as savePipeline } from "./006_queue";
 import { claim as claimNotices, send } from "./007_notices";
 import { create, invite, join, people, save } from "./008_sessions";
 
@@ -24,7 +23,7 @@ const tables = [
 
 const up = async (engine: Engine): Promise<bigint> => {
   let restored = 0n;
-  for (const name of names) restored += (await engine.apply(await loadModule(name, path(sqlFolder, folder)))).restored;
+  for (const name of names) restored += (await engine.apply(await loadModule(name))).restored;
   return restored;
 };
 
@@ -72,8 +71,6 @@ describe("006 to 008, by the engine", function () {
         const before = await contents(client);
         for (const table of tables) expect(before[table], table).to.not.deep.equal([]);
         for (const name of [...names].reverse()) await engine.undo(name);
-        for (const table of tables)
-          expect(await value(client, "SELECT to_regclass($1)", [`public.${table}`])).to.equal(null);
         expect(await up(engine)).to.equal(BigInt(Object.values(before).flat().length));
         expect(await contents(client)).to.deep.equal(before);
 
@@ -87,8 +84,6 @@ describe("006 to 008, by the engine", function () {
         await client.query("DELETE FROM auth.users WHERE id = $1", [patient]);
         for (const table of tables.slice(4))
           expect(await value(client, `SELECT count(*) FROM public.${table}`), table).to.equal("0");
-        for (const name of ["000_audit_log", "001_feature_flags", "005_user_preferences"])
-          await verifyModule(client, name);
       }));
   }
 });

@@ -1,9 +1,9 @@
 import type { Client } from "pg";
 import { asRole } from "../support/postgres";
 import { value } from "../support/modules";
-import { folder, queueModule } from "./006_queue";
+import { queueModule } from "./006_queue";
 
-export const noticeModule = `${folder}007_notification_queue`;
+export const noticeModule = "007_notification_queue";
 export const modules = ["000_audit_log", "004_enhanced_consent", "005_user_preferences", queueModule, noticeModule];
 
 /** Two accounts with a confirmed address that are not deleted. */

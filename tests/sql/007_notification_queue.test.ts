@@ -43,7 +43,8 @@ describe("007_notification_queue", function () {
     "ALTER TABLE public.notification_queue DROP CONSTRAINT notification_queue_user_id_fkey":
       /missing \[.*ON DELETE CASCADE/,
     "ALTER TABLE public.patient_consents DISABLE TRIGGER patient_consents_notify_change": /trigger on patient_consents/,
-    "DROP TRIGGER document_processing_queue_notify ON public.document_processing_queue": /tells the patient is missing/,
+    "DROP TRIGGER document_processing_queue_notify ON public.document_processing_queue":
+      /missing \[definition of document_processing_queue_notify on/,
     "GRANT EXECUTE ON FUNCTION public.start_channel_verification(uuid) TO authenticated": /authenticated may EXECUTE/,
   });
 

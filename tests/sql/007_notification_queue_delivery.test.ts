@@ -218,6 +218,31 @@ describe("007_notification_queue: delivery", function () {
         });
       });
 
+      it("a user has at most 20 addresses, two requests at once included; one that is there becomes active again", async () => {
+        await withModules(major, modules, async (client, db) => {
+          const [one] = await users(client);
+          const add = (c: Client, identifier: string): Promise<string> =>
+            asRole(c, "authenticated", one, (user) =>
+              value(user, "SELECT public.add_notification_channel('sms', $1)", [identifier]),
+            );
+          const ids: string[] = [];
+          for (let i = 0; i < 19; i++) ids.push(await add(client, `+61 400 000 0${i + 10}`));
+          const rivals = [await db.connect(), await db.connect()];
+          const both = await Promise.allSettled(rivals.map((rival, i) => add(rival, `+61 400 000 1${i + 10}`)));
+          expect(both.map((each) => each.status).sort(), "one place for two").to.deep.equal(["fulfilled", "rejected"]);
+          const lost = both.find((each) => each.status === "rejected") as PromiseRejectedResult;
+          expect((lost.reason as { code: string }).code).to.equal("54000");
+          await asRole(client, "authenticated", one, (c) =>
+            c.query("UPDATE public.notification_delivery_channels SET is_active = false"),
+          );
+          expect((await refusal(add(client, "+61 400 000 200"))).code, "inactive ones count").to.equal("54000");
+          expect(await add(client, "+61 400 000 010"), "one of the 20").to.equal(ids[0]);
+          const counted =
+            "SELECT count(*) || ' ' || count(*) FILTER (WHERE is_active) FROM public.notification_delivery_channels";
+          expect(await value(client, counted)).to.equal("20 1");
+        });
+      });
+
       it("K-16: users read their own messages and mark them; they send none, and nobody reads a token", async () => {
         await withModules(major, modules, async (client) => {
           const [one, other] = await users(client);

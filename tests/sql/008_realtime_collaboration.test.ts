@@ -168,17 +168,28 @@ describe("008_realtime_collaboration", function () {
 
       it("the flag's limits hold: max_concurrent_users, session_timeout_minutes, and the flag itself", async () => {
         await withModules(major, modules, async (client, db) => {
-          const [patient, doctor, nurse] = await people(client);
+          const [patient, doctor, nurse, stranger] = await people(client);
           const session = await create(client, doctor, patient);
           await invite(client, patient, session, nurse, "editor");
+          await invite(client, patient, session, stranger);
           await client.query(limit("max_concurrent_users", 2));
           await join(client, doctor, session);
           const rivals = [await db.connect(), await db.connect()];
-          const both = await Promise.allSettled([join(rivals[0]!, nurse, session), join(rivals[1]!, patient, session)]);
+          const both = await Promise.allSettled([
+            join(rivals[0]!, nurse, session),
+            join(rivals[1]!, stranger, session),
+          ]);
           expect(both.map((one) => one.status).sort(), "one place for two").to.deep.equal(["fulfilled", "rejected"]);
           const said = both.find((one) => one.status === "rejected") as PromiseRejectedResult;
           expect((said.reason as { code: string }).code).to.equal("54000");
           expect(await join(client, doctor, session), "who is in may enter again").to.equal(2);
+          expect(await join(client, patient, session), "his own record: full or not").to.equal(3);
+          expect(await join(client, doctor, session), "who is in is not put out by it").to.equal(3);
+          const outside = both[0].status === "rejected" ? nurse : stranger;
+          expect((await refusal(join(client, outside, session))).code, "and he counts").to.equal("54000");
+          await client.query("UPDATE public.collaboration_participants SET state = 'left' WHERE user_id = ANY ($1)", [
+            [patient, stranger],
+          ]);
           await client.query(
             "UPDATE public.feature_flags SET configuration = configuration - 'max_concurrent_users' WHERE feature_name = 'real_time_collaboration'",
           );

@@ -1,9 +1,8 @@
 import type { Client } from "pg";
 import { asRole } from "../support/postgres";
 import { value } from "../support/modules";
-import { folder } from "./006_queue";
 
-export const collaborationModule = `${folder}008_realtime_collaboration`;
+export const collaborationModule = "008_realtime_collaboration";
 export const modules = ["000_audit_log", "001_feature_flags", "004_enhanced_consent", collaborationModule];
 
 export type People = [patient: string, doctor: string, nurse: string, stranger: string];

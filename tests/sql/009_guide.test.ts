@@ -161,7 +161,7 @@ describe("the guide's procedure", function () {
         const [note] = await asOperator(db, (c) =>
           records(
             c,
-            "SELECT migration_readiness, action_required FROM assess_v6_installation() WHERE assessment_item = 'Document Normalization'",
+            "SELECT migration_readiness, action_required FROM assess_v6_details() WHERE assessment_item = 'Document Normalization'",
           ),
         );
         expect(note).to.deep.equal(["Note", "None: normalization ends as failed under v6 too, no data is lost by it"]);

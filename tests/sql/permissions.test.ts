@@ -111,7 +111,11 @@ describe("who may do what", function () {
         truncate: "no",
       });
       expect(users.map((name) => matrix.tables.get("public.patient_consents")?.get(name)?.outcomes.read)).to.deep.equal(
-        ["yes", "row", "yes"],
+        ["yes", "row", "row"],
+      );
+      // The recipient of a consent learns of it by a function, not from the patient's row.
+      expect(users.map((name) => matrix.functions.get("public.consents_to_me()")?.get(name))).to.deep.equal(
+        users.map((name) => (name === "provider" ? "yes" : "row")),
       );
     });
   });

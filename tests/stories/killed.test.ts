@@ -25,6 +25,13 @@ async function result({ client }: Story): Promise<unknown> {
   };
 }
 
+/** The pause after a failed try for v6's locks is 99 times what it waited: a short wait makes a short pause. */
+const quickTries = { stack: { env: { GUARDIAN_LOCK_TIMEOUT_MS: "10" } } };
+
+/** The newest attempt at anything that is not rolled back. */
+const open = `(SELECT DISTINCT ON (urn, part) state FROM guardian_migration.step
+  ORDER BY urn, part, attempt DESC) s WHERE state <> 'undone'`;
+
 /** Points at which a run can be held: what a second session does, and the sign that the run waits for it. */
 const points: Record<string, { hold: string; waiting: string }> = {
   "a module that waits for a v6 lock": {
@@ -104,6 +111,48 @@ for (const major of [15, 17] as Major[]) {
       });
     });
 
+    it("the CLI between the commit of a rollback and the saving of its state: pulumi cancel and destroy end as an undisturbed run", function () {
+      return story(
+        this,
+        major,
+        async (it) => {
+          const { stack, client, db } = it;
+          const before = await it.fingerprint();
+          await stack.up();
+          const holder = await db.connect();
+          await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+          const running = stack.destroy({ expectFailure: true });
+          // One that must lock auth.users, so that it cannot be through before the holder lets go.
+          const undoing = `guardian_migration.step s JOIN guardian_migration.module m USING (urn)
+            WHERE m.undone_at IS NULL AND m.manifest->'locks' ? 'auth.users' AND s.part = '' AND s.state = 'undoing'`;
+          await until("a rollback waits", async () => (await count(client, undoing)) > 0, 60_000);
+          const cli = descendants(process.pid, engine);
+          expect(cli).to.have.length(1);
+          const plugins = descendants(cli[0]!.pid, plugin);
+          // It stands still while its plugin goes on, so the answer that the module is gone cannot reach its state.
+          process.kill(cli[0]!.pid, "SIGSTOP");
+          const { rows } = await client.query<{ urn: string }>(`SELECT urn FROM ${undoing}`);
+          try {
+            await holder.query("ROLLBACK");
+            const undone = "guardian_migration.step WHERE urn = $1 AND part = '' AND state = 'undone'";
+            await until("it is committed", async () => (await count(client, undone, [rows[0]?.urn])) > 0, 120_000);
+          } finally {
+            process.kill(cli[0]!.pid, "SIGKILL");
+          }
+          await running.catch(() => undefined);
+          await gone(client, [...cli, ...plugins]);
+          expect((await stack.resources()).map((resource) => resource.urn)).to.include(rows[0]?.urn);
+
+          await stack.stack.cancel().catch(() => undefined);
+          await stack.destroy();
+          expect(await stack.resources()).to.deep.equal([]);
+          expect(await count(client, open)).to.equal(0);
+          expect(differences(before, await it.fingerprint())).to.deep.equal([]);
+        },
+        quickTries,
+      );
+    });
+
     it("part-done, then refresh, then up: it is finished", function () {
       return story(this, major, async (it) => {
         const { stack, client, db } = it;
@@ -119,14 +168,31 @@ for (const major of [15, 17] as Major[]) {
              THEN RAISE EXCEPTION 'held'; END IF; END $$;
            CREATE EVENT TRIGGER hold ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.slow();`,
         );
+        const { rows: waiting } = await client.query<{ part: string }>(
+          "SELECT pg_catalog.concat_ws(' ', 'rows', original, apply_id) AS part FROM guardian_migration.archived WHERE original = 'public.user_preferences'",
+        );
+        const rowsPart = waiting[0]!.part;
         const failed = await stack.up({ expectFailure: true });
         expect(failed.output).to.match(/unfinished: rows public\.user_preferences/);
-        const part = (await stack.resources()).find((resource) => resource.urn.endsWith("005_user_preferences"));
-        expect(part?.initErrors?.join()).to.match(/unfinished/);
+        const part = async (): Promise<unknown> => {
+          const found = (await stack.resources()).find((one) => one.urn.endsWith("005_user_preferences"));
+          return { errors: found?.initErrors?.join(), objects: found?.inputs["objects"] };
+        };
+        const failedState = (await part()) as { errors: string; objects: unknown };
+        expect(failedState.errors).to.match(/unfinished: rows public\.user_preferences/);
         await holder.query("DROP EVENT TRIGGER hold; DROP FUNCTION public.slow()");
 
-        await stack.refresh({ expectFailure: true }).catch(() => undefined);
+        // What the ledger says is unfinished stays so in the state, or the next up would find nothing to do.
+        await stack.refresh();
+        expect(await part()).to.deep.equal({
+          errors: `unfinished: ${rowsPart} is planned; up finishes it`,
+          objects: failedState.objects,
+        });
+        const planned = await stack.preview();
+        expect(planned.changes).to.include({ update: 1 });
+        expect(planned.output).to.match(/SqlModule +005_user_preferences +update/);
         await stack.up();
+        expect(await part()).to.include({ errors: undefined });
         expect(await count(client, "public.user_preferences WHERE theme = 'dark'")).to.equal(300);
         expect((await stack.up()).changes).to.deep.equal({ same: total });
         await stack.destroy();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { Client } from "pg";
 import { parse } from "yaml";
+import { joined, readUp } from "../../engine/module/up-files";
 import { withV6, type Major, type V6 } from "./postgres";
 
 /** What module.yaml says, as far as the tests need it. */
@@ -16,10 +17,13 @@ const folder = join(__dirname, "..", "..", "sql");
 const read = (name: string, file: string): string => readFileSync(join(folder, name, file), "utf8");
 const manifest = (name: string): Manifest => parse(read(name, "module.yaml")) as Manifest;
 
-/** Applies a module as the engine does: up.sql and verify.sql in one transaction. */
+/** What a module does, as one script. */
+export const upOf = (name: string): string => joined(readUp(join(folder, name), (file) => `sql/${name}/${file}`));
+
+/** Applies a module as the engine does: what it does and verify.sql in one transaction. */
 export function applyModule(client: Client, name: string): Promise<void> {
   return transaction(client, "BEGIN", async () => {
-    await client.query(read(name, "up.sql"));
+    await client.query(upOf(name));
     await client.query(read(name, "verify.sql"));
   });
 }

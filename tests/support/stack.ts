@@ -1,3 +1,4 @@
+import { forgetChannels } from "../../scripts/pulumi/inline";
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -132,6 +133,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     const onEvent = (event: EngineEvent): void => count(event, verb === "preview", changes);
     const began = Date.now();
     let ok = true;
+    forgetChannels();
     try {
       await stack[verb]({ onOutput, onEvent, onError: onOutput });
     } catch (err) {

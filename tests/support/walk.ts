@@ -88,7 +88,7 @@ export class Walk {
 
   consents(ledgerId: Wire): Bag {
     const parameters = { mode: "assumed", legalBasis: "consent", statement: "a test" };
-    return { migration: "consents", parameters, ledgerId };
+    return { migration: "consents", parameters, maxDataLoss: 0.001, ledgerId };
   }
 }
 

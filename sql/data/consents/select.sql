@@ -1,23 +1,25 @@
 -- Parameters ($1): mode (assumed | pending), legalBasis, statement: the operator's, from guardian:legacyConsent.
--- assumed: the guide's row, labelled as what it is. pending: no consent is asserted, a request waits for an answer.
+-- assumed: the guide's row, labelled as what it is. pending: no consent is asserted, a request waits for an answer; it
+-- carries legal_basis consent, for that is what it asks for.
 SELECT
   u.id AS patient_id,
   'data_sharing'::text AS consent_type,
   'healthcare_services'::text AS purpose,
   ($1::jsonb ->> 'mode') = 'assumed' AS granted,
-  $1::jsonb ->> 'legalBasis' AS legal_basis,
+  CASE WHEN ($1::jsonb ->> 'mode') = 'assumed' THEN $1::jsonb ->> 'legalBasis' ELSE 'consent' END AS legal_basis,
   false AS explicit_consent,
-  CASE WHEN ($1::jsonb ->> 'mode') = 'assumed' THEN pg_catalog.jsonb_build_object(
+  -- Sub-selects without a reference to u: worked out once a statement, not once a row.
+  (SELECT CASE WHEN ($1::jsonb ->> 'mode') = 'assumed' THEN pg_catalog.jsonb_build_object(
     'source', 'v6_to_v7 migration',
     'assumed', true,
     'statement', $1::jsonb ->> 'statement',
-    'recorded_at', pg_catalog.transaction_timestamp()
-  ) END AS consent_evidence,
-  CASE WHEN ($1::jsonb ->> 'mode') = 'assumed'
+    'recorded_at', ($1::jsonb ->> 'asOf')::timestamptz
+  ) END) AS consent_evidence,
+  (SELECT CASE WHEN ($1::jsonb ->> 'mode') = 'assumed'
     THEN '{"origin": "v6_to_v7"}'::jsonb
     ELSE pg_catalog.jsonb_build_object('origin', 'v6_to_v7', 'state', 'pending', 'statement', $1::jsonb ->> 'statement')
-  END AS consent_metadata,
+  END) AS consent_metadata,
   u.created_at AS valid_from,
   u.created_at AS created_at
 FROM auth.users u
-WHERE u.created_at < pg_catalog.transaction_timestamp() - interval '1 day'
+WHERE in_range(u.id) AND u.created_at < (SELECT ($1::jsonb ->> 'asOf')::timestamptz - interval '1 day')

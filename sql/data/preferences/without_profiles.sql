@@ -5,4 +5,4 @@ SELECT
   'UTC'::text AS timezone,
   '{"email": true, "sms": false, "push": true, "in_app": true}'::jsonb AS notification_channels
 FROM auth.users u
-WHERE $1::jsonb IS NOT NULL
+WHERE in_range(u.id) AND $1::jsonb IS NOT NULL

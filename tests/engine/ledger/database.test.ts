@@ -91,7 +91,7 @@ describe("a database as one process has it", function () {
   }
 
   it("its parameters can be lowered by variables, and nothing else", () => {
-    const usual = { lockTimeout: 50, lockHold: 200, pauseFloor: 5000, patience: 60_000 };
+    const usual = { lockTimeout: 50, lockHold: 200, pauseFloor: 5000, patience: 60_000, lease: 15_000 };
     expect(engineParameters({})).to.deep.equal(usual);
     expect(
       engineParameters({

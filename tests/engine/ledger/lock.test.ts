@@ -122,7 +122,9 @@ describe("the lock of a database", function () {
           const urn = engine.urn("SqlModule", "900_t");
           for (const resumed of [false, true]) {
             const { open, opened } = gate();
-            const [second, third] = [new Engine(db.migrator), new Engine(db.migrator)];
+            // One that shows no sign of life, as a stopped process does.
+            const second = new Engine(db.migrator, { parameters: { lease: 3_600_000 } });
+            const third = new Engine(db.migrator);
             try {
               const id = await engine.write("SqlModule", "900_t", (session) =>
                 session.transaction(
@@ -150,6 +152,29 @@ describe("the lock of a database", function () {
               await second.close();
               await third.close();
             }
+          }
+        }));
+
+      it("one that is alive keeps it, though it is between two statements", () =>
+        withEngine(major, async (engine, db) => {
+          const urn = engine.urn("SqlModule", "900_t");
+          const { open, opened } = gate();
+          const other = new Engine(db.migrator, { parameters: { patience: 900 } });
+          try {
+            const alive = engine.write("SqlModule", "900_t", async (session) => {
+              const { epoch } = session;
+              await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+              await opened;
+              return session.transaction((tx) => column<number>(tx as never, "SELECT 1"));
+            });
+            await sleep(400);
+            const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
+            expect(said.what).to.match(/and it is alive$/);
+            open();
+            expect(await alive).to.deep.equal([1]);
+          } finally {
+            open();
+            await other.close();
           }
         }));
 

@@ -1,21 +1,13 @@
 import { expect } from "chai";
-import { escapeIdentifier, type Client } from "pg";
+import { escapeIdentifier } from "pg";
 import { readLedger, readPhysical } from "../../../engine/ledger/identity";
-import { closeLedger, refuseForeign } from "../../../engine/ledger/owner";
-import { addStep, readSteps } from "../../../engine/ledger/steps";
-import { loadModule } from "../../../engine/module/manifest";
+import { refuseForeign } from "../../../engine/ledger/owner";
+import { ledgerFormat } from "../../../engine/ledger/schema";
+import { readSteps } from "../../../engine/ledger/steps";
 import { withClient } from "../../../scripts/v6/database";
-import { catalogue } from "../../support/modules";
 import type { V6 } from "../../support/postgres";
-import { column, Engine, majors, moduleOf, refusalOf, until, withEngine, type Files } from "../module/harness";
-
-const files: Files = {
-  yaml: "locks: [auth.users]\nobjects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: person }\n",
-  up: "CREATE TABLE public.t (id serial PRIMARY KEY, person uuid);\nALTER TABLE public.t ADD FOREIGN KEY (person) REFERENCES auth.users ON DELETE CASCADE;",
-};
-
-const close = (engine: Engine, purge = false): Promise<void> =>
-  engine.write("Ledger", "ledger", (session) => closeLedger(session, purge, Date.now() + 2000));
+import { column, Engine, majors, moduleOf, refusalOf, until, withEngine } from "../module/harness";
+import { close, files } from "./owned";
 
 /** What a preview asks: may this stack work here? */
 const plan = (engine: Engine, adopt?: string): Promise<void> =>
@@ -214,7 +206,7 @@ describe("the ledger's owner", function () {
           await client.query("UPDATE guardian_migration.ledger SET format = 99");
           for (const attempt of [plan(engine), engine.open()]) {
             expect((await refusalOf(attempt)).message).to.equal(
-              "the ledger in this database has format 99, this product knows up to 1\n  where: schema guardian_migration\n" +
+              `the ledger in this database has format 99, this product knows up to ${ledgerFormat}\n  where: schema guardian_migration\n` +
                 "  to do: use the release of this product that wrote it, or a newer one",
             );
           }
@@ -223,125 +215,6 @@ describe("the ledger's owner", function () {
           expect(said.where).to.equal(`database ${db.name}, schema guardian_archive`);
           await client.query("DROP SCHEMA guardian_archive");
           await engine.open();
-        }));
-
-      it("does not close it while something stands, nor purge it while another stack has something there", () =>
-        withEngine(major, async (engine, db) => {
-          await engine.apply(await moduleOf("900_t", files));
-          for (const purge of [false, true]) {
-            const said = await refusalOf(close(engine, purge));
-            expect(said.where).to.equal("900_t");
-            expect(said.todo).to.deep.equal(["run up, which adopts them, then destroy again"]);
-          }
-          await engine.undo("900_t");
-          await engine.write("SqlModule", "901_x", (session) =>
-            session.transaction((tx) =>
-              addStep(tx, {
-                urn: session.options.urn.replace(":dev:", ":prod:"),
-                kind: "SqlModule",
-                state: "planned",
-                epoch: session.epoch,
-              }),
-            ),
-          );
-          expect((await refusalOf(close(engine, true))).what).to.equal(
-            "another stack uses this ledger; it is not purged",
-          );
-          const client: Client = await db.connect();
-          expect(await column(client, "SELECT count(*) FROM guardian_migration.ledger")).to.deep.equal(["1"]);
-          // What was begun and never committed does not keep it open.
-          await close(engine);
-          const mine = (await engine.steps()).filter((step) => step.urn.includes(":dev:"));
-          expect(mine.map((step) => step.state)).to.deep.equal(["undone", "undone"]);
-        }));
-
-      it("with purge nothing at all is left", () =>
-        withEngine(major, async (engine, db) => {
-          const admin = await db.connect("admin");
-          const module = await moduleOf("900_t", files);
-          await close(engine, true);
-          const before = await catalogue(admin);
-          await engine.open();
-          await engine.apply(module);
-          await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
-          await engine.undo("900_t");
-          await close(engine, true);
-          expect(await catalogue(admin)).to.deep.equal(before);
-          // A ledger that is made anew is another one.
-          await engine.open();
-          await engine.apply(module);
-        }));
-
-      for (const [what, sql, named] of [
-        [
-          "a view over the archive",
-          "CREATE VIEW public.curious AS SELECT id FROM guardian_archive.t__1",
-          "view public.curious",
-        ],
-        [
-          "a view over the ledger",
-          "CREATE VIEW public.curious AS SELECT urn FROM guardian_migration.step",
-          "view public.curious",
-        ],
-        [
-          "a table kept in the archive",
-          "CREATE TABLE guardian_archive.mine AS SELECT 1 AS i",
-          "table guardian_archive.mine",
-        ],
-        [
-          "a function kept beside the ledger",
-          "CREATE FUNCTION guardian_migration.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-          "function guardian_migration.mine()",
-        ],
-      ] as const) {
-        it(`purge refuses to take ${what} along, by name`, () =>
-          withEngine(major, async (engine, db) => {
-            const admin = await db.connect("admin");
-            await engine.apply(await moduleOf("900_t", files));
-            await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
-            await engine.undo("900_t");
-            await admin.query(sql);
-            const before = await catalogue(admin);
-            expect((await refusalOf(close(engine, true))).where).to.equal(named);
-            expect(await catalogue(admin)).to.deep.equal(before);
-          }));
-      }
-
-      it("purge does not make logins queue behind it", () =>
-        withEngine(
-          major,
-          async (engine, db) => {
-            const [admin, holder] = [await db.connect("admin"), await db.connect()];
-            await engine.apply(await moduleOf("900_t", files));
-            await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
-            await engine.undo("900_t");
-            await holder.query("BEGIN; SELECT count(*) FROM auth.users");
-            const said = await refusalOf(close(engine, true));
-            expect(said.what).to.match(/^tables could not be locked \(ACCESS EXCLUSIVE, 5 ms a try\)/);
-            await holder.query("COMMIT");
-            await close(engine, true);
-            expect(await column(admin, "SELECT nspname FROM pg_namespace WHERE nspname ~ '^guardian'")).to.deep.equal(
-              [],
-            );
-          },
-          { parameters: { lockTimeout: 5 } },
-        ));
-
-      it("the real modules, rolled back and purged, leave nothing", () =>
-        withEngine(major, async (engine, db) => {
-          const admin = await db.connect("admin");
-          await close(engine, true);
-          const before = await catalogue(admin);
-          await engine.open();
-          const names = ["000_audit_log", "001_feature_flags", "004_enhanced_consent"];
-          for (const name of names) await engine.apply(await loadModule(name));
-          await admin.query("UPDATE public.feature_flags SET enabled = true");
-          for (const name of [...names].reverse()) await engine.undo(name);
-          expect(await column(admin, "SELECT original FROM guardian_migration.archived")).to.deep.equal([
-            "public.audit_log",
-          ]);
-          await close(engine, true);
-          expect(await catalogue(admin)).to.deep.equal(before);
         }));
     });
   }

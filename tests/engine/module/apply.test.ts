@@ -100,7 +100,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
         withEngine(major, async (engine, db) => {
           const more = "objects:\n  table: [public.t]\n  function: [public.f()]\n  index: [public.t_note_idx]\n";
           expect(await failsThenWorks(engine, db, { yaml: more, up })).to.equal(
-            "module.yaml lists objects that up.sql did not make\n" +
+            "module.yaml lists objects that the module did not make\n" +
               "  where: sql/900_t/module.yaml: function public.f(), index public.t_note_idx\n" +
               "  to do: make the list and the file agree",
           );
@@ -141,7 +141,9 @@ ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES public.documents;`;
           expect(again).to.deep.equal({ applyId: first.applyId, restored: 0n });
           const edited = await moduleOf("900_t", { yaml, up: up.replace("note", "remark"), down });
           const said = await refusalOf(engine.apply(edited));
-          expect(said.what).to.equal("up.sql, indexes.sql or module.yaml of 900_t changed after it was applied");
+          expect(said.what).to.equal(
+            "up.sql (or up/), indexes.sql or module.yaml of 900_t changed after it was applied",
+          );
           expect(said.todo).to.have.length(3);
           expect((await engine.steps()).filter((step) => step.kind === "SqlModule")).to.have.length(1);
           // One of the ways out: back, and up with the new text.

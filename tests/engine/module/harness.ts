@@ -15,7 +15,7 @@ import { undoModule } from "../../../engine/module/undo";
 import { withV6, type Login, type Major, type V6 } from "../../support/postgres";
 
 /** A test's own patience: short pauses, and a hold that a busy machine does not exceed. */
-export const quick: EngineParameters = { lockTimeout: 50, lockHold: 5000, pauseFloor: 20, patience: 300 };
+export const quick: EngineParameters = { lockTimeout: 50, lockHold: 5000, pauseFloor: 20, patience: 300, lease: 300 };
 
 /** The servers that the engine is proved on. */
 export const majors: readonly Major[] = [15, 17];
@@ -157,23 +157,30 @@ export interface Files {
   indexes?: string;
 }
 
+/** The same with the files of up/ instead of up.sql. */
+export type Parted = Omit<Files, "up"> & { up: Record<string, string> };
+
 const folders: string[] = [];
 
 /** A module of a test's own, in a folder that goes after the tests. */
-export async function moduleOf(name: string, files: Files): Promise<Module> {
+export async function moduleOf(name: string, files: Files | Parted): Promise<Module> {
   const folder = mkdtempSync(join(tmpdir(), "guardian-module-"));
   folders.push(folder);
   mkdirSync(join(folder, "sql", name), { recursive: true });
   const yaml = `name: ${name}\ntitle: A test's.\n${files.yaml ?? ""}`;
   const contents: Record<string, string | undefined> = {
     "module.yaml": yaml,
-    "up.sql": files.up,
+    ...(typeof files.up === "string" ? { "up.sql": files.up } : {}),
     "down.sql": files.down ?? "",
     "verify.sql": files.verify ?? "",
     "indexes.sql": files.indexes,
   };
   for (const [file, content] of Object.entries(contents)) {
     if (content !== undefined) writeFileSync(join(folder, "sql", name, file), content);
+  }
+  if (typeof files.up !== "string") mkdirSync(join(folder, "sql", name, "up"));
+  for (const [file, content] of Object.entries(typeof files.up === "string" ? {} : files.up)) {
+    writeFileSync(join(folder, "sql", name, "up", file), content);
   }
   return loadModule(name, join(folder, "sql"));
 }

@@ -5,6 +5,7 @@ import { lex } from "../../../engine/module/lexer";
 import { meaningOf } from "../../../engine/module/meaning";
 import { moduleNames, sqlFolder } from "../../../engine/module/manifest";
 import { parseFile } from "../../../engine/module/statements";
+import { upOf } from "../../support/modules";
 import { refusalOf } from "./harness";
 
 const meaning = (sql: string): Promise<string> => meaningOf("sql/x/up.sql", sql);
@@ -108,8 +109,8 @@ describe("the meaning of a module", () => {
 
   it("of every file in sql/ outlives a comment and a line break between any two tokens", async () => {
     for (const name of moduleNames()) {
-      for (const file of ["up.sql", "down.sql", "verify.sql"]) {
-        const sql = readFileSync(join(sqlFolder, name, file), "utf8");
+      const texts = ["down.sql", "verify.sql"].map((file) => readFileSync(join(sqlFolder, name, file), "utf8"));
+      for (const [file, sql] of [upOf(name), ...texts].entries()) {
         expect(await meaning(rewritten(sql)), `${name}/${file}`).to.equal(await meaning(sql));
       }
     }
@@ -117,7 +118,7 @@ describe("the meaning of a module", () => {
 
   it("of every file in sql/ changes with any one literal or number in it", async () => {
     for (const name of moduleNames()) {
-      const sql = readFileSync(join(sqlFolder, name, "up.sql"), "utf8");
+      const sql = upOf(name);
       const before = await meaning(sql);
       const literals = [...sql.matchAll(/'([a-z][a-z_ ]+)'/g)];
       const step = Math.max(1, Math.floor(literals.length / 12));

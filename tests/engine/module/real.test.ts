@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { closeLedger } from "../../../engine/ledger/owner";
 import { loadMigration } from "../../../engine/migrate/definition";
-import { moveRows } from "../../../engine/migrate/move";
+import { moveRows } from "../../../engine/migrate";
 import { loadModule, moduleNames } from "../../../engine/module/manifest";
 import { restoreOrder } from "../../../engine/module/waiting";
 import { asRole } from "../../support/postgres";

@@ -1,12 +1,10 @@
-import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import type { Client } from "pg";
 import { applyModule } from "../../../engine/module/apply";
 import { pauseAfter } from "../../../engine/module/v6-locks";
 import { catalogue } from "../../support/modules";
-import type { V6 } from "../../support/postgres";
 import { majors, moduleOf, refusalOf, until, withEngine, type Files } from "./harness";
+import { watched } from "./watched";
 
 const files: Files = {
   yaml: "locks: [auth.users]\nobjects:\n  table: [public.t]\n",
@@ -19,38 +17,6 @@ const slow = (seconds: number, times = 1, verify = 0): Files => ({
   up: `${files.up}\n${`SELECT pg_sleep(${seconds});\n`.repeat(times)}`,
   ...(verify > 0 ? { verify: `DO $$ BEGIN PERFORM pg_sleep(${verify}); END $$` } : {}),
 });
-
-/** Asks v6 the same again and again until told to stop; the longest it had to wait, in milliseconds. */
-async function longestWait(client: Client, text: string, stop: AbortSignal): Promise<number> {
-  let longest = 0;
-  while (!stop.aborted) {
-    const began = performance.now();
-    await client.query(text);
-    longest = Math.max(longest, performance.now() - began);
-    await sleep(2);
-  }
-  return longest;
-}
-
-/** Watches logins and changes of an account while work is going on. */
-async function watched<T>(db: V6, work: () => Promise<T>): Promise<{ result: T; waited: number }> {
-  const stop = new AbortController();
-  const [a, b] = [await db.connect("admin"), await db.connect("admin")];
-  const waits = Promise.all([
-    longestWait(a, "SELECT email FROM auth.users LIMIT 1", stop.signal),
-    longestWait(
-      b,
-      "UPDATE auth.users SET last_sign_in_at = now() WHERE id = (SELECT id FROM auth.users ORDER BY id LIMIT 1)",
-      stop.signal,
-    ),
-  ]);
-  try {
-    return { result: await work(), waited: Math.max(...(stop.abort(), await waits)) };
-  } finally {
-    stop.abort();
-    await waits;
-  }
-}
 
 /** What a busy machine with two cores adds to a wait, in milliseconds; who waits without the guard waits longer. */
 const slack = 1500;

@@ -1,0 +1,17 @@
+import type { Benchmark } from "./benchmark";
+import { measureMoves } from "./move/measure";
+
+/**
+ * How fast rows move, beside one INSERT … SELECT of the same rows on the same server. What is compared is everything but
+ * the row-level comparison at the end and pauses for locks of others, which that statement has no equivalent of; both are
+ * measured and said apart, and `withProofRatio` has the comparison in it.
+ */
+export const move: Benchmark = {
+  name: "move",
+  about: "moving rows, beside one INSERT … SELECT (ratio: at least 1.00, with two workers 1.3)",
+  options: {
+    rows: { default: 1_000_000, least: 20_000, about: "users in the largest database" },
+    rounds: { default: 3, least: 1, about: "how often each way is measured, in turn" },
+  },
+  run: measureMoves,
+};

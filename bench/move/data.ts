@@ -1,0 +1,64 @@
+import { escapeLiteral } from "pg";
+import { loadMigration } from "../../engine/migrate/definition";
+import { migrationKind } from "../../engine/migrate/recorded";
+import { ledgerSchema } from "../../engine/ledger/schema";
+import { quoteName } from "../../engine/sql";
+import { applyAll } from "../../scripts/docs/apply";
+import { startServer, type Server } from "../../scripts/postgres/server";
+import { createV6, withClient, type Login, type Logins } from "../../scripts/v6/database";
+
+/**
+ * As a production server of this size has it (manual, 20.4 and 20.5), the same for both sides: fsync and synchronous commits
+ * (the product's batches put theirs off until the cut-over, here as at work), memory for a sort or hash join without
+ * temporary files, and no checkpoint but those that are asked for.
+ */
+const settings = {
+  ...{ fsync: "on", synchronous_commit: "on", full_page_writes: "on" },
+  ...{ shared_buffers: "1GB", effective_cache_size: "4GB", work_mem: "64MB" },
+  ...{ max_wal_size: "16GB", checkpoint_timeout: "1h" },
+};
+
+/** Nobody uses v6 while modules are applied here, and the machine may be busy. */
+const patient = { GUARDIAN_LOCK_HOLD_MS: "10000", GUARDIAN_LOCK_PAUSE_MS: "100" };
+
+export const startOwn = (say: (line: string) => void): Promise<Server> => startServer({ major: 17, say, settings });
+
+/** Makes a v6 of so many users, with every module applied and not a row moved. */
+export async function prepare(server: Server, users: number): Promise<Logins> {
+  const logins = await createV6(server, `users_${users}`, { users });
+  // Who would come of age while this runs would be in one run and not in another.
+  await withClient(logins.admin, (admin) =>
+    admin.query("UPDATE auth.users SET created_at = now() WHERE created_at > now() - interval '30 hours'"),
+  );
+  await applyAll(logins.migrator, undefined, patient);
+  await withClient(logins.admin, (admin) => admin.query("VACUUM (ANALYZE)"));
+  return logins;
+}
+
+/** @returns rows of the migration's target */
+export async function countTarget(admin: Login, name: string): Promise<number> {
+  const { target } = await loadMigration(name);
+  return withClient(admin, async (client) => {
+    const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM ${quoteName(target)}`);
+    return Number(rows[0]?.n ?? 0);
+  });
+}
+
+/**
+ * Empties the target and what the ledger has of its rows, and writes everything out, so that each run begins with the
+ * same: a table that was never filled nor analysed.
+ */
+export async function empty(admin: Login, name: string): Promise<void> {
+  const { target } = await loadMigration(name);
+  const table = quoteName(target);
+  await withClient(admin, async (client) => {
+    await client.query(`
+      SET session_replication_role = replica;
+      TRUNCATE ${table} CASCADE;
+      TRUNCATE ${ledgerSchema}.range, ${ledgerSchema}.change, ${ledgerSchema}.reject, ${ledgerSchema}.batch;
+      DELETE FROM ${ledgerSchema}.step WHERE kind = ${escapeLiteral(migrationKind)};
+      DELETE FROM pg_catalog.pg_statistic WHERE starelid = ${escapeLiteral(table)}::regclass`);
+    await client.query(`VACUUM ${ledgerSchema}.step`);
+    await client.query("CHECKPOINT");
+  });
+}

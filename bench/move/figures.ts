@@ -1,0 +1,98 @@
+import { median, type Figures } from "../benchmark";
+import type { Job, Outcome } from "./runner";
+
+/** One run. */
+export interface Measured {
+  migration: string;
+  how: Job["how"];
+  /** Users of the database. */
+  size: number;
+  outcome: Outcome;
+}
+
+/** What a run is compared by: all of it but what the single statement does not do either. Milliseconds. */
+export function comparable({ totalMs, proofMs, lockWaitMs }: Outcome): number {
+  return totalMs - proofMs - lockWaitMs;
+}
+
+/** @returns the slope of log(y) over log(x), by least squares: 1 where y grows as x does, 2 where it grows as its square */
+export function exponent(points: readonly (readonly [x: number, y: number])[]): number {
+  const logs = points.map(([x, y]) => [Math.log(x), Math.log(y)] as const);
+  const mean = (of: 0 | 1): number => logs.reduce((sum, log) => sum + log[of], 0) / logs.length;
+  const [mx, my] = [mean(0), mean(1)];
+  const covariance = logs.reduce((sum, [x, y]) => sum + (x - mx) * (y - my), 0);
+  return covariance / logs.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
+}
+
+/**
+ * @param largest the size at which ways are compared
+ * @returns the lower ratio of both migrations, the worse of all else; each by its own beside
+ */
+export function figuresOf(measured: readonly Measured[], largest: number): Figures {
+  const names = [...new Set(measured.map(({ migration }) => migration))];
+  const sizes = [...new Set(measured.map(({ size }) => size))];
+  const own = measured.filter(({ how }) => how !== "raw");
+  const each = names.map((name) => {
+    const of = (how: Job["how"], size: number, value: (outcome: Outcome) => number): number =>
+      median(
+        measured
+          .filter((one) => one.migration === name && one.how === how && one.size === size)
+          .map(({ outcome }) => value(outcome)),
+      );
+    const whole = ({ totalMs, lockWaitMs }: Outcome): number => totalMs - lockWaitMs;
+    const raw = of("raw", largest, (outcome) => outcome.totalMs);
+    const ratio = (how: 1 | 2, time: (outcome: Outcome) => number): number => raw / of(how, largest, time);
+    const growth = (time: (outcome: Outcome) => number): number =>
+      exponent(sizes.map((size) => [size, of(1, size, time)]));
+    return {
+      name,
+      ratio: ratio(1, comparable),
+      ratioTwoWorkers: ratio(2, comparable),
+      withProofRatio: ratio(1, whole),
+      withProofRatioTwoWorkers: ratio(2, whole),
+      rowsPerSecond: of(1, largest, ({ rows, ...times }) => (1000 * rows) / comparable({ rows, ...times })),
+      rowsPerSecondWithProof: of(1, largest, ({ rows, ...times }) => (1000 * rows) / whole({ rows, ...times })),
+      batches: of(1, largest, (outcome) => outcome.batches),
+      rawSeconds: raw / 1000,
+      oneWorkerSeconds: of(1, largest, comparable) / 1000,
+      twoWorkersSeconds: of(2, largest, comparable) / 1000,
+      proofSeconds: of(1, largest, ({ proofMs }) => proofMs) / 1000,
+      growthExponent: growth(comparable),
+      growthExponentWithProof: growth(whole),
+    };
+  });
+  const worst = (sort: "min" | "max", name: Exclude<keyof (typeof each)[number], "name">): number =>
+    round(Math[sort](...each.map((one) => one[name])));
+  const most = (value: (outcome: Outcome) => number, of = own): number =>
+    round(Math.max(...of.map(({ outcome }) => value(outcome))));
+  return {
+    ratio: worst("min", "ratio"),
+    ratioTwoWorkers: worst("min", "ratioTwoWorkers"),
+    rowsPerSecond: Math.round(worst("min", "rowsPerSecond")),
+    batches: worst("max", "batches"),
+    longestTransactionMs: most(({ longestMs }) => longestMs),
+    peakMemoryMb: most(({ memoryMb }) => memoryMb),
+    growthExponent: worst("max", "growthExponent"),
+    withProofRatio: worst("min", "withProofRatio"),
+    proofSeconds: worst("max", "proofSeconds"),
+    lockWaitSeconds: most(({ lockWaitMs }) => lockWaitMs / 1000),
+    memoryMbBySize: Object.fromEntries(
+      sizes.map((size) => [
+        size,
+        most(
+          ({ memoryMb }) => memoryMb,
+          own.filter((one) => one.size === size),
+        ),
+      ]),
+    ),
+    migrations: Object.fromEntries(
+      each.map(({ name, ...values }) => [
+        name,
+        Object.fromEntries(Object.entries(values).map(([key, value]) => [key, round(value)])),
+      ]),
+    ),
+    rows: largest,
+  };
+}
+
+const round = (value: number): number => Number(value.toFixed(3));

@@ -1,0 +1,81 @@
+import type { Logins } from "../../scripts/v6/database";
+import type { Figures, Run } from "../benchmark";
+import { countTarget, empty, prepare, startOwn } from "./data";
+import { figuresOf, type Measured } from "./figures";
+import { runJob } from "./job";
+import type { Job, Outcome } from "./runner";
+
+export const migrations = ["consents", "preferences"] as const;
+const hows = ["raw", 1, 2] as const satisfies readonly Job["how"][];
+
+/** The sizes for growth: 10,000, 100,000 … and the largest. */
+export function sizesUpTo(rows: number): number[] {
+  const sizes: number[] = [];
+  for (let size = 10_000; size < rows; size *= 10) sizes.push(size);
+  return [...sizes, rows];
+}
+
+/** Moves both migrations at every size with one worker; at the largest also with two, and by the single statement. */
+export async function measureMoves({ say, signal, options }: Run): Promise<Figures> {
+  const { rows = 1_000_000, rounds = 3 } = options;
+  const server = await startOwn(say);
+  const stop = (): void => void server.stop();
+  signal.addEventListener("abort", stop, { once: true }); // ends a long statement too
+  try {
+    const measured: Measured[] = [];
+    for (const size of sizesUpTo(rows)) {
+      signal.throwIfAborted();
+      say(`v6 with ${size.toLocaleString("en")} users, every module applied`);
+      const logins = await prepare(server, size);
+      const largest = size === rows;
+      const times = size <= 100_000 ? 2 * rounds - 1 : rounds; // what is short varies more
+      for (const migration of migrations) {
+        const runs = await alternate(logins, migration, largest ? hows : [1], times, { say, signal });
+        measured.push(...runs.map((one) => ({ ...one, size })));
+      }
+    }
+    return figuresOf(measured, rows);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await server.stop();
+  }
+}
+
+type One = Omit<Measured, "size">;
+
+/** All ways in turn, each round beginning with another; before them one run that is not counted, which warms up. */
+async function alternate(
+  { admin, migrator }: Logins,
+  migration: string,
+  ways: readonly Job["how"][],
+  rounds: number,
+  { say, signal }: Pick<Run, "say" | "signal">,
+): Promise<One[]> {
+  const one = async (how: Job["how"]): Promise<One> => {
+    signal.throwIfAborted();
+    await empty(admin, migration);
+    const outcome = await runJob({ login: migrator, migration, how }, signal);
+    const there = await countTarget(admin, migration);
+    if (there !== outcome.rows) throw new Error(`${migration} by ${how}: ${outcome.rows} rows said, ${there} there`);
+    say(`  ${line(migration, how, outcome)}`);
+    return { migration, how, outcome };
+  };
+  const { outcome: first } = await one(ways[0] ?? 1);
+  const runs: One[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const order = ways.map((_way, i) => ways[(i + round) % ways.length] ?? 1);
+    for (const how of order) runs.push(await one(how));
+  }
+  const other = runs.find(({ outcome }) => outcome.rows !== first.rows);
+  if (other) throw new Error(`${migration}: ${first.rows} rows by one way, ${other.outcome.rows} by ${other.how}`);
+  await empty(admin, migration);
+  return runs;
+}
+
+function line(migration: string, how: Job["how"], outcome: Outcome): string {
+  const { rows, totalMs, proofMs, lockWaitMs, longestMs, longest, memoryMb } = outcome;
+  const text = `${migration}, ${how === "raw" ? "one statement" : `${how} worker${how > 1 ? "s" : ""}`}: ${rows} rows in ${Math.round(totalMs)} ms`;
+  if (how === "raw") return text;
+  const wait = lockWaitMs > 0 ? `, ${Math.round(lockWaitMs)} ms pauses for locks` : "";
+  return `${text}, of these ${Math.round(proofMs)} ms comparison${wait}; longest transaction ${Math.round(longestMs)} ms (${longest}), ${memoryMb.toFixed(1)} MiB`;
+}

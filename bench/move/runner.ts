@@ -1,0 +1,128 @@
+/**
+ * Runs one job in a process of its own, so that its memory is the engine's alone. Started by `runJob` with
+ * --expose-gc; it ends with its answer.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { resolveConnection } from "../../engine/connect";
+import { Database, engineParameters, type WriteSession } from "../../engine/database";
+import { readLedger, readPhysical } from "../../engine/ledger/identity";
+import { ledgerSchema } from "../../engine/ledger/schema";
+import { addStep } from "../../engine/ledger/steps";
+import { moveRows } from "../../engine/migrate";
+import { openBatch, type Run } from "../../engine/migrate/batch";
+import { loadMigration, type Migration } from "../../engine/migrate/definition";
+import { migrationKind } from "../../engine/migrate/recorded";
+import { mapped, readConstants } from "../../engine/migrate/source";
+import { first } from "../../engine/sql";
+import type { Login } from "../../scripts/v6/database";
+import { Memory } from "./memory";
+import { Observer, type Observed } from "./observer";
+import { rawStatement } from "./raw";
+
+/** What is to be run, once. */
+export interface Job {
+  login: Login;
+  /** A data migration of sql/data. */
+  migration: string;
+  /** One INSERT … SELECT, or the product with so many workers. */
+  how: "raw" | 1 | 2;
+}
+
+/** What came of it; times in milliseconds. */
+export interface Outcome extends Observed {
+  totalMs: number;
+  /** Rows written. */
+  rows: number;
+  /** Ledger batches that wrote them. */
+  batches: number;
+  /** Resident memory at its highest, above what the idle process had, in MiB. */
+  memoryMb: number;
+  idleMb: number;
+}
+
+/** The stack that applied the modules: scripts/docs/apply.ts's. */
+const stack = "docs::guardian";
+
+/** What an operator would choose (guardian:legacyConsent). */
+export const parameters: Record<string, object> = {
+  consents: { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
+  preferences: {},
+};
+
+async function run({ login, migration: name, how }: Job): Promise<Outcome> {
+  const { host, port, database, user, password } = login;
+  const settings = resolveConnection({ host, port, database, user, sslmode: "disable" }, { PGPASSWORD: password });
+  const engine = new Database(settings, engineParameters());
+  try {
+    const migration = await loadMigration(name);
+    const [ledger, here] = await engine.read(async (db) => [await readLedger(db), await readPhysical(db)]);
+    const observer = new Observer();
+    const options = {
+      urn: `urn:pulumi:${stack}::guardian-migration:index:DataMigration::${name}`,
+      label: name,
+      stack,
+      expect: { ...here, ledgerId: ledger?.ledgerId ?? "" },
+      signal: new AbortController().signal,
+      onStatus: observer.onStatus,
+    };
+    const work = how === "raw" ? raw : ours(how);
+    const memory = await Memory.idle();
+    const timed = await engine.write(options, (session) => work(session, migration, observer));
+    const { peakMb: memoryMb, idleMb } = memory.end();
+    return { ...timed, ...observer.end(), memoryMb, idleMb };
+  } finally {
+    await engine.close();
+  }
+}
+
+type Timed = Pick<Outcome, "totalMs" | "rows" | "batches">;
+
+const ours =
+  (workers: number) =>
+  async (session: WriteSession, migration: Migration, observer: Observer): Promise<Timed> => {
+    observer.begin();
+    const began = performance.now();
+    const values = parameters[migration.name] ?? {};
+    const moved = await moveRows(session, migration, values, { workers, throttled: false });
+    const totalMs = performance.now() - began;
+    const { urn } = session.options;
+    const counted = await first<{ n: string }>(
+      session.writer,
+      `SELECT count(*) AS n FROM ${ledgerSchema}.batch WHERE urn = $1 AND rows_written > 0`,
+      [urn],
+    );
+    return { totalMs, rows: Number(moved.written), batches: Number(counted?.n ?? 0) };
+  };
+
+/** One statement in one ledger batch, so that the audit triggers pass over its rows as they do over ours. */
+async function raw(session: WriteSession, migration: Migration): Promise<Timed> {
+  const { writer, epoch, options } = session;
+  const it = await mapped(writer, migration);
+  const constants = await readConstants(writer, it.source, new Date().toISOString());
+  const values = JSON.stringify({ ...parameters[migration.name], ...constants });
+  const kind = { urn: options.urn, kind: migrationKind, state: "running", epoch } as const;
+  const step = await addStep(writer, kind);
+  const one: Run = { it, urn: options.urn, stepId: step.id, parameters: values, gate: () => Promise.resolve() };
+  await writer.query(
+    "SELECT pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('jit', 'off', false)",
+  );
+  const began = performance.now();
+  const rows = await session.transaction(async (db) => {
+    await openBatch(db, one, epoch);
+    return (await db.query(rawStatement(it), [values])).rowCount ?? 0;
+  });
+  return { totalMs: performance.now() - began, rows, batches: 1 };
+}
+
+if (process.send) {
+  process.once("message", (job: Job) => {
+    run(job)
+      .catch((err: unknown) => ({ error: err instanceof Error ? (err.stack ?? err.message) : String(err) }))
+      .then(async (answer) => {
+        process.send?.(answer);
+        await sleep(20); // the channel is emptied
+        process.disconnect();
+      })
+      .catch(() => process.exit(1));
+  });
+}

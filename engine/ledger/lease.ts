@@ -1,0 +1,82 @@
+import { GuardianError, isPostgres } from "../errors";
+import type { Writer } from "../connect";
+import { first, rows, type Queryable } from "../sql";
+import { ledgerSchema } from "./schema";
+
+/*
+ * Who holds the lock has it on lease: its backend must show a sign of life, for pg_stat_activity has the time of its last
+ * statement. An operator that was stopped, or whose network is gone, shows none; the next one ends its backends and
+ * raises the epoch, and whatever it still sends commits nothing.
+ */
+
+/** Asks the server something every third of the lease, so that a session that waits for others is not taken for dead. */
+export function keepLease(writer: Writer, lease: number): { end: () => void } {
+  let asking = false;
+  const beat = setInterval(() => {
+    if (asking) return;
+    asking = true;
+    // In the middle of a transaction too; one that failed refuses it, which is a sign of life as well.
+    void writer
+      .query("SELECT 1")
+      .catch(() => undefined)
+      .finally(() => (asking = false));
+  }, lease / 3);
+  return { end: () => clearInterval(beat) };
+}
+
+/**
+ * Raises the epoch, which fences all earlier operators. Their transactions hold the ledger's row while they last: one that
+ * its operator left open is ended when its lease is over.
+ * @param holder who writes now, for the ledger
+ * @throws GuardianError naming who does not let go of the ledger's row
+ */
+export async function raiseEpoch(
+  writer: Writer,
+  holder: string,
+  { patience, lease }: { patience: number; lease: number },
+): Promise<string> {
+  const until = Date.now() + patience + lease;
+  for (;;) {
+    try {
+      return await writer.transaction(async (db) => {
+        await db.query("SELECT pg_catalog.set_config('lock_timeout', $1, true)", [`${Math.max(50, lease / 10)}ms`]);
+        const text = `UPDATE ${ledgerSchema}.ledger SET epoch = epoch + 1, holder = $1 RETURNING epoch`;
+        return (await first<{ epoch: string }>(db, text, [holder]))?.epoch ?? "0";
+      });
+    } catch (err) {
+      const code = err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined;
+      if (code !== "55P03") throw err;
+      await endForsaken(writer, lease);
+      if (Date.now() > until) throw stuck(await inTheWay(writer), err);
+    }
+  }
+}
+
+/** Ends transactions that are fenced by an earlier epoch and whose operator has shown no sign of life. */
+async function endForsaken(db: Queryable, lease: number): Promise<void> {
+  await db.query(
+    `SELECT pg_catalog.pg_terminate_backend(a.pid) FROM (${fenced}) a
+     WHERE a.state LIKE 'idle in transaction%' AND a.state_change < pg_catalog.clock_timestamp() - $1 * interval '1 ms'`,
+    [lease],
+  );
+}
+
+const fenced = `SELECT DISTINCT a.* FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+  WHERE l.relation = '${ledgerSchema}.ledger'::regclass AND a.datname = pg_catalog.current_database() AND l.mode = 'RowShareLock' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()`;
+
+async function inTheWay(db: Queryable): Promise<string[]> {
+  const found = await rows<{ who: string }>(
+    db,
+    `SELECT pg_catalog.concat(a.application_name, ' (pid ', a.pid, ', user ', a.usename, ', ', a.state, ')') AS who FROM (${fenced}) a`,
+  );
+  return found.map((row) => row.who);
+}
+
+function stuck(who: readonly string[], cause: unknown): GuardianError {
+  return new GuardianError({
+    what: "an earlier operator does not let go of the ledger",
+    where: who.join("; ") || `${ledgerSchema}.ledger`,
+    todo: "see what these sessions do and end them (pg_terminate_backend), then run this again",
+    cause,
+  });
+}

@@ -1,0 +1,154 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { WriteSession } from "../database";
+import { GuardianError } from "../errors";
+import { ledgerSchema } from "../ledger/schema";
+import { setStep } from "../ledger/steps";
+import { pauseAfter, withV6Locks } from "../module/v6-locks";
+import { first, rows, type Queryable } from "../sql";
+import type { Run } from "./batch";
+import { dropFunctions, followed } from "./follow";
+import { isRowError, keysBetween, nothing, plus, settleIn, settleKeys, type Settled } from "./settle";
+
+/** Changes that are settled in one transaction. */
+const drainSize = 1000;
+/** So few may be left for the moment in which v6 is locked. */
+const drySize = 50;
+
+interface Noted {
+  keys: string[][];
+  /** A table was emptied at once: every key is in question. */
+  all: boolean;
+}
+
+async function noted(db: Queryable, run: Run, limit: number): Promise<Noted> {
+  const found = await rows<{ key: string[] | null }>(
+    db,
+    // Keys are limited and not notes: one that was noted often must not hide another.
+    `SELECT key FROM ${ledgerSchema}.change WHERE migration = $1 GROUP BY key ORDER BY min(id) LIMIT $2`,
+    [run.it.name, limit],
+  );
+  return {
+    keys: found.flatMap((row) => (row.key ? [row.key] : [])),
+    all: found.some((row) => row.key === null),
+  };
+}
+
+/**
+ * Settles what v6 changed since the plan was made, until next to nothing is left. No batch may run at the same time: it
+ * could write what it read before the change.
+ */
+export async function catchUp(session: WriteSession, run: Run, deadline: number): Promise<Settled> {
+  let sum: Settled = { ...nothing };
+  for (;;) {
+    const { keys, all } = await noted(session.writer, run, drainSize);
+    if (all) {
+      sum = plus(sum, await settleAll(session, run));
+      continue;
+    }
+    sum = plus(sum, await settleKeys(session, run, keys));
+    if (keys.length <= drySize) return sum;
+    if (Date.now() > deadline) throw unending(run);
+    session.options.onStatus(`${run.it.name}: catching up with what v6 changed meanwhile`);
+  }
+}
+
+/**
+ * Settles every key there is, stretch by stretch of the plan: where it cannot be known what v6 changed. That it had to be
+ * is forgotten at the end only, so that a run that is cut off does it again.
+ */
+async function settleAll(session: WriteSession, run: Run): Promise<Settled> {
+  const why = await rows<{ id: string }>(
+    session.writer,
+    `SELECT id FROM ${ledgerSchema}.change WHERE migration = $1 AND key IS NULL`,
+    [run.it.name],
+  );
+  let sum: Settled = { ...nothing };
+  let after: string[] | undefined;
+  for (let place = 1; ; place++) {
+    const range = await first<{ key: string[]; last: boolean }>(
+      session.writer,
+      `SELECT key_to AS key, place = (SELECT max(place) FROM ${ledgerSchema}.range WHERE urn = $1) AS last
+       FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`,
+      [run.urn, place],
+    );
+    const upTo = range && !range.last ? range.key : undefined;
+    sum = plus(sum, await settleKeys(session, run, await keysBetween(session.writer, run, after, upTo)));
+    if (!upTo) break;
+    after = upTo;
+    session.options.onStatus(`${run.it.name}: comparing every row with v6 again`);
+  }
+  const forget = `DELETE FROM ${ledgerSchema}.change WHERE id = ANY ($1)`;
+  await session.transaction((db) => db.query(forget, [why.map((row) => row.id)]));
+  return sum;
+}
+
+/**
+ * The cut-over: in one transaction, with v6's writers locked out for a moment, the last changes are settled, the triggers
+ * go, and the ledger says done.
+ * @param detail what the ledger keeps of the migration
+ */
+export async function cutOver(
+  session: WriteSession,
+  run: Run,
+  deadline: number,
+  detail: () => Promise<Record<string, unknown>>,
+): Promise<Settled> {
+  const tables = followed(run.it.source.follows);
+  for (;;) {
+    let sum = await catchUp(session, run, deadline);
+    let locked = 0;
+    const known = await detail();
+    try {
+      await withV6Locks(session, session.parameters, deadline, {
+        relations: tables,
+        mode: "ACCESS EXCLUSIVE",
+        own: [],
+        before: async (db) => {
+          // What came while the last try waited; in this transaction, or the next try would find as much again.
+          const { keys } = await noted(db, run, drainSize);
+          if (keys.length > 0) sum = plus(sum, await settleNow(db, session.epoch, run, keys));
+        },
+        locked: async (db) => {
+          locked = performance.now();
+          const { keys, all } = await noted(db, run, drainSize);
+          if (all || keys.length > drainSize / 2) throw new Again();
+          if (keys.length > 0) sum = plus(sum, await settleNow(db, session.epoch, run, keys));
+          // Nothing that was noted goes unread with the triggers.
+          if ((await noted(db, run, 1)).keys.length > 0) throw new Again();
+          await dropFunctions(db, run.it);
+        },
+        after: async (db) => {
+          await setStep(db, run.stepId, { state: "done", detail: known });
+        },
+      });
+      return sum;
+    } catch (err) {
+      if (!(err instanceof Again) || Date.now() > deadline) throw err instanceof Again ? unending(run) : err;
+      session.options.onStatus(`${run.it.name}: v6 changed more meanwhile; catching up once more`);
+      // v6 waited in vain: it is left alone as after any other missed try.
+      const suffered = locked > 0 ? performance.now() - locked : 0;
+      if (suffered > 0)
+        await sleep(pauseAfter(suffered, session.parameters), undefined, { signal: session.options.signal });
+    }
+  }
+}
+
+/** v6 wrote so much while its tables were waited for that settling it now would stall it; or a row that cannot be moved. */
+class Again extends Error {}
+
+/** A row that cannot be moved is rejected by the catch-up, in transactions of its own. */
+async function settleNow(db: Queryable, epoch: string, run: Run, keys: readonly string[][]): Promise<Settled> {
+  try {
+    return await settleIn(db, epoch, run, keys);
+  } catch (err) {
+    throw isRowError(err) ? new Again() : err;
+  }
+}
+
+function unending(run: Run): GuardianError {
+  return new GuardianError({
+    what: "v6 writes more than can be caught up with in the moment for which its tables may be locked",
+    where: `data migration ${run.it.name}, at its cut-over`,
+    todo: "run this again at a quieter time: what is moved stays moved",
+  });
+}

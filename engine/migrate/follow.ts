@@ -1,0 +1,128 @@
+import { escapeIdentifier, escapeLiteral } from "pg";
+import type { WriteSession } from "../database";
+import { ledgerSchema } from "../ledger/schema";
+import { withV6Locks } from "../module/v6-locks";
+import { quoteName, rows, type Queryable } from "../sql";
+import type { Follow } from "./definition";
+import type { Mapped } from "./source";
+
+/*
+ * While a migration runs, triggers on the v6 tables that its source reads note the keys of rows that change: one row in
+ * the ledger for each, and nothing that could refuse what v6 writes. CREATE TRIGGER waits for every writer of the table,
+ * so that a row is either seen by the plan made afterwards or noted.
+ */
+
+/** A migration's name is all that its triggers need. */
+interface Named {
+  name: string;
+}
+
+const kinds = ["rows", "columns", "truncate"] as const;
+const trigger = (it: Named, kind: (typeof kinds)[number]): string =>
+  escapeIdentifier(`guardian_follow_${it.name}_${kind}`);
+const functionName = (it: Named, at: number): string =>
+  `${escapeIdentifier(ledgerSchema)}.${escapeIdentifier(`follow_${it.name}_${at}`)}`;
+
+/** @returns the v6 tables that are locked for a moment when the migration begins, and when it ends */
+export function followed(follows: readonly Follow[]): string[] {
+  return [...new Set(follows.map((follow) => follow.table))].sort();
+}
+
+/**
+ * @param any true for tables that have some of the triggers, else those that have all
+ * @returns the tables
+ */
+async function followedNow(db: Queryable, it: Named, any: boolean): Promise<string[]> {
+  const names = kinds.map((kind) => trigger(it, kind).replaceAll('"', ""));
+  const found = await rows<{ name: string }>(
+    db,
+    `SELECT n.nspname || '.' || c.relname AS name FROM pg_catalog.pg_trigger t
+     JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE t.tgname = ANY ($1) AND ($3 OR t.tgenabled <> 'D') GROUP BY 1 HAVING count(*) = $2 OR $3 ORDER BY 1`,
+    [names, kinds.length, any],
+  );
+  return found.map((row) => row.name);
+}
+
+/**
+ * Makes the triggers that are not there. Where a plan is there already, somebody took them away since: what v6 changed
+ * meanwhile is not known, and in the same transaction every key is noted.
+ * @throws GuardianError naming who holds the tables
+ */
+export async function startFollowing(session: WriteSession, deadline: number, it: Mapped): Promise<void> {
+  const tables = followed(it.source.follows);
+  const there = await followedNow(session.writer, it, false);
+  if (tables.every((table) => there.includes(table))) return;
+  await stopFollowing(session, deadline, it);
+  const functions = it.source.follows.map((follow, at) => functionSql(it, follow, at)).join("\n");
+  const triggers = it.source.follows.map((follow, at) => triggerSql(it, follow, at)).join("\n");
+  const all = `INSERT INTO ${ledgerSchema}.change (migration) SELECT ${escapeLiteral(it.name)}
+    WHERE EXISTS (SELECT FROM ${ledgerSchema}.range WHERE urn = ${escapeLiteral(session.options.urn)});`;
+  await withV6Locks(session, session.parameters, deadline, {
+    relations: tables,
+    mode: "SHARE ROW EXCLUSIVE",
+    own: [],
+    before: (db) => db.script(functions),
+    locked: (db) => db.script(`${triggers}\n${all}`),
+  });
+}
+
+/**
+ * Takes the triggers and their functions away; for a transaction that has the tables locked. A trigger may be dropped by
+ * the table's owner only, which on many servers the operator is not; with its function it goes all the same.
+ */
+export async function dropFunctions(db: Queryable, it: Named): Promise<void> {
+  const found = await rows<{ name: string }>(
+    db,
+    `SELECT p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+     WHERE n.nspname = $1 AND p.proname ~ ('^follow_' || $2 || '_[0-9]+$')`,
+    [ledgerSchema, it.name],
+  );
+  const drops = found.map(({ name }) => `DROP FUNCTION ${name} CASCADE;`);
+  await db.script(
+    [...drops, `DELETE FROM ${ledgerSchema}.change WHERE migration = ${escapeLiteral(it.name)}`].join("\n"),
+  );
+}
+
+/** Takes the triggers away, wherever they are; for a rollback. */
+export async function stopFollowing(session: WriteSession, deadline: number, it: Named): Promise<void> {
+  const tables = await followedNow(session.writer, it, true);
+  await withV6Locks(session, session.parameters, deadline, {
+    relations: tables,
+    mode: "ACCESS EXCLUSIVE",
+    own: [],
+    before: () => Promise.resolve(),
+    locked: (db) => dropFunctions(db, it),
+  });
+}
+
+function functionSql(it: Named, follow: Follow, at: number): string {
+  const key = (row: string): string =>
+    `ARRAY[${follow.key.map((c) => `${row}.${escapeIdentifier(c)}::text`).join(", ")}]`;
+  const note = (value: string): string =>
+    `INSERT INTO ${ledgerSchema}.change (migration, key) VALUES (${escapeLiteral(it.name)}, ${value});`;
+  return `CREATE OR REPLACE FUNCTION ${functionName(it, at)}() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO, YMD' SET extra_float_digits = 1 AS $follow$
+    BEGIN
+      IF TG_OP = 'TRUNCATE' THEN ${note("NULL")} RETURN NULL; END IF;
+      IF TG_OP IN ('UPDATE', 'DELETE') THEN ${note(key("OLD"))} END IF;
+      IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND ${key("OLD")} IS DISTINCT FROM ${key("NEW")}) THEN ${note(key("NEW"))} END IF;
+      RETURN NULL;
+    END $follow$;
+    REVOKE ALL ON FUNCTION ${functionName(it, at)}() FROM PUBLIC;`;
+}
+
+/** A login changes none of the columns and costs nothing but the comparison. */
+function triggerSql(it: Named, follow: Follow, at: number): string {
+  const table = quoteName(follow.table);
+  const columns = [...new Set([...follow.key, ...follow.columns])].map((column) => escapeIdentifier(column));
+  const row = (which: string): string => `ROW(${columns.map((column) => `${which}.${column}`).join(", ")})`;
+  const call = `EXECUTE FUNCTION ${functionName(it, at)}()`;
+  return [
+    `CREATE TRIGGER ${trigger(it, "rows")} AFTER INSERT OR DELETE ON ${table} FOR EACH ROW ${call};`,
+    `CREATE TRIGGER ${trigger(it, "columns")} AFTER UPDATE ON ${table} FOR EACH ROW
+       WHEN (${row("OLD")} IS DISTINCT FROM ${row("NEW")}) ${call};`,
+    `CREATE TRIGGER ${trigger(it, "truncate")} AFTER TRUNCATE ON ${table} FOR EACH STATEMENT ${call};`,
+  ].join("\n");
+}

@@ -1,0 +1,92 @@
+import { escapeIdentifier } from "pg";
+import type { WriteSession } from "../database";
+import { ledgerSchema } from "../ledger/schema";
+import { exists, first, quoteName, type Queryable } from "../sql";
+import type { Migration } from "./definition";
+import { condition, under } from "./range";
+import { mapped, matches, readConstants, sourceIn, type Mapped } from "./source";
+
+/** Keys in one range of the plan; a batch takes as many ranges as fit its time. */
+export const rangeKeys = 1000;
+/** Keys that one planning transaction reads at most. */
+const passKeys = 100_000;
+
+/** How many rows would be written now, and how many the source offers. */
+export interface Planned {
+  source: bigint;
+  written: bigint;
+}
+
+/** Counts for the preview. Runs in a read-only transaction. */
+export async function planMove(db: Queryable, migration: Migration, parameters: object): Promise<Planned> {
+  const it = await mapped(db, migration);
+  const there = await exists(db, quoteName(migration.target));
+  const present = `EXISTS (SELECT FROM ${quoteName(migration.target)} t WHERE ${matches(it)})`;
+  await db.query("SET LOCAL row_security = off");
+  const constants = await readConstants(db, it.source, new Date().toISOString());
+  const counted = await first<{ all: string; new: string }>(
+    db,
+    `SELECT count(*) AS all, count(*) ${there ? `FILTER (WHERE NOT ${present})` : ""} AS new
+     FROM ${sourceIn(it, { kind: "all" })} s`,
+    [JSON.stringify({ ...parameters, ...constants })],
+  );
+  return { source: BigInt(counted?.all ?? 0), written: BigInt(counted?.new ?? 0) };
+}
+
+/**
+ * Plans the ranges, from where an earlier run stopped: index-only passes over the keys in their order, each its own
+ * transaction.
+ * @returns the number of keys planned in all
+ */
+export async function planRanges(session: WriteSession, it: Mapped): Promise<number> {
+  const { urn, onStatus } = session.options;
+  for (;;) {
+    session.options.signal.throwIfAborted();
+    const read = await session.transaction(async (db) => {
+      const last = await first<{ key: string[]; place: number }>(
+        db,
+        `SELECT key_to AS key, place FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY place DESC LIMIT 1`,
+        [urn],
+      );
+      const counted = await first<{ n: string }>(db, planPass(it, last !== undefined), [
+        urn,
+        last?.place ?? 0,
+        ...(last?.key ?? []),
+      ]);
+      return Number(counted?.n ?? 0);
+    });
+    const sum = await first<{ keys: string }>(
+      session.writer,
+      `SELECT coalesce(sum(keys), 0) AS keys FROM ${ledgerSchema}.range WHERE urn = $1`,
+      [urn],
+    );
+    const keys = Number(sum?.keys ?? 0);
+    if (read < passKeys) return keys;
+    onStatus(`${it.name}: planning, ${keys.toLocaleString("en")} keys so far`);
+  }
+}
+
+/**
+ * `$1` the URN, `$2` the last place, from `$3` the last key. Hops from range to range: of a range's keys, read from the
+ * index in their order, only both ends and their number are kept. Numbering all keys of a pass takes four times as long.
+ */
+function planPass(it: Mapped, more: boolean): string {
+  const key = it.key.map((column) => escapeIdentifier(column)).join(", ");
+  const column = (name: string, nth: string): string =>
+    `(pg_catalog.array_agg(${escapeIdentifier(name)}))[${nth}]::text`;
+  const end = (nth: string): string => `ARRAY[${it.key.map((name) => column(name, nth)).join(", ")}]`;
+  const range = (after: string): string =>
+    `(SELECT ${end("1")} AS low, ${end("count(*)")} AS high, count(*)::integer AS keys FROM (
+        SELECT ${key} FROM ${quoteName(it.from)} u WHERE ${after} ORDER BY ${key} LIMIT ${rangeKeys}) k) x`;
+  const afterLast = condition(under("u", it.key), { kind: "after", types: it.types, from: more, to: false }, 3);
+  const tuple = (parts: string[]): string => (parts.length === 1 ? (parts[0] ?? "") : `(${parts.join(", ")})`);
+  const afterHigh = `${tuple(under("u", it.key))} > ${tuple(it.types.map((type, i) => `r.high[${i + 1}]::${type}`))}`;
+  return `WITH RECURSIVE r (hop, low, high, keys) AS (
+      SELECT 1, x.* FROM ${range(afterLast)} WHERE x.keys > 0
+      UNION ALL
+      SELECT r.hop + 1, x.* FROM r, LATERAL ${range(afterHigh)}
+      WHERE r.hop < ${passKeys / rangeKeys} AND r.keys = ${rangeKeys} AND x.keys > 0
+    ), made AS (
+      INSERT INTO ${ledgerSchema}.range (urn, place, key_from, key_to, keys) SELECT $1, $2::integer + hop, low, high, keys FROM r
+    ) SELECT coalesce(sum(keys), 0) AS n FROM r`;
+}

@@ -1,0 +1,66 @@
+import { escapeIdentifier } from "pg";
+
+/** How the keys of a statement are bound, and what its parameters after `$1` are. */
+export type Range =
+  /** Every key; no parameter. */
+  | { kind: "all" }
+  /** Between two keys, both included: one parameter for each column of each. */
+  | { kind: "between"; types: readonly string[] }
+  /** Above the first key, which may be left out, and up to the second, which may be left out too. */
+  | { kind: "after"; types: readonly string[]; from: boolean; to: boolean }
+  /** One of a list: one array for each column. */
+  | { kind: "list"; types: readonly string[] };
+
+const placeholder = /\bin_range\s*\(([^()]*)\)/g;
+
+/** @returns how many columns each `in_range(…)` of a source binds */
+export function placeholders(sql: string): number[] {
+  return [...sql.matchAll(placeholder)].map((match) => (match[1] ?? "").split(",").length);
+}
+
+/** Puts the condition where `in_range(…)` stands. */
+export function bind(sql: string, range: Range): string {
+  return sql.replace(placeholder, (_all, columns: string) =>
+    condition(
+      columns.split(",").map((c) => c.trim()),
+      range,
+    ),
+  );
+}
+
+/**
+ * The condition that columns are in a range. A row comparison can walk an index of several columns (PostgreSQL manual,
+ * 9.25.5); of a single column it is written plainly.
+ * @param first the number of the range's first parameter
+ */
+export function condition(columns: readonly string[], range: Range, first = 2): string {
+  if (range.kind === "all") return "true";
+  const [row, { types }] = [tuple(columns), range];
+  const bound = (at: number): string => tuple(types.map((type, i) => `$${at + i}::${type}`));
+  if (range.kind === "between") {
+    return `(${row} >= ${bound(first)} AND ${row} <= ${bound(first + types.length)})`;
+  }
+  if (range.kind === "list") {
+    if (types.length === 1) return `(${row} = ANY ($${first}::${types[0]}[]))`;
+    const arrays = types.map((type, i) => `$${first + i}::${type}[]`).join(", ");
+    return `(${row} IN (SELECT * FROM ROWS FROM (${types.map((_t, i) => `pg_catalog.unnest(${arrays.split(", ")[i]})`).join(", ")})))`;
+  }
+  const ends: string[] = [];
+  if (range.from) ends.push(`${row} > ${bound(first)}`);
+  if (range.to) ends.push(`${row} <= ${bound(first + (range.from ? types.length : 0))}`);
+  return ends.length > 0 ? `(${ends.join(" AND ")})` : "true";
+}
+
+/** Columns of a table under an alias, quoted. */
+export function under(alias: string, columns: readonly string[]): string[] {
+  return columns.map((column) => `${alias}.${escapeIdentifier(column)}`);
+}
+
+function tuple(parts: readonly string[]): string {
+  return parts.length === 1 ? (parts[0] ?? "") : `(${parts.join(", ")})`;
+}
+
+/** Turns keys into the arrays of a list, one for each column. */
+export function columnsOf(keys: readonly (readonly string[])[], width: number): string[][] {
+  return Array.from({ length: width }, (_none, i) => keys.map((key) => key[i] ?? ""));
+}

@@ -1,0 +1,19 @@
+import { quoteName, rows, type Queryable } from "../sql";
+
+/**
+ * A condition, to be added to a WHERE on alias `t`, that no row refers to a row of the table: it would be deleted or
+ * emptied with it.
+ */
+export async function unreferred(db: Queryable, table: string): Promise<string> {
+  const referring = await rows<{ condition: string }>(
+    db,
+    `SELECT pg_catalog.format('EXISTS (SELECT FROM %s r WHERE %s)', k.conrelid::regclass,
+              (SELECT pg_catalog.string_agg(pg_catalog.format('r.%I = t.%I', a.attname, f.attname), ' AND ')
+               FROM unnest(k.conkey, k.confkey) u(mine, theirs)
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine
+               JOIN pg_catalog.pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = u.theirs)) AS condition
+     FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.confrelid = $1::regclass ORDER BY k.oid`,
+    [quoteName(table)],
+  );
+  return referring.map((row) => ` AND NOT ${row.condition}`).join("");
+}

@@ -1,0 +1,182 @@
+import { escapeIdentifier } from "pg";
+import type { WriteSession } from "../database";
+import { isPostgres } from "../errors";
+import { ledgerSchema } from "../ledger/schema";
+import { first, quoteName, rows, type Queryable } from "../sql";
+import { openBatch, type Run } from "./batch";
+import { codeOf, patiently } from "./patient";
+import { columnsOf, condition, under, type Range } from "./range";
+import { unreferred } from "./referring";
+import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
+
+/** What settling keys did. */
+export interface Settled {
+  written: number;
+  updated: number;
+  removed: number;
+  rejected: number;
+}
+
+export const nothing: Readonly<Settled> = { written: 0, updated: 0, removed: 0, rejected: 0 };
+
+/** Adds two counts up. */
+export function plus(a: Settled, b: Settled): Settled {
+  return {
+    written: a.written + b.written,
+    updated: a.updated + b.updated,
+    removed: a.removed + b.removed,
+    rejected: a.rejected + b.rejected,
+  };
+}
+
+/**
+ * True for an error that a row is to blame for: class 22 (data exception), 23 (integrity constraint violation), what a
+ * trigger raises, and an index entry that is too long (PostgreSQL manual, appendix A).
+ */
+export function isRowError(err: unknown): boolean {
+  return /^(22|23|P0001|54000)/.test(codeOf(err) ?? "");
+}
+
+/**
+ * Makes the target agree with the source for some keys: missing rows come, rows of the migration that nobody changed
+ * follow the source, and go with it. A row that cannot be moved is found by halving the keys, and put into the reject
+ * table with its reason.
+ */
+export async function settleKeys(session: WriteSession, run: Run, keys: readonly string[][]): Promise<Settled> {
+  if (keys.length === 0) return { ...nothing };
+  session.options.signal.throwIfAborted();
+  const [key] = keys;
+  if (key && keys.length === 1) return settleOrReject(session, run, key);
+  try {
+    return await patiently(session, (db) => settleIn(db, session.epoch, run, keys));
+  } catch (err) {
+    if (!isRowError(err)) throw err;
+    const half = Math.ceil(keys.length / 2);
+    const low = await settleKeys(session, run, keys.slice(0, half));
+    return plus(low, await settleKeys(session, run, keys.slice(half)));
+  }
+}
+
+/** The same inside a transaction that is open already; a row that cannot be moved fails it. */
+export async function settleIn(db: Queryable, epoch: string, run: Run, keys: readonly string[][]): Promise<Settled> {
+  const { it, urn } = run;
+  const lists = columnsOf(keys, it.key.length);
+  const id = await openBatch(db, run, epoch);
+  await db.query(
+    `WITH gone AS (DELETE FROM ${ledgerSchema}.change WHERE migration = $2 AND key = ANY (${listed(it, 3)}))
+     DELETE FROM ${ledgerSchema}.reject WHERE urn = $1 AND key = ANY (${listed(it, 3)})`,
+    [urn, it.name, ...lists],
+  );
+  const settled = await first<{ written: string; updated: string; removed: string; checksum: string | null }>(
+    db,
+    settleStatement(it, await unreferred(db, it.target)),
+    [run.parameters, ...lists, urn],
+  );
+  const [written, updated, removed] = [settled?.written, settled?.updated, settled?.removed].map(Number);
+  await db.query(
+    `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_written = $2, rows_updated = $3, rows_taken_back = $4, checksum = $5 WHERE id = $1`,
+    [id, written, updated, removed, settled?.checksum ?? null],
+  );
+  return { written: written ?? 0, updated: updated ?? 0, removed: removed ?? 0, rejected: 0 };
+}
+
+/** Keys as the ledger writes them, from the lists that begin at a parameter. */
+function listed(it: Mapped, at: number): string {
+  const lists = it.key.map((_column, i) => `pg_catalog.unnest($${at + i}::text[])`).join(", ");
+  const names = it.key.map((_column, i) => `k${i}`).join(", ");
+  // ANY over a sub-select of arrays: each row of it is one key.
+  return `SELECT ARRAY[${names}] FROM ROWS FROM (${lists}) AS l (${names})`;
+}
+
+/** Condition on alias `t` that the migration wrote the row as it is; `$n` is the URN. */
+export function mine(alias: string, urn: number): string {
+  return `${alias}.updated_at IN (SELECT b.transaction_time FROM ${ledgerSchema}.batch b WHERE b.urn = $${urn} AND b.state = 'done')`;
+}
+
+/** `$1` the source's parameters, then the lists of keys, then the URN. */
+function settleStatement(it: Mapped, unless: string): string {
+  const range: Range = { kind: "list", types: it.types };
+  const target = quoteName(it.target);
+  const own = mine("t", it.key.length + 2);
+  const set = it.columns.filter((column) => !it.match.includes(column)).map((column) => escapeIdentifier(column));
+  const values = (alias: string): string =>
+    set.length > 0 ? `ROW(${set.map((c) => `${alias}.${c}`).join(", ")})` : "ROW()";
+  const update =
+    set.length === 0
+      ? "SELECT NULL::bigint AS hash WHERE false"
+      : `UPDATE ${target} t SET ${set.map((c) => `${c} = s.${c}`).join(", ")} FROM s
+         WHERE ${matches(it)} AND ${own} AND ${values("t")} IS DISTINCT FROM ${values("s")} RETURNING ${rowHash(it, "t")} AS hash`;
+  return `WITH s AS MATERIALIZED (SELECT * FROM ${sourceIn(it, range)} x),
+    updated AS (${update}),
+    written AS (
+      INSERT INTO ${target} AS t (${it.columns.map((column) => escapeIdentifier(column)).join(", ")})
+      SELECT ${under("s", it.columns).join(", ")} FROM s
+      WHERE NOT EXISTS (SELECT FROM ${target} p WHERE ${matches(it, "p")}) RETURNING ${rowHash(it, "t")} AS hash
+    ), removed AS (
+      DELETE FROM ${target} t WHERE ${targetIn(it, "t", range)} AND ${own}
+        AND NOT EXISTS (SELECT FROM s WHERE ${matches(it)})${unless} RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM updated) AS updated,
+           (SELECT count(*) FROM removed) AS removed,
+           (SELECT sum(hash)::text FROM (SELECT hash FROM written UNION ALL SELECT hash FROM updated) h) AS checksum`;
+}
+
+/** Somebody wrote or deleted the same row at the same time: the next look sees it. */
+const isRace = (err: unknown): boolean => /^(23503|23505|23P01)$/.test(codeOf(err) ?? "");
+
+/**
+ * Settles one key; if its row cannot be moved, notes its key and who refused it, none of its values. All in one
+ * transaction, whose first statement takes the noted changes away: one that v6 makes after it is still noted then, and
+ * the row is looked at once more.
+ */
+async function settleOrReject(session: WriteSession, run: Run, key: readonly string[]): Promise<Settled> {
+  const settled = await patiently(session, async (db) => {
+    await db.query(`DELETE FROM ${ledgerSchema}.change WHERE migration = $1 AND key = $2`, [run.it.name, key]);
+    for (let tries = 1; ; tries++) {
+      await db.query("SAVEPOINT row");
+      try {
+        const done = await settleIn(db, session.epoch, run, [[...key]]);
+        await db.query("SET CONSTRAINTS ALL IMMEDIATE");
+        return done;
+      } catch (err) {
+        if (!isRowError(err)) throw err;
+        await db.query("ROLLBACK TO SAVEPOINT row");
+        if (isRace(err) && tries < 3) continue;
+        // RAISE may put anything into these fields (PostgreSQL manual, 43.9.1).
+        const told = isPostgres(err) && err.routine !== "exec_stmt_raise" ? err : undefined;
+        const object = told?.constraint ?? told?.column ?? null;
+        await db.query(
+          `INSERT INTO ${ledgerSchema}.reject AS r (urn, key, sqlstate, object) VALUES ($1, $2, $3, $4)
+           ON CONFLICT (urn, key) DO UPDATE SET sqlstate = excluded.sqlstate, object = excluded.object, rejected_at = excluded.rejected_at`,
+          [run.urn, key, codeOf(err) ?? "XX000", object],
+        );
+        return { ...nothing, rejected: 1 };
+      }
+    }
+  });
+  if (settled.rejected > 0) await run.gate(session);
+  return settled;
+}
+
+/** The keys that the source table or, of the migration's own rows, the target has above one key and up to another. */
+export async function keysBetween(
+  db: Queryable,
+  run: Run,
+  after: readonly string[] | undefined,
+  upTo: readonly string[] | undefined,
+): Promise<string[][]> {
+  const { it, urn } = run;
+  const range: Range = { kind: "after", types: it.types, from: after !== undefined, to: upTo !== undefined };
+  const parts = [...(after ?? []), ...(upTo ?? [])];
+  const both = [
+    `SELECT ${under("u", it.key).join(", ")} FROM ${quoteName(it.from)} u WHERE ${condition(under("u", it.key), range)}`,
+    `SELECT ${under("t", it.targetKey).join(", ")} FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${mine("t", 1)}`,
+  ];
+  const names = it.key.map((_column, i) => `k${i}`);
+  const keys = await rows<{ key: string[] }>(
+    db,
+    `SELECT ARRAY[${names.map((name) => `${name}::text`).join(", ")}] AS key FROM (${both.join(" UNION ")}) k (${names.join(", ")})`,
+    [urn, ...parts],
+  );
+  return keys.map((row) => row.key);
+}

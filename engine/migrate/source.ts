@@ -1,0 +1,95 @@
+import { escapeIdentifier } from "pg";
+import { GuardianError } from "../errors";
+import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import type { Migration, Source } from "./definition";
+import { bind, condition, under, type Range } from "./range";
+
+/** A migration in one database: which source it has there, and the types of its key. */
+export interface Mapped extends Migration {
+  source: Source;
+  /** Types of the key's columns, as format_type writes them. */
+  types: string[];
+}
+
+/**
+ * Finds out how a migration runs in this database.
+ * @throws GuardianError if no source fits, or the key is not unique and not null, or sorted in another way in the target
+ */
+export async function mapped(db: Queryable, migration: Migration): Promise<Mapped> {
+  const source = await sourceFor(db, migration);
+  const key = await rows<{ name: string; type: string; required: boolean; sorted: boolean }>(
+    db,
+    `SELECT k.name, pg_catalog.format_type(a.atttypid, -1) AS type, a.attnotnull AS required,
+            coalesce(t.attcollation = a.attcollation, true) AS sorted
+     FROM unnest($2::text[], $4::text[]) WITH ORDINALITY k(name, theirs, place)
+     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::regclass AND a.attname = k.name AND NOT a.attisdropped
+     LEFT JOIN pg_catalog.pg_attribute t ON t.attrelid = pg_catalog.to_regclass($3) AND t.attname = k.theirs AND NOT t.attisdropped
+     ORDER BY k.place`,
+    [quoteName(migration.from), migration.key, quoteName(migration.target), migration.targetKey],
+  );
+  // A range of the plan would hold other keys there.
+  const crooked = key.filter((column) => !column.sorted).map((column) => column.name);
+  if (crooked.length > 0) {
+    throw new GuardianError({
+      what: `data migration ${migration.name} walks a key that its target sorts by another collation`,
+      where: `${migration.from} (${crooked.join(", ")}), ${migration.target} (${migration.targetKey.join(", ")})`,
+      todo: "give the target's columns the collation of the key's",
+    });
+  }
+  const unique = await first(
+    db,
+    `SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+       AND (SELECT pg_catalog.array_agg(a.attname::text ORDER BY u.place) FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY u(num, place)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num) = $2::text[]`,
+    [quoteName(migration.from), migration.key],
+  );
+  if (unique && key.every((column) => column.required)) return { ...migration, source, types: key.map((k) => k.type) };
+  throw new GuardianError({
+    what: `data migration ${migration.name} walks a key that is not unique and not null here, so a row could be missed or come twice`,
+    where: `${migration.from} (${migration.key.join(", ")})`,
+    todo: "give it a primary key or a unique index on columns that are NOT NULL",
+  });
+}
+
+/** @returns the first source whose relation this database has */
+export async function sourceFor(db: Queryable, migration: Migration): Promise<Source> {
+  for (const source of migration.sources) {
+    if (!source.needs || (await exists(db, quoteName(source.needs)))) return source;
+  }
+  throw new GuardianError({
+    what: `none of the sources of the data migration ${migration.name} is in this database`,
+    where: migration.sources.map((source) => source.needs).join(", "),
+    todo: "see the assessment: is this a v6 database?",
+  });
+}
+
+/**
+ * The value of `$1`: what the operator chose, the time as of which rows are judged, and the source's constants.
+ * @param asOf an ISO 8601 time
+ */
+export async function readConstants(db: Queryable, source: Source, asOf: string): Promise<object> {
+  const constants = source.constants && (await first(db, source.constants.sql));
+  return { asOf, ...constants };
+}
+
+/** The source of a migration as a subquery, with its keys bound. */
+export function sourceIn(it: Mapped, range: Range): string {
+  return `(\n${bind(it.source.sql, range)}\n)`;
+}
+
+/** The target's rows in the same range, as a condition on alias `t`. */
+export function targetIn(it: Migration, alias: string, range: Range): string {
+  return condition(under(alias, it.targetKey), range);
+}
+
+/** The condition that a row of the target, alias `t`, is the one that a source row, alias `s`, would become. */
+export function matches(it: Migration, target = "t", source = "s"): string {
+  return it.match
+    .map((column) => `${target}.${escapeIdentifier(column)} = ${source}.${escapeIdentifier(column)}`)
+    .join(" AND ");
+}
+
+/** A row's hash over the columns that the migration writes: 64 bits, equal for equal values (pg_catalog.hash_record_extended). */
+export function rowHash(it: Migration, alias: string): string {
+  return `pg_catalog.hash_record_extended(ROW(${under(alias, it.columns).join(", ")}), 0)`;
+}

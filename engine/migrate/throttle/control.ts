@@ -1,0 +1,156 @@
+import type { Latency, Limits, Signals } from "./types";
+
+/** Milliseconds between two decisions; the steps below are made for it. */
+export const decisionMs = 200;
+/** So many probes at least since the last cut: with fewer, two slow ones would be the p95. */
+export const enoughProbes = 30;
+/** So many doubts in a row are none any more: 4 s, in which the window was replaced more than twice. */
+const enoughDoubts = 20;
+/** Speed gained a decision, times the decisions in a row that found nothing wrong: gentle at first, then bolder. */
+const gain = 0.02;
+
+/** What a decision leaves for the next one. */
+export interface Pace {
+  /** Speed while nothing stops it, floor … maxWorkers. */
+  pace: number;
+  /** Decisions in a row that found nothing wrong. */
+  calm: number;
+  /** Decisions in a row that found the probes over the budget, but not by more than chance may do. */
+  doubts: number;
+  /** What it stands still for: each is let go only well below its limit. */
+  stops: readonly Stop[];
+  /** For the status line; undefined at full speed. */
+  reason: string | undefined;
+  /** What made it slower last. */
+  cause: string | undefined;
+  /** It was cut for the probes' sake: they are judged anew, or one slow second would be paid for many times. */
+  judged: boolean;
+}
+
+type Stop = "lag" | "blocked" | "archive" | "wraparound";
+
+/** What is known at the moment of a decision. */
+export interface Seen {
+  signals: Signals;
+  latency: Latency;
+  /** Why nothing certain is known, for example a lost connection. */
+  blind: string | undefined;
+}
+
+export interface Rules {
+  limits: Limits;
+  maxWorkers: number;
+  /** 0.10 = 10 %. */
+  budget: number;
+  /** p95 of the probes before the migration began, in milliseconds. */
+  baseline: number;
+  /**
+   * Their p99: the p95 of a hundred is measured no better. With a chance of 0.96 the true one lies below it (all but
+   * one of a hundred independent probes do, if each does with 0.95).
+   */
+  chance: number;
+}
+
+export function begin(rules: Rules): Pace {
+  return { pace: rules.maxWorkers, calm: 0, doubts: 0, stops: [], reason: undefined, cause: undefined, judged: false };
+}
+
+/** The speed a pace amounts to: 0 while something stops it. */
+export function speedOf(pace: Pace): number {
+  return pace.stops.length > 0 ? 0 : pace.pace;
+}
+
+/**
+ * One decision, called every `decisionMs`: what is over a hard limit stops the migration and halves what it will go on
+ * with; probes over the budget cut it by as much as they are over, to a half at most, at once if that cannot be chance
+ * and after 4 s if it can; otherwise it gets faster, slowly while the probes are in the upper half of the budget. So it
+ * settles below what the server can bear (additive increase, multiplicative decrease, as TCP has it). A function of its
+ * arguments alone.
+ */
+export function decide(was: Pace, seen: Seen, rules: Rules): Pace {
+  const { maxWorkers, limits } = rules;
+  const found = stopsOf(was.stops, seen.signals, limits);
+  const stops = found.map(([stop]) => stop);
+  if (stops.length > 0) {
+    const text = found.map(([, said]) => said).join("; ");
+    const pace = was.stops.length > 0 ? was.pace : Math.max(limits.floor, was.pace / 2);
+    return { pace, calm: 0, doubts: 0, stops, reason: text, cause: text, judged: false };
+  }
+  if (seen.blind !== undefined)
+    return { pace: limits.floor, calm: 0, doubts: 0, stops, reason: seen.blind, cause: seen.blind, judged: false };
+
+  const { vacuum } = seen.signals;
+  // A VACUUM that is not urgent runs alongside, but what it reads and writes is its share: half the speed is left.
+  const most = vacuum ? maxWorkers / 2 : maxWorkers;
+  const next = byProbes(was, seen.latency, rules);
+  if (next.pace >= most && vacuum) {
+    const text = `VACUUM at work on ${vacuum.table} (half speed at most)`;
+    return { ...next, pace: most, stops, reason: text, cause: text };
+  }
+  if (next.pace >= most) return { ...next, pace: most, stops, reason: undefined, cause: undefined };
+  return { ...next, stops };
+}
+
+function byProbes(was: Pace, { p95, count }: Latency, rules: Rules): Pace {
+  const { baseline, budget, limits } = rules;
+  const again = was.cause === undefined ? undefined : `getting faster again (was: ${was.cause})`;
+  if (count < enoughProbes) return { ...was, reason: was.stops.length > 0 ? again : was.reason, judged: false };
+  const limit = probeLimit(rules);
+  if (p95 > limit) {
+    const doubts = p95 > rules.chance ? 0 : was.doubts + 1;
+    if (doubts > 0 && doubts < enoughDoubts)
+      return { ...was, calm: 0, doubts, reason: was.reason && again, judged: false };
+    const pace = Math.max(limits.floor, was.pace * Math.min(0.8, Math.max(0.5, limit / p95)));
+    const text = `p95 of probes ${millis(p95)}, ${percent(p95 / baseline - 1)} (budget ${percent(budget)})`;
+    return { ...was, pace, calm: 0, doubts: 0, reason: text, cause: text, judged: pace < was.pace };
+  }
+  const calm = p95 > (baseline + limit) / 2 ? 1 : was.calm + 1;
+  return { ...was, pace: was.pace + gain * calm, calm, doubts: 0, reason: again, judged: false };
+}
+
+/**
+ * The p95 from which on probes are slow: over the budget, and by more than `noiseMs` besides. A probe on the same
+ * machine takes 0.2 ms, and a tenth of that is what any two samples of a hundred differ by.
+ */
+export function probeLimit({ baseline, budget, limits }: Rules): number {
+  return Math.max(baseline * (1 + budget), baseline + limits.noiseMs);
+}
+
+/** Hysteresis: what has stopped it is let go at half of the limit. */
+function stopsOf(was: readonly Stop[], signals: Signals, limits: Limits): [Stop, string][] {
+  const over = (stop: Stop, value: number, limit: number) => value > (was.includes(stop) ? limit / 2 : limit);
+  const found: [Stop, string][] = [];
+  const { lagSeconds, lagBytes, blockedMs, archiveFiles = 0, archiveFails, vacuum } = signals;
+  if (over("lag", lagSeconds, limits.lagSeconds))
+    found.push(["lag", `replication lag ${round(lagSeconds)} s (at most ${round(limits.lagSeconds)} s)`]);
+  else if (over("lag", lagBytes, limits.lagBytes))
+    found.push(["lag", `replication lag ${mebi(lagBytes)} (at most ${mebi(limits.lagBytes)})`]);
+  if (blockedMs > limits.blockedMs) {
+    const text = `another session waits for a lock of the migration for ${round(blockedMs / 1000)} s`;
+    found.push(["blocked", `${text} (at most ${round(limits.blockedMs / 1000)} s)`]);
+  }
+  if (over("archive", archiveFiles, limits.archiveFiles))
+    found.push(["archive", `${archiveFiles} WAL files wait to be archived (at most ${limits.archiveFiles})`]);
+  else if (archiveFails && signals.archiveFiles === undefined)
+    found.push(["archive", "archiving WAL fails (pg_stat_archiver)"]);
+  if (vacuum?.wraparound)
+    found.push(["wraparound", `VACUUM against transaction id wraparound at work on ${vacuum.table}`]);
+  return found;
+}
+
+/** Two digits where one would hide the value. */
+function round(value: number): string {
+  return value >= 10 ? value.toFixed(0) : String(Number(value.toPrecision(2)));
+}
+
+function millis(value: number): string {
+  return `${round(value)} ms`;
+}
+
+function mebi(bytes: number): string {
+  return `${round(bytes / 1024 / 1024)} MiB`;
+}
+
+function percent(share: number): string {
+  return `${share < 0 ? "-" : "+"}${Math.abs(share * 100).toFixed(0)} %`;
+}

@@ -1,0 +1,197 @@
+import type { WriteSession } from "../database";
+import { fromStatement } from "../errors";
+import { attempt } from "../ledger/attempt";
+import { ledgerSchema } from "../ledger/schema";
+import { readStep, setStep, type Step } from "../ledger/steps";
+import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import { migrationKind, type Recorded } from "./recorded";
+import { dropFunctions, stopFollowing } from "./follow";
+import { patiently } from "./patient";
+import { condition, under, type Range } from "./range";
+import { unreferred } from "./referring";
+import { mine } from "./settle";
+import { nextSize } from "./workers";
+
+/** What taking back did. */
+export interface TakenBack {
+  removed: bigint;
+  /** Rows that somebody changed since, or that others refer to: they stay in their table; and those that v6 took with an account. */
+  kept: bigint;
+}
+
+/**
+ * Takes the rows back that the migration wrote, nobody changed since and nobody refers to; all others stay. In batches,
+ * from the end of the plan to its beginning, so that one that was cut off goes on. Idempotent. Needs the ledger alone.
+ * @param deadline Unix time in milliseconds until which v6 tables are asked for, where a trigger is still on them
+ */
+export async function takeBackRows(session: WriteSession, deadline = Date.now() + 30 * 60_000): Promise<TakenBack> {
+  const { urn } = session.options;
+  const current = await readStep(session.writer, urn);
+  if (!current || current.state === "undone") return { removed: 0n, kept: 0n };
+  return takeBack(session, deadline, urn, current);
+}
+
+/**
+ * Takes back what a migration left that the stack's state does not know: one that was killed before its state was saved.
+ * @param module its target's module, which is about to go
+ */
+export async function takeBackForgotten(session: WriteSession, deadline: number, module: string): Promise<void> {
+  const open = await rows<{ urn: string }>(
+    session.writer,
+    `SELECT urn FROM (SELECT DISTINCT ON (urn) urn, state, detail FROM ${ledgerSchema}.step
+       WHERE kind = $1 AND part = '' ORDER BY urn, attempt DESC) s
+     WHERE s.state <> 'undone' AND s.detail -> 'plan' ->> 'module' = $2`,
+    [migrationKind, module],
+  );
+  for (const { urn } of open) {
+    const step = await readStep(session.writer, urn);
+    if (step) await takeBack(session, deadline, urn, step);
+  }
+}
+
+async function takeBack(session: WriteSession, deadline: number, urn: string, current: Step): Promise<TakenBack> {
+  const plan = current.detail["plan"] as Recorded | undefined;
+  const undoing = { kind: migrationKind, state: "undoing", meaning: current.meaning ?? undefined } as const;
+  const total: TakenBack = { removed: 0n, kept: 0n };
+  await attempt(
+    session,
+    undoing,
+    "undoing",
+    async (step) => {
+      try {
+        if (plan) await stopFollowing(session, deadline, plan);
+        if (plan && (await exists(session.writer, quoteName(plan.target)))) await removeAll(session, urn, plan, step);
+        Object.assign(total, await close(session, urn, step));
+      } catch (err) {
+        throw fromStatement(err, urn, "what was taken back stays so; mend the cause, then run this again", "");
+      }
+    },
+    urn,
+  );
+  return total;
+}
+
+/** Stretches of the plan from its end on; each takes what lies between two ranges with it. */
+async function removeAll(session: WriteSession, urn: string, plan: Recorded, step: Step): Promise<void> {
+  const { onStatus, signal } = session.options;
+  const unless = await unreferred(session.writer, plan.target);
+  let keys = 10_000;
+  let removed = 0;
+  let upTo: string[] | undefined;
+  for (let bottom = false; !bottom;) {
+    signal.throwIfAborted();
+    // The first one has no end, and each goes up to the one before it: whatever the plan says, no key is left out.
+    const stretch = { ...(await nextStretch(session.writer, urn, keys)), upTo };
+    bottom = stretch.low <= 1;
+    upTo = stretch.after;
+    const began = performance.now();
+    removed += await patiently(session, (db) => removeStretch(db, session.epoch, urn, plan, step, stretch, unless));
+    keys = nextSize(keys, performance.now() - began, plan.batchMs, 1);
+    onStatus(`taking back the rows of ${plan.target} that nobody changed: ${removed.toLocaleString("en")} so far`);
+  }
+}
+
+interface Stretch {
+  /** Places in the plan, both included. */
+  low: number;
+  high: number;
+  /** Above this key; undefined for the plan's first stretch. */
+  after: string[] | undefined;
+  /** Up to this key; undefined for the first stretch of a run. */
+  upTo: string[] | undefined;
+}
+
+async function nextStretch(db: Queryable, urn: string, keys: number): Promise<Omit<Stretch, "upTo">> {
+  const edge = await first<{ low: number; high: number }>(
+    db,
+    `WITH r AS (SELECT place, keys, batch_id FROM ${ledgerSchema}.range WHERE urn = $1),
+       top AS (SELECT max(place) AS place FROM r WHERE batch_id IS NOT NULL)
+     SELECT coalesce(min(n.place), 1) AS low, coalesce(max(n.place), 1) AS high
+     FROM (SELECT r.place, sum(r.keys) OVER (ORDER BY r.place DESC) AS sum FROM r, top
+           WHERE r.place <= top.place AND r.place > top.place - 100) n
+     WHERE n.sum <= $2 OR n.place = (SELECT place FROM top)`,
+    [urn, keys],
+  );
+  const { low, high } = edge ?? { low: 1, high: 1 };
+  const below = await first<{ key: string[] }>(
+    db,
+    `SELECT key_to AS key FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`,
+    [urn, low - 1],
+  );
+  return { low, high, after: below?.key };
+}
+
+async function removeStretch(
+  db: Queryable,
+  epoch: string,
+  urn: string,
+  plan: Recorded,
+  step: Step,
+  stretch: Stretch,
+  unless: string,
+): Promise<number> {
+  const target = quoteName(plan.target);
+  const { after, upTo } = stretch;
+  const range: Range = { kind: "after", types: plan.types, from: after !== undefined, to: upTo !== undefined };
+  const own = `${condition(under("t", plan.targetKey), range)} AND ${mine("t", 1)}`;
+  const values = [urn, ...(after ?? []), ...(upTo ?? [])];
+  await db.query("SET LOCAL row_security = off");
+  // Whoever writes a row that refers to one of these is waited for; the DELETE then sees what he wrote.
+  if (unless) await db.query(`SELECT FROM ${target} t WHERE ${own} FOR UPDATE`, values);
+  await db.query(
+    `WITH b AS (INSERT INTO ${ledgerSchema}.batch (urn, step_id, target, epoch) VALUES ($1, $2, $3, $4) RETURNING id::text)
+     SELECT pg_catalog.set_config('guardian_migration.batch', id, true) FROM b`,
+    [urn, step.id, plan.target, epoch],
+  );
+  const gone = await rows<{ time: string; n: string }>(
+    db,
+    `WITH gone AS (DELETE FROM ${target} t WHERE ${own}${unless} RETURNING t.updated_at AS time)
+     SELECT time::text, count(*) AS n FROM gone GROUP BY 1`,
+    values,
+  );
+  await db.query(
+    `UPDATE ${ledgerSchema}.batch b SET rows_taken_back = b.rows_taken_back + g.n
+     FROM (SELECT min(o.id::text)::uuid AS id, g.n FROM unnest($2::timestamptz[], $3::bigint[]) g(time, n)
+           JOIN ${ledgerSchema}.batch o ON o.urn = $1 AND o.state = 'done' AND o.transaction_time = g.time GROUP BY g.time, g.n) g
+     WHERE b.id = g.id`,
+    [urn, gone.map((row) => row.time), gone.map((row) => row.n)],
+  );
+  await db.query(
+    `DELETE FROM ${ledgerSchema}.batch WHERE urn = $1 AND state = 'running' AND pid = pg_catalog.pg_backend_pid()`,
+    [urn],
+  );
+  await db.query(`UPDATE ${ledgerSchema}.range SET batch_id = NULL WHERE urn = $1 AND place BETWEEN $2 AND $3`, [
+    urn,
+    stretch.low,
+    stretch.high,
+  ]);
+  const removed = gone.reduce((sum, row) => sum + Number(row.n), 0);
+  await db.query(
+    `UPDATE ${ledgerSchema}.step SET detail = detail || pg_catalog.jsonb_build_object('removed',
+       (coalesce((detail ->> 'removed')::bigint, 0) + $2)::text) WHERE id = $1`,
+    [step.id, removed],
+  );
+  return removed;
+}
+
+/** Says that it is taken back, and forgets what only a running migration needs: keys of persons are in it. */
+async function close(session: WriteSession, urn: string, step: Step): Promise<TakenBack> {
+  return session.transaction(async (db) => {
+    // What is taken back is counted by the step, through all its attempts; batches count what v6 deleted as well.
+    const sum = await first<{ removed: string; kept: string }>(
+      db,
+      `WITH u AS (UPDATE ${ledgerSchema}.batch SET state = 'undone', key_from = NULL, key_to = NULL, rows_kept = rows_written - rows_taken_back
+                  WHERE urn = $1 AND state = 'done' RETURNING rows_kept)
+       SELECT coalesce((SELECT detail ->> 'removed' FROM ${ledgerSchema}.step WHERE id = $2), '0') AS removed,
+              coalesce((SELECT sum(rows_kept) FROM u), 0) AS kept`,
+      [urn, step.id],
+    );
+    await db.query(`DELETE FROM ${ledgerSchema}.range WHERE urn = $1`, [urn]);
+    await db.query(`DELETE FROM ${ledgerSchema}.reject WHERE urn = $1`, [urn]);
+    const plan = step.detail["plan"] as Recorded | undefined;
+    if (plan) await dropFunctions(db, plan);
+    const { removed = "0", kept = "0" } = sum ?? {};
+    await setStep(db, step.id, { state: "undone", detail: { removed, kept } });
+    return { removed: BigInt(removed), kept: BigInt(kept) };
+  });
+}

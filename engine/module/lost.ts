@@ -1,0 +1,107 @@
+import type { WriteSession } from "../database";
+import { GuardianError } from "../errors";
+import { archiveSchema, ledgerSchema } from "../ledger/schema";
+import { addStep } from "../ledger/steps";
+import { rows, type Queryable } from "../sql";
+
+/** An archived table that somebody dropped by hand, with rows in it as far as the ledger knows. */
+export interface Lost {
+  applyId: string;
+  original: string;
+  archivedAs: string;
+  /** Rows that never came back. Accounts that were deleted meanwhile took theirs along, so it is a most. */
+  rows: string;
+  /** When it was archived, by the server's clock. */
+  archivedAt: string;
+}
+
+/** SQL: whether the table that a row of `archived` names is there. */
+export const isThere = `pg_catalog.to_regclass('${archiveSchema}.' || pg_catalog.quote_ident(
+  pg_catalog.substr(archived_as, ${archiveSchema.length + 2}))) IS NOT NULL`;
+
+/** @returns the archived tables that are gone and had rows, of these originals or of all */
+export async function lostTables(db: Queryable, originals?: readonly string[]): Promise<Lost[]> {
+  return rows<Lost & Record<string, unknown>>(
+    db,
+    `SELECT apply_id AS "applyId", original, archived_as AS "archivedAs", rows - restored - beaten - left_out AS rows,
+            pg_catalog.date_trunc('second', archived_at)::text AS "archivedAt"
+     FROM ${ledgerSchema}.archived
+     WHERE restored_at IS NULL AND rows > restored + beaten + left_out AND NOT ${isThere}
+       AND ($1::text[] IS NULL OR original = ANY ($1)) ORDER BY original, apply_id`,
+    [originals ?? null],
+  );
+}
+
+/**
+ * Rows that v7 collected from patients must not be lost in silence: applying their module is refused until the table is
+ * back, or somebody says that the rows are given up.
+ * @throws GuardianError naming the tables, how many rows, and the backups to look in
+ */
+export async function refuseLost(db: Queryable, originals: readonly string[]): Promise<void> {
+  const lost = await lostTables(db, originals);
+  if (lost.length === 0) return;
+  const backups = await rows<{ path: string; taken: string }>(
+    db,
+    `SELECT path, min(taken) AS taken FROM (
+       SELECT detail->>'path' AS path, detail->>'takenAt' AS taken, id FROM ${ledgerSchema}.step
+       WHERE kind = 'Backup' AND detail ? 'path') b
+     GROUP BY path ORDER BY max(id) DESC LIMIT 3`,
+  );
+  const taken = backups.map(({ path, taken }) => `${path} (taken ${taken})`).join(", ");
+  throw new GuardianError({
+    what: "an archived table was dropped by hand, with rows that this module is to bring back",
+    where: lost
+      .map((one) => `${one.archivedAs}, up to ${one.rows} rows of ${one.original}, archived ${one.archivedAt}`)
+      .join("; "),
+    todo: [
+      `put it back under that name from a backup, then run this again. One taken later than it was archived may hold it; an earlier one holds its rows in the original table (manifest.json lists the tables)${taken ? `: ${taken}` : ""}`,
+      "give these rows up for good: npm run purge -- --lost, then run this again",
+    ],
+  });
+}
+
+/**
+ * Gives up the rows of archived tables that are gone: the ledger keeps who did so and how many rows it were.
+ * @param confirmed what the operator was shown; a table that is back meanwhile is left alone
+ * @returns what was given up
+ */
+export async function giveUpLost(session: WriteSession, confirmed: readonly Lost[]): Promise<Lost[]> {
+  const shown = new Set(confirmed.map(partOf));
+  return session.transaction(async (db) => {
+    const lost = (await lostTables(db)).filter((one) => shown.has(partOf(one)));
+    for (const one of lost) {
+      await closeArchived(db, one);
+      await db.query(
+        `UPDATE ${ledgerSchema}.step SET state = 'done', ended_at = pg_catalog.clock_timestamp()
+         WHERE part = $1 AND state IN ('planned', 'running')`,
+        [partOf(one)],
+      );
+      const owner = await rows<{ urn: string; who: string }>(
+        db,
+        `SELECT urn, session_user AS who FROM ${ledgerSchema}.module WHERE apply_id = $1`,
+        [one.applyId],
+      );
+      for (const { urn, who } of owner) {
+        // "undone": nothing of it is in the database, and nothing waits for it.
+        const detail = { lost: Number(one.rows), by: who };
+        const part = `lost ${one.original} ${one.applyId}`;
+        await addStep(db, { urn, part, kind: "rows", state: "undone", epoch: session.epoch, detail });
+      }
+    }
+    return lost;
+  });
+}
+
+/** Says in the ledger that nothing of an archived table waits any more: what neither came back nor was beaten was left out. */
+export async function closeArchived(db: Queryable, of: { applyId: string; original: string }): Promise<void> {
+  await db.query(
+    `UPDATE ${ledgerSchema}.archived SET left_out = rows - restored - beaten, restored_at = pg_catalog.clock_timestamp()
+     WHERE apply_id = $1 AND original = $2`,
+    [of.applyId, of.original],
+  );
+}
+
+/** The part of the ledger under which a table's rows come back. */
+export function partOf(waiting: { original: string; applyId: string }): string {
+  return `rows ${waiting.original} ${waiting.applyId}`;
+}

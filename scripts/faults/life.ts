@@ -1,0 +1,119 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Client } from "pg";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Fingerprint } from "../../engine/fingerprint/types";
+import { withClient } from "../v6/database";
+import type { Choice, Stand } from "./choices";
+import { addTheirs, compareContent, type Theirs, type Verdict } from "./compare";
+import { readContent, type Content } from "./content";
+import { disturbed, undisturbed, type Outcome } from "./operate";
+import { useV7 } from "./people";
+import type { Process } from "./processes";
+import type { FaultServer } from "./server";
+import { FaultStack } from "./stack";
+import type { Timeline } from "./strike";
+import type { Watch } from "./watch";
+
+/** What does not change from one database to the next. */
+export interface World {
+  folder: string;
+  engine: string;
+  server: FaultServer;
+  watch: Watch;
+  signal: AbortSignal;
+  /** Gathers what kills left behind, to see at the end that it is gone. */
+  orphans: Process[];
+}
+
+/** What an undisturbed run leaves where it ends. */
+export interface Measure {
+  before: Fingerprint;
+  content: Record<"schema" | "v7", Content>;
+}
+
+/** A fresh v6 with a fresh stack, and all that happens to them. */
+export class Life {
+  stand: Stand = "v6";
+  readonly theirs: Theirs = new Map();
+
+  private constructor(
+    private readonly world: World,
+    private readonly stack: FaultStack,
+    private readonly folder: string,
+  ) {}
+
+  static async begin(world: World, n: number): Promise<Life> {
+    await world.watch.close();
+    await world.server.fresh();
+    const inside = (name: string): string => join(world.folder, name);
+    const folder = inside(`life-${n}`);
+    mkdirSync(folder, { mode: 0o700 });
+    const { engine, server } = world;
+    const login = server.logins.migrator;
+    const stack = await FaultStack.open({ folder, home: inside("home"), tmp: inside("tmp"), engine, login });
+    return new Life(world, stack, folder);
+  }
+
+  /** Goes there without a kill. @throws Error if that fails */
+  async go(to: Stand): Promise<Timeline> {
+    const line = await undisturbed({ ...this.world, stack: this.stack }, this.#prepare(to));
+    this.stand = to;
+    return line;
+  }
+
+  /** Goes there under kills. Where it stands afterwards is certain only if the outcome is not `failed`. */
+  async goDisturbed({ to, kills }: Choice, line: Timeline): Promise<Outcome> {
+    const outcome = await disturbed({ ...this.world, stack: this.stack }, this.#prepare(to), kills, line);
+    this.world.orphans.push(...outcome.hits.flatMap((hit) => hit.left));
+    this.stand = to;
+    return outcome;
+  }
+
+  /** Compares what is there with what an undisturbed run leaves. */
+  async compare(measure: Measure): Promise<Verdict> {
+    await this.#answering();
+    if (this.stand === "v6") {
+      return { lost: 0, twice: 0, faults: await this.world.server.differences(measure.before) };
+    }
+    return compareContent(measure.content[this.stand], this.theirs, await this.content());
+  }
+
+  content(): Promise<Content> {
+    return this.with(readContent);
+  }
+
+  /** Lets users write, and remembers what. @returns the number of rows */
+  async use(seed: string, n: number): Promise<number> {
+    const before = await this.content();
+    await this.with((client) => useV7(client, seed, n));
+    return addTheirs(this.theirs, before, await this.content());
+  }
+
+  with<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    return withClient(this.world.server.logins.admin, work);
+  }
+
+  end(): void {
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  #prepare(to: Stand): "up" | "destroy" {
+    if (to === "v6") return "destroy";
+    this.stack.through(to === "schema" ? "schema" : "deployment");
+    return "up";
+  }
+
+  /** A backend's death makes the whole server start anew, which takes a moment (manual, 20.15, restart_after_crash). */
+  async #answering(): Promise<void> {
+    for (let i = 1; ; i++) {
+      try {
+        await this.with((client) => client.query("SELECT 1"));
+        return;
+      } catch (err) {
+        if (i === 100) throw err;
+        await sleep(100);
+      }
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PulumiResult } from "../pulumi/run";
+import type { Kill } from "./choices";
+import type { FaultServer } from "./server";
+import type { FaultStack } from "./stack";
+import { follow, strike, type Hit, type Running, type Timeline } from "./strike";
+import type { Watch } from "./watch";
+
+/** Whom and what an operation needs around it. */
+export interface Scene {
+  stack: FaultStack;
+  server: FaultServer;
+  watch: Watch;
+  signal: AbortSignal;
+}
+
+/** How an operation went, with all its tries. */
+export interface Outcome {
+  hits: Hit[];
+  tries: number;
+  /** The last try's own words, if even that one failed. */
+  failed: string | undefined;
+}
+
+/** An operator who has tried so often calls for help. */
+const mostTries = 8;
+/** A CLI that has not ended by then hangs, in milliseconds, beyond ten times what it takes undisturbed. */
+const patience = 180_000;
+/** A CLI that does not end after ^C is killed, in milliseconds. */
+const stopPatience = 30_000;
+
+/** Runs an operation that nobody disturbs. @throws Error with its output if it fails */
+export async function undisturbed(scene: Scene, verb: "up" | "destroy"): Promise<Timeline> {
+  const { result, beside } = await once(scene, verb, patience, (running) => follow(scene.watch, running));
+  if (result.code !== 0) throw new Error(`undisturbed, pulumi ${verb} failed:\n${lastWords(result, 60)}`);
+  return beside;
+}
+
+/** Runs an operation under kills, one for each of the first tries, and goes on as an operator would until it ends well. */
+export async function disturbed(
+  scene: Scene,
+  verb: "up" | "destroy",
+  kills: readonly Kill[],
+  line: Timeline,
+): Promise<Outcome> {
+  const hits: Hit[] = [];
+  for (let tries = 1; ; tries++) {
+    const kill = kills[tries - 1];
+    const { result, beside } = await once(scene, verb, patience + 10 * line.duration, (running) =>
+      kill ? strike(kill, line, running, scene) : Promise.resolve(undefined),
+    );
+    if (beside) hits.push(beside);
+    if (result.code === 0) return { hits, tries, failed: undefined };
+    if (tries === mostTries) return { hits, tries, failed: lastWords(result, 40) };
+    await recover(scene, tries);
+  }
+}
+
+/** What the messages tell an operator to do: cancel for the lock of a dead run, refresh for pending operations. */
+async function recover({ stack, signal }: Scene, tries: number): Promise<void> {
+  if (stack.locked) await stack.run(["cancel", "--yes"]);
+  if (stack.pending > 0) {
+    await stack.run(["refresh", "--clear-pending-creates", "--yes", "--skip-preview"]);
+    if (stack.locked) await stack.run(["cancel", "--yes"]);
+  }
+  // Who meets a server that is just starting waits a little longer each time.
+  await sleep(500 * (tries - 1));
+  signal.throwIfAborted();
+}
+
+/** One run of the CLI with something that goes on beside it. */
+async function once<T>(
+  { stack, signal }: Scene,
+  verb: "up" | "destroy",
+  limit: number,
+  beside: (running: Running) => Promise<T>,
+): Promise<{ result: PulumiResult; beside: T }> {
+  signal.throwIfAborted();
+  const timers: NodeJS.Timeout[] = [];
+  let stop: (() => void) | undefined;
+  let ended = false;
+  let tell: (running: Running) => void = () => undefined;
+  const started = new Promise<Running>((resolve) => (tell = resolve));
+  const running = stack.run([verb, "--yes", "--skip-preview"], (cli) => {
+    timers.push(setTimeout(() => cli.kill("SIGKILL"), limit));
+    stop = () => {
+      cli.kill("SIGINT");
+      timers.push(setTimeout(() => cli.kill("SIGKILL"), stopPatience));
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    tell({ cli, began: performance.now(), ended: () => ended || cli.exitCode !== null || cli.signalCode !== null });
+  });
+  try {
+    const aside = started.then(beside);
+    aside.catch(() => undefined); // awaited below
+    const result = await running;
+    ended = true;
+    const value = await aside;
+    signal.throwIfAborted();
+    return { result, beside: value };
+  } finally {
+    timers.forEach(clearTimeout);
+    if (stop) signal.removeEventListener("abort", stop);
+  }
+}
+
+function lastWords({ stdout, stderr }: PulumiResult, lines: number): string {
+  return `${stdout}${stderr}`.trimEnd().split("\n").slice(-lines).join("\n");
+}

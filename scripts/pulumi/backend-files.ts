@@ -1,0 +1,24 @@
+import { existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+/**
+ * The JSON files that a file backend keeps in one of its folders (`locks`, `stacks`), by path; none for any other backend,
+ * which knows its own runs.
+ * @param backend PULUMI_BACKEND_URL
+ */
+export function backendFiles(backend: string | undefined, kind: "locks" | "stacks"): string[] {
+  if (!backend?.startsWith("file://")) return [];
+  let folder: string;
+  try {
+    const expanded = backend.replace(/^file:\/\/~/, pathToFileURL(homedir()).href);
+    folder = join(fileURLToPath(expanded), ".pulumi", kind);
+  } catch {
+    return [];
+  }
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => join(folder, name));
+}

@@ -1,0 +1,106 @@
+-- Resources that come from other systems.
+-- Nothing here writes to auth.users or to a v6 table. Whom a Patient is, is said by the caller or was said before; an
+-- e-mail address, a name or an identifier inside the resource proves nothing.
+
+CREATE FUNCTION public.require_valid_fhir(p_resource_type text, p_resource jsonb, p_source_system text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_errors text;
+BEGIN
+  IF NOT public.caller_is_trusted() THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the server side imports resources';
+  ELSIF coalesce(p_source_system, 'guardian') = 'guardian' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = 'p_source_system names the system it came from, and not guardian';
+  END IF;
+  SELECT string_agg(DISTINCT format('%s: %s', i.path, i.message), '; ') INTO v_errors
+  FROM public.fhir_resource_issues(p_resource_type, p_resource) AS i WHERE i.severity = 'error';
+  IF v_errors IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('the %s is not valid: %s', p_resource_type, left(v_errors, 1000));
+  ELSIF p_resource -> 'id' IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('the %s has no id, by which it would be known again', p_resource_type);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION public.require_valid_fhir(text, jsonb, text) IS
+  'Refuses a caller who may not import, and a resource that is not valid, naming elements and no values.';
+
+CREATE FUNCTION public.fhir_to_guardian_patient(p_resource jsonb, p_source_system text, p_user_id uuid DEFAULT NULL)
+RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_user uuid;
+  v_id uuid;
+BEGIN
+  PERFORM public.require_valid_fhir('Patient', p_resource, p_source_system);
+  SELECT m.guardian_user_id INTO v_user FROM public.fhir_patient_mappings AS m
+  WHERE m.fhir_patient_id = p_resource ->> 'id' AND m.source_system = p_source_system;
+  IF coalesce(v_user, p_user_id) IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'P0002', MESSAGE = 'this Patient is linked to no account',
+      HINT = 'Give p_user_id once, after the account''s owner has proved that he is this Patient.';
+  ELSIF v_user <> p_user_id THEN
+    RAISE EXCEPTION USING ERRCODE = '23505', MESSAGE = 'this Patient is linked to another account';
+  ELSIF v_user IS NULL AND NOT EXISTS (SELECT FROM auth.users AS u WHERE u.id = p_user_id) THEN
+    RAISE EXCEPTION USING ERRCODE = 'P0002', MESSAGE = 'there is no such account';
+  END IF;
+  INSERT INTO public.fhir_patient_mappings
+    (guardian_user_id, fhir_patient_id, source_system, resource, birth_date, deceased_datetime)
+  VALUES (coalesce(v_user, p_user_id), p_resource ->> 'id', p_source_system, p_resource,
+    (public.fhir_time(p_resource ->> 'birthDate') AT TIME ZONE 'UTC')::date,
+    public.fhir_time(p_resource ->> 'deceasedDateTime'))
+  ON CONFLICT (fhir_patient_id, source_system) DO UPDATE SET resource = excluded.resource,
+    birth_date = excluded.birth_date, deceased_datetime = excluded.deceased_datetime, last_sync = now(),
+    sync_status = 'active', sync_errors = NULL
+  -- Two first imports at once: the one that comes second must not change whom the other linked.
+  WHERE fhir_patient_mappings.guardian_user_id = excluded.guardian_user_id
+  RETURNING id, guardian_user_id INTO v_id, v_user;
+  IF v_id IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '23505', MESSAGE = 'this Patient is linked to another account';
+  END IF;
+  PERFORM public.write_audit_log('public.fhir_patient_mappings', v_id::text, 'IMPORT', NULL);
+  RETURN v_user;
+END
+$$;
+COMMENT ON FUNCTION public.fhir_to_guardian_patient(jsonb, text, uuid) IS
+  'Stores the Patient of another system as the mapping of an account, and returns the account. It never makes nor '
+  'changes an account: the first time the caller names it by p_user_id, afterwards the mapping does. For the server '
+  'side.';
+
+-- patient_lab_results demands a source document, which an import has not: the Observation stays in fhir_observations.
+CREATE FUNCTION public.fhir_to_guardian_observation(p_resource jsonb, p_source_system text) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_patient uuid;
+  v_id uuid;
+BEGIN
+  PERFORM public.require_valid_fhir('Observation', p_resource, p_source_system);
+  SELECT m.guardian_user_id INTO v_patient FROM public.fhir_patient_mappings AS m
+  WHERE m.source_system = p_source_system AND m.fhir_patient_id =
+    substring(p_resource #>> '{subject,reference}' FROM '(?:^|/)Patient/([A-Za-z0-9.-]{1,64})$');
+  IF v_patient IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'P0002',
+      MESSAGE = 'the subject is no Patient of this source that is linked to an account',
+      HINT = 'Import the Patient first, by fhir_to_guardian_patient.';
+  END IF;
+  INSERT INTO public.fhir_observations (guardian_patient_id, fhir_observation_id, source_system, resource,
+    effective_datetime, effective_instant, issued, value_datetime)
+  VALUES (v_patient, p_resource ->> 'id', p_source_system, p_resource,
+    public.fhir_time(p_resource ->> 'effectiveDateTime'), public.fhir_time(p_resource ->> 'effectiveInstant'),
+    public.fhir_time(p_resource ->> 'issued'), public.fhir_time(p_resource ->> 'valueDateTime'))
+  ON CONFLICT (fhir_observation_id, source_system) DO UPDATE SET resource = excluded.resource,
+    effective_datetime = excluded.effective_datetime, effective_instant = excluded.effective_instant,
+    issued = excluded.issued, value_datetime = excluded.value_datetime, last_sync = now(), sync_status = 'active',
+    sync_errors = NULL
+  WHERE fhir_observations.guardian_patient_id = excluded.guardian_patient_id
+  RETURNING id INTO v_id;
+  IF v_id IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '23505', MESSAGE = 'this Observation is another patient''s';
+  END IF;
+  PERFORM public.write_audit_log('public.fhir_observations', v_id::text, 'IMPORT', NULL);
+  RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION public.fhir_to_guardian_observation(jsonb, text) IS
+  'Stores an Observation of another system, of whatever category and value type, and returns its row of '
+  'fhir_observations. Its subject must be a Patient imported before. For the server side.';

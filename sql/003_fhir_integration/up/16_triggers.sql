@@ -1,0 +1,53 @@
+-- Triggers on our own tables.
+
+CREATE FUNCTION public.hl7_conversion_patient() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF TG_RELID = 'public.hl7_messages'::regclass THEN
+    UPDATE public.hl7_to_fhir_conversions AS c SET guardian_patient_id = NEW.guardian_patient_id
+    WHERE c.hl7_message_id = NEW.id;
+    RETURN NULL;
+  END IF;
+  NEW.guardian_patient_id :=
+    (SELECT m.guardian_patient_id FROM public.hl7_messages AS m WHERE m.id = NEW.hl7_message_id);
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION public.hl7_conversion_patient() IS
+  'Trigger: a conversion is about the patient of its message, also when that becomes known later.';
+
+CREATE TRIGGER hl7_messages_patient AFTER UPDATE OF guardian_patient_id ON public.hl7_messages
+  FOR EACH ROW WHEN (OLD.guardian_patient_id IS DISTINCT FROM NEW.guardian_patient_id)
+  EXECUTE FUNCTION public.hl7_conversion_patient();
+CREATE TRIGGER hl7_to_fhir_conversions_patient BEFORE INSERT OR UPDATE ON public.hl7_to_fhir_conversions
+  FOR EACH ROW EXECUTE FUNCTION public.hl7_conversion_patient();
+
+CREATE TRIGGER fhir_patient_mappings_updated_at BEFORE UPDATE ON public.fhir_patient_mappings
+  FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER fhir_observations_updated_at BEFORE UPDATE ON public.fhir_observations
+  FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER fhir_medication_requests_updated_at BEFORE UPDATE ON public.fhir_medication_requests
+  FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER fhir_document_references_updated_at BEFORE UPDATE ON public.fhir_document_references
+  FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER consent_fhir_mappings_updated_at BEFORE UPDATE ON public.consent_fhir_mappings
+  FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER fhir_endpoints_updated_at BEFORE UPDATE ON public.fhir_endpoints
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER fhir_oauth_configs_updated_at BEFORE UPDATE ON public.fhir_oauth_configs
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER fhir_sync_jobs_updated_at BEFORE UPDATE ON public.fhir_sync_jobs
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER fhir_test_cases_updated_at BEFORE UPDATE ON public.fhir_test_cases
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER legacy_system_mappings_updated_at BEFORE UPDATE ON public.legacy_system_mappings
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER legacy_import_jobs_updated_at BEFORE UPDATE ON public.legacy_import_jobs
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+
+CREATE TRIGGER fhir_endpoints_audit AFTER INSERT OR UPDATE OR DELETE ON public.fhir_endpoints
+  FOR EACH ROW EXECUTE FUNCTION public.audit_row('id');
+CREATE TRIGGER fhir_oauth_configs_audit AFTER INSERT OR UPDATE OR DELETE ON public.fhir_oauth_configs
+  FOR EACH ROW EXECUTE FUNCTION public.audit_row('id');
+CREATE TRIGGER fhir_api_audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.fhir_api_audit
+  FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('the audit trail is append-only');

@@ -1,0 +1,90 @@
+-- What state a consent is in, the trail of its changes, and how it ends.
+
+CREATE FUNCTION public.consent_state(p_granted boolean, p_revoked_at timestamptz, p_valid_until timestamptz,
+  p_metadata jsonb, p_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN p_revoked_at IS NOT NULL THEN 'revoked' WHEN NOT p_granted THEN p_metadata ->> 'state'
+    WHEN p_valid_until <= p_at THEN 'expired' ELSE 'granted' END
+$$;
+COMMENT ON FUNCTION public.consent_state(boolean, timestamptz, timestamptz, jsonb, timestamptz) IS
+  'State of a consent at a time; without a time as it is stored, even if its end has passed.';
+
+CREATE FUNCTION public.audit_patient_consents() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_by uuid := auth.uid();
+  v_role text := public.caller_role();
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO public.patient_consent_audit (consent_id, patient_id, action, action_by, action_role, new_state)
+    SELECT n.id, n.patient_id, CASE s WHEN 'pending' THEN 'requested' ELSE s END, v_by, v_role, s
+    FROM new_rows AS n, public.consent_state(n.granted, n.revoked_at, n.valid_until, n.consent_metadata, NULL) AS s;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO public.patient_consent_audit
+      (consent_id, patient_id, action, action_by, action_role, previous_state, gdpr_notification_required)
+    SELECT o.id, o.patient_id, 'deleted', v_by, v_role, s, s = 'granted' AND o.granted_to IS NOT NULL
+    FROM old_rows AS o, public.consent_state(o.granted, o.revoked_at, o.valid_until, o.consent_metadata, NULL) AS s;
+  ELSE
+    INSERT INTO public.patient_consent_audit (consent_id, patient_id, action, action_by, action_role, changed_columns,
+      previous_state, new_state, legal_basis_change, gdpr_notification_required)
+    SELECT n.id, n.patient_id, CASE
+        WHEN s.new = 'pending' AND s.old <> 'pending' THEN 'requested'
+        WHEN s.new = 'granted' AND (s.old = 'expired' OR s.old = 'granted'
+          AND coalesce(n.valid_until, 'infinity') > coalesce(o.valid_until, 'infinity')) THEN 'renewed'
+        WHEN s.new <> s.old THEN s.new ELSE 'modified' END,
+      v_by, v_role, public.changed_columns(to_jsonb(o), to_jsonb(n)), s.old, s.new, n.legal_basis <> o.legal_basis,
+      s.old = 'granted' AND s.new <> 'granted' AND n.granted_to IS NOT NULL
+    FROM old_rows AS o JOIN new_rows AS n ON n.id = o.id, LATERAL (SELECT
+      public.consent_state(o.granted, o.revoked_at, o.valid_until, o.consent_metadata, NULL),
+      public.consent_state(n.granted, n.revoked_at, n.valid_until, n.consent_metadata, NULL)) AS s (old, new)
+    WHERE o IS DISTINCT FROM n;
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION public.audit_patient_consents() IS
+  'Trigger, once a statement: a row of patient_consent_audit a change.';
+
+CREATE FUNCTION public.require_patient(p_patient_id uuid) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF (p_patient_id = auth.uid()) IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient may decide on his consents';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION public.require_patient(uuid) IS 'Refuses everybody but the patient; a request without a user too.';
+
+CREATE FUNCTION public.consent_end(p_patient_id uuid, p_valid_until timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF p_valid_until <= now() THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_valid_until must be in the future';
+  END IF;
+  RETURN coalesce(p_valid_until, now() + coalesce((SELECT p.default_consent_duration
+    FROM public.user_consent_preferences AS p WHERE p.user_id = p_patient_id), interval '1 year'));
+END
+$$;
+COMMENT ON FUNCTION public.consent_end(uuid, timestamptz) IS
+  'The end asked for, or the patient''s default duration from now.';
+
+CREATE FUNCTION public.expire_patient_consents(p_patient_id uuid DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_count bigint;
+BEGIN
+  WITH due AS (
+    SELECT c.id, coalesce(p.auto_renew_enabled, false) AS renew, CASE WHEN p.auto_renew_enabled THEN now() + p.default_consent_duration END AS renewed_until
+    FROM public.patient_consents AS c LEFT JOIN public.user_consent_preferences AS p ON p.user_id = c.patient_id
+    WHERE c.granted AND c.valid_until <= now() AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
+    FOR UPDATE OF c
+  )
+  UPDATE public.patient_consents AS c SET granted = due.renew,
+    valid_until = CASE WHEN due.renew THEN due.renewed_until ELSE c.valid_until END,
+    consent_metadata = c.consent_metadata || CASE WHEN due.renew THEN '{}' ELSE '{"state": "expired"}' END::jsonb
+  FROM due WHERE c.id = due.id;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_count;
+END
+$$;
+COMMENT ON FUNCTION public.expire_patient_consents(uuid) IS
+  'Ends consents whose time is over, of one patient or of all, or renews them where the patient wants that; how many.';

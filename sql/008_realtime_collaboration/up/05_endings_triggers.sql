@@ -1,0 +1,85 @@
+-- How sessions end or pause, and triggers: what stays as it is, what is audited, what is told.
+
+CREATE FUNCTION public.end_collaboration_session(p_session_id uuid, p_status text DEFAULT 'completed') RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF coalesce(p_status, '') NOT IN ('completed', 'cancelled') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_status is completed or cancelled';
+  ELSIF (SELECT auth.uid() IN (s.patient_id, s.session_owner) FROM public.collaboration_sessions AS s
+    WHERE s.id = p_session_id AND s.id IN (SELECT public.my_collaboration_sessions())) IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient or the owner ends a session';
+  END IF;
+  UPDATE public.collaboration_sessions AS s SET status = p_status, actual_end = statement_timestamp()
+  WHERE s.id = p_session_id AND s.status NOT IN ('completed', 'cancelled');
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION public.end_collaboration_session(uuid, text) IS
+  'The patient or the owner ends a session, the feature on or off; false if it has ended. Its notes stay readable.';
+
+CREATE FUNCTION public.pause_idle_collaborations() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_count bigint;
+BEGIN
+  UPDATE public.collaboration_sessions AS s SET status = 'paused'
+  WHERE s.status = 'active' AND s.last_activity <= public.collaboration_present_since();
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_count;
+END
+$$;
+COMMENT ON FUNCTION public.pause_idle_collaborations() IS
+  'Pauses sessions that timed out; how many. For a clock job; nothing can be written in them meanwhile anyway.';
+
+CREATE FUNCTION public.notify_collaboration() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_row jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+BEGIN
+  PERFORM pg_notify('guardian_collaboration', jsonb_strip_nulls(jsonb_build_object('table', TG_TABLE_NAME, 'action', TG_OP,
+    'session_id', coalesce(v_row -> 'session_id', v_row -> 'id'), 'id', v_row -> 'id',
+    'version', v_row -> 'version_number'))::text);
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION public.notify_collaboration() IS
+  'Trigger: NOTIFY guardian_collaboration with table, action, ids and version; who listens reads the rest under row security.';
+
+CREATE TRIGGER collaboration_sessions_identity BEFORE UPDATE ON public.collaboration_sessions FOR EACH ROW
+  WHEN (NEW.id <> OLD.id OR NEW.patient_id <> OLD.patient_id
+    OR NEW.session_owner IS NOT NULL AND NEW.session_owner IS DISTINCT FROM OLD.session_owner)
+  EXECUTE FUNCTION public.refuse_change('a session stays with its patient and its owner');
+CREATE TRIGGER collaborative_note_versions_immutable
+  BEFORE UPDATE OF note_id, version_number, session_id, patient_id, title, content, created_at
+  ON public.collaborative_note_versions
+  FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('a version is what was written');
+CREATE TRIGGER collaboration_sessions_updated_at BEFORE UPDATE ON public.collaboration_sessions
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER collaboration_participants_updated_at BEFORE UPDATE ON public.collaboration_participants
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER collaborative_clinical_notes_updated_at BEFORE UPDATE ON public.collaborative_clinical_notes
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+-- Being seen is neither audited nor told.
+CREATE TRIGGER collaboration_sessions_audit AFTER INSERT OR DELETE ON public.collaboration_sessions
+  FOR EACH ROW EXECUTE FUNCTION public.audit_row('id');
+CREATE TRIGGER collaboration_sessions_audit_update AFTER UPDATE ON public.collaboration_sessions FOR EACH ROW
+  WHEN (OLD.status <> NEW.status OR OLD.session_owner IS DISTINCT FROM NEW.session_owner)
+  EXECUTE FUNCTION public.audit_row('id');
+CREATE TRIGGER collaboration_participants_audit AFTER INSERT OR DELETE ON public.collaboration_participants
+  FOR EACH ROW EXECUTE FUNCTION public.audit_row('session_id', 'user_id');
+CREATE TRIGGER collaboration_participants_audit_update AFTER UPDATE ON public.collaboration_participants FOR EACH ROW
+  WHEN (OLD.state <> NEW.state OR OLD.role <> NEW.role OR OLD.admitted_by <> NEW.admitted_by)
+  EXECUTE FUNCTION public.audit_row('session_id', 'user_id');
+CREATE TRIGGER collaborative_clinical_notes_audit AFTER INSERT OR UPDATE OR DELETE
+  ON public.collaborative_clinical_notes FOR EACH ROW EXECUTE FUNCTION public.audit_row('id');
+CREATE TRIGGER collaboration_sessions_notify AFTER INSERT OR DELETE ON public.collaboration_sessions
+  FOR EACH ROW EXECUTE FUNCTION public.notify_collaboration();
+CREATE TRIGGER collaboration_sessions_notify_update AFTER UPDATE ON public.collaboration_sessions FOR EACH ROW
+  WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION public.notify_collaboration();
+CREATE TRIGGER collaboration_participants_notify AFTER INSERT OR DELETE ON public.collaboration_participants
+  FOR EACH ROW EXECUTE FUNCTION public.notify_collaboration();
+CREATE TRIGGER collaboration_participants_notify_update AFTER UPDATE ON public.collaboration_participants FOR EACH ROW
+  WHEN (OLD.state <> NEW.state OR OLD.role <> NEW.role) EXECUTE FUNCTION public.notify_collaboration();
+CREATE TRIGGER collaborative_clinical_notes_notify AFTER INSERT OR UPDATE OR DELETE
+  ON public.collaborative_clinical_notes FOR EACH ROW EXECUTE FUNCTION public.notify_collaboration();
+CREATE TRIGGER collaboration_conflicts_notify AFTER INSERT OR UPDATE ON public.collaboration_conflicts
+  FOR EACH ROW EXECUTE FUNCTION public.notify_collaboration();

@@ -1,0 +1,161 @@
+import { expect } from "chai";
+import { execFile } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { comparable, exponent, figuresOf, type Measured } from "../../bench/move/figures";
+import { sizesUpTo } from "../../bench/move/measure";
+import { Memory } from "../../bench/move/memory";
+import { Observer } from "../../bench/move/observer";
+import type { Job, Outcome } from "../../bench/move/runner";
+import { connectWriter, Session, Writer } from "../../engine/connect";
+import { settingsOf } from "../engine/module/harness";
+import { withV6 } from "../support/postgres";
+
+const root = join(__dirname, "..", "..");
+
+/** A run of `rows` rows that took so long. */
+function made(
+  migration: string,
+  how: Job["how"],
+  size: number,
+  totalMs: number,
+  more: Partial<Outcome> = {},
+): Measured {
+  const times = { totalMs, proofMs: 0, lockWaitMs: 0, longestMs: 300, longest: "batch" };
+  return {
+    migration,
+    how,
+    size,
+    outcome: { ...times, rows: size, batches: size / 10_000, memoryMb: 5, idleMb: 90, ...more },
+  };
+}
+
+describe("bench move: figures", () => {
+  it("takes the sizes 10,000, 100,000 … and the largest", () => {
+    expect(sizesUpTo(20_000)).to.deep.equal([10_000, 20_000]);
+    expect(sizesUpTo(1_000_000)).to.deep.equal([10_000, 100_000, 1_000_000]);
+  });
+
+  it("finds how time grows", () => {
+    expect(exponent([10, 100, 1000].map((x) => [x, 3 * x]))).to.be.closeTo(1, 1e-9);
+    expect(exponent([10, 100, 1000].map((x) => [x, x * x]))).to.be.closeTo(2, 1e-9);
+    expect(exponent([10, 100, 1000].map((x) => [x, 7]))).to.be.closeTo(0, 1e-9);
+  });
+
+  it("leaves out the comparison and pauses for locks, and nothing else", () => {
+    expect(comparable(made("a", 1, 1, 1000, { proofMs: 100, lockWaitMs: 300 }).outcome)).to.equal(600);
+  });
+
+  it("compares medians at the largest size, and gives the worse of both migrations", () => {
+    const each = (name: string, one: number, two: number): Measured[] => [
+      made(name, 1, 10_000, one / 10, { memoryMb: 4 }),
+      ...[1000, 900, 5000].map((ms) => made(name, "raw", 100_000, ms)),
+      ...[one, one - 1, 9 * one].map((ms) => made(name, 1, 100_000, ms + 250, { proofMs: 250 })),
+      ...[two, two + 1, 1].map((ms) => made(name, 2, 100_000, ms + 250, { proofMs: 250, longestMs: 700, memoryMb: 9 })),
+    ];
+    const found = figuresOf([...each("a", 800, 500), ...each("b", 1250, 400)], 100_000);
+    expect(found).to.include({ ratio: 0.8, ratioTwoWorkers: 2, rowsPerSecond: 80_000, batches: 10, rows: 100_000 });
+    expect(found).to.include({ longestTransactionMs: 700, peakMemoryMb: 9, growthExponent: 1, withProofRatio: 0.667 });
+    expect(found["memoryMbBySize"]).to.deep.equal({ 10000: 4, 100000: 9 });
+    expect(Object.keys(found).slice(0, 7)).to.deep.equal(
+      "ratio ratioTwoWorkers rowsPerSecond batches longestTransactionMs peakMemoryMb growthExponent".split(" "),
+    );
+  });
+});
+
+describe("bench move: what is seen of a run", function () {
+  this.timeout(30_000);
+
+  it("the longest of all transactions, single statements too, and the comparison", () =>
+    withV6(17, async (db) => {
+      const methods = [Session.prototype.query, Writer.prototype.transaction];
+      const writer = await connectWriter(settingsOf(db.migrator), { detail: "observed" });
+      const seen = async (work: () => Promise<unknown>) => {
+        const observer = new Observer();
+        observer.begin();
+        try {
+          await work();
+          observer.onStatus("a: comparing source and target");
+          await writer.query("SELECT pg_sleep(0.05) FROM (SELECT 1) a FULL JOIN (SELECT 2) b ON true");
+          observer.onStatus("try 1: t is held by x (pid 1); again in 7.5 s");
+        } finally {
+          observer.end();
+        }
+        return observer.end();
+      };
+      try {
+        const single = await seen(() => writer.query("SELECT pg_sleep(0.3) AS single"));
+        expect(single.longestMs).to.be.greaterThan(290);
+        expect(single.longest).to.contain("AS single");
+        expect([single.proofMs > 45, single.lockWaitMs]).to.deep.equal([true, 7500]);
+        const several = await seen(() =>
+          writer.transaction(async (open) => {
+            await open.query("SELECT pg_sleep(0.2) AS first");
+            await open.query("SELECT pg_sleep(0.25) AS second");
+          }),
+        );
+        expect(several.longestMs, "BEGIN to COMMIT").to.be.greaterThan(440);
+        expect(several.longest).to.match(/AS second$/);
+        expect([Session.prototype.query, Writer.prototype.transaction], "put back").to.deep.equal(methods);
+      } finally {
+        await writer.close();
+      }
+    }));
+
+  it("memory at its highest above idle, though it is free again at the end", async () => {
+    const memory = await Memory.idle();
+    let held: Buffer | undefined = Buffer.alloc(64 * 1024 * 1024, 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(held.length).to.be.greaterThan(0);
+    held = undefined;
+    const { idleMb, peakMb } = memory.end();
+    expect(peakMb).to.be.within(60, 200);
+    expect(idleMb).to.be.greaterThan(20);
+  });
+});
+
+describe("bench move: the whole", function () {
+  this.timeout(900_000);
+
+  it("moves both migrations in every way, and leaves nothing behind", async () => {
+    const temporary = mkdtempSync(join(tmpdir(), "bench-move-"));
+    chmodSync(temporary, 0o755); // the server's user must get in
+    try {
+      const { stdout, stderr, code } = await bench(["move", "--rows", "21000", "--rounds", "1", "--json"], temporary);
+      expect(code, stderr).to.equal(0);
+      const found = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
+      const promised = [
+        "ratio",
+        "ratioTwoWorkers",
+        "rowsPerSecond",
+        "longestTransactionMs",
+        "growthExponent",
+        "proofSeconds",
+      ];
+      for (const key of promised) expect(found[key], key).to.be.a("number").and.greaterThan(0);
+      expect(found["batches"]).to.be.within(1, 21);
+      expect(found["peakMemoryMb"], stderr).to.be.within(1, 40);
+      expect(found["withProofRatio"]!).to.be.lessThan(found["ratio"]! * 2);
+      // Everybody has preferences; the same rows come by every way, or it would have failed.
+      for (const way of ["one statement", "1 worker", "2 workers"]) {
+        expect(stderr).to.match(new RegExp(`preferences, ${way}: 21000 rows in \\d+ ms`));
+        expect(stderr).to.match(new RegExp(`consents, ${way}: 20\\d\\d\\d rows in \\d+ ms`));
+      }
+      expect(readdirSync(temporary).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
+    } finally {
+      rmSync(temporary, { recursive: true, force: true });
+    }
+  });
+
+  function bench(args: string[], TMPDIR: string): Promise<{ code: unknown; stdout: string; stderr: string }> {
+    const command = ["--require", "tsx/cjs", join(root, "bench", "main.ts"), ...args];
+    // v6 locks may be held for longer and are tried for again at once: other tests run beside this.
+    const env = { ...process.env, TMPDIR, GUARDIAN_LOCK_PAUSE_MS: "100", GUARDIAN_LOCK_HOLD_MS: "10000" };
+    return new Promise((resolve) => {
+      execFile(process.execPath, command, { cwd: root, env }, (err, stdout, stderr) =>
+        resolve({ code: err?.code ?? 0, stdout, stderr }),
+      );
+    });
+  }
+});

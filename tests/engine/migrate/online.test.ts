@@ -1,0 +1,250 @@
+import { expect } from "chai";
+import { refusalOf, column, until, endWriters } from "../module/harness";
+import { moveRows } from "../../../engine/migrate";
+import { constants, differingSql, withOnline, type Online } from "./harness";
+
+const preferences = "SELECT count(*)::int FROM public.user_preferences";
+
+/** v6 writes at full speed: accounts and profiles come, change and go, until told to stop. */
+async function writers(online: Online, stop: { now: boolean }): Promise<number> {
+  let writes = 0;
+  const loop = async (seed: number): Promise<void> => {
+    const admin = await online.db.connect("admin");
+    for (let i = seed; !stop.now; i += 4) {
+      const user = "(SELECT id FROM auth.users WHERE id >= gen_random_uuid() ORDER BY id LIMIT 1)";
+      await admin.query("BEGIN");
+      if (i % 3 === 0)
+        await admin.query("INSERT INTO auth.users (id, email, created_at) VALUES (gen_random_uuid(), $1, now())", [
+          `w${i}@example.org`,
+        ]);
+      if (i % 3 === 1)
+        await admin.query(`UPDATE public.user_profiles SET language = $1 WHERE user_id = ${user}`, [
+          i % 2 ? "de" : "fr-CA",
+        ]);
+      if (i % 3 === 2) await admin.query(`DELETE FROM public.user_profiles WHERE user_id = ${user}`);
+      if (i % 15 === 4) await admin.query(`DELETE FROM auth.users WHERE id = ${user}`);
+      await admin.query(i % 7 === 0 ? "ROLLBACK" : "COMMIT");
+      writes++;
+    }
+  };
+  await Promise.all([1, 2, 3].map(loop));
+  return writes;
+}
+
+describe("data that moves online", function () {
+  this.timeout(120_000);
+
+  for (const major of [15, 17] as const) {
+    describe(`on PostgreSQL ${major}`, () => {
+      it("what v6 does after a range was moved arrives: rows that come, change, lose their profile, and go", () =>
+        withOnline(major, "preferences", 3000, async (online) => {
+          const { admin, engine } = online;
+          const ids = await column<string>(
+            admin,
+            "SELECT user_id FROM public.user_profiles WHERE language IS DISTINCT FROM 'it' ORDER BY user_id LIMIT 4",
+          );
+          // Holds the comparison up: by then every range is moved, and the triggers are there.
+          const holder = await online.db.connect("admin");
+          let mischief: Promise<unknown> | undefined;
+          engine.onStatus = (line) => {
+            if (!line.includes("comparing source and target") || mischief) return;
+            mischief = (async () => {
+              await holder.query("UPDATE public.user_profiles SET language = 'it' WHERE user_id = $1", [ids[0]]);
+              await holder.query("DELETE FROM public.user_profiles WHERE user_id = $1", [ids[1]]);
+              await holder.query("DELETE FROM auth.users WHERE id = $1", [ids[2]]);
+              await holder.query(
+                "INSERT INTO auth.users (id, email, created_at) VALUES ('ffffffff-ffff-4fff-bfff-ffffffffffff', 'last@example.org', now())",
+              );
+              // Somebody changed his preferences under v7 already: they stay as he wants them.
+              await holder.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [ids[3]]);
+              await holder.query("UPDATE public.user_profiles SET language = 'it' WHERE user_id = $1", [ids[3]]);
+            })();
+          };
+          // The proof waits for this lock, so that all of it happens before the cut-over.
+          await admin.query("BEGIN; LOCK TABLE guardian_migration.reject IN ACCESS EXCLUSIVE MODE");
+          const moving = online.move();
+          await until(
+            holder,
+            "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'guardian_migration.reject'::regclass AND NOT granted",
+          );
+          await admin.query("COMMIT");
+          await moving;
+          await mischief;
+          expect(mischief).not.to.equal(undefined);
+          expect(await online.traces()).to.equal(0);
+        }));
+
+      it("cut off in the middle it goes on where it was, and so does the way back", () =>
+        withOnline(major, "preferences", 25_000, async (online) => {
+          const { engine, admin } = online;
+          let kills = 0;
+          const kill = (): void => {
+            kills++;
+            void endWriters(admin);
+          };
+          await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$;
+            CREATE TRIGGER slow AFTER INSERT OR DELETE ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
+          const begun = `SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done'`;
+          const first = refusalOf(online.move());
+          await until(admin, begun);
+          kill();
+          expect((await first).what).to.match(/lost/);
+          const [some] = await column<number>(admin, preferences);
+          expect(some).to.be.within(1, 24_999);
+          const [before] = await column<string>(
+            admin,
+            "SELECT min(transaction_time)::text FROM guardian_migration.batch",
+          );
+          const moved = await online.move();
+          expect(moved.written).to.equal(25_000n);
+          expect(await column(admin, "SELECT min(transaction_time)::text FROM guardian_migration.batch")).to.deep.equal(
+            [before],
+          );
+          expect(await online.differing()).to.equal(0);
+          const back = refusalOf(online.back());
+          await until(admin, `SELECT count(*) < 25000 FROM public.user_preferences`);
+          kill();
+          expect((await back).what).to.match(/lost/);
+          expect(await column<number>(admin, preferences)).not.to.deep.equal([0]);
+          expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "undoing" });
+          expect(await online.back()).to.deep.equal({ removed: 25_000n, kept: 0n });
+          expect(await column(admin, preferences)).to.deep.equal([0]);
+          expect(kills).to.equal(2);
+        }));
+
+      it("^C stops it within two batches, and the next run goes on", () =>
+        withOnline(major, "preferences", 25_000, async (online) => {
+          const { admin } = online;
+          await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+            CREATE TRIGGER slow AFTER INSERT ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
+          const stop = new AbortController();
+          const cut = refusalOf(online.move({}, { signal: stop.signal }));
+          await until(admin, "SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done'");
+          const [at] = await column<number>(admin, "SELECT count(*)::int FROM guardian_migration.batch");
+          stop.abort();
+          await cut;
+          const [end] = await column<number>(admin, "SELECT count(*)::int FROM guardian_migration.batch");
+          expect(end! - at!).to.be.within(0, 2);
+          await admin.query("DROP TRIGGER slow ON public.user_preferences");
+          expect((await online.move()).written).to.equal(25_000n);
+        }));
+    });
+  }
+
+  it("while v6 inserts, updates and deletes at full speed the target equals the source at cut-over", () =>
+    withOnline(17, "preferences", 30_000, async (online) => {
+      // Looks in the cut-over's own transaction, while v6 is locked out.
+      await online.admin.query(`CREATE TABLE guardian_migration.seen (differing int);
+            CREATE FUNCTION public.look() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET row_security = off AS $look$
+            BEGIN
+              IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE object_type = 'trigger' AND object_identity LIKE 'guardian_follow_preferences_rows %')
+              THEN INSERT INTO guardian_migration.seen VALUES ((${differingSql(online.migration, constants)})); END IF;
+            END $look$; CREATE EVENT TRIGGER look ON sql_drop EXECUTE FUNCTION public.look()`);
+      const stop = { now: false };
+      const busy = writers(online, stop);
+      let moved;
+      try {
+        moved = await online.move({ throttled: false });
+      } finally {
+        stop.now = true;
+      }
+      expect(await busy).to.be.greaterThan(20);
+      expect(await online.traces(), "triggers, functions, noted changes").to.equal(0);
+      expect(moved.rejected).to.equal(0n);
+      expect(await column(online.admin, "SELECT DISTINCT differing FROM guardian_migration.seen")).to.deep.equal([0]);
+    })).timeout(300_000); // every missed try for v6's locks is paid with 99 times its wait
+
+  it("a trigger that somebody took away between two runs is noticed: every row is compared with v6 again", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      const { admin } = online;
+      await admin.query("ALTER TABLE public.user_preferences ADD CONSTRAINT odd CHECK (left(user_id::text, 1) <> '0')");
+      await refusalOf(online.move());
+      expect(await online.traces()).to.be.greaterThan(0);
+      await admin.query("DROP FUNCTION guardian_migration.follow_preferences_1 CASCADE");
+      await admin.query("UPDATE public.user_profiles SET language = 'it'");
+      await admin.query("ALTER TABLE public.user_preferences DROP CONSTRAINT odd");
+      await online.move();
+      expect(await online.differing()).to.equal(0);
+      expect(await online.traces()).to.equal(0);
+    }));
+
+  it("a table that v6 empties at once is followed as well", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      const { admin } = online;
+      await admin.query("ALTER TABLE public.user_preferences ADD CONSTRAINT odd CHECK (left(user_id::text, 1) <> '0')");
+      await refusalOf(online.move());
+      await admin.query("TRUNCATE public.user_profiles; ALTER TABLE public.user_preferences DROP CONSTRAINT odd");
+      await online.move();
+      expect(await online.differing()).to.equal(0);
+      expect(await column(admin, "SELECT DISTINCT language FROM public.user_preferences")).to.deep.equal(["en"]);
+    }));
+});
+
+describe("what a reviewer found", function () {
+  this.timeout(120_000);
+
+  it("keys that v6 notes often hide no other at the cut-over", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      const { admin, engine } = online;
+      // Somebody reads auth.users for long: the cut-over's first tries miss while v6 goes on writing.
+      const reader = await online.db.connect("admin");
+      const writing = { done: undefined as Promise<unknown> | undefined };
+      engine.onStatus = (line) => {
+        if (!line.includes("comparing source and target") || writing.done) return;
+        writing.done = (async () => {
+          await reader.query("BEGIN; SELECT 1 FROM auth.users LIMIT 1");
+          for (const language of ["fr", "es", "it"])
+            await admin.query("UPDATE public.user_profiles SET language = $1", [language]);
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          await reader.query("COMMIT");
+        })();
+      };
+      await online.move();
+      await writing.done;
+      expect(writing.done).not.to.equal(undefined);
+      expect(await online.differing()).to.equal(0);
+      expect(await online.traces()).to.equal(0);
+    }));
+
+  it("what began with one choice does not go on with another", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      await online.move();
+      const { engine, migration } = online;
+      const other = engine.write("DataMigration", migration.name, (session) =>
+        moveRows(session, migration, { mode: "pending" }),
+      );
+      expect((await refusalOf(other)).what).to.match(/began with other parameters or another text/);
+    }));
+
+  it("a refusal that a batch could not see leaves no assumed consent beside it", () =>
+    withOnline(17, "consents", 3000, async (online) => {
+      const { admin } = online;
+      const refusal = await online.db.connect("admin");
+      const [user] = await column<string>(
+        admin,
+        "SELECT id FROM auth.users WHERE created_at < now() - interval '2 days' LIMIT 1",
+      );
+      await refusal.query("BEGIN");
+      await refusal.query(
+        `INSERT INTO public.patient_consents (patient_id, consent_type, purpose, legal_basis, granted, consent_metadata)
+         VALUES ($1, 'data_sharing', 'healthcare_services', 'consent', false, '{"state": "refused"}')`,
+        [user],
+      );
+      let committed: Promise<unknown> | undefined;
+      online.engine.onStatus = (line) => {
+        if (line.includes("comparing source and target")) committed ??= refusal.query("COMMIT");
+      };
+      await admin.query("BEGIN; LOCK TABLE guardian_migration.reject IN ACCESS EXCLUSIVE MODE");
+      const moving = online.move();
+      await until(
+        refusal,
+        "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'guardian_migration.reject'::regclass AND NOT granted",
+      );
+      await admin.query("COMMIT");
+      await moving;
+      await committed;
+      const states =
+        "SELECT concat_ws(' ', granted, consent_metadata ->> 'state') FROM public.patient_consents WHERE patient_id = $1";
+      expect(await column(admin, states, [user])).to.deep.equal(["f refused"]);
+    }));
+});

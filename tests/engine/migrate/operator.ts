@@ -1,0 +1,92 @@
+import { resolveConnection } from "../../../engine/connect";
+import { Database, WriteSession, type EngineParameters } from "../../../engine/database";
+import { readLedger, readPhysical } from "../../../engine/ledger/identity";
+import { moveRows } from "../../../engine/migrate";
+import { loadMigration } from "../../../engine/migrate/definition";
+import type { Queryable } from "../../../engine/sql";
+import type { Login } from "../../support/postgres";
+
+/*
+ * An operator in a process of its own, that stops itself (SIGSTOP) at its n-th batch: with everything written and COMMIT not
+ * yet sent, or right after the COMMIT. On SIGCONT it goes on as if nothing had happened. Its one line of output is how it
+ * ended.
+ */
+
+/** What the first argument holds, as JSON. */
+export interface OperatorOptions {
+  login: Login;
+  parameters: EngineParameters;
+  urn: string;
+  stack: string;
+  migration: string;
+  given: object;
+  workers: number;
+  /** Which batch it stops at, counted from 1 for the worker that stops. */
+  at: number;
+  /** True: the second worker stops inside its transaction; else whichever comes first. */
+  second: boolean;
+  inside: boolean;
+}
+
+/** How it ended. */
+export interface OperatorEnd {
+  written?: string;
+  what?: string;
+}
+
+/** Makes the n-th batch stop this process. */
+function stopAt(options: OperatorOptions): void {
+  const usual = WriteSession.prototype.transaction;
+  // Whose transactions count: every session's, or all but the first one's, which is the operator's own.
+  const sessions: WriteSession[] = [];
+  let batches = 0;
+  const isBatch = async (db: Queryable): Promise<boolean> => {
+    const text = "SELECT EXISTS (SELECT FROM guardian_migration.batch WHERE xid = pg_current_xact_id()) AS yes";
+    return (await db.query<{ yes: boolean }>(text)).rows[0]?.yes ?? false;
+  };
+  const stop = (): boolean => process.kill(process.pid, "SIGSTOP");
+  WriteSession.prototype.transaction = async function <T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    if (!sessions.includes(this)) sessions.push(this);
+    const counts = !options.second || sessions.indexOf(this) > 0;
+    const { result, due } = (await usual.call(this, async (db: Queryable) => {
+      const done = { result: await work(db), due: false };
+      if (counts && (await isBatch(db))) done.due = ++batches === options.at;
+      if (done.due && options.inside) stop();
+      return done;
+    })) as { result: T; due: boolean };
+    if (due && !options.inside) stop();
+    return result;
+  };
+}
+
+async function run(options: OperatorOptions): Promise<OperatorEnd> {
+  const { host, port, user, database, password } = options.login;
+  const settings = resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password });
+  const db = new Database(settings, options.parameters);
+  stopAt(options);
+  try {
+    const expect = await db.read(async (tx) => ({
+      ...(await readPhysical(tx)),
+      ledgerId: (await readLedger(tx))?.ledgerId ?? "",
+    }));
+    const migration = await loadMigration(options.migration);
+    const write = {
+      ...{ urn: options.urn, stack: options.stack, label: "DataMigration first", expect },
+      signal: new AbortController().signal,
+      onStatus: () => undefined,
+    };
+    const { workers, given } = options;
+    const moved = await db.write(write, (session) =>
+      moveRows(session, migration, given, { workers, throttled: false }),
+    );
+    return { written: moved.written.toString() };
+  } catch (err) {
+    return { what: err instanceof Error ? err.message : String(err) };
+  } finally {
+    await db.close();
+  }
+}
+
+void run(JSON.parse(process.argv[2] ?? "{}") as OperatorOptions).then((end) => {
+  process.stdout.write(JSON.stringify(end));
+});

@@ -1,0 +1,177 @@
+import { expect } from "chai";
+import { begin, decide, probeLimit, speedOf, type Pace, type Rules } from "../../../engine/migrate/throttle/control";
+import { noSignals } from "../../../engine/migrate/throttle/signals";
+import { defaultLimits, type Signals } from "../../../engine/migrate/throttle/types";
+
+const rules: Rules = { limits: defaultLimits, maxWorkers: 2, budget: 0.1, baseline: 10, chance: 11 };
+
+/** One decision after another, each with these signals and probes of this p95. */
+function run(from: Pace, times: number, signals: Partial<Signals>, p95 = 10, count = 100, by = rules): Pace[] {
+  const all: Pace[] = [];
+  let pace = from;
+  for (let i = 0; i < times; i++) {
+    pace = decide(pace, { signals: { ...noSignals, ...signals }, latency: { p95, count }, blind: undefined }, by);
+    all.push(pace);
+  }
+  return all;
+}
+
+function last(paces: Pace[]): Pace {
+  return paces.at(-1)!;
+}
+
+describe("throttle: what it decides", () => {
+  it("full speed, and nothing to say, while all is well", () => {
+    const paces = run(begin(rules), 20, {}, 10.9);
+    expect(paces.map(speedOf)).to.deep.equal(Array<number>(20).fill(2));
+    expect(last(paces).reason).to.equal(undefined);
+  });
+
+  it("probes over the budget cut it by as much as they are over, to a half at most", () => {
+    const [slightly] = run(begin(rules), 1, {}, 11.1);
+    expect(slightly).to.deep.equal({
+      pace: 1.6,
+      calm: 0,
+      doubts: 0,
+      stops: [],
+      reason: "p95 of probes 11 ms, +11 % (budget +10 %)",
+      cause: "p95 of probes 11 ms, +11 % (budget +10 %)",
+      judged: true,
+    });
+    expect(run(begin(rules), 1, {}, 11 / 0.7)[0]?.pace).to.be.closeTo(1.4, 1e-9);
+    expect(run(begin(rules), 1, {}, 1000)[0]?.pace).to.equal(1);
+    expect(run(begin(rules), 10, {}, 1000).map(speedOf)).to.deep.equal([
+      1,
+      0.5,
+      0.25,
+      0.125,
+      0.0625,
+      ...Array<number>(5).fill(0.05),
+    ]);
+    expect(last(run(begin(rules), 10, {}, 1000)).judged, "nothing was cut any more").to.equal(false);
+  });
+
+  it("takes 0.3 ms for noise, and judges nothing by a few probes", () => {
+    const fast = { ...rules, baseline: 0.2, chance: 0.3 };
+    expect(probeLimit(fast)).to.be.closeTo(0.5, 1e-9);
+    expect(probeLimit(rules)).to.be.closeTo(11, 1e-9);
+    expect(last(run(begin(fast), 5, {}, 0.49, 100, fast)).pace).to.equal(2);
+    expect(last(run(begin(fast), 1, {}, 0.51, 100, fast)).pace).to.equal(1.6);
+    expect(last(run(begin(rules), 5, {}, 1000, 29)).pace).to.equal(2);
+    expect(last(run(begin(rules), 1, {}, 1000, 30)).pace).to.equal(1);
+  });
+
+  it("what may be chance is held against it only if it lasts", () => {
+    const noisy = { ...rules, chance: 20 };
+    expect(last(run(begin(noisy), 19, {}, 20, 100, noisy)).pace).to.equal(2);
+    expect(last(run(begin(noisy), 20, {}, 20, 100, noisy)).pace, "4 s").to.equal(1.1);
+    const once = last(run(last(run(begin(noisy), 19, {}, 20, 100, noisy)), 1, {}, 10, 100, noisy));
+    expect(last(run(once, 19, {}, 20, 100, noisy)).pace).to.equal(2);
+    expect(last(run(begin(noisy), 1, {}, 20.1, 100, noisy)).pace).to.be.below(2);
+    const slow = last(run(begin(noisy), 1, {}, 40, 100, noisy));
+    const held = last(run(slow, 5, {}, 15, 100, noisy));
+    expect([held.pace, held.reason]).to.deep.equal([
+      1,
+      "getting faster again (was: p95 of probes 40 ms, +300 % (budget +10 %))",
+    ]);
+  });
+
+  it("gets faster again: gently, then bolder, and only gently near the budget", () => {
+    const slow = last(run(begin(rules), 10, {}, 1000));
+    const calm = run(slow, 20, {}, 10);
+    expect(calm.slice(0, 3).map((pace) => Number(speedOf(pace).toFixed(2)))).to.deep.equal([0.07, 0.11, 0.17]);
+    expect(calm[0]?.reason).to.match(/^getting faster again \(was: p95 of probes 1000 ms, \+9900 %/);
+    expect(speedOf(last(calm)), "within 4 s").to.equal(2);
+    expect(last(calm).reason).to.equal(undefined);
+    const near = run(slow, 20, {}, 10.9);
+    expect(speedOf(last(near))).to.be.closeTo(0.05 + 20 * 0.02, 1e-9);
+    const held = run(slow, 20, {}, 10, 10);
+    expect(speedOf(last(held)), "no new probes, no new speed").to.equal(0.05);
+    expect(last(held).reason).to.match(/^p95 of probes 1000 ms/);
+  });
+
+  const cases: [string, Partial<Signals>, Partial<Signals>, Partial<Signals>, string][] = [
+    [
+      "replication lag in time",
+      { lagSeconds: 12.4 },
+      { lagSeconds: 2.6 },
+      { lagSeconds: 2.5 },
+      "replication lag 12 s (at most 5 s)",
+    ],
+    [
+      "replication lag in bytes",
+      { lagBytes: 70 * 2 ** 20 },
+      { lagBytes: 33 * 2 ** 20 },
+      { lagBytes: 32 * 2 ** 20 },
+      "replication lag 70 MiB (at most 64 MiB)",
+    ],
+    [
+      "somebody who waits for our locks",
+      { blockedMs: 720 },
+      { blockedMs: 501 },
+      { blockedMs: 500 },
+      "another session waits for a lock of the migration for 0.72 s (at most 0.5 s)",
+    ],
+    [
+      "the archive's queue",
+      { archiveFiles: 17 },
+      { archiveFiles: 9 },
+      { archiveFiles: 8, archiveFails: true },
+      "17 WAL files wait to be archived (at most 16)",
+    ],
+    [
+      "an archiver that fails, where the queue cannot be counted",
+      { archiveFails: true },
+      { archiveFails: true },
+      { archiveFails: false },
+      "archiving WAL fails (pg_stat_archiver)",
+    ],
+    [
+      "a VACUUM against wraparound",
+      { vacuum: { table: "public.t", wraparound: true } },
+      { vacuum: { table: "public.t", wraparound: true } },
+      { vacuum: undefined },
+      "VACUUM against transaction id wraparound at work on public.t",
+    ],
+  ];
+  for (const [name, over, still, gone, reason] of cases) {
+    it(`stands still for ${name}, until it is well gone`, () => {
+      const stopped = run(begin(rules), 5, over);
+      expect(stopped.map(speedOf)).to.deep.equal([0, 0, 0, 0, 0]);
+      expect(last(stopped).reason).to.equal(reason);
+      expect(last(stopped).pace, "halved once").to.equal(1);
+      const waiting = last(run(last(stopped), 3, still));
+      expect(speedOf(waiting)).to.equal(0);
+      const on = run(waiting, 15, gone);
+      expect(Number(speedOf(on[0]!).toFixed(2))).to.equal(1.02);
+      expect(on[0]?.reason).to.match(/^getting faster again \(was: /);
+      expect(speedOf(last(on))).to.equal(2);
+      expect(speedOf(last(run(begin(rules), 1, gone)))).to.equal(2);
+    });
+  }
+
+  it("names every reason it stands still for, and lets each go by itself", () => {
+    const both = last(run(begin(rules), 1, { lagSeconds: 9, archiveFiles: 30 }));
+    expect(both.reason).to.equal("replication lag 9 s (at most 5 s); 30 WAL files wait to be archived (at most 16)");
+    const one = last(run(both, 1, { lagSeconds: 0, archiveFiles: 12 }));
+    expect(one.stops).to.deep.equal(["archive"]);
+    expect(one.pace).to.equal(1);
+  });
+
+  it("leaves half to a VACUUM that is not urgent", () => {
+    const beside = last(run(begin(rules), 3, { vacuum: { table: "public.t", wraparound: false } }));
+    expect(speedOf(beside)).to.equal(1);
+    expect(beside.reason).to.equal("VACUUM at work on public.t (half speed at most)");
+    expect(speedOf(last(run(beside, 12, {})))).to.equal(2);
+    const slow = last(run(beside, 3, { vacuum: { table: "public.t", wraparound: false } }, 1000));
+    expect(slow.reason, "the probes are the narrower place").to.match(/^p95/);
+  });
+
+  it("creeps while it is blind", () => {
+    const seen = { signals: noSignals, latency: { p95: 10, count: 100 }, blind: "the server has not answered for 3 s" };
+    const blind = decide(begin(rules), seen, rules);
+    expect(speedOf(blind)).to.equal(0.05);
+    expect(blind.reason).to.equal("the server has not answered for 3 s");
+    expect(speedOf(last(run(blind, 20, {})))).to.equal(2);
+  });
+});

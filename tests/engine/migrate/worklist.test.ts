@@ -1,0 +1,107 @@
+import { expect } from "chai";
+import type { Chunk } from "../../../engine/migrate/batch";
+import { loadMigration, type Migration } from "../../../engine/migrate/definition";
+import { duration, Progress } from "../../../engine/migrate/progress";
+import { nextSize } from "../../../engine/migrate/workers";
+import { Worklist } from "../../../engine/migrate/worklist";
+import type { Queryable } from "../../../engine/sql";
+
+/** A plan with the ranges at these places left, of 1000 keys each. */
+function listOf(places: number[], workers: number): Promise<Worklist> {
+  const rows = places.map((place) => ({ place, from: [`${place}a`], to: [`${place}z`], keys: 1000 }));
+  const db = { query: () => Promise.resolve({ rows }), script: () => Promise.resolve() };
+  return Worklist.read(db as unknown as Queryable, "urn", workers);
+}
+
+const from1 = (count: number): number[] => Array.from({ length: count }, (_none, i) => i + 1);
+const places = ({ firstPlace, lastPlace }: Chunk): number[] =>
+  from1(lastPlace - firstPlace + 1).map((i) => i + firstPlace - 1);
+
+describe("the ranges that are left", () => {
+  it("are given out once each, whoever asks in whatever order", async () => {
+    for (const workers of [1, 2, 3, 8]) {
+      const list = await listOf(from1(40), workers);
+      const given: number[] = [];
+      for (let turn = 0; list.left > 0; turn++) {
+        const chunk = list.take((turn * turn + 1) % workers, 1000 * (1 + (turn % 4)));
+        given.push(...places(chunk!));
+      }
+      expect(list.take(0, 1000)).to.equal(undefined);
+      expect(given.sort((a, b) => a - b)).to.deep.equal(from1(40));
+    }
+  });
+
+  it("are joined into one batch only if they are neighbours, and their keys are as many as were asked for", async () => {
+    const list = await listOf([1, 2, 3, 5, 6, 9], 1);
+    const taken = [];
+    for (let chunk = list.take(0, 2500); chunk; chunk = list.take(0, 2500)) taken.push(chunk);
+    expect(taken).to.deep.equal([
+      { firstPlace: 1, lastPlace: 2, from: ["1a"], to: ["2z"], keys: 2000 },
+      { firstPlace: 3, lastPlace: 3, from: ["3a"], to: ["3z"], keys: 1000 },
+      { firstPlace: 5, lastPlace: 6, from: ["5a"], to: ["6z"], keys: 2000 },
+      { firstPlace: 9, lastPlace: 9, from: ["9a"], to: ["9z"], keys: 1000 },
+    ]);
+    expect((await listOf([4], 1)).take(0, 1), "one at least").to.include({ firstPlace: 4, keys: 1000 });
+  });
+
+  it("are walked in key order by each worker; one that is through takes the far half of the longest stretch", async () => {
+    const list = await listOf(from1(20), 2);
+    expect([list.take(0, 1000), list.take(0, 1000)].map((chunk) => chunk!.firstPlace)).to.deep.equal([1, 2]);
+    expect(list.take(1, 10_000)).to.include({ firstPlace: 11, lastPlace: 20 });
+    expect(list.take(1, 2000), "stolen from 3 … 10").to.include({ firstPlace: 7, lastPlace: 8 });
+    expect(list.take(0, 20_000)).to.include({ firstPlace: 3, lastPlace: 6 });
+    expect(list.take(0, 20_000)).to.include({ firstPlace: 10, lastPlace: 10 });
+    expect(list.take(1, 20_000)).to.include({ firstPlace: 9, lastPlace: 9 });
+    expect(list.left).to.equal(0);
+  });
+});
+
+describe("the size of a batch", () => {
+  it("follows the target duration, at most twice as many keys as before, within bounds", () => {
+    expect(nextSize(10_000, 300, 300, 1)).to.equal(10_000);
+    expect(nextSize(10_000, 600, 300, 1)).to.equal(5000);
+    expect(nextSize(10_000, 10, 300, 1)).to.equal(20_000);
+    expect(nextSize(20_000, 10, 300, 1)).to.equal(25_000);
+    expect(nextSize(2000, 60_000, 300, 1)).to.equal(1000);
+    expect(nextSize(1000, 0, 300, 1)).to.equal(2000);
+  });
+
+  it("is less where the application is to be spared, but not ever less", () => {
+    expect(nextSize(10_000, 300, 300, 0.5)).to.equal(5000);
+    expect(nextSize(10_000, 300, 300, 0))
+      .to.equal(nextSize(10_000, 300, 300, 0.25))
+      .and.to.equal(2500);
+  });
+});
+
+describe("the status line", () => {
+  const clock = Date.now;
+  afterEach(() => (Date.now = clock));
+
+  it("says rows done of all, rows a second, what is left, the batch's size, and why it waits", async () => {
+    const migration: Migration = await loadMigration("consents");
+    let now = 1_000_000;
+    Date.now = () => now;
+    const progress = new Progress(migration, 1_000_000, 200_000);
+    expect(progress.line(undefined)).to.equal("consents: 200,000 of 1,000,000 rows (20 %)");
+    now += 10_000;
+    progress.add(10_000);
+    progress.add(90_000);
+    // What an earlier run moved says nothing of this one's pace.
+    const line = "consents: 300,000 of 1,000,000 rows (30 %), 10,000 rows/s, 70 s left, batches of 90,000";
+    expect(progress.line(undefined)).to.equal(line);
+    expect(progress.line("replication lag 12 s")).to.equal(`${line}, slower: replication lag 12 s`);
+  });
+
+  it("of nothing to do is no division by nothing", async () => {
+    expect(new Progress(await loadMigration("consents"), 0, 0).line(undefined)).to.equal(
+      "consents: 0 of 0 rows (100 %)",
+    );
+  });
+
+  it("writes times so that they can be read", () => {
+    expect([0, 0.2, 89, 90, 5000, 5400, 20_000].map(duration)).to.deep.equal([
+      ...["0 s", "1 s", "89 s", "2 min", "83 min", "1.5 h", "5.6 h"],
+    ]);
+  });
+});

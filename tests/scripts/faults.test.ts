@@ -1,0 +1,162 @@
+import { expect } from "chai";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse, UsageError } from "../../scripts/faults/arguments";
+import { chance, choose, victims, type Stand } from "../../scripts/faults/choices";
+import { addTheirs, compareContent, type Theirs } from "../../scripts/faults/compare";
+import type { Content, Row } from "../../scripts/faults/content";
+import { family, kill, processes } from "../../scripts/faults/processes";
+import { descendants, until } from "../support/processes";
+
+const clone = join(__dirname, "..", "..");
+const table = "public.user_preferences";
+
+const row = (key: string, content = `content ${key}`, whole = `whole ${key}`): Row => ({ key, content, whole });
+const content = (rows: Row[], facts: string[] = ["table a"]): Content => ({ rows: new Map([[table, rows]]), facts });
+
+describe("faults: the command line", () => {
+  it("reads options and defaults", () => {
+    const defaults = { kills: 20, seed: "1", users: 20_000, json: false, help: false };
+    expect(parse([])).to.deep.equal(defaults);
+    const given = { ...defaults, kills: 300, seed: "x7", users: 500, json: true };
+    expect(parse(["--kills", "300", "--seed", "x7", "--users", "500", "--json"])).to.deep.equal(given);
+    expect(parse(["-h"]).help).to.equal(true);
+  });
+
+  for (const [args, message] of [
+    [["--kills", "0"], "--kills must be a whole number from 1 to 100000, not '0'"],
+    [["--users", "1e3"], "--users must be a whole number from 20 to 10000000, not '1e3'"],
+    [["--seed"], "Option '--seed <value>' argument missing"],
+    [["--fast"], "Unknown option '--fast'"],
+    [["now"], "Unexpected argument 'now'"],
+  ] as const) {
+    it(`refuses: ${args.join(" ")}`, () => {
+      expect(() => parse(args)).to.throw(UsageError, message);
+    });
+  }
+});
+
+describe("faults: what is chosen", () => {
+  it("follows from the seed alone, and another seed chooses otherwise", () => {
+    const sequence = (seed: string): unknown => Array.from({ length: 30 }, (_, n) => choose(seed, n, "v7"));
+    expect(sequence("1")).to.deep.equal(sequence("1"));
+    expect(sequence("1")).not.to.deep.equal(sequence("2"));
+  });
+
+  it("meets every victim, every way, fresh beginnings, several kills in a row, and the data stage half of the time", () => {
+    const stands: Stand[] = ["v6", "schema", "v7"];
+    const all = stands.flatMap((from) => Array.from({ length: 400 }, (_, n) => ({ from, ...choose("s", n, from) })));
+    const ways = new Set(all.map(({ from, to, fresh }) => (fresh ? "fresh" : `${from} ${to}`)));
+    expect([...ways].sort()).to.deep.equal(["fresh", "schema v6", "schema v7", "v6 v7", "v7 schema", "v7 v6"]);
+    const kills = all.flatMap((choice) => choice.kills);
+    expect(new Set(all.map((choice) => choice.kills.length))).to.deep.equal(new Set([1, 2, 3]));
+    for (const victim of victims) {
+      const share = kills.filter((one) => one.victim === victim).length / kills.length;
+      expect(share, victim).to.be.within(0.2, 0.3);
+    }
+    expect(kills.filter((one) => one.inData).length / kills.length).to.be.within(0.45, 0.55);
+  });
+
+  it("draws evenly from 0 to below 1", () => {
+    const drawn = Array.from({ length: 2000 }, (_, n) => chance("s", n));
+    for (const part of [0, 1, 2, 3]) {
+      expect(drawn.filter((one) => Math.floor(one * 4) === part).length).to.be.within(400, 600);
+    }
+  });
+});
+
+describe("faults: what is compared", () => {
+  const undisturbed = content([row("a"), row("b")]);
+  const none: Theirs = new Map();
+
+  it("finds nothing where the order, created ids and times differ", () => {
+    const found = content([row("b", "content b", "other whole"), row("a")]);
+    expect(compareContent(undisturbed, none, found)).to.deep.equal({ lost: 0, twice: 0, faults: [] });
+  });
+
+  it("counts what is missing, changed, twice and too much", () => {
+    expect(compareContent(undisturbed, none, content([row("a")])).lost).to.equal(1);
+    expect(compareContent(undisturbed, none, content([row("a", "changed"), row("b")])).lost).to.equal(1);
+    const twice = compareContent(undisturbed, none, content([row("a"), row("a"), row("b"), row("b", "changed")]));
+    expect(twice).to.deep.equal({ lost: 0, twice: 2, faults: [`${table}: 2 rows there twice`] });
+    const strange = compareContent(undisturbed, none, content([row("a"), row("b"), row("c")]));
+    expect(strange.faults).to.deep.equal([`${table}: 1 rows that should not be there`]);
+  });
+
+  it("names what is missing or new in the catalogue, the session and the ledger", () => {
+    const found = content([row("a"), row("b")], ["unfinished: 005_user_preferences rows"]);
+    expect(compareContent(undisturbed, none, found).faults).to.deep.equal([
+      "missing: table a",
+      "not in the undisturbed run: unfinished: 005_user_preferences rows",
+    ]);
+  });
+
+  it("wants a user's row to be there as he left it, in place of the migration's, and whole", () => {
+    const theirs: Theirs = new Map();
+    const mine = row("a", "mine", "my whole");
+    expect(addTheirs(theirs, undisturbed, content([mine, row("b"), row("c")]))).to.equal(2);
+    const verdict = (rows: Row[]): object => compareContent(undisturbed, theirs, content(rows));
+    expect(verdict([mine, row("b"), row("c")])).to.deep.include({ lost: 0, twice: 0, faults: [] });
+    expect(verdict([row("a"), row("b"), row("c")]), "written over").to.deep.include({ lost: 1, twice: 0 });
+    expect(verdict([{ ...mine, whole: "other id" }, row("b"), row("c")]), "made anew").to.deep.include({ lost: 1 });
+    expect(verdict([mine, row("a"), row("b"), row("c")]), "given back").to.deep.include({ lost: 0, twice: 1 });
+    expect(verdict([mine, row("b")]), "forgotten").to.deep.include({ lost: 1 });
+  });
+});
+
+describe("faults: processes", () => {
+  it("knows a family, kills once, and says when there was nobody", async () => {
+    const child = spawn("/bin/sh", ["-c", "sleep 60 & wait"], { stdio: "ignore" });
+    const pid = child.pid ?? 0;
+    await until("the shell has its child", () => family(pid).length === 2);
+    const [first, second] = family(pid);
+    expect([first?.pid, second?.parent]).to.deep.equal([pid, pid]);
+    expect(second?.command).to.match(/^sleep 60/);
+    expect(kill(second?.pid ?? 0)).to.equal(true);
+    if (child.exitCode === null) await once(child, "exit");
+    expect(processes().some((one) => one.pid === second?.pid)).to.equal(false);
+    expect(kill(pid)).to.equal(false);
+    expect(family(pid)).to.deep.equal([]);
+  });
+});
+
+describe("faults: stopped", function () {
+  this.timeout(180_000);
+
+  for (const [when, sign] of [
+    ["while the server starts", "PostgreSQL"],
+    ["in the middle of up", "PostgreSQL"],
+  ] as const) {
+    it(`^C ${when}: exit code 130, no process and no folder is left`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), "faults of a test "));
+      chmodSync(folder, 0o755);
+      const command = ["--import", "tsx", "scripts/faults.ts", "--kills", "1", "--users", "100"];
+      const env = { ...process.env, TMPDIR: folder };
+      const child = spawn(process.execPath, command, { cwd: clone, env, stdio: ["ignore", "ignore", "pipe"] });
+      let said = "";
+      child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+      try {
+        await until("the command says what it does", () => said.includes(sign), 60_000);
+        const up = (): boolean => descendants(child.pid ?? 0, /provider\/main\.ts/).length > 0;
+        if (when.includes("up")) await until("up runs", up, 60_000);
+        const mine = descendants(child.pid ?? 0, /./);
+        child.kill("SIGINT");
+        const [code] = (await once(child, "close")) as [number | null];
+        expect(code, said).to.equal(130);
+        expect(said).to.contain("stopped; nothing of it is left");
+        const all = processes();
+        const left = mine.filter(({ pid, command }) =>
+          all.some((one) => one.pid === pid && one.command.trim() === command),
+        );
+        expect(left).to.deep.equal([]);
+        expect(readdirSync(folder).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
+      } finally {
+        child.kill("SIGKILL");
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+  }
+});

@@ -1,0 +1,25 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Client } from "pg";
+import { parse } from "yaml";
+
+const folder = join(__dirname, "..", "..", "sql");
+
+/** Every module, in the order in which they go up. */
+export const modules: readonly string[] = readdirSync(folder)
+  .filter((name) => /^\d{3}_/.test(name))
+  .sort();
+
+/** What modules list of one kind in module.yaml, all of them by default. */
+export const listed = (kind: string, names: readonly string[] = modules): string[] =>
+  names.flatMap((name) => {
+    const text = readFileSync(join(folder, name, "module.yaml"), "utf8");
+    return (parse(text) as { objects: Record<string, string[] | undefined> }).objects[kind] ?? [];
+  });
+
+/** The verify.sql of a module. */
+export const verifyOf = (name: string): string => readFileSync(join(folder, name, "verify.sql"), "utf8");
+
+/** The column "line" of a query's rows. */
+export const lines = async (client: Client, text: string, values: unknown[] = []): Promise<string[]> =>
+  (await client.query<{ line: string }>(text, values)).rows.map((row) => row.line);
