@@ -67,6 +67,11 @@ export function isPostgres(err: unknown): err is DatabaseError {
   return err instanceof DatabaseError;
 }
 
+/** @returns the SQLSTATE of an error, told by the server or by us after it */
+export function sqlstateOf(err: unknown): string | undefined {
+  return err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined;
+}
+
 /**
  * Turns what pg threw into an error that may be shown: SQLSTATE and place stay, DETAIL, CONTEXT, the internal query and
  * the message of classes that quote values do not. Anything else is passed through.

@@ -1,4 +1,4 @@
-import { GuardianError, isPostgres } from "../errors";
+import { GuardianError, sqlstateOf } from "../errors";
 import type { Writer } from "../connect";
 import { first, rows, type Queryable } from "../sql";
 import { ledgerSchema } from "./schema";
@@ -44,8 +44,7 @@ export async function raiseEpoch(
         return (await first<{ epoch: string }>(db, text, [holder]))?.epoch ?? "0";
       });
     } catch (err) {
-      const code = err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined;
-      if (code !== "55P03") throw err;
+      if (sqlstateOf(err) !== "55P03") throw err;
       await endForsaken(writer, lease);
       if (Date.now() > until) throw stuck(await inTheWay(writer), err);
     }

@@ -47,7 +47,12 @@ const ofChunk =
  * them as one, by count and checksum; and updated_at of what it writes is the transaction's time.
  * @returns the batch's id
  */
-export async function openBatch(db: Queryable, run: Run, epoch: string, chunk?: Chunk): Promise<string> {
+export async function openBatch(
+  db: Queryable,
+  run: Pick<Run, "urn" | "stepId"> & { it: Pick<Mapped, "target"> },
+  epoch: string,
+  chunk?: Chunk,
+): Promise<string> {
   const batch = await first<{ id: string }>(
     db,
     `WITH b AS (

@@ -6,8 +6,9 @@ import { setStep } from "../ledger/steps";
 import { pauseAfter, withV6Locks } from "../module/v6-locks";
 import { first, rows, type Queryable } from "../sql";
 import type { Run } from "./batch";
-import { dropFunctions, followed } from "./follow";
-import { isRowError, keysBetween, nothing, plus, settleIn, settleKeys, type Settled } from "./settle";
+import { followed } from "./definition";
+import { dropFunctions } from "./follow";
+import { isRowError, keysBetween, settleIn, settleKeys } from "./settle";
 
 /** Changes that are settled in one transaction. */
 const drainSize = 1000;
@@ -37,16 +38,15 @@ async function noted(db: Queryable, run: Run, limit: number): Promise<Noted> {
  * Settles what v6 changed since the plan was made, until next to nothing is left. No batch may run at the same time: it
  * could write what it read before the change.
  */
-export async function catchUp(session: WriteSession, run: Run, deadline: number): Promise<Settled> {
-  let sum: Settled = { ...nothing };
+export async function catchUp(session: WriteSession, run: Run, deadline: number): Promise<void> {
   for (;;) {
     const { keys, all } = await noted(session.writer, run, drainSize);
     if (all) {
-      sum = plus(sum, await settleAll(session, run));
+      await settleAll(session, run);
       continue;
     }
-    sum = plus(sum, await settleKeys(session, run, keys));
-    if (keys.length <= drySize) return sum;
+    await settleKeys(session, run, keys);
+    if (keys.length <= drySize) return;
     if (Date.now() > deadline) throw unending(run);
     session.options.onStatus(`${run.it.name}: catching up with what v6 changed meanwhile`);
   }
@@ -56,13 +56,12 @@ export async function catchUp(session: WriteSession, run: Run, deadline: number)
  * Settles every key there is, stretch by stretch of the plan: where it cannot be known what v6 changed. That it had to be
  * is forgotten at the end only, so that a run that is cut off does it again.
  */
-async function settleAll(session: WriteSession, run: Run): Promise<Settled> {
+async function settleAll(session: WriteSession, run: Run): Promise<void> {
   const why = await rows<{ id: string }>(
     session.writer,
     `SELECT id FROM ${ledgerSchema}.change WHERE migration = $1 AND key IS NULL`,
     [run.it.name],
   );
-  let sum: Settled = { ...nothing };
   let after: string[] | undefined;
   for (let place = 1; ; place++) {
     const range = await first<{ key: string[]; last: boolean }>(
@@ -72,14 +71,13 @@ async function settleAll(session: WriteSession, run: Run): Promise<Settled> {
       [run.urn, place],
     );
     const upTo = range && !range.last ? range.key : undefined;
-    sum = plus(sum, await settleKeys(session, run, await keysBetween(session.writer, run, after, upTo)));
+    await settleKeys(session, run, await keysBetween(session.writer, run, after, upTo));
     if (!upTo) break;
     after = upTo;
     session.options.onStatus(`${run.it.name}: comparing every row with v6 again`);
   }
   const forget = `DELETE FROM ${ledgerSchema}.change WHERE id = ANY ($1)`;
   await session.transaction((db) => db.query(forget, [why.map((row) => row.id)]));
-  return sum;
 }
 
 /**
@@ -92,10 +90,10 @@ export async function cutOver(
   run: Run,
   deadline: number,
   detail: () => Promise<Record<string, unknown>>,
-): Promise<Settled> {
+): Promise<void> {
   const tables = followed(run.it.source.follows);
   for (;;) {
-    let sum = await catchUp(session, run, deadline);
+    await catchUp(session, run, deadline);
     let locked = 0;
     const known = await detail();
     try {
@@ -106,13 +104,13 @@ export async function cutOver(
         before: async (db) => {
           // What came while the last try waited; in this transaction, or the next try would find as much again.
           const { keys } = await noted(db, run, drainSize);
-          if (keys.length > 0) sum = plus(sum, await settleNow(db, session.epoch, run, keys));
+          if (keys.length > 0) await settleNow(db, session.epoch, run, keys);
         },
         locked: async (db) => {
           locked = performance.now();
           const { keys, all } = await noted(db, run, drainSize);
           if (all || keys.length > drainSize / 2) throw new Again();
-          if (keys.length > 0) sum = plus(sum, await settleNow(db, session.epoch, run, keys));
+          if (keys.length > 0) await settleNow(db, session.epoch, run, keys);
           // Nothing that was noted goes unread with the triggers.
           if ((await noted(db, run, 1)).keys.length > 0) throw new Again();
           await dropFunctions(db, run.it);
@@ -121,7 +119,7 @@ export async function cutOver(
           await setStep(db, run.stepId, { state: "done", detail: known });
         },
       });
-      return sum;
+      return;
     } catch (err) {
       if (!(err instanceof Again) || Date.now() > deadline) throw err instanceof Again ? unending(run) : err;
       session.options.onStatus(`${run.it.name}: v6 changed more meanwhile; catching up once more`);
@@ -137,9 +135,9 @@ export async function cutOver(
 class Again extends Error {}
 
 /** A row that cannot be moved is rejected by the catch-up, in transactions of its own. */
-async function settleNow(db: Queryable, epoch: string, run: Run, keys: readonly string[][]): Promise<Settled> {
+async function settleNow(db: Queryable, epoch: string, run: Run, keys: readonly string[][]): Promise<void> {
   try {
-    return await settleIn(db, epoch, run, keys);
+    await settleIn(db, epoch, run, keys);
   } catch (err) {
     throw isRowError(err) ? new Again() : err;
   }

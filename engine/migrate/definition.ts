@@ -59,6 +59,11 @@ export interface Migration {
   meaning: string;
 }
 
+/** @returns the v6 tables that are locked for a moment when the migration begins, and when it ends */
+export function followed(follows: readonly Follow[]): string[] {
+  return [...new Set(follows.map((follow) => follow.table))].sort();
+}
+
 const folder = join(sqlFolder, "data");
 
 /** @returns the names of all data migrations */

@@ -3,7 +3,7 @@ import type { WriteSession } from "../database";
 import { ledgerSchema } from "../ledger/schema";
 import { withV6Locks } from "../module/v6-locks";
 import { quoteName, rows, type Queryable } from "../sql";
-import type { Follow } from "./definition";
+import { followed, type Follow } from "./definition";
 import type { Mapped } from "./source";
 
 /*
@@ -22,11 +22,6 @@ const trigger = (it: Named, kind: (typeof kinds)[number]): string =>
   escapeIdentifier(`guardian_follow_${it.name}_${kind}`);
 const functionName = (it: Named, at: number): string =>
   `${escapeIdentifier(ledgerSchema)}.${escapeIdentifier(`follow_${it.name}_${at}`)}`;
-
-/** @returns the v6 tables that are locked for a moment when the migration begins, and when it ends */
-export function followed(follows: readonly Follow[]): string[] {
-  return [...new Set(follows.map((follow) => follow.table))].sort();
-}
 
 /**
  * @param any true for tables that have some of the triggers, else those that have all

@@ -9,12 +9,12 @@ import { escapeIdentifier } from "pg";
 import { first, quoteName, rows } from "../sql";
 import type { Run } from "./batch";
 import { catchUp, cutOver } from "./catch-up";
-import type { Migration } from "./definition";
-import { followed, startFollowing } from "./follow";
+import { followed, type Migration } from "./definition";
+import { startFollowing } from "./follow";
 import { planRanges } from "./plan";
 import { Progress } from "./progress";
 import { prove } from "./proof";
-import { migrationKind, readMoved, readRejects, recorded, standing, type Moved } from "./recorded";
+import { migrationKind, readMoved, readRejects, recorded, rejected, standing, type Moved } from "./recorded";
 import { settleKeys } from "./settle";
 import { mapped, readConstants, type Mapped } from "./source";
 import { Throttle } from "./throttle";
@@ -95,7 +95,7 @@ async function moveAll(
   await cutOver(session, run, options.deadline, async () => {
     await gate(session);
     const rejects = await readRejects(session.writer, step.urn);
-    const failed = rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
+    const failed = rejected(rejects);
     const written = await standing(session.writer, step.urn);
     return {
       source: proof.source.toString(),
@@ -213,7 +213,7 @@ async function openThrottle(session: WriteSession, run: Run, workers: readonly W
 
 async function refuseLoss(session: WriteSession, urn: string, total: number, most: number): Promise<void> {
   const rejects = await readRejects(session.writer, urn);
-  const lost = rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
+  const lost = rejected(rejects);
   if (lost <= most * total) return;
   const reasons = rejects.map(({ sqlstate, object, rows: n }) => `${n} × ${sqlstate}${object ? ` (${object})` : ""}`);
   throw new GuardianError({

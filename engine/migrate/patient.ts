@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WriteSession } from "../database";
-import { GuardianError, isPostgres } from "../errors";
+import { sqlstateOf } from "../errors";
 import type { Queryable } from "../sql";
 
 /**
@@ -11,13 +11,8 @@ const rowWait = 400;
 /** For so long such a batch is tried anew, in milliseconds. */
 const patience = 30_000;
 
-/** @returns the SQLSTATE of an error, if the server sent it */
-export function codeOf(err: unknown): string | undefined {
-  return err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined;
-}
-
 /** lock_not_available, deadlock_detected (PostgreSQL manual, appendix A): the same may work a moment later. */
-const isInTheWay = (err: unknown): boolean => /^(55P03|40P01)$/.test(codeOf(err) ?? "");
+const isInTheWay = (err: unknown): boolean => /^(55P03|40P01)$/.test(sqlstateOf(err) ?? "");
 
 /**
  * One transaction of a migration, that waits for no row for long, because v6 waits for all that it has locked meanwhile;

@@ -3,7 +3,7 @@ import type { WriteSession } from "../database";
 import { ledgerSchema } from "../ledger/schema";
 import { exists, first, quoteName, type Queryable } from "../sql";
 import type { Migration } from "./definition";
-import { condition, under } from "./range";
+import { condition, tuple, under } from "./range";
 import { mapped, matches, readConstants, sourceIn, type Mapped } from "./source";
 
 /** Keys in one range of the plan; a batch takes as many ranges as fit its time. */
@@ -79,7 +79,6 @@ function planPass(it: Mapped, more: boolean): string {
     `(SELECT ${end("1")} AS low, ${end("count(*)")} AS high, count(*)::integer AS keys FROM (
         SELECT ${key} FROM ${quoteName(it.from)} u WHERE ${after} ORDER BY ${key} LIMIT ${rangeKeys}) k) x`;
   const afterLast = condition(under("u", it.key), { kind: "after", types: it.types, from: more, to: false }, 3);
-  const tuple = (parts: string[]): string => (parts.length === 1 ? (parts[0] ?? "") : `(${parts.join(", ")})`);
   const afterHigh = `${tuple(under("u", it.key))} > ${tuple(it.types.map((type, i) => `r.high[${i + 1}]::${type}`))}`;
   return `WITH RECURSIVE r (hop, low, high, keys) AS (
       SELECT 1, x.* FROM ${range(afterLast)} WHERE x.keys > 0

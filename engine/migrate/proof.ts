@@ -5,7 +5,7 @@ import { ledgerSchema } from "../ledger/schema";
 import { first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch, type Run } from "./batch";
 import { patiently } from "./patient";
-import { condition, under, type Range } from "./range";
+import { condition, stretch, under, type Range } from "./range";
 import { unreferred } from "./referring";
 import { mine } from "./settle";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
@@ -54,8 +54,7 @@ export async function prove(session: WriteSession, run: Run): Promise<Proof> {
     session.options.signal.throwIfAborted();
     const after = ends[i - 1]?.key;
     const upTo = i < ends.length - 1 ? ends[i]?.key : undefined;
-    const range: Range = { kind: "after", types: it.types, from: after !== undefined, to: upTo !== undefined };
-    const bounds = [...(after ?? []), ...(upTo ?? [])];
+    const { range, bounds } = stretch(it.types, after, upTo);
     let found = await compare(session.writer, run, range, bounds, guarded);
     if (found.others !== "0" && (await giveWay(session, run, range, bounds)))
       found = await compare(session.writer, run, range, bounds, guarded);

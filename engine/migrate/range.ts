@@ -42,8 +42,8 @@ export function condition(columns: readonly string[], range: Range, first = 2): 
   }
   if (range.kind === "list") {
     if (types.length === 1) return `(${row} = ANY ($${first}::${types[0]}[]))`;
-    const arrays = types.map((type, i) => `$${first + i}::${type}[]`).join(", ");
-    return `(${row} IN (SELECT * FROM ROWS FROM (${types.map((_t, i) => `pg_catalog.unnest(${arrays.split(", ")[i]})`).join(", ")})))`;
+    const lists = types.map((type, i) => `pg_catalog.unnest($${first + i}::${type}[])`);
+    return `(${row} IN (SELECT * FROM ROWS FROM (${lists.join(", ")})))`;
   }
   const ends: string[] = [];
   if (range.from) ends.push(`${row} > ${bound(first)}`);
@@ -56,7 +56,23 @@ export function under(alias: string, columns: readonly string[]): string[] {
   return columns.map((column) => `${alias}.${escapeIdentifier(column)}`);
 }
 
-function tuple(parts: readonly string[]): string {
+/**
+ * A stretch of the plan, each end of which may be open.
+ * @param after its keys are above this one
+ * @param upTo and up to this one
+ * @returns the range, and its parameters in their order
+ */
+export function stretch(
+  types: readonly string[],
+  after: readonly string[] | undefined,
+  upTo: readonly string[] | undefined,
+): { range: Range; bounds: string[] } {
+  const range: Range = { kind: "after", types, from: after !== undefined, to: upTo !== undefined };
+  return { range, bounds: [...(after ?? []), ...(upTo ?? [])] };
+}
+
+/** Columns or values as one: a row, or of a single one itself. */
+export function tuple(parts: readonly string[]): string {
   return parts.length === 1 ? (parts[0] ?? "") : `(${parts.join(", ")})`;
 }
 

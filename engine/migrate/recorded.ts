@@ -43,7 +43,7 @@ export async function readMoved(db: Queryable, urn: string): Promise<Moved> {
   return {
     source: BigInt(said("source") || 0),
     written: BigInt(await standing(db, urn)),
-    rejected: BigInt((await readRejects(db, urn)).reduce((sum, reject) => sum + Number(reject.rows), 0)),
+    rejected: BigInt(rejected(await readRejects(db, urn))),
     checksum: said("checksum"),
     counted: (step?.detail["counted"] ?? {}) as Record<string, number>,
   };
@@ -65,6 +65,11 @@ export interface Reject extends Record<string, unknown> {
   /** The constraint or column that refused them. */
   object: string | null;
   rows: string;
+}
+
+/** @returns how many rows could not be moved */
+export function rejected(rejects: readonly Reject[]): number {
+  return rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
 }
 
 /** @returns why rows could not be moved, the most frequent reason first; no values */

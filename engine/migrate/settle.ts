@@ -1,40 +1,20 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
-import { isPostgres } from "../errors";
+import { isPostgres, sqlstateOf } from "../errors";
 import { ledgerSchema } from "../ledger/schema";
 import { first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch, type Run } from "./batch";
-import { codeOf, patiently } from "./patient";
-import { columnsOf, condition, under, type Range } from "./range";
+import { patiently } from "./patient";
+import { columnsOf, condition, stretch, under, type Range } from "./range";
 import { unreferred } from "./referring";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
-
-/** What settling keys did. */
-export interface Settled {
-  written: number;
-  updated: number;
-  removed: number;
-  rejected: number;
-}
-
-export const nothing: Readonly<Settled> = { written: 0, updated: 0, removed: 0, rejected: 0 };
-
-/** Adds two counts up. */
-export function plus(a: Settled, b: Settled): Settled {
-  return {
-    written: a.written + b.written,
-    updated: a.updated + b.updated,
-    removed: a.removed + b.removed,
-    rejected: a.rejected + b.rejected,
-  };
-}
 
 /**
  * True for an error that a row is to blame for: class 22 (data exception), 23 (integrity constraint violation), what a
  * trigger raises, and an index entry that is too long (PostgreSQL manual, appendix A).
  */
 export function isRowError(err: unknown): boolean {
-  return /^(22|23|P0001|54000)/.test(codeOf(err) ?? "");
+  return /^(22|23|P0001|54000)/.test(sqlstateOf(err) ?? "");
 }
 
 /**
@@ -42,23 +22,23 @@ export function isRowError(err: unknown): boolean {
  * follow the source, and go with it. A row that cannot be moved is found by halving the keys, and put into the reject
  * table with its reason.
  */
-export async function settleKeys(session: WriteSession, run: Run, keys: readonly string[][]): Promise<Settled> {
-  if (keys.length === 0) return { ...nothing };
+export async function settleKeys(session: WriteSession, run: Run, keys: readonly string[][]): Promise<void> {
+  if (keys.length === 0) return;
   session.options.signal.throwIfAborted();
   const [key] = keys;
   if (key && keys.length === 1) return settleOrReject(session, run, key);
   try {
-    return await patiently(session, (db) => settleIn(db, session.epoch, run, keys));
+    await patiently(session, (db) => settleIn(db, session.epoch, run, keys));
   } catch (err) {
     if (!isRowError(err)) throw err;
     const half = Math.ceil(keys.length / 2);
-    const low = await settleKeys(session, run, keys.slice(0, half));
-    return plus(low, await settleKeys(session, run, keys.slice(half)));
+    await settleKeys(session, run, keys.slice(0, half));
+    await settleKeys(session, run, keys.slice(half));
   }
 }
 
 /** The same inside a transaction that is open already; a row that cannot be moved fails it. */
-export async function settleIn(db: Queryable, epoch: string, run: Run, keys: readonly string[][]): Promise<Settled> {
+export async function settleIn(db: Queryable, epoch: string, run: Run, keys: readonly string[][]): Promise<void> {
   const { it, urn } = run;
   const lists = columnsOf(keys, it.key.length);
   const id = await openBatch(db, run, epoch);
@@ -72,12 +52,10 @@ export async function settleIn(db: Queryable, epoch: string, run: Run, keys: rea
     settleStatement(it, await unreferred(db, it.target)),
     [run.parameters, ...lists, urn],
   );
-  const [written, updated, removed] = [settled?.written, settled?.updated, settled?.removed].map(Number);
   await db.query(
     `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_written = $2, rows_updated = $3, rows_taken_back = $4, checksum = $5 WHERE id = $1`,
-    [id, written, updated, removed, settled?.checksum ?? null],
+    [id, settled?.written ?? 0, settled?.updated ?? 0, settled?.removed ?? 0, settled?.checksum ?? null],
   );
-  return { written: written ?? 0, updated: updated ?? 0, removed: removed ?? 0, rejected: 0 };
 }
 
 /** Keys as the ledger writes them, from the lists that begin at a parameter. */
@@ -122,22 +100,22 @@ function settleStatement(it: Mapped, unless: string): string {
 }
 
 /** Somebody wrote or deleted the same row at the same time: the next look sees it. */
-const isRace = (err: unknown): boolean => /^(23503|23505|23P01)$/.test(codeOf(err) ?? "");
+const isRace = (err: unknown): boolean => /^(23503|23505|23P01)$/.test(sqlstateOf(err) ?? "");
 
 /**
  * Settles one key; if its row cannot be moved, notes its key and who refused it, none of its values. All in one
  * transaction, whose first statement takes the noted changes away: one that v6 makes after it is still noted then, and
  * the row is looked at once more.
  */
-async function settleOrReject(session: WriteSession, run: Run, key: readonly string[]): Promise<Settled> {
-  const settled = await patiently(session, async (db) => {
+async function settleOrReject(session: WriteSession, run: Run, key: readonly string[]): Promise<void> {
+  const rejected = await patiently(session, async (db) => {
     await db.query(`DELETE FROM ${ledgerSchema}.change WHERE migration = $1 AND key = $2`, [run.it.name, key]);
     for (let tries = 1; ; tries++) {
       await db.query("SAVEPOINT row");
       try {
-        const done = await settleIn(db, session.epoch, run, [[...key]]);
+        await settleIn(db, session.epoch, run, [[...key]]);
         await db.query("SET CONSTRAINTS ALL IMMEDIATE");
-        return done;
+        return false;
       } catch (err) {
         if (!isRowError(err)) throw err;
         await db.query("ROLLBACK TO SAVEPOINT row");
@@ -148,14 +126,13 @@ async function settleOrReject(session: WriteSession, run: Run, key: readonly str
         await db.query(
           `INSERT INTO ${ledgerSchema}.reject AS r (urn, key, sqlstate, object) VALUES ($1, $2, $3, $4)
            ON CONFLICT (urn, key) DO UPDATE SET sqlstate = excluded.sqlstate, object = excluded.object, rejected_at = excluded.rejected_at`,
-          [run.urn, key, codeOf(err) ?? "XX000", object],
+          [run.urn, key, sqlstateOf(err) ?? "XX000", object],
         );
-        return { ...nothing, rejected: 1 };
+        return true;
       }
     }
   });
-  if (settled.rejected > 0) await run.gate(session);
-  return settled;
+  if (rejected) await run.gate(session);
 }
 
 /** The keys that the source table or, of the migration's own rows, the target has above one key and up to another. */
@@ -166,8 +143,7 @@ export async function keysBetween(
   upTo: readonly string[] | undefined,
 ): Promise<string[][]> {
   const { it, urn } = run;
-  const range: Range = { kind: "after", types: it.types, from: after !== undefined, to: upTo !== undefined };
-  const parts = [...(after ?? []), ...(upTo ?? [])];
+  const { range, bounds } = stretch(it.types, after, upTo);
   const both = [
     `SELECT ${under("u", it.key).join(", ")} FROM ${quoteName(it.from)} u WHERE ${condition(under("u", it.key), range)}`,
     `SELECT ${under("t", it.targetKey).join(", ")} FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${mine("t", 1)}`,
@@ -176,7 +152,7 @@ export async function keysBetween(
   const keys = await rows<{ key: string[] }>(
     db,
     `SELECT ARRAY[${names.map((name) => `${name}::text`).join(", ")}] AS key FROM (${both.join(" UNION ")}) k (${names.join(", ")})`,
-    [urn, ...parts],
+    [urn, ...bounds],
   );
   return keys.map((row) => row.key);
 }

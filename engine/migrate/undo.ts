@@ -4,10 +4,11 @@ import { attempt } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
 import { readStep, setStep, type Step } from "../ledger/steps";
 import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import { openBatch } from "./batch";
 import { migrationKind, type Recorded } from "./recorded";
 import { dropFunctions, stopFollowing } from "./follow";
 import { patiently } from "./patient";
-import { condition, under, type Range } from "./range";
+import { condition, stretch, under } from "./range";
 import { unreferred } from "./referring";
 import { mine } from "./settle";
 import { nextSize } from "./workers";
@@ -81,11 +82,11 @@ async function removeAll(session: WriteSession, urn: string, plan: Recorded, ste
   for (let bottom = false; !bottom;) {
     signal.throwIfAborted();
     // The first one has no end, and each goes up to the one before it: whatever the plan says, no key is left out.
-    const stretch = { ...(await nextStretch(session.writer, urn, keys)), upTo };
-    bottom = stretch.low <= 1;
-    upTo = stretch.after;
+    const part = { ...(await nextStretch(session.writer, urn, keys)), upTo };
+    bottom = part.low <= 1;
+    upTo = part.after;
     const began = performance.now();
-    removed += await patiently(session, (db) => removeStretch(db, session.epoch, urn, plan, step, stretch, unless));
+    removed += await patiently(session, (db) => removeStretch(db, session.epoch, urn, plan, step, part, unless));
     keys = nextSize(keys, performance.now() - began, plan.batchMs, 1);
     onStatus(`taking back the rows of ${plan.target} that nobody changed: ${removed.toLocaleString("en")} so far`);
   }
@@ -127,22 +128,17 @@ async function removeStretch(
   urn: string,
   plan: Recorded,
   step: Step,
-  stretch: Stretch,
+  { low, high, after, upTo }: Stretch,
   unless: string,
 ): Promise<number> {
   const target = quoteName(plan.target);
-  const { after, upTo } = stretch;
-  const range: Range = { kind: "after", types: plan.types, from: after !== undefined, to: upTo !== undefined };
+  const { range, bounds } = stretch(plan.types, after, upTo);
   const own = `${condition(under("t", plan.targetKey), range)} AND ${mine("t", 1)}`;
-  const values = [urn, ...(after ?? []), ...(upTo ?? [])];
+  const values = [urn, ...bounds];
   await db.query("SET LOCAL row_security = off");
   // Whoever writes a row that refers to one of these is waited for; the DELETE then sees what he wrote.
   if (unless) await db.query(`SELECT FROM ${target} t WHERE ${own} FOR UPDATE`, values);
-  await db.query(
-    `WITH b AS (INSERT INTO ${ledgerSchema}.batch (urn, step_id, target, epoch) VALUES ($1, $2, $3, $4) RETURNING id::text)
-     SELECT pg_catalog.set_config('guardian_migration.batch', id, true) FROM b`,
-    [urn, step.id, plan.target, epoch],
-  );
+  const batch = await openBatch(db, { urn, stepId: step.id, it: plan }, epoch);
   const gone = await rows<{ time: string; n: string }>(
     db,
     `WITH gone AS (DELETE FROM ${target} t WHERE ${own}${unless} RETURNING t.updated_at AS time)
@@ -156,14 +152,11 @@ async function removeStretch(
      WHERE b.id = g.id`,
     [urn, gone.map((row) => row.time), gone.map((row) => row.n)],
   );
-  await db.query(
-    `DELETE FROM ${ledgerSchema}.batch WHERE urn = $1 AND state = 'running' AND pid = pg_catalog.pg_backend_pid()`,
-    [urn],
-  );
+  await db.query(`DELETE FROM ${ledgerSchema}.batch WHERE id = $1`, [batch]);
   await db.query(`UPDATE ${ledgerSchema}.range SET batch_id = NULL WHERE urn = $1 AND place BETWEEN $2 AND $3`, [
     urn,
-    stretch.low,
-    stretch.high,
+    low,
+    high,
   ]);
   const removed = gone.reduce((sum, row) => sum + Number(row.n), 0);
   await db.query(

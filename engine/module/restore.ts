@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineParameters, WriteSession } from "../database";
-import { fromStatement, GuardianError, isPostgres } from "../errors";
+import { fromStatement, GuardianError, sqlstateOf } from "../errors";
 import { setStep, type Step } from "../ledger/steps";
 import { quoteName, type Queryable } from "../sql";
 import { referencedBy } from "./archive";
@@ -95,7 +95,7 @@ async function again<T>(
         return work(db);
       });
     } catch (err) {
-      const code = (err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined) ?? "";
+      const code = sqlstateOf(err) ?? "";
       const pause = Math.min(parameters.pauseFloor, 50 * tries) * (1 + Math.random());
       if (!passing.has(code) || (code === "23503" && tries > 5) || Date.now() + pause > deadline) throw err;
       await sleep(pause, undefined, { signal: session.options.signal });

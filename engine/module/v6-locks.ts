@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineParameters, WriteSession } from "../database";
-import { GuardianError, isPostgres } from "../errors";
+import { GuardianError, sqlstateOf } from "../errors";
 import { archiveSchema, ledgerSchema } from "../ledger/schema";
 import { quoteName, rows, type Queryable } from "../sql";
 
@@ -137,7 +137,7 @@ class HeldTooLong extends Error {}
  */
 function causeOf(err: unknown, times: Times): "busy" | "slow" | undefined {
   if (err instanceof HeldTooLong) return "slow";
-  const code = err instanceof GuardianError ? err.sqlstate : isPostgres(err) ? err.code : undefined;
+  const code = sqlstateOf(err);
   if (code === "55P03" || code === "40P01") return "busy";
   if (code !== "57014" || times.asked === 0) return undefined;
   return times.granted > 0 ? "slow" : "busy";

@@ -25,7 +25,7 @@ const kind: Kind<Spec> = {
 
   async check(args) {
     const { title, meaning, target, sources } = await lazily.migrations.loadMigration(args.migration);
-    const locks = [...new Set(sources.flatMap((source) => source.follows.map((follow) => follow.table)))].sort();
+    const locks = lazily.migrations.followed(sources.flatMap((source) => source.follows));
     return { computed: { title, meaning, target, locks } };
   },
 
