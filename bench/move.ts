@@ -2,7 +2,8 @@ import type { Benchmark } from "./benchmark";
 import { measureMoves } from "./move/measure";
 
 /**
- * How fast rows move, beside one INSERT … SELECT of the same rows on the same server. What is compared is everything but
+ * How fast rows move, beside one INSERT … SELECT of the same rows on the same server: as the guide writes it (3.2), that is
+ * for preferences with ON CONFLICT DO NOTHING; `ratioToLooking` is beside one that looks for rows first instead. What is compared is everything but
  * the row-level comparison at the end and pauses for locks of others, which that statement has no equivalent of; both are
  * measured and said apart, and `withProofRatio` has the comparison in it.
  */

@@ -44,6 +44,7 @@ export class Infrastructure extends Stage {
           targetVersion: "v7.0",
           environment: args.stack,
           totalSteps: plan.totalSteps,
+          migrations: plan.dataMigrations,
           ledgerId,
         },
         this.next(),

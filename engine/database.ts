@@ -22,6 +22,7 @@ import { describeHolder, takeLock } from "./ledger/lock";
 import { keepLease, raiseEpoch } from "./ledger/lease";
 import { ledgerSchema } from "./ledger/schema";
 import { first, type Queryable } from "./sql";
+import { repeated } from "./status";
 
 /** What tests lower. */
 export interface EngineParameters {
@@ -189,8 +190,18 @@ export class Database {
     );
   }
 
-  async #write<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
-    options.signal.throwIfAborted();
+  async #write<T>(given: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
+    given.signal.throwIfAborted();
+    const status = repeated(given.onStatus);
+    const options = { ...given, onStatus: status.say };
+    try {
+      return await this.#underLock(options, work);
+    } finally {
+      status.end();
+    }
+  }
+
+  async #underLock<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
     const { label, signal, onStatus } = options;
     const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onStatus });
     const lease = keepLease(writer, this.parameters.lease);

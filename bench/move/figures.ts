@@ -31,7 +31,7 @@ export function exponent(points: readonly (readonly [x: number, y: number])[]): 
 export function figuresOf(measured: readonly Measured[], largest: number): Figures {
   const names = [...new Set(measured.map(({ migration }) => migration))];
   const sizes = [...new Set(measured.map(({ size }) => size))];
-  const own = measured.filter(({ how }) => how !== "raw");
+  const own = measured.filter(({ how }) => typeof how === "number");
   const each = names.map((name) => {
     const of = (how: Job["how"], size: number, value: (outcome: Outcome) => number): number =>
       median(
@@ -39,6 +39,7 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
           .filter((one) => one.migration === name && one.how === how && one.size === size)
           .map(({ outcome }) => value(outcome)),
       );
+    const looking = measured.some((one) => one.migration === name && one.how === "looking");
     const whole = ({ totalMs, lockWaitMs }: Outcome): number => totalMs - lockWaitMs;
     const raw = of("raw", largest, (outcome) => outcome.totalMs);
     const ratio = (how: 1 | 2, time: (outcome: Outcome) => number): number => raw / of(how, largest, time);
@@ -54,6 +55,10 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
       rowsPerSecondWithProof: of(1, largest, ({ rows, ...times }) => (1000 * rows) / whole({ rows, ...times })),
       batches: of(1, largest, (outcome) => outcome.batches),
       rawSeconds: raw / 1000,
+      ...(looking && {
+        ratioToLooking: of("looking", largest, (outcome) => outcome.totalMs) / of(1, largest, comparable),
+        lookingSeconds: of("looking", largest, (outcome) => outcome.totalMs) / 1000,
+      }),
       oneWorkerSeconds: of(1, largest, comparable) / 1000,
       twoWorkersSeconds: of(2, largest, comparable) / 1000,
       proofSeconds: of(1, largest, ({ proofMs }) => proofMs) / 1000,
@@ -61,8 +66,18 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
       growthExponentWithProof: growth(whole),
     };
   });
-  const worst = (sort: "min" | "max", name: Exclude<keyof (typeof each)[number], "name">): number =>
-    round(Math[sort](...each.map((one) => one[name])));
+  const worst = (
+    sort: "min" | "max",
+    name:
+      | "ratio"
+      | "ratioTwoWorkers"
+      | "withProofRatio"
+      | "withProofRatioTwoWorkers"
+      | "rowsPerSecond"
+      | "batches"
+      | "growthExponent"
+      | "proofSeconds",
+  ): number => round(Math[sort](...each.map((one) => one[name])));
   const most = (value: (outcome: Outcome) => number, of = own): number =>
     round(Math.max(...of.map(({ outcome }) => value(outcome))));
   return {

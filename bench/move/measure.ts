@@ -6,7 +6,11 @@ import { runJob } from "./job";
 import type { Job, Outcome } from "./runner";
 
 export const migrations = ["consents", "preferences"] as const;
-const hows = ["raw", 1, 2] as const satisfies readonly Job["how"][];
+/** What the guide says of consents looks for none that is there; the product does, and so must the statement. */
+const hows: Record<(typeof migrations)[number], readonly Job["how"][]> = {
+  consents: ["raw", 1, 2],
+  preferences: ["raw", "looking", 1, 2],
+};
 
 /** The sizes for growth: 10,000, 100,000 … and the largest. */
 export function sizesUpTo(rows: number): number[] {
@@ -30,7 +34,7 @@ export async function measureMoves({ say, signal, options }: Run): Promise<Figur
       const largest = size === rows;
       const times = size <= 100_000 ? 2 * rounds - 1 : rounds; // what is short varies more
       for (const migration of migrations) {
-        const runs = await alternate(logins, migration, largest ? hows : [1], times, { say, signal });
+        const runs = await alternate(logins, migration, largest ? hows[migration] : [1], times, { say, signal });
         measured.push(...runs.map((one) => ({ ...one, size })));
       }
     }
@@ -74,8 +78,8 @@ async function alternate(
 
 function line(migration: string, how: Job["how"], outcome: Outcome): string {
   const { rows, totalMs, proofMs, lockWaitMs, longestMs, longest, memoryMb } = outcome;
-  const text = `${migration}, ${how === "raw" ? "one statement" : `${how} worker${how > 1 ? "s" : ""}`}: ${rows} rows in ${Math.round(totalMs)} ms`;
-  if (how === "raw") return text;
+  const text = `${migration}, ${typeof how === "number" ? `${how} worker${how > 1 ? "s" : ""}` : how === "raw" ? "one statement" : "one statement that looks first"}: ${rows} rows in ${Math.round(totalMs)} ms`;
+  if (typeof how !== "number") return text;
   const wait = lockWaitMs > 0 ? `, ${Math.round(lockWaitMs)} ms pauses for locks` : "";
   return `${text}, of these ${Math.round(proofMs)} ms comparison${wait}; longest transaction ${Math.round(longestMs)} ms (${longest}), ${memoryMb.toFixed(1)} MiB`;
 }

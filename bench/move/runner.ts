@@ -12,6 +12,7 @@ import { moveRows } from "../../engine/migrate";
 import { openBatch, type Run } from "../../engine/migrate/batch";
 import { loadMigration, type Migration } from "../../engine/migrate/definition";
 import { migrationKind } from "../../engine/migrate/recorded";
+import { onceOnly } from "../../engine/migrate/proof";
 import { mapped, readConstants } from "../../engine/migrate/source";
 import { first } from "../../engine/sql";
 import type { Login } from "../../scripts/v6/database";
@@ -24,8 +25,8 @@ export interface Job {
   login: Login;
   /** A data migration of sql/data. */
   migration: string;
-  /** One INSERT … SELECT, or the product with so many workers. */
-  how: "raw" | 1 | 2;
+  /** One INSERT … SELECT as the guide has it, or one that looks for rows first; or the product with so many workers. */
+  how: "raw" | "looking" | 1 | 2;
 }
 
 /** What came of it; times in milliseconds. */
@@ -65,7 +66,7 @@ async function run({ login, migration: name, how }: Job): Promise<Outcome> {
       signal: new AbortController().signal,
       onStatus: observer.onStatus,
     };
-    const work = how === "raw" ? raw : ours(how);
+    const work = typeof how === "number" ? ours(how) : raw(how === "raw");
     const memory = await Memory.idle();
     const timed = await engine.write(options, (session) => work(session, migration, observer));
     const { peakMb: memoryMb, idleMb } = memory.end();
@@ -95,24 +96,35 @@ const ours =
   };
 
 /** One statement in one ledger batch, so that the audit triggers pass over its rows as they do over ours. */
-async function raw(session: WriteSession, migration: Migration): Promise<Timed> {
-  const { writer, epoch, options } = session;
-  const it = await mapped(writer, migration);
-  const constants = await readConstants(writer, it.source, new Date().toISOString());
-  const values = JSON.stringify({ ...parameters[migration.name], ...constants });
-  const kind = { urn: options.urn, kind: migrationKind, state: "running", epoch } as const;
-  const step = await addStep(writer, kind);
-  const one: Run = { it, urn: options.urn, stepId: step.id, parameters: values, gate: () => Promise.resolve() };
-  await writer.query(
-    "SELECT pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('jit', 'off', false)",
-  );
-  const began = performance.now();
-  const rows = await session.transaction(async (db) => {
-    await openBatch(db, one, epoch);
-    return (await db.query(rawStatement(it), [values])).rowCount ?? 0;
-  });
-  return { totalMs: performance.now() - began, rows, batches: 1 };
-}
+const raw =
+  (asGuide: boolean) =>
+  async (session: WriteSession, migration: Migration): Promise<Timed> => {
+    const { writer, epoch, options } = session;
+    const it = await mapped(writer, migration);
+    const guarded = await onceOnly(writer, it);
+    const rule = asGuide && guarded ? "on conflict" : "not exists";
+    const constants = await readConstants(writer, it.source, new Date().toISOString());
+    const values = JSON.stringify({ ...parameters[migration.name], ...constants });
+    const kind = { urn: options.urn, kind: migrationKind, state: "running", epoch } as const;
+    const step = await addStep(writer, kind);
+    const one: Run = {
+      it,
+      urn: options.urn,
+      stepId: step.id,
+      parameters: values,
+      guarded,
+      gate: () => Promise.resolve(),
+    };
+    await writer.query(
+      "SELECT pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('jit', 'off', false)",
+    );
+    const began = performance.now();
+    const rows = await session.transaction(async (db) => {
+      await openBatch(db, one, epoch);
+      return (await db.query(rawStatement(it, rule), [values])).rowCount ?? 0;
+    });
+    return { totalMs: performance.now() - began, rows, batches: 1 };
+  };
 
 if (process.send) {
   process.once("message", (job: Job) => {

@@ -22,6 +22,8 @@ export interface Run {
   stepId: string;
   /** `$1` of the source. */
   parameters: string;
+  /** An index of the target sees to it that no row is there twice. */
+  guarded: boolean;
   /**
    * Asked after every rejected row, by the session that rejected it: another one may be in a transaction that failed.
    * @throws GuardianError if more are rejected than may be

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { ledgerSchema } from "../ledger/schema";
 import { setStep } from "../ledger/steps";
 import { pauseAfter, withV6Locks } from "../module/v6-locks";
 import { first, rows, type Queryable } from "../sql";
 import type { Run } from "./batch";
+import type { Crew } from "./crew";
 import { followed } from "./definition";
 import { dropFunctions } from "./follow";
+import { Progress } from "./progress";
+import { proveKeys } from "./proof";
 import { isRowError, keysBetween, settleIn, settleKeys } from "./settle";
 
 /** Changes that are settled in one transaction. */
@@ -37,75 +39,101 @@ async function noted(db: Queryable, run: Run, limit: number): Promise<Noted> {
 /**
  * Settles what v6 changed since the plan was made, until next to nothing is left. No batch may run at the same time: it
  * could write what it read before the change.
+ * @param proven true after the comparison of all rows: what is settled since is compared as well
  */
-export async function catchUp(session: WriteSession, run: Run, deadline: number): Promise<void> {
-  for (;;) {
+export async function catchUp(crew: Crew, run: Run, deadline: number, proven = false): Promise<void> {
+  const session = crew.first;
+  const settled: Settle = async (keys, answered = []) => {
+    await settleKeys(session, run, keys);
+    if (proven) await session.transaction((db) => proveKeys(db, session.epoch, run, keys, answered));
+  };
+  for (let count = 0; ;) {
     const { keys, all } = await noted(session.writer, run, drainSize);
     if (all) {
-      await settleAll(session, run);
+      await settleAll(crew, run, settled);
       continue;
     }
-    await settleKeys(session, run, keys);
-    if (keys.length <= drySize) return;
+    const dry = keys.length <= drySize;
+    await crew.turn(() => settled(keys), dry);
+    if (dry) return;
     if (Date.now() > deadline) throw unending(run);
-    session.options.onStatus(`${run.it.name}: catching up with what v6 changed meanwhile`);
+    count += keys.length;
+    const waits = crew.pace.reason === undefined ? "" : `, slower: ${crew.pace.reason}`;
+    session.options.onStatus(
+      `${run.it.name}: catching up with what v6 changed meanwhile, ${count.toLocaleString("en")} rows so far${waits}`,
+    );
   }
 }
+
+/** @param answered notes that every key is in question, which this answers: they excuse no difference any more */
+type Settle = (keys: readonly string[][], answered?: readonly string[]) => Promise<void>;
 
 /**
  * Settles every key there is, stretch by stretch of the plan: where it cannot be known what v6 changed. That it had to be
  * is forgotten at the end only, so that a run that is cut off does it again.
  */
-async function settleAll(session: WriteSession, run: Run): Promise<void> {
-  const why = await rows<{ id: string }>(
+async function settleAll(crew: Crew, run: Run, settled: Settle): Promise<void> {
+  const session = crew.first;
+  const notes = await rows<{ id: string }>(
     session.writer,
     `SELECT id FROM ${ledgerSchema}.change WHERE migration = $1 AND key IS NULL`,
     [run.it.name],
   );
-  let after: string[] | undefined;
-  for (let place = 1; ; place++) {
-    const range = await first<{ key: string[]; last: boolean }>(
-      session.writer,
-      `SELECT key_to AS key, place = (SELECT max(place) FROM ${ledgerSchema}.range WHERE urn = $1) AS last
-       FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`,
-      [run.urn, place],
-    );
-    const upTo = range && !range.last ? range.key : undefined;
-    await settleKeys(session, run, await keysBetween(session.writer, run, after, upTo));
-    if (!upTo) break;
-    after = upTo;
-    session.options.onStatus(`${run.it.name}: comparing every row with v6 again`);
-  }
+  const why = notes.map((note) => note.id);
+  const plan = await first<{ keys: string; last: number | null }>(
+    session.writer,
+    `SELECT coalesce(sum(keys), 0) AS keys, max(place) AS last FROM ${ledgerSchema}.range WHERE urn = $1`,
+    [run.urn],
+  );
+  const last = plan?.last ?? 1;
+  const progress = new Progress(`${run.it.name}, every row looked at again`, Number(plan?.keys ?? 0));
+  await crew.during(progress, async () => {
+    let after: string[] | undefined;
+    for (let place = 1; place <= last; place++) {
+      const upTo = place < last ? await endOf(session.writer, run, place) : undefined;
+      await crew.turn(async () => {
+        const keys = await keysBetween(session.writer, run, after, upTo);
+        await settled(keys, why);
+        progress.add(keys.length);
+      }, place === last);
+      after = upTo;
+    }
+  });
   const forget = `DELETE FROM ${ledgerSchema}.change WHERE id = ANY ($1)`;
-  await session.transaction((db) => db.query(forget, [why.map((row) => row.id)]));
+  await session.transaction((db) => db.query(forget, [why]));
+}
+
+async function endOf(db: Queryable, run: Run, place: number): Promise<string[] | undefined> {
+  const text = `SELECT key_to AS key FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`;
+  return (await first<{ key: string[] }>(db, text, [run.urn, place]))?.key;
 }
 
 /**
  * The cut-over: in one transaction, with v6's writers locked out for a moment, the last changes are settled, the triggers
- * go, and the ledger says done.
+ * go, and the ledger says done. Every row that is settled since the comparison is compared by itself.
  * @param detail what the ledger keeps of the migration
  */
 export async function cutOver(
-  session: WriteSession,
+  crew: Crew,
   run: Run,
   deadline: number,
   detail: () => Promise<Record<string, unknown>>,
 ): Promise<void> {
+  const session = crew.first;
   const tables = followed(run.it.source.follows);
   for (;;) {
-    await catchUp(session, run, deadline);
     let locked = 0;
-    const known = await detail();
+    let known: Record<string, unknown> = {};
     try {
       await withV6Locks(session, session.parameters, deadline, {
         relations: tables,
         mode: "ACCESS EXCLUSIVE",
         own: [],
-        before: async (db) => {
-          // What came while the last try waited; in this transaction, or the next try would find as much again.
-          const { keys } = await noted(db, run, drainSize);
-          if (keys.length > 0) await settleNow(db, session.epoch, run, keys);
+        ahead: async () => {
+          await catchUp(crew, run, deadline, true);
+          known = await detail();
         },
+        before: () => Promise.resolve(),
         locked: async (db) => {
           locked = performance.now();
           const { keys, all } = await noted(db, run, drainSize);
@@ -141,6 +169,7 @@ async function settleNow(db: Queryable, epoch: string, run: Run, keys: readonly 
   } catch (err) {
     throw isRowError(err) ? new Again() : err;
   }
+  await proveKeys(db, epoch, run, keys);
 }
 
 function unending(run: Run): GuardianError {

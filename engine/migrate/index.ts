@@ -2,4 +2,4 @@
 export { planMove, type Planned } from "./plan";
 export { moveRows, type MoveOptions } from "./move";
 export { migrationKind, readMoved, readRejects, type Moved, type Reject } from "./recorded";
-export { takeBackForgotten, takeBackRows, type TakenBack } from "./undo";
+export { abandoned, takeBackAbandoned, takeBackForgotten, takeBackRows, type TakenBack } from "./undo";

@@ -1,24 +1,22 @@
-import { connectWriter } from "../connect";
 import type { WriteSession } from "../database";
 import { fromStatement, GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
 import { hash } from "../hash";
 import { readStep, setStep, type Step } from "../ledger/steps";
-import { escapeIdentifier } from "pg";
-import { first, quoteName, rows } from "../sql";
+import { first, rows } from "../sql";
 import type { Run } from "./batch";
 import { catchUp, cutOver } from "./catch-up";
+import { Crew, worthThrottling } from "./crew";
 import { followed, type Migration } from "./definition";
 import { startFollowing } from "./follow";
 import { planRanges } from "./plan";
 import { Progress } from "./progress";
-import { prove } from "./proof";
+import { onceOnly, prove } from "./proof";
 import { migrationKind, readMoved, readRejects, recorded, rejected, standing, type Moved } from "./recorded";
 import { settleKeys } from "./settle";
 import { mapped, readConstants, type Mapped } from "./source";
-import { Throttle } from "./throttle";
-import { closeWorkers, openWorkers, roomFor, runWorkers, type Pace } from "./workers";
+import { runWorkers } from "./workers";
 import { Worklist } from "./worklist";
 
 export interface MoveOptions {
@@ -33,9 +31,6 @@ export interface MoveOptions {
   /** Gets a line for each thing that the throttle cannot watch here. */
   onWarning?: (line: string) => void;
 }
-
-/** Plans of fewer keys are through before a throttle could tell what is usual. */
-const worthThrottling = 20_000;
 
 /**
  * Moves the rows online: triggers note what v6 changes, ranges are planned, workers move them batch by batch, what v6
@@ -82,29 +77,40 @@ async function moveAll(
   const given = JSON.stringify({ ...parameters, ...constants });
   let total = 0;
   const gate = (asking: WriteSession): Promise<void> => refuseLoss(asking, step.urn, total, options.maxDataLoss);
-  const run: Run = { it, urn: step.urn, stepId: step.id, parameters: given, gate };
+  const guarded = await onceOnly(session.writer, it);
+  const run: Run = { it, urn: step.urn, stepId: step.id, parameters: given, guarded, gate };
   session.options.onStatus(`${it.name}: triggers on ${followed(it.source.follows).join(", ")} note what v6 changes`);
   await startFollowing(session, options.deadline, it);
   total = await planRanges(session, it);
-  await settleKeys(session, run, await rejectedKeys(session, step.urn));
-  await moveRanges(session, run, total, options);
-  await catchUp(session, run, options.deadline);
-  await gate(session);
-  session.options.onStatus(`${it.name}: comparing source and target`);
-  const proof = await prove(session, run);
-  await cutOver(session, run, options.deadline, async () => {
-    await gate(session);
-    const rejects = await readRejects(session.writer, step.urn);
-    const failed = rejected(rejects);
-    const written = await standing(session.writer, step.urn);
-    return {
-      source: proof.source.toString(),
-      equal: proof.equal.toString(),
-      checksum: proof.checksum.toString(),
-      counted: proof.counted,
-      ...{ processed: written, written, failed, rejects },
-    };
+  const large = worthThrottling(total);
+  const crew = await Crew.open(session, step.urn, recorded(it), {
+    workers: large ? (options.workers ?? it.workers) : 1,
+    throttled: large && options.throttled !== false,
+    onWarning: options.onWarning,
   });
+  try {
+    await settleKeys(session, run, await rejectedKeys(session, step.urn));
+    await moveRanges(crew, run, total);
+    await catchUp(crew, run, options.deadline);
+    await gate(session);
+    session.options.onStatus(`${it.name}: comparing source and target`);
+    const proof = await prove(crew, run, total);
+    await cutOver(crew, run, options.deadline, async () => {
+      await gate(session);
+      const rejects = await readRejects(session.writer, step.urn);
+      const failed = rejected(rejects);
+      const written = await standing(session.writer, step.urn);
+      return {
+        source: proof.source.toString(),
+        equal: proof.equal.toString(),
+        checksum: proof.checksum.toString(),
+        counted: proof.counted,
+        ...{ processed: written, written, failed, rejects },
+      };
+    });
+  } finally {
+    await crew.close();
+  }
 }
 
 /**
@@ -158,57 +164,12 @@ async function rejectedKeys(session: WriteSession, urn: string): Promise<string[
   return found.map((row) => row.key);
 }
 
-async function moveRanges(session: WriteSession, run: Run, total: number, options: MoveOptions): Promise<void> {
-  const { it, urn } = run;
-  const { onStatus } = session.options;
-  const done = await moved(session, urn);
+async function moveRanges(crew: Crew, run: Run, total: number): Promise<void> {
+  const { writer } = crew.first;
+  const done = await moved(crew.first, run.urn);
   if (done >= total) return;
-  const wanted = total > worthThrottling ? (options.workers ?? it.workers) : 1;
-  const workers = await openWorkers(session, await roomFor(session.writer, wanted));
-  const progress = new Progress(it, total, done);
-  let throttle: Throttle | undefined;
-  const tell = setInterval(() => onStatus(progress.line(throttle?.reason)), 2000);
-  try {
-    if (options.throttled !== false && total > worthThrottling) {
-      throttle = await openThrottle(session, run, workers);
-      throttle.unavailable().forEach((line) => options.onWarning?.(line));
-    }
-    const pace: Pace = throttle ?? {
-      speed: workers.length,
-      rest: () => Promise.resolve(),
-      close: () => Promise.resolve(),
-    };
-    await runWorkers(workers, run, await Worklist.read(session.writer, urn, workers.length), progress, pace);
-    onStatus(progress.line(undefined));
-  } finally {
-    clearInterval(tell);
-    await throttle?.close();
-    await closeWorkers(workers);
-  }
-}
-
-/** The application is felt by one of its own cheapest reads: a row of the source table by its key. */
-async function openThrottle(session: WriteSession, run: Run, workers: readonly WriteSession[]): Promise<Throttle> {
-  const { it, urn } = run;
-  const keys = await rows<{ key: string[] }>(
-    session.writer,
-    `SELECT key_from AS key FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY pg_catalog.md5(place::text) LIMIT 200`,
-    [urn],
-  );
-  const where = it.key.map((column, i) => `${escapeIdentifier(column)} = $${i + 1}::${it.types[i]}`);
-  let at = 0;
-  return Throttle.open({
-    connect: () => connectWriter(session.writer.settings, { detail: `${session.options.label}, throttle` }),
-    tables: [it.target, ...followed(it.source.follows)],
-    probe: {
-      text: `SELECT 1 FROM ${quoteName(it.from)} WHERE ${where.join(" AND ")}`,
-      values: () => keys[at++ % keys.length]?.key ?? [],
-    },
-    workers: () => workers.map((worker) => worker.writer.pid),
-    budget: it.slowdown,
-    maxWorkers: workers.length,
-    signal: session.options.signal,
-  });
+  const list = await Worklist.read(writer, run.urn, crew.workers.length);
+  await runWorkers(crew, run, list, new Progress(run.it.name, total, done));
 }
 
 async function refuseLoss(session: WriteSession, urn: string, total: number, most: number): Promise<void> {

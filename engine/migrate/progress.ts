@@ -1,38 +1,38 @@
-import type { Migration } from "./definition";
-
-/** The line beside the resource: how far a migration is, how fast, and why it waits. */
+/** The line beside the resource: how far a phase is, how fast, and why it waits. */
 export class Progress {
   #done: number;
   readonly #began = Date.now();
   readonly #before: number;
-  batchKeys = 0;
+  #batch = 0;
 
   /**
-   * @param total keys of the whole plan
-   * @param done keys that earlier runs have moved
+   * @param label what is done, for instance a migration's name
+   * @param total rows of the whole phase, as far as the plan knows
+   * @param done rows that earlier runs are through with
    */
   constructor(
-    readonly it: Migration,
+    readonly label: string,
     readonly total: number,
-    done: number,
+    done = 0,
   ) {
     this.#done = done;
     this.#before = done;
   }
 
-  add(keys: number): void {
-    this.#done += keys;
-    this.batchKeys = keys;
+  /** @param batch rows that one more transaction is through with */
+  add(batch: number): void {
+    this.#done += batch;
+    this.#batch = batch;
   }
 
   /** @param waits why it goes slower, if it does */
   line(waits: string | undefined): string {
     const seconds = (Date.now() - this.#began) / 1000;
     const rate = seconds > 0.5 ? (this.#done - this.#before) / seconds : 0;
-    const share = this.total > 0 ? Math.floor((100 * this.#done) / this.total) : 100;
-    const parts = [`${this.it.name}: ${count(this.#done)} of ${count(this.total)} rows (${share} %)`];
-    if (rate > 0) parts.push(`${count(rate)} rows/s`, `${duration((this.total - this.#done) / rate)} left`);
-    if (this.batchKeys > 0) parts.push(`batches of ${count(this.batchKeys)}`);
+    const share = this.total > 0 ? Math.min(100, Math.floor((100 * this.#done) / this.total)) : 100;
+    const parts = [`${this.label}: ${count(this.#done)} of ${count(this.total)} rows (${share} %)`];
+    if (rate > 0) parts.push(`${count(rate)} rows/s`, `${duration(Math.max(0, this.total - this.#done) / rate)} left`);
+    if (this.#batch > 0) parts.push(`batches of ${count(this.#batch)}`);
     if (waits) parts.push(`slower: ${waits}`);
     return parts.join(", ");
   }

@@ -4,8 +4,10 @@ import { GuardianError } from "../errors";
 import { ledgerSchema } from "../ledger/schema";
 import { first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch, type Run } from "./batch";
+import type { Crew } from "./crew";
 import { patiently } from "./patient";
-import { condition, stretch, under, type Range } from "./range";
+import { Progress } from "./progress";
+import { columnsOf, condition, stretch, under, type Range } from "./range";
 import { unreferred } from "./referring";
 import { mine } from "./settle";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
@@ -28,6 +30,9 @@ interface Difference extends Record<string, unknown> {
   columns: string[] | null;
 }
 
+/** A range's parameters: the columns of its ends, or of a list one array for each. */
+type Bounds = readonly (string | string[])[];
+
 /** Keys that one comparison reads, about. */
 const proofKeys = 10_000;
 
@@ -37,41 +42,67 @@ const proofKeys = 10_000;
  * row. What v6 changed and is not settled yet is left to the catch-up.
  * @throws GuardianError naming the keys and columns that differ; no values
  */
-export async function prove(session: WriteSession, run: Run): Promise<Proof> {
+export async function prove(crew: Crew, run: Run, total: number): Promise<Proof> {
   const { it, urn } = run;
-  const ends = await rows<{ key: string[] }>(
-    session.writer,
-    `SELECT key FROM (
-       SELECT key_to AS key, place, part, lead(part) OVER (ORDER BY place) AS next FROM (
-         SELECT key_to, place, sum(keys) OVER (ORDER BY place) / $2::int AS part FROM ${ledgerSchema}.range WHERE urn = $1
-       ) r
-     ) r WHERE next IS DISTINCT FROM part ORDER BY place`,
+  const ends = await rows<{ key: string[]; keys: number }>(
+    crew.first.writer,
+    `SELECT DISTINCT ON (part) key_to AS key, sum(keys) OVER (PARTITION BY part)::int AS keys FROM (
+       SELECT key_to, place, keys, sum(keys) OVER (ORDER BY place) / $2::int AS part FROM ${ledgerSchema}.range WHERE urn = $1
+     ) r ORDER BY part, place DESC`,
     [urn, proofKeys],
   );
-  const guarded = await onceOnly(session.writer, it);
   const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {} };
-  for (let i = 0; i < Math.max(ends.length, 1); i++) {
-    session.options.signal.throwIfAborted();
+  const progress = new Progress(`${it.name}, compared with v6`, total);
+  const parts = Math.max(ends.length, 1);
+  let next = 0;
+  const turn = async (session: WriteSession): Promise<boolean> => {
+    const i = next++;
+    if (i >= parts) return false;
     const after = ends[i - 1]?.key;
-    const upTo = i < ends.length - 1 ? ends[i]?.key : undefined;
+    const upTo = i < parts - 1 ? ends[i]?.key : undefined;
     const { range, bounds } = stretch(it.types, after, upTo);
-    let found = await compare(session.writer, run, range, bounds, guarded);
-    if (found.others !== "0" && (await giveWay(session, run, range, bounds)))
-      found = await compare(session.writer, run, range, bounds, guarded);
-    for (const [i, name] of it.source.counts.entries())
-      proof.counted[name] = (proof.counted[name] ?? 0) + Number(found.counted[i]);
+    let found = await looking(session, (db) => compare(db, run, range, bounds));
+    const beside = found.others !== "0";
+    if (beside && (await patiently(session, (db) => giveWay(db, session.epoch, run, range, bounds))))
+      found = await looking(session, (db) => compare(db, run, range, bounds));
+    for (const [at, name] of it.source.counts.entries())
+      proof.counted[name] = (proof.counted[name] ?? 0) + Number(found.counted[at]);
     proof.source += BigInt(found.source);
     proof.equal += BigInt(found.equal);
     proof.checksum += BigInt(found.checksum);
-    if (found.suspect !== "0" || found.source !== found.offered) await refuse(session.writer, run, range, bounds);
-    if (i % 5 === 4)
-      session.options.onStatus(`${it.name}: compared with v6, ${proof.source.toLocaleString("en")} rows`);
-  }
+    if (isSuspect(found)) await looking(session, (db) => refuse(db, run, range, bounds));
+    progress.add(ends[i]?.keys ?? 0);
+    return next < parts;
+  };
+  await crew.during(progress, () => crew.inTurns(turn));
   return proof;
 }
 
+/**
+ * Compares a few keys, for instance those that were settled after the comparison of all, in the open transaction.
+ * @param answered notes that every key is in question, which this answers
+ * @throws GuardianError as `prove` does
+ */
+export async function proveKeys(
+  db: Queryable,
+  epoch: string,
+  run: Run,
+  keys: readonly (readonly string[])[],
+  answered: readonly string[] = [],
+): Promise<void> {
+  if (keys.length === 0) return;
+  const range: Range = { kind: "list", types: run.it.types };
+  const bounds = columnsOf(keys, run.it.key.length);
+  let found = await compare(db, run, range, bounds);
+  if (found.others !== "0" && (await giveWay(db, epoch, run, range, bounds)))
+    found = await compare(db, run, range, bounds);
+  if (isSuspect(found)) await refuse(db, run, range, bounds, answered);
+}
+
+const isSuspect = (found: Compared): boolean => found.suspect !== "0" || found.source !== found.offered;
+
 /** True if an index sees to it that no row of the target is there twice. */
-async function onceOnly(db: Queryable, it: Mapped): Promise<boolean> {
+export async function onceOnly(db: Queryable, it: Mapped): Promise<boolean> {
   const index = await first(
     db,
     `SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
@@ -96,19 +127,24 @@ interface Compared extends Record<string, unknown> {
   counted: string[];
 }
 
+/**
+ * While a target is new the server knows nothing of its rows, and takes a range of them for one: it would loop over every
+ * batch for each (enable_nestloop, as in a batch).
+ */
+function looking<T>(session: WriteSession, work: (db: Queryable) => Promise<T>): Promise<T> {
+  return session.transaction(async (db) => {
+    await db.query("SET LOCAL enable_nestloop = off");
+    return work(db);
+  });
+}
+
 /** Both sides of a stretch in one snapshot. */
-async function compare(
-  db: Queryable,
-  run: Run,
-  range: Range,
-  bounds: readonly string[],
-  guarded: boolean,
-): Promise<Compared> {
+async function compare(db: Queryable, run: Run, range: Range, bounds: Bounds): Promise<Compared> {
   const { it, urn } = run;
   const at = bounds.length + 2;
-  const offered = guarded ? "count(s.*)" : `(SELECT count(*) FROM ${sourceIn(it, range)} x)`;
-  const others = guarded
-    ? "0"
+  const offered = run.guarded ? "count(s.*)" : `(SELECT count(*) FROM ${sourceIn(it, range)} x)`;
+  const others = run.guarded
+    ? "0::bigint"
     : `(SELECT count(*) FROM ${quoteName(it.target)} o WHERE ${targetIn(it, "o", range)} AND NOT ${mine("o", at)})`;
   const counted = it.source.counts.map((name) => `count(*) FILTER (WHERE s.${escapeIdentifier(name)})::text`);
   const found = await first<Compared>(
@@ -131,28 +167,35 @@ async function compare(
  * was under way, which could not see it. A patient who refused has no assumed consent besides.
  * @returns whether there were any
  */
-async function giveWay(session: WriteSession, run: Run, range: Range, bounds: readonly string[]): Promise<boolean> {
+async function giveWay(db: Queryable, epoch: string, run: Run, range: Range, bounds: Bounds): Promise<boolean> {
   const { it, urn } = run;
   const at = bounds.length + 1;
   const target = quoteName(it.target);
-  return patiently(session, async (db) => {
-    const id = await openBatch(db, run, session.epoch);
-    const gone = await first<{ n: string }>(
-      db,
-      `WITH gone AS (
-         DELETE FROM ${target} t USING ${target} o WHERE ${condition(under("t", it.targetKey), range, 1)} AND ${mine("t", at)}
-           AND ${matches(it, "o", "t")} AND o.ctid <> t.ctid AND NOT ${mine("o", at)}${await unreferred(db, it.target)} RETURNING 1
-       ) SELECT count(*) AS n FROM gone`,
-      [...bounds, urn],
-    );
-    const text = `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_taken_back = $2 WHERE id = $1`;
-    await db.query(text, [id, gone?.n ?? 0]);
-    return gone !== undefined && gone.n !== "0";
-  });
+  const id = await openBatch(db, run, epoch);
+  const gone = await first<{ n: string }>(
+    db,
+    `WITH gone AS (
+       DELETE FROM ${target} t USING ${target} o WHERE ${condition(under("t", it.targetKey), range, 1)} AND ${mine("t", at)}
+         AND ${matches(it, "o", "t")} AND o.ctid <> t.ctid AND NOT ${mine("o", at)}${await unreferred(db, it.target)} RETURNING 1
+     ) SELECT count(*) AS n FROM gone`,
+    [...bounds, urn],
+  );
+  const text = `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_taken_back = $2 WHERE id = $1`;
+  await db.query(text, [id, gone?.n ?? 0]);
+  return gone !== undefined && gone.n !== "0";
 }
 
-/** Looks at the rows that differ one by one: those that are rejected, or that v6 just changed, are none. */
-async function refuse(db: Queryable, run: Run, range: Range, bounds: readonly string[]): Promise<void> {
+/**
+ * Looks at the rows that differ one by one: those that are rejected, or that v6 just changed, are none.
+ * @param answered notes of v6's changes that excuse nothing
+ */
+async function refuse(
+  db: Queryable,
+  run: Run,
+  range: Range,
+  bounds: Bounds,
+  answered: readonly string[] = [],
+): Promise<void> {
   const { it, urn } = run;
   const at = bounds.length + 2;
   const key = (alias: string): string =>
@@ -177,10 +220,10 @@ async function refuse(db: Queryable, run: Run, range: Range, bounds: readonly st
        UNION ALL SELECT ${key("t")}, ARRAY['twice'] FROM t
        GROUP BY ${under("t", it.match).join(", ")} HAVING count(*) > 1
      ) d
-     WHERE NOT EXISTS (SELECT FROM ${ledgerSchema}.change c WHERE c.migration = $${at + 2} AND (c.key = d.key OR c.key IS NULL))
+     WHERE NOT EXISTS (SELECT FROM ${ledgerSchema}.change c WHERE c.migration = $${at + 2} AND (c.key = d.key OR c.key IS NULL AND c.id <> ALL ($${at + 3})))
        AND NOT EXISTS (SELECT FROM ${ledgerSchema}.reject r WHERE r.urn = $${at} AND r.key = d.key)
      LIMIT 10`,
-    [run.parameters, ...bounds, urn, it.columns, it.name],
+    [run.parameters, ...bounds, urn, it.columns, it.name, answered],
   );
   if (found.length === 0) return;
   const named = found.map(

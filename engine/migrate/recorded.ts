@@ -1,6 +1,7 @@
 import { ledgerSchema } from "../ledger/schema";
 import { readStep } from "../ledger/steps";
 import { first, rows, type Queryable } from "../sql";
+import { followed } from "./definition";
 import type { Mapped } from "./source";
 
 export const migrationKind = "DataMigration";
@@ -9,17 +10,25 @@ export const migrationKind = "DataMigration";
 export interface Recorded {
   name: string;
   module: string;
+  from: string;
+  key: string[];
   target: string;
   targetKey: string[];
   /** Types of the key's columns. */
   types: string[];
+  /** The v6 tables that its triggers were on. */
+  follows: string[];
   batchMs: number;
+  slowdown: number;
 }
 
 /** @returns what the ledger is to keep */
 export function recorded(it: Mapped): Recorded {
-  const { name, module, target, targetKey, types, batchMs } = it;
-  return { name, module, target, targetKey, types, batchMs };
+  const { name, module, from, key, target, targetKey, types, batchMs, slowdown } = it;
+  return {
+    ...{ name, module, from, key, target, targetKey, types, batchMs, slowdown },
+    follows: followed(it.source.follows),
+  };
 }
 
 /** What moving did. */

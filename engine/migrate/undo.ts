@@ -1,11 +1,13 @@
 import type { WriteSession } from "../database";
-import { fromStatement } from "../errors";
+import { fromStatement, GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
 import { ledgerSchema } from "../ledger/schema";
 import { readStep, setStep, type Step } from "../ledger/steps";
 import { exists, first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch } from "./batch";
-import { migrationKind, type Recorded } from "./recorded";
+import { Crew, worthThrottling } from "./crew";
+import { Progress } from "./progress";
+import { migrationKind, standing, type Recorded } from "./recorded";
 import { dropFunctions, stopFollowing } from "./follow";
 import { patiently } from "./patient";
 import { condition, stretch, under } from "./range";
@@ -22,7 +24,8 @@ export interface TakenBack {
 
 /**
  * Takes the rows back that the migration wrote, nobody changed since and nobody refers to; all others stay. In batches,
- * from the end of the plan to its beginning, so that one that was cut off goes on. Idempotent. Needs the ledger alone.
+ * from the end of the plan to its beginning, so that one that was cut off goes on. Idempotent. Needs the ledger alone; to
+ * be throttled also the table that the keys came from.
  * @param deadline Unix time in milliseconds until which v6 tables are asked for, where a trigger is still on them
  */
 export async function takeBackRows(session: WriteSession, deadline = Date.now() + 30 * 60_000): Promise<TakenBack> {
@@ -32,23 +35,68 @@ export async function takeBackRows(session: WriteSession, deadline = Date.now() 
   return takeBack(session, deadline, urn, current);
 }
 
-/**
- * Takes back what a migration left that the stack's state does not know: one that was killed before its state was saved.
- * @param module its target's module, which is about to go
- */
-export async function takeBackForgotten(session: WriteSession, deadline: number, module: string): Promise<void> {
-  const open = await rows<{ urn: string }>(
-    session.writer,
-    `SELECT urn FROM (SELECT DISTINCT ON (urn) urn, state, detail FROM ${ledgerSchema}.step
+/** A migration that has not been taken back, though the stack's state may not know it. */
+interface Open extends Record<string, unknown> {
+  urn: string;
+  name: string;
+  module: string;
+  state: string;
+}
+
+/** @returns migrations that the ledger has rows of */
+async function openMigrations(db: Queryable): Promise<Open[]> {
+  return rows<Open>(
+    db,
+    `SELECT urn, state, detail -> 'plan' ->> 'name' AS name, detail -> 'plan' ->> 'module' AS module
+     FROM (SELECT DISTINCT ON (urn) urn, state, detail FROM ${ledgerSchema}.step
        WHERE kind = $1 AND part = '' ORDER BY urn, attempt DESC) s
-     WHERE s.state <> 'undone' AND s.detail -> 'plan' ->> 'module' = $2`,
-    [migrationKind, module],
+     WHERE s.state <> 'undone' AND s.detail ? 'plan' ORDER BY urn`,
+    [migrationKind],
   );
+}
+
+async function takeBackEach(session: WriteSession, deadline: number, open: readonly Open[]): Promise<void> {
   for (const { urn } of open) {
     const step = await readStep(session.writer, urn);
     if (step) await takeBack(session, deadline, urn, step);
   }
 }
+
+/**
+ * Takes back what a migration left that the stack's state does not know: one that was killed before its state was saved.
+ * @param module its target's module, which is about to go
+ */
+export async function takeBackForgotten(session: WriteSession, deadline: number, module: string): Promise<void> {
+  const open = await openMigrations(session.writer);
+  await takeBackEach(
+    session,
+    deadline,
+    open.filter((one) => one.module === module),
+  );
+}
+
+/**
+ * @param declared names of the migrations that the program has now
+ * @returns names of those that were cut off and that it has no more: Pulumi deletes only what its state knows. One that
+ *   is done is left to Pulumi's own delete, or to its module's.
+ */
+export async function abandoned(db: Queryable, declared: readonly string[]): Promise<string[]> {
+  return (await openMigrations(db)).filter(isAbandoned(declared)).map((one) => one.name);
+}
+
+/** Takes back what `abandoned` names. */
+export async function takeBackAbandoned(
+  session: WriteSession,
+  deadline: number,
+  declared: readonly string[],
+): Promise<void> {
+  await takeBackEach(session, deadline, (await openMigrations(session.writer)).filter(isAbandoned(declared)));
+}
+
+const isAbandoned =
+  (declared: readonly string[]) =>
+  ({ state, name }: Open): boolean =>
+    state !== "done" && !declared.includes(name);
 
 async function takeBack(session: WriteSession, deadline: number, urn: string, current: Step): Promise<TakenBack> {
   const plan = current.detail["plan"] as Recorded | undefined;
@@ -74,21 +122,36 @@ async function takeBack(session: WriteSession, deadline: number, urn: string, cu
 
 /** Stretches of the plan from its end on; each takes what lies between two ranges with it. */
 async function removeAll(session: WriteSession, urn: string, plan: Recorded, step: Step): Promise<void> {
-  const { onStatus, signal } = session.options;
   const unless = await unreferred(session.writer, plan.target);
+  const written = Number(await standing(session.writer, urn));
+  const open = (throttled: boolean): Promise<Crew> => Crew.open(session, urn, plan, { workers: 1, throttled });
+  const crew = await open(worthThrottling(written)).catch((err: unknown) => {
+    session.options.signal.throwIfAborted();
+    // The way back must not depend on what only spares the application.
+    session.options.onStatus(`${plan.name}: goes unthrottled (${err instanceof GuardianError ? err.what : "error"})`);
+    return open(false);
+  });
+  const progress = new Progress(`${plan.name}, rows taken back`, written);
   let keys = 10_000;
-  let removed = 0;
   let upTo: string[] | undefined;
-  for (let bottom = false; !bottom;) {
-    signal.throwIfAborted();
-    // The first one has no end, and each goes up to the one before it: whatever the plan says, no key is left out.
-    const part = { ...(await nextStretch(session.writer, urn, keys)), upTo };
-    bottom = part.low <= 1;
-    upTo = part.after;
-    const began = performance.now();
-    removed += await patiently(session, (db) => removeStretch(db, session.epoch, urn, plan, step, part, unless));
-    keys = nextSize(keys, performance.now() - began, plan.batchMs, 1);
-    onStatus(`taking back the rows of ${plan.target} that nobody changed: ${removed.toLocaleString("en")} so far`);
+  try {
+    await crew.during(progress, async () => {
+      for (let bottom = false; !bottom;) {
+        // The first one has no end, and each goes up to the one before it: whatever the plan says, no key is left out.
+        const part = { ...(await nextStretch(session.writer, urn, keys)), upTo };
+        bottom = part.low <= 1;
+        upTo = part.after;
+        const remove = async (): Promise<void> => {
+          const work = (db: Queryable): Promise<number> =>
+            removeStretch(db, session.epoch, urn, plan, step, part, unless);
+          progress.add(await patiently(session, work));
+        };
+        const took = await crew.turn(remove, bottom);
+        keys = nextSize(keys, took, plan.batchMs, Math.min(1, crew.pace.speed));
+      }
+    });
+  } finally {
+    await crew.close();
   }
 }
 

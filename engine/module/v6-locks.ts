@@ -7,12 +7,14 @@ import { quoteName, rows, type Queryable } from "../sql";
 
 /** Work of one transaction that needs v6 tables for a moment. */
 export interface LockedWork {
-  /** v6 relations, in the fixed order in which they are locked. */
+  /** v6 relations, in the order in which the first try locks them; every second one goes the other way round. */
   relations: readonly string[];
   /** SHARE ROW EXCLUSIVE to make foreign keys and triggers, ACCESS EXCLUSIVE to drop them (PostgreSQL manual, 13.3.1). */
   mode: "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE";
   /** Objects of ours, as module.yaml lists them: whatever else is locked is v6. */
   own: readonly string[];
+  /** What is committed by itself before each try: its row locks are in nobody's way while the tables are waited for. */
+  ahead?: () => Promise<void>;
   /** What needs no v6 lock; done first. */
   before: (db: Queryable) => Promise<void>;
   /** What is done while v6 is locked: as few round trips as can be. */
@@ -45,8 +47,10 @@ export async function withV6Locks(
   const { signal, onStatus } = session.options;
   for (let tries = 1; ; tries++) {
     const times: Times = { asked: 0, granted: 0 };
+    await work.ahead?.();
     try {
-      await session.transaction((db) => attempt(db, parameters, work, times));
+      const relations = inOrder(work.relations, tries);
+      await session.transaction((db) => attempt(db, parameters, { ...work, relations }, times));
       return { tries, heldMs: times.asked > 0 ? Math.round(performance.now() - times.asked) : 0 };
     } catch (err) {
       const cause = causeOf(err, times);
@@ -61,6 +65,15 @@ export async function withV6Locks(
       await sleep(pause, undefined, { signal });
     }
   }
+}
+
+/**
+ * v6 may lock two tables in the other order: whoever has one and wants the other waits for us, as we do for him.
+ * @param tries 1 for the first one
+ * @returns the relations as that try asks for them
+ */
+export function inOrder(relations: readonly string[], tries: number): readonly string[] {
+  return tries % 2 === 1 ? relations : [...relations].reverse();
 }
 
 /**

@@ -1,6 +1,7 @@
 import { GuardianError } from "../../engine/errors";
 import { openSession, readSession, rollBackSession, setTotalSteps, type SessionRow } from "../../engine/session";
-import { handler, type Kind } from "../handler";
+import { lazily } from "../../engine/lazy";
+import { deadline, handler, type Kind } from "../handler";
 import { migrationSessionSpec } from "./spec";
 
 const outputs = (row: SessionRow): { sessionId: string; initiatedBy: string } => ({
@@ -12,15 +13,24 @@ const kind: Kind<typeof migrationSessionSpec> = {
   spec: migrationSessionSpec,
 
   /** An update keeps the row. */
-  plan: (_call, _inputs, state) =>
-    Promise.resolve(state ? { sessionId: state.sessionId, initiatedBy: state.initiatedBy } : {}),
+  async plan(call, inputs, state) {
+    if (!state) return {};
+    const left = await call.host.read((db) => lazily.move.abandoned(db, inputs.migrations));
+    for (const name of left) call.log.info(`data migration ${name} was cut off: what it wrote will be taken back`);
+    return { sessionId: state.sessionId, initiatedBy: state.initiatedBy };
+  },
 
-  create: async (_call, inputs, session) => outputs(await openSession(session, inputs)),
-
-  async update(_call, inputs, _state, session) {
+  async create(call, inputs, session) {
     const row = await openSession(session, inputs);
-    await setTotalSteps(session, inputs.totalSteps);
+    // Killed before its state was saved: nothing else would take it back while its table stays.
+    await lazily.move.takeBackAbandoned(session, deadline(call), inputs.migrations);
     return outputs(row);
+  },
+
+  async update(call, inputs, _state, session) {
+    const row = await kind.create(call, inputs, session);
+    await setTotalSteps(session, inputs.totalSteps);
+    return row;
   },
 
   delete: (_call, _state, session) => rollBackSession(session),

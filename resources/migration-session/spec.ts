@@ -1,4 +1,4 @@
-import { integer, resource, text } from "../spec";
+import { integer, list, resource, text } from "../spec";
 
 export const migrationSessionSpec = resource(
   "MigrationSession",
@@ -10,6 +10,10 @@ export const migrationSessionSpec = resource(
       targetVersion: text("Where it goes."),
       environment: text("Where it runs: the stack's name."),
       totalSteps: integer("How many resources the stack has."),
+      migrations: list(
+        text("A folder's name in sql/data/."),
+        "The data migrations that the program has. One that was cut off and is not among them any more is taken back.",
+      ),
       ledgerId: text("The ledger that records it."),
     },
     computed: {},

@@ -58,6 +58,11 @@ describe("bench move: figures", () => {
     expect(found).to.include({ ratio: 0.8, ratioTwoWorkers: 2, rowsPerSecond: 80_000, batches: 10, rows: 100_000 });
     expect(found).to.include({ longestTransactionMs: 700, peakMemoryMb: 9, growthExponent: 1, withProofRatio: 0.667 });
     expect(found["memoryMbBySize"]).to.deep.equal({ 10000: 4, 100000: 9 });
+    const { migrations } = figuresOf([...each("a", 800, 500), made("a", "looking", 100_000, 640)], 100_000);
+    expect((migrations as Record<string, object>)["a"], "beside the statement that looks first").to.include({
+      ratio: 1.25,
+      ratioToLooking: 0.8,
+    });
     expect(Object.keys(found).slice(0, 7)).to.deep.equal(
       "ratio ratioTwoWorkers rowsPerSecond batches longestTransactionMs peakMemoryMb growthExponent".split(" "),
     );

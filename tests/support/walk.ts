@@ -81,9 +81,9 @@ export class Walk {
     return { directory, jobs: 1, maxAgeSeconds: 3600, modules: [...modules], migrations: ["consents"], ledgerId };
   }
 
-  session(ledgerId: Wire, totalSteps: number): Bag {
+  session(ledgerId: Wire, totalSteps: number, migrations: readonly string[] = []): Bag {
     const versions = { migrationType: "v6_to_v7", sourceVersion: "v6.0", targetVersion: "v7.0" };
-    return { ...versions, environment: this.stack, totalSteps, ledgerId };
+    return { ...versions, environment: this.stack, totalSteps, migrations: [...migrations], ledgerId };
   }
 
   consents(ledgerId: Wire): Bag {

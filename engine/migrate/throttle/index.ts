@@ -101,10 +101,11 @@ export class Throttle {
    *
    * @param worker  0 … maxWorkers - 1
    * @param workMs  how long the batch took; 0 to ask before the first one.
+   * @param over    aborted when there is nothing left to wait for.
    */
-  async rest(worker: number, workMs: number): Promise<void> {
+  async rest(worker: number, workMs: number, over?: AbortSignal): Promise<void> {
     const from = performance.now();
-    while (!this.#options.signal.aborted && !this.#stop.signal.aborted) {
+    while (!this.#options.signal.aborted && !this.#stop.signal.aborted && !over?.aborted) {
       const share = Math.min(1, this.speed - worker);
       const left = share > 0 ? workMs / share - workMs - (performance.now() - from) : Infinity;
       if (left <= 0) return;

@@ -79,7 +79,7 @@ describe("the way back", function () {
       expect(await column(admin, rows)).to.deep.equal([users - 10]);
       const stop = new AbortController();
       online.engine.onStatus = (line) => {
-        if (line.startsWith("taking back")) stop.abort();
+        if (/rows taken back: .* \(100 %\)/.test(line)) stop.abort();
       };
       await refusalOf(online.back({ signal: stop.signal }));
       online.engine.onStatus = () => undefined;
@@ -167,7 +167,7 @@ describe("while rows move, v6", function () {
       await admin.query("TRUNCATE public.user_profiles");
       const stop = new AbortController();
       engine.onStatus = (line) => {
-        if (line.includes("comparing every row with v6 again")) stop.abort();
+        if (line.includes("every row looked at again")) stop.abort();
       };
       await refusalOf(online.move({}, { signal: stop.signal }));
       expect(

@@ -1,8 +1,20 @@
 import { expect } from "chai";
+import type { Client } from "pg";
 import * as calls from "../../support/calls";
 import { withV6 } from "../../support/postgres";
 import { clientFolder, withWalk } from "../../support/walk";
 import { column } from "../module/harness";
+
+/** As a plugin that was killed before its cut-over leaves it: the triggers are on v6. */
+async function cutOff(admin: Client, urn: string): Promise<void> {
+  await admin.query("UPDATE guardian_migration.step SET state = 'running', ended_at = NULL WHERE urn = $1", [urn]);
+  await admin.query(`CREATE FUNCTION guardian_migration.follow_consents_0() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN RETURN NULL; END'; ALTER FUNCTION guardian_migration.follow_consents_0() OWNER TO guardian_migrator;
+    CREATE TRIGGER guardian_follow_consents_rows AFTER INSERT OR DELETE ON auth.users
+      FOR EACH ROW EXECUTE FUNCTION guardian_migration.follow_consents_0()`);
+}
+
+const traces = `SELECT count(*) FROM pg_proc WHERE proname LIKE 'follow_%'`;
 
 describe("a data migration that the stack's state does not know", function () {
   this.timeout(60_000);
@@ -23,16 +35,7 @@ describe("a data migration that the stack's state does not know", function () {
             walk.consents(ledger.state["ledgerId"] ?? ""),
           );
           expect(consents.state["writtenRows"]).to.be.greaterThan(200);
-          if (state === "running") {
-            // As a plugin that was killed before its cut-over leaves it: the triggers are on v6.
-            await admin.query("UPDATE guardian_migration.step SET state = 'running', ended_at = NULL WHERE urn = $1", [
-              consents.urn,
-            ]);
-            await admin.query(`CREATE FUNCTION guardian_migration.follow_consents_0() RETURNS trigger LANGUAGE plpgsql AS
-              'BEGIN RETURN NULL; END'; ALTER FUNCTION guardian_migration.follow_consents_0() OWNER TO guardian_migrator;
-              CREATE TRIGGER guardian_follow_consents_rows AFTER INSERT OR DELETE ON auth.users
-                FOR EACH ROW EXECUTE FUNCTION guardian_migration.follow_consents_0()`);
-          }
+          if (state === "running") await cutOff(admin, consents.urn);
           const { urn, id, state: held, inputs } = modules.at(-1)!;
           await walk.plugin.call(walk.plugin.client.delete, calls.remove(urn, id, held, inputs));
           const left = `SELECT to_regclass('public.patient_consents') IS NULL
@@ -45,4 +48,48 @@ describe("a data migration that the stack's state does not know", function () {
         }),
       ));
   }
+
+  it("is taken back when the program does not have it any more, and its table stays; the preview says so", () =>
+    withV6(15, (db) =>
+      withWalk({ database: db.migrator, bin }, async (walk) => {
+        const admin = await db.connect("admin");
+        const { ledger } = await walk.through();
+        const ledgerId = ledger.state["ledgerId"] ?? "";
+        const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 9, ["consents"]));
+        const consents = await walk.create("DataMigration", "consents", walk.consents(ledgerId));
+        await cutOff(admin, consents.urn);
+        const rows = "SELECT count(*) FROM public.patient_consents";
+        const [before] = await column(admin, rows);
+        expect(before).not.to.equal("0");
+        const lower = async (migrations: string[], preview: boolean): Promise<void> => {
+          const news = await walk.check(
+            "MigrationSession",
+            "session",
+            walk.session(ledgerId, 8, migrations),
+            session.inputs,
+          );
+          const change = { id: session.id, olds: session.state, oldInputs: session.inputs, news };
+          await walk.plugin.call(walk.plugin.client.update, calls.update(session.urn, change, { preview }));
+        };
+        await lower(["consents"], false);
+        expect(await column(admin, rows), "the program still has it").to.deep.equal([before]);
+        await lower([], true);
+        expect(await column(admin, rows), "preview").to.deep.equal([before]);
+        expect(JSON.stringify(walk.plugin.engine.logs)).to.contain(
+          "consents was cut off: what it wrote will be taken back",
+        );
+        // Cut off once more, it goes on with the next up: the session's state is as it was.
+        await admin.query(`CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';
+          CREATE TRIGGER no BEFORE DELETE ON public.patient_consents EXECUTE FUNCTION public.no()`);
+        const failed = await lower([], false).then(
+          () => "went through",
+          () => "failed",
+        );
+        expect([failed, ...(await column(admin, rows))]).to.deep.equal(["failed", before]);
+        await admin.query("DROP FUNCTION public.no() CASCADE");
+        await lower([], false);
+        expect(await column(admin, rows)).to.deep.equal(["0"]);
+        expect(await column(admin, traces)).to.deep.equal(["0"]);
+      }),
+    ));
 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { Client } from "pg";
 import type { Moved } from "../../../engine/migrate";
@@ -94,4 +95,36 @@ describe("the comparison of source and target", function () {
       expect(await online.back()).to.deep.equal({ removed: BigInt(users - 2), kept: 1n });
       expect(await column(admin, theirs)).to.deep.equal([changed, had]);
     }));
+
+  for (const [how, statement] of [
+    ["follow v6", "UPDATE public.user_profiles SET language = 'pt-BR' WHERE user_id = $1"],
+    ["are looked at again because v6 emptied a table", "DO $$ BEGIN TRUNCATE public.user_profiles; END $$"],
+  ] as const) {
+    it(`looks at rows as well that ${how} after it: a trigger on the target that alters them is found at the cut-over`, () =>
+      withOnline(17, "preferences", users, async (online) => {
+        const { admin, engine } = online;
+        const [id] = await someOf(online, "public.user_profiles", "user_id");
+        await admin.query(`CREATE FUNCTION public.odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.timezone := 'Pacific/Apia'; RETURN NEW; END $$;
+          CREATE TRIGGER odd BEFORE UPDATE ON public.user_preferences FOR EACH ROW EXECUTE FUNCTION public.odd()`);
+        const v6 = await online.db.connect("admin");
+        let change: Promise<unknown> | undefined;
+        engine.onStatus = (line) => {
+          if (line.includes("(100 %)") && line.includes("compared with v6"))
+            change ??= v6.query(statement, statement.includes("$1") ? [id] : []);
+        };
+        // Until v6 is through with it, the cut-over cannot have the table.
+        await v6.query("BEGIN");
+        await v6.query("LOCK TABLE auth.users IN ROW SHARE MODE");
+        const moving = refusalOf(online.move());
+        while (!change) await sleep(5);
+        await change;
+        await v6.query("COMMIT");
+        const said = await moving;
+        expect(said.what).to.contain("differ from what v6 has for them");
+        expect(said.where).to.contain("(timezone)");
+        if (statement.includes("$1")) expect(said.where).to.equal(`${id} (timezone)`);
+        expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "planned" });
+      }));
+  }
 });

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { WriteSession } from "../../../engine/database";
 import type { Run } from "../../../engine/migrate/batch";
+import { Crew, type Pace } from "../../../engine/migrate/crew";
 import { Progress } from "../../../engine/migrate/progress";
-import { runWorkers, type Pace } from "../../../engine/migrate/workers";
+import { runWorkers } from "../../../engine/migrate/workers";
 import { Worklist } from "../../../engine/migrate/worklist";
 
 /** A plan of so many ranges of 1000 keys, without a database. */
@@ -19,47 +21,61 @@ function listOf(ranges: number, workers: number): Promise<Worklist> {
 const own = { name: "own", batchMs: 300 };
 const run = { it: own, urn: "urn", gate: () => Promise.resolve() } as unknown as Run;
 
-function session(transaction: () => Promise<number>): WriteSession {
-  const options = { signal: new AbortController().signal, onStatus: () => undefined };
-  return { options, transaction } as unknown as WriteSession;
+function session(transaction: () => Promise<number>, said: string[] = []): WriteSession {
+  const options = { signal: new AbortController().signal, onStatus: (line: string) => said.push(line) };
+  return { options, transaction, writer: { close: () => Promise.resolve() } } as unknown as WriteSession;
 }
 
-/** Lets the first worker go on, and the others rest until it is closed. */
-function restful(): Pace & { rested: number; closed: boolean } {
-  let end: () => void = () => undefined;
-  const closed = new Promise<void>((resolve) => (end = resolve));
+/** Lets the first worker go on, and the others rest until there is nothing left to wait for. */
+function restful(): Pace & { rested: number } {
   return {
     rested: 0,
-    closed: false,
     speed: 1,
-    rest(worker) {
+    reason: undefined,
+    rest(worker, _workMs, over) {
       if (worker === 0) return Promise.resolve();
       this.rested++;
-      return closed;
+      return new Promise((resolve) => {
+        if (over.aborted) resolve();
+        else over.addEventListener("abort", () => resolve(), { once: true });
+      });
     },
-    close() {
-      this.closed = true;
-      end();
-      return Promise.resolve();
-    },
+    close: () => Promise.resolve(),
   };
 }
 
+async function work(workers: WriteSession[], pace: Pace, ranges: number): Promise<void> {
+  const crew = new Crew(workers, pace);
+  try {
+    await runWorkers(crew, run, await listOf(ranges, 2), new Progress("own", 1000 * ranges));
+  } finally {
+    await crew.close();
+  }
+}
+
 describe("the workers of a data migration", () => {
-  it("do not wait for one that rests when the list is empty", async () => {
-    const pace = restful();
-    const worker = session(() => Promise.resolve(0));
-    await runWorkers([worker, worker], run, await listOf(60, 2), new Progress(own as never, 60_000, 0), pace);
+  it("do not wait for one that rests when the list is empty, and say how it ended", async () => {
+    const [pace, said] = [restful(), [] as string[]];
+    const worker = session(() => Promise.resolve(0), said);
+    await work([worker, worker], pace, 60);
     expect(pace.rested, "the second one rested").to.be.greaterThan(0);
-    expect(pace.closed).to.equal(true);
+    expect(said.at(-1)).to.match(/^own: 60,000 of 60,000 rows \(100 %\)/);
   });
 
   it("say the error of one at once, while another rests", async () => {
-    const pace = restful();
     let batches = 0;
     const fails = session(() => (++batches > 2 ? Promise.reject(new Error("planted")) : Promise.resolve(0)));
     const fine = session(() => Promise.resolve(0));
-    const ended = runWorkers([fails, fine], run, await listOf(600, 2), new Progress(own as never, 600_000, 0), pace);
+    const ended = work([fails, fine], restful(), 600);
     expect(await ended.catch((err: unknown) => (err as Error).message)).to.equal("planted");
   });
+
+  it("say every two seconds how far they are, and why they wait, however long one turn lasts", async () => {
+    const [said, slow] = [[] as string[], { ...restful(), reason: "replication lag 12 s" }];
+    const crew = new Crew([session(() => Promise.resolve(0), said)], slow);
+    await crew.during(new Progress("own", 100), () => sleep(4500));
+    await crew.close();
+    expect(said).to.have.length(4);
+    expect(said[1]).to.match(/slower: replication lag 12 s$/);
+  }).timeout(20_000);
 });

@@ -1,0 +1,225 @@
+import { escapeIdentifier } from "pg";
+import { connectWriter, type Writer } from "../connect";
+import { WriteSession } from "../database";
+import { ledgerSchema } from "../ledger/schema";
+import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import type { Progress } from "./progress";
+import type { Recorded } from "./recorded";
+import { Throttle } from "./throttle";
+
+/** What is asked before and after each piece of work. */
+export interface Pace {
+  /** 1 and more: so many workers may run. */
+  readonly speed: number;
+  /** Why it goes slower, if it does. */
+  readonly reason: string | undefined;
+  /** Waits as long as the speed demands, at most until `over`. */
+  rest(worker: number, workMs: number, over: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface CrewOptions {
+  /** How many connections may work at once, where the server has room. */
+  workers: number;
+  throttled: boolean;
+  /** Gets a line for each thing that the throttle cannot watch here. */
+  onWarning?: ((line: string) => void) | undefined;
+}
+
+/**
+ * @param rows that there are to move or to take back
+ * @returns false for what is through before a throttle could tell what is usual
+ */
+export const worthThrottling = (rows: number): boolean => rows > 20_000;
+
+/** Connections that a migration leaves to others. */
+const spare = 20;
+/** Milliseconds between two lines beside the resource. */
+const tellMs = 2000;
+
+/**
+ * Who does a migration's work in all its phases, up and down: one or more sessions of the same operator, the throttle that
+ * paces them, and the line that tells of it.
+ */
+export class Crew {
+  readonly #ticker: NodeJS.Timeout;
+  #progress: Progress | undefined;
+
+  /** @param workers the first is the operator's own session */
+  constructor(
+    readonly workers: readonly WriteSession[],
+    readonly pace: Pace,
+  ) {
+    this.#ticker = setInterval(() => this.#tell(), tellMs);
+  }
+
+  static async open(session: WriteSession, urn: string, plan: Recorded, options: CrewOptions): Promise<Crew> {
+    const workers = await openWorkers(session, await roomFor(session.writer, options.workers));
+    let throttle: Throttle | undefined;
+    try {
+      throttle = options.throttled ? await openThrottle(session, urn, plan, workers) : undefined;
+      if (!throttle) return new Crew(workers, unhurried(workers.length));
+      throttle.unavailable().forEach((line) => options.onWarning?.(line));
+      return new Crew(workers, throttle);
+    } catch (err) {
+      await throttle?.close();
+      await closeWorkers(workers);
+      throw err;
+    }
+  }
+
+  /** Whose work needs no company. */
+  get first(): WriteSession {
+    const [operator] = this.workers;
+    if (!operator) throw new Error("a crew has one worker at least");
+    return operator;
+  }
+
+  /** A phase: its line is said at its beginning, every two seconds while the work lasts, and at its end. */
+  async during<T>(progress: Progress, work: () => Promise<T>): Promise<T> {
+    this.#progress = progress;
+    this.#tell();
+    try {
+      const result = await work();
+      this.#tell();
+      return result;
+    } finally {
+      this.#progress = undefined;
+    }
+  }
+
+  /**
+   * One piece of the first worker's work, and the rest after it.
+   * @param last nothing comes after it that would have to wait
+   * @returns its milliseconds without the rest
+   */
+  async turn(work: () => Promise<void>, last = false): Promise<number> {
+    const { signal } = this.first.options;
+    signal.throwIfAborted();
+    const began = performance.now();
+    await work();
+    const took = performance.now() - began;
+    if (!last) await this.pace.rest(0, took, signal);
+    return took;
+  }
+
+  /**
+   * Every worker takes one turn after another, and rests in between, until one says that nothing is left: those that
+   * rest then need not wait. The first error ends the others after their turn.
+   * @param turn says whether there may be more
+   */
+  async inTurns(turn: (session: WriteSession, worker: number) => Promise<boolean>): Promise<void> {
+    const over = new AbortController();
+    const failed: unknown[] = [];
+    const work = async (session: WriteSession, worker: number): Promise<void> => {
+      try {
+        while (failed.length === 0) {
+          session.options.signal.throwIfAborted();
+          const began = performance.now();
+          if (!(await turn(session, worker))) break;
+          await this.pace.rest(worker, performance.now() - began, over.signal);
+        }
+      } catch (err) {
+        failed.push(err);
+      } finally {
+        over.abort();
+      }
+    };
+    await Promise.all(this.workers.map(work));
+    if (failed.length > 0) throw failed[0];
+  }
+
+  /** Ends the throttle, and closes all sessions but the operator's. */
+  async close(): Promise<void> {
+    clearInterval(this.#ticker);
+    try {
+      await this.pace.close();
+    } finally {
+      await closeWorkers(this.workers);
+    }
+  }
+
+  #tell(): void {
+    if (this.#progress) this.first.options.onStatus(this.#progress.line(this.pace.reason));
+  }
+}
+
+function unhurried(workers: number): Pace {
+  const nothing = (): Promise<void> => Promise.resolve();
+  return { speed: workers, reason: undefined, rest: nothing, close: nothing };
+}
+
+/** @returns how many workers this server has room for, at least one */
+async function roomFor(db: Queryable, wanted: number): Promise<number> {
+  const room = await first<{ free: number }>(
+    db,
+    `SELECT pg_catalog.current_setting('max_connections')::int - pg_catalog.current_setting('superuser_reserved_connections')::int
+       - (SELECT count(*) FROM pg_catalog.pg_stat_get_activity(NULL))::int AS free`,
+  );
+  return Math.max(1, Math.min(wanted, (room?.free ?? 0) - spare));
+}
+
+/** Opens the sessions of the workers; the first is the operator's own. */
+async function openWorkers(session: WriteSession, count: number): Promise<WriteSession[]> {
+  const { writer, options, epoch, parameters } = session;
+  const workers = [session];
+  try {
+    while (workers.length < count) {
+      const detail = `${options.label}, worker ${workers.length + 1}`;
+      const more = await connectWriter(writer.settings, { detail, signal: options.signal });
+      workers.push(new WriteSession(more, epoch, options, parameters));
+    }
+    for (const { writer: db } of workers) await prepare(db);
+    return workers;
+  } catch (err) {
+    await closeWorkers(workers);
+    throw err;
+  }
+}
+
+async function closeWorkers(workers: readonly WriteSession[]): Promise<void> {
+  await Promise.all(workers.slice(1).map((worker) => worker.writer.close()));
+}
+
+/**
+ * Under forced row security a migration is silently partial: with it off, the server refuses what it would hide. Plans are
+ * left to the server: to force custom ones would plan every check of a foreign key anew.
+ */
+async function prepare(db: Writer): Promise<void> {
+  await db.query(
+    `SELECT pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('jit', 'off', false)`,
+  );
+}
+
+/**
+ * The application is felt by one of its own cheapest reads: a row of the source table by its key.
+ * @returns undefined where there is nothing to read
+ */
+async function openThrottle(
+  session: WriteSession,
+  urn: string,
+  plan: Recorded,
+  workers: readonly WriteSession[],
+): Promise<Throttle | undefined> {
+  if (!(await exists(session.writer, quoteName(plan.from)))) return undefined;
+  const keys = await rows<{ key: string[] }>(
+    session.writer,
+    `SELECT key_from AS key FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY pg_catalog.md5(place::text) LIMIT 200`,
+    [urn],
+  );
+  if (keys.length === 0) return undefined;
+  const where = plan.key.map((column, i) => `${escapeIdentifier(column)} = $${i + 1}::${plan.types[i]}`);
+  let at = 0;
+  return Throttle.open({
+    connect: () => connectWriter(session.writer.settings, { detail: `${session.options.label}, throttle` }),
+    tables: [plan.target, ...plan.follows],
+    probe: {
+      text: `SELECT 1 FROM ${quoteName(plan.from)} WHERE ${where.join(" AND ")}`,
+      values: () => keys[at++ % keys.length]?.key ?? [],
+    },
+    workers: () => workers.map((worker) => worker.writer.pid),
+    budget: plan.slowdown,
+    maxWorkers: workers.length,
+    signal: session.options.signal,
+  });
+}
