@@ -41,7 +41,7 @@ export const defaultLimits: Limits = {
   lagBytes: 64 * 1024 * 1024,
   blockedMs: 500,
   archiveFiles: 16,
-  noiseMs: 0.3,
+  noiseMs: 0.05,
   floor: 0.05,
 };
 
