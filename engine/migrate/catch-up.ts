@@ -8,6 +8,7 @@ import type { Run } from "./batch";
 import type { Crew } from "./crew";
 import { followed } from "./definition";
 import { dropFunctions } from "./follow";
+import { endOf } from "./plan";
 import { Progress } from "./progress";
 import { proveKeys } from "./proof";
 import { isRowError, keysBetween, settleIn, settleKeys } from "./settle";
@@ -90,7 +91,7 @@ async function settleAll(crew: Crew, run: Run, settled: Settle): Promise<void> {
   await crew.during(progress, async () => {
     let after: string[] | undefined;
     for (let place = 1; place <= last; place++) {
-      const upTo = place < last ? await endOf(session.writer, run, place) : undefined;
+      const upTo = place < last ? await endOf(session.writer, run.urn, place) : undefined;
       await crew.turn(async () => {
         const keys = await keysBetween(session.writer, run, after, upTo);
         await settled(keys, why);
@@ -101,11 +102,6 @@ async function settleAll(crew: Crew, run: Run, settled: Settle): Promise<void> {
   });
   const forget = `DELETE FROM ${ledgerSchema}.change WHERE id = ANY ($1)`;
   await session.transaction((db) => db.query(forget, [why]));
-}
-
-async function endOf(db: Queryable, run: Run, place: number): Promise<string[] | undefined> {
-  const text = `SELECT key_to AS key FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`;
-  return (await first<{ key: string[] }>(db, text, [run.urn, place]))?.key;
 }
 
 /**

@@ -33,6 +33,12 @@ export async function planMove(db: Queryable, migration: Migration, parameters: 
   return { source: BigInt(counted?.all ?? 0), written: BigInt(counted?.new ?? 0) };
 }
 
+/** @returns the last key of a range; undefined where the plan has no such place */
+export async function endOf(db: Queryable, urn: string, place: number): Promise<string[] | undefined> {
+  const text = `SELECT key_to AS key FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`;
+  return (await first<{ key: string[] }>(db, text, [urn, place]))?.key;
+}
+
 /**
  * Plans the ranges, from where an earlier run stopped: index-only passes over the keys in their order, each its own
  * transaction.

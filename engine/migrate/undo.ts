@@ -6,6 +6,7 @@ import { readStep, setStep, type Step } from "../ledger/steps";
 import { exists, first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch } from "./batch";
 import { Crew, worthThrottling } from "./crew";
+import { endOf } from "./plan";
 import { Progress } from "./progress";
 import { migrationKind, standing, type Recorded } from "./recorded";
 import { dropFunctions, stopFollowing } from "./follow";
@@ -147,7 +148,7 @@ async function removeAll(session: WriteSession, urn: string, plan: Recorded, ste
           progress.add(await patiently(session, work));
         };
         const took = await crew.turn(remove, bottom);
-        keys = nextSize(keys, took, plan.batchMs, Math.min(1, crew.pace.speed));
+        keys = nextSize(keys, took, plan.batchMs, crew.pace.speed);
       }
     });
   } finally {
@@ -177,12 +178,7 @@ async function nextStretch(db: Queryable, urn: string, keys: number): Promise<Om
     [urn, keys],
   );
   const { low, high } = edge ?? { low: 1, high: 1 };
-  const below = await first<{ key: string[] }>(
-    db,
-    `SELECT key_to AS key FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`,
-    [urn, low - 1],
-  );
-  return { low, high, after: below?.key };
+  return { low, high, after: await endOf(db, urn, low - 1) };
 }
 
 async function removeStretch(
@@ -198,7 +194,6 @@ async function removeStretch(
   const { range, bounds } = stretch(plan.types, after, upTo);
   const own = `${condition(under("t", plan.targetKey), range)} AND ${mine("t", 1)}`;
   const values = [urn, ...bounds];
-  await db.query("SET LOCAL row_security = off");
   // Whoever writes a row that refers to one of these is waited for; the DELETE then sees what he wrote.
   if (unless) await db.query(`SELECT FROM ${target} t WHERE ${own} FOR UPDATE`, values);
   const batch = await openBatch(db, { urn, stepId: step.id, it: plan }, epoch);

@@ -1,10 +1,10 @@
 import type { WriteSession } from "../database";
 import { ledgerSchema } from "../ledger/schema";
-import { first, type Queryable } from "../sql";
+import type { Queryable } from "../sql";
 import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
 import type { Crew } from "./crew";
 import type { Progress } from "./progress";
-import { rangeKeys } from "./plan";
+import { endOf, rangeKeys } from "./plan";
 import { isRowError, keysBetween, settleKeys } from "./settle";
 import type { Worklist } from "./worklist";
 
@@ -23,18 +23,18 @@ export async function runWorkers(crew: Crew, run: Run, list: Worklist, progress:
       await moveOrSettle(session, run, chunk);
       const took = performance.now() - began;
       progress.add(chunk.keys);
-      sizes[worker] = nextSize(chunk.keys, took, run.it.batchMs, Math.min(1, crew.pace.speed));
+      sizes[worker] = nextSize(chunk.keys, took, run.it.batchMs, crew.pace.speed);
       return list.left > 0;
     }),
   );
 }
 
 /**
- * @param speed at most 1; a migration that is to go slower makes shorter batches too
+ * @param speed the pace's; below 1 a migration that is to go slower makes shorter batches too
  * @returns keys of the next batch, so that it takes the target's time; at most twice as many as before
  */
 export function nextSize(keys: number, tookMs: number, targetMs: number, speed: number): number {
-  const wanted = (keys * targetMs * Math.max(0.25, speed)) / Math.max(tookMs, 1);
+  const wanted = (keys * targetMs * Math.max(0.25, Math.min(1, speed))) / Math.max(tookMs, 1);
   return Math.round(Math.max(rangeKeys, Math.min(wanted, 2 * keys, mostKeys)));
 }
 
@@ -51,7 +51,7 @@ async function moveOrSettle(session: WriteSession, run: Run, chunk: Chunk): Prom
       await moveChunk(session, run, part);
     } catch (err) {
       if (!isRowError(err)) throw err;
-      const { after } = await previous(session, run, part.firstPlace);
+      const after = await endOf(session.writer, run.urn, part.firstPlace - 1);
       await settleKeys(session, run, await keysBetween(session.writer, run, after, [...part.to]));
       await session.transaction((db) => noteSettled(db, session.epoch, run, part));
     }
@@ -75,13 +75,4 @@ async function partsOf(session: WriteSession, run: Run, chunk: Chunk): Promise<C
     [run.urn, chunk.firstPlace, chunk.lastPlace],
   );
   return rows.map(({ place, from, to, keys }) => ({ firstPlace: place, lastPlace: place, from, to, keys }));
-}
-
-async function previous(session: WriteSession, run: Run, place: number): Promise<{ after: string[] | undefined }> {
-  const row = await first<{ key: string[] }>(
-    session.writer,
-    `SELECT key_to AS key FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2 - 1`,
-    [run.urn, place],
-  );
-  return { after: row?.key };
 }
