@@ -56,8 +56,12 @@ export async function disturbed(
   }
 }
 
-/** What the messages tell an operator to do: cancel for the lock of a dead run, refresh for pending operations. */
+/**
+ * What the messages tell an operator to do: cancel for the lock of a dead run, refresh for pending operations; and what
+ * `npm run pulumi` does by itself.
+ */
 async function recover({ stack, signal }: Scene, tries: number): Promise<void> {
+  await stack.mend();
   if (stack.locked) await stack.run(["cancel", "--yes"]);
   if (stack.pending > 0) {
     await stack.run(["refresh", "--clear-pending-creates", "--yes", "--skip-preview"]);

@@ -8,6 +8,7 @@ import { GuardianError } from "../../engine/errors";
 import { packageName } from "../../resources/spec";
 import type { Program } from "../pulumi/inline";
 import { pulumi, type PulumiResult } from "../pulumi/run";
+import { mendTorn } from "../pulumi/torn";
 import type { Login } from "../v6/database";
 
 const clone = resolve(__dirname, "../..");
@@ -85,6 +86,11 @@ export class FaultStack {
       detached: true, // ^C in the terminal reaches it through us, once
       onStart,
     });
+  }
+
+  /** Brings back a state that the CLI was killed in the middle of writing. */
+  async mend(): Promise<void> {
+    await mendTorn(this.#env["PULUMI_BACKEND_URL"]);
   }
 
   /** True if a dead run still holds the stack's lock: then only `pulumi cancel` helps. */

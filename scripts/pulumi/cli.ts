@@ -16,6 +16,7 @@ import { pendingHints } from "./pending";
 import { pulumi } from "./run";
 import { passSignals } from "./signals";
 import { lockHints } from "./stale";
+import { mendTorn } from "./torn";
 
 /** The clone: the Pulumi project that is meant unless -C says otherwise. */
 const clone = resolve(__dirname, "../..");
@@ -33,11 +34,10 @@ async function main(argv: string[], log: Log): Promise<number> {
   if (line.needsHost && !hosted) throw noHost(line.verb ?? "");
   const project = line.folder && existsSync(line.folder) ? realpathSync(line.folder) : (line.folder ?? clone);
   const local = needsLocal(line, project) ? localBackend(project, process.env) : undefined;
-  if (local) {
-    prepare(local, log);
-    if (line.needsStack) await ensureStack(local, engine, log);
-  }
   const env = local?.env ?? process.env;
+  if (local) prepare(local, log);
+  if (usesState(line)) (await mendTorn(env["PULUMI_BACKEND_URL"])).forEach((said) => log.line(said));
+  if (local && line.needsStack) await ensureStack(local, engine, log);
   try {
     return await run(line, { engine, project, env, hosted }, log);
   } finally {
@@ -45,8 +45,10 @@ async function main(argv: string[], log: Log): Promise<number> {
   }
 }
 
+const usesState = (line: CommandLine): boolean => !line.help && line.verb !== undefined && !stateless.has(line.verb);
+
 function needsLocal(line: CommandLine, project: string): boolean {
-  if (line.help || line.verb === undefined || stateless.has(line.verb)) return false;
+  if (!usesState(line)) return false;
   return existsSync(join(project, "Pulumi.yaml")) && !hasLogin(project, process.env);
 }
 

@@ -36,6 +36,17 @@ export function lockHints(backend: string | undefined): string[] {
   });
 }
 
+/**
+ * Whether somebody may be at work on a stack: an owner on another host, or one whose file cannot be read, counts as alive.
+ * @param backend PULUMI_BACKEND_URL
+ */
+export function lockState(backend: string | undefined, stack: string): "none" | "dead" | "alive" {
+  const files = backendFiles(backend, "locks").filter((file) => basename(dirname(file)) === stack);
+  if (files.length === 0) return "none";
+  const dead = files.map(read).every((owner) => owner?.hostname === hostname() && !runs(owner.pid));
+  return dead ? "dead" : "alive";
+}
+
 function read(file: string): Owner | undefined {
   try {
     const owner = JSON.parse(readFileSync(file, "utf8")) as Partial<Owner>;

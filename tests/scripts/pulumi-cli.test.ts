@@ -207,6 +207,27 @@ describe("npm run pulumi, on the real engine", function () {
     expect((await run(["up", "--yes"])).stderr).to.not.include("pending operation");
   });
 
+  it("brings back a state that was half written when the run was killed, but not while somebody may be at work", async () => {
+    const file = at("state", ".pulumi", "stacks", "tiny", "dev.json");
+    expect((await run(["up", "--yes"])).code).to.equal(0);
+    const good = readFileSync(file, "utf8");
+    const torn = good.slice(0, good.length / 2);
+    const locks = at("state", ".pulumi", "locks", "organization", "tiny", "dev");
+    mkdirSync(locks, { recursive: true });
+    const elsewhere = join(locks, "elsewhere.json");
+    writeFileSync(file, torn);
+    writeFileSync(elsewhere, JSON.stringify({ pid: 1, hostname: "elsewhere" }));
+    const busy = await run(["stack", "export"]);
+    expect(busy.code, "a torn state is an error of the CLI").to.not.equal(0);
+    expect(readFileSync(file, "utf8")).to.equal(torn);
+    rmSync(elsewhere);
+    const mended = await run(["up", "--yes"]);
+    expect(mended.stderr).to.include("stack dev: a killed run left its state file half written");
+    expect(mended.code, mended.stdout).to.equal(0);
+    expect(readFileSync(`${file}.torn`, "utf8")).to.equal(torn);
+    expect((await run(["up", "--yes", "--expect-no-changes"])).stderr).to.not.include("half written");
+  });
+
   it("runs the program on destroy", async () => {
     expect((await run(["destroy", "--yes"], { RAN: join(folder, "destroyed") })).code).to.equal(0);
     expect(readFileSync(join(folder, "destroyed"), "utf8")).to.match(/^ran /);
