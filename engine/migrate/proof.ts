@@ -11,6 +11,7 @@ import { columnsOf, condition, stretch, under, type Range } from "./range";
 import { unreferred } from "./referring";
 import { mine } from "./settle";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
+import { firstSize, nextSize } from "./workers";
 
 /** What the comparison found. */
 export interface Proof {
@@ -33,7 +34,7 @@ interface Difference extends Record<string, unknown> {
 /** A range's parameters: the columns of its ends, or of a list one array for each. */
 type Bounds = readonly (string | string[])[];
 
-/** Keys that one comparison reads, about. */
+/** Keys that one comparison reads at most. */
 const proofKeys = 10_000;
 
 /**
@@ -46,20 +47,22 @@ export async function prove(crew: Crew, run: Run, total: number): Promise<Proof>
   const { it, urn } = run;
   const ends = await rows<{ key: string[]; keys: number }>(
     crew.first.writer,
-    `SELECT DISTINCT ON (part) key_to AS key, sum(keys) OVER (PARTITION BY part)::int AS keys FROM (
-       SELECT key_to, place, keys, sum(keys) OVER (ORDER BY place) / $2::int AS part FROM ${ledgerSchema}.range WHERE urn = $1
-     ) r ORDER BY part, place DESC`,
-    [urn, proofKeys],
+    `SELECT key_to AS key, keys FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY place`,
+    [urn],
   );
   const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {} };
   const progress = new Progress(`${it.name}, compared with v6`, total);
+  const sizes = crew.workers.map(() => firstSize(crew.pace));
   const parts = Math.max(ends.length, 1);
   let next = 0;
-  const turn = async (session: WriteSession): Promise<boolean> => {
-    const i = next++;
-    if (i >= parts) return false;
-    const after = ends[i - 1]?.key;
-    const upTo = i < parts - 1 ? ends[i]?.key : undefined;
+  const turn = async (session: WriteSession, worker: number): Promise<boolean> => {
+    if (next >= parts) return false;
+    const began = performance.now();
+    const after = ends[next - 1]?.key;
+    let keys = 0;
+    do keys += ends[next++]?.keys ?? 0;
+    while (next < parts && keys + (ends[next]?.keys ?? 0) <= (sizes[worker] ?? 0));
+    const upTo = next < parts ? ends[next - 1]?.key : undefined;
     const { range, bounds } = stretch(it.types, after, upTo);
     let found = await looking(session, (db) => compare(db, run, range, bounds));
     const beside = found.others !== "0";
@@ -71,7 +74,8 @@ export async function prove(crew: Crew, run: Run, total: number): Promise<Proof>
     proof.equal += BigInt(found.equal);
     proof.checksum += BigInt(found.checksum);
     if (isSuspect(found)) await looking(session, (db) => refuse(db, run, range, bounds));
-    progress.add(ends[i]?.keys ?? 0);
+    progress.add(keys);
+    sizes[worker] = Math.min(proofKeys, nextSize(keys, performance.now() - began, it.batchMs, crew.pace.speed));
     return next < parts;
   };
   await crew.during(progress, () => crew.inTurns(turn));

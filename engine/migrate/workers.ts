@@ -2,7 +2,7 @@ import type { WriteSession } from "../database";
 import { ledgerSchema } from "../ledger/schema";
 import type { Queryable } from "../sql";
 import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
-import type { Crew } from "./crew";
+import type { Crew, Pace } from "./crew";
 import type { Progress } from "./progress";
 import { endOf, rangeKeys } from "./plan";
 import { isRowError, keysBetween, settleKeys } from "./settle";
@@ -14,10 +14,10 @@ const mostKeys = 25_000;
 
 /** Moves all that is left of the plan. */
 export async function runWorkers(crew: Crew, run: Run, list: Worklist, progress: Progress): Promise<void> {
-  const sizes = crew.workers.map(() => startKeys);
+  const sizes = crew.workers.map(() => firstSize(crew.pace));
   await crew.during(progress, () =>
     crew.inTurns(async (session, worker) => {
-      const chunk = list.take(worker, sizes[worker] ?? startKeys);
+      const chunk = list.take(worker, sizes[worker] ?? rangeKeys);
       if (!chunk) return false;
       const began = performance.now();
       await moveOrSettle(session, run, chunk);
@@ -29,12 +29,17 @@ export async function runWorkers(crew: Crew, run: Run, list: Worklist, progress:
   );
 }
 
+/** @returns keys of a worker's first batch: a migration that is not at full speed begins with the least */
+export function firstSize(pace: Pick<Pace, "speed">): number {
+  return pace.speed < 1 ? rangeKeys : startKeys;
+}
+
 /**
  * @param speed the pace's; below 1 a migration that is to go slower makes shorter batches too
  * @returns keys of the next batch, so that it takes the target's time; at most twice as many as before
  */
 export function nextSize(keys: number, tookMs: number, targetMs: number, speed: number): number {
-  const wanted = (keys * targetMs * Math.max(0.25, Math.min(1, speed))) / Math.max(tookMs, 1);
+  const wanted = (keys * targetMs * Math.min(1, speed)) / Math.max(tookMs, 1);
   return Math.round(Math.max(rangeKeys, Math.min(wanted, 2 * keys, mostKeys)));
 }
 

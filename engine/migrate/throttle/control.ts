@@ -6,6 +6,11 @@ export const decisionMs = 200;
 export const enoughProbes = 30;
 /** So many doubts in a row are none any more: 4 s, in which the window was replaced more than twice. */
 const enoughDoubts = 20;
+/**
+ * Where it begins: what a server bears is not known before it was tried. On an idle one full speed is reached within 3 s,
+ * while beginning there makes everybody else wait until it is found out that it was too fast.
+ */
+const start = 0.1;
 /** Speed gained a decision, times the decisions in a row that found nothing wrong: gentle at first, then bolder. */
 const gain = 0.02;
 
@@ -52,7 +57,9 @@ export interface Rules {
 }
 
 export function begin(rules: Rules): Pace {
-  return { pace: rules.maxWorkers, calm: 0, doubts: 0, stops: [], reason: undefined, cause: undefined, judged: false };
+  const pace = Math.min(start, rules.maxWorkers);
+  const reason = "beginning slowly, to see what the server bears";
+  return { pace, calm: 0, doubts: 0, stops: [], reason, cause: undefined, judged: false };
 }
 
 /** The speed a pace amounts to: 0 while something stops it. */
@@ -105,7 +112,7 @@ function byProbes(was: Pace, { p95, count }: Latency, rules: Rules): Pace {
     return { ...was, pace, calm: 0, doubts: 0, reason: text, cause: text, judged: pace < was.pace };
   }
   const calm = p95 > (baseline + limit) / 2 ? 1 : was.calm + 1;
-  return { ...was, pace: was.pace + gain * calm, calm, doubts: 0, reason: again, judged: false };
+  return { ...was, pace: was.pace + gain * calm, calm, doubts: 0, reason: again ?? was.reason, judged: false };
 }
 
 /**

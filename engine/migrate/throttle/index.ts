@@ -3,12 +3,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fromPostgres } from "../../errors";
 import { begin, decide, decisionMs, speedOf, type Pace, type Rules } from "./control";
 import { keep, openQuietly } from "./keep";
-import { Probe } from "./probe";
+import { intervalMs, Probe, slowIntervalMs } from "./probe";
 import { Monitor, noSignals } from "./signals";
 import { defaultLimits, type Signals, type ThrottleOptions } from "./types";
 
 export { defaultLimits, type Limits, type ThrottleOptions } from "./types";
 
+/** Milliseconds between two looks at what the server says of itself. */
+const watchMs = 500;
+/** A speed below which the migration takes less of the server than frequent probes would. */
+const slow = 0.5;
 /** Milliseconds without a word of the server after which nothing is certain any more. */
 const silenceMs = 2000;
 
@@ -127,22 +131,24 @@ export class Throttle {
   #start(forProbes: Parameters<typeof keep>[0], forSignals: Parameters<typeof keep>[0]): void {
     const { connect, workers, signal } = this.#options;
     const stopped = AbortSignal.any([this.#stop.signal, signal]);
-    const pause = () => sleep(decisionMs, undefined, { signal: stopped }).catch(() => undefined);
+    const pause = (ms: number) => sleep(ms, undefined, { signal: stopped }).catch(() => undefined);
     const failed = (what: string) => (err: Error | undefined) => {
       if (err) this.#troubles.set(what, `${what}: ${err.message.split("\n")[0] ?? ""}`);
       else this.#troubles.delete(what);
     };
-    const probing = keep(forProbes, connect, stopped, (s) => this.#probe.turn(s, stopped), failed("the probe fails"));
+    const turn = (session: typeof forProbes) =>
+      this.#probe.turn(session, stopped, this.speed < slow ? slowIntervalMs : intervalMs);
+    const probing = keep(forProbes, connect, stopped, turn, failed("the probe fails"));
     const watch = async (session: typeof forSignals) => {
       this.#signals = await this.#monitor.read(session, workers());
       this.#heard = performance.now();
-      await pause();
+      await pause(watchMs);
     };
     const watching = keep(forSignals, connect, stopped, watch, failed("the server cannot be watched"));
     const deciding = async () => {
       while (!stopped.aborted) {
         this.#decide();
-        await pause();
+        await pause(decisionMs);
       }
       this.#wake();
     };

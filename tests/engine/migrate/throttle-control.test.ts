@@ -20,15 +20,29 @@ function last(paces: Pace[]): Pace {
   return paces.at(-1)!;
 }
 
+/** As it is when nothing was wrong for a while. */
+function full(by: Rules): Pace {
+  return { ...begin(by), pace: by.maxWorkers, reason: undefined };
+}
+
 describe("throttle: what it decides", () => {
+  it("begins slowly, says so, and is at full speed within 3 s on a server that bears it", () => {
+    const first = begin(rules);
+    expect([first.pace, first.reason]).to.deep.equal([0.1, "beginning slowly, to see what the server bears"]);
+    const paces = run(first, 15, {}, 10);
+    expect(paces[0]?.reason).to.equal(first.reason);
+    expect([last(paces).pace, last(paces).reason]).to.deep.equal([2, undefined]);
+    expect(last(run(first, 15, {}, 1000)).pace, "one that does not").to.equal(0.05);
+  });
+
   it("full speed, and nothing to say, while all is well", () => {
-    const paces = run(begin(rules), 20, {}, 10.9);
+    const paces = run(full(rules), 20, {}, 10.9);
     expect(paces.map(speedOf)).to.deep.equal(Array<number>(20).fill(2));
     expect(last(paces).reason).to.equal(undefined);
   });
 
   it("probes over the budget cut it by as much as they are over, to a half at most", () => {
-    const [slightly] = run(begin(rules), 1, {}, 11.1);
+    const [slightly] = run(full(rules), 1, {}, 11.1);
     expect(slightly).to.deep.equal({
       pace: 1.6,
       calm: 0,
@@ -38,9 +52,9 @@ describe("throttle: what it decides", () => {
       cause: "p95 of probes 11 ms, +11 % (budget +10 %)",
       judged: true,
     });
-    expect(run(begin(rules), 1, {}, 11 / 0.7)[0]?.pace).to.be.closeTo(1.4, 1e-9);
-    expect(run(begin(rules), 1, {}, 1000)[0]?.pace).to.equal(1);
-    expect(run(begin(rules), 10, {}, 1000).map(speedOf)).to.deep.equal([
+    expect(run(full(rules), 1, {}, 11 / 0.7)[0]?.pace).to.be.closeTo(1.4, 1e-9);
+    expect(run(full(rules), 1, {}, 1000)[0]?.pace).to.equal(1);
+    expect(run(full(rules), 10, {}, 1000).map(speedOf)).to.deep.equal([
       1,
       0.5,
       0.25,
@@ -48,27 +62,27 @@ describe("throttle: what it decides", () => {
       0.0625,
       ...Array<number>(5).fill(0.05),
     ]);
-    expect(last(run(begin(rules), 10, {}, 1000)).judged, "nothing was cut any more").to.equal(false);
+    expect(last(run(full(rules), 10, {}, 1000)).judged, "nothing was cut any more").to.equal(false);
   });
 
   it("takes 0.05 ms for noise, and judges nothing by a few probes", () => {
     const fast = { ...rules, baseline: 0.2, chance: 0.24 };
     expect(probeLimit(fast)).to.be.closeTo(0.25, 1e-9);
     expect(probeLimit(rules)).to.be.closeTo(11, 1e-9);
-    expect(last(run(begin(fast), 5, {}, 0.24, 100, fast)).pace).to.equal(2);
-    expect(last(run(begin(fast), 1, {}, 0.26, 100, fast)).pace).to.equal(1.6);
-    expect(last(run(begin(rules), 5, {}, 1000, 29)).pace).to.equal(2);
-    expect(last(run(begin(rules), 1, {}, 1000, 30)).pace).to.equal(1);
+    expect(last(run(full(fast), 5, {}, 0.24, 100, fast)).pace).to.equal(2);
+    expect(last(run(full(fast), 1, {}, 0.26, 100, fast)).pace).to.equal(1.6);
+    expect(last(run(full(rules), 5, {}, 1000, 29)).pace).to.equal(2);
+    expect(last(run(full(rules), 1, {}, 1000, 30)).pace).to.equal(1);
   });
 
   it("what may be chance is held against it only if it lasts", () => {
     const noisy = { ...rules, chance: 20 };
-    expect(last(run(begin(noisy), 19, {}, 20, 100, noisy)).pace).to.equal(2);
-    expect(last(run(begin(noisy), 20, {}, 20, 100, noisy)).pace, "4 s").to.equal(1.1);
-    const once = last(run(last(run(begin(noisy), 19, {}, 20, 100, noisy)), 1, {}, 10, 100, noisy));
+    expect(last(run(full(noisy), 19, {}, 20, 100, noisy)).pace).to.equal(2);
+    expect(last(run(full(noisy), 20, {}, 20, 100, noisy)).pace, "4 s").to.equal(1.1);
+    const once = last(run(last(run(full(noisy), 19, {}, 20, 100, noisy)), 1, {}, 10, 100, noisy));
     expect(last(run(once, 19, {}, 20, 100, noisy)).pace).to.equal(2);
-    expect(last(run(begin(noisy), 1, {}, 20.1, 100, noisy)).pace).to.be.below(2);
-    const slow = last(run(begin(noisy), 1, {}, 40, 100, noisy));
+    expect(last(run(full(noisy), 1, {}, 20.1, 100, noisy)).pace).to.be.below(2);
+    const slow = last(run(full(noisy), 1, {}, 40, 100, noisy));
     const held = last(run(slow, 5, {}, 15, 100, noisy));
     expect([held.pace, held.reason]).to.deep.equal([
       1,
@@ -77,7 +91,7 @@ describe("throttle: what it decides", () => {
   });
 
   it("gets faster again: gently, then bolder, and only gently near the budget", () => {
-    const slow = last(run(begin(rules), 10, {}, 1000));
+    const slow = last(run(full(rules), 10, {}, 1000));
     const calm = run(slow, 20, {}, 10);
     expect(calm.slice(0, 3).map((pace) => Number(speedOf(pace).toFixed(2)))).to.deep.equal([0.07, 0.11, 0.17]);
     expect(calm[0]?.reason).to.match(/^getting faster again \(was: p95 of probes 1000 ms, \+9900 %/);
@@ -136,7 +150,7 @@ describe("throttle: what it decides", () => {
   ];
   for (const [name, over, still, gone, reason] of cases) {
     it(`stands still for ${name}, until it is well gone`, () => {
-      const stopped = run(begin(rules), 5, over);
+      const stopped = run(full(rules), 5, over);
       expect(stopped.map(speedOf)).to.deep.equal([0, 0, 0, 0, 0]);
       expect(last(stopped).reason).to.equal(reason);
       expect(last(stopped).pace, "halved once").to.equal(1);
@@ -146,12 +160,12 @@ describe("throttle: what it decides", () => {
       expect(Number(speedOf(on[0]!).toFixed(2))).to.equal(1.02);
       expect(on[0]?.reason).to.match(/^getting faster again \(was: /);
       expect(speedOf(last(on))).to.equal(2);
-      expect(speedOf(last(run(begin(rules), 1, gone)))).to.equal(2);
+      expect(speedOf(last(run(full(rules), 1, gone)))).to.equal(2);
     });
   }
 
   it("names every reason it stands still for, and lets each go by itself", () => {
-    const both = last(run(begin(rules), 1, { lagSeconds: 9, archiveFiles: 30 }));
+    const both = last(run(full(rules), 1, { lagSeconds: 9, archiveFiles: 30 }));
     expect(both.reason).to.equal("replication lag 9 s (at most 5 s); 30 WAL files wait to be archived (at most 16)");
     const one = last(run(both, 1, { lagSeconds: 0, archiveFiles: 12 }));
     expect(one.stops).to.deep.equal(["archive"]);
@@ -159,7 +173,7 @@ describe("throttle: what it decides", () => {
   });
 
   it("leaves half to a VACUUM that is not urgent", () => {
-    const beside = last(run(begin(rules), 3, { vacuum: { table: "public.t", wraparound: false } }));
+    const beside = last(run(full(rules), 3, { vacuum: { table: "public.t", wraparound: false } }));
     expect(speedOf(beside)).to.equal(1);
     expect(beside.reason).to.equal("VACUUM at work on public.t (half speed at most)");
     expect(speedOf(last(run(beside, 12, {})))).to.equal(2);
@@ -169,7 +183,7 @@ describe("throttle: what it decides", () => {
 
   it("creeps while it is blind", () => {
     const seen = { signals: noSignals, latency: { p95: 10, count: 100 }, blind: "the server has not answered for 3 s" };
-    const blind = decide(begin(rules), seen, rules);
+    const blind = decide(full(rules), seen, rules);
     expect(speedOf(blind)).to.equal(0.05);
     expect(blind.reason).to.equal("the server has not answered for 3 s");
     expect(speedOf(last(run(blind, 20, {})))).to.equal(2);

@@ -16,7 +16,7 @@ export function connections(login: Login): { connect: () => Promise<Session>; op
   return { connect, opened };
 }
 
-/** Runs a test with a throttle whose probes are not disturbed by a busy machine: 150 ms are noise. */
+/** Runs a test with a throttle at full speed whose probes are not disturbed by a busy machine: 150 ms are noise. */
 export async function withThrottle(
   login: Login,
   options: Partial<ThrottleOptions>,
@@ -36,6 +36,7 @@ export async function withThrottle(
     limits: { noiseMs: 150, ...limits },
   });
   try {
+    await until(throttle, () => throttle.reason === undefined);
     await test(throttle, opened);
   } finally {
     await throttle.close();

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Chunk } from "../../../engine/migrate/batch";
 import { duration, Progress } from "../../../engine/migrate/progress";
-import { nextSize } from "../../../engine/migrate/workers";
+import { firstSize, nextSize } from "../../../engine/migrate/workers";
 import { Worklist } from "../../../engine/migrate/worklist";
 import type { Queryable } from "../../../engine/sql";
 
@@ -65,11 +65,10 @@ describe("the size of a batch", () => {
     expect(nextSize(1000, 0, 300, 1)).to.equal(2000);
   });
 
-  it("is less where the application is to be spared, but not ever less", () => {
+  it("is less where the application is to be spared, but never less than a range", () => {
     expect(nextSize(10_000, 300, 300, 0.5)).to.equal(5000);
-    expect(nextSize(10_000, 300, 300, 0))
-      .to.equal(nextSize(10_000, 300, 300, 0.25))
-      .and.to.equal(2500);
+    expect(nextSize(10_000, 300, 300, 0.05)).to.equal(1000);
+    expect([firstSize({ speed: 2 }), firstSize({ speed: 0.1 })]).to.deep.equal([10_000, 1000]);
   });
 });
 
