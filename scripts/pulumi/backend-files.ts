@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /**
- * The JSON files that a file backend keeps in one of its folders (`locks`, `stacks`), by path; none for any other backend,
- * which knows its own runs.
+ * The files that a file backend keeps in its folder (`.pulumi`), or in one folder of it (`locks`, `stacks`), by path; none
+ * for any other backend, which knows its own runs.
  * @param backend PULUMI_BACKEND_URL
+ * @param ending of the names that are meant
  */
-export function backendFiles(backend: string | undefined, kind: "locks" | "stacks"): string[] {
+export function backendFiles(backend: string | undefined, kind: "" | "locks" | "stacks", ending = ".json"): string[] {
   if (!backend?.startsWith("file://")) return [];
   let folder: string;
   try {
@@ -18,7 +19,7 @@ export function backendFiles(backend: string | undefined, kind: "locks" | "stack
     return [];
   }
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".json"))
+  return readdirSync(folder, { recursive: kind !== "", encoding: "utf8" })
+    .filter((name) => name.endsWith(ending))
     .map((name) => join(folder, name));
 }

@@ -16,5 +16,5 @@ First steps:  npm run db -- start             a v6 database to try it on
               npm run pulumi -- up
               npm run pulumi -- destroy
 After kill -9 or a power loss the stack may still be locked: npm run pulumi -- cancel
-A state file that was half written then is brought back from its .bak (.guardian, or PULUMI_BACKEND_URL=file://…).
+What Pulumi left half written in its state folder then is mended (.guardian, or PULUMI_BACKEND_URL=file://…).
 `;

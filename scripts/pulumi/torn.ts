@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readFileSync, renameSync, statSync } from "node:fs";
+import { copyFileSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { backendFiles } from "./backend-files";
@@ -8,31 +8,53 @@ import { lockState } from "./stale";
 const settleMs = 300;
 
 /**
- * Brings back the state of stacks whose file Pulumi was killed in the middle of writing: it would answer every command with
- * "failed to load checkpoint". A file backend copies the state to `.bak` before each write, so that the copy is one step
- * older at most, and what that step did is in the database's ledger: the next up adopts it. The torn file is kept beside.
- * A stack that may be in use is left alone.
+ * Mends what a killed run left half written in a file backend, where Pulumi would answer every command with
+ * "failed to load checkpoint". A stack that may be in use is left alone.
+ * - `<stack>.json.attrs`, `meta.yaml.attrs`: what the backend notes beside a file (content type, MD5). It writes them in
+ *   place, so that SIGKILL can leave one empty (strace of 3.250.0: openat with O_TRUNC, then write). A missing one is as
+ *   good as none, so a torn one goes.
+ * - `<stack>.json` itself is written beside and renamed, but not synced: a power failure can leave it torn. A `.bak` is
+ *   made before each write, one step older at most, and what that step did is in the database's ledger: the next up
+ *   adopts it. The torn file is kept.
  * @param backend PULUMI_BACKEND_URL; other backends than files have transactions of their own
- * @returns one line for each stack that was mended
+ * @returns one line for each thing that was mended
  */
 export async function mendTorn(backend: string | undefined): Promise<string[]> {
   const said: string[] = [];
+  for (const file of [
+    ...backendFiles(backend, "", "meta.yaml.attrs"),
+    ...backendFiles(backend, "stacks", ".json.attrs"),
+  ]) {
+    if (!(await torn(file, backend))) continue;
+    rmSync(file);
+    said.push(
+      `${basename(file)} was left half written by a killed run; it is gone, and the file that it described is whole`,
+    );
+  }
   for (const file of backendFiles(backend, "stacks")) {
-    if (whole(file)) continue;
-    const stack = basename(file, ".json");
-    const before = statSync(file).mtimeMs;
-    await sleep(settleMs);
-    const used = lockState(backend, stack) === "alive" || !existsSync(file) || statSync(file).mtimeMs !== before;
-    if (used || whole(file) || !whole(`${file}.bak`)) continue;
+    if (!(await torn(file, backend)) || !whole(`${file}.bak`)) continue;
     copyFileSync(file, `${file}.torn`);
     // Copied beside and renamed: a kill in the middle of this leaves the torn file, and the next run mends it.
     copyFileSync(`${file}.bak`, `${file}.mended`);
     renameSync(`${file}.mended`, file);
     said.push(
-      `stack ${stack}: a killed run left its state file half written; the one before it (.bak) is back, and up takes over what the database's ledger says is done`,
+      `stack ${stackOf(file)}: its state file was left half written; the one before it (.bak) is back, and up takes over what the database's ledger says is done`,
     );
   }
   return said;
+}
+
+/** Whether a file is broken JSON and nobody is about to mend it: it stays as it is, and no live run holds its stack. */
+async function torn(file: string, backend: string | undefined): Promise<boolean> {
+  if (whole(file)) return false;
+  const before = statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+  await sleep(settleMs);
+  if (before === undefined || statSync(file, { throwIfNoEntry: false })?.mtimeMs !== before) return false;
+  return lockState(backend, stackOf(file)) !== "alive";
+}
+
+function stackOf(file: string): string {
+  return basename(file).replace(/\.json(\.attrs)?$/, "");
 }
 
 function whole(file: string): boolean {

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { findEngine } from "../../scripts/pulumi/engine";
 import { hasLanguageHost } from "../../scripts/pulumi/paths";
@@ -222,9 +222,25 @@ describe("npm run pulumi, on the real engine", function () {
     expect(readFileSync(file, "utf8")).to.equal(torn);
     rmSync(elsewhere);
     const mended = await run(["up", "--yes"]);
-    expect(mended.stderr).to.include("stack dev: a killed run left its state file half written");
+    expect(mended.stderr).to.include("stack dev: its state file was left half written");
     expect(mended.code, mended.stdout).to.equal(0);
     expect(readFileSync(`${file}.torn`, "utf8")).to.equal(torn);
+    expect((await run(["up", "--yes", "--expect-no-changes"])).stderr).to.not.include("half written");
+  });
+
+  it("takes away what the file backend was killed in the middle of noting beside the state", async () => {
+    const noted = [
+      `${at("state", ".pulumi", "stacks", "tiny", "dev.json")}.attrs`,
+      at("state", ".pulumi", "meta.yaml.attrs"),
+    ];
+    const before = await run(["stack", "export"]);
+    for (const file of noted) {
+      writeFileSync(file, "");
+      const mended = await run(["stack", "export"]);
+      expect(mended.stderr).to.include(`${basename(file)} was left half written by a killed run`);
+      expect(mended.code, mended.stderr).to.equal(0);
+      expect(mended.stdout).to.equal(before.stdout);
+    }
     expect((await run(["up", "--yes", "--expect-no-changes"])).stderr).to.not.include("half written");
   });
 
