@@ -27,9 +27,7 @@ export async function mendTorn(backend: string | undefined): Promise<string[]> {
   ]) {
     if (!(await torn(file, backend))) continue;
     rmSync(file);
-    said.push(
-      `${basename(file)} was left half written by a killed run; it is gone, and the file that it described is whole`,
-    );
+    said.push(`${basename(file)} was left half written by a killed run; it is gone, and Pulumi does without it`);
   }
   for (const file of backendFiles(backend, "stacks")) {
     if (!(await torn(file, backend)) || !whole(`${file}.bak`)) continue;
@@ -50,7 +48,8 @@ async function torn(file: string, backend: string | undefined): Promise<boolean>
   const before = statSync(file, { throwIfNoEntry: false })?.mtimeMs;
   await sleep(settleMs);
   if (before === undefined || statSync(file, { throwIfNoEntry: false })?.mtimeMs !== before) return false;
-  return lockState(backend, stackOf(file)) !== "alive";
+  // Read once more: the write that was under way may have ended between the first look and the first time.
+  return !whole(file) && lockState(backend, stackOf(file)) !== "alive";
 }
 
 function stackOf(file: string): string {
