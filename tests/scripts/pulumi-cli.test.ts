@@ -1,96 +1,18 @@
 import { expect } from "chai";
-import { spawn, type ChildProcess } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { homedir, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { findEngine } from "../../scripts/pulumi/engine";
 import { hasLanguageHost } from "../../scripts/pulumi/paths";
-import { pulumi, type PulumiResult } from "../../scripts/pulumi/run";
+import { pulumi } from "../../scripts/pulumi/run";
 import { skip } from "../support/skip";
-
-const root = join(__dirname, "..", "..");
-
-const devConfig = `# The dev stack.
-config:
-  tiny:word: hello # to be kept
-`;
-
-/** A program that fails, waits or notes that it ran, as the environment says. */
-const program = `import * as pulumi from "@pulumi/pulumi";
-import { appendFileSync } from "node:fs";
-export = async () => {
-  new pulumi.ComponentResource("tiny:index:Thing", "thing");
-  if (process.env["RAN"]) appendFileSync(process.env["RAN"], "ran ");
-  if (process.env["FAIL"] === "run") throw new pulumi.RunError("what\\n  to do: mend it");
-  if (process.env["FAIL"] === "throw") throw new Error("thrown by the program");
-  if (process.env["WAIT"]) await new Promise((resolve) => setTimeout(resolve, 60_000));
-  return { word: new pulumi.Config("tiny").require("word") };
-};
-`;
+import { devConfig, tinyProject } from "../support/tiny-project";
 
 describe("npm run pulumi, on the real engine", function () {
   this.timeout(60_000);
-  let folder: string;
-  let home: string;
-  let project: string;
-  const at = (...names: string[]): string => join(project, ".guardian", ...names);
-  const running = new Set<ChildProcess>();
-
-  before(function () {
-    folder = mkdtempSync(join(tmpdir(), "guardian cli "));
-    home = join(folder, "home");
-    project = join(folder, "a project");
-    mkdirSync(home);
-    mkdirSync(project);
-    const runtime = "runtime: {name: nodejs, options: {typescript: false, nodeargs: --import tsx}}";
-    const files = { "Pulumi.yaml": `name: tiny\n${runtime}\n`, "Pulumi.dev.yaml": devConfig, "index.ts": program };
-    const all = { ...files, "package.json": '{"name": "tiny", "version": "1.0.0", "main": "index.ts"}' };
-    for (const [name, text] of Object.entries(all)) writeFileSync(join(project, name), text);
-    symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
-  });
-  after(() => {
-    for (const child of running) child.kill("SIGKILL");
-    rmSync(folder, { recursive: true });
-  });
-
-  /** A user without a login; the engine's cache is the real one. */
-  function environment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-    const env = { ...process.env };
-    for (const name of Object.keys(env)) if (name.startsWith("PULUMI_")) Reflect.deleteProperty(env, name);
-    const cache = env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-    return { ...env, HOME: home, XDG_CACHE_HOME: cache, NO_COLOR: "1", ...extra };
-  }
-
-  function start(args: string[], extra: NodeJS.ProcessEnv = {}): { child: ChildProcess; ended: Promise<PulumiResult> } {
-    const command = ["--import", "tsx", join(root, "scripts", "pulumi", "cli.ts"), "-C", project, ...args];
-    const child = spawn(process.execPath, command, {
-      cwd: root,
-      env: environment(extra),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    running.add(child);
-    const out = { stdout: "", stderr: "" };
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (out.stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (out.stderr += text));
-    const ended = new Promise<PulumiResult>((resolve) =>
-      child.once("close", (code) => {
-        running.delete(child);
-        resolve({ code: code ?? -1, ...out });
-      }),
-    );
-    return { child, ended };
-  }
-  const run = (args: string[], extra?: NodeJS.ProcessEnv): Promise<PulumiResult> => start(args, extra).ended;
+  const { folder, home, project, at, environment, start, run, make, remove } = tinyProject();
+  before(make);
+  after(remove);
 
   it("explains itself before pulumi does", async () => {
     const { code, stdout } = await run(["--help"]);
@@ -205,43 +127,6 @@ describe("npm run pulumi, on the real engine", function () {
       .and.include(clear);
     expect((await run(["refresh", "--clear-pending-creates", "--yes", "--stack", "dev"])).code).to.equal(0);
     expect((await run(["up", "--yes"])).stderr).to.not.include("pending operation");
-  });
-
-  it("brings back a state that was half written when the run was killed, but not while somebody may be at work", async () => {
-    const file = at("state", ".pulumi", "stacks", "tiny", "dev.json");
-    expect((await run(["up", "--yes"])).code).to.equal(0);
-    const good = readFileSync(file, "utf8");
-    const torn = good.slice(0, good.length / 2);
-    const locks = at("state", ".pulumi", "locks", "organization", "tiny", "dev");
-    mkdirSync(locks, { recursive: true });
-    const elsewhere = join(locks, "elsewhere.json");
-    writeFileSync(file, torn);
-    writeFileSync(elsewhere, JSON.stringify({ pid: 1, hostname: "elsewhere" }));
-    const busy = await run(["stack", "export"]);
-    expect(busy.code, "a torn state is an error of the CLI").to.not.equal(0);
-    expect(readFileSync(file, "utf8")).to.equal(torn);
-    rmSync(elsewhere);
-    const mended = await run(["up", "--yes"]);
-    expect(mended.stderr).to.include("stack dev: its state file was left half written");
-    expect(mended.code, mended.stdout).to.equal(0);
-    expect(readFileSync(`${file}.torn`, "utf8")).to.equal(torn);
-    expect((await run(["up", "--yes", "--expect-no-changes"])).stderr).to.not.include("half written");
-  });
-
-  it("takes away what the file backend was killed in the middle of noting beside the state", async () => {
-    const noted = [
-      `${at("state", ".pulumi", "stacks", "tiny", "dev.json")}.attrs`,
-      at("state", ".pulumi", "meta.yaml.attrs"),
-    ];
-    const before = await run(["stack", "export"]);
-    for (const file of noted) {
-      writeFileSync(file, "");
-      const mended = await run(["stack", "export"]);
-      expect(mended.stderr).to.include(`${basename(file)} was left half written by a killed run`);
-      expect(mended.code, mended.stderr).to.equal(0);
-      expect(mended.stdout).to.equal(before.stdout);
-    }
-    expect((await run(["up", "--yes", "--expect-no-changes"])).stderr).to.not.include("half written");
   });
 
   it("runs the program on destroy", async () => {
