@@ -1,5 +1,7 @@
-import type { WriteSession } from "./database";
-import { GuardianError } from "./errors";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConnectionLostError } from "./connect";
+import type { Database, WriteOptions, WriteSession } from "./database";
+import { GuardianError, sqlstateOf } from "./errors";
 import { attempt } from "./ledger/attempt";
 import { ledgerSchema } from "./ledger/schema";
 import { readStep, setStep } from "./ledger/steps";
@@ -100,6 +102,58 @@ export async function setCompletion(session: WriteSession, completed: boolean): 
   await attempt(session, { kind: completionKind, state }, current?.state ?? "planned", (step) =>
     session.transaction((db) => setStep(db, step.id, { state: wanted })),
   );
+}
+
+/** How long a server that comes up again is waited for, in milliseconds. */
+const comeback = 30_000;
+
+/**
+ * One write, and the session's row after it. Who holds the row does not stall the migration: the next write makes it
+ * good. A connection that is lost between the two is no reason to leave the row as it was, for this may have been the
+ * last write: it is made good over another one.
+ * @param stack as in identity.stackOf
+ * @throws what the work throws; GuardianError if there is no other connection to be had
+ */
+export async function writeAndSync<T>(
+  host: Database,
+  options: WriteOptions,
+  work: (session: WriteSession) => Promise<T>,
+): Promise<T> {
+  const { stack, signal } = options;
+  const follow = async (session: WriteSession): Promise<"lost" | "over"> => {
+    if (session.purged) return "over";
+    return syncSession(session, stack).then(
+      () => "over",
+      (err: unknown) => (err instanceof ConnectionLostError ? "lost" : "over"),
+    );
+  };
+  const { result, row } = await host.write(options, async (session) => {
+    const result = await work(session).catch(async (err: unknown) => {
+      await follow(session);
+      throw err;
+    });
+    return { result, row: await follow(session) };
+  });
+  // A ledger that was just made has no session beside it yet.
+  if (row === "over" || options.expect === "new ledger") return result;
+  for (const until = Date.now() + comeback; ;) {
+    try {
+      await host.write(options, (session) => syncSession(session, stack));
+      break;
+    } catch (err) {
+      if (sqlstateOf(err) === "55P03") break;
+      if (Date.now() > until) throw err;
+      await sleep(500, undefined, { signal });
+    }
+  }
+  return result;
+}
+
+/** True if the ledger's word that the migration is completed has not reached the session's row, which is there. */
+export async function completionMissing(db: Queryable, sessionId: string): Promise<boolean> {
+  if (!(await exists(db, "public.migration_sessions"))) return false;
+  const text = "SELECT 1 FROM public.migration_sessions WHERE id::text = $1 AND status <> 'completed'";
+  return (await first(db, text, [sessionId])) !== undefined;
 }
 
 /**

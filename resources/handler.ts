@@ -3,7 +3,7 @@ import { fromPostgres, GuardianError } from "../engine/errors";
 import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
 import { readStep, readSteps, unfinished, type Step } from "../engine/ledger/steps";
 import { sourceHash } from "../engine/module/source";
-import { syncSession } from "../engine/session";
+import { writeAndSync } from "../engine/session";
 import type { Queryable } from "../engine/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Call, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
@@ -77,14 +77,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
       signal: call.signal,
       onStatus: call.log.status,
     };
-    const outputs = await call.host.write(options, async (session) => {
-      try {
-        return await work(session);
-      } finally {
-        // The session's row mirrors the ledger; if this fails, the next write makes it good.
-        if (!session.purged) await syncSession(session, stack).catch(() => undefined);
-      }
-    });
+    const outputs = await writeAndSync(call.host, options, work);
     return (outputs ?? {}) as unknown as WireValues;
   };
 

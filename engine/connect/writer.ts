@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { GuardianError, isPostgres } from "../errors";
+import { GuardianError, isPostgres, sqlstateOf } from "../errors";
 import { CommitUnknownError, isLoss } from "./lost";
 import { transactionOutcome } from "./outcome";
 import { openSession, Session, type SessionOptions } from "./session";
 import type { ConnectionSettings } from "./settings";
+
+/** What is known of a transaction just before its COMMIT: its id (xid8) and the server's newest checkpoint, both as text. */
+interface LastWord {
+  xid: string;
+  checkpoint: string;
+}
 
 /** A connection that may write. Functions that write take a Writer, which no Reader can pass for. */
 export class Writer extends Session {
@@ -28,29 +34,33 @@ export class Writer extends Session {
     try {
       await this.query("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
       let result: T;
-      let xid: string | undefined;
+      let last: LastWord | undefined;
       try {
         result = await callback(this);
-        xid = await this.#lastWord();
+        last = await this.#lastWord();
       } catch (err) {
         await this.control("ROLLBACK").catch(() => undefined);
         throw err;
       }
-      await this.#commit(xid);
+      await this.#commit(last);
       return result;
     } finally {
       this.#open = false;
     }
   }
 
-  /** The transaction's id, if it wrote anything; refuses one that failed or is over, whoever passed over it. */
-  async #lastWord(): Promise<string | undefined> {
-    const text = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS xid";
-    const answer = await this.query<{ xid: string | null }>(text).catch((err: unknown) => {
+  /** The transaction's id, if it wrote anything, and the newest checkpoint; refuses one that failed or is over, whoever passed over it. */
+  async #lastWord(): Promise<LastWord | undefined> {
+    const text = `SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS xid,
+                    checkpoint_lsn::pg_catalog.text AS checkpoint FROM pg_catalog.pg_control_checkpoint()`;
+    const answer = await this.query<{ xid: string | null; checkpoint: string }>(text).catch((err: unknown) => {
       if (isPostgres(err) && err.code === "25P02") return undefined;
       throw err;
     });
-    if (answer && this.client.getTransactionStatus() === "T") return answer.rows[0]?.xid ?? undefined;
+    if (answer && this.client.getTransactionStatus() === "T") {
+      const { xid, checkpoint } = answer.rows[0] ?? { xid: null, checkpoint: "" };
+      return xid === null ? undefined : { xid, checkpoint };
+    }
     throw new GuardianError({
       what: answer
         ? "a statement ended the transaction it ran in"
@@ -60,26 +70,28 @@ export class Writer extends Session {
     });
   }
 
-  async #commit(xid: string | undefined): Promise<void> {
+  async #commit(last: LastWord | undefined): Promise<void> {
     try {
       await this.control("COMMIT");
     } catch (err) {
-      if (!isLoss(err) || !xid) throw err;
-      await this.#settle(xid, err);
+      if (!isLoss(err) || !last) throw err;
+      await this.#settle(last, err);
     }
   }
 
   /** Returns if the transaction committed. A server that does not answer yet is asked again. */
-  async #settle(xid: string, lost: unknown): Promise<void> {
+  async #settle({ xid, checkpoint }: LastWord, lost: unknown): Promise<void> {
     const until = Date.now() + this.commitPatience * 1000;
     for (;;) {
       try {
-        const outcome = await transactionOutcome(this.settings, xid, 10);
+        const outcome = await transactionOutcome(this.settings, xid, 10, checkpoint);
         if (outcome === "committed") return;
         if (outcome === "aborted") throw lost;
         if (outcome === "unknown") break;
       } catch (err) {
         if (err === lost) throw err;
+        // The server answers, and has never heard of it: it is another one, or was restored.
+        if (sqlstateOf(err) === "22023") break;
       }
       if (Date.now() > until) break;
       await sleep(500);

@@ -1,4 +1,5 @@
-import { setCompletion } from "../../engine/session";
+import { completionMissing, setCompletion } from "../../engine/session";
+import type { Changes } from "../../provider/diff";
 import { handler, type Kind } from "../handler";
 import { sessionCompletionSpec } from "./spec";
 
@@ -11,6 +12,12 @@ const kind: Kind<typeof sessionCompletionSpec> = {
   },
 
   delete: (_call, _state, session) => setCompletion(session, false),
+
+  /** The row may have been held by somebody when the last up wrote it: what the ledger says is put there again. */
+  drift: async (call, inputs): Promise<Changes> =>
+    (await call.host.read((db) => completionMissing(db, inputs.sessionId)))
+      ? new Map([["ledgerId", "drift"]])
+      : new Map(),
 
   read: () => Promise.resolve({}),
 };

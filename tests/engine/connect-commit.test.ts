@@ -1,4 +1,5 @@
 import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import {
   CommitUnknownError,
@@ -6,7 +7,9 @@ import {
   connectWriter,
   resolveConnection,
   transactionOutcome,
+  type Writer,
 } from "../../engine/connect";
+import { startServer } from "../../scripts/postgres/server";
 import { withEmpty, type V6 } from "../support/postgres";
 
 /**
@@ -109,6 +112,44 @@ describe("a connection lost during COMMIT", function () {
         .and.match(/pg_xact_status\('\d+'/);
       expect(outcome).to.equal("committed");
     }));
+
+  // PostgreSQL counts on from what reached the disk: an id that was handed out just before a crash is handed out again.
+  it("an id that a crash gave to somebody else: rolled back, whatever became of the other", async () => {
+    const own = await startServer({ major: 15, settings: { fsync: "on", synchronous_commit: "on" } });
+    try {
+      const { host, port, user, password } = own;
+      const settings = resolveConnection(
+        { host, port, user, database: "postgres", passwordFrom: "env:PW" },
+        { PW: password },
+      );
+      const ask = <R>(work: (writer: Writer) => Promise<R>): Promise<R> =>
+        connectWriter(settings, { detail: "crash" }).then((writer) => work(writer).finally(() => writer.close()));
+      await ask((writer) => writer.script("CREATE TABLE public.t (i int); CHECKPOINT"));
+      const last = { xid: "", checkpoint: "" };
+      const result = await ask((writer) =>
+        writer.transaction(async () => {
+          await writer.query("INSERT INTO public.t VALUES (1)");
+          const text =
+            "SELECT pg_current_xact_id()::text AS xid, checkpoint_lsn::text AS checkpoint FROM pg_control_checkpoint()";
+          Object.assign(last, (await writer.query(text)).rows[0]);
+          process.kill(writer.pid, "SIGKILL");
+          return "done";
+        }),
+      ).catch((err: unknown) => err);
+      expect(result).to.be.instanceOf(ConnectionLostError).and.not.instanceOf(CommitUnknownError);
+      const next = async (): Promise<string> =>
+        ask((writer) =>
+          writer.transaction(
+            async () => (await writer.query<{ xid: string }>("SELECT pg_current_xact_id()::text AS xid")).rows[0]!.xid,
+          ),
+        ).catch(() => sleep(100).then(() => "0"));
+      while (BigInt(await next()) < BigInt(last.xid)) continue;
+      expect(await transactionOutcome(settings, last.xid), "the other's").to.equal("committed");
+      expect(await transactionOutcome(settings, last.xid, 0, last.checkpoint)).to.equal("aborted");
+    } finally {
+      await own.stop();
+    }
+  });
 
   it("an id of another server is refused", () =>
     withEmpty(15, async (db) => {

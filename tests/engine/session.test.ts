@@ -1,12 +1,14 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import {
+  completionMissing,
   openSession,
   readSession,
   rollBackSession,
   setCompletion,
   setTotalSteps,
   syncSession,
+  writeAndSync,
   type SessionRow,
 } from "../../engine/session";
 import { attempt } from "../../engine/ledger/attempt";
@@ -31,13 +33,8 @@ class Stack {
   constructor(readonly engine: Engine) {}
 
   async step<T>(kind: string, name: string, work: Parameters<Engine["write"]>[2]): Promise<T> {
-    return (await this.engine.write(kind, name, async (session) => {
-      try {
-        return await work(session);
-      } finally {
-        await syncSession(session, this.engine.stack);
-      }
-    })) as T;
+    const options = await this.engine.options(kind, name);
+    return (await writeAndSync(this.engine.host, options, work)) as T;
   }
 
   apply(module: Awaited<ReturnType<typeof loadModule>>): Promise<unknown> {
@@ -153,6 +150,32 @@ describe("the session's row", function () {
           expect(await row(client)).to.deep.equal(["in_progress 7 7 0 0 f"]);
           await engine.write("MigrationSession", "session", (session) => setTotalSteps(session, 9));
           expect(await column(client, "SELECT total_steps FROM public.migration_sessions")).to.deep.equal([9]);
+        }));
+
+      it("is completed though the connection was lost between the last step and the row", () =>
+        withStack(major, async (stack, client, engine) => {
+          await stack.step("SessionCompletion", "completion", async (session) => {
+            await setCompletion(session, true);
+            // The first thing that anybody hears of it is the row's own transaction.
+            await client.query("SELECT pg_terminate_backend($1, 5000)", [session.writer.pid]);
+          });
+          expect(await row(client)).to.deep.equal(["completed 6 7 0 0 t"]);
+          expect((await engine.states("SessionCompletion", "completion"))[""]).to.equal("done");
+        }));
+
+      it("that somebody held when it was completed is seen to be behind, until the next write", () =>
+        withStack(major, async (stack, client, engine) => {
+          const { id } = await stack.open();
+          const missing = (): Promise<boolean> => engine.host.read((db) => completionMissing(db, id));
+          await client.query("BEGIN");
+          await client.query("SELECT 1 FROM public.migration_sessions FOR UPDATE");
+          await stack.complete();
+          await client.query("ROLLBACK");
+          expect(await row(client)).to.deep.equal(["in_progress 5 7 0 0 f"]);
+          expect(await missing()).to.equal(true);
+          await stack.complete();
+          expect(await row(client)).to.deep.equal(["completed 6 7 0 0 t"]);
+          expect(await missing()).to.equal(false);
         }));
 
       it("says what failed, without values, and that it went on", () =>

@@ -67,7 +67,12 @@ export class Engine {
     work: (session: WriteSession) => Promise<T>,
     over: Partial<WriteOptions> = {},
   ): Promise<T> {
-    const options: WriteOptions = {
+    return this.host.write(await this.options(kind, name, over), work);
+  }
+
+  /** What a write comes with. */
+  async options(kind: string, name: string, over: Partial<WriteOptions> = {}): Promise<WriteOptions> {
+    return {
       urn: this.urn(kind, name),
       label: `${kind} ${name}`,
       stack: this.stack,
@@ -79,7 +84,6 @@ export class Engine {
       },
       ...over,
     };
-    return this.host.write(options, work);
   }
 
   open(adopt?: string): Promise<string> {
