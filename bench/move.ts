@@ -1,5 +1,9 @@
 import type { Benchmark } from "./benchmark";
-import { measureMoves } from "./move/measure";
+import { figuresOf } from "./move/figures";
+import { measureEach, type Ways } from "./move/measure";
+
+/** What the guide says of consents looks for none that is there; the product does, and so must the statement. */
+const everyWay: Ways = { consents: ["raw", 1, 2], preferences: ["raw", "looking", 1, 2] };
 
 /**
  * How fast rows move, beside one INSERT … SELECT of the same rows on the same server: as the guide writes it (3.2), that is
@@ -14,5 +18,7 @@ export const move: Benchmark = {
     rows: { default: 1_000_000, least: 20_000, about: "users in the largest database" },
     rounds: { default: 3, least: 1, about: "how often each way is measured, in turn" },
   },
-  run: measureMoves,
+  async run(run) {
+    return figuresOf(await measureEach(run, everyWay), run.options["rows"] ?? 1_000_000);
+  },
 };

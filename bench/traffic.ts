@@ -73,7 +73,7 @@ async function openStack({ say, signal }: Run, folder: string, login: Login): Pr
   });
 }
 
-/** A trial, then control, up, control, up …, control: each up has a control on either side. */
+/** Up, control, up, control …: each control as long as the up before it. */
 async function measure({ say, signal, options }: Run, stack: BenchStack, { admin }: Logins): Promise<Figures> {
   const { rounds = 3, percent = 30, connections = 16, capacity = 10 } = options;
   const begin = (): Promise<void> => withClient(admin, tidy);
@@ -91,22 +91,15 @@ async function measure({ say, signal, options }: Run, stack: BenchStack, { admin
       await stack.destroy();
       return { ...window, steps };
     };
-    const { span: trial } = await up();
-    let length = trial.to - trial.from;
-    say(`trial: up ${seconds(length)}`);
     const [controls, ups]: [Window[], UpWindow[]] = [[], []];
-    const control = async (): Promise<void> => {
-      await begin();
-      controls.push(await load.during(rate, () => sleep(length, undefined, { signal })));
-    };
     for (let i = 1; i <= rounds; i++) {
-      await control();
       const window = await up();
+      const length = window.span.to - window.span.from;
+      say(`round ${i} of ${rounds}: up ${seconds(length)}, ${window.record.at.length} requests; now as long without`);
+      await begin();
       ups.push(window);
-      length = window.span.to - window.span.from;
-      say(`round ${i} of ${rounds}: up ${seconds(length)}, ${window.record.at.length} requests`);
+      controls.push(await load.during(rate, () => sleep(length, undefined, { signal })));
     }
-    await control();
     const found = figures(controls, ups);
     if (found.controlSpread.p50 > 1.5)
       say("the machine has other work: its own control windows differ, so do not trust this");

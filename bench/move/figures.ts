@@ -24,6 +24,49 @@ export function exponent(points: readonly (readonly [x: number, y: number])[]): 
   return covariance / logs.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
 }
 
+/** @returns how the product's time grows with one worker: the worse of both migrations, and each by its own */
+export function growthOf(measured: readonly Measured[]): Figures {
+  const names = [...new Set(measured.map(({ migration }) => migration))];
+  const sizes = [...new Set(measured.map(({ size }) => size))];
+  const each = names.map((name) => {
+    const at = (size: number, value: (outcome: Outcome) => number): number =>
+      median(
+        measured.filter((one) => one.migration === name && one.size === size).map(({ outcome }) => value(outcome)),
+      );
+    const growth = (time: (outcome: Outcome) => number): number =>
+      exponent(sizes.map((size) => [size, at(size, time)]));
+    const seconds = sizes.map((size) => [size, round(at(size, comparable) / 1000)] as const);
+    return [
+      name,
+      {
+        growthExponent: round(growth(comparable)),
+        growthExponentWithProof: round(growth(whole)),
+        secondsBySize: Object.fromEntries(seconds),
+      },
+    ] as const;
+  });
+  const most = (value: (outcome: Outcome) => number): number =>
+    round(Math.max(...measured.map(({ outcome }) => value(outcome))));
+  return {
+    growthExponent: Math.max(...each.map(([, one]) => one.growthExponent)),
+    growthExponentWithProof: Math.max(...each.map(([, one]) => one.growthExponentWithProof)),
+    longestTransactionMs: most(({ longestMs }) => longestMs),
+    peakMemoryMb: most(({ memoryMb }) => memoryMb),
+    memoryMbBySize: memoryBySize(measured, sizes),
+    migrations: Object.fromEntries(each),
+    rows: Math.max(...sizes),
+  };
+}
+
+/** Everything but pauses for locks of others. Milliseconds. */
+const whole = ({ totalMs, lockWaitMs }: Outcome): number => totalMs - lockWaitMs;
+
+function memoryBySize(measured: readonly Measured[], sizes: readonly number[]): { [size: string]: number } {
+  const most = (size: number): number =>
+    round(Math.max(...measured.filter((one) => one.size === size).map(({ outcome }) => outcome.memoryMb)));
+  return Object.fromEntries(sizes.map((size) => [size, most(size)]));
+}
+
 /**
  * @param largest the size at which ways are compared
  * @returns the lower ratio of both migrations, the worse of all else; each by its own beside
@@ -40,7 +83,6 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
           .map(({ outcome }) => value(outcome)),
       );
     const looking = measured.some((one) => one.migration === name && one.how === "looking");
-    const whole = ({ totalMs, lockWaitMs }: Outcome): number => totalMs - lockWaitMs;
     const raw = of("raw", largest, (outcome) => outcome.totalMs);
     const ratio = (how: 1 | 2, time: (outcome: Outcome) => number): number => raw / of(how, largest, time);
     const growth = (time: (outcome: Outcome) => number): number =>
@@ -78,8 +120,8 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
       | "growthExponent"
       | "proofSeconds",
   ): number => round(Math[sort](...each.map((one) => one[name])));
-  const most = (value: (outcome: Outcome) => number, of = own): number =>
-    round(Math.max(...of.map(({ outcome }) => value(outcome))));
+  const most = (value: (outcome: Outcome) => number): number =>
+    round(Math.max(...own.map(({ outcome }) => value(outcome))));
   return {
     ratio: worst("min", "ratio"),
     ratioTwoWorkers: worst("min", "ratioTwoWorkers"),
@@ -91,15 +133,7 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
     withProofRatio: worst("min", "withProofRatio"),
     proofSeconds: worst("max", "proofSeconds"),
     lockWaitSeconds: most(({ lockWaitMs }) => lockWaitMs / 1000),
-    memoryMbBySize: Object.fromEntries(
-      sizes.map((size) => [
-        size,
-        most(
-          ({ memoryMb }) => memoryMb,
-          own.filter((one) => one.size === size),
-        ),
-      ]),
-    ),
+    memoryMbBySize: memoryBySize(own, sizes),
     migrations: Object.fromEntries(
       each.map(({ name, ...values }) => [
         name,

@@ -1,16 +1,13 @@
 import type { Logins } from "../../scripts/v6/database";
-import type { Figures, Run } from "../benchmark";
+import type { Run } from "../benchmark";
 import { countTarget, empty, prepare, startOwn } from "./data";
-import { figuresOf, type Measured } from "./figures";
+import type { Measured } from "./figures";
 import { runJob } from "./job";
 import type { Job, Outcome } from "./runner";
 
 export const migrations = ["consents", "preferences"] as const;
-/** What the guide says of consents looks for none that is there; the product does, and so must the statement. */
-const hows: Record<(typeof migrations)[number], readonly Job["how"][]> = {
-  consents: ["raw", 1, 2],
-  preferences: ["raw", "looking", 1, 2],
-};
+/** The ways by which each migration is moved at the largest size; at the others one worker is enough. */
+export type Ways = Record<(typeof migrations)[number], readonly Job["how"][]>;
 
 /** The sizes for growth: 10,000, 100,000 … and the largest. */
 export function sizesUpTo(rows: number): number[] {
@@ -19,8 +16,8 @@ export function sizesUpTo(rows: number): number[] {
   return [...sizes, rows];
 }
 
-/** Moves both migrations at every size with one worker; at the largest also with two, and by the single statement. */
-export async function measureMoves({ say, signal, options }: Run): Promise<Figures> {
+/** Moves both migrations at every size with one worker, and at the largest by the ways that are given. */
+export async function measureEach({ say, signal, options }: Run, ways: Ways): Promise<Measured[]> {
   const { rows = 1_000_000, rounds = 3 } = options;
   const server = await startOwn(say);
   const stop = (): void => void server.stop();
@@ -34,11 +31,14 @@ export async function measureMoves({ say, signal, options }: Run): Promise<Figur
       const largest = size === rows;
       const times = size <= 100_000 ? 2 * rounds - 1 : rounds; // what is short varies more
       for (const migration of migrations) {
-        const runs = await alternate(logins, migration, largest ? hows[migration] : [1], times, { say, signal });
+        const runs = await alternate(logins, migration, largest ? ways[migration] : [1], times, {
+          ...{ say, signal },
+          warm: size <= 1_000_000,
+        });
         measured.push(...runs.map((one) => ({ ...one, size })));
       }
     }
-    return figuresOf(measured, rows);
+    return measured;
   } finally {
     signal.removeEventListener("abort", stop);
     await server.stop();
@@ -47,13 +47,16 @@ export async function measureMoves({ say, signal, options }: Run): Promise<Figur
 
 type One = Omit<Measured, "size">;
 
-/** All ways in turn, each round beginning with another; before them one run that is not counted, which warms up. */
+/**
+ * All ways in turn, each round beginning with another; before them one run that is not counted, which warms up. It is
+ * left out where a single run takes minutes.
+ */
 async function alternate(
   { admin, migrator }: Logins,
   migration: string,
   ways: readonly Job["how"][],
   rounds: number,
-  { say, signal }: Pick<Run, "say" | "signal">,
+  { say, signal, warm }: Pick<Run, "say" | "signal"> & { warm: boolean },
 ): Promise<One[]> {
   const one = async (how: Job["how"]): Promise<One> => {
     signal.throwIfAborted();
@@ -64,14 +67,15 @@ async function alternate(
     say(`  ${line(migration, how, outcome)}`);
     return { migration, how, outcome };
   };
-  const { outcome: first } = await one(ways[0] ?? 1);
+  if (warm) await one(ways[0] ?? 1);
   const runs: One[] = [];
   for (let round = 0; round < rounds; round++) {
     const order = ways.map((_way, i) => ways[(i + round) % ways.length] ?? 1);
     for (const how of order) runs.push(await one(how));
   }
-  const other = runs.find(({ outcome }) => outcome.rows !== first.rows);
-  if (other) throw new Error(`${migration}: ${first.rows} rows by one way, ${other.outcome.rows} by ${other.how}`);
+  const counts = new Map(runs.map(({ how, outcome }) => [outcome.rows, how]));
+  if (counts.size > 1)
+    throw new Error(`${migration}: ${[...counts].map(([n, how]) => `${n} rows by ${how}`).join(", ")}`);
   await empty(admin, migration);
   return runs;
 }

@@ -1,7 +1,7 @@
 import { median, type Figures } from "../benchmark";
 import { filter, percentile, within, type Seen, type Span } from "./record";
 import { classes } from "./requests";
-import { blame, type Step } from "./steps";
+import { blame, type Blame, type Step } from "./steps";
 
 /** What was seen in one stretch of time. */
 export interface Window {
@@ -49,6 +49,7 @@ export function figures(controls: readonly Window[], ups: readonly UpWindow[]): 
   const p99s = each(quiet, "p99");
   const failures = [...controls, ...ups].flatMap(({ record }) => record.failures);
   const slow = of(quiet, "p99");
+  const limit = 1.1 * of(quiet, "p95");
   return {
     p50Ratio: fixed(ratio(rests, "p50")),
     p95Ratio: fixed(ratio(rests, "p95")),
@@ -67,9 +68,14 @@ export function figures(controls: readonly Window[], ups: readonly UpWindow[]): 
     slowestMs: { control: each(quiet, 1), up: each(rests, 1), backup: each(dumps, 1) },
     classP99Ratio: Object.fromEntries(classes.map(({ name }) => [name, fixed(ratioOf(rests, quiet, name))])),
     lateP99Ms: { control: late(quiet), up: late(rests), backup: late(dumps) },
-    slow: blame(ups, slow).map((one) => ({ ...one, seconds: fixed(one.seconds), worstMs: fixed(one.worstMs) })),
-    slowFromMs: fixed(slow),
+    ...{ slow: blamed(ups, slow), slowFromMs: fixed(slow) },
+    // What p95Ratio is made of: its limit is over where these are more than 5 % of all.
+    ...{ overLimit: blamed(ups, limit), limitMs: fixed(limit) },
   };
+}
+
+function blamed(ups: readonly UpWindow[], from: number): Blame[] {
+  return blame(ups, from).map((one) => ({ ...one, seconds: fixed(one.seconds), worstMs: fixed(one.worstMs) }));
 }
 
 /** One class's p99 beside that of the control. */

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { comparable, exponent, figuresOf, type Measured } from "../../bench/move/figures";
+import { comparable, exponent, figuresOf, growthOf, type Measured } from "../../bench/move/figures";
 import { sizesUpTo } from "../../bench/move/measure";
 import { Memory } from "../../bench/move/memory";
 import { Observer } from "../../bench/move/observer";
@@ -66,6 +66,25 @@ describe("bench move: figures", () => {
     expect(Object.keys(found).slice(0, 7)).to.deep.equal(
       "ratio ratioTwoWorkers rowsPerSecond batches longestTransactionMs peakMemoryMb growthExponent".split(" "),
     );
+  });
+
+  it("growth: the worse exponent of both, without the comparison and with it", () => {
+    const runs = (name: string, slope: number): Measured[] =>
+      [10_000, 100_000, 1_000_000].flatMap((size) => {
+        const proofMs = (size / 10_000) * 100;
+        const ms = 100 * (size / 10_000) ** slope + proofMs;
+        const memoryMb = size / 100_000;
+        return [ms, ms, 9 * ms].map((totalMs) => made(name, 1, size, totalMs, { proofMs, memoryMb }));
+      });
+    const found = growthOf([...runs("a", 1), ...runs("b", 2)]);
+    expect(found).to.include({ growthExponent: 2, rows: 1_000_000, peakMemoryMb: 10, longestTransactionMs: 300 });
+    expect(found["growthExponentWithProof"]).to.be.within(1.8, 1.99);
+    expect(found["memoryMbBySize"]).to.deep.equal({ 10000: 0.1, 100000: 1, 1000000: 10 });
+    expect((found["migrations"] as Record<string, object>)["a"]).to.deep.equal({
+      growthExponent: 1,
+      growthExponentWithProof: 1,
+      secondsBySize: { 10000: 0.1, 100000: 1, 1000000: 10 },
+    });
   });
 });
 

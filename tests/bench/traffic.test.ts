@@ -52,6 +52,12 @@ describe("bench traffic: figures", () => {
     expect(found).to.include({ p50Ratio: 1.5, p95Ratio: 1.5, backupP95Ratio: 4, controlP99Spread: 2.5 });
     expect(found).to.include({ failedTransactions: 1, upSeconds: 1, backupSeconds: 0.3, p99Ratio: 0.857 });
     expect(found["failures"]).to.deep.equal({ "40P01 upload": 1 });
+    expect(found["limitMs"], "1.1 times the control's p95").to.equal(2.2);
+    const over = (found["overLimit"] as { name: string; slow: number }[]).map(({ name, slow }) => [name, slow]);
+    expect(over.slice(0, 2), "what was over it, and when").to.deep.equal([
+      ["after the last step: engine and plugin end", 40],
+      ["Backup backup", 30],
+    ]);
   });
 
   it("puts slow requests down to the shortest step that ran then", () => {
