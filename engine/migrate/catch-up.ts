@@ -8,9 +8,10 @@ import type { Run } from "./batch";
 import type { Crew } from "./crew";
 import { followed } from "./definition";
 import { dropFunctions } from "./follow";
+import { outlast } from "./outlast";
 import { endOf } from "./plan";
 import { Progress } from "./progress";
-import { proveKeys } from "./proof";
+import { prove, proveKeys } from "./proof";
 import { isRowError, keysBetween, settleIn, settleKeys } from "./settle";
 
 /** Changes that are settled in one transaction. */
@@ -37,16 +38,26 @@ async function noted(db: Queryable, run: Run, limit: number): Promise<Noted> {
   };
 }
 
+/** What was settled since the comparison of all rows. */
+interface Late {
+  keys: string[][];
+  /** A table was emptied at once: every row was settled anew. */
+  all: boolean;
+}
+
 /**
  * Settles what v6 changed since the plan was made, until next to nothing is left. No batch may run at the same time: it
  * could write what it read before the change.
- * @param proven true after the comparison of all rows: what is settled since is compared as well
+ * @param late given after the comparison of all rows: what is settled since is compared as well, and noted here
  */
-export async function catchUp(crew: Crew, run: Run, deadline: number, proven = false): Promise<void> {
+export async function catchUp(crew: Crew, run: Run, deadline: number, late?: Late): Promise<void> {
   const session = crew.first;
-  const settled: Settle = async (keys, answered = []) => {
+  const settled: Settle = async (keys, answered) => {
     await settleKeys(session, run, keys);
-    if (proven) await session.transaction((db) => proveKeys(db, session.epoch, run, keys, answered));
+    if (!late) return;
+    await session.transaction((db) => proveKeys(db, session.epoch, run, keys, answered));
+    if (answered) late.all = true;
+    else if (!run.guarded) late.keys.push(...keys);
   };
   for (let count = 0; ;) {
     const { keys, all } = await noted(session.writer, run, drainSize);
@@ -64,6 +75,25 @@ export async function catchUp(crew: Crew, run: Run, deadline: number, proven = f
       `${run.it.name}: catching up with what v6 changed meanwhile, ${count.toLocaleString("en")} rows so far${waits}`,
     );
   }
+}
+
+/**
+ * Where no index keeps a second row out, somebody may have written his while ours was on its way, each unseen by the
+ * other: a patient refuses, and is assumed to consent in the same moment. When all who were writing then have ended, what
+ * was settled since the comparison is looked at once more, and ours gives way.
+ */
+async function lookAgain(crew: Crew, run: Run, deadline: number, late: Late): Promise<void> {
+  const session = crew.first;
+  if (run.guarded || (!late.all && late.keys.length === 0)) return;
+  await outlast(session, run.it.target, deadline);
+  if (late.all) await prove(crew, run);
+  else {
+    for (let at = 0; at < late.keys.length; at += drainSize) {
+      const part = late.keys.slice(at, at + drainSize);
+      await session.transaction((db) => proveKeys(db, session.epoch, run, part));
+    }
+  }
+  Object.assign(late, { keys: [], all: false });
 }
 
 /** @param answered notes that every key is in question, which this answers: they excuse no difference any more */
@@ -117,16 +147,20 @@ export async function cutOver(
 ): Promise<void> {
   const session = crew.first;
   const tables = followed(run.it.source.follows);
+  // With the target locked besides, what is settled at the last moment sees every row that somebody else wrote.
+  const relations = run.guarded ? tables : [...tables, run.it.target];
+  const late: Late = { keys: [], all: false };
   for (;;) {
     let locked = 0;
     let known: Record<string, unknown> = {};
     try {
       await withV6Locks(session, session.parameters, deadline, {
-        relations: tables,
+        relations,
         mode: "ACCESS EXCLUSIVE",
         own: [],
         ahead: async () => {
-          await catchUp(crew, run, deadline, true);
+          await catchUp(crew, run, deadline, late);
+          await lookAgain(crew, run, deadline, late);
           known = await detail();
         },
         before: () => Promise.resolve(),

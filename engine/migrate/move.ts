@@ -10,6 +10,7 @@ import { catchUp, cutOver } from "./catch-up";
 import { Crew, worthThrottling } from "./crew";
 import { followed, type Migration } from "./definition";
 import { startFollowing } from "./follow";
+import { outlast } from "./outlast";
 import { planRanges } from "./plan";
 import { Progress } from "./progress";
 import { onceOnly, prove } from "./proof";
@@ -20,7 +21,10 @@ import { runWorkers } from "./workers";
 import { Worklist } from "./worklist";
 
 export interface MoveOptions {
-  /** Unix time in milliseconds until which v6 tables are asked for; in half an hour where it is not said. */
+  /**
+   * Unix time in milliseconds until which v6 tables are asked for; in half an hour where it is not said. Moving and
+   * comparing take what they take: each later phase has as long from its own beginning.
+   */
   deadline?: number;
   /** The share of rows that may be rejected, 0.001 where it is not said; above it the migration stops. */
   maxDataLoss?: number;
@@ -75,8 +79,10 @@ async function moveAll(
 ): Promise<void> {
   const constants = await begin(session, it, step, asked);
   const given = JSON.stringify({ ...parameters, ...constants });
+  // Of all keys while it is not known how many of them the source offers a row for.
   let total = 0;
   const gate = (asking: WriteSession): Promise<void> => refuseLoss(asking, step.urn, total, options.maxDataLoss);
+  const patience = options.deadline - Date.now();
   const guarded = await onceOnly(session.writer, it);
   const run: Run = { it, urn: step.urn, stepId: step.id, parameters: given, guarded, gate };
   session.options.onStatus(`${it.name}: triggers on ${followed(it.source.follows).join(", ")} note what v6 changes`);
@@ -91,11 +97,14 @@ async function moveAll(
   try {
     await settleKeys(session, run, await rejectedKeys(session, step.urn));
     await moveRanges(crew, run, total);
-    await catchUp(crew, run, options.deadline);
+    await catchUp(crew, run, Date.now() + patience);
     await gate(session);
+    // Else the comparison could miss a row that somebody is still writing beside one of ours.
+    if (!guarded) await outlast(session, it.target, Date.now() + patience);
     session.options.onStatus(`${it.name}: comparing source and target`);
-    const proof = await prove(crew, run, total);
-    await cutOver(crew, run, options.deadline, async () => {
+    const proof = await prove(crew, run);
+    total = Number(proof.source);
+    await cutOver(crew, run, Date.now() + patience, async () => {
       await gate(session);
       const rejects = await readRejects(session.writer, step.urn);
       const failed = rejected(rejects);
@@ -133,13 +142,23 @@ function refuseOther(migration: Migration, current: Step, asked: string): void {
 
 /** Writes down what a later run, or a rollback, must know. @returns the constants, the same for every run */
 async function begin(session: WriteSession, it: Mapped, step: Step, asked: string): Promise<object> {
-  const known = step.detail["constants"] as object | undefined;
+  const { constants: known, sourceFile } = step.detail as { constants?: object; sourceFile?: string };
+  if (sourceFile !== undefined && sourceFile !== it.source.file) {
+    throw new GuardianError({
+      what: `data migration ${it.name} began with another source; rows that are written are not rewritten`,
+      where: `${sourceFile} then, ${it.source.file} now: ${it.sources.flatMap(({ needs }) => needs ?? []).join(", ")} came or went meanwhile`,
+      todo: [
+        "put the table back as it was, then run this again",
+        "roll the data stage back first (guardian:through schema, up, or destroy), then raise it again",
+      ],
+    });
+  }
   await session.writer.query("SELECT pg_catalog.set_config('row_security', 'off', false)");
   const constants = known ?? (await readConstants(session.writer, it.source, step.startedAt));
   await session.transaction((db) =>
     setStep(db, step.id, {
       state: "running",
-      detail: { begun: true, removed: "0", asked, constants, plan: recorded(it) },
+      detail: { begun: true, removed: "0", asked, constants, sourceFile: it.source.file, plan: recorded(it) },
     }),
   );
   return constants;

@@ -43,7 +43,7 @@ const proofKeys = 10_000;
  * row. What v6 changed and is not settled yet is left to the catch-up.
  * @throws GuardianError naming the keys and columns that differ; no values
  */
-export async function prove(crew: Crew, run: Run, total: number): Promise<Proof> {
+export async function prove(crew: Crew, run: Run): Promise<Proof> {
   const { it, urn } = run;
   const ends = await rows<{ key: string[]; keys: number }>(
     crew.first.writer,
@@ -51,6 +51,7 @@ export async function prove(crew: Crew, run: Run, total: number): Promise<Proof>
     [urn],
   );
   const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {} };
+  const total = ends.reduce((sum, { keys }) => sum + keys, 0);
   const progress = new Progress(`${it.name}, compared with v6`, total);
   const sizes = crew.workers.map(() => firstSize(crew.pace));
   const parts = Math.max(ends.length, 1);

@@ -216,6 +216,26 @@ describe("what a reviewer found", function () {
       expect((await refusalOf(other)).what).to.match(/began with other parameters or another text/);
     }));
 
+  it("nor with another source: a profile table that came meanwhile is not half used", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      const { admin, engine } = online;
+      await admin.query("ALTER TABLE public.user_profiles RENAME TO hidden");
+      const stop = new AbortController();
+      engine.onStatus = (line) => {
+        if (line.includes("comparing source and target")) stop.abort();
+      };
+      await refusalOf(online.move({}, { signal: stop.signal }));
+      await admin.query("ALTER TABLE public.hidden RENAME TO user_profiles");
+      const said = await refusalOf(online.move());
+      expect(said.what).to.contain("data migration preferences began with another source");
+      expect(said.where)
+        .to.contain("without_profiles.sql then")
+        .and.contain("from_profiles.sql now: public.user_profiles");
+      await online.back();
+      expect(await online.move()).to.deep.include({ written: 3000n });
+      expect(await online.differing()).to.equal(0);
+    }));
+
   it("a refusal that a batch could not see leaves no assumed consent beside it", () =>
     withOnline(17, "consents", 3000, async (online) => {
       const { admin } = online;
@@ -232,7 +252,7 @@ describe("what a reviewer found", function () {
       );
       let committed: Promise<unknown> | undefined;
       online.engine.onStatus = (line) => {
-        if (line.includes("comparing source and target")) committed ??= refusal.query("COMMIT");
+        if (/^waits for transactions|comparing source and target/.test(line)) committed ??= refusal.query("COMMIT");
       };
       await admin.query("BEGIN; LOCK TABLE guardian_migration.reject IN ACCESS EXCLUSIVE MODE");
       const moving = online.move();

@@ -105,6 +105,27 @@ describe("rows that cannot be moved", function () {
       expect(await everything(online)).not.to.match(new RegExp(`\\b${secret}\\b`));
     }));
 
+  it("are held against the rows that the source offers, not against all keys that were looked at", () =>
+    withOnline(17, "consents", users, async (online) => {
+      const { admin } = online;
+      const first = "SELECT id FROM auth.users ORDER BY id LIMIT";
+      await admin.query(
+        `UPDATE auth.users SET created_at = now(); UPDATE auth.users SET created_at = '2020-01-01' WHERE id IN (${first} 6)`,
+      );
+      const ids = await column<string>(admin, `${first} 3`);
+      const list = ids.map((id) => `'${id}'`).join(", ");
+      await admin.query(
+        `ALTER TABLE public.patient_consents ADD CONSTRAINT not_these CHECK (patient_id NOT IN (${list}))`,
+      );
+      const said = await refusalOf(online.move());
+      expect(said.what, "3 of 6 are a half, of 3000 keys they would pass").to.match(/^3 rows cannot be moved, of 6:/);
+      expect(await online.move({ maxDataLoss: 0.5 }), "the operator may say so").to.deep.include({
+        source: 6n,
+        written: 3n,
+        rejected: 3n,
+      });
+    }));
+
   it("one that v6 mends, or whose account goes, while it is being rejected is looked at again", () =>
     withOnline(17, "preferences", users, async (online) => {
       const { admin } = online;

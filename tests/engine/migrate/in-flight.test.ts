@@ -1,0 +1,84 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import { column, refusalOf } from "../module/harness";
+import { withOnline, type Online } from "./harness";
+
+const users = 3000;
+const refuse = `INSERT INTO public.patient_consents (patient_id, consent_type, purpose, legal_basis, granted, consent_metadata)
+  VALUES ($1, 'data_sharing', 'healthcare_services', 'consent', false, '{"state": "refused"}')`;
+
+/** A patient's rows, and whether they amount to a consent. */
+async function consentOf(admin: Client, patient: string): Promise<[rows: string[], granted: boolean | undefined]> {
+  const rows = await column<string>(
+    admin,
+    `SELECT concat_ws(' ', granted, consent_metadata ->> 'state') FROM public.patient_consents WHERE patient_id = '${patient}'`,
+  );
+  const text = `SELECT public.has_general_consent('${patient}', 'data_sharing', 'healthcare_services')`;
+  return [rows, (await column<boolean>(admin, text))[0]];
+}
+
+/** Somebody who was there before the migration. */
+async function anybody(online: Online): Promise<string> {
+  const text = "SELECT id FROM auth.users WHERE created_at < now() - interval '2 days' ORDER BY id LIMIT 1";
+  return (await column<string>(online.admin, text))[0] ?? "";
+}
+
+describe("a patient's refusal that is still being written while his row moves", function () {
+  this.timeout(120_000);
+
+  it("is waited for before the comparison: no assumed consent is left beside it", () =>
+    withOnline(17, "consents", users, async (online) => {
+      const patient = await anybody(online);
+      const other = await online.db.connect("admin");
+      await other.query("BEGIN");
+      await other.query(refuse, [patient]);
+      let committed: Promise<unknown> | undefined;
+      online.engine.onStatus = (line) => {
+        // The line names who is waited for; without the wait, the cut-over's first try is stopped by him.
+        if (line.startsWith("waits for transactions") || line.startsWith("try 1")) committed ??= other.query("COMMIT");
+      };
+      await online.move();
+      await committed;
+      expect(online.engine.lines.join("\n")).to.match(
+        /waits for transactions that have written to public\.patient_consents: test \(pid \d+, user postgres/,
+      );
+      expect(await consentOf(online.admin, patient)).to.deep.equal([["f refused"], false]);
+    }));
+
+  it("nor beside one whose row was settled after the comparison", () =>
+    withOnline(17, "consents", users, async (online) => {
+      const patient = await anybody(online);
+      const other = await online.db.connect("admin");
+      let begun: Promise<unknown> | undefined;
+      let committed: Promise<unknown> | undefined;
+      const { admin } = online;
+      online.engine.onStatus = (line) => {
+        // Noted, so that the row is written by the catch-up after the comparison, beside a refusal that is under way.
+        if (line.includes("comparing source and target"))
+          begun ??= admin
+            .query("DELETE FROM public.patient_consents WHERE patient_id = $1", [patient])
+            .then(() =>
+              admin.query("UPDATE auth.users SET created_at = created_at - interval '1 s' WHERE id = $1", [patient]),
+            )
+            .then(() => other.query("BEGIN"))
+            .then(() => other.query(refuse, [patient]));
+        if (line.startsWith("waits for transactions") || line.startsWith("try ")) committed ??= other.query("COMMIT");
+      };
+      await online.move();
+      await Promise.all([begun, committed]);
+      expect(await consentOf(online.admin, patient)).to.deep.equal([["f refused"], false]);
+    }));
+
+  it("one that does not end is named when the time is up", () =>
+    withOnline(17, "consents", users, async (online) => {
+      const other = await online.db.connect("admin");
+      await other.query("BEGIN");
+      await other.query(refuse, [await anybody(online)]);
+      const said = await refusalOf(online.move({ deadline: Date.now() + 4000 }));
+      expect(said.what).to.contain("a transaction that has written to public.patient_consents does not end");
+      expect(said.where).to.match(/^test \(pid \d+, user postgres/);
+      await other.query("ROLLBACK");
+      expect(await online.move()).to.deep.include({ rejected: 0n });
+      expect(await online.differing()).to.equal(0);
+    }));
+});
