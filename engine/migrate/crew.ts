@@ -1,22 +1,9 @@
-import { escapeIdentifier } from "pg";
 import { connectWriter, type Writer } from "../connect";
 import { WriteSession } from "../database";
-import { ledgerSchema } from "../ledger/schema";
-import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import { first, type Queryable } from "../sql";
+import { isFull, openPace, steady, type Pace } from "./pace";
 import type { Progress } from "./progress";
 import type { Recorded } from "./recorded";
-import { Throttle } from "./throttle";
-
-/** What is asked before and after each piece of work. */
-export interface Pace {
-  /** 1 and more: so many workers may run. */
-  readonly speed: number;
-  /** Why it goes slower, if it does. */
-  readonly reason: string | undefined;
-  /** Waits as long as the speed demands, at most until `over`. */
-  rest(worker: number, workMs: number, over: AbortSignal): Promise<void>;
-  close(): Promise<void>;
-}
 
 export interface CrewOptions {
   /** How many connections may work at once, where the server has room. */
@@ -55,16 +42,15 @@ export class Crew {
 
   static async open(session: WriteSession, urn: string, plan: Recorded, options: CrewOptions): Promise<Crew> {
     const workers = await openWorkers(session, await roomFor(session.writer, options.workers));
-    let throttle: Throttle | undefined;
     try {
-      throttle = options.throttled ? await openThrottle(session, urn, plan, workers) : undefined;
-      if (!throttle) return new Crew(workers, unhurried(workers.length));
-      throttle.unavailable().forEach((line) => options.onWarning?.(line));
-      return new Crew(workers, throttle);
+      return new Crew(workers, await openPace(session, urn, plan, workers, options));
     } catch (err) {
-      await throttle?.close();
       await closeWorkers(workers);
-      throw err;
+      if (!isFull(err)) throw err;
+      // Whoever watches matters more than whoever helps.
+      if (workers.length > 1) return Crew.open(session, urn, plan, { ...options, workers: 1 });
+      options.onWarning?.("no connection is left to watch the server by; the migration works a tenth of its time");
+      return new Crew(workers, steady(0.1, "no connection is left to watch the server by"));
     }
   }
 
@@ -144,11 +130,6 @@ export class Crew {
   }
 }
 
-function unhurried(workers: number): Pace {
-  const nothing = (): Promise<void> => Promise.resolve();
-  return { speed: workers, reason: undefined, rest: nothing, close: nothing };
-}
-
 /** @returns how many workers this server has room for, at least one */
 async function roomFor(db: Queryable, wanted: number): Promise<number> {
   const room = await first<{ free: number }>(
@@ -159,14 +140,18 @@ async function roomFor(db: Queryable, wanted: number): Promise<number> {
   return Math.max(1, Math.min(wanted, (room?.free ?? 0) - spare));
 }
 
-/** Opens the sessions of the workers; the first is the operator's own. */
+/** Opens the sessions of the workers, as many as there is room for; the first is the operator's own. */
 async function openWorkers(session: WriteSession, count: number): Promise<WriteSession[]> {
   const { writer, options, epoch, parameters } = session;
   const workers = [session];
   try {
     while (workers.length < count) {
       const detail = `${options.label}, worker ${workers.length + 1}`;
-      const more = await connectWriter(writer.settings, { detail, signal: options.signal });
+      const more = await connectWriter(writer.settings, { detail, signal: options.signal }).catch((err: unknown) => {
+        if (isFull(err)) return undefined;
+        throw err;
+      });
+      if (!more) break;
       workers.push(new WriteSession(more, epoch, options, parameters));
     }
     for (const { writer: db } of workers) await prepare(db);
@@ -189,37 +174,4 @@ async function prepare(db: Writer): Promise<void> {
   await db.query(
     `SELECT pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('jit', 'off', false)`,
   );
-}
-
-/**
- * The application is felt by one of its own cheapest reads: a row of the source table by its key.
- * @returns undefined where there is nothing to read
- */
-async function openThrottle(
-  session: WriteSession,
-  urn: string,
-  plan: Recorded,
-  workers: readonly WriteSession[],
-): Promise<Throttle | undefined> {
-  if (!(await exists(session.writer, quoteName(plan.from)))) return undefined;
-  const keys = await rows<{ key: string[] }>(
-    session.writer,
-    `SELECT key_from AS key FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY pg_catalog.md5(place::text) LIMIT 200`,
-    [urn],
-  );
-  if (keys.length === 0) return undefined;
-  const where = plan.key.map((column, i) => `${escapeIdentifier(column)} = $${i + 1}::${plan.types[i]}`);
-  let at = 0;
-  return Throttle.open({
-    connect: () => connectWriter(session.writer.settings, { detail: `${session.options.label}, throttle` }),
-    tables: [plan.target, ...plan.follows],
-    probe: {
-      text: `SELECT 1 FROM ${quoteName(plan.from)} WHERE ${where.join(" AND ")}`,
-      values: () => keys[at++ % keys.length]?.key ?? [],
-    },
-    workers: () => workers.map((worker) => worker.writer.pid),
-    budget: plan.slowdown,
-    maxWorkers: workers.length,
-    signal: session.options.signal,
-  });
 }

@@ -14,7 +14,7 @@ import { patiently } from "./patient";
 import { condition, stretch, under } from "./range";
 import { unreferred } from "./referring";
 import { mine } from "./settle";
-import { nextSize } from "./workers";
+import { firstSize, nextSize } from "./workers";
 
 /** What taking back did. */
 export interface TakenBack {
@@ -133,7 +133,7 @@ async function removeAll(session: WriteSession, urn: string, plan: Recorded, ste
     return open(false);
   });
   const progress = new Progress(`${plan.name}, rows taken back`, written);
-  let keys = 10_000;
+  let keys = firstSize(crew.pace);
   let upTo: string[] | undefined;
   try {
     await crew.during(progress, async () => {

@@ -24,6 +24,10 @@ export interface Pace {
   doubts: number;
   /** What it stands still for: each is let go only well below its limit. */
   stops: readonly Stop[];
+  /** Decisions in a row that found something to stand still for. */
+  stood: number;
+  /** It stood still for so long that what it waits for does not come of it: it goes on at the least speed. */
+  creeps: boolean;
   /** For the status line; undefined at full speed. */
   reason: string | undefined;
   /** What made it slower last. */
@@ -59,12 +63,12 @@ export interface Rules {
 export function begin(rules: Rules): Pace {
   const pace = Math.min(start, rules.maxWorkers);
   const reason = "beginning slowly, to see what the server bears";
-  return { pace, calm: 0, doubts: 0, stops: [], reason, cause: undefined, judged: false };
+  return { pace, calm: 0, doubts: 0, stops: [], stood: 0, creeps: false, reason, cause: undefined, judged: false };
 }
 
 /** The speed a pace amounts to: 0 while something stops it. */
 export function speedOf(pace: Pace): number {
-  return pace.stops.length > 0 ? 0 : pace.pace;
+  return pace.stops.length > 0 && !pace.creeps ? 0 : pace.pace;
 }
 
 /**
@@ -79,12 +83,29 @@ export function decide(was: Pace, seen: Seen, rules: Rules): Pace {
   const found = stopsOf(was.stops, seen.signals, limits);
   const stops = found.map(([stop]) => stop);
   if (stops.length > 0) {
-    const text = found.map(([, said]) => said).join("; ");
+    const cause = found.map(([, said]) => said).join("; ");
+    const stood = was.stood + 1;
+    const still = { calm: 0, doubts: 0, stops, stood, cause, judged: false };
+    if (stood * decisionMs > limits.standStillMs) {
+      const minutes = (limits.standStillMs / 60_000).toFixed(0);
+      const reason = `${cause}; standing still for ${minutes} minutes did not help, so it goes on at the least speed`;
+      return { ...still, pace: limits.floor, creeps: true, reason };
+    }
     const pace = was.stops.length > 0 ? was.pace : Math.max(limits.floor, was.pace / 2);
-    return { pace, calm: 0, doubts: 0, stops, reason: text, cause: text, judged: false };
+    return { ...still, pace, creeps: false, reason: cause };
   }
+  was = { ...was, stood: 0, creeps: false };
   if (seen.blind !== undefined)
-    return { pace: limits.floor, calm: 0, doubts: 0, stops, reason: seen.blind, cause: seen.blind, judged: false };
+    return {
+      ...was,
+      pace: limits.floor,
+      calm: 0,
+      doubts: 0,
+      stops,
+      reason: seen.blind,
+      cause: seen.blind,
+      judged: false,
+    };
 
   const { vacuum } = seen.signals;
   // A VACUUM that is not urgent runs alongside, but what it reads and writes is its share: half the speed is left.

@@ -31,6 +31,11 @@ export interface Limits {
   archiveFiles: number;
   /** Milliseconds added to the baseline's p95 that are taken for noise, whatever the budget. */
   noiseMs: number;
+  /**
+   * Milliseconds after which it goes on at the floor though what it stands still for has not passed: a standby that is
+   * behind on purpose, or an archive that fails, would keep a migration, and its rollback, for ever.
+   */
+  standStillMs: number;
   /** The lowest speed but for standing still: share of the time that one worker works. */
   floor: number;
 }
@@ -42,7 +47,8 @@ export const defaultLimits: Limits = {
   blockedMs: 500,
   archiveFiles: 16,
   noiseMs: 0.05,
-  floor: 0.05,
+  standStillMs: 5 * 60_000,
+  floor: 0.02,
 };
 
 /** What the server says of itself, at one moment. */

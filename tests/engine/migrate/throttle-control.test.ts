@@ -32,7 +32,7 @@ describe("throttle: what it decides", () => {
     const paces = run(first, 15, {}, 10);
     expect(paces[0]?.reason).to.equal(first.reason);
     expect([last(paces).pace, last(paces).reason]).to.deep.equal([2, undefined]);
-    expect(last(run(first, 15, {}, 1000)).pace, "one that does not").to.equal(0.05);
+    expect(last(run(first, 15, {}, 1000)).pace, "one that does not").to.equal(0.02);
   });
 
   it("full speed, and nothing to say, while all is well", () => {
@@ -48,6 +48,8 @@ describe("throttle: what it decides", () => {
       calm: 0,
       doubts: 0,
       stops: [],
+      stood: 0,
+      creeps: false,
       reason: "p95 of probes 11 ms, +11 % (budget +10 %)",
       cause: "p95 of probes 11 ms, +11 % (budget +10 %)",
       judged: true,
@@ -60,7 +62,8 @@ describe("throttle: what it decides", () => {
       0.25,
       0.125,
       0.0625,
-      ...Array<number>(5).fill(0.05),
+      0.03125,
+      ...Array<number>(4).fill(0.02),
     ]);
     expect(last(run(full(rules), 10, {}, 1000)).judged, "nothing was cut any more").to.equal(false);
   });
@@ -93,14 +96,14 @@ describe("throttle: what it decides", () => {
   it("gets faster again: gently, then bolder, and only gently near the budget", () => {
     const slow = last(run(full(rules), 10, {}, 1000));
     const calm = run(slow, 20, {}, 10);
-    expect(calm.slice(0, 3).map((pace) => Number(speedOf(pace).toFixed(2)))).to.deep.equal([0.07, 0.11, 0.17]);
+    expect(calm.slice(0, 3).map((pace) => Number(speedOf(pace).toFixed(2)))).to.deep.equal([0.04, 0.08, 0.14]);
     expect(calm[0]?.reason).to.match(/^getting faster again \(was: p95 of probes 1000 ms, \+9900 %/);
     expect(speedOf(last(calm)), "within 4 s").to.equal(2);
     expect(last(calm).reason).to.equal(undefined);
     const near = run(slow, 20, {}, 10.9);
-    expect(speedOf(last(near))).to.be.closeTo(0.05 + 20 * 0.02, 1e-9);
+    expect(speedOf(last(near))).to.be.closeTo(0.02 + 20 * 0.02, 1e-9);
     const held = run(slow, 20, {}, 10, 10);
-    expect(speedOf(last(held)), "no new probes, no new speed").to.equal(0.05);
+    expect(speedOf(last(held)), "no new probes, no new speed").to.equal(0.02);
     expect(last(held).reason).to.match(/^p95 of probes 1000 ms/);
   });
 
@@ -172,6 +175,21 @@ describe("throttle: what it decides", () => {
     expect(one.pace).to.equal(1);
   });
 
+  it("goes on at the least speed when it stood still for minutes and that did not help, and at full speed afterwards", () => {
+    const behind = { lagSeconds: 3600 };
+    const still = run(full(rules), 1500, behind);
+    expect(speedOf(last(still)), "five minutes").to.equal(0);
+    const creeping = last(run(last(still), 1, behind));
+    expect([speedOf(creeping), creeping.reason]).to.deep.equal([
+      0.02,
+      "replication lag 3600 s (at most 5 s); standing still for 5 minutes did not help, so it goes on at the least speed",
+    ]);
+    expect(speedOf(last(run(creeping, 1000, behind)))).to.equal(0.02);
+    const gone = run(creeping, 30, {});
+    expect(speedOf(last(gone))).to.equal(2);
+    expect(speedOf(last(run(last(gone), 1, behind))), "the next time it stands still again").to.equal(0);
+  });
+
   it("leaves half to a VACUUM that is not urgent", () => {
     const beside = last(run(full(rules), 3, { vacuum: { table: "public.t", wraparound: false } }));
     expect(speedOf(beside)).to.equal(1);
@@ -184,7 +202,7 @@ describe("throttle: what it decides", () => {
   it("creeps while it is blind", () => {
     const seen = { signals: noSignals, latency: { p95: 10, count: 100 }, blind: "the server has not answered for 3 s" };
     const blind = decide(full(rules), seen, rules);
-    expect(speedOf(blind)).to.equal(0.05);
+    expect(speedOf(blind)).to.equal(0.02);
     expect(blind.reason).to.equal("the server has not answered for 3 s");
     expect(speedOf(last(run(blind, 20, {})))).to.equal(2);
   });
