@@ -1,7 +1,7 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
 import { ledgerSchema } from "../ledger/schema";
-import { exists, first, quoteName, type Queryable } from "../sql";
+import { exists, first, quoteName, rows, type Queryable } from "../sql";
 import type { Migration } from "./definition";
 import { condition, tuple, under } from "./range";
 import { mapped, matches, readConstants, sourceIn, type Mapped } from "./source";
@@ -17,20 +17,37 @@ export interface Planned {
   written: bigint;
 }
 
-/** Counts for the preview. Runs in a read-only transaction. */
+/** Counts for the preview. Rows that wait in the archive come back before and win. Runs in a read-only transaction. */
 export async function planMove(db: Queryable, migration: Migration, parameters: object): Promise<Planned> {
   const it = await mapped(db, migration);
-  const there = await exists(db, quoteName(migration.target));
-  const present = `EXISTS (SELECT FROM ${quoteName(migration.target)} t WHERE ${matches(it)})`;
+  const present = (await tablesWithRows(db, migration.target)).map(
+    (table) => `NOT EXISTS (SELECT FROM ${quoteName(table)} t WHERE ${matches(it)})`,
+  );
   await db.query("SET LOCAL row_security = off");
   const constants = await readConstants(db, it.source, new Date().toISOString());
   const counted = await first<{ all: string; new: string }>(
     db,
-    `SELECT count(*) AS all, count(*) ${there ? `FILTER (WHERE NOT ${present})` : ""} AS new
+    `SELECT count(*) AS all, count(*) FILTER (WHERE ${["true", ...present].join(" AND ")}) AS new
      FROM ${sourceIn(it, { kind: "all" })} s`,
     [JSON.stringify({ ...parameters, ...constants })],
   );
   return { source: BigInt(counted?.all ?? 0), written: BigInt(counted?.new ?? 0) };
+}
+
+/** @returns those of the target and of its archived forms that are there */
+async function tablesWithRows(db: Queryable, target: string): Promise<string[]> {
+  const archived = (await exists(db, quoteName(`${ledgerSchema}.archived`)))
+    ? await rows<{ name: string }>(
+        db,
+        `SELECT archived_as AS name FROM ${ledgerSchema}.archived WHERE original = $1 AND restored_at IS NULL`,
+        [target],
+      )
+    : [];
+  const there: string[] = [];
+  for (const name of [target, ...archived.map((one) => one.name)]) {
+    if (await exists(db, quoteName(name))) there.push(name);
+  }
+  return there;
 }
 
 /** @returns the last key of a range; undefined where the plan has no such place */
