@@ -110,7 +110,7 @@ export async function writeFlag(
           [name],
         )
       )[0];
-      if (!live) throw gone(name);
+      if (!live) throw flagGone(name);
       const now: FlagValues = { ...live };
       await refuseUnseen(db, name, now, [wanted, seen], last);
       await db.query(
@@ -166,11 +166,13 @@ export async function resetFlag(session: WriteSession, name: string): Promise<vo
   );
 }
 
-function gone(name: string): GuardianError {
+/** The error that the flag has no row; its way out is a statement to paste. */
+export function flagGone(name: string): GuardianError {
+  const columns = "feature_name, enabled, rollout_percentage, enabled_for_users, configuration, description";
   return new GuardianError({
     what: "the flag's row is gone; somebody deleted it by hand",
     where: `public.feature_flags, ${name}`,
-    todo: `put it back: INSERT INTO public.feature_flags SELECT * FROM public.feature_flag_seed() WHERE feature_name = '${name}' (name the columns)`,
+    todo: `put it back: INSERT INTO public.feature_flags (${columns}) SELECT ${columns} FROM public.feature_flag_seed() WHERE feature_name = '${name}'`,
   });
 }
 

@@ -101,15 +101,20 @@ async function askVersion(path: string): Promise<ClientProgram | undefined> {
 }
 
 function noClient(name: ClientName, major: number, found: ClientProgram[], env: NodeJS.ProcessEnv): GuardianError {
+  const named = env.GUARDIAN_PG_BIN;
+  const none = named ? "none is in the folder that GUARDIAN_PG_BIN names" : "none is installed";
   const old = found.map((one) => `${one.path} is ${one.version}`).join(", ");
   return new GuardianError({
-    what: `${name} ${major} or later is needed for a PostgreSQL ${major} server; ${old === "" ? "none is installed" : `only older ones are here: ${old}`}`,
-    where: env.GUARDIAN_PG_BIN ? `GUARDIAN_PG_BIN=${env.GUARDIAN_PG_BIN}` : "PATH and the folders that packages use",
+    what: `${name} ${major} or later is needed for a PostgreSQL ${major} server; ${old === "" ? none : `only older ones are here: ${old}`}`,
+    where: named ? `GUARDIAN_PG_BIN=${named}` : "PATH and the folders that packages use",
     todo: [
+      ...(named
+        ? ["correct GUARDIAN_PG_BIN, or unset it: then PATH and the folders that packages use are looked in"]
+        : []),
       `Debian, Ubuntu: apt-get install postgresql-client-${major} (from the PGDG repository, apt.postgresql.org, if yours lacks it)`,
       `Fedora, Red Hat: dnf install postgresql${major} (PGDG repository, yum.postgresql.org)`,
       `macOS: brew install postgresql@${major}`,
-      "set GUARDIAN_PG_BIN to the folder that holds pg_dump and pg_restore",
+      ...(named ? [] : ["set GUARDIAN_PG_BIN to the folder that holds pg_dump and pg_restore"]),
     ],
   });
 }

@@ -40,6 +40,21 @@ export async function lostTables(db: Queryable, originals?: readonly string[]): 
 export async function refuseLost(db: Queryable, originals: readonly string[]): Promise<void> {
   const lost = await lostTables(db, originals);
   if (lost.length === 0) return;
+  const taken = await backupsTaken(db);
+  throw new GuardianError({
+    what: "an archived table was dropped by hand, with rows that this module is to bring back",
+    where: lost
+      .map((one) => `${one.archivedAs}, up to ${one.rows} rows of ${one.original}, archived ${one.archivedAt}`)
+      .join("; "),
+    todo: [
+      `put it back under that name from a backup, then run this again. One taken later than it was archived may hold it; one taken before holds its rows in the original table, or in an archive of then (manifest.json lists the tables)${taken ? `: ${taken}` : ""}`,
+      "give these rows up for good: npm run purge -- --lost, then run this again",
+    ],
+  });
+}
+
+/** @returns the newest backups with when they were taken, for a message; empty if there is none */
+export async function backupsTaken(db: Queryable): Promise<string> {
   const backups = await rows<{ path: string; taken: string }>(
     db,
     `SELECT path, min(taken) AS taken FROM (
@@ -47,17 +62,7 @@ export async function refuseLost(db: Queryable, originals: readonly string[]): P
        WHERE kind = 'Backup' AND detail ? 'path') b
      GROUP BY path ORDER BY max(id) DESC LIMIT 3`,
   );
-  const taken = backups.map(({ path, taken }) => `${path} (taken ${taken})`).join(", ");
-  throw new GuardianError({
-    what: "an archived table was dropped by hand, with rows that this module is to bring back",
-    where: lost
-      .map((one) => `${one.archivedAs}, up to ${one.rows} rows of ${one.original}, archived ${one.archivedAt}`)
-      .join("; "),
-    todo: [
-      `put it back under that name from a backup, then run this again. One taken later than it was archived may hold it; an earlier one holds its rows in the original table (manifest.json lists the tables)${taken ? `: ${taken}` : ""}`,
-      "give these rows up for good: npm run purge -- --lost, then run this again",
-    ],
-  });
+  return backups.map(({ path, taken }) => `${path} (taken ${taken})`).join(", ");
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { GuardianError } from "../../engine/errors";
 import {
+  flagGone,
   lastChange,
   readFlags,
   readSeed,
@@ -42,12 +43,7 @@ const kind: Kind<Spec> = {
   async plan(call, inputs, state) {
     const live = (await allFlags(call.host)).get(inputs.flag);
     await call.host.read((db) => refuseAfterRollback(db, inputs.flag, wantedOf(inputs, {}), inputs.acknowledge));
-    if (state && !live)
-      throw new GuardianError({
-        what: "the flag's row is gone",
-        where: inputs.flag,
-        todo: "put it back by feature_flag_seed()",
-      });
+    if (state && !live) throw flagGone(inputs.flag);
     if (state && live) {
       const last = (await ledgerSteps(call.host)).find((step) => step.urn === call.urn && step.part === "");
       const accepted = [wantedOf(inputs, live.configuration), wantedOf(state, state.configuration)];
@@ -78,12 +74,7 @@ const kind: Kind<Spec> = {
 
   async read(db, _call, inputs, state) {
     const live = (await readFlags(db)).get(inputs.flag);
-    if (!live)
-      throw new GuardianError({
-        what: "the flag's row is gone; somebody deleted it by hand",
-        where: inputs.flag,
-        todo: "put it back by feature_flag_seed()",
-      });
+    if (!live) throw flagGone(inputs.flag);
     const { configuration, ...values } = live;
     // The state takes the live values, so that the refresh shows them; the inputs stay the program's.
     return { ...pick(state), ...values, configuration };

@@ -4,6 +4,7 @@ import { lazily } from "../../engine/lazy";
 import { ledgerSchema } from "../../engine/ledger/schema";
 import { findDrift, fingerprints, type Drift } from "../../engine/module/drift";
 import { readInventory, schemasOf } from "../../engine/module/inventory";
+import { backupsTaken } from "../../engine/module/lost";
 import type { Queryable } from "../../engine/sql";
 import { pathTo, type Changes } from "../../provider/diff";
 import { requireBackup } from "../backup/guard";
@@ -32,7 +33,7 @@ const kind: Kind<Spec> = {
     const step = (await ledgerSteps(call.host)).find((found) => found.urn === call.urn && found.part === "");
     const applied = step?.state === "done" || step?.state === "undoing";
     if (applied) lazily.apply.refuseEdited(module, step);
-    if (state) refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));
+    if (state) await refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));
     if (!applied) await refuseStrangers(call.host, inputs);
     if (!applied && !state) await tell(call, inputs);
     return state ? { applyId: state.applyId, definitions: state.definitions } : {};
@@ -50,7 +51,7 @@ const kind: Kind<Spec> = {
     const module = await lazily.modules.loadModule(inputs.module);
     const { applyId, restored } = await lazily.apply.applyModule(session, call.host.parameters, module, deadline(call));
     if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
-    refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
+    await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
     await lazily.undo.recordTexts(session, module);
     return outputs(session.writer, applyId, inputs.objects);
   },
@@ -100,16 +101,25 @@ function describe(drift: Drift): string {
 }
 
 /** Drift is shown, never overwritten unseen: what somebody did by hand at night may be what keeps the system alive. */
-function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): void {
+async function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): Promise<void> {
   const [one] = drift;
   if (!one) return;
   const shown = drift.flatMap((each) => [describe(each), ...each.lines.slice(0, 6).map((line) => `  ${line}`)]);
+  const dropped = drift.flatMap(({ kind, object }) =>
+    kind === "missing" && object.startsWith("table ") ? object.slice("table ".length) : [],
+  );
+  const backups = dropped.length > 0 ? await call.host.read(backupsTaken) : "";
   throw new GuardianError({
     what: `objects of this module were changed by hand; they are not overwritten (refresh lists those of all modules)`,
     where: `${call.name}\n    ${shown.join("\n    ")}`,
     todo: [
       `put them back; how each was: SELECT definition FROM ${ledgerSchema}.object JOIN ${ledgerSchema}.module USING (apply_id) WHERE undone_at IS NULL AND object = '${one.object.replaceAll("'", "''")}'; and what sql/${call.name} makes`,
-      "roll the module back and apply it again: its rows wait in the archive and come back. Set guardian:through to a stage before it and up, or, for the modules of the first stage, destroy; what is gone already does not stop it",
+      ...(dropped.length > 0
+        ? [
+            `the rows of ${dropped.join(", ")} are gone; what they were is in the backups alone: ${backups || "there is none"}`,
+          ]
+        : []),
+      "roll the module back and apply it again: the rows that are still there wait in the archive and come back. Set guardian:through to a stage before it and up, or, for the modules of the first stage, destroy; what is gone already does not stop it",
     ],
   });
 }

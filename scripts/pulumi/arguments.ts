@@ -38,6 +38,8 @@ export interface CommandLine {
   /** Help is asked for, so nothing will run. */
   help: boolean;
   needsHost: boolean;
+  /** The arguments that name the stack; none where the selected one is meant. */
+  stack: string[];
   /** The command works on the selected stack, which must be there. */
   needsStack: boolean;
 }
@@ -64,7 +66,10 @@ export function parse(argv: readonly string[], from: string = process.cwd()): Co
   const [verb, object] = words;
   const help = args.includes("--help") || args.includes("-h") || verb === "help";
   const operation = verb !== undefined && Object.hasOwn(running, verb) ? running[verb] : undefined;
-  const named = args.some((arg) => arg === "-s" || arg === "--stack" || arg.startsWith("--stack="));
+  const stack = args.flatMap((arg, i) => {
+    if (arg.startsWith("--stack=")) return [arg];
+    return arg === "-s" || arg === "--stack" ? args.slice(i, i + 2) : [];
+  });
   return {
     args,
     folder: folder === undefined ? undefined : resolve(from, folder),
@@ -73,7 +78,13 @@ export function parse(argv: readonly string[], from: string = process.cwd()): Co
     operation: help ? undefined : operation,
     help,
     needsHost: !help && verb !== undefined && hosted.has(verb),
-    needsStack: !help && !named && verb !== undefined && (operation !== undefined || onStack.has(verb)) && !free(words),
+    stack,
+    needsStack:
+      !help &&
+      stack.length === 0 &&
+      verb !== undefined &&
+      (operation !== undefined || onStack.has(verb)) &&
+      !free(words),
   };
 }
 
@@ -81,14 +92,17 @@ function free([verb, object]: readonly string[]): boolean {
   return verb === "stack" && object !== undefined && stackless.has(object);
 }
 
+/** The commands whose provider would be configured by the state: a database that moved since would be looked for where it was. */
+const byState: readonly (string | undefined)[] = ["destroy", "refresh"];
+
 /**
- * The arguments the CLI is started with. destroy runs the program, since the provider's configuration comes from state
- * otherwise; with an address the program is asked for there.
+ * The arguments the CLI is started with. destroy and refresh run the program; with an address the program is asked for there.
  * @param address `127.0.0.1:PORT` of the inline server
  */
 export function engineArguments(line: CommandLine, address?: string): string[] {
   const args = [...line.args];
-  if (line.operation === "destroy" && !args.some((arg) => arg.startsWith("--run-program"))) args.push("--run-program");
+  if (byState.includes(line.operation) && !args.some((arg) => arg.startsWith("--run-program")))
+    args.push("--run-program");
   const own = args.some((arg) => arg.startsWith("--client") || arg.startsWith("--remote"));
   if (line.operation && address && !own) args.push(`--client=${address}`, "--exec-kind", "auto.inline");
   return args;

@@ -64,7 +64,9 @@ async function run(line: CommandLine, { engine, project, env: given, hosted }: R
   const terminal = process.stdin.isTTY;
   const began = Date.now();
   let release: (() => void) | undefined;
-  const result = await pulumi(line.args, {
+  // Of an empty stack there is nothing to take back, and the program would put its stages into the state.
+  const empty = line.operation === "destroy" && (await isEmpty(line, { engine, project, env }));
+  const result = await pulumi(empty ? [...line.args, "--run-program=false"] : line.args, {
     cwd: project,
     env,
     engine,
@@ -78,6 +80,16 @@ async function run(line: CommandLine, { engine, project, env: given, hosted }: R
   if (hints.length === 0 && line.operation) hints.push(...pendingHints(backend, began, result.code === 0));
   hints.forEach((hint) => console.error(hint));
   return result.code;
+}
+
+/** False where it cannot be told: the command itself says what is wrong then. */
+async function isEmpty(line: CommandLine, { engine, project: cwd, env }: Omit<Run, "hosted">): Promise<boolean> {
+  if (line.args.some((arg) => arg.startsWith("--run-program"))) return false;
+  const args = ["stack", "export", ...line.stack];
+  const { code, stdout } = await pulumi(args, { cwd, env, engine, stdio: "pipe" });
+  if (code !== 0) return false;
+  const { deployment } = JSON.parse(stdout) as { deployment?: { resources?: { custom?: boolean }[] } };
+  return !deployment?.resources?.some(({ custom }) => custom);
 }
 
 /** gen-sdk asks the language host for a Node SDK; where there is none, our own build of that part of it answers. */

@@ -7,7 +7,7 @@ code. What it adds:
   the engine   pulumi ${oldest} or newer on PATH, else ${pinned} from the cache ($XDG_CACHE_HOME/guardian or ~/.cache/guardian),
                else the official download, else built once from the sources that scripts/pulumi-cli/go.mod pins (needs Go).
   the program  preview, up, refresh and destroy work without Pulumi's Node language host: index.ts is then served by this
-               process. destroy runs the program too (--run-program).
+               process. destroy and refresh run the program too (--run-program).
   the state    with a Pulumi login of yours (PULUMI_BACKEND_URL, PULUMI_ACCESS_TOKEN or \`pulumi login\`) it is used
                untouched. Without one, state, a generated passphrase and the stack dev live in the ignored folder .guardian.
 

@@ -6,13 +6,13 @@ const started = (line: string, at?: string): string => engineArguments(parse(lin
 
 describe("npm run pulumi, the command line", () => {
   it("serves every command that runs the program, by each of its names", () => {
-    for (const verb of ["preview", "pre", "up", "update", "refresh"]) {
+    for (const verb of ["preview", "pre", "up", "update"]) {
       expect(started(`${verb} --diff`, address)).to.equal(`${verb} --diff --client=${address} --exec-kind auto.inline`);
     }
   });
 
-  it("lets destroy run the program, unless told otherwise", () => {
-    for (const verb of ["destroy", "down", "dn"])
+  it("lets destroy and refresh run the program, unless told otherwise", () => {
+    for (const verb of ["destroy", "down", "dn", "refresh"])
       expect(started(`${verb} --yes`)).to.equal(`${verb} --yes --run-program`);
     expect(started("destroy --run-program=false")).to.equal("destroy --run-program=false");
     expect(started("destroy", address)).to.equal(`destroy --run-program --client=${address} --exec-kind auto.inline`);
@@ -34,6 +34,13 @@ describe("npm run pulumi, the command line", () => {
 
   it("finds the verb behind global flags and their values", () => {
     expect(parse(["--color", "never", "-v", "3", "--logtostderr", "up"])).to.include({ verb: "up", operation: "up" });
+  });
+
+  it("finds what names the stack", () => {
+    const named = (line: string): string => parse(line.split(" ")).stack.join(" ");
+    expect(["up -s a --yes", "up --stack b", "up --stack=c", "up --yes"].map(named)).to.deep.equal([
+      ...["-s a", "--stack b", "--stack=c", ""],
+    ]);
   });
 
   it("takes the folder out of the arguments", () => {
