@@ -243,6 +243,7 @@ function assertIdentity(expected: DatabaseIdentity, ledger: LedgerRow | undefine
     todo: [
       "point the connection (guardian:database, PGHOST, PGPORT, PGDATABASE, PGSERVICE) at the state's own database",
       "to migrate the database that you are connected to, use a stack of its own: pulumi stack init <name>",
+      "if the state's database is gone for good: pulumi stack rm <name> --force --preserve-config",
     ],
   });
 }

@@ -18,7 +18,7 @@ const help = `npm run db -- COMMAND [options]: a PostgreSQL with a Guardian v6 i
 
   --users N   users of v6, the first time (default 10000); a tenth as many documents, a fifth clinical rows
   --port N    default ${defaultPort}, which Pulumi.dev.yaml has; remembered
-  --major N   15 or 17; default the newest that the pg_dump at hand can dump
+  --major N   15, 17 or 18; default the newest that the pg_dump at hand can dump
   --json      print the outcome as one JSON object on standard output
   --help      print this`;
 

@@ -28,7 +28,11 @@ whatever stack. Backup files are not touched. For a stack that is still up: pulu
   --yes             do not ask; without it the database's name must be typed on a terminal
   --help            print this
 
-Exit codes: 0 purged, or there was nothing to purge; 1 refused, failed or not confirmed; 2 wrong use.`;
+Exit codes: 0 purged, or there was nothing to purge; 1 refused, failed or not confirmed; 2 wrong use,
+or no terminal to ask on and no --yes.`;
+
+/** Where it matters most what is given up. */
+const consents = "public.patient_consents";
 
 /** Wrong use of the command: exit code 2. */
 class UsageError extends GuardianError {}
@@ -230,6 +234,11 @@ async function giveUp(
   table(lost.map((one) => ({ table: one.archivedAs, "rows at most": Number(one.rows), of: one.original }))).forEach(
     say,
   );
+  if (lost.some(({ original }) => original === consents)) {
+    say(
+      `of ${consents} refusals and revocations are lost with them: such a patient is to the next up one who never answered`,
+    );
+  }
   await sure("give these rows up");
   const identity = { ledgerId: ledger.ledgerId, ...here };
   const given = await write(host, identity, "nothing was given up", (session) => giveUpLost(session, lost));
@@ -239,7 +248,7 @@ async function giveUp(
 
 async function confirm(what: string, host: Database, ask: Surroundings["ask"]): Promise<void> {
   const { database } = host.settings.fields;
-  if (!ask) throw usage("There is no terminal to ask on; nothing was dropped. --yes purges without asking");
+  if (!ask) throw usage("There is no terminal to ask on; nothing was done. --yes goes on without asking");
   const answer = await ask(`This cannot be undone. Type the database's name (${database}) to ${what}: `);
   if (answer.trim() === database) return;
   throw new GuardianError({ what: "not confirmed; nothing was dropped" });

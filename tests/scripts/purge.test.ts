@@ -86,7 +86,7 @@ describe("npm run purge", function () {
         // What would go is shown before anything is asked.
         expect(unasked.said).to.match(/\n {2}guardian_archive\.migration_sessions__3 +1\n/);
         expect(unasked.said).to.match(/\n {2}guardian_migration\.ledger +1\n/);
-        expect(unasked.said).to.contain("There is no terminal to ask on; nothing was dropped");
+        expect(unasked.said).to.contain("There is no terminal to ask on; nothing was done");
         const mistyped = await purge([], "no");
         expect(mistyped).to.deep.include({ code: 1 });
         expect(mistyped.said).to.contain(`Type the database's name (${db.name})`);
