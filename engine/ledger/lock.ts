@@ -17,7 +17,9 @@ export interface Holder {
   user: string;
   /** Seconds since its backend began; null where this role may not see it. */
   age: number | null;
-  /** Milliseconds since its last statement ended; 0 while one runs, null where this role may not see it. */
+  /** True while a statement runs. */
+  active: boolean | null;
+  /** Milliseconds since its last sign of life: a statement began or ended. Null where this role may not see it. */
   silent: number | null;
 }
 
@@ -34,8 +36,7 @@ export interface LockOptions {
 
 /**
  * Takes the one lock of this database, for one write. A predecessor of the same stack is ended, by the pid that its ledger
- * row names, when its lease is over, or when it has been busy with one statement for all of our patience; one that is
- * alive, and anyone else, is left alone.
+ * row names, when it is dead; one that is alive, and anyone else, is left alone.
  * @throws GuardianError naming the holder
  */
 export async function takeLock(db: Queryable, options: LockOptions): Promise<void> {
@@ -51,12 +52,10 @@ export async function takeLock(db: Queryable, options: LockOptions): Promise<voi
     const holder = await readHolder(db);
     const waited = Date.now() - began;
     if (holder) options.onWait(holder, Math.round(waited / 1000));
-    const over = holder?.silent != null && holder.silent >= options.lease;
-    if (holder && !ended && (over || waited >= options.patience)) {
+    const dead = holder !== undefined && isDead(holder, waited, options);
+    if (holder && !ended && (dead || waited >= options.patience)) {
       const ours = await isPredecessor(db, holder, options.stack);
-      // Silent for a moment only: it goes on. In one statement all this time: its operator may be gone.
-      const alive = !over && (holder.silent ?? 0) > 0;
-      ended = ours && !alive;
+      ended = ours && dead;
       if (ended) await endHolder(db, holder);
       else if (waited >= options.patience)
         throw refused(holder, ours ? "it is alive" : "it is not a dead predecessor of this stack");
@@ -65,6 +64,17 @@ export async function takeLock(db: Queryable, options: LockOptions): Promise<voi
     }
     await sleep(Math.min(250, options.patience / 4 + 10), undefined, { signal: options.signal });
   }
+}
+
+/**
+ * Between two statements a holder is dead when its lease is over. In the middle of one it cannot show that it lives, so
+ * that it has all of our patience besides, and only the statement that ran all this time speaks against it: whoever
+ * began another one meanwhile is busy. What remains: one that is alive, but in a single statement for longer than lease
+ * and patience, cannot be told from one whose operator is gone, and is ended; its transaction is rolled back.
+ */
+function isDead({ active, silent }: Holder, waited: number, { patience, lease }: LockOptions): boolean {
+  if (active === null || silent === null) return false;
+  return active ? waited >= patience && silent >= Math.max(patience, lease) : silent >= lease;
 }
 
 /** Gives the lock back; the end of the session does so too. */
@@ -78,8 +88,8 @@ export async function readHolder(db: Queryable): Promise<Holder | undefined> {
     db,
     `SELECT a.pid, a.backend_start::text AS "backendStart", a.application_name AS application, a.usename AS user,
             extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::int AS age,
-            CASE WHEN a.state = 'active' THEN 0
-              ELSE extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change) * 1000 END::int AS silent
+            a.state = 'active' AS active,
+            (extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change) * 1000)::int AS silent
      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
        AND l.classid = $1::bigint::oid AND l.objid = $2::bigint::oid

@@ -178,6 +178,35 @@ describe("the lock of a database", function () {
           }
         }));
 
+      for (const [what, seconds, patience] of [
+        ["it is busy with one short statement after the other", 0.25, 900],
+        ["its statement takes longer than all of our patience", 1.5, 300],
+      ] as const) {
+        it(`one that is alive keeps it until its lease is over, though ${what}`, () =>
+          withEngine(major, async (engine, db) => {
+            const urn = engine.urn("SqlModule", "900_t");
+            const busy = new Engine(db.migrator, { parameters: { lease: 5000 } });
+            const other = new Engine(db.migrator, { parameters: { lease: 5000, patience } });
+            try {
+              let refused = false;
+              const alive = busy.write("SqlModule", "900_t", async (session) => {
+                const { epoch } = session;
+                await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+                while (!refused) await session.transaction((tx) => tx.query("SELECT pg_sleep($1)", [seconds]));
+                return "through";
+              });
+              await until(await db.connect("admin"), sleeping);
+              const said = refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
+              await said.finally(() => (refused = true)).catch(() => undefined);
+              expect(await alive).to.equal("through");
+              expect((await said).what).to.match(/and it is alive$/);
+            } finally {
+              await busy.close();
+              await other.close();
+            }
+          }));
+      }
+
       it("a cancelled operator stops waiting for it", () =>
         withEngine(major, async (engine, db) => {
           const { open, opened } = gate();
