@@ -8,7 +8,7 @@ import {
   type ServerInfo,
   type Writer,
 } from "./connect";
-import { GuardianError } from "./errors";
+import { GuardianError, sqlstateOf } from "./errors";
 import {
   describe,
   isCopied,
@@ -19,7 +19,7 @@ import {
   type Physical,
 } from "./ledger/identity";
 import { describeHolder, takeLock } from "./ledger/lock";
-import { keepLease, raiseEpoch } from "./ledger/lease";
+import { keepLease, raiseEpoch, takenOver } from "./ledger/lease";
 import { ledgerSchema } from "./ledger/schema";
 import { first, type Queryable } from "./sql";
 import { repeated } from "./status";
@@ -90,13 +90,16 @@ export class WriteSession {
 
   async #fence(db: Queryable): Promise<void> {
     const row = await first(db, `SELECT 1 FROM ${ledgerSchema}.ledger WHERE epoch = $1 FOR SHARE`, [this.epoch]);
-    if (row) return;
-    throw new GuardianError({
-      what: "another operator has taken over; this one commits nothing more",
-      where: `epoch ${this.epoch} of the ledger`,
-      todo: "see who runs a migration on this database, then run this again",
-    });
+    if (!row) throw takenOver(this.epoch);
   }
+}
+
+/** How many sessions one piece of work may use up: whoever stands still again and again is told so. */
+const sessions = 3;
+
+/** What one piece of work keeps from session to session: whoever slept while another took over does not go on. */
+interface Turn {
+  epoch?: string;
 }
 
 /** The database of one plugin process: reads in read-only transactions, writes one at a time under the lock. */
@@ -175,7 +178,11 @@ export class Database {
     assertIdentity(expected, ledger, here);
   }
 
-  /** Runs one piece of work under the lock of this database; pieces of one process take turns. */
+  /**
+   * Runs one piece of work under the lock of this database; pieces of one process take turns. Where the server ended the
+   * session because it stood still in a transaction, the work is begun anew as the next `up` would: it goes on from what
+   * the ledger says.
+   */
   write<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
     const turn = this.#writes.then(() => this.#write(options, work));
     this.#writes = turn.catch(() => undefined);
@@ -194,14 +201,24 @@ export class Database {
     given.signal.throwIfAborted();
     const status = repeated(given.onStatus);
     const options = { ...given, onStatus: status.say };
+    const turn: Turn = {};
     try {
-      return await this.#underLock(options, work);
+      for (let tries = 1; ; tries++) {
+        try {
+          return await this.#underLock(options, work, turn);
+        } catch (err) {
+          if (sqlstateOf(err) !== "25P03" || tries === sessions || given.signal.aborted) throw err;
+          options.onStatus(
+            "the server ended a session that stood still; its transaction is rolled back; going on with a new session",
+          );
+        }
+      }
     } finally {
       status.end();
     }
   }
 
-  async #underLock<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
+  async #underLock<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>, turn: Turn): Promise<T> {
     const { label, signal, onStatus } = options;
     const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onStatus });
     const lease = keepLease(writer, this.parameters.lease);
@@ -213,10 +230,11 @@ export class Database {
         signal: options.signal,
         onWait: (holder, s) => options.onStatus(`waiting for the lock, held by ${describeHolder(holder)}; ${s} s`),
       });
-      if (options.expect !== "new ledger")
+      if (options.expect !== "new ledger") {
         assertIdentity(options.expect, await readLedger(writer), await readPhysical(writer));
-      const epoch = options.expect === "new ledger" ? "0" : await raiseEpoch(writer, options.label, this.parameters);
-      return await work(new WriteSession(writer, epoch, options, this.parameters));
+        turn.epoch = await raiseEpoch(writer, options.label, this.parameters, turn.epoch);
+      }
+      return await work(new WriteSession(writer, turn.epoch ?? "0", options, this.parameters));
     } finally {
       lease.end();
       this.forget();

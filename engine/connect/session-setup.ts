@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { isPostgres } from "../errors";
 import type { ServerInfo } from "./server-info";
 
-/** Seconds after which the server ends a session that sits in a transaction; it may hold locks on v6 tables. */
+/** Seconds after which the server ends a session that sits in a transaction; far fewer where v6 is locked (v6-locks.ts). */
 export const idleInTransactionDefault = 60;
 
 /**

@@ -115,7 +115,7 @@ export class Session implements Queryable {
       try {
         return await this.#watch.around(run);
       } catch (err) {
-        if (isLoss(err)) throw connectionLost(this.#lostBy ?? err, this.where);
+        if (isLoss(err)) throw connectionLost((this.#lostBy ??= err), this.where);
         throw isPostgres(err) && err.code === "57014" && this.#signal?.aborted ? this.#cancelled() : err;
       }
     });

@@ -28,20 +28,25 @@ export function keepLease(writer: Writer, lease: number): { end: () => void } {
  * Raises the epoch, which fences all earlier operators. Their transactions hold the ledger's row while they last: one that
  * its operator left open is ended when its lease is over.
  * @param holder who writes now, for the ledger
- * @throws GuardianError naming who does not let go of the ledger's row
+ * @param own the epoch of an operator that lost its session and goes on: only while it is the newest
+ * @throws GuardianError naming who does not let go of the ledger's row, or saying that another operator has taken over
  */
 export async function raiseEpoch(
   writer: Writer,
   holder: string,
   { patience, lease }: { patience: number; lease: number },
+  own?: string,
 ): Promise<string> {
   const until = Date.now() + patience + lease;
   for (;;) {
     try {
       return await writer.transaction(async (db) => {
         await db.query("SELECT pg_catalog.set_config('lock_timeout', $1, true)", [`${Math.max(50, lease / 10)}ms`]);
-        const text = `UPDATE ${ledgerSchema}.ledger SET epoch = epoch + 1, holder = $1 RETURNING epoch`;
-        return (await first<{ epoch: string }>(db, text, [holder]))?.epoch ?? "0";
+        const text = `UPDATE ${ledgerSchema}.ledger SET epoch = epoch + 1, holder = $1
+          WHERE epoch = coalesce($2::bigint, epoch) RETURNING epoch`;
+        const row = await first<{ epoch: string }>(db, text, [holder, own ?? null]);
+        if (!row && own !== undefined) throw takenOver(own);
+        return row?.epoch ?? "0";
       });
     } catch (err) {
       if (sqlstateOf(err) !== "55P03") throw err;
@@ -49,6 +54,15 @@ export async function raiseEpoch(
       if (Date.now() > until) throw stuck(await inTheWay(writer), err);
     }
   }
+}
+
+/** What an operator is told whose epoch is no longer the newest. */
+export function takenOver(epoch: string): GuardianError {
+  return new GuardianError({
+    what: "another operator has taken over; this one commits nothing more",
+    where: `epoch ${epoch} of the ledger`,
+    todo: "see who runs a migration on this database, then run this again",
+  });
 }
 
 /** Ends transactions that are fenced by an earlier epoch and whose operator has shown no sign of life. */

@@ -35,8 +35,13 @@ export interface LockTimes {
  * Runs one transaction so that no v6 table is stalled for long: the locks are asked for with a short lock_timeout, held
  * for a bounded time, and after a failed try the pause is at least 99 times what v6 suffered, so that a table is stalled
  * for less than 1 % of the time. The whole transaction is tried again until the time is up.
+ *
+ * An operator that stands still under the locks (stopped, or its network gone) cannot look at the time: the server ends
+ * its session once that has sent nothing for as long as the locks may be held. After the pause the first statement of the
+ * next try says so, and Database.write begins the work anew.
  * @param deadline Unix time in milliseconds after which no further try begins
- * @throws GuardianError naming who holds the lock, or saying that the work takes too long under it
+ * @throws GuardianError naming who holds the lock, or saying that the work takes too long under it;
+ *   ConnectionLostError with 25P03 if the server had to end the session
  */
 export async function withV6Locks(
   session: WriteSession,
@@ -55,7 +60,8 @@ export async function withV6Locks(
     } catch (err) {
       const cause = causeOf(err, times);
       if (!cause || signal.aborted) throw err;
-      const suffered = times.asked > 0 ? performance.now() - times.asked : 0;
+      // Whoever wakes up late counts what came after the server had let go, and v6 did not suffer that.
+      const suffered = times.asked > 0 ? Math.min(performance.now() - times.asked, 2 * parameters.lockHold) : 0;
       const pause = pauseAfter(suffered, parameters);
       const holders = cause === "busy" ? await readHolders(session, work) : "";
       if (Date.now() + pause > deadline) throw refused(cause, work, parameters, holders, tries, err);
@@ -105,6 +111,7 @@ async function attempt(db: Queryable, parameters: EngineParameters, work: Locked
   await db.script(
     `SELECT pg_catalog.set_config('guardian_migration.locked_at', pg_catalog.clock_timestamp()::text, true);
      SET LOCAL statement_timeout = ${parameters.lockHold};
+     SET LOCAL idle_in_transaction_session_timeout = ${parameters.lockHold};
      LOCK TABLE ${work.relations.map(quoteName).join(", ")} IN ${work.mode} MODE`,
   );
   times.granted = performance.now();
@@ -145,14 +152,17 @@ class Timed implements Queryable {
 class HeldTooLong extends Error {}
 
 /**
- * lock_not_available, deadlock_detected, and query_canceled by the statement_timeout that is set only here (PostgreSQL
- * manual, appendix A). The text of the message says which it was, but in the server's language.
+ * lock_not_available, deadlock_detected, idle_in_transaction_session_timeout, and query_canceled by the statement_timeout
+ * that is set only here (PostgreSQL manual, appendix A). The text of the message says which it was, but in the server's
+ * language.
  */
 function causeOf(err: unknown, times: Times): "busy" | "slow" | undefined {
   if (err instanceof HeldTooLong) return "slow";
   const code = sqlstateOf(err);
   if (code === "55P03" || code === "40P01") return "busy";
-  if (code !== "57014" || times.asked === 0) return undefined;
+  if (times.asked === 0) return undefined;
+  if (code === "25P03") return "slow";
+  if (code !== "57014") return undefined;
   return times.granted > 0 ? "slow" : "busy";
 }
 
@@ -243,7 +253,7 @@ function refused(
       what: `the work under the locks on v6 tables took longer than the ${parameters.lockHold} ms for which they may be held; it was rolled back (${times})`,
       where: `${named(work)}${at}`,
       todo: [
-        "run this again when the server is less busy",
+        "run this again when the server, and the machine that runs this, are less busy",
         "GUARDIAN_LOCK_HOLD_MS sets the limit in milliseconds: logins wait as long",
       ],
       cause: err,

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { Database, engineParameters } from "../../../engine/database";
+import { Database, engineParameters, type WriteSession } from "../../../engine/database";
 import { first } from "../../../engine/sql";
 import { withV6 } from "../../support/postgres";
 import { column, majors, refusalOf, settingsOf, withEngine } from "../module/harness";
@@ -89,6 +90,56 @@ describe("a database as one process has it", function () {
         }));
     });
   }
+
+  /** Stands still in a transaction until the server has ended the session. */
+  const standStill = (session: WriteSession, meanwhile: () => Promise<unknown>): Promise<unknown> =>
+    session.transaction(async (tx) => {
+      await tx.query("CREATE TABLE public.never ()");
+      await tx.query("SET LOCAL idle_in_transaction_session_timeout = 50");
+      await sleep(500);
+      await meanwhile();
+      await tx.query("SELECT 1");
+    });
+  const begun = /^the server ended a session that stood still; its transaction is rolled back; going on/;
+
+  it("begins a piece of work anew whose session stood still and was ended, with an epoch of its own", () =>
+    withEngine(17, async (engine, db) => {
+      const epochs: number[] = [];
+      await engine.write("Thing", "x", async (session) => {
+        epochs.push(Number(session.epoch));
+        if (epochs.length === 1) await standStill(session, () => Promise.resolve());
+        await session.transaction((tx) => tx.query("CREATE TABLE public.once ()"));
+      });
+      expect(epochs).to.deep.equal([epochs[0], epochs[0]! + 1]);
+      expect(engine.lines.filter((line) => begun.test(line))).to.have.length(1);
+      const there = "SELECT to_regclass('public.never') IS NULL AND to_regclass('public.once') IS NOT NULL";
+      expect(await column(await db.connect(), there)).to.deep.equal([true]);
+    }));
+
+  it("does not, if another operator took over meanwhile", () =>
+    withEngine(17, async (engine, db) => {
+      const client = await db.connect();
+      let runs = 0;
+      const slept = engine.write("Thing", "x", async (session) => {
+        runs += 1;
+        await standStill(session, () => client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1"));
+      });
+      const said = await refusalOf(slept);
+      expect(said.what).to.equal("another operator has taken over; this one commits nothing more");
+      expect(runs).to.equal(1);
+    }));
+
+  it("does not for ever: whoever stands still a third time is told", () =>
+    withEngine(17, async (engine) => {
+      let runs = 0;
+      const slept = engine.write("Thing", "x", async (session) => {
+        runs += 1;
+        await standStill(session, () => Promise.resolve());
+      });
+      const said = await refusalOf(slept);
+      expect(said.message).to.match(/idle_in_transaction_session_timeout ended it[^]*to do: run again/);
+      expect(runs).to.equal(3);
+    }));
 
   it("its parameters can be lowered by variables, and nothing else", () => {
     const usual = { lockTimeout: 50, lockHold: 200, pauseFloor: 5000, patience: 60_000, lease: 15_000 };
