@@ -94,15 +94,18 @@ export async function stopFollowing(session: WriteSession, deadline: number, it:
 function functionSql(it: Named, follow: Follow, at: number): string {
   const key = (row: string): string =>
     `ARRAY[${follow.key.map((c) => `${row}.${escapeIdentifier(c)}::text`).join(", ")}]`;
-  const note = (value: string): string =>
-    `INSERT INTO ${ledgerSchema}.change (migration, key) VALUES (${escapeLiteral(it.name)}, ${value});`;
+  // A row with a NULL in its key joins nothing: it is no row of the source.
+  const whole = (row: string): string =>
+    `pg_catalog.num_nulls(${follow.key.map((c) => `${row}.${escapeIdentifier(c)}`).join(", ")}) = 0`;
+  const note = (value: string, where = "true"): string =>
+    `INSERT INTO ${ledgerSchema}.change (migration, key) SELECT ${escapeLiteral(it.name)}, ${value} WHERE ${where};`;
   return `CREATE OR REPLACE FUNCTION ${functionName(it, at)}() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET datestyle = 'ISO, YMD' SET extra_float_digits = 1 AS $follow$
     BEGIN
       IF TG_OP = 'TRUNCATE' THEN ${note("NULL")} RETURN NULL; END IF;
-      IF TG_OP IN ('UPDATE', 'DELETE') THEN ${note(key("OLD"))} END IF;
-      IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND ${key("OLD")} IS DISTINCT FROM ${key("NEW")}) THEN ${note(key("NEW"))} END IF;
+      IF TG_OP IN ('UPDATE', 'DELETE') THEN ${note(key("OLD"), whole("OLD"))} END IF;
+      IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND ${key("OLD")} IS DISTINCT FROM ${key("NEW")}) THEN ${note(key("NEW"), whole("NEW"))} END IF;
       RETURN NULL;
     END $follow$;
     REVOKE ALL ON FUNCTION ${functionName(it, at)}() FROM PUBLIC;`;

@@ -76,7 +76,10 @@ export function tuple(parts: readonly string[]): string {
   return parts.length === 1 ? (parts[0] ?? "") : `(${parts.join(", ")})`;
 }
 
-/** Turns keys into the arrays of a list, one for each column. */
+/**
+ * Turns keys into the arrays of a list, one for each column. A NULL, which an older run may have noted, stays NULL: it is
+ * in no range, so that the key settles as one that has no row, and its note and reject go.
+ */
 export function columnsOf(keys: readonly (readonly string[])[], width: number): string[][] {
-  return Array.from({ length: width }, (_none, i) => keys.map((key) => key[i] ?? ""));
+  return Array.from({ length: width }, (_none, i) => keys.map((key) => key[i] as string));
 }

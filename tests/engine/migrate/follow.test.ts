@@ -1,0 +1,75 @@
+import { expect } from "chai";
+import { column, refusalOf } from "../module/harness";
+import { withOnline, type Online } from "./harness";
+
+const users = 3000;
+
+/** Moves all rows and is stopped right before the comparison: the triggers stay on v6's tables. */
+async function stopped(online: Online): Promise<void> {
+  const stop = new AbortController();
+  online.engine.onStatus = (line) => {
+    if (line.includes("comparing source and target")) stop.abort();
+  };
+  await refusalOf(online.move({}, { signal: stop.signal }));
+  online.engine.onStatus = () => undefined;
+}
+
+/** The keys that the triggers have noted. */
+const noted = "SELECT DISTINCT key::text FROM guardian_migration.change ORDER BY 1";
+
+describe("a key with a NULL in it", function () {
+  this.timeout(60_000);
+
+  /** As some v6 have it: a profile may belong to nobody. */
+  const loose = `ALTER TABLE public.user_profiles DROP CONSTRAINT user_profiles_pkey;
+    ALTER TABLE public.user_profiles ALTER user_id DROP NOT NULL, ADD UNIQUE (user_id)`;
+
+  for (const major of [15, 17] as const) {
+    it(`is not noted; the key that a row comes from or gets is (PostgreSQL ${major})`, () =>
+      withOnline(major, "preferences", users, async (online) => {
+        const { admin } = online;
+        await admin.query(loose);
+        const [lost, changed] = await column<string>(
+          admin,
+          "SELECT user_id FROM public.user_profiles WHERE language = 'en' ORDER BY user_id LIMIT 2",
+        );
+        const [got] = await column<string>(
+          admin,
+          "SELECT id FROM auth.users WHERE id NOT IN (SELECT user_id FROM public.user_profiles) ORDER BY id LIMIT 1",
+        );
+        await stopped(online);
+        const profile = "UPDATE public.user_profiles SET";
+        await admin.query(
+          "INSERT INTO public.user_profiles (user_id, language) VALUES (NULL, 'de'), (NULL, 'fr'), (NULL, 'it')",
+        );
+        await admin.query(`${profile} language = 'es' WHERE user_id IS NULL AND language = 'de'`);
+        await admin.query("DELETE FROM public.user_profiles WHERE user_id IS NULL AND language = 'fr'");
+        expect(await column(admin, noted)).to.deep.equal([]);
+        await admin.query(`${profile} user_id = $1 WHERE user_id IS NULL AND language = 'it'`, [got]);
+        await admin.query(`${profile} user_id = NULL, language = 'pl' WHERE user_id = $1`, [lost]);
+        await admin.query(`${profile} language = 'pl' WHERE user_id = $1`, [changed]);
+        expect(await column(admin, noted)).to.deep.equal([`{${got}}`, `{${lost}}`, `{${changed}}`].sort());
+        expect(await online.move()).to.deep.include({ written: BigInt(users), rejected: 0n });
+        expect(await online.differing()).to.equal(0);
+        const language = "SELECT language FROM public.user_preferences WHERE user_id = $1";
+        for (const [id, says] of [
+          [got, "it"],
+          [lost, "en"],
+          [changed, "pl"],
+        ])
+          expect(await column(admin, language, [id])).to.deep.equal([says]);
+      }));
+  }
+
+  it("that an older run noted or rejected goes, and is in nobody's way", () =>
+    withOnline(17, "preferences", users, async (online) => {
+      const { admin } = online;
+      await stopped(online);
+      await admin.query(`INSERT INTO guardian_migration.change (migration, key) VALUES ('preferences', '{NULL}');
+        INSERT INTO guardian_migration.reject (urn, key, sqlstate)
+        SELECT urn, '{NULL}', '22P02' FROM guardian_migration.step WHERE kind = 'DataMigration' LIMIT 1`);
+      expect(await online.move({ maxDataLoss: 0 })).to.deep.include({ written: BigInt(users), rejected: 0n });
+      expect(await column(admin, "SELECT count(*)::int FROM guardian_migration.reject")).to.deep.equal([0]);
+      expect(await online.differing()).to.equal(0);
+    }));
+});
