@@ -6,6 +6,18 @@ import type { ServerInfo } from "./server-info";
 export const idleInTransactionDefault = 60;
 
 /**
+ * What decides how a value is written as text. Keys are kept as text: whoever writes or reads one has these settings, the
+ * triggers that run in v6's sessions too.
+ */
+export const textSettings = {
+  DateStyle: "ISO, YMD",
+  IntervalStyle: "postgres",
+  TimeZone: "UTC",
+  bytea_output: "hex",
+  extra_float_digits: "1",
+} as const;
+
+/**
  * Gives a session known settings, whatever its role or database sets (manual, chapter 20). pg_temp comes last in
  * search_path, or a temporary table could stand in for a catalogue. A lock that somebody else holds is not waited for
  * for ever: a session left open in a transaction would stall the run without a word.
@@ -21,11 +33,7 @@ export async function setUpSession(
     search_path: "pg_catalog, pg_temp",
     client_encoding: "UTF8",
     standard_conforming_strings: "on",
-    DateStyle: "ISO, YMD",
-    IntervalStyle: "postgres",
-    TimeZone: "UTC",
-    bytea_output: "hex",
-    extra_float_digits: "1",
+    ...textSettings,
     statement_timeout: "0",
     lock_timeout: `${limits.lockTimeout}ms`,
     idle_session_timeout: "0",

@@ -1,4 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
+import { textSettings } from "../connect/session-setup";
 import type { WriteSession } from "../database";
 import { ledgerSchema } from "../ledger/schema";
 import { withV6Locks } from "../module/v6-locks";
@@ -99,9 +100,10 @@ function functionSql(it: Named, follow: Follow, at: number): string {
     `pg_catalog.num_nulls(${follow.key.map((c) => `${row}.${escapeIdentifier(c)}`).join(", ")}) = 0`;
   const note = (value: string, where = "true"): string =>
     `INSERT INTO ${ledgerSchema}.change (migration, key) SELECT ${escapeLiteral(it.name)}, ${value} WHERE ${where};`;
+  const settings = Object.entries(textSettings).map(([name, value]) => `SET ${name} = ${escapeLiteral(value)}`);
   return `CREATE OR REPLACE FUNCTION ${functionName(it, at)}() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET datestyle = 'ISO, YMD' SET extra_float_digits = 1 AS $follow$
+    ${settings.join(" ")} AS $follow$
     BEGIN
       IF TG_OP = 'TRUNCATE' THEN ${note("NULL")} RETURN NULL; END IF;
       IF TG_OP IN ('UPDATE', 'DELETE') THEN ${note(key("OLD"), whole("OLD"))} END IF;

@@ -121,6 +121,42 @@ describe("a key", function () {
     }
   }
 
+  it("is written in one way, whatever settings v6's session has", () =>
+    withOnline(17, migrationOf(["at", "span", "code", "size"]), 300, async (online) => {
+      const { client, engine } = online;
+      const key = ["at", "span", "code", "size"];
+      await make(online, "at timestamptz, span interval, code bytea, size double precision", key);
+      await client.query(`ALTER TABLE public.target ADD CONSTRAINT good CHECK (body <> 'bad');
+        INSERT INTO public.source SELECT timestamptz '2024-01-31 00:00:00+00' + n * interval '1 minute',
+          n * interval '1 hour 1 second', decode(to_hex(n + 4096), 'hex'), n / 3.0::double precision, 'x' FROM generate_series(1, 2500) n`);
+      const stop = new AbortController();
+      engine.onStatus = (line) => {
+        if (line.includes("comparing source and target")) stop.abort();
+      };
+      await refusalOf(online.move({}, { signal: stop.signal }));
+      const hostile = {
+        ...{ DateStyle: "SQL, DMY", IntervalStyle: "postgres_verbose", TimeZone: "Europe/Berlin" },
+        ...{ bytea_output: "escape", extra_float_digits: "-5" },
+      };
+      for (const [name, value] of Object.entries(hostile)) await client.query(`SET ${name} = '${value}'`);
+      const nth = (n: number): string => `WHERE at = (SELECT at FROM public.source ORDER BY at LIMIT 1 OFFSET ${n})`;
+      await client.query(`UPDATE public.source SET body = 'bad' ${nth(1300)}`);
+      await client.query(`UPDATE public.source SET body = 'new' ${nth(1400)}`);
+      await client.query(`DELETE FROM public.source ${nth(1500)}`);
+      const one = ["2024-01-31 21:41:00+00", "1301:21:41", "\\x1515", "433.6666666666667"];
+      const keys = "SELECT to_json(key) FROM guardian_migration.change ORDER BY id LIMIT 1";
+      expect(await column(online.admin, keys)).to.deep.equal([one]);
+      expect(await online.move()).to.deep.include({ rejected: 1n });
+      expect(await column(online.admin, "SELECT to_json(key) FROM guardian_migration.reject")).to.deep.equal([one]);
+      expect(await column(client, "SELECT count(*)::int FROM public.target WHERE body = 'new'")).to.deep.equal([1]);
+      expect(
+        await column(
+          client,
+          `SELECT count(*)::int FROM public.target WHERE body = 'x' AND at NOT IN (SELECT at FROM public.source)`,
+        ),
+      ).to.deep.equal([0]);
+    }));
+
   const refusals: [string, string, RegExp][] = [
     ["is not there", "ALTER TABLE public.source RENAME id TO other", /not unique and not null/],
     [
