@@ -14,13 +14,14 @@ export interface Mapped extends Migration {
 /**
  * Finds out how a migration runs in this database.
  * @throws GuardianError if no source fits, or the key is not unique and not null, or sorted in another way in the target
+ *   or by operators that the engine's sessions do not see
  */
 export async function mapped(db: Queryable, migration: Migration): Promise<Mapped> {
   const source = await sourceFor(db, migration);
-  const key = await rows<{ name: string; type: string; required: boolean; sorted: boolean }>(
+  const key = await rows<{ name: string; type: string; required: boolean; sorted: boolean; foreign: boolean }>(
     db,
     `SELECT k.name, pg_catalog.format_type(a.atttypid, -1) AS type, a.attnotnull AS required,
-            coalesce(t.attcollation = a.attcollation, true) AS sorted
+            coalesce(t.attcollation = a.attcollation, true) AS sorted, ${foreignOrder("a.atttypid")} AS "foreign"
      FROM unnest($2::text[], $4::text[]) WITH ORDINALITY k(name, theirs, place)
      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::regclass AND a.attname = k.name AND NOT a.attisdropped
      LEFT JOIN pg_catalog.pg_attribute t ON t.attrelid = pg_catalog.to_regclass($3) AND t.attname = k.theirs AND NOT t.attisdropped
@@ -36,6 +37,14 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
       todo: "give the target's columns the collation of the key's",
     });
   }
+  const foreign = key.filter((column) => column.foreign).map((column) => `${column.name} ${column.type}`);
+  if (foreign.length > 0) {
+    throw new GuardianError({
+      what: `data migration ${migration.name} walks a key whose type is compared by operators of an extension or of v6's own; the engine sees PostgreSQL's only, and would miss rows`,
+      where: `${migration.from} (${foreign.join(", ")})`,
+      todo: "walk another key that is unique and not null, of a type that PostgreSQL brings (uuid, a number, text)",
+    });
+  }
   const unique = await first(
     db,
     `SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
@@ -49,6 +58,21 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
     where: `${migration.from} (${migration.key.join(", ")})`,
     todo: "give it a primary key or a unique index on columns that are NOT NULL",
   });
+}
+
+/**
+ * True for a type, or a domain over one, whose order is made by operators outside pg_catalog: under the sessions'
+ * search_path `>` would be that of a type it can be taken for. A citext in the order of its index would be compared as a text.
+ */
+function foreignOrder(type: string): string {
+  return `EXISTS (
+    WITH RECURSIVE b (oid) AS (SELECT ${type}
+      UNION SELECT y.typbasetype FROM b JOIN pg_catalog.pg_type y ON y.oid = b.oid AND y.typtype = 'd')
+    SELECT FROM b JOIN pg_catalog.pg_opclass c ON c.opcintype = b.oid AND c.opcdefault
+    JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree'
+    JOIN pg_catalog.pg_amop o ON o.amopfamily = c.opcfamily AND o.amoplefttype = b.oid AND o.amoprighttype = b.oid
+    JOIN pg_catalog.pg_operator p ON p.oid = o.amopopr
+    WHERE p.oprnamespace <> 'pg_catalog'::regnamespace)`;
 }
 
 /** @returns the first source whose relation this database has */

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import type { Migration } from "../../../engine/migrate/definition";
+import { planMove } from "../../../engine/migrate/plan";
 import { column, moduleOf, refusalOf } from "../module/harness";
-import { withOnline, type Online } from "./harness";
+import { assumed, withOnline, type Online } from "./harness";
 
 /** A migration of the test's own: public.source to public.target, by a key of some columns. */
 function migrationOf(key: string[]): Migration {
@@ -193,5 +194,35 @@ describe("a key", function () {
       const said = await refusalOf(online.move());
       expect(said.what).to.equal("data migration own walks a key that its target sorts by another collation");
       expect(said.where).to.equal("public.source (code), public.target (code)");
+    }));
+
+  for (const [type, more] of [
+    ["public.citext", ""],
+    ["public.code", "CREATE DOMAIN public.code AS public.citext; CREATE DOMAIN public.codes AS public.code;"],
+    ["public.codes", "CREATE DOMAIN public.code AS public.citext; CREATE DOMAIN public.codes AS public.code;"],
+  ] as const) {
+    it(`of type ${type}, which PostgreSQL's own operators do not compare, is refused with column and type`, () =>
+      withOnline(17, migrationOf(["id", "code"]), 300, async (online) => {
+        await online.admin.query(`CREATE EXTENSION citext SCHEMA public; ${more}`);
+        await make(online, `id int, code ${type}`, ["id", "code"]);
+        const said = await refusalOf(online.move());
+        expect(said.what).to.match(
+          /^data migration own walks a key whose type is compared by operators of an extension/,
+        );
+        expect(said.where).to.equal(`public.source (code ${type})`);
+        const preview = online.engine.host.read((db) => planMove(db, online.migration, assumed));
+        expect((await refusalOf(preview)).what).to.equal(said.what);
+        expect(await online.traces()).to.equal(0);
+      }));
+  }
+
+  it("of an enum, a domain over varchar and a network is PostgreSQL's to compare", () =>
+    withOnline(17, migrationOf(["mood", "code", "net"]), 300, async (online) => {
+      const { admin, client } = online;
+      await admin.query("CREATE TYPE public.mood AS ENUM ('z', 'a'); CREATE DOMAIN public.code AS varchar(9);");
+      const key = ["mood", "code", "net"];
+      await make(online, "mood public.mood, code public.code, net cidr", key);
+      await client.query("INSERT INTO public.source SELECT 'z', n, '10.0.0.0/8', 'x' FROM generate_series(1, 9) n");
+      expect(await online.move()).to.deep.include({ written: 9n });
     }));
 });
