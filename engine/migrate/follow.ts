@@ -34,7 +34,7 @@ async function followedNow(db: Queryable, it: Named, any: boolean): Promise<stri
     db,
     `SELECT n.nspname || '.' || c.relname AS name FROM pg_catalog.pg_trigger t
      JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE t.tgname = ANY ($1) AND ($3 OR t.tgenabled <> 'D') GROUP BY 1 HAVING count(*) = $2 OR $3 ORDER BY 1`,
+     WHERE t.tgname = ANY ($1) AND ($3 OR t.tgenabled IN ('O', 'A')) GROUP BY 1 HAVING count(*) = $2 OR $3 ORDER BY 1`,
     [names, kinds.length, any],
   );
   return found.map((row) => row.name);
@@ -51,7 +51,10 @@ export async function startFollowing(session: WriteSession, deadline: number, it
   if (tables.every((table) => there.includes(table))) return;
   await stopFollowing(session, deadline, it);
   const functions = it.source.follows.map((follow, at) => functionSql(it, follow, at)).join("\n");
-  const triggers = it.source.follows.map((follow, at) => triggerSql(it, follow, at)).join("\n");
+  const owned = await ownedOf(session.writer, tables);
+  const triggers = it.source.follows
+    .map((follow, at) => triggerSql(it, follow, at, owned.includes(follow.table)))
+    .join("\n");
   const all = `INSERT INTO ${ledgerSchema}.change (migration) SELECT ${escapeLiteral(it.name)}
     WHERE EXISTS (SELECT FROM ${ledgerSchema}.range WHERE urn = ${escapeLiteral(session.options.urn)});`;
   await withV6Locks(session, session.parameters, deadline, {
@@ -113,8 +116,22 @@ function functionSql(it: Named, follow: Follow, at: number): string {
     REVOKE ALL ON FUNCTION ${functionName(it, at)}() FROM PUBLIC;`;
 }
 
-/** A login changes none of the columns and costs nothing but the comparison. */
-function triggerSql(it: Named, follow: Follow, at: number): string {
+/** @returns those of the tables whose owner the operator is, or may act as: only he may say when a trigger fires */
+async function ownedOf(db: Queryable, tables: readonly string[]): Promise<string[]> {
+  const found = await rows<{ name: string }>(
+    db,
+    `SELECT u.name FROM unnest($1::text[], $2::text[]) u(name, quoted)
+     JOIN pg_catalog.pg_class c ON c.oid = u.quoted::regclass AND pg_catalog.pg_has_role(c.relowner, 'USAGE')`,
+    [tables, tables.map(quoteName)],
+  );
+  return found.map((row) => row.name);
+}
+
+/**
+ * A login changes none of the columns and costs nothing but the comparison.
+ * @param always also for who writes with session_replication_role = replica: a subscription, a bulk load
+ */
+function triggerSql(it: Named, follow: Follow, at: number, always: boolean): string {
   const table = quoteName(follow.table);
   const columns = [...new Set([...follow.key, ...follow.columns])].map((column) => escapeIdentifier(column));
   const row = (which: string): string => `ROW(${columns.map((column) => `${which}.${column}`).join(", ")})`;
@@ -124,5 +141,6 @@ function triggerSql(it: Named, follow: Follow, at: number): string {
     `CREATE TRIGGER ${trigger(it, "columns")} AFTER UPDATE ON ${table} FOR EACH ROW
        WHEN (${row("OLD")} IS DISTINCT FROM ${row("NEW")}) ${call};`,
     `CREATE TRIGGER ${trigger(it, "truncate")} AFTER TRUNCATE ON ${table} FOR EACH STATEMENT ${call};`,
+    ...(always ? kinds.map((kind) => `ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${trigger(it, kind)};`) : []),
   ].join("\n");
 }

@@ -73,3 +73,50 @@ describe("a key with a NULL in it", function () {
       expect(await online.differing()).to.equal(0);
     }));
 });
+
+describe("triggers on v6's tables", function () {
+  this.timeout(60_000);
+
+  const fires =
+    "SELECT DISTINCT concat_ws(' ', tgrelid::regclass, tgenabled) FROM pg_trigger WHERE tgname LIKE 'guardian_follow_%' ORDER BY 1";
+
+  for (const major of [15, 17] as const) {
+    it(`that the operator owns fire for a subscription and a bulk load too (PostgreSQL ${major})`, () =>
+      withOnline(major, "preferences", users, async (online) => {
+        const { admin } = online;
+        await admin.query("ALTER TABLE auth.users OWNER TO guardian_migrator");
+        await stopped(online);
+        expect(await column(admin, fires)).to.deep.equal(["auth.users A", "user_profiles A"]);
+        await admin.query(`SET session_replication_role = replica;
+          INSERT INTO auth.users (id, email, created_at) SELECT gen_random_uuid(), 'x' || n || '@example.org', now() FROM generate_series(1, 40) n;
+          UPDATE public.user_profiles SET language = 'it' WHERE left(user_id::text, 1) = '7';
+          DELETE FROM public.user_profiles WHERE left(user_id::text, 1) = '8';
+          RESET session_replication_role`);
+        // They count as there: a further run makes none, and has not to look at every row again.
+        await stopped(online);
+        expect(online.engine.lines.filter((line) => line.includes("every row looked at again"))).to.deep.equal([]);
+        expect(await online.move()).to.deep.include({ written: BigInt(users + 40) });
+        expect(await online.differing()).to.equal(0);
+        expect(await online.traces()).to.equal(0);
+      }));
+  }
+
+  it("that somebody else owns are left as they are made", () =>
+    withOnline(17, "preferences", users, async (online) => {
+      await stopped(online);
+      expect(await column(online.admin, fires)).to.deep.equal(["auth.users O", "user_profiles A"]);
+      expect(await online.move()).to.deep.include({ written: BigInt(users) });
+      expect(await online.traces()).to.equal(0);
+    }));
+
+  it("that fire for a subscription only, as somebody set them, are made anew, and every row is looked at", () =>
+    withOnline(17, "preferences", users, async (online) => {
+      const { admin } = online;
+      await stopped(online);
+      await admin.query(`ALTER TABLE public.user_profiles ENABLE REPLICA TRIGGER guardian_follow_preferences_columns;
+        UPDATE public.user_profiles SET language = 'it'`);
+      await online.move();
+      expect(online.engine.lines.join()).to.contain("every row looked at again");
+      expect(await online.differing()).to.equal(0);
+    }));
+});
