@@ -17,3 +17,19 @@ export async function unreferred(db: Queryable, table: string): Promise<string> 
   );
   return referring.map((row) => ` AND NOT ${row.condition}`).join("");
 }
+
+/**
+ * Locks rows that are about to be deleted `unless` somebody refers to them: whoever writes a row that does is waited for,
+ * and the DELETE, a statement of its own after this one, sees what he wrote. Else that would go by its ON DELETE.
+ * @param where a condition on alias `t`
+ * @param unless what `unreferred` returned: where nothing can refer to the table nothing is locked
+ */
+export async function lockUnreferred(
+  db: Queryable,
+  table: string,
+  where: string,
+  unless: string,
+  values: unknown[],
+): Promise<void> {
+  if (unless) await db.query(`SELECT FROM ${quoteName(table)} t WHERE ${where} FOR UPDATE`, values);
+}

@@ -6,7 +6,7 @@ import { first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch, type Run } from "./batch";
 import { patiently } from "./patient";
 import { columnsOf, condition, stretch, under, type Range } from "./range";
-import { unreferred } from "./referring";
+import { lockUnreferred, unreferred } from "./referring";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
 
 /**
@@ -47,9 +47,11 @@ export async function settleIn(db: Queryable, epoch: string, run: Run, keys: rea
      DELETE FROM ${ledgerSchema}.reject WHERE urn = $1 AND key = ANY (${listed(it, 3)})`,
     [urn, it.name, ...lists],
   );
+  const unless = await unreferred(db, it.target);
+  await lockUnreferred(db, it.target, ours(it), unless, [...lists, urn]);
   const settled = await first<{ written: string; updated: string; removed: string; checksum: string | null }>(
     db,
-    settleStatement(it, await unreferred(db, it.target)),
+    settleStatement(it, unless),
     [run.parameters, ...lists, urn],
   );
   await db.query(
@@ -69,6 +71,12 @@ function listed(it: Mapped, at: number): string {
 /** Condition on alias `t` that the migration wrote the row as it is; `$n` is the URN. */
 export function mine(alias: string, urn: number): string {
   return `${alias}.updated_at IN (SELECT b.transaction_time FROM ${ledgerSchema}.batch b WHERE b.urn = $${urn} AND b.state = 'done')`;
+}
+
+/** Condition on alias `t` that a row of the target is the migration's own, of one of the keys: their lists, then the URN. */
+function ours(it: Mapped): string {
+  const range: Range = { kind: "list", types: it.types };
+  return `${condition(under("t", it.targetKey), range, 1)} AND ${mine("t", it.key.length + 1)}`;
 }
 
 /** `$1` the source's parameters, then the lists of keys, then the URN. */
