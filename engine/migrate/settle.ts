@@ -128,19 +128,35 @@ async function settleOrReject(session: WriteSession, run: Run, key: readonly str
         if (!isRowError(err)) throw err;
         await db.query("ROLLBACK TO SAVEPOINT row");
         if (isRace(err) && tries < 3) continue;
-        // RAISE may put anything into these fields (PostgreSQL manual, 43.9.1).
-        const told = isPostgres(err) && err.routine !== "exec_stmt_raise" ? err : undefined;
-        const object = told?.constraint ?? told?.column ?? null;
-        await db.query(
-          `INSERT INTO ${ledgerSchema}.reject AS r (urn, key, sqlstate, object) VALUES ($1, $2, $3, $4)
-           ON CONFLICT (urn, key) DO UPDATE SET sqlstate = excluded.sqlstate, object = excluded.object, rejected_at = excluded.rejected_at`,
-          [run.urn, key, sqlstateOf(err) ?? "XX000", object],
-        );
+        await reject(db, session.epoch, run, key, err);
         return true;
       }
     }
   });
   if (rejected) await run.gate(session);
+}
+
+/**
+ * Notes a key and why its row cannot be moved, and takes back what was moved for it before v6 changed it: it says what v6
+ * says no more, and would be counted as written beside its own reject.
+ */
+async function reject(db: Queryable, epoch: string, run: Run, key: readonly string[], err: unknown): Promise<void> {
+  const { it, urn } = run;
+  // RAISE may put anything into these fields (PostgreSQL manual, 43.9.1).
+  const told = isPostgres(err) && err.routine !== "exec_stmt_raise" ? err : undefined;
+  const object = told?.constraint ?? told?.column ?? null;
+  await db.query(
+    `INSERT INTO ${ledgerSchema}.reject AS r (urn, key, sqlstate, object) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (urn, key) DO UPDATE SET sqlstate = excluded.sqlstate, object = excluded.object, rejected_at = excluded.rejected_at`,
+    [urn, key, sqlstateOf(err) ?? "XX000", object],
+  );
+  const values = [...columnsOf([key], it.key.length), urn];
+  const unless = await unreferred(db, it.target);
+  await lockUnreferred(db, it.target, ours(it), unless, values);
+  const id = await openBatch(db, run, epoch);
+  const gone = await db.query(`DELETE FROM ${quoteName(it.target)} t WHERE ${ours(it)}${unless}`, values);
+  const text = `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_taken_back = $2 WHERE id = $1`;
+  await db.query(text, [id, gone.rowCount ?? 0]);
 }
 
 /** The keys that the source table or, of the migration's own rows, the target has above one key and up to another. */

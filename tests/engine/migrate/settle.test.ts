@@ -45,4 +45,35 @@ describe("keys that are settled", function () {
       const there = "SELECT user_id FROM public.user_preferences WHERE user_id IN ($1, $2)";
       expect(await column(admin, there, [late, gone])).to.deep.equal([late]);
     }));
+
+  const listed = "SELECT concat_ws(' ', key[1], sqlstate, object) FROM guardian_migration.reject ORDER BY key";
+  const has = "SELECT user_id FROM public.user_preferences WHERE user_id = ANY ($1) ORDER BY 1";
+  const noKlingon = "ALTER TABLE public.user_preferences ADD CONSTRAINT no_klingon CHECK (language <> 'tlh')";
+  const klingon = "UPDATE public.user_profiles SET language = 'tlh' WHERE user_id = ANY ($1)";
+
+  for (const major of [15, 17] as const) {
+    it(`a row that v6 makes unmovable after it was moved goes from the target, and comes when it is mended (PostgreSQL ${major})`, () =>
+      withOnline(major, "preferences", users, async (online) => {
+        const { admin } = online;
+        await admin.query(noKlingon);
+        const ids = await english(admin, 4);
+        const [bad, mended, changed, referred] = ids;
+        await admin.query(refers);
+        await stopped(online);
+        await admin.query("INSERT INTO public.refers VALUES ($1)", [referred]);
+        await admin.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [changed]);
+        await admin.query(klingon, [ids]);
+        // Somebody's own row is left alone, and is none that cannot be moved; one that others refer to stays as it was.
+        await stopped(online);
+        expect(await column(admin, "SELECT count(*)::int FROM guardian_migration.reject")).to.deep.equal([3]);
+        expect(await column(admin, has, [ids])).to.deep.equal([changed, referred]);
+        await admin.query("UPDATE public.user_profiles SET language = 'it' WHERE user_id = $1", [mended]);
+        const moved = await online.move();
+        expect(moved).to.deep.include({ source: BigInt(users), written: BigInt(users - 1), rejected: 2n });
+        expect(await column(admin, has, [ids])).to.deep.equal([mended, changed, referred]);
+        expect(await column(admin, listed)).to.deep.equal([`${bad} 23514 no_klingon`, `${referred} 23514 no_klingon`]);
+        // What was taken back is in the ledger: the way back counts none of it.
+        expect(await online.back()).to.deep.equal({ removed: BigInt(users - 3), kept: 2n });
+      }));
+  }
 });
