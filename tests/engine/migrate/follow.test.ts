@@ -1,18 +1,8 @@
 import { expect } from "chai";
-import { column, refusalOf } from "../module/harness";
-import { withOnline, type Online } from "./harness";
+import { column } from "../module/harness";
+import { stopped, withOnline } from "./harness";
 
 const users = 3000;
-
-/** Moves all rows and is stopped right before the comparison: the triggers stay on v6's tables. */
-async function stopped(online: Online): Promise<void> {
-  const stop = new AbortController();
-  online.engine.onStatus = (line) => {
-    if (line.includes("comparing source and target")) stop.abort();
-  };
-  await refusalOf(online.move({}, { signal: stop.signal }));
-  online.engine.onStatus = () => undefined;
-}
 
 /** The keys that the triggers have noted. */
 const noted = "SELECT DISTINCT key::text FROM guardian_migration.change ORDER BY 1";

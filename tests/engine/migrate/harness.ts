@@ -3,7 +3,7 @@ import { loadMigration, type Migration } from "../../../engine/migrate/definitio
 import { moveRows, takeBackRows, type MoveOptions, type Moved, type TakenBack } from "../../../engine/migrate";
 import { bind } from "../../../engine/migrate/range";
 import type { Major, V6 } from "../../support/postgres";
-import { withEngine, type Engine } from "../module/harness";
+import { refusalOf, withEngine, type Engine } from "../module/harness";
 
 export const modules = ["000_audit_log", "004_enhanced_consent", "005_user_preferences"];
 export const assumed = { mode: "assumed", legalBasis: "consent", statement: "terms of 2023" };
@@ -59,6 +59,16 @@ export function withOnline(
     // Longer than a busy machine's transactions last, and far below deadlock_timeout: a missed try costs 99 times as much.
     { users, parameters: { lockTimeout: 150 } },
   );
+}
+
+/** Moves all rows and is stopped right before the comparison: the triggers stay, and what v6 does is the next run's. */
+export async function stopped(online: Online, options: MoveOptions = {}): Promise<void> {
+  const stop = new AbortController();
+  online.engine.onStatus = (line) => {
+    if (line.includes("comparing source and target")) stop.abort();
+  };
+  await refusalOf(online.move(options, { signal: stop.signal }));
+  online.engine.onStatus = () => undefined;
 }
 
 /** The source's parameters as the running migration has them, as SQL. */

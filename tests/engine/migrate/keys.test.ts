@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Migration } from "../../../engine/migrate/definition";
 import { planMove } from "../../../engine/migrate/plan";
 import { column, moduleOf, refusalOf } from "../module/harness";
-import { assumed, withOnline, type Online } from "./harness";
+import { assumed, stopped, withOnline, type Online } from "./harness";
 
 /** A migration of the test's own: public.source to public.target, by a key of some columns. */
 function migrationOf(key: string[]): Migration {
@@ -124,17 +124,13 @@ describe("a key", function () {
 
   it("is written in one way, whatever settings v6's session has", () =>
     withOnline(17, migrationOf(["at", "span", "code", "size"]), 300, async (online) => {
-      const { client, engine } = online;
+      const { client } = online;
       const key = ["at", "span", "code", "size"];
       await make(online, "at timestamptz, span interval, code bytea, size double precision", key);
       await client.query(`ALTER TABLE public.target ADD CONSTRAINT good CHECK (body <> 'bad');
         INSERT INTO public.source SELECT timestamptz '2024-01-31 00:00:00+00' + n * interval '1 minute',
           n * interval '1 hour 1 second', decode(to_hex(n + 4096), 'hex'), n / 3.0::double precision, 'x' FROM generate_series(1, 2500) n`);
-      const stop = new AbortController();
-      engine.onStatus = (line) => {
-        if (line.includes("comparing source and target")) stop.abort();
-      };
-      await refusalOf(online.move({}, { signal: stop.signal }));
+      await stopped(online);
       const hostile = {
         ...{ DateStyle: "SQL, DMY", IntervalStyle: "postgres_verbose", TimeZone: "Europe/Berlin" },
         ...{ bytea_output: "escape", extra_float_digits: "-5" },

@@ -1,25 +1,18 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { column, refusalOf, until } from "../module/harness";
-import { withOnline, type Online } from "./harness";
+import { stopped, withOnline } from "./harness";
 
 const users = 3000;
-
-/** Moves all rows and is stopped right before the comparison; what v6 does then is settled by the next run. */
-async function stopped(online: Online): Promise<void> {
-  const stop = new AbortController();
-  online.engine.onStatus = (line) => {
-    if (line.includes("comparing source and target")) stop.abort();
-  };
-  await refusalOf(online.move({}, { signal: stop.signal }));
-  online.engine.onStatus = () => undefined;
-}
 
 /** Some users with a profile in English. */
 const english = (admin: Client, count: number): Promise<string[]> =>
   column(admin, "SELECT user_id FROM public.user_profiles WHERE language = 'en' ORDER BY user_id LIMIT $1", [count]);
 
 const refers = "CREATE TABLE public.refers (who uuid REFERENCES public.user_preferences ON DELETE CASCADE)";
+/** As some v6 have it: a user may have two profiles. */
+const loose = `ALTER TABLE public.user_profiles DROP CONSTRAINT user_profiles_pkey;
+  CREATE INDEX ON public.user_profiles (user_id)`;
 const waiting =
   "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
@@ -75,5 +68,48 @@ describe("keys that are settled", function () {
         // What was taken back is in the ledger: the way back counts none of it.
         expect(await online.back()).to.deep.equal({ removed: BigInt(users - 3), kept: 2n });
       }));
+
+    it(`a second source row for one that was moved is refused as if it had been there before (PostgreSQL ${major})`, () =>
+      withOnline(major, "preferences", users, async (online) => {
+        const { admin } = online;
+        await admin.query(loose);
+        const ids = await english(admin, 3);
+        const [before, later, mended] = ids;
+        const second = "INSERT INTO public.user_profiles (user_id, language) SELECT unnest($1::uuid[]), 'it'";
+        await admin.query(second, [[before]]);
+        await stopped(online);
+        await admin.query(second, [[later, mended]]);
+        const options = { maxDataLoss: 0.01 };
+        await stopped(online, options);
+        const refused = [before, later, mended].map((id) => `${id} 23505 user_preferences_pkey`);
+        expect(await column(admin, listed)).to.deep.equal(refused);
+        await admin.query("DELETE FROM public.user_profiles WHERE user_id = $1 AND language = 'en'", [mended]);
+        const moved = await online.move(options);
+        expect(moved).to.deep.include({ written: BigInt(users - 2), rejected: 2n });
+        expect(await column(admin, listed)).to.deep.equal(refused.slice(0, 2));
+        expect(await column(admin, has, [ids])).to.deep.equal([mended]);
+        expect(
+          await column(admin, "SELECT language FROM public.user_preferences WHERE user_id = $1", [mended]),
+        ).to.deep.equal(["it"]);
+      }));
   }
+
+  it("a second source row is refused too where no index of the target does it; beside somebody's own row it is none", () =>
+    withOnline(17, "preferences", users, async (online) => {
+      const { admin } = online;
+      await admin.query(`${loose}; ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_pkey;
+        CREATE INDEX ON public.user_preferences (user_id)`);
+      const [later, changed] = await english(admin, 2);
+      await stopped(online);
+      await admin.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [changed]);
+      await admin.query("INSERT INTO public.user_profiles (user_id, language) VALUES ($1, 'it'), ($2, 'it')", [
+        later,
+        changed,
+      ]);
+      expect(await online.move()).to.deep.include({ written: BigInt(users - 1), rejected: 1n });
+      expect(await column(admin, listed)).to.deep.equal([`${later} 23505`]);
+      expect(await column(admin, has, [[later, changed]])).to.deep.equal([changed]);
+      const theirs = "SELECT concat_ws(' ', theme, language) FROM public.user_preferences WHERE user_id = $1";
+      expect(await column(admin, theirs, [changed])).to.deep.equal(["dark en"]);
+    }));
 });
