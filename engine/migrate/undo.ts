@@ -12,7 +12,7 @@ import { migrationKind, standing, type Recorded } from "./recorded";
 import { dropFunctions, stopFollowing } from "./follow";
 import { patiently } from "./patient";
 import { condition, stretch, under } from "./range";
-import { unreferred } from "./referring";
+import { lockUnreferred, unreferred } from "./referring";
 import { mine } from "./settle";
 import { firstSize, nextSize } from "./workers";
 
@@ -194,8 +194,7 @@ async function removeStretch(
   const { range, bounds } = stretch(plan.types, after, upTo);
   const own = `${condition(under("t", plan.targetKey), range)} AND ${mine("t", 1)}`;
   const values = [urn, ...bounds];
-  // Whoever writes a row that refers to one of these is waited for; the DELETE then sees what he wrote.
-  if (unless) await db.query(`SELECT FROM ${target} t WHERE ${own} FOR UPDATE`, values);
+  await lockUnreferred(db, plan.target, own, unless, values);
   const batch = await openBatch(db, { urn, stepId: step.id, it: plan }, epoch);
   const gone = await rows<{ time: string; n: string }>(
     db,
