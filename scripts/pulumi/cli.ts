@@ -88,8 +88,8 @@ async function isEmpty(line: CommandLine, { engine, project: cwd, env }: Omit<Ru
   const args = ["stack", "export", ...line.stack];
   const { code, stdout } = await pulumi(args, { cwd, env, engine, stdio: "pipe" });
   if (code !== 0) return false;
-  const { deployment } = JSON.parse(stdout) as { deployment?: { resources?: { custom?: boolean }[] } };
-  return !deployment?.resources?.some(({ custom }) => custom);
+  const { deployment } = JSON.parse(stdout) as { deployment?: { resources?: unknown[] } };
+  return (deployment?.resources ?? []).length === 0;
 }
 
 /** gen-sdk asks the language host for a Node SDK; where there is none, our own build of that part of it answers. */

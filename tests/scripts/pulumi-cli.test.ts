@@ -129,9 +129,16 @@ describe("npm run pulumi, on the real engine", function () {
     expect((await run(["up", "--yes"])).stderr).to.not.include("pending operation");
   });
 
-  it("runs the program on destroy", async () => {
-    expect((await run(["destroy", "--yes"], { RAN: join(folder, "destroyed") })).code).to.equal(0);
-    expect(readFileSync(join(folder, "destroyed"), "utf8")).to.match(/^ran /);
+  it("runs the program on destroy, but not where nothing is left to destroy: it would be made anew", async () => {
+    const destroy = async (note: string): Promise<string> => {
+      const path = join(folder, note);
+      writeFileSync(path, "");
+      expect((await run(["destroy", "--yes"], { RAN: path })).code).to.equal(0);
+      return readFileSync(path, "utf8");
+    };
+    expect(await destroy("destroyed")).to.match(/^ran /);
+    expect(await destroy("destroyed again")).to.equal("");
+    expect((await run(["stack", "--stack", "dev"])).stdout).to.contain("No resources currently in this stack");
   });
 
   it("refuses to go on without the passphrase of an existing state, and says so", async () => {
