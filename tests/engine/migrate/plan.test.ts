@@ -19,16 +19,25 @@ interface Plan {
 
 const flat = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flat)];
 
-/** How a plan reads each relation: `bound` by an index from one end of the range to the other, or what it does instead. */
-function reads(plan: Plan): Record<string, string> {
-  const scans = flat(plan).filter((node) => node["Relation Name"] && node["Node Type"] !== "ModifyTable");
-  return Object.fromEntries(
-    scans.map((node) => {
-      const conditions = flat(node).map((one) => one["Index Cond"] ?? "");
-      const bound = conditions.some((text) => / >= /.test(text) && / <= /.test(text));
-      return [node["Relation Name"] ?? "", bound ? "bound" : node["Node Type"]];
-    }),
-  );
+/**
+ * How a plan reads each relation, one word a scan: `bound` by an index from one end of the range to the other, or what it
+ * does instead. Every scan counts: a relation that is read twice may be open the second time.
+ */
+function reads(plan: Plan, [from, to]: readonly string[]): Record<string, string[]> {
+  const found: Record<string, string[]> = {};
+  for (const node of flat(plan)) {
+    const relation = node["Relation Name"];
+    if (relation === undefined || node["Node Type"] === "ModifyTable") continue;
+    const bound = conditions(node).some((text) => text.includes(`>= '${from}'`) && text.includes(`<= '${to}'`));
+    (found[relation] ??= []).push(bound ? "bound" : node["Node Type"]);
+  }
+  return Object.fromEntries(Object.entries(found).map(([relation, words]) => [relation, words.sort()]));
+}
+
+/** A scan's own conditions on indexes; what hangs below it may also be a sub-select, whose conditions are not its. */
+function conditions(node: Plan): string[] {
+  const below = (node.Plans ?? []).filter((one) => /^Bitmap(And| Index Scan)$/.test(one["Node Type"]));
+  return [node["Index Cond"] ?? "", ...below.flatMap(conditions)];
 }
 
 interface Data {
@@ -69,16 +78,40 @@ async function planOf({ admin, values }: Data, text: string, ends: readonly stri
   return rows[0]!["QUERY PLAN"][0].Plan;
 }
 
-async function explain(data: Data, text: string, ends: readonly string[]): Promise<Record<string, string>> {
-  return reads(await planOf(data, text, ends));
+/** The plan that a batch gets: in a transaction with the settings that openBatch makes for it. */
+async function planInBatch(data: Data, text: string, [from, to]: readonly string[]): Promise<Plan> {
+  const { admin, it } = data;
+  const ends: [string, string] = [from ?? "", to ?? ""];
+  await admin.query("BEGIN");
+  const { rows } = await admin.query<{ id: string }>(
+    `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
+     SELECT 'u', 'DataMigration', id, 1, 'running', 0 FROM guardian_migration.ledger RETURNING id`,
+  );
+  const run = { it, urn: "u", stepId: rows[0]!.id };
+  const chunk = { firstPlace: 1, lastPlace: 5, from: [ends[0]], to: [ends[1]], keys: 5000 };
+  await openBatch(admin as unknown as Queryable, run, "0", chunk);
+  const plan = await planOf(data, text, ends);
+  await admin.query("ROLLBACK");
+  return plan;
+}
+
+async function explain(data: Data, text: string, ends: readonly string[]): Promise<Record<string, string[]>> {
+  return reads(await planInBatch(data, text, ends), ends);
+}
+
+/** The statement of a migration whose source was changed. */
+function changed(it: Mapped, change: (sql: string) => string): string {
+  const sql = change(it.source.sql);
+  expect(sql).not.to.equal(it.source.sql);
+  return moveStatement({ ...it, source: { ...it.source, sql } });
 }
 
 describe("the plan of a batch", function () {
   this.timeout(120_000);
 
   const expected = {
-    consents: { users: "bound", patient_consents: "bound" },
-    preferences: { users: "bound", user_profiles: "bound", user_preferences: "bound" },
+    consents: { users: ["bound"], patient_consents: ["bound"] },
+    preferences: { users: ["bound"], user_profiles: ["bound"], user_preferences: ["bound"] },
   };
   for (const [name, bound] of Object.entries(expected)) {
     it(`${name}: walks the range by an index in every relation, in a table that is new and in one that fills`, () =>
@@ -96,36 +129,42 @@ describe("the plan of a batch", function () {
   it("is found out where a joined relation is left open, or the source is", () =>
     withUsers("preferences", async (data) => {
       const ends = await data.keys(20_001, 25_000);
-      const without = (part: string): string => {
-        const sql = data.it.source.sql.replace(part, "true");
-        expect(sql).not.to.equal(data.it.source.sql);
-        return moveStatement({ ...data.it, source: { ...data.it.source, sql } });
-      };
+      const without = (part: string): string => changed(data.it, (sql) => sql.replace(part, "true"));
       const open = await explain(data, without("in_range(p.user_id)"), ends);
-      expect(open).to.include({ users: "bound", user_preferences: "bound", user_profiles: "Seq Scan" });
-      expect(await explain(data, without("in_range(u.id)"), ends)).not.to.include({ users: "bound" });
+      expect(open).to.deep.equal({ ...expected.preferences, user_profiles: ["Seq Scan"] });
+      expect((await explain(data, without("in_range(u.id)"), ends))["users"]).not.to.include("bound");
+    }));
+
+  it("is found out where a relation is read twice, and one of the two is open", () =>
+    withUsers("consents", async (data) => {
+      const ends = await data.keys(20_001, 25_000);
+      // A sub-select of its own, one that hangs below the bound scan, and one that the bound scan hangs beside.
+      for (const more of [
+        "AND (SELECT count(*) FROM auth.users v WHERE v.created_at IS NOT NULL) > 0",
+        "AND (SELECT count(*) FROM auth.users v WHERE v.created_at < u.created_at) >= 0",
+        "AND u.created_at IN (SELECT v.created_at FROM auth.users v)",
+      ]) {
+        const found = await explain(
+          data,
+          changed(data.it, (sql) => `${sql}\n${more}`),
+          ends,
+        );
+        expect(found, more).to.deep.equal({ ...expected.consents, users: ["Seq Scan", "bound"] });
+      }
     }));
 
   it("loops over no range for each row, where statistics know nothing of the keys in it", () =>
     withUsers("consents", async (data) => {
       const { admin, it, keys } = data;
       await admin.query("ALTER TABLE auth.users ALTER id SET STATISTICS 1; ANALYZE auth.users");
-      const [from, to] = (await keys(20_001, 25_000)) as [string, string];
-      const joins = async (): Promise<string[]> => {
-        const nodes = flat(await planOf(data, moveStatement(it), [from, to])).map((node) => node["Node Type"]);
-        return nodes.filter((node) => /Join|Loop/.test(node));
-      };
-      expect(await joins(), "what it would do").to.deep.equal(["Nested Loop"]);
-      await admin.query("BEGIN");
-      const { rows } = await admin.query<{ id: string }>(
-        `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
-         SELECT 'u', 'DataMigration', id, 1, 'running', 0 FROM guardian_migration.ledger RETURNING id`,
-      );
-      const run = { it, urn: "u", stepId: rows[0]!.id, parameters: data.values, gate: () => Promise.resolve() };
-      const chunk = { firstPlace: 1, lastPlace: 5, from: [from], to: [to], keys: 5000 };
-      await openBatch(admin as unknown as Queryable, run, "0", chunk);
-      const within = await joins();
-      await admin.query("ROLLBACK");
+      const ends = await keys(20_001, 25_000);
+      const joins = (plan: Plan): string[] =>
+        flat(plan)
+          .map((node) => node["Node Type"])
+          .filter((type) => /Join|Loop/.test(type));
+      const text = moveStatement(it);
+      expect(joins(await planOf(data, text, ends)), "what it would do").to.deep.equal(["Nested Loop"]);
+      const within = joins(await planInBatch(data, text, ends));
       expect(within).to.have.length(1);
       expect(within[0]).to.match(/^(Merge|Hash) Join$/);
     }));
