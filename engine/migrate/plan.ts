@@ -11,6 +11,12 @@ export const rangeKeys = 1000;
 /** Keys that one planning transaction reads at most. */
 const passKeys = 100_000;
 
+/** How the plan is made where it is not made as usual: by tests. */
+export interface PlanOptions {
+  /** Keys of a pass, a multiple of a range's. */
+  passKeys?: number;
+}
+
 /** How many rows would be written now, and how many the source offers. */
 export interface Planned {
   source: bigint;
@@ -61,8 +67,9 @@ export async function endOf(db: Queryable, urn: string, place: number): Promise<
  * transaction.
  * @returns the number of keys planned in all
  */
-export async function planRanges(session: WriteSession, it: Mapped): Promise<number> {
+export async function planRanges(session: WriteSession, it: Mapped, options: PlanOptions = {}): Promise<number> {
   const { urn, onStatus } = session.options;
+  const most = options.passKeys ?? passKeys;
   for (;;) {
     session.options.signal.throwIfAborted();
     const read = await session.transaction(async (db) => {
@@ -71,7 +78,7 @@ export async function planRanges(session: WriteSession, it: Mapped): Promise<num
         `SELECT key_to AS key, place FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY place DESC LIMIT 1`,
         [urn],
       );
-      const counted = await first<{ n: string }>(db, planPass(it, last !== undefined), [
+      const counted = await first<{ n: string }>(db, planPass(it, last !== undefined, most), [
         urn,
         last?.place ?? 0,
         ...(last?.key ?? []),
@@ -84,7 +91,7 @@ export async function planRanges(session: WriteSession, it: Mapped): Promise<num
       [urn],
     );
     const keys = Number(sum?.keys ?? 0);
-    if (read < passKeys) return keys;
+    if (read < most) return keys;
     onStatus(`${it.name}: planning, ${keys.toLocaleString("en")} keys so far`);
   }
 }
@@ -93,7 +100,7 @@ export async function planRanges(session: WriteSession, it: Mapped): Promise<num
  * `$1` the URN, `$2` the last place, from `$3` the last key. Hops from range to range: of a range's keys, read from the
  * index in their order, only both ends and their number are kept. Numbering all keys of a pass takes four times as long.
  */
-function planPass(it: Mapped, more: boolean): string {
+function planPass(it: Mapped, more: boolean, most: number): string {
   const key = it.key.map((column) => escapeIdentifier(column)).join(", ");
   const column = (name: string, nth: string): string =>
     `(pg_catalog.array_agg(${escapeIdentifier(name)}))[${nth}]::text`;
@@ -107,7 +114,7 @@ function planPass(it: Mapped, more: boolean): string {
       SELECT 1, x.* FROM ${range(afterLast)} WHERE x.keys > 0
       UNION ALL
       SELECT r.hop + 1, x.* FROM r, LATERAL ${range(afterHigh)}
-      WHERE r.hop < ${passKeys / rangeKeys} AND r.keys = ${rangeKeys} AND x.keys > 0
+      WHERE r.hop < ${most / rangeKeys} AND r.keys = ${rangeKeys} AND x.keys > 0
     ), made AS (
       INSERT INTO ${ledgerSchema}.range (urn, place, key_from, key_to, keys) SELECT $1, $2::integer + hop, low, high, keys FROM r
     ) SELECT coalesce(sum(keys), 0) AS n FROM r`;
