@@ -8,6 +8,8 @@ export interface Measured {
   /** Users of the database. */
   size: number;
   outcome: Outcome;
+  /** It came before the others and warmed up: no time of it counts, but its memory and its transactions do. */
+  warmUp?: true;
 }
 
 /** What a run is compared by: all of it but what the single statement does not do either. Milliseconds. */
@@ -28,11 +30,10 @@ export function exponent(points: readonly (readonly [x: number, y: number])[]): 
 export function growthOf(measured: readonly Measured[]): Figures {
   const names = [...new Set(measured.map(({ migration }) => migration))];
   const sizes = [...new Set(measured.map(({ size }) => size))];
+  const timed = measured.filter(({ warmUp }) => !warmUp);
   const each = names.map((name) => {
     const at = (size: number, value: (outcome: Outcome) => number): number =>
-      median(
-        measured.filter((one) => one.migration === name && one.size === size).map(({ outcome }) => value(outcome)),
-      );
+      median(timed.filter((one) => one.migration === name && one.size === size).map(({ outcome }) => value(outcome)));
     const growth = (time: (outcome: Outcome) => number): number =>
       exponent(sizes.map((size) => [size, at(size, time)]));
     const seconds = sizes.map((size) => [size, round(at(size, comparable) / 1000)] as const);
@@ -75,10 +76,11 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
   const names = [...new Set(measured.map(({ migration }) => migration))];
   const sizes = [...new Set(measured.map(({ size }) => size))];
   const own = measured.filter(({ how }) => typeof how === "number");
+  const timed = measured.filter(({ warmUp }) => !warmUp);
   const each = names.map((name) => {
     const of = (how: Job["how"], size: number, value: (outcome: Outcome) => number): number =>
       median(
-        measured
+        timed
           .filter((one) => one.migration === name && one.how === how && one.size === size)
           .map(({ outcome }) => value(outcome)),
       );

@@ -48,8 +48,8 @@ export async function measureEach({ say, signal, options }: Run, ways: Ways): Pr
 type One = Omit<Measured, "size">;
 
 /**
- * All ways in turn, each round beginning with another; before them one run that is not counted, which warms up. It is
- * left out where a single run takes minutes.
+ * All ways in turn, each round beginning with another; before them one run that warms up, whose times do not count. It
+ * is left out where a single run takes minutes.
  */
 async function alternate(
   { admin, migrator }: Logins,
@@ -67,8 +67,7 @@ async function alternate(
     say(`  ${line(migration, how, outcome)}`);
     return { migration, how, outcome };
   };
-  if (warm) await one(ways[0] ?? 1);
-  const runs: One[] = [];
+  const runs: One[] = warm ? [{ ...(await one(ways[0] ?? 1)), warmUp: true }] : [];
   for (let round = 0; round < rounds; round++) {
     const order = ways.map((_way, i) => ways[(i + round) % ways.length] ?? 1);
     for (const how of order) runs.push(await one(how));

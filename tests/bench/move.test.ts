@@ -68,6 +68,19 @@ describe("bench move: figures", () => {
     );
   });
 
+  it("a run that warms up: its memory and its transactions count, its times do not", () => {
+    const more = { memoryMb: 30, longestMs: 950, lockWaitMs: 2000, batches: 99 };
+    const warm = (size: number): Measured => ({ ...made("a", 1, size, 77_000, more), warmUp: true });
+    const runs = [10_000, 100_000].flatMap((size) => [warm(size), made("a", 1, size, size / 100)]);
+    const others = [made("a", "raw", 100_000, 1000), made("a", 2, 100_000, 500)];
+    const ways = figuresOf([...runs, ...others], 100_000);
+    expect(ways).to.include({ ratio: 1, ratioTwoWorkers: 2, batches: 10, growthExponent: 1 });
+    expect(ways).to.include({ peakMemoryMb: 30, longestTransactionMs: 950, lockWaitSeconds: 2 });
+    const grown = growthOf(runs);
+    expect(grown).to.include({ growthExponent: 1, peakMemoryMb: 30, longestTransactionMs: 950 });
+    for (const { memoryMbBySize } of [ways, grown]) expect(memoryMbBySize).to.deep.equal({ 10000: 30, 100000: 30 });
+  });
+
   it("growth: the worse exponent of both, without the comparison and with it", () => {
     const runs = (name: string, slope: number): Measured[] =>
       [10_000, 100_000, 1_000_000].flatMap((size) => {
