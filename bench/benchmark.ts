@@ -26,6 +26,8 @@ export interface Benchmark {
   name: string;
   /** One line for --help. */
   about: string;
+  /** More lines for --help: what its figures leave out. */
+  notes?: readonly string[];
   options: Record<string, Option>;
   run: (run: Run) => Promise<Figures>;
 }
@@ -95,6 +97,7 @@ function usage(what: string): UsageError {
 export function help(benchmarks: readonly Benchmark[]): string {
   const lines = benchmarks.flatMap((one) => [
     `  ${one.name.padEnd(10)} ${one.about}`,
+    ...(one.notes ?? []).map((note) => `  ${"".padEnd(10)} ${note}`),
     ...Object.entries(one.options).map(
       ([key, option]) => `  ${"".padEnd(10)}   --${key} N  ${option.about} (default ${option.default})`,
     ),

@@ -16,6 +16,7 @@ import { onceOnly } from "../../engine/migrate/proof";
 import { mapped, readConstants } from "../../engine/migrate/source";
 import { first } from "../../engine/sql";
 import type { Login } from "../../scripts/v6/database";
+import { throttled } from "./figures";
 import { Memory } from "./memory";
 import { Observer, type Observed } from "./observer";
 import { rawStatement } from "./raw";
@@ -36,7 +37,7 @@ export interface Outcome extends Observed {
   rows: number;
   /** Ledger batches that wrote them. */
   batches: number;
-  /** Resident memory at its highest, above what the idle process had, in MiB. */
+  /** Resident memory of this process at its highest, above what it had when idle, in MiB: the engine's, not the plugin's. */
   memoryMb: number;
   idleMb: number;
 }
@@ -84,7 +85,7 @@ const ours =
     observer.begin();
     const began = performance.now();
     const values = parameters[migration.name] ?? {};
-    const moved = await moveRows(session, migration, values, { workers, throttled: false });
+    const moved = await moveRows(session, migration, values, { workers, throttled });
     const totalMs = performance.now() - began;
     const { urn } = session.options;
     const counted = await first<{ n: string }>(

@@ -3,12 +3,16 @@ import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { help, parse, UsageError } from "../../bench/benchmark";
+import { growth } from "../../bench/growth";
+import { move } from "../../bench/move";
 import { comparable, exponent, figuresOf, growthOf, type Measured } from "../../bench/move/figures";
 import { sizesUpTo } from "../../bench/move/measure";
 import { Memory } from "../../bench/move/memory";
 import { Observer } from "../../bench/move/observer";
 import type { Job, Outcome } from "../../bench/move/runner";
 import { connectWriter, Session, Writer } from "../../engine/connect";
+import { worthThrottling } from "../../engine/migrate/crew";
 import { settingsOf } from "../engine/module/harness";
 import { withV6 } from "../support/postgres";
 
@@ -66,6 +70,7 @@ describe("bench move: figures", () => {
     expect(Object.keys(found).slice(0, 7)).to.deep.equal(
       "ratio ratioTwoWorkers rowsPerSecond batches longestTransactionMs peakMemoryMb growthExponent".split(" "),
     );
+    expect(found, "what they leave out").to.include({ throttled: false, withProofRatioTwoWorkers: 1.333 });
   });
 
   it("a run that warms up: its memory and its transactions count, its times do not", () => {
@@ -98,6 +103,21 @@ describe("bench move: figures", () => {
       growthExponentWithProof: 1,
       secondsBySize: { 10000: 0.1, 100000: 1, 1000000: 10 },
     });
+  });
+});
+
+describe("bench move: the command line", () => {
+  it("says what ratio leaves out, and whose memory it is", () => {
+    const text = help([move]);
+    for (const part of ["throttled: false", "without the row-level comparison", "pauses for locks", "withProofRatio:"])
+      expect(text).to.contain(part);
+    for (const one of [text, help([growth])]) expect(one).to.contain("the engine in a process of its own");
+  });
+
+  it("refuses so few rows that the product takes one worker for them", () => {
+    const { least } = move.options["rows"]!;
+    expect([worthThrottling(least), worthThrottling(20_000)]).to.deep.equal([true, false]);
+    expect(() => parse(["move", "--rows", "20000"], [move])).to.throw(UsageError, `number from ${least}, not '20000'`);
   });
 });
 
@@ -173,7 +193,9 @@ describe("bench move: the whole", function () {
       for (const key of promised) expect(found[key], key).to.be.a("number").and.greaterThan(0);
       expect(found["batches"]).to.be.within(1, 21);
       expect(found["peakMemoryMb"], stderr).to.be.within(1, 40);
-      expect(found["withProofRatio"]!).to.be.lessThan(found["ratio"]! * 2);
+      expect(found["withProofRatio"], "the comparison takes time").to.be.lessThan(found["ratio"]!);
+      expect(found["withProofRatioTwoWorkers"]).to.be.lessThan(found["ratioTwoWorkers"]!);
+      expect(found["throttled"]).to.equal(false);
       // Everybody has preferences; the same rows come by every way, or it would have failed.
       for (const way of ["one statement", "1 worker", "2 workers"]) {
         expect(stderr).to.match(new RegExp(`preferences, ${way}: 21000 rows in \\d+ ms`));
