@@ -1,5 +1,6 @@
 import type { Logins } from "../../scripts/v6/database";
 import type { Run } from "../benchmark";
+import { Contents, contentOf } from "./content";
 import { countTarget, empty, prepare, startOwn } from "./data";
 import type { Measured } from "./figures";
 import { runJob } from "./job";
@@ -58,12 +59,14 @@ async function alternate(
   rounds: number,
   { say, signal, warm }: Pick<Run, "say" | "signal"> & { warm: boolean },
 ): Promise<One[]> {
+  const contents = new Contents(migration);
   const one = async (how: Job["how"]): Promise<One> => {
     signal.throwIfAborted();
     await empty(admin, migration);
     const outcome = await runJob({ login: migrator, migration, how }, signal);
     const there = await countTarget(admin, migration);
     if (there !== outcome.rows) throw new Error(`${migration} by ${how}: ${outcome.rows} rows said, ${there} there`);
+    if (contents.lacks(how)) contents.add(how, await contentOf(admin, migration));
     say(`  ${line(migration, how, outcome)}`);
     return { migration, how, outcome };
   };

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { help, parse, UsageError } from "../../bench/benchmark";
 import { growth } from "../../bench/growth";
 import { move } from "../../bench/move";
+import { Contents, contentOf } from "../../bench/move/content";
 import { comparable, exponent, figuresOf, growthOf, type Measured } from "../../bench/move/figures";
 import { sizesUpTo } from "../../bench/move/measure";
 import { Memory } from "../../bench/move/memory";
@@ -13,6 +14,7 @@ import { Observer } from "../../bench/move/observer";
 import type { Job, Outcome } from "../../bench/move/runner";
 import { connectWriter, Session, Writer } from "../../engine/connect";
 import { worthThrottling } from "../../engine/migrate/crew";
+import { withOnline } from "../engine/migrate/harness";
 import { settingsOf } from "../engine/module/harness";
 import { withV6 } from "../support/postgres";
 
@@ -170,6 +172,41 @@ describe("bench move: what is seen of a run", function () {
     expect(peakMb).to.be.within(60, 200);
     expect(idleMb).to.be.greaterThan(20);
   });
+});
+
+describe("bench move: that every way leaves the same", function () {
+  this.timeout(60_000);
+
+  it("a hash knows every value that is written, but neither the order nor the time of the run", () =>
+    withOnline(17, "consents", 300, async ({ db, admin, move }) => {
+      await move();
+      await admin.query("SET session_replication_role = replica");
+      const content = (): Promise<string> => contentOf(db.admin, "consents");
+      const set = (what: string, where = "true"): Promise<unknown> =>
+        admin.query(`UPDATE public.patient_consents SET ${what} WHERE ${where}`);
+      let before = await content();
+      expect(before).to.match(/^2\d\d rows with hash -?\d+$/);
+      // Turns the order round, and gives every row the evidence of another run.
+      await set(`updated_at = now(), consent_evidence = jsonb_set(consent_evidence, '{recorded_at}', '"2020-01-01"')`);
+      expect(await content(), "another run").to.equal(before);
+      const one = "patient_id = (SELECT min(patient_id::text)::uuid FROM public.patient_consents)";
+      for (const what of [
+        "valid_from = valid_from - interval '1 microsecond'",
+        "explicit_consent = NOT explicit_consent",
+        `consent_evidence = jsonb_set(consent_evidence, '{statement}', '"other"')`,
+        "consent_evidence = consent_evidence - 'recorded_at'",
+      ]) {
+        await set(what, one);
+        const after = await content();
+        expect(after, what).not.to.equal(before);
+        const contents = new Contents("consents");
+        contents.add("raw", before);
+        contents.add(1, before);
+        expect([contents.lacks("raw"), contents.lacks(2)]).to.deep.equal([false, true]);
+        expect(() => contents.add(2, after)).to.throw(`consents: ${before} by raw, but ${after} by 2`);
+        before = after;
+      }
+    }));
 });
 
 describe("bench move: the whole", function () {
