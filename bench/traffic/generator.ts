@@ -6,19 +6,23 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { ClientConfig } from "pg";
 import { Pool, type Outcome } from "./pool";
-import { Recorder, type Seen } from "./record";
+import { dueIn, Recorder, type Seen, type Span } from "./record";
 import { classes, request, type People } from "./requests";
 import type { Beat } from "./ticker";
 
-/** What the generator is told. `open`: connect. `carry`: as much as it can, each connection one after the other. */
+/**
+ * What the generator is told. `open`: connect. `carry`: as much as it can, each connection one after the other. `stop`: what
+ * is due before the span's end is sent first, however late it is, and all that was sent is answered.
+ */
 export type Order =
   | { do: "open"; config: ClientConfig; connections: number; people: People; broken: string | undefined }
   | { do: "carry" }
   | { do: "send"; rate: number }
-  | { do: "stop" };
+  | { do: "stop"; span: Span };
 
-/** Its answers: to `open` and to `stop`; or that it cannot go on. */
-export type Answer = { is: "ready" } | { is: "record"; record: Seen } | { is: "error"; message: string };
+/** Its answers: to `open` and to `stop`, with how many requests were due in the span; or that it cannot go on. */
+export type Answer =
+  { is: "ready" } | { is: "record"; record: Seen; due: number | undefined } | { is: "error"; message: string };
 
 let pool: Pool | undefined;
 let people: People = { accounts: [], patients: [] };
@@ -30,7 +34,8 @@ let counter = 0;
 let recorder = new Recorder();
 let pending = 0;
 let stopping: (() => void) | undefined;
-let halt: () => Promise<void> = () => Promise.resolve();
+/** Ends what sends. @returns requests due in the span; undefined where each was sent when another was answered */
+let halt: (span: Span) => Promise<number | undefined> = () => Promise.resolve(undefined);
 
 const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 /** What makes Unix time of now(). */
@@ -64,31 +69,38 @@ function beat(rate: number): void {
   const workerData: Beat = { first: now() + 200, every: 1000 / rate };
   const worker = new Worker(join(__dirname, "ticker.ts"), { workerData });
   let sent = 0;
+  const next = (): number => workerData.first + sent * workerData.every;
   worker.on("message", (due: number) => {
-    while (sent < due && !stopping) send(workerData.first + sent++ * workerData.every);
+    for (; sent < due && !stopping; sent++) send(next());
   });
   worker.on("error", (err) => {
     throw err; // it ends this process, which Traffic sees
   });
-  halt = async () => {
-    await worker.terminate();
+  halt = async (span) => {
+    const ended = worker.terminate();
+    // Those that were due while this process stalled are the ones that waited longest.
+    for (; next() + offset < span.to; sent++) send(next());
+    await ended;
+    return dueIn(workerData, offset, span);
   };
 }
 
-async function stop(): Promise<Seen> {
+async function stop(span: Span): Promise<{ record: Seen; due: number | undefined }> {
+  const halted = halt(span);
   await new Promise<void>((resolve) => {
     stopping = resolve;
     if (pending === 0) resolve();
   });
-  await halt();
+  const due = await halted;
   const record = recorder.finish();
   recorder = new Recorder();
-  halt = () => Promise.resolve();
+  halt = () => Promise.resolve(undefined);
   stopping = undefined;
-  return record;
+  return { record, due };
 }
 
 async function obey(order: Order): Promise<Answer | undefined> {
+  if (order.do === "stop") return { is: "record", ...(await stop(order.span)) };
   offset = performance.timeOrigin + performance.now() - now();
   if (order.do === "open") {
     ({ people, connections, broken } = order);
@@ -96,7 +108,6 @@ async function obey(order: Order): Promise<Answer | undefined> {
     await pool.open(connections);
     return { is: "ready" };
   }
-  if (order.do === "stop") return { is: "record", record: await stop() };
   if (order.do === "send") beat(order.rate);
   else carry();
   return undefined;

@@ -1,4 +1,5 @@
 import { classes } from "./requests";
+import type { Beat } from "./ticker";
 
 /** A request that failed: when it was due (Unix time, ms), what it was, and SQLSTATE or "connection". */
 export interface Failure {
@@ -65,6 +66,26 @@ export interface Span {
 /** @returns true for a moment in one of the spans */
 export function within(spans: readonly Span[], at: number): boolean {
   return spans.some(({ from, to }) => at >= from && at < to);
+}
+
+/**
+ * How many requests are due in a span: the k-th at `first` + k × `every` + offset.
+ * @param offset what makes Unix time of the beat's
+ */
+export function dueIn({ first, every }: Beat, offset: number, { from, to }: Span): number {
+  let due = 0;
+  for (let k = 0; first + k * every + offset < to; k++) if (first + k * every + offset >= from) due++;
+  return due;
+}
+
+/**
+ * @param due how many requests were due; undefined where none is at a fixed time
+ * @returns the record
+ * @throws Error if it has not every one of them: a request that nobody timed is most likely a slow one
+ */
+export function complete(record: Seen, due: number | undefined): Seen {
+  if (due === undefined || due === record.at.length) return record;
+  throw new Error(`${due} requests were due, but ${record.at.length} are on record`);
 }
 
 /** The requests and failures that pass, by when they were due and which class they are of. */

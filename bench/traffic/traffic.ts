@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Login } from "../../scripts/v6/database";
 import type { Answer, Order } from "./generator";
-import { filter, within, type Seen, type Span } from "./record";
+import { complete, filter, within, type Seen, type Span } from "./record";
 import type { People } from "./requests";
 
 export interface TrafficOptions {
@@ -57,7 +57,8 @@ export class Traffic {
   /**
    * Sends at a fixed rate while the work is done.
    * @param rate requests a second
-   * @returns the requests that were due while it was done
+   * @returns the requests that were due while it was done, every one of them
+   * @throws Error if one is missing
    */
   async during(rate: number, work: () => Promise<unknown>): Promise<{ record: Seen; span: Span }> {
     await this.#tell({ do: "send", rate });
@@ -70,9 +71,10 @@ export class Traffic {
     const from = Date.now();
     await work();
     const span = { from, to: Date.now() };
-    await sleep(200); // what is due in the span is sent, even if the generator is late
-    const { record } = await this.#ask({ do: "stop" }, "record");
-    return { record: filter(record, (at) => within([span], at)), span };
+    await sleep(200); // the span's last requests are answered under the same load
+    const { record, due } = await this.#ask({ do: "stop", span }, "record");
+    const inSpan = filter(record, (at) => within([span], at));
+    return { record: complete(inSpan, due), span };
   }
 
   async #tell(order: Order): Promise<void> {

@@ -6,12 +6,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { figures, type UpWindow, type Window } from "../../bench/traffic/figures";
-import { percentile, Recorder, type Failure } from "../../bench/traffic/record";
+import { complete, dueIn, percentile, Recorder, type Failure } from "../../bench/traffic/record";
 import { classes, readPeople, request, tidy } from "../../bench/traffic/requests";
 import { blame, type Step } from "../../bench/traffic/steps";
 import { Traffic } from "../../bench/traffic/traffic";
 import { newestDumpable } from "../../scripts/postgres/newest";
 import { withV6, type V6 } from "../support/postgres";
+import { descendants } from "../support/processes";
 import { skip } from "../support/skip";
 
 const root = join(__dirname, "..", "..");
@@ -40,6 +41,17 @@ describe("bench traffic: figures", () => {
     expect([index.length, index[9999], at[9999], latency[9999], late[9999]]).to.deep.equal([
       10_000, 3, 9999, 9999.5, 0.25,
     ]);
+  });
+
+  it("counts what was due in a span, and refuses a record that has not all of it", () => {
+    const beat = { first: 1000, every: 10 };
+    const inSpan = (from: number, to: number): number => dueIn(beat, 500, { from, to });
+    expect([inSpan(0, 1500), inSpan(0, 1501), inSpan(1510, 1530), inSpan(1511, 1530)]).to.deep.equal([0, 1, 2, 1]);
+    const { record } = made(0, () => 2);
+    expect(complete(record, 100)).to.equal(record);
+    expect(complete(record, undefined)).to.equal(record);
+    expect(() => complete(record, 101)).to.throw("101 requests were due, but 100 are on record");
+    expect(() => complete(record, 99)).to.throw("99 requests were due");
   });
 
   it("cuts the backup out, and compares with the control", () => {
@@ -145,6 +157,26 @@ describe("bench traffic: the load", function () {
       }),
     ));
 
+  it("leaves out none that was due while the generator stalled, not even at the window's end", () =>
+    withV6(15, (db) =>
+      withTraffic(db, undefined, async (load) => {
+        const [generator] = descendants(process.pid, /bench\/traffic\/generator\.ts/);
+        const pid = generator?.pid ?? 0;
+        expect(pid).to.be.greaterThan(1);
+        let resumed: Promise<void> | undefined;
+        const { record, span } = await load.during(200, async () => {
+          await sleep(300);
+          process.kill(pid, "SIGSTOP");
+          // It is told to stop before it can send what was due meanwhile.
+          resumed = sleep(900).then(() => void process.kill(pid, "SIGCONT"));
+          await sleep(500);
+        });
+        await resumed;
+        expect(record.at.length).to.be.closeTo((200 * (span.to - span.from)) / 1000, 1);
+        expect(record.latency.filter((ms) => ms > 350).length, "of the half second").to.be.greaterThan(90);
+      }),
+    ));
+
   it("measures what the machine carries", () =>
     withV6(15, (db) =>
       withTraffic(db, undefined, async (load) => {
@@ -191,7 +223,7 @@ describe("bench traffic: the whole", function () {
       const promised = ["p50Ratio", "p95Ratio", "p99Ratio", "controlP99Spread", "backupP95Ratio", "upSeconds"];
       for (const key of promised) expect(found[key], key).to.be.a("number").and.greaterThan(0);
       expect(found["failedTransactions"], JSON.stringify(found["failures"])).to.equal(0);
-      expect(stderr).to.match(/round 1 of 1: up [\d.]+ s, \d+ requests\n/);
+      expect(stderr).to.match(/round 1 of 1: up [\d.]+ s, \d+ requests; now as long without\n/);
       expect(readdirSync(temporary).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
     } finally {
       rmSync(temporary, { recursive: true, force: true });
