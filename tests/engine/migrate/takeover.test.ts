@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { until as soon } from "../../support/processes";
-import { column, quick } from "../module/harness";
+import { column, quick, until } from "../module/harness";
 import { assumed, withOnline, type Online } from "./harness";
 import type { OperatorEnd, OperatorOptions } from "./operator";
 
@@ -75,6 +75,38 @@ describe("a second operator takes over from one that was stopped", function () {
   it("in the middle of a batch, everything written and COMMIT not yet sent", () =>
     withOnline(17, "preferences", users, async (online) => {
       await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: false }));
+    }));
+
+  it("and goes on while the second one is still at work", () =>
+    withOnline(17, "preferences", users, async (online) => {
+      const { admin } = online;
+      // Batches of the second take so long that the first has ended before it is through.
+      await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+        CREATE TRIGGER slow AFTER INSERT ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
+      const first = await firstOperator(online, { at: 2, inside: true, second: false });
+      try {
+        const [epoch] = await column<string>(admin, "SELECT epoch::text FROM guardian_migration.ledger");
+        const byFirst = `SELECT coalesce(sum(rows_written), 0)::int FROM guardian_migration.batch WHERE state = 'done' AND epoch = ${epoch}`;
+        const before = await column<number>(admin, byFirst);
+        const second = { ended: false };
+        const moving = online.move({ throttled: false }).finally(() => (second.ended = true));
+        moving.catch(() => undefined); // looked at below
+        await until(
+          admin,
+          `SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done' AND epoch > ${epoch} AND rows_written > 0`,
+        );
+        first.child.kill("SIGCONT");
+        const end = await first.end;
+        expect(second.ended, "the second is through").to.equal(false);
+        expect(end.what).to.match(/another operator has taken over|the connection to the database was lost/);
+        expect(await moving).to.deep.include({ written: BigInt(users), rejected: 0n });
+        expect(await column(admin, byFirst), "rows of the first").to.deep.equal(before);
+        expect(await column(admin, written)).to.deep.equal([users]);
+        expect(await online.differing()).to.equal(0);
+        expect(await online.traces()).to.equal(0);
+      } finally {
+        first.child.kill("SIGKILL");
+      }
     }));
 
   it("its second connection between two batches, where nobody ends it: the epoch fences what it sends", () =>
