@@ -1,30 +1,52 @@
 import { expect } from "chai";
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { refusalOf, column, until, endWriters } from "../module/harness";
 import { moveRows } from "../../../engine/migrate";
 import { constants, differingSql, withOnline, type Online } from "./harness";
 
 const preferences = "SELECT count(*)::int FROM public.user_preferences";
 
-/** v6 writes at full speed: accounts and profiles come, change and go, until told to stop. */
+/** A consent is for who was there a day ago: these are on either side of it. */
+const someTime = "now() - random() * interval '3 days'";
+const come = (id: string): string =>
+  `INSERT INTO auth.users (id, email, created_at) VALUES ('${id}', '${id}@example.org', ${someTime})`;
+/** Others' results may hang on somebody's documents: v6 itself does not let him go then. */
+const go = (id: string): string =>
+  `DELETE FROM auth.users WHERE id = '${id}' AND NOT EXISTS (SELECT FROM public.documents WHERE user_id = '${id}')`;
+
+/** What v6 does to somebody, in turn, besides that he comes: what the migration reads changes and goes. */
+const mischief: Record<string, ((id: string) => string)[]> = {
+  preferences: [
+    go,
+    (id) => `UPDATE public.user_profiles SET language = '${["de", "fr-CA"][Number(id < "8")]}' WHERE user_id = '${id}'`,
+    (id) => `DELETE FROM public.user_profiles WHERE user_id = '${id}'`,
+  ],
+  consents: [
+    go,
+    (id) => `UPDATE auth.users SET created_at = ${someTime} WHERE id = '${id}'`,
+    (id) => `UPDATE auth.users SET created_at = created_at - interval '1 second' WHERE id = '${id}'`,
+  ],
+};
+
+/**
+ * v6 writes by three connections until it is told to stop; some of it is rolled back. Each transaction is one message, so
+ * that none holds its locks while this process is busy.
+ * @returns transactions
+ */
 async function writers(online: Online, stop: { now: boolean }): Promise<number> {
+  const ids = await column<string>(online.admin, "SELECT id::text FROM auth.users");
+  const kinds = mischief[online.migration.name] ?? [];
   let writes = 0;
   const loop = async (seed: number): Promise<void> => {
     const admin = await online.db.connect("admin");
-    for (let i = seed; !stop.now; i += 4) {
-      const user = "(SELECT id FROM auth.users WHERE id >= gen_random_uuid() ORDER BY id LIMIT 1)";
-      await admin.query("BEGIN");
-      if (i % 3 === 0)
-        await admin.query("INSERT INTO auth.users (id, email, created_at) VALUES (gen_random_uuid(), $1, now())", [
-          `w${i}@example.org`,
-        ]);
-      if (i % 3 === 1)
-        await admin.query(`UPDATE public.user_profiles SET language = $1 WHERE user_id = ${user}`, [
-          i % 2 ? "de" : "fr-CA",
-        ]);
-      if (i % 3 === 2) await admin.query(`DELETE FROM public.user_profiles WHERE user_id = ${user}`);
-      if (i % 15 === 4) await admin.query(`DELETE FROM auth.users WHERE id = ${user}`);
-      await admin.query(i % 7 === 0 ? "ROLLBACK" : "COMMIT");
+    for (let i = seed; !stop.now; i++) {
+      const kind = kinds[i % (kinds.length + 1)];
+      const id = kind ? (ids[Math.floor(Math.random() * ids.length)] ?? "") : randomUUID();
+      await admin.query(`BEGIN; ${(kind ?? come)(id)}; ${i % 7 === 0 ? "ROLLBACK" : "COMMIT"}`);
+      if (!kind) ids.push(id);
       writes++;
+      await sleep(3); // more than the machine can follow would be caught up with for ever
     }
   };
   await Promise.all([1, 2, 3].map(loop));
@@ -131,28 +153,30 @@ describe("data that moves online", function () {
     });
   }
 
-  it("while v6 inserts, updates and deletes at full speed the target equals the source at cut-over", () =>
-    withOnline(17, "preferences", 30_000, async (online) => {
-      // Looks in the cut-over's own transaction, while v6 is locked out.
-      await online.admin.query(`CREATE TABLE guardian_migration.seen (differing int);
+  for (const name of Object.keys(mischief)) {
+    it(`while v6 inserts, updates and deletes at full speed the target equals the source at cut-over: ${name}`, () =>
+      withOnline(17, name, 30_000, async (online) => {
+        // Looks in the cut-over's own transaction, while v6 is locked out.
+        await online.admin.query(`CREATE TABLE guardian_migration.seen (differing int);
             CREATE FUNCTION public.look() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET row_security = off AS $look$
             BEGIN
-              IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE object_type = 'trigger' AND object_identity LIKE 'guardian_follow_preferences_rows %')
+              IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE object_type = 'trigger' AND object_identity LIKE 'guardian_follow_${name}_rows %')
               THEN INSERT INTO guardian_migration.seen VALUES ((${differingSql(online.migration, constants)})); END IF;
             END $look$; CREATE EVENT TRIGGER look ON sql_drop EXECUTE FUNCTION public.look()`);
-      const stop = { now: false };
-      const busy = writers(online, stop);
-      let moved;
-      try {
-        moved = await online.move({ throttled: false });
-      } finally {
-        stop.now = true;
-      }
-      expect(await busy).to.be.greaterThan(20);
-      expect(await online.traces(), "triggers, functions, noted changes").to.equal(0);
-      expect(moved.rejected).to.equal(0n);
-      expect(await column(online.admin, "SELECT DISTINCT differing FROM guardian_migration.seen")).to.deep.equal([0]);
-    })).timeout(300_000); // every missed try for v6's locks is paid with 99 times its wait
+        const stop = { now: false };
+        const busy = writers(online, stop);
+        let moved;
+        try {
+          moved = await online.move({ throttled: false });
+        } finally {
+          stop.now = true;
+        }
+        expect(await busy).to.be.greaterThan(500);
+        expect(await online.traces(), "triggers, functions, noted changes").to.equal(0);
+        expect(moved.rejected).to.equal(0n);
+        expect(await column(online.admin, "SELECT DISTINCT differing FROM guardian_migration.seen")).to.deep.equal([0]);
+      })).timeout(300_000); // every missed try for v6's locks is paid with 99 times its wait
+  }
 
   it("a trigger that somebody took away between two runs is noticed: every row is compared with v6 again", () =>
     withOnline(17, "preferences", 3000, async (online) => {
