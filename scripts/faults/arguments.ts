@@ -15,7 +15,10 @@ the database. Between the runs users of v7 write rows, which must survive. Every
   --json      standard output is one JSON line alone, without the table of kills
   --help      print this
 
-The figures: kills; lost (rows of the undisturbed run, or of users, that are missing or changed); twice (rows of a key
+Compared are the rows of every table, v6's own and those in the archive among them, and every definition: columns, keys,
+rights, policies, functions, views, indexes. What differs by nature, such as times of the run, is listed in tables.ts.
+
+The figures: kills; lost (rows of v6, of the undisturbed run or of users that are missing or changed); twice (rows of a key
 beyond the first); both summed over all runs; converged (every run ended like the undisturbed one, rolled back: the
 database as it was before); maxLostRows (the most that one run lost).
 

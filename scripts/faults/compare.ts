@@ -19,9 +19,9 @@ export interface Verdict {
  */
 export function compareContent(undisturbed: Content, theirs: Theirs, found: Content): Verdict {
   const verdict: Verdict = { lost: 0, twice: 0, faults: [] };
-  for (const [table, rows] of undisturbed.rows) {
+  for (const table of new Set([undisturbed.rows, theirs, found.rows].flatMap((one) => [...one.keys()]))) {
     const own = theirs.get(table) ?? new Map<string, string>();
-    const { lost, twice, strange } = compareRows(rows, own, found.rows.get(table) ?? []);
+    const { lost, twice, strange } = compareRows(undisturbed.rows.get(table) ?? [], own, found.rows.get(table) ?? []);
     verdict.lost += lost;
     verdict.twice += twice;
     const counts = { "lost or changed": lost, "there twice": twice, "that should not be there": strange };
@@ -31,6 +31,18 @@ export function compareContent(undisturbed: Content, theirs: Theirs, found: Cont
   for (const fact of should) if (!is.has(fact)) verdict.faults.push(`missing: ${fact}`);
   for (const fact of is) if (!should.has(fact)) verdict.faults.push(`not in the undisturbed run: ${fact}`);
   return verdict;
+}
+
+/**
+ * The rows of a session that is over: each later run has one of its own beside it, and must leave it as it is.
+ * @param left what is there before a run that opens a session
+ */
+export function keepSession(theirs: Theirs, left: Content): void {
+  for (const [table, rows] of left.session) {
+    const own = theirs.get(table) ?? new Map<string, string>();
+    theirs.set(table, own);
+    for (const { key, whole } of rows) own.set(key, whole);
+  }
 }
 
 function compareRows(undisturbed: readonly Row[], theirs: ReadonlyMap<string, string>, found: readonly Row[]) {

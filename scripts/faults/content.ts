@@ -1,30 +1,7 @@
 import type { Client } from "pg";
 import { textSettings } from "../../engine/fingerprint/content";
-
-/** A table that the migration fills. */
-interface Filled {
-  table: string;
-  /** Columns of which no two rows may be alike. */
-  key: string[];
-  /** What depends on the time of the run or on chance: created ids, time stamps. */
-  aside: string[];
-  /** The same inside of a jsonb column. */
-  asidePath?: string;
-}
-
-const filled: Filled[] = [
-  {
-    table: "public.patient_consents",
-    key: ["patient_id", "consent_type", "purpose", "granted_to", "resource_type"],
-    aside: ["id", "updated_at"],
-    asidePath: "{consent_evidence,recorded_at}",
-  },
-  { table: "public.user_preferences", key: ["user_id"], aside: ["created_at", "updated_at"] },
-  { table: "public.feature_flags", key: ["feature_name"], aside: ["created_at", "updated_at"] },
-];
-
-/** The tables whose rows are compared. */
-export const filledTables: readonly string[] = filled.map(({ table }) => table);
+import { ledgerSchema } from "../../engine/ledger/schema";
+import { comparedTables, type Compared } from "./tables";
 
 /** Digests of a row: no value of it is kept. */
 export interface Row {
@@ -35,58 +12,94 @@ export interface Row {
   whole: string;
 }
 
-/** What is in a database where the migration is: table → rows, and what else two runs must have in common. */
+/** What is in a database where the migration is. */
 export interface Content {
+  /** Table → its rows, those that wait in the archive for it too. */
   rows: Map<string, Row[]>;
+  /** What else two runs must have in common. */
   facts: string[];
+  /** Rows of the newest session, which is this run's own: the facts tell of it. Later runs must keep them. */
+  session: Map<string, Row[]>;
 }
 
 /** Reads it in one snapshot. */
 export async function readContent(client: Client): Promise<Content> {
   await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; ${textSettings}`);
   try {
-    const rows = new Map<string, Row[]>();
-    for (const one of filled) rows.set(one.table, await readRows(client, one));
-    const { rows: facts } = await client.query<{ fact: string }>(factsOf);
-    return { rows, facts: facts.map(({ fact }) => fact) };
+    const content: Content = { rows: new Map(), facts: [], session: new Map() };
+    const tables = await comparedTables(client);
+    const newest = await newestSession(client, tables);
+    for (const one of tables) {
+      for (const { own, ...row } of await readRows(client, one, newest))
+        add(own ? content.session : content.rows, one, row);
+      if (!content.rows.has(one.of)) content.rows.set(one.of, []);
+      const back = one.archived && tables.some((other) => other.name !== one.name && other.of === one.of);
+      if (back) content.facts.push(`rows of ${one.of} still wait in the archive`);
+    }
+    if (newest !== undefined) content.facts.push(...(await sessionFacts(client, tables, newest)));
+    content.facts.push(...(await unfinished(client)));
+    return content;
   } finally {
     await client.query("ROLLBACK");
   }
 }
 
-async function readRows(client: Client, { table, key, aside, asidePath }: Filled): Promise<Row[]> {
-  const { rows } = await client.query<Row>(
-    `SELECT md5(ROW(${key.map((column) => `t.${column}`).join(", ")})::text) AS key,
-       md5(((j.row - $1::text[]) #- $2::text[])::text) AS content, md5(j.row::text) AS whole
-     FROM ${table} t, LATERAL (SELECT to_jsonb(t) AS row) j`,
-    [aside, asidePath ?? "{}"],
+function add(rows: Map<string, Row[]>, { of }: Compared, row: Row): void {
+  const known = rows.get(of);
+  if (known) known.push(row);
+  else rows.set(of, [row]);
+}
+
+async function readRows(
+  client: Client,
+  { name, key, aside, asidePath, session }: Compared,
+  newest: string | undefined,
+): Promise<(Row & { own: boolean })[]> {
+  const keys = key.length > 0 ? key.map((column) => `t.${column}`).join(", ") : "t.*";
+  const { rows } = await client.query<Row & { own: boolean }>(
+    `SELECT md5(ROW(${keys})::text) AS key, md5(((j.row - $1::text[]) #- $2::text[])::text) AS content,
+       md5(j.row::text) AS whole, ${session ? `t.${session}::text = $3::text` : "$3::text IS NULL AND false"} AS own
+     FROM ONLY ${name} t, LATERAL (SELECT to_jsonb(t) AS row) j`,
+    [aside, asidePath, newest ?? ""],
   );
   return rows;
 }
 
-/**
- * Names of all that v7 consists of, how the newest session stands, and what the ledger calls unfinished: the last one is
- * empty after a run that ended.
- */
-const factsOf = `
-  WITH here AS (SELECT oid, nspname FROM pg_catalog.pg_namespace
-    WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'guardian_migration', 'guardian_archive'))
-  SELECT pg_catalog.format('relation %I.%I', h.nspname, c.relname)
-      || CASE WHEN i.indisvalid IS FALSE THEN ' invalid' ELSE '' END AS fact
-    FROM pg_catalog.pg_class c JOIN here h ON h.oid = c.relnamespace
-    LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
-  UNION ALL SELECT pg_catalog.format('function %I.%I(%s)', h.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes))
-    FROM pg_catalog.pg_proc p JOIN here h ON h.oid = p.pronamespace
-  UNION ALL SELECT pg_catalog.format('trigger %I on %I.%I %s', t.tgname, h.nspname, c.relname, t.tgenabled)
-    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN here h ON h.oid = c.relnamespace
-    WHERE NOT t.tgisinternal
-  UNION ALL SELECT pg_catalog.format('policy %I on %I.%I', p.polname, h.nspname, c.relname)
-    FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid JOIN here h ON h.oid = c.relnamespace
-  UNION ALL SELECT pg_catalog.format('constraint %I on %I.%I', k.conname, h.nspname, c.relname)
-    FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN here h ON h.oid = c.relnamespace
-  UNION ALL (SELECT pg_catalog.format('session %s, %s of %s steps', status, completed_steps, total_steps)
-    FROM public.migration_sessions ORDER BY created_at DESC LIMIT 1)
-  UNION ALL SELECT pg_catalog.format('unfinished: %s %s', pg_catalog.regexp_replace(s.urn, '^.*::', ''), s.part) FROM (
-      SELECT DISTINCT ON (urn, part) urn, part, state FROM guardian_migration.step ORDER BY urn, part, attempt DESC) s
-    WHERE s.state NOT IN ('done', 'undone')
-  ORDER BY 1`;
+const sessions = "public.migration_sessions";
+
+async function newestSession(client: Client, tables: readonly Compared[]): Promise<string | undefined> {
+  const all = tables.filter(({ of }) => of === sessions).map(({ name }) => `SELECT id, created_at FROM ${name}`);
+  if (all.length === 0) return undefined;
+  const text = `${all.join(" UNION ALL ")} ORDER BY created_at DESC, id LIMIT 1`;
+  return (await client.query<{ id: string }>(text)).rows[0]?.id;
+}
+
+/** How the newest session stands, and each step of it. How many there are follows, in the archive, from the way down. */
+async function sessionFacts(client: Client, tables: readonly Compared[], newest: string): Promise<string[]> {
+  const facts: string[] = [];
+  for (const { name, of, session, archived } of tables) {
+    if (session === undefined) continue;
+    const steps = archived ? "" : ", ', ', completed_steps, ' of ', total_steps, ' steps'";
+    const fact = of === sessions ? `'session ', status${steps}` : "'session step ', kind, ' ', step_name, ' ', status";
+    const { rows } = await client.query<{ fact: string; n: number }>(
+      `SELECT concat(${fact}) AS fact, count(*)::int AS n FROM ${name} WHERE ${session} = $1 GROUP BY 1 ORDER BY 1`,
+      [newest],
+    );
+    facts.push(...rows.map(({ fact: text, n }) => (n === 1 ? text : `${text}, ${n} times`)));
+  }
+  return facts;
+}
+
+/** What the ledger calls unfinished: nothing, after a run that ended. */
+async function unfinished(client: Client): Promise<string[]> {
+  const there = await client.query<{ ledger: boolean }>(
+    `SELECT pg_catalog.to_regclass('${ledgerSchema}.step') IS NOT NULL AS ledger`,
+  );
+  if (there.rows[0]?.ledger !== true) return [];
+  const { rows } = await client.query<{ fact: string }>(
+    `SELECT pg_catalog.format('unfinished: %s %s', pg_catalog.regexp_replace(s.urn, '^.*::', ''), s.part) AS fact FROM (
+       SELECT DISTINCT ON (urn, part) urn, part, state FROM ${ledgerSchema}.step ORDER BY urn, part, attempt DESC) s
+     WHERE s.state NOT IN ('done', 'undone') ORDER BY 1`,
+  );
+  return rows.map((row) => row.fact);
+}

@@ -2,10 +2,11 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
+import { compareFingerprints } from "../../engine/fingerprint/compare";
 import type { Fingerprint } from "../../engine/fingerprint/types";
 import { withClient } from "../v6/database";
 import type { Choice, Stand } from "./choices";
-import { addTheirs, compareContent, type Theirs, type Verdict } from "./compare";
+import { addTheirs, compareContent, keepSession, type Theirs, type Verdict } from "./compare";
 import { readContent, type Content } from "./content";
 import { disturbed, undisturbed, type Outcome } from "./operate";
 import { useV7 } from "./people";
@@ -26,11 +27,15 @@ export interface World {
   orphans: Process[];
 }
 
-/** What an undisturbed run leaves where it ends. */
-export interface Measure {
-  before: Fingerprint;
-  content: Record<"schema" | "v7", Content>;
+/** What is there where a run ends. */
+export interface Picture {
+  /** Every definition in the database, rights and policies among them. */
+  definitions: Fingerprint;
+  content: Content;
 }
+
+/** What an undisturbed run leaves where it ends. */
+export type Measure = Record<Stand, Picture>;
 
 /** A fresh v6 with a fresh stack, and all that happens to them. */
 export class Life {
@@ -57,14 +62,14 @@ export class Life {
 
   /** Goes there without a kill. @throws Error if that fails */
   async go(to: Stand): Promise<Timeline> {
-    const line = await undisturbed({ ...this.world, stack: this.stack }, this.#prepare(to));
+    const line = await undisturbed({ ...this.world, stack: this.stack }, await this.#prepare(to));
     this.stand = to;
     return line;
   }
 
   /** Goes there under kills. Where it stands afterwards is certain only if the outcome is not `failed`. */
   async goDisturbed({ to, kills }: Choice, line: Timeline): Promise<Outcome> {
-    const outcome = await disturbed({ ...this.world, stack: this.stack }, this.#prepare(to), kills, line);
+    const outcome = await disturbed({ ...this.world, stack: this.stack }, await this.#prepare(to), kills, line);
     this.world.orphans.push(...outcome.hits.flatMap((hit) => hit.left));
     this.stand = to;
     return outcome;
@@ -73,10 +78,19 @@ export class Life {
   /** Compares what is there with what an undisturbed run leaves. */
   async compare(measure: Measure): Promise<Verdict> {
     await this.#answering();
-    if (this.stand === "v6") {
-      return { lost: 0, twice: 0, faults: await this.world.server.differences(measure.before) };
-    }
-    return compareContent(measure.content[this.stand], this.theirs, await this.content());
+    const { definitions, content } = measure[this.stand];
+    const found = await this.picture();
+    const verdict = compareContent(content, this.theirs, found.content);
+    verdict.faults.push(...compareFingerprints(definitions, found.definitions).map(({ text }) => text));
+    return verdict;
+  }
+
+  async picture(): Promise<Picture> {
+    const { facts, ...rest } = await this.world.server.fingerprint();
+    // Rows are compared one by one, and what v7's sequences have drawn follows from how often it was tried.
+    const aside = this.stand === "v6" ? ["table rows"] : ["table rows", "sequence state"];
+    const kept = Object.entries(facts).filter(([kind]) => !aside.includes(kind));
+    return { definitions: { ...rest, facts: Object.fromEntries(kept) }, content: await this.content() };
   }
 
   content(): Promise<Content> {
@@ -98,8 +112,9 @@ export class Life {
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  #prepare(to: Stand): "up" | "destroy" {
+  async #prepare(to: Stand): Promise<"up" | "destroy"> {
     if (to === "v6") return "destroy";
+    if (this.stand === "v6") keepSession(this.theirs, await this.content());
     this.stack.through(to === "schema" ? "schema" : "deployment");
     return "up";
   }

@@ -37,7 +37,7 @@ export async function run(world: World, plan: Plan): Promise<Report> {
     life.end();
     life = await Life.begin(world, n);
   };
-  const { measure, lines } = await takeMeasure(world, life, plan);
+  const { measure, lines } = await takeMeasure(life, plan);
   await anew(1);
   const figures: Figures = { kills: 0, lost: 0, twice: 0, converged: true, maxLostRows: 0 };
   const table: Report["table"] = [];

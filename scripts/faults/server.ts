@@ -3,7 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
 import type { ClientProgram } from "../../engine/backup/client";
 import { GuardianError } from "../../engine/errors";
-import { compareFingerprints } from "../../engine/fingerprint/compare";
 import { ownSchemas, takeFingerprint } from "../../engine/fingerprint/take";
 import type { Fingerprint } from "../../engine/fingerprint/types";
 import { serverAccount } from "../postgres/account";
@@ -78,11 +77,6 @@ export class FaultServer {
     const env = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database };
     const options = { pgDump: this.pgDump.path, env, ignoreSchemas: ownSchemas };
     return withClient(this.logins.admin, (client) => takeFingerprint(client, options));
-  }
-
-  /** What is not as it was, a line each. */
-  async differences(before: Fingerprint): Promise<string[]> {
-    return compareFingerprints(before, await this.fingerprint()).map(({ text }) => text);
   }
 
   async stop(): Promise<void> {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, UsageError } from "../../scripts/faults/arguments";
 import { chance, choose, victims, type Stand } from "../../scripts/faults/choices";
-import { addTheirs, compareContent, type Theirs } from "../../scripts/faults/compare";
+import { addTheirs, compareContent, keepSession, type Theirs } from "../../scripts/faults/compare";
 import type { Content, Row } from "../../scripts/faults/content";
 import { family, kill, processes } from "../../scripts/faults/processes";
 import { descendants, until } from "../support/processes";
@@ -15,7 +15,11 @@ const clone = join(__dirname, "..", "..");
 const table = "public.user_preferences";
 
 const row = (key: string, content = `content ${key}`, whole = `whole ${key}`): Row => ({ key, content, whole });
-const content = (rows: Row[], facts: string[] = ["table a"]): Content => ({ rows: new Map([[table, rows]]), facts });
+const content = (rows: Row[], facts: string[] = ["table a"]): Content => ({
+  rows: new Map([[table, rows]]),
+  facts,
+  session: new Map(),
+});
 
 describe("faults: the command line", () => {
   it("reads options and defaults", () => {
@@ -104,6 +108,21 @@ describe("faults: what is compared", () => {
     expect(verdict([{ ...mine, whole: "other id" }, row("b"), row("c")]), "made anew").to.deep.include({ lost: 1 });
     expect(verdict([mine, row("a"), row("b"), row("c")]), "given back").to.deep.include({ lost: 0, twice: 1 });
     expect(verdict([mine, row("b")]), "forgotten").to.deep.include({ lost: 1 });
+  });
+});
+
+describe("faults: a session that is over", () => {
+  it("must be there after the next run, beside the new one", () => {
+    const theirs: Theirs = new Map();
+    const left = { ...content([]), session: new Map([["public.migration_sessions", [row("1")]]]) };
+    keepSession(theirs, left);
+    const verdict = (rows: Row[]): object =>
+      compareContent(content([]), theirs, { ...content([]), rows: new Map([["public.migration_sessions", rows]]) });
+    expect(verdict([row("1")])).to.deep.equal({ lost: 0, twice: 0, faults: [] });
+    expect(verdict([])).to.deep.include({ lost: 1, faults: ["public.migration_sessions: 1 rows lost or changed"] });
+    expect(verdict([row("1"), row("2")]), "two were opened by one run").to.deep.include({
+      faults: ["public.migration_sessions: 1 rows that should not be there"],
+    });
   });
 });
 
