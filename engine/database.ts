@@ -36,20 +36,24 @@ export interface EngineParameters {
   patience: number;
   /** How long an operator that shows no sign of life keeps the lock, in milliseconds; it shows one every third of it. */
   lease: number;
+  /** How many keys one range of a data migration's plan holds; batches are of as many more. Read once, when the engine is loaded. */
+  rangeKeys: number;
 }
 
-/** The defaults, each of which an environment variable `GUARDIAN_<NAME>_MS` may lower or raise. */
+/** The defaults, each of which an environment variable may lower or raise: `GUARDIAN_<NAME>_MS`, and `GUARDIAN_RANGE_KEYS`. */
 export function engineParameters(env: NodeJS.ProcessEnv = process.env): EngineParameters {
-  const ms = (name: string, otherwise: number): number => {
-    const given = Number(env[`GUARDIAN_${name}_MS`]);
+  const number = (name: string, otherwise: number): number => {
+    const given = Number(env[`GUARDIAN_${name}`]);
     return Number.isFinite(given) && given > 0 ? given : otherwise;
   };
+  const ms = (name: string, otherwise: number): number => number(`${name}_MS`, otherwise);
   return {
     lockTimeout: ms("LOCK_TIMEOUT", 50),
     lockHold: ms("LOCK_HOLD", 200),
     pauseFloor: ms("LOCK_PAUSE", 5000),
     patience: ms("PATIENCE", 60_000),
     lease: ms("LEASE", 15_000),
+    rangeKeys: Math.ceil(number("RANGE_KEYS", 1000)),
   };
 }
 

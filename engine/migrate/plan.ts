@@ -1,5 +1,5 @@
 import { escapeIdentifier } from "pg";
-import type { WriteSession } from "../database";
+import { engineParameters, type WriteSession } from "../database";
 import { ledgerSchema } from "../ledger/schema";
 import { exists, first, quoteName, rows, type Queryable } from "../sql";
 import type { Migration } from "./definition";
@@ -7,7 +7,7 @@ import { condition, tuple, under } from "./range";
 import { mapped, matches, readConstants, sourceIn, type Mapped } from "./source";
 
 /** Keys in one range of the plan; a batch takes as many ranges as fit its time. */
-export const rangeKeys = 1000;
+export const { rangeKeys } = engineParameters();
 /** Keys that one planning transaction reads at most. */
 const passKeys = 100_000;
 
@@ -101,6 +101,8 @@ export async function planRanges(session: WriteSession, it: Mapped, options: Pla
  * index in their order, only both ends and their number are kept. Numbering all keys of a pass takes four times as long.
  */
 function planPass(it: Mapped, more: boolean, most: number): string {
+  // A pass that is not full is taken for the last one.
+  const hops = Math.ceil(most / rangeKeys);
   const key = it.key.map((column) => escapeIdentifier(column)).join(", ");
   const column = (name: string, nth: string): string =>
     `(pg_catalog.array_agg(${escapeIdentifier(name)}))[${nth}]::text`;
@@ -114,7 +116,7 @@ function planPass(it: Mapped, more: boolean, most: number): string {
       SELECT 1, x.* FROM ${range(afterLast)} WHERE x.keys > 0
       UNION ALL
       SELECT r.hop + 1, x.* FROM r, LATERAL ${range(afterHigh)}
-      WHERE r.hop < ${most / rangeKeys} AND r.keys = ${rangeKeys} AND x.keys > 0
+      WHERE r.hop < ${hops} AND r.keys = ${rangeKeys} AND x.keys > 0
     ), made AS (
       INSERT INTO ${ledgerSchema}.range (urn, place, key_from, key_to, keys) SELECT $1, $2::integer + hop, low, high, keys FROM r
     ) SELECT coalesce(sum(keys), 0) AS n FROM r`;

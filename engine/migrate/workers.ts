@@ -10,8 +10,8 @@ import { isRowError, keysBetween, settleKeys } from "./settle";
 import type { Worklist } from "./worklist";
 
 /** Keys in a batch at first: the size that was fastest where it was measured. */
-const startKeys = 10_000;
-const mostKeys = 25_000;
+const startKeys = 10 * rangeKeys;
+const mostKeys = 25 * rangeKeys;
 
 /** Moves all that is left of the plan. */
 export async function runWorkers(crew: Crew, run: Run, list: Worklist, progress: Progress): Promise<void> {

@@ -7,11 +7,12 @@ Starts a PostgreSQL of its own with made-up users of a Guardian v6 and the real 
 and back is the measure. Then SIGKILL hits, at random instants of up, of rolling back the data stage and of destroy: the
 CLI, the plugin, one of the plugin's backends, or the whole server. Each time it goes on as an operator would (pulumi
 cancel, refresh --clear-pending-creates where operations are pending, the same command again) and compares what is in
-the database. Between the runs users of v7 write rows, which must survive. Everything is in a temporary folder.
+the database. Between the runs users of v7 write rows, which must survive. Ranges of the plan are so short that the data
+moves in dozens of batches. Everything is in a temporary folder.
 
   --kills N   signals that must hit a running process (default 20)
   --seed S    what is killed when follows from it (default 1); instants shift with the machine's speed
-  --users N   users of v6 (default 20000: a run takes about ten seconds)
+  --users N   users of v6 (default 22000: enough for two workers and the throttle)
   --json      standard output is one JSON line alone, without the table of kills
   --help      print this
 
@@ -50,7 +51,7 @@ export function parse(args: readonly string[]): FaultOptions {
     kills: whole("kills", values.kills ?? "20", 1, 100_000),
     seed,
     // Fewer have neither a profile nor an account of each kind.
-    users: whole("users", values.users ?? "20000", 20, 10_000_000),
+    users: whole("users", values.users ?? "22000", 20, 10_000_000),
     json,
     help,
   };

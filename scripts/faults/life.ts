@@ -4,6 +4,7 @@ import type { Client } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
 import { compareFingerprints } from "../../engine/fingerprint/compare";
 import type { Fingerprint } from "../../engine/fingerprint/types";
+import { ledgerSchema } from "../../engine/ledger/schema";
 import { withClient } from "../v6/database";
 import type { Choice, Stand } from "./choices";
 import { addTheirs, compareContent, keepSession, type Theirs, type Verdict } from "./compare";
@@ -23,6 +24,8 @@ export interface World {
   server: FaultServer;
   watch: Watch;
   signal: AbortSignal;
+  /** So few keys in a range that there are many batches, and kills between them. */
+  rangeKeys: number;
   /** Gathers what kills left behind, to see at the end that it is gone. */
   orphans: Process[];
 }
@@ -54,9 +57,9 @@ export class Life {
     const inside = (name: string): string => join(world.folder, name);
     const folder = inside(`life-${n}`);
     mkdirSync(folder, { mode: 0o700 });
-    const { engine, server } = world;
+    const { engine, server, rangeKeys } = world;
     const login = server.logins.migrator;
-    const stack = await FaultStack.open({ folder, home: inside("home"), tmp: inside("tmp"), engine, login });
+    const stack = await FaultStack.open({ folder, home: inside("home"), tmp: inside("tmp"), engine, login, rangeKeys });
     return new Life(world, stack, folder);
   }
 
@@ -102,6 +105,12 @@ export class Life {
     const before = await this.content();
     await this.with((client) => useV7(client, seed, n));
     return addTheirs(this.theirs, before, await this.content());
+  }
+
+  /** How many batches the migrations that stand have moved their rows in. */
+  async batches(): Promise<number> {
+    const text = `SELECT count(*)::int AS n FROM ${ledgerSchema}.batch WHERE state = 'done'`;
+    return (await this.with((client) => client.query<{ n: number }>(text))).rows[0]?.n ?? 0;
   }
 
   with<T>(work: (client: Client) => Promise<T>): Promise<T> {

@@ -55,7 +55,8 @@ async function inFolder(options: FaultOptions, { say, signal, tamper }: Around):
     server = await FaultServer.start(folder, { users, say, started: (one) => (server = one) });
     signal.throwIfAborted();
     watch = new Watch(server.logins.admin);
-    const world = { folder, engine, server, watch, signal, orphans };
+    const rangeKeys = Math.max(1, Math.round(users / 500));
+    const world = { folder, engine, server, watch, signal, orphans, rangeKeys };
     return await run(world, { kills, seed, say, tamper });
   } finally {
     await watch?.close();

@@ -32,6 +32,7 @@ export async function takeMeasure(
   };
   const before = await life.picture();
   const v7 = await go("v7");
+  say(`the rows are moved in ${await life.batches()} batches`);
   const empty = filledTables.filter((table) => (v7.content.rows.get(table) ?? []).length === 0);
   if (empty.length > 0) throw unfit([`nothing was written into ${empty.join(", ")}`]);
   await life.use(seed, 0);

@@ -25,6 +25,8 @@ export interface StackOptions {
   /** Path of the pulumi CLI. */
   engine: string;
   login: Login;
+  /** Keys in a range of a data migration's plan. */
+  rangeKeys: number;
 }
 
 /** The product's own program as a stack with a file backend of its own, run by the real CLI. */
@@ -47,6 +49,7 @@ export class FaultStack {
       // Nobody uses this v6, and a busy machine must not make a module wait minutes for a short moment to lock it.
       GUARDIAN_LOCK_HOLD_MS: "10000",
       GUARDIAN_LOCK_PAUSE_MS: "500",
+      GUARDIAN_RANGE_KEYS: String(options.rangeKeys),
     };
   }
 

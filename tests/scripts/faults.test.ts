@@ -23,7 +23,7 @@ const content = (rows: Row[], facts: string[] = ["table a"]): Content => ({
 
 describe("faults: the command line", () => {
   it("reads options and defaults", () => {
-    const defaults = { kills: 20, seed: "1", users: 20_000, json: false, help: false };
+    const defaults = { kills: 20, seed: "1", users: 22_000, json: false, help: false };
     expect(parse([])).to.deep.equal(defaults);
     const given = { ...defaults, kills: 300, seed: "x7", users: 500, json: true };
     expect(parse(["--kills", "300", "--seed", "x7", "--users", "500", "--json"])).to.deep.equal(given);

@@ -139,7 +139,8 @@ describe("npm run faults: what is planted is seen", function () {
     const started = (one: FaultServer): void => void (server = one);
     server = await FaultServer.start(folder, { users: 100, say: () => undefined, started });
     watch = new Watch(server.logins.admin);
-    const world: World = { folder, engine, server, watch, signal: new AbortController().signal, orphans: [] };
+    const { signal } = new AbortController();
+    const world: World = { folder, engine, server, watch, signal, orphans: [], rangeKeys: 1000 };
     life = await Life.begin(world, 0);
     measure.v6 = await life.picture();
     await life.go("v7");

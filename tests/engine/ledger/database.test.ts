@@ -142,7 +142,14 @@ describe("a database as one process has it", function () {
     }));
 
   it("its parameters can be lowered by variables, and nothing else", () => {
-    const usual = { lockTimeout: 50, lockHold: 200, pauseFloor: 5000, patience: 60_000, lease: 15_000 };
+    const usual = {
+      lockTimeout: 50,
+      lockHold: 200,
+      pauseFloor: 5000,
+      patience: 60_000,
+      lease: 15_000,
+      rangeKeys: 1000,
+    };
     expect(engineParameters({})).to.deep.equal(usual);
     expect(
       engineParameters({
@@ -155,5 +162,6 @@ describe("a database as one process has it", function () {
       ...usual,
       lockHold: 300,
     });
+    expect(engineParameters({ GUARDIAN_RANGE_KEYS: "0.5" })).to.deep.equal({ ...usual, rangeKeys: 1 });
   });
 });

@@ -15,7 +15,14 @@ import { undoModule } from "../../../engine/module/undo";
 import { withV6, type Login, type Major, type V6 } from "../../support/postgres";
 
 /** A test's own patience: short pauses, and a hold that a busy machine does not exceed. */
-export const quick: EngineParameters = { lockTimeout: 50, lockHold: 5000, pauseFloor: 20, patience: 300, lease: 300 };
+export const quick: EngineParameters = {
+  lockTimeout: 50,
+  lockHold: 5000,
+  pauseFloor: 20,
+  patience: 300,
+  lease: 300,
+  rangeKeys: 1000,
+};
 
 /** The servers that the engine is proved on. */
 export const majors: readonly Major[] = [15, 17];
