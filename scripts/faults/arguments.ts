@@ -21,7 +21,7 @@ rights, policies, functions, views, indexes. What differs by nature, such as tim
 
 The figures: kills; lost (rows of v6, of the undisturbed run or of users that are missing or changed); twice (rows of a key
 beyond the first); both summed over all runs; converged (every run ended like the undisturbed one, rolled back: the
-database as it was before); maxLostRows (the most that one run lost).
+database as it was before, no CLI hung and no process outlived its CLI by 6 s); maxLostRows (the most that one run lost).
 
 Exit codes: 0 converged, none lost, none twice; 1 not so, or failed; 2 wrong use; 130 stopped by ^C.`;
 

@@ -10,8 +10,8 @@ import type { Choice, Stand } from "./choices";
 import { addTheirs, compareContent, keepSession, type Theirs, type Verdict } from "./compare";
 import { readContent, type Content } from "./content";
 import { disturbed, undisturbed, type Outcome } from "./operate";
+import type { Orphans } from "./orphans";
 import { useV7 } from "./people";
-import type { Process } from "./processes";
 import type { FaultServer } from "./server";
 import { FaultStack } from "./stack";
 import type { Timeline } from "./strike";
@@ -26,8 +26,8 @@ export interface World {
   signal: AbortSignal;
   /** So few keys in a range that there are many batches, and kills between them. */
   rangeKeys: number;
-  /** Gathers what kills left behind, to see at the end that it is gone. */
-  orphans: Process[];
+  /** What kills left behind: it must go by itself. */
+  orphans: Orphans;
 }
 
 /** What is there where a run ends. */
@@ -73,7 +73,6 @@ export class Life {
   /** Goes there under kills. Where it stands afterwards is certain only if the outcome is not `failed`. */
   async goDisturbed({ to, kills }: Choice, line: Timeline): Promise<Outcome> {
     const outcome = await disturbed({ ...this.world, stack: this.stack }, await this.#prepare(to), kills, line);
-    this.world.orphans.push(...outcome.hits.flatMap((hit) => hit.left));
     this.stand = to;
     return outcome;
   }

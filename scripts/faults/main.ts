@@ -1,12 +1,11 @@
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError } from "../../engine/errors";
 import { table } from "../demo/table";
 import { findEngine } from "../pulumi/engine";
 import { help, parse, UsageError, type FaultOptions } from "./arguments";
-import { kill, processes, type Process } from "./processes";
+import { Orphans } from "./orphans";
 import { run, type Plan, type Report } from "./run";
 import { FaultServer } from "./server";
 import { Watch } from "./watch";
@@ -50,7 +49,7 @@ async function inFolder(options: FaultOptions, { say, signal, tamper }: Around):
   for (const name of ["home", "tmp"]) mkdirSync(join(folder, name), { mode: 0o700 });
   let server: FaultServer | undefined;
   let watch: Watch | undefined;
-  const orphans: Process[] = [];
+  const orphans = new Orphans();
   try {
     server = await FaultServer.start(folder, { users, say, started: (one) => (server = one) });
     signal.throwIfAborted();
@@ -61,17 +60,7 @@ async function inFolder(options: FaultOptions, { say, signal, tamper }: Around):
   } finally {
     await watch?.close();
     await server?.stop();
-    await gone(orphans);
+    await orphans.outlived(); // those of a run that ^C ended: the others were looked at after theirs
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-/** Orphans of killed processes should be gone within 5 s; those that are not are killed, if they still are who they were. */
-async function gone(orphans: readonly Process[]): Promise<void> {
-  const left = (): Process[] => {
-    const all = processes();
-    return orphans.filter((one) => all.some(({ pid, command }) => pid === one.pid && command === one.command));
-  };
-  for (const until = Date.now() + 6000; left().length > 0 && Date.now() < until;) await sleep(50);
-  left().forEach(({ pid }) => kill(pid));
 }

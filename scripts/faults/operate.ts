@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PulumiResult } from "../pulumi/run";
 import type { Kill } from "./choices";
+import type { Orphans } from "./orphans";
+import { family } from "./processes";
 import type { FaultServer } from "./server";
 import type { FaultStack } from "./stack";
 import { follow, strike, type Hit, type Running, type Timeline } from "./strike";
@@ -12,6 +14,9 @@ export interface Scene {
   server: FaultServer;
   watch: Watch;
   signal: AbortSignal;
+  orphans: Orphans;
+  /** How long a CLI may take, in milliseconds; tests have less. */
+  patience?: number;
 }
 
 /** How an operation went, with all its tries. */
@@ -20,6 +25,8 @@ export interface Outcome {
   tries: number;
   /** The last try's own words, if even that one failed. */
   failed: string | undefined;
+  /** What must not happen however it ends: a CLI that hung, processes that outlived theirs. */
+  faults: string[];
 }
 
 /** An operator who has tried so often calls for help. */
@@ -31,7 +38,9 @@ const stopPatience = 30_000;
 
 /** Runs an operation that nobody disturbs. @throws Error with its output if it fails */
 export async function undisturbed(scene: Scene, verb: "up" | "destroy"): Promise<Timeline> {
-  const { result, beside } = await once(scene, verb, patience, (running) => follow(scene.watch, running));
+  const { result, beside } = await once(scene, verb, scene.patience ?? patience, (running) =>
+    follow(scene.watch, running),
+  );
   if (result.code !== 0) throw new Error(`undisturbed, pulumi ${verb} failed:\n${lastWords(result, 60)}`);
   return beside;
 }
@@ -43,15 +52,23 @@ export async function disturbed(
   kills: readonly Kill[],
   line: Timeline,
 ): Promise<Outcome> {
-  const hits: Hit[] = [];
+  const [hits, faults]: [Hit[], string[]] = [[], []];
+  const limit = (scene.patience ?? patience) + 10 * line.duration;
   for (let tries = 1; ; tries++) {
     const kill = kills[tries - 1];
-    const { result, beside } = await once(scene, verb, patience + 10 * line.duration, (running) =>
-      kill ? strike(kill, line, running, scene) : Promise.resolve(undefined),
-    );
+    const { result, beside, hung } = await once(scene, verb, limit, async (running) => {
+      const hit = kill && (await strike(kill, line, running, scene));
+      // At once: after ^C there is no later.
+      if (hit) scene.orphans.note(hit.left);
+      return hit;
+    });
     if (beside) hits.push(beside);
-    if (result.code === 0) return { hits, tries, failed: undefined };
-    if (tries === mostTries) return { hits, tries, failed: lastWords(result, 40) };
+    if (hung) faults.push(`pulumi ${verb} hung in try ${tries} and was killed after ${Math.round(limit / 1000)} s`);
+    const failed = result.code === 0 ? undefined : lastWords(result, 40);
+    if (failed === undefined || tries === mostTries) {
+      faults.push(...(await scene.orphans.outlived()));
+      return { hits, tries, failed, faults };
+    }
     await recover(scene, tries);
   }
 }
@@ -74,22 +91,27 @@ async function recover({ stack, signal }: Scene, tries: number): Promise<void> {
 
 /** One run of the CLI with something that goes on beside it. */
 async function once<T>(
-  { stack, signal }: Scene,
+  { stack, signal, orphans }: Scene,
   verb: "up" | "destroy",
   limit: number,
   beside: (running: Running) => Promise<T>,
-): Promise<{ result: PulumiResult; beside: T }> {
+): Promise<{ result: PulumiResult; beside: T; hung: boolean }> {
   signal.throwIfAborted();
   const timers: NodeJS.Timeout[] = [];
   let stop: (() => void) | undefined;
-  let ended = false;
+  let [ended, hung] = [false, false];
   let tell: (running: Running) => void = () => undefined;
   const started = new Promise<Running>((resolve) => (tell = resolve));
   const running = stack.run([verb, "--yes", "--skip-preview"], (cli) => {
-    timers.push(setTimeout(() => cli.kill("SIGKILL"), limit));
+    const giveUp = (): void => {
+      hung = true;
+      if (cli.pid !== undefined) orphans.note(family(cli.pid).slice(1));
+      cli.kill("SIGKILL");
+    };
+    timers.push(setTimeout(giveUp, limit));
     stop = () => {
       cli.kill("SIGINT");
-      timers.push(setTimeout(() => cli.kill("SIGKILL"), stopPatience));
+      timers.push(setTimeout(giveUp, stopPatience));
     };
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
@@ -100,9 +122,10 @@ async function once<T>(
     aside.catch(() => undefined); // awaited below
     const result = await running;
     ended = true;
+    orphans.parted();
     const value = await aside;
     signal.throwIfAborted();
-    return { result, beside: value };
+    return { result, beside: value, hung };
   } finally {
     timers.forEach(clearTimeout);
     if (stop) signal.removeEventListener("abort", stop);

@@ -62,6 +62,7 @@ export async function run(world: World, plan: Plan): Promise<Report> {
     figures.kills += outcome.hits.length;
     await plan.tamper?.(life);
     const verdict = outcome.failed === undefined ? await life.compare(measure) : unended(outcome);
+    verdict.faults.push(...outcome.faults);
     const shown = rowsOf(n, way, choice, outcome, took, verdict);
     shown.forEach((row) => say(`${figures.kills}/${kills}  ${Object.values(row).join("  ")}`));
     if (shown.length === 0) {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,9 @@ import { parse, UsageError } from "../../scripts/faults/arguments";
 import { chance, choose, victims, type Stand } from "../../scripts/faults/choices";
 import { addTheirs, compareContent, keepSession, type Theirs } from "../../scripts/faults/compare";
 import type { Content, Row } from "../../scripts/faults/content";
-import { family, kill, processes } from "../../scripts/faults/processes";
+import { disturbed, type Scene } from "../../scripts/faults/operate";
+import { Orphans } from "../../scripts/faults/orphans";
+import { family, kill, processes, type Process } from "../../scripts/faults/processes";
 import { descendants, until } from "../support/processes";
 
 const clone = join(__dirname, "..", "..");
@@ -139,6 +141,64 @@ describe("faults: processes", () => {
     expect(processes().some((one) => one.pid === second?.pid)).to.equal(false);
     expect(kill(pid)).to.equal(false);
     expect(family(pid)).to.deep.equal([]);
+  });
+});
+
+describe("faults: processes that should have ended", () => {
+  const sleeper = (): ChildProcess => spawn("sleep", ["60"], { stdio: "ignore" });
+  const known = (child: ChildProcess): Process[] => family(child.pid ?? 0);
+
+  it("one that outlives its CLI is a fault, and is ended; one that goes in time is none", async () => {
+    const orphans = new Orphans(300);
+    const [stays, goes] = [sleeper(), sleeper()];
+    await until("both are there", () => known(stays).length + known(goes).length === 2);
+    orphans.note([...known(stays), ...known(goes)]);
+    setTimeout(() => goes.kill(), 100);
+    const command = `process ${stays.pid} was there 0.3 s after its CLI: sleep 60`;
+    expect((await orphans.outlived()).map((line) => line.trim())).to.deep.equal([command]);
+    await until("it was ended", () => known(stays).length === 0);
+    expect(await orphans.outlived(), "once").to.deep.equal([]);
+  });
+
+  /** A CLI that has a child and never ends the first time, and ends well from then on. */
+  const scene = (signal: AbortSignal, started: (cli: ChildProcess) => void): Scene => {
+    let runs = 0;
+    const run = async (_args: readonly string[], onStart: (cli: ChildProcess) => void) => {
+      const cli = spawn("/bin/sh", ["-c", runs++ > 0 ? "true" : "sleep 60 & wait"], { stdio: "ignore" });
+      onStart(cli);
+      started(cli);
+      const [code] = (await once(cli, "exit")) as [number | null];
+      return { code: code ?? 1, stdout: "", stderr: "" };
+    };
+    const stack = { run, mend: () => Promise.resolve(), locked: false, pending: 0 };
+    const watch = { look: () => Promise.resolve({ backends: [], data: undefined, step: "a step" }) };
+    return { stack, watch, server: {}, signal, orphans: new Orphans(300), patience: 500 } as unknown as Scene;
+  };
+  const line = { duration: 0, backend: 0, dataBegin: 0, dataLength: 0 };
+
+  it("a CLI that hangs is killed, which is a fault, and so is the child that stays", async () => {
+    const outcome = await disturbed(
+      scene(new AbortController().signal, () => undefined),
+      "up",
+      [],
+      line,
+    );
+    expect(outcome).to.deep.include({ hits: [], tries: 2, failed: undefined });
+    const [hung, child, ...more] = outcome.faults;
+    expect(hung).to.match(/^pulumi up hung in try 1 and was killed after \d+ s$/);
+    expect(child).to.match(/^process \d+ was there 0.3 s after its CLI: sleep 60/);
+    expect(more).to.deep.equal([]);
+  });
+
+  it("^C in the moment of a kill: what the kill left is not forgotten", async () => {
+    const stop = new AbortController();
+    const it = scene(stop.signal, (cli) => cli.once("exit", () => stop.abort()));
+    const kills = [{ victim: "CLI", inData: false, at: 0.5 } as const];
+    const slow = { ...line, duration: 600 };
+    const stopped = await disturbed({ ...it, patience: 60_000 }, "up", kills, slow).catch((err: unknown) => err);
+    expect(stopped).to.have.property("name", "AbortError");
+    const left = await it.orphans.outlived();
+    expect(left.join("\n")).to.match(/^process \d+ was there 0.3 s after its CLI: sleep 60 *$/);
   });
 });
 

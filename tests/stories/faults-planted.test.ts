@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Verdict } from "../../scripts/faults/compare";
 import { Life, type Measure, type World } from "../../scripts/faults/life";
+import { Orphans } from "../../scripts/faults/orphans";
 import { FaultServer } from "../../scripts/faults/server";
 import { Watch } from "../../scripts/faults/watch";
 import { findEngine } from "../../scripts/pulumi/engine";
@@ -140,7 +141,7 @@ describe("npm run faults: what is planted is seen", function () {
     server = await FaultServer.start(folder, { users: 100, say: () => undefined, started });
     watch = new Watch(server.logins.admin);
     const { signal } = new AbortController();
-    const world: World = { folder, engine, server, watch, signal, orphans: [], rangeKeys: 1000 };
+    const world: World = { folder, engine, server, watch, signal, orphans: new Orphans(), rangeKeys: 1000 };
     life = await Life.begin(world, 0);
     measure.v6 = await life.picture();
     await life.go("v7");
