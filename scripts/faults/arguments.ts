@@ -7,8 +7,9 @@ Starts a PostgreSQL of its own with made-up users of a Guardian v6 and the real 
 and back is the measure. Then SIGKILL hits, at random instants of up, of rolling back the data stage and of destroy: the
 CLI, the plugin, one of the plugin's backends, or the whole server. Each time it goes on as an operator would (pulumi
 cancel, refresh --clear-pending-creates where operations are pending, the same command again) and compares what is in
-the database. Between the runs users of v7 write rows, which must survive. Ranges of the plan are so short that the data
-moves in dozens of batches. Everything is in a temporary folder.
+the database. While it goes up, v6 is written to (accounts that come and go, profiles that change and change back); between
+the runs users of v7 write rows, which must survive. Ranges of the plan are so short that the data moves in dozens of
+batches. Everything is in a temporary folder.
 
   --kills N   signals that must hit a running process (default 20)
   --seed S    what is killed when follows from it (default 1); instants shift with the machine's speed

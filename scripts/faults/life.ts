@@ -15,6 +15,7 @@ import { useV7 } from "./people";
 import type { FaultServer } from "./server";
 import { FaultStack } from "./stack";
 import type { Timeline } from "./strike";
+import { Traffic } from "./traffic";
 import type { Watch } from "./watch";
 
 /** What does not change from one database to the next. */
@@ -44,6 +45,8 @@ export type Measure = Record<Stand, Picture>;
 export class Life {
   stand: Stand = "v6";
   readonly theirs: Theirs = new Map();
+  /** Transactions of v6 that were committed while the migration was under way. */
+  written = 0;
 
   private constructor(
     private readonly world: World,
@@ -71,10 +74,17 @@ export class Life {
   }
 
   /** Goes there under kills. Where it stands afterwards is certain only if the outcome is not `failed`. */
-  async goDisturbed({ to, kills }: Choice, line: Timeline): Promise<Outcome> {
-    const outcome = await disturbed({ ...this.world, stack: this.stack }, await this.#prepare(to), kills, line);
-    this.stand = to;
-    return outcome;
+  async goDisturbed({ to, kills }: Choice, line: Timeline, seed: string): Promise<Outcome> {
+    const verb = await this.#prepare(to);
+    const traffic = new Traffic(this.world.server.logins.admin, seed);
+    if (verb === "up") traffic.start();
+    try {
+      return await disturbed({ ...this.world, stack: this.stack }, verb, kills, line);
+    } finally {
+      this.stand = to;
+      await this.#answering();
+      this.written += await traffic.stop();
+    }
   }
 
   /** Compares what is there with what an undisturbed run leaves. */

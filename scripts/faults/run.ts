@@ -33,7 +33,9 @@ export interface Plan {
 export async function run(world: World, plan: Plan): Promise<Report> {
   const { kills, seed, say } = plan;
   let life = await Life.begin(world, 0);
+  let written = 0;
   const anew = async (n: number): Promise<void> => {
+    written += life.written;
     life.end();
     life = await Life.begin(world, n);
   };
@@ -57,7 +59,7 @@ export async function run(world: World, plan: Plan): Promise<Report> {
     const way = `${life.stand} → ${choice.to}`;
     const began = performance.now();
     const line = lineOf(lines, life.stand, choice.to);
-    const outcome = await life.goDisturbed(choice, line);
+    const outcome = await life.goDisturbed(choice, line, `${seed} ${n}`);
     const took = Math.round((performance.now() - began) / 100) / 10;
     figures.kills += outcome.hits.length;
     await plan.tamper?.(life);
@@ -80,6 +82,7 @@ export async function run(world: World, plan: Plan): Promise<Report> {
     await life.go("v7");
     count(await life.compare(measure));
   }
+  say(`v6 committed ${written + life.written} transactions meanwhile`);
   return { figures, table };
 }
 

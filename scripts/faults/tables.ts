@@ -23,7 +23,7 @@ const exceptions: Record<string, Exception> = {
   },
   "public.user_preferences": { why: "its times are the run's", aside: ["created_at", "updated_at"] },
   "public.feature_flags": { why: "its times are the run's", aside: ["created_at", "updated_at"] },
-  "public.v6_row_counts": { why: "says when it was counted", aside: ["counted_at"] },
+  "public.v6_row_counts": { why: "says what v6 had while it was written to", aside: ["row_count", "counted_at"] },
   "public.v6_query_times": { why: "is measured anew by each run", aside: ["p50_ms", "p95_ms", "measured_at"] },
   "public.migration_sessions": { why: "each run has one of its own, with its times", session: "id" },
   "public.migration_session_steps": { why: "each run has its own, with their times", session: "session_id" },

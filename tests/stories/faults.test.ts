@@ -24,6 +24,7 @@ describe("npm run faults", function () {
       expect(figures).to.deep.equal({ kills: 20, lost: 0, twice: 0, converged: true, maxLostRows: 0 });
       // A kill can fall between two batches.
       expect(Number(/moved in (\d+) batches/.exec(stderr)?.[1]), stderr).to.be.at.least(20);
+      expect(Number(/v6 committed (\d+) transactions/.exec(stderr)?.[1]), stderr).to.be.at.least(20);
       for (const victim of ["CLI", "plugin", "backend", "server"]) expect(stderr).to.contain(`  ${victim}  `);
       expect(readdirSync(folder).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
       const { stdout: processes } = spawnSync("ps", ["-ewwo", "pid,args"], { encoding: "utf8" });

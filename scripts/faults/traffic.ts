@@ -1,0 +1,103 @@
+import { createHash } from "node:crypto";
+import { Client } from "pg";
+import { setTimeout as sleep } from "node:timers/promises";
+import { withClient, type Login } from "../v6/database";
+
+/** Between two transactions, in milliseconds. */
+const pause = 150;
+
+/**
+ * Traffic of v6 while a migration runs: accounts that register and are deleted again, profiles that change and change back
+ * in one transaction. The triggers note all of it and the catching up meets it, yet whenever v7 cuts over, v6 and v7 are in
+ * the end what they are without it: what is compared need not know when that was.
+ */
+export class Traffic {
+  readonly #over = new AbortController();
+  #running: Promise<void> | undefined;
+  #n = 0;
+
+  constructor(
+    private readonly login: Login,
+    private readonly seed: string,
+  ) {}
+
+  /** Begins, and goes on through crashes of the server. */
+  start(): void {
+    this.#running = this.#drive();
+  }
+
+  /** Ends it, and deletes whoever is still registered. @returns how many transactions were committed */
+  async stop(): Promise<number> {
+    this.#over.abort();
+    await this.#running;
+    await withClient(this.login, (client) => client.query("DELETE FROM auth.users WHERE aud = 'traffic'"));
+    return this.#n;
+  }
+
+  async #drive(): Promise<void> {
+    let client: Client | undefined;
+    while (!this.#over.signal.aborted) {
+      try {
+        client ??= await connect(this.login);
+        await this.#turn(client);
+        this.#n += 1;
+      } catch {
+        // The server was killed, or a lock came between: on to the next.
+        await client?.end().catch(() => undefined);
+        client = undefined;
+      }
+      await sleep(pause, undefined, { signal: this.#over.signal }).catch(() => undefined);
+    }
+    await client?.end().catch(() => undefined);
+  }
+
+  async #turn(client: Client): Promise<void> {
+    const who = key(`${this.seed} traffic ${Math.floor(this.#n / 4)}`);
+    switch (this.#n % 4) {
+      // What was committed in a crash's last moment may come again.
+      case 0:
+        await client.query(
+          `INSERT INTO auth.users (id, aud, role, is_sso_user, created_at, updated_at)
+           VALUES ($1, 'traffic', 'authenticated', true, now(), now()) ON CONFLICT DO NOTHING`,
+          [who],
+        );
+        return;
+      case 1:
+        await client.query(
+          `INSERT INTO public.user_profiles (user_id, language, timezone) VALUES ($1, 'fr', 'UTC') ON CONFLICT DO NOTHING`,
+          [who],
+        );
+        return;
+      case 2:
+        await changeAndBack(client, who);
+        return;
+      default:
+        await client.query("DELETE FROM auth.users WHERE id = $1", [who]);
+    }
+  }
+}
+
+/** Five profiles from this key on. */
+async function changeAndBack(client: Client, from: string): Promise<void> {
+  await client.query("BEGIN");
+  const { rows } = await client.query<{ user_id: string; language: string | null }>(
+    "SELECT user_id, language FROM public.user_profiles WHERE user_id > $1 ORDER BY user_id LIMIT 5 FOR UPDATE",
+    [from],
+  );
+  const change = "UPDATE public.user_profiles SET language = $2 WHERE user_id = $1";
+  for (const row of rows) await client.query(change, [row.user_id, "sv"]);
+  for (const row of rows) await client.query(change, [row.user_id, row.language]);
+  await client.query("COMMIT");
+}
+
+/** A uuid that follows from a text. */
+function key(text: string): string {
+  return createHash("md5").update(text).digest("hex");
+}
+
+async function connect(login: Login): Promise<Client> {
+  const client = new Client({ ...login, application_name: "v6 traffic", connectionTimeoutMillis: 2000 });
+  client.on("error", () => undefined); // shows in the next query
+  await client.connect();
+  return client;
+}
