@@ -2,12 +2,15 @@ import { expect } from "chai";
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Verdict } from "../../scripts/faults/compare";
 import { Life, type Measure, type World } from "../../scripts/faults/life";
 import { Orphans } from "../../scripts/faults/orphans";
 import { FaultServer } from "../../scripts/faults/server";
+import { Traffic } from "../../scripts/faults/traffic";
 import { Watch } from "../../scripts/faults/watch";
 import { findEngine } from "../../scripts/pulumi/engine";
+import type { Login } from "../../scripts/v6/database";
 
 /** What is put into the database behind the product's back, and how it must be seen. */
 interface Plant {
@@ -156,6 +159,14 @@ describe("npm run faults: what is planted is seen", function () {
   });
 
   it("at v7, nothing is seen where nothing was planted", async () => {
+    expect(await compare()).to.deep.equal({ lost: 0, twice: 0, faults: [] });
+  });
+
+  it("nor where v6 was written to meanwhile", async () => {
+    const traffic = new Traffic(server?.logins.admin as Login, "planted");
+    traffic.start();
+    await sleep(1500);
+    expect(await traffic.stop()).to.be.at.least(4);
     expect(await compare()).to.deep.equal({ lost: 0, twice: 0, faults: [] });
   });
 
