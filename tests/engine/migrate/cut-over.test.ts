@@ -1,0 +1,109 @@
+import { expect } from "chai";
+import { moveRows } from "../../../engine/migrate";
+import { column, refusalOf, until } from "../module/harness";
+import { withOnline } from "./harness";
+
+describe("a run that goes on, and its cut-over", function () {
+  this.timeout(120_000);
+
+  it("keys that v6 notes often hide no other at the cut-over", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      const { admin, engine } = online;
+      // Somebody reads auth.users for long: the cut-over's first tries miss while v6 goes on writing.
+      const reader = await online.db.connect("admin");
+      const writing = { done: undefined as Promise<unknown> | undefined };
+      engine.onStatus = (line) => {
+        if (!line.includes("comparing source and target") || writing.done) return;
+        writing.done = (async () => {
+          await reader.query("BEGIN; SELECT 1 FROM auth.users LIMIT 1");
+          for (const language of ["fr", "es", "it"])
+            await admin.query("UPDATE public.user_profiles SET language = $1", [language]);
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          await reader.query("COMMIT");
+        })();
+      };
+      await online.move();
+      await writing.done;
+      expect(writing.done).not.to.equal(undefined);
+      expect(await online.differing()).to.equal(0);
+      expect(await online.traces()).to.equal(0);
+    }));
+
+  it("more than fifty keys in every turn of the catch-up do not keep it from the cut-over, if turns are short", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      // As if v6 changed sixty profiles in each turn, but for the one under the locks.
+      await online.admin
+        .query(`CREATE FUNCTION public.busy() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+          INSERT INTO guardian_migration.change (migration, key)
+          SELECT 'preferences', ARRAY[id::text] FROM (SELECT id FROM auth.users ORDER BY random() LIMIT 60) u
+          WHERE EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'guardian_follow_%') AND NOT EXISTS (SELECT FROM pg_locks
+            WHERE pid = pg_backend_pid() AND relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock');
+          RETURN NULL; END $$;
+        CREATE TRIGGER busy AFTER INSERT ON guardian_migration.batch FOR EACH STATEMENT EXECUTE FUNCTION public.busy()`);
+      await online.move();
+      expect(await online.differing()).to.equal(0);
+      expect(await online.traces()).to.equal(0);
+    }));
+
+  it("what began with one choice does not go on with another", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      await online.move();
+      const { engine, migration } = online;
+      const other = engine.write("DataMigration", migration.name, (session) =>
+        moveRows(session, migration, { mode: "pending" }),
+      );
+      expect((await refusalOf(other)).what).to.match(/began with other parameters or another text/);
+    }));
+
+  it("nor with another source: a profile table that came meanwhile is not half used", () =>
+    withOnline(17, "preferences", 3000, async (online) => {
+      const { admin, engine } = online;
+      await admin.query("ALTER TABLE public.user_profiles RENAME TO hidden");
+      const stop = new AbortController();
+      engine.onStatus = (line) => {
+        if (line.includes("comparing source and target")) stop.abort();
+      };
+      await refusalOf(online.move({}, { signal: stop.signal }));
+      await admin.query("ALTER TABLE public.hidden RENAME TO user_profiles");
+      const said = await refusalOf(online.move());
+      expect(said.what).to.contain("data migration preferences began with another source");
+      expect(said.where)
+        .to.contain("without_profiles.sql then")
+        .and.contain("from_profiles.sql now: public.user_profiles");
+      await online.back();
+      expect(await online.move()).to.deep.include({ written: 3000n });
+      expect(await online.differing()).to.equal(0);
+    }));
+
+  it("a refusal that a batch could not see leaves no assumed consent beside it", () =>
+    withOnline(17, "consents", 3000, async (online) => {
+      const { admin } = online;
+      const refusal = await online.db.connect("admin");
+      const [user] = await column<string>(
+        admin,
+        "SELECT id FROM auth.users WHERE created_at < now() - interval '2 days' LIMIT 1",
+      );
+      await refusal.query("BEGIN");
+      await refusal.query(
+        `INSERT INTO public.patient_consents (patient_id, consent_type, purpose, legal_basis, granted, consent_metadata)
+         VALUES ($1, 'data_sharing', 'healthcare_services', 'consent', false, '{"state": "refused"}')`,
+        [user],
+      );
+      let committed: Promise<unknown> | undefined;
+      online.engine.onStatus = (line) => {
+        if (/^waits for transactions|comparing source and target/.test(line)) committed ??= refusal.query("COMMIT");
+      };
+      await admin.query("BEGIN; LOCK TABLE guardian_migration.reject IN ACCESS EXCLUSIVE MODE");
+      const moving = online.move();
+      await until(
+        refusal,
+        "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'guardian_migration.reject'::regclass AND NOT granted",
+      );
+      await admin.query("COMMIT");
+      await moving;
+      await committed;
+      const states =
+        "SELECT concat_ws(' ', granted, consent_metadata ->> 'state') FROM public.patient_consents WHERE patient_id = $1";
+      expect(await column(admin, states, [user])).to.deep.equal(["f refused"]);
+    }));
+});
