@@ -3,12 +3,12 @@ import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { ledgerSchema } from "../ledger/schema";
 import { first, quoteName, rows, type Queryable } from "../sql";
-import { openBatch, type Run } from "./batch";
+import type { Run } from "./batch";
 import type { Crew } from "./crew";
 import { patiently } from "./patient";
 import { Progress } from "./progress";
 import { columnsOf, condition, stretch, under, type Range } from "./range";
-import { lockUnreferred, unreferred } from "./referring";
+import { takeBackUnreferred } from "./referring";
 import { mine } from "./settle";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
 import { firstSize, nextSize } from "./workers";
@@ -176,20 +176,9 @@ async function giveWay(db: Queryable, epoch: string, run: Run, range: Range, bou
   const { it, urn } = run;
   const at = bounds.length + 1;
   const target = quoteName(it.target);
-  const values = [...bounds, urn];
   const ours = `${condition(under("t", it.targetKey), range, 1)} AND ${mine("t", at)}
     AND EXISTS (SELECT FROM ${target} o WHERE ${matches(it, "o", "t")} AND o.ctid <> t.ctid AND NOT ${mine("o", at)})`;
-  const unless = await unreferred(db, it.target);
-  await lockUnreferred(db, it.target, ours, unless, values);
-  const id = await openBatch(db, run, epoch);
-  const gone = await first<{ n: string }>(
-    db,
-    `WITH gone AS (DELETE FROM ${target} t WHERE ${ours}${unless} RETURNING 1) SELECT count(*) AS n FROM gone`,
-    values,
-  );
-  const text = `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_taken_back = $2 WHERE id = $1`;
-  await db.query(text, [id, gone?.n ?? 0]);
-  return gone !== undefined && gone.n !== "0";
+  return (await takeBackUnreferred(db, epoch, run, ours, [...bounds, urn])) > 0;
 }
 
 /**

@@ -1,4 +1,6 @@
+import { ledgerSchema } from "../ledger/schema";
 import { quoteName, rows, type Queryable } from "../sql";
+import { openBatch, type Run } from "./batch";
 
 /**
  * A condition, to be added to a WHERE on alias `t`, that no row refers to a row of the table: it would be deleted or
@@ -32,4 +34,26 @@ export async function lockUnreferred(
   values: unknown[],
 ): Promise<void> {
   if (unless) await db.query(`SELECT FROM ${quoteName(table)} t WHERE ${where} FOR UPDATE`, values);
+}
+
+/**
+ * Takes rows of a migration back that nobody refers to, in a ledger batch of the open transaction.
+ * @param where a condition on alias `t`
+ * @returns how many they were
+ */
+export async function takeBackUnreferred(
+  db: Queryable,
+  epoch: string,
+  run: Run,
+  where: string,
+  values: unknown[],
+): Promise<number> {
+  const { target } = run.it;
+  const unless = await unreferred(db, target);
+  await lockUnreferred(db, target, where, unless, values);
+  const id = await openBatch(db, run, epoch);
+  const gone = await db.query(`DELETE FROM ${quoteName(target)} t WHERE ${where}${unless}`, values);
+  const text = `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_taken_back = $2 WHERE id = $1`;
+  await db.query(text, [id, gone.rowCount ?? 0]);
+  return gone.rowCount ?? 0;
 }

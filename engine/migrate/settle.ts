@@ -6,7 +6,7 @@ import { first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch, type Run } from "./batch";
 import { patiently } from "./patient";
 import { columnsOf, condition, stretch, under, type Range } from "./range";
-import { lockUnreferred, unreferred } from "./referring";
+import { lockUnreferred, takeBackUnreferred, unreferred } from "./referring";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
 
 /**
@@ -176,13 +176,7 @@ async function reject(db: Queryable, epoch: string, run: Run, key: readonly stri
      ON CONFLICT (urn, key) DO UPDATE SET sqlstate = excluded.sqlstate, object = excluded.object, rejected_at = excluded.rejected_at`,
     [urn, key, sqlstateOf(err) ?? "XX000", object],
   );
-  const values = [...columnsOf([key], it.key.length), urn];
-  const unless = await unreferred(db, it.target);
-  await lockUnreferred(db, it.target, ours(it), unless, values);
-  const id = await openBatch(db, run, epoch);
-  const gone = await db.query(`DELETE FROM ${quoteName(it.target)} t WHERE ${ours(it)}${unless}`, values);
-  const text = `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_taken_back = $2 WHERE id = $1`;
-  await db.query(text, [id, gone.rowCount ?? 0]);
+  await takeBackUnreferred(db, epoch, run, ours(it), [...columnsOf([key], it.key.length), urn]);
 }
 
 /** The keys that the source table or, of the migration's own rows, the target has above one key and up to another. */
