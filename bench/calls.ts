@@ -1,10 +1,8 @@
 import type { Client } from "pg";
-import { resolveConnection } from "../engine/connect";
-import { Database, engineParameters } from "../engine/database";
-import { readLedger, readPhysical } from "../engine/ledger/identity";
-import { moveRows } from "../engine/migrate";
+import { engineParameters } from "../engine/database";
 import { loadMigration } from "../engine/migrate/definition";
-import { applyAll } from "../scripts/docs/apply";
+import type { Operator } from "../engine/operator";
+import { applyAll, withOperator } from "../scripts/v6/operator";
 import { startServer } from "../scripts/postgres/server";
 import { createV6, withClient, type Login } from "../scripts/v6/database";
 import type { Benchmark, Figures } from "./benchmark";
@@ -57,27 +55,11 @@ export const calls: Benchmark = {
 };
 
 /** Moves v6's rows with the product's own engine. */
-async function migrate({ host, port, database, user, password }: Login): Promise<void> {
-  const settings = resolveConnection({ host, port, database, user, sslmode: "disable" }, { PGPASSWORD: password });
-  const engine = new Database(settings, engineParameters({}));
-  try {
-    const [ledger, here] = await engine.read(async (db) => [await readLedger(db), await readPhysical(db)]);
-    for (const [name, values] of Object.entries(parameters)) {
-      const migration = await loadMigration(name);
-      const stack = "docs::guardian"; // applyAll's
-      const options = {
-        urn: `urn:pulumi:${stack}::guardian-migration:index:DataMigration::${name}`,
-        label: name,
-        stack,
-        expect: { ...here, ledgerId: ledger?.ledgerId ?? "" },
-        signal: new AbortController().signal,
-        onStatus: () => undefined,
-      };
-      await engine.write(options, (session) => moveRows(session, migration, values));
-    }
-  } finally {
-    await engine.close();
-  }
+function migrate(login: Login): Promise<void> {
+  const move = async (operator: Operator): Promise<void> => {
+    for (const [name, values] of Object.entries(parameters)) await operator.move(await loadMigration(name), values);
+  };
+  return withOperator(login, move, { parameters: engineParameters({}) });
 }
 
 /** Everybody consents to one other's access, and the flag is on for half of all. @returns some of them, in no order */

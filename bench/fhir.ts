@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { applyAll } from "../scripts/docs/apply";
+import { applyAll } from "../scripts/v6/operator";
 import { startServer } from "../scripts/postgres/server";
 import { createV6, withClient } from "../scripts/v6/database";
 import { median, type Benchmark, type Figures } from "./benchmark";

@@ -3,7 +3,7 @@ import { loadMigration } from "../../engine/migrate/definition";
 import { migrationKind } from "../../engine/migrate/recorded";
 import { ledgerSchema } from "../../engine/ledger/schema";
 import { quoteName } from "../../engine/sql";
-import { applyAll } from "../../scripts/docs/apply";
+import { applyAll } from "../../scripts/v6/operator";
 import { startServer, type Server } from "../../scripts/postgres/server";
 import { createV6, withClient, type Login, type Logins } from "../../scripts/v6/database";
 

@@ -3,9 +3,7 @@
  * --expose-gc; it ends with its answer.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { resolveConnection } from "../../engine/connect";
-import { Database, engineParameters, type WriteSession } from "../../engine/database";
-import { readLedger, readPhysical } from "../../engine/ledger/identity";
+import type { WriteSession } from "../../engine/database";
 import { ledgerSchema } from "../../engine/ledger/schema";
 import { addStep } from "../../engine/ledger/steps";
 import { moveRows } from "../../engine/migrate";
@@ -14,8 +12,10 @@ import { loadMigration, type Migration } from "../../engine/migrate/definition";
 import { migrationKind } from "../../engine/migrate/recorded";
 import { onceOnly } from "../../engine/migrate/proof";
 import { mapped, readConstants } from "../../engine/migrate/source";
+import type { Operator } from "../../engine/operator";
 import { first } from "../../engine/sql";
 import type { Login } from "../../scripts/v6/database";
+import { withOperator } from "../../scripts/v6/operator";
 import { throttled } from "./figures";
 import { Memory } from "./memory";
 import { Observer, type Observed } from "./observer";
@@ -42,9 +42,6 @@ export interface Outcome extends Observed {
   idleMb: number;
 }
 
-/** The stack that applied the modules: scripts/docs/apply.ts's. */
-const stack = "docs::guardian";
-
 /** What an operator would choose (guardian:legacyConsent). */
 export const parameters: Record<string, object> = {
   consents: { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
@@ -52,29 +49,16 @@ export const parameters: Record<string, object> = {
 };
 
 async function run({ login, migration: name, how }: Job): Promise<Outcome> {
-  const { host, port, database, user, password } = login;
-  const settings = resolveConnection({ host, port, database, user, sslmode: "disable" }, { PGPASSWORD: password });
-  const engine = new Database(settings, engineParameters());
-  try {
+  const observer = new Observer();
+  const once = async (operator: Operator): Promise<Outcome> => {
     const migration = await loadMigration(name);
-    const [ledger, here] = await engine.read(async (db) => [await readLedger(db), await readPhysical(db)]);
-    const observer = new Observer();
-    const options = {
-      urn: `urn:pulumi:${stack}::guardian-migration:index:DataMigration::${name}`,
-      label: name,
-      stack,
-      expect: { ...here, ledgerId: ledger?.ledgerId ?? "" },
-      signal: new AbortController().signal,
-      onStatus: observer.onStatus,
-    };
     const work = typeof how === "number" ? ours(how) : raw(how === "raw");
     const memory = await Memory.idle();
-    const timed = await engine.write(options, (session) => work(session, migration, observer));
+    const timed = await operator.write(migrationKind, name, (session) => work(session, migration, observer));
     const { peakMb: memoryMb, idleMb } = memory.end();
     return { ...timed, ...observer.end(), memoryMb, idleMb };
-  } finally {
-    await engine.close();
-  }
+  };
+  return withOperator(login, once, { onStatus: observer.onStatus });
 }
 
 type Timed = Pick<Outcome, "totalMs" | "rows" | "batches">;

@@ -1,6 +1,5 @@
 import type { Client, QueryResultRow } from "pg";
 import type { Module } from "../../engine/module/manifest";
-import { listed } from "./apply";
 
 export interface ColumnPage {
   name: string;
@@ -127,4 +126,11 @@ export async function foreignKeys(client: Client, tables: readonly string[]): Pr
 
 async function read<R extends QueryResultRow>(client: Client, text: string, values: unknown[]): Promise<R[]> {
   return (await client.query<R>(text, values)).rows;
+}
+
+/** What a module lists of one kind in module.yaml. */
+export function listed(module: Module, kind: "table" | "view" | "function"): string[] {
+  return module.objects
+    .filter((object) => object.startsWith(`${kind} `))
+    .map((object) => object.slice(kind.length + 1));
 }

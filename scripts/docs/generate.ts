@@ -1,8 +1,8 @@
 import type { Client } from "pg";
 import type { Module } from "../../engine/module/manifest";
 import { withClient, type Logins } from "../v6/database";
-import { applyAll, listed } from "./apply";
-import { describeModule, foreignKeys, type Key } from "./catalogue";
+import { applyAll } from "../v6/operator";
+import { describeModule, foreignKeys, listed, type Key } from "./catalogue";
 import { tryAll, type Matrix } from "./matrix";
 import { indexPage, modulePage, permissionsPage } from "./pages";
 import { addPeople, people, seed } from "./specimens";

@@ -1,5 +1,4 @@
-import { listed } from "./apply";
-import type { Key, ModulePage, RelationPage } from "./catalogue";
+import { listed, type Key, type ModulePage, type RelationPage } from "./catalogue";
 import { acts, actors, type Matrix, type Outcome, type TableTries } from "./matrix";
 import type { Module } from "../../engine/module/manifest";
 

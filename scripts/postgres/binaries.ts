@@ -3,7 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { GuardianError } from "../../engine/errors";
 
 /** The major versions that package.json installs a server for. */
-export const majors = [15, 17, 18] as const;
+export const majors = [15, 16, 17, 18] as const;
 export type Major = (typeof majors)[number];
 
 /** One installed PostgreSQL server: initdb, pg_ctl and postgres, no client programs. */

@@ -60,14 +60,23 @@ export async function createV6(server: Server, name: string, options: V6Options)
 }
 
 /**
- * Copies a database file by file, which takes a tenth of a second for a small one. Nobody may be connected to the
- * original. Rights on the database itself are not copied (manual, CREATE DATABASE), so they are given again.
+ * Copies a database file by file (manual, CREATE DATABASE, STRATEGY): through the WAL, the other way, it takes twice as long.
+ * Nobody may be connected to the original.
+ *
+ * @param kept a superuser's connection to another database, where there is one already
  */
-export async function cloneDatabase(server: Server, original: string, name: string): Promise<Logins> {
+export async function cloneDatabase(
+  server: Pick<Server, "host" | "port" | "user" | "password">,
+  original: string,
+  name: string,
+  kept?: Client,
+): Promise<Logins> {
   const all = logins(server, name);
-  await withClient({ ...all.admin, database: "postgres" }, (client) =>
-    client.query(`CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE ${escapeIdentifier(original)}`),
-  );
-  await withClient(all.admin, grantDatabase);
+  const copy = async (client: Client): Promise<void> => {
+    const [to, from] = [escapeIdentifier(name), escapeIdentifier(original)];
+    await client.query(`CREATE DATABASE ${to} TEMPLATE ${from} STRATEGY file_copy`);
+    await grantDatabase(client, name);
+  };
+  await (kept ? copy(kept) : withClient({ ...all.admin, database: "postgres" }, copy));
   return all;
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Client } from "pg";
+import { escapeIdentifier, type Client } from "pg";
 import { fromPostgres, GuardianError } from "../../engine/errors";
 
 /** What a v6 database is filled with. */
@@ -54,7 +54,8 @@ export async function loadV6(client: Client, options: V6Options): Promise<void> 
     await run(client, "01_roles.sql");
     await client.query("SELECT pg_catalog.set_config('search_path', 'public', true)");
     await run(client, "02_supabase.sql");
-    await grantDatabase(client);
+    const { rows } = await client.query<{ name: string }>("SELECT pg_catalog.current_database() AS name");
+    for (const { name } of rows) await grantDatabase(client, name);
     await client.query(owner);
     await run(client, "03_tables.sql");
     await run(client, "04_functions.sql");
@@ -83,11 +84,9 @@ export async function loadV6(client: Client, options: V6Options): Promise<void> 
   await step("vacuum and analyse", () => client.query("VACUUM (ANALYZE)"));
 }
 
-/** The migrator's rights on a database itself, which CREATE DATABASE … TEMPLATE does not copy. */
-export async function grantDatabase(client: Client): Promise<void> {
-  await client.query(
-    "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO guardian_migrator', current_database()); END $$",
-  );
+/** The migrator's rights on a database itself, which CREATE DATABASE … TEMPLATE does not copy (manual, CREATE DATABASE). */
+export async function grantDatabase(client: Client, name: string): Promise<void> {
+  await client.query(`GRANT CREATE ON DATABASE ${escapeIdentifier(name)} TO guardian_migrator`);
 }
 
 async function run(client: Client, file: string): Promise<void> {

@@ -18,7 +18,7 @@ const few = quiet({ rounds: 3, iterations: 20 });
 
 /** Runs a test on v7 for 300 users; the first client is the superuser, the second the owner. */
 function prepared(test: (admin: Client, owner: Client, people: Person[]) => Promise<void>): Promise<void> {
-  return withModules(17, modules, async (owner, db) => {
+  return withModules(modules, async (owner, db) => {
     await owner.query("INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users");
     const admin = await db.connect("admin");
     await test(admin, owner, await prepare(admin));
@@ -108,7 +108,7 @@ describe("bench fhir", function () {
   });
 
   it("fails where nothing is built", async () => {
-    await withModules(17, ["000_audit_log", "003_fhir_integration"], async (owner, db) => {
+    await withModules(["000_audit_log", "003_fhir_integration"], async (owner, db) => {
       const admin = await db.connect("admin");
       const once = () => measureFhir(owner, 1, () => undefined, new AbortController().signal);
       await once();

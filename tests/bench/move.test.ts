@@ -127,7 +127,7 @@ describe("bench move: what is seen of a run", function () {
   this.timeout(30_000);
 
   it("the longest of all transactions, single statements too, and the comparison", () =>
-    withV6(17, async (db) => {
+    withV6(async (db) => {
       const methods = [Session.prototype.query, Writer.prototype.transaction];
       const writer = await connectWriter(settingsOf(db.migrator), { detail: "observed" });
       const seen = async (work: () => Promise<unknown>) => {
@@ -178,7 +178,7 @@ describe("bench move: that every way leaves the same", function () {
   this.timeout(60_000);
 
   it("a hash knows every value that is written, but neither the order nor the time of the run", () =>
-    withOnline(17, "consents", 300, async ({ db, admin, move }) => {
+    withOnline("consents", 300, async ({ db, admin, move }) => {
       await move();
       await admin.query("SET session_replication_role = replica");
       const content = (): Promise<string> => contentOf(db.admin, "consents");

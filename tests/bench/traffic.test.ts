@@ -113,7 +113,7 @@ describe("bench traffic: the load", function () {
   }
 
   it("is made of every class by its share, and every request does something", () =>
-    withV6(15, async (db) => {
+    withV6(async (db) => {
       expect(classes.reduce((sum, { share }) => sum + share, 0)).to.equal(100);
       const admin = await db.connect("admin");
       const people = await readPeople(admin);
@@ -135,7 +135,7 @@ describe("bench traffic: the load", function () {
     }));
 
   it("sends at its rate whatever is answered, and sees a stall as its users do", () =>
-    withV6(15, (db) =>
+    withV6((db) =>
       withTraffic(db, undefined, async (load, admin) => {
         const rate = 200;
         const { record, span } = await load.during(rate, async () => {
@@ -158,7 +158,7 @@ describe("bench traffic: the load", function () {
     ));
 
   it("leaves out none that was due while the generator stalled, not even at the window's end", () =>
-    withV6(15, (db) =>
+    withV6((db) =>
       withTraffic(db, undefined, async (load) => {
         const [generator] = descendants(process.pid, /bench\/traffic\/generator\.ts/);
         const pid = generator?.pid ?? 0;
@@ -178,7 +178,7 @@ describe("bench traffic: the load", function () {
     ));
 
   it("measures what the machine carries", () =>
-    withV6(15, (db) =>
+    withV6((db) =>
       withTraffic(db, undefined, async (load) => {
         const carried = await load.capacity(500);
         expect(carried).to.be.greaterThan(10);
@@ -186,7 +186,7 @@ describe("bench traffic: the load", function () {
     ));
 
   it("counts what fails, by SQLSTATE", () =>
-    withV6(15, (db) =>
+    withV6((db) =>
       withTraffic(db, "SELECT 1 / 0", async (load) => {
         const { record } = await load.during(100, () => sleep(300));
         expect(record.failures.length).to.equal(record.at.length).and.greaterThan(10);
@@ -195,7 +195,7 @@ describe("bench traffic: the load", function () {
     ));
 
   it("counts a request that the server did not answer", () =>
-    withV6(15, (db) =>
+    withV6((db) =>
       withTraffic(db, undefined, async (load, admin) => {
         const { record } = await load.during(100, async () => {
           await admin.query(

@@ -5,199 +5,189 @@ import { expect } from "chai";
 import { escapeIdentifier } from "pg";
 import { type BackupProgress, dump, preflight, verifyBackup } from "../../engine/backup";
 import { connectReader, knownServer, toClientEnv } from "../../engine/connect";
-import { type Major, withEmpty, withV6 } from "../support/postgres";
+import { major, withEmpty, withV6 } from "../support/postgres";
 import { refusal, useDumps } from "./dumps";
 
-for (const major of [15, 17] satisfies Major[]) {
-  describe(`a backup of PostgreSQL ${major}`, function () {
-    this.timeout(120_000);
-    const place = useDumps(major);
+describe("a backup of PostgreSQL", function () {
+  this.timeout(120_000);
+  const place = useDumps();
 
-    it("S-2: is private, whole, consistent with its own counts, and can be restored", () =>
-      withV6(major, async (db) => {
-        const admin = await db.connect("admin");
-        await admin.query("CREATE SCHEMA guardian_migration; CREATE TABLE guardian_migration.hidden (i int)");
-        await admin.query(
-          'CREATE SCHEMA "Odd ""name"; CREATE TABLE "Odd ""name"."T 1" (i int); INSERT INTO "Odd ""name"."T 1" VALUES (1)',
-        );
-        await admin.query(
-          "CREATE TABLE part (i int) PARTITION BY RANGE (i); CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (9)",
-        );
-        await admin.query("INSERT INTO part SELECT 1 FROM generate_series(1, 5); SELECT lo_create(0)");
-        const progress: BackupProgress[] = [];
-        const umask = process.umask(0);
-        const settings = place.settingsOf(db.admin, db.name);
-        // Rows that come in while the dump runs are in neither the dump nor the counts.
-        const load = { on: true };
-        const writer = (async () => {
-          const other = await db.connect("admin");
-          while (load.on) await other.query("INSERT INTO part VALUES (2)");
-        })();
-        const result = await dump(place.options(db, { settings, onProgress: (one) => progress.push(one) })).finally(
-          () => {
-            process.umask(umask);
-            load.on = false;
-          },
-        );
-        await writer;
+  it("S-2: is private, whole, consistent with its own counts, and can be restored", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("CREATE SCHEMA guardian_migration; CREATE TABLE guardian_migration.hidden (i int)");
+      await admin.query(
+        'CREATE SCHEMA "Odd ""name"; CREATE TABLE "Odd ""name"."T 1" (i int); INSERT INTO "Odd ""name"."T 1" VALUES (1)',
+      );
+      await admin.query(
+        "CREATE TABLE part (i int) PARTITION BY RANGE (i); CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (9)",
+      );
+      await admin.query("INSERT INTO part SELECT 1 FROM generate_series(1, 5); SELECT lo_create(0)");
+      const progress: BackupProgress[] = [];
+      const umask = process.umask(0);
+      const settings = place.settingsOf(db.admin, db.name);
+      // Rows that come in while the dump runs are in neither the dump nor the counts.
+      const load = { on: true };
+      const writer = (async () => {
+        const other = await db.connect("admin");
+        while (load.on) await other.query("INSERT INTO part VALUES (2)");
+      })();
+      const result = await dump(place.options(db, { settings, onProgress: (one) => progress.push(one) })).finally(
+        () => {
+          process.umask(umask);
+          load.on = false;
+        },
+      );
+      await writer;
 
-        expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([result.name]);
-        const modes = (path: string): string[] =>
-          readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
-            const inside = join(path, entry.name);
-            const mode = (statSync(inside).mode & 0o777).toString(8);
-            return entry.isDirectory() ? [mode, ...modes(inside)] : [mode];
-          });
-        expect(new Set(modes(join(place.folder, "backups")))).to.deep.equal(new Set(["700", "600"]));
-
-        const manifest = await verifyBackup(result.path, { sha: true });
-        expect(manifest).to.deep.equal(result.manifest);
-        const info = await knownServer(settings);
-        expect(manifest.server).to.deep.equal({
-          version: info.version,
-          systemIdentifier: info.systemIdentifier,
-          database: db.name,
+      expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([result.name]);
+      const modes = (path: string): string[] =>
+        readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
+          const inside = join(path, entry.name);
+          const mode = (statSync(inside).mode & 0o777).toString(8);
+          return entry.isDirectory() ? [mode, ...modes(inside)] : [mode];
         });
-        expect(manifest.largeObjects).to.equal(1);
-        expect(manifest.pgDump.version).to.match(new RegExp(`^${major}\\.`));
-        expect(manifest.finishedAt > manifest.startedAt).to.equal(true);
-        const rows = Object.fromEntries(manifest.tables.map((one) => [`${one.schema}.${one.table}`, one.rows]));
-        expect(rows)
-          .to.include({ "auth.users": 300, 'Odd "name.T 1': 1 })
-          .and.not.have.any.keys("guardian_migration.hidden", "public.part");
-        expect(rows["public.part_1"]).to.be.at.least(5);
-        expect(JSON.stringify(manifest)).not.to.contain(db.admin.password);
+      expect(new Set(modes(join(place.folder, "backups")))).to.deep.equal(new Set(["700", "600"]));
 
-        const copy = `${db.name}_copy`;
-        await admin.query(`CREATE DATABASE ${escapeIdentifier(copy)} TEMPLATE template0`);
-        const target = settings.withDatabase(copy);
-        const args = ["--exit-on-error", `--dbname=${copy}`, join(result.path, "dump")];
-        execFileSync(join(place.bin, "pg_restore"), args, { env: toClientEnv(target, "test") });
-        const reader = await connectReader(target, { detail: "test" });
-        for (const { schema, table, rows: expected } of manifest.tables) {
-          const name = `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
-          const counted = await reader.read((read) =>
-            read.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${name}`),
-          );
-          expect(counted.rows, name).to.deep.equal([{ n: expected }]);
+      const manifest = await verifyBackup(result.path, { sha: true });
+      expect(manifest).to.deep.equal(result.manifest);
+      const info = await knownServer(settings);
+      expect(manifest.server).to.deep.equal({
+        version: info.version,
+        systemIdentifier: info.systemIdentifier,
+        database: db.name,
+      });
+      expect(manifest.largeObjects).to.equal(1);
+      expect(manifest.pgDump.version).to.match(new RegExp(`^${major}\\.`));
+      expect(manifest.finishedAt > manifest.startedAt).to.equal(true);
+      const rows = Object.fromEntries(manifest.tables.map((one) => [`${one.schema}.${one.table}`, one.rows]));
+      expect(rows)
+        .to.include({ "auth.users": 300, 'Odd "name.T 1': 1 })
+        .and.not.have.any.keys("guardian_migration.hidden", "public.part");
+      expect(rows["public.part_1"]).to.be.at.least(5);
+      expect(JSON.stringify(manifest)).not.to.contain(db.admin.password);
+
+      const copy = `${db.name}_copy`;
+      await admin.query(`CREATE DATABASE ${escapeIdentifier(copy)} TEMPLATE template0`);
+      const target = settings.withDatabase(copy);
+      const args = ["--exit-on-error", `--dbname=${copy}`, join(result.path, "dump")];
+      execFileSync(join(place.bin, "pg_restore"), args, { env: toClientEnv(target, "test") });
+      const reader = await connectReader(target, { detail: "test" });
+      for (const { schema, table, rows: expected } of manifest.tables) {
+        const name = `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
+        const counted = await reader.read((read) =>
+          read.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${name}`),
+        );
+        expect(counted.rows, name).to.deep.equal([{ n: expected }]);
+      }
+      const hidden = await reader.read((read) => read.query("SELECT to_regnamespace('guardian_migration') AS n"));
+      expect(hidden.rows).to.deep.equal([{ n: null }]);
+      await reader.close();
+      await admin.query(`DROP DATABASE ${escapeIdentifier(copy)}`);
+    }));
+
+  it("hands the password over by the environment alone, and reports progress", () =>
+    withV6(async (db) => {
+      const { env, args } = place.wrapped("sleep 3");
+      const progress: BackupProgress[] = [];
+      const settings = place.settingsOf(db.admin, db.name);
+      await dump(place.options(db, { env, settings, onProgress: (one) => progress.push(one) }));
+      expect(args()).to.match(
+        /--format=directory --file=.*--jobs=2 --snapshot=\S+ --lock-wait-timeout=60000 --no-password --compress=1/,
+      );
+      expect(args()).not.to.contain(db.admin.password);
+      expect(progress[0]).to.include({ phase: "dumping", seconds: 2 });
+      expect(progress[0]?.tablesCounted).to.equal(progress[0]?.tables).and.be.greaterThan(5);
+    }));
+
+  it("needs the right to read everything, and names what is missing", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("CREATE SCHEMA closed; CREATE TABLE closed.t (i int); CREATE SEQUENCE closed.s");
+      await admin.query("CREATE TABLE seen (i int); ALTER TABLE seen ENABLE ROW LEVEL SECURITY");
+      const weak = `weak_${process.pid}`;
+      await admin.query(`CREATE ROLE ${weak} LOGIN PASSWORD '${db.admin.password}'`);
+      try {
+        const missing = await refusal(
+          dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
+        );
+        expect(missing).to.match(
+          new RegExp(`^${weak} may not read \\d+ objects, and row security hides rows of .*; a backup must hold all\n`),
+        );
+        for (const statement of ["USAGE ON SCHEMA closed", "SELECT ON TABLE closed.t", "SELECT ON SEQUENCE closed.s"]) {
+          expect(missing).to.contain(`GRANT ${statement} TO "${weak}";`);
         }
-        const hidden = await reader.read((read) => read.query("SELECT to_regnamespace('guardian_migration') AS n"));
-        expect(hidden.rows).to.deep.equal([{ n: null }]);
-        await reader.close();
-        await admin.query(`DROP DATABASE ${escapeIdentifier(copy)}`);
-      }));
-
-    it("hands the password over by the environment alone, and reports progress", () =>
-      withV6(major, async (db) => {
-        const { env, args } = place.wrapped("sleep 3");
-        const progress: BackupProgress[] = [];
-        const settings = place.settingsOf(db.admin, db.name);
-        await dump(place.options(db, { env, settings, onProgress: (one) => progress.push(one) }));
-        expect(args()).to.match(
-          /--format=directory --file=.*--jobs=2 --snapshot=\S+ --lock-wait-timeout=60000 --no-password --compress=1/,
+        await admin.query(`GRANT pg_read_all_data TO ${weak}`);
+        const hidden = await refusal(
+          dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
         );
-        expect(args()).not.to.contain(db.admin.password);
-        expect(progress[0]).to.include({ phase: "dumping", seconds: 2 });
-        expect(progress[0]?.tablesCounted).to.equal(progress[0]?.tables).and.be.greaterThan(5);
-      }));
-
-    it("needs the right to read everything, and names what is missing", () =>
-      withV6(major, async (db) => {
-        const admin = await db.connect("admin");
-        await admin.query("CREATE SCHEMA closed; CREATE TABLE closed.t (i int); CREATE SEQUENCE closed.s");
-        await admin.query("CREATE TABLE seen (i int); ALTER TABLE seen ENABLE ROW LEVEL SECURITY");
-        const weak = `weak_${process.pid}`;
-        await admin.query(`CREATE ROLE ${weak} LOGIN PASSWORD '${db.admin.password}'`);
-        try {
-          const missing = await refusal(
-            dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
-          );
-          expect(missing).to.match(
-            new RegExp(
-              `^${weak} may not read \\d+ objects, and row security hides rows of .*; a backup must hold all\n`,
-            ),
-          );
-          for (const statement of [
-            "USAGE ON SCHEMA closed",
-            "SELECT ON TABLE closed.t",
-            "SELECT ON SEQUENCE closed.s",
-          ]) {
-            expect(missing).to.contain(`GRANT ${statement} TO "${weak}";`);
-          }
-          await admin.query(`GRANT pg_read_all_data TO ${weak}`);
-          const hidden = await refusal(
-            dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
-          );
-          expect(hidden).to.match(/^row security hides rows of auth.users, .*, \d+ more from weak_\d+; a backup/);
-          expect(hidden).to.contain(`to do: as a superuser or the owner: ALTER ROLE "${weak}" BYPASSRLS;\n`);
-          await admin.query(`ALTER ROLE ${weak} BYPASSRLS; SELECT lo_create(0)`);
-          const objects = await refusal(
-            dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
-          );
-          expect(objects).to.match(/may not read 1 large objects/);
-          await admin.query("SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
-          await dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }));
-        } finally {
-          await admin.query(`DROP OWNED BY ${weak}; DROP ROLE ${weak}`);
-        }
-      }));
-
-    it("preflight finds all that is wrong, and writes nothing", () =>
-      withV6(major, async (db) => {
-        writeFileSync(join(place.folder, "file"), "");
-        const settings = place.settingsOf(db.migrator, db.name);
-        const reader = await connectReader(settings, { detail: "test" });
-        const check = (directory: string, env: NodeJS.ProcessEnv) =>
-          reader.read((read) =>
-            preflight(read, { server: reader.server, where: String(settings), directory, excludeSchemas: [], env }),
-          );
-        const good = await check(join(place.folder, "a", "b"), { GUARDIAN_PG_BIN: place.bin });
-        expect(good).to.deep.equal({ errors: [], warnings: [] });
-        const bad = await check(join(place.folder, "file", "b"), { GUARDIAN_PG_BIN: "/nowhere" });
-        expect(bad.errors.map((err) => err.what.replace(/;.*/, ""))).to.deep.equal([
-          `pg_dump ${major} or later is needed for a PostgreSQL ${major} server`,
-          `pg_restore ${major} or later is needed for a PostgreSQL ${major} server`,
-          "the backup folder cannot be written (ENOTDIR)",
-        ]);
-        expect(readdirSync(place.folder)).to.deep.equal(["file"]);
-        await reader.close();
-        expect(await refusal(dump(place.options(db, { directory: join(place.folder, "file") })))).to.match(
-          /^the backup folder cannot be/,
+        expect(hidden).to.match(/^row security hides rows of auth.users, .*, \d+ more from weak_\d+; a backup/);
+        expect(hidden).to.contain(`to do: as a superuser or the owner: ALTER ROLE "${weak}" BYPASSRLS;\n`);
+        await admin.query(`ALTER ROLE ${weak} BYPASSRLS; SELECT lo_create(0)`);
+        const objects = await refusal(
+          dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
         );
-      }));
+        expect(objects).to.match(/may not read 1 large objects/);
+        await admin.query("SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
+        await dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }));
+      } finally {
+        await admin.query(`DROP OWNED BY ${weak}; DROP ROLE ${weak}`);
+      }
+    }));
 
-    it("an extension's own tables are not part of it, its configuration is", () =>
-      withEmpty(major, async (db) => {
-        const admin = await db.connect("admin");
-        await admin.query("CREATE EXTENSION pgcrypto; CREATE TABLE own (i int); CREATE TABLE config AS SELECT 1 AS i");
-        await admin.query("ALTER EXTENSION pgcrypto ADD TABLE own; ALTER EXTENSION pgcrypto ADD TABLE config");
-        await admin.query(
-          "UPDATE pg_extension SET extconfig = ARRAY['config'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'pgcrypto'",
+  it("preflight finds all that is wrong, and writes nothing", () =>
+    withV6(async (db) => {
+      writeFileSync(join(place.folder, "file"), "");
+      const settings = place.settingsOf(db.migrator, db.name);
+      const reader = await connectReader(settings, { detail: "test" });
+      const check = (directory: string, env: NodeJS.ProcessEnv) =>
+        reader.read((read) =>
+          preflight(read, { server: reader.server, where: String(settings), directory, excludeSchemas: [], env }),
         );
-        const weak = `member_${process.pid}`;
-        await admin.query(
-          `CREATE ROLE ${weak} LOGIN PASSWORD '${db.admin.password}'; GRANT SELECT ON config TO ${weak}`,
-        );
-        try {
-          const result = await dump(
-            place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }),
-          );
-          const expected = [{ schema: "public", table: "config", rows: 1, extension: "pgcrypto" }];
-          expect(result.manifest.tables).to.deep.equal(expected);
-        } finally {
-          await admin.query(`DROP OWNED BY ${weak}; DROP ROLE ${weak}`);
-        }
-      }));
+      const good = await check(join(place.folder, "a", "b"), { GUARDIAN_PG_BIN: place.bin });
+      expect(good).to.deep.equal({ errors: [], warnings: [] });
+      const bad = await check(join(place.folder, "file", "b"), { GUARDIAN_PG_BIN: "/nowhere" });
+      expect(bad.errors.map((err) => err.what.replace(/;.*/, ""))).to.deep.equal([
+        `pg_dump ${major} or later is needed for a PostgreSQL ${major} server`,
+        `pg_restore ${major} or later is needed for a PostgreSQL ${major} server`,
+        "the backup folder cannot be written (ENOTDIR)",
+      ]);
+      expect(readdirSync(place.folder)).to.deep.equal(["file"]);
+      await reader.close();
+      expect(await refusal(dump(place.options(db, { directory: join(place.folder, "file") })))).to.match(
+        /^the backup folder cannot be/,
+      );
+    }));
 
-    it("says which folders of other machines it leaves alone", () =>
-      withEmpty(major, async (db) => {
-        const other = join(place.folder, "backups", ".partial-other");
-        mkdirSync(other, { recursive: true });
-        writeFileSync(join(other, "owner.json"), JSON.stringify({ host: "elsewhere", pid: 1 }));
-        const result = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name) }));
-        expect(result.warnings).to.deep.equal([
-          `${other} is a backup under way, or of a run that died on another machine`,
-        ]);
-      }));
-  });
-}
+  it("an extension's own tables are not part of it, its configuration is", () =>
+    withEmpty(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("CREATE EXTENSION pgcrypto; CREATE TABLE own (i int); CREATE TABLE config AS SELECT 1 AS i");
+      await admin.query("ALTER EXTENSION pgcrypto ADD TABLE own; ALTER EXTENSION pgcrypto ADD TABLE config");
+      await admin.query(
+        "UPDATE pg_extension SET extconfig = ARRAY['config'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'pgcrypto'",
+      );
+      const weak = `member_${process.pid}`;
+      await admin.query(`CREATE ROLE ${weak} LOGIN PASSWORD '${db.admin.password}'; GRANT SELECT ON config TO ${weak}`);
+      try {
+        const result = await dump(
+          place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }),
+        );
+        const expected = [{ schema: "public", table: "config", rows: 1, extension: "pgcrypto" }];
+        expect(result.manifest.tables).to.deep.equal(expected);
+      } finally {
+        await admin.query(`DROP OWNED BY ${weak}; DROP ROLE ${weak}`);
+      }
+    }));
+
+  it("says which folders of other machines it leaves alone", () =>
+    withEmpty(async (db) => {
+      const other = join(place.folder, "backups", ".partial-other");
+      mkdirSync(other, { recursive: true });
+      writeFileSync(join(other, "owner.json"), JSON.stringify({ host: "elsewhere", pid: 1 }));
+      const result = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name) }));
+      expect(result.warnings).to.deep.equal([
+        `${other} is a backup under way, or of a run that died on another machine`,
+      ]);
+    }));
+});

@@ -3,110 +3,108 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { dump } from "../../engine/backup";
-import { type Major, withV6 } from "../support/postgres";
+import { withV6 } from "../support/postgres";
 import { alive, marker, refusal, until, useDumps } from "./dumps";
 
-for (const major of [15, 17] satisfies Major[]) {
-  describe(`a backup of PostgreSQL ${major}`, function () {
-    this.timeout(120_000);
-    const place = useDumps(major);
+describe("a backup of PostgreSQL", function () {
+  this.timeout(120_000);
+  const place = useDumps();
 
-    it("a disk that is full", () =>
-      withV6(major, async (db) => {
-        // The limit on file size stands for the full disk: its signal first, then its error.
-        const { env } = place.wrapped("ulimit -f 4");
-        expect(await refusal(dump(place.options(db, { env })))).to.match(
-          /^pg_dump failed: the disk is full, or a limit on file size/,
-        );
+  it("a disk that is full", () =>
+    withV6(async (db) => {
+      // The limit on file size stands for the full disk: its signal first, then its error.
+      const { env } = place.wrapped("ulimit -f 4");
+      expect(await refusal(dump(place.options(db, { env })))).to.match(
+        /^pg_dump failed: the disk is full, or a limit on file size/,
+      );
+      place.expectNothing();
+      rmSync(join(place.folder, "wrapper"), { recursive: true });
+      const ignoring = place.wrapped("trap '' XFSZ; ulimit -f 4");
+      const message = await refusal(dump(place.options(db, { env: ignoring.env })));
+      expect(message).to.match(/^pg_dump failed: the disk is full.*\n.*pg_dump said: .*File too large/);
+      place.expectNothing();
+    }));
+
+  it("a pg_dump that is killed, fails, leaves rows out, or quotes a row", () =>
+    withV6(async (db) => {
+      const cases = {
+        "kill -9 $$": /^pg_dump failed: signal 9 ended it\n/,
+        [`echo 'pg_dump: error: query failed: ERROR:  bad value "${marker}"' >&2; exit 1`]: /the rest is withheld/,
+        'exec "$real" "$@" --exclude-table-data=public.documents': /^pg_dump left out the rows of public.documents\n/,
+        'for a in "$@"; do case $a in --file=*) d=${a#--file=}; esac; done; mkdir "$d"; echo x > "$d/toc.dat"; exit 0':
+          /^pg_restore --list failed: /,
+      };
+      for (const [script, expected] of Object.entries(cases)) {
+        const { env } = place.wrapped(script);
+        expect(await refusal(dump(place.options(db, { env }))), script).to.match(expected);
         place.expectNothing();
         rmSync(join(place.folder, "wrapper"), { recursive: true });
-        const ignoring = place.wrapped("trap '' XFSZ; ulimit -f 4");
-        const message = await refusal(dump(place.options(db, { env: ignoring.env })));
-        expect(message).to.match(/^pg_dump failed: the disk is full.*\n.*pg_dump said: .*File too large/);
-        place.expectNothing();
-      }));
+      }
+    }));
 
-    it("a pg_dump that is killed, fails, leaves rows out, or quotes a row", () =>
-      withV6(major, async (db) => {
-        const cases = {
-          "kill -9 $$": /^pg_dump failed: signal 9 ended it\n/,
-          [`echo 'pg_dump: error: query failed: ERROR:  bad value "${marker}"' >&2; exit 1`]: /the rest is withheld/,
-          'exec "$real" "$@" --exclude-table-data=public.documents': /^pg_dump left out the rows of public.documents\n/,
-          'for a in "$@"; do case $a in --file=*) d=${a#--file=}; esac; done; mkdir "$d"; echo x > "$d/toc.dat"; exit 0':
-            /^pg_restore --list failed: /,
-        };
-        for (const [script, expected] of Object.entries(cases)) {
-          const { env } = place.wrapped(script);
-          expect(await refusal(dump(place.options(db, { env }))), script).to.match(expected);
-          place.expectNothing();
-          rmSync(join(place.folder, "wrapper"), { recursive: true });
-        }
-      }));
+  it("a table that someone has locked", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
+      const { env, pid } = place.wrapped("");
+      expect(await refusal(dump(place.options(db, { env, lockWait: 1 })))).to.match(
+        /^pg_dump failed: another session holds an exclusive lock on a table/,
+      );
+      place.expectNothing(pid());
+    }));
 
-    it("a table that someone has locked", () =>
-      withV6(major, async (db) => {
-        const admin = await db.connect("admin");
-        await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
-        const { env, pid } = place.wrapped("");
-        expect(await refusal(dump(place.options(db, { env, lockWait: 1 })))).to.match(
-          /^pg_dump failed: another session holds an exclusive lock on a table/,
-        );
-        place.expectNothing(pid());
-      }));
+  it("^C while it runs", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
+      const { env, pid } = place.wrapped("");
+      const stop = new AbortController();
+      const running = refusal(dump(place.options(db, { env, signal: stop.signal })));
+      await until(() => pid() > 0, 20);
+      stop.abort();
+      const started = Date.now();
+      expect(await running).to.match(/^the backup was cancelled; what it had written is removed\n/);
+      expect(Date.now() - started).to.be.lessThan(5000);
+      place.expectNothing(pid());
+    }));
 
-    it("^C while it runs", () =>
-      withV6(major, async (db) => {
-        const admin = await db.connect("admin");
-        await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
-        const { env, pid } = place.wrapped("");
-        const stop = new AbortController();
-        const running = refusal(dump(place.options(db, { env, signal: stop.signal })));
-        await until(() => pid() > 0, 20);
-        stop.abort();
-        const started = Date.now();
-        expect(await running).to.match(/^the backup was cancelled; what it had written is removed\n/);
-        expect(Date.now() - started).to.be.lessThan(5000);
-        place.expectNothing(pid());
-      }));
-
-    it("kill -9 of this product: pg_dump ends by itself, and the next run clears up", () =>
-      withV6(major, async (db) => {
-        const admin = await db.connect("admin");
-        await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
-        const { env, pid } = place.wrapped("");
-        const { host, port, user } = db.migrator;
-        const input = { host, port, user, database: db.name, passwordFrom: "env:PW" };
-        const plain = {
-          directory: join(place.folder, "backups"),
-          jobs: 2,
-          excludeSchemas: [],
-          ledgerId: "x",
-          protects: {},
-          env,
-        };
-        const script = `
+  it("kill -9 of this product: pg_dump ends by itself, and the next run clears up", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
+      const { env, pid } = place.wrapped("");
+      const { host, port, user } = db.migrator;
+      const input = { host, port, user, database: db.name, passwordFrom: "env:PW" };
+      const plain = {
+        directory: join(place.folder, "backups"),
+        jobs: 2,
+        excludeSchemas: [],
+        ledgerId: "x",
+        protects: {},
+        env,
+      };
+      const script = `
           import { dump } from "./engine/backup";
           import { resolveConnection } from "./engine/connect";
           dump({ ...${JSON.stringify(plain)}, settings: resolveConnection(${JSON.stringify(input)}, process.env) });`;
-        const root = join(__dirname, "..", "..");
-        const args = ["--import", "tsx", "--input-type=commonjs", "-e", compiled(script)];
-        const child = spawn(process.execPath, args, {
-          cwd: root,
-          env: { PW: db.migrator.password, PATH: process.env["PATH"] },
-        });
-        await until(() => pid() > 0, 30);
-        await until(() => readdirSync(join(place.folder, "backups")).length > 0, 5);
-        child.kill("SIGKILL");
-        await until(() => !alive(pid()), 5);
-        await admin.query("ROLLBACK");
-        const [left] = readdirSync(join(place.folder, "backups"));
-        expect(left).to.match(/^\.partial-/);
-        const result = await dump(place.options(db));
-        expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([result.name]);
-        expect(result.warnings).to.deep.equal([]);
-      }));
-  });
-}
+      const root = join(__dirname, "..", "..");
+      const args = ["--import", "tsx", "--input-type=commonjs", "-e", compiled(script)];
+      const child = spawn(process.execPath, args, {
+        cwd: root,
+        env: { PW: db.migrator.password, PATH: process.env["PATH"] },
+      });
+      await until(() => pid() > 0, 30);
+      await until(() => readdirSync(join(place.folder, "backups")).length > 0, 5);
+      child.kill("SIGKILL");
+      await until(() => !alive(pid()), 5);
+      await admin.query("ROLLBACK");
+      const [left] = readdirSync(join(place.folder, "backups"));
+      expect(left).to.match(/^\.partial-/);
+      const result = await dump(place.options(db));
+      expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([result.name]);
+      expect(result.warnings).to.deep.equal([]);
+    }));
+});
 
 /** Import lines become require(), for node -e. */
 function compiled(script: string): string {

@@ -10,7 +10,7 @@ import {
   type Writer,
 } from "../../engine/connect";
 import { startServer } from "../../scripts/postgres/server";
-import { withEmpty, type V6 } from "../support/postgres";
+import { major, withEmpty, type V6 } from "../support/postgres";
 
 /**
  * A wire to the server that can be cut at COMMIT: `before` the server sees it, or `after`, when its answer is on the way.
@@ -92,19 +92,19 @@ describe("a connection lost during COMMIT", function () {
   }
 
   it("after the server committed: the result stands", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       expect(await run("after", db)).to.deep.equal({ result: "done", rows: 1, outcome: "committed" });
     }));
 
   it("before the server heard of it: rolled back, and said so", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       const { result, rows, outcome } = await run("before", db);
       expect(result).to.be.instanceOf(ConnectionLostError).and.not.instanceOf(CommitUnknownError);
       expect({ rows, outcome }).to.deep.equal({ rows: 0, outcome: "aborted" });
     }));
 
   it("and the server not to be asked: nobody can tell, with the id to ask for", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       const { result, outcome } = await run("after", db, true);
       expect(result).to.be.instanceOf(CommitUnknownError);
       expect(String(result))
@@ -115,7 +115,7 @@ describe("a connection lost during COMMIT", function () {
 
   // PostgreSQL counts on from what reached the disk: an id that was handed out just before a crash is handed out again.
   it("an id that a crash gave to somebody else: rolled back, whatever became of the other", async () => {
-    const own = await startServer({ major: 15, settings: { fsync: "on", synchronous_commit: "on" } });
+    const own = await startServer({ major, settings: { fsync: "on", synchronous_commit: "on" } });
     try {
       const { host, port, user, password } = own;
       const settings = resolveConnection(
@@ -152,7 +152,7 @@ describe("a connection lost during COMMIT", function () {
   });
 
   it("an id of another server is refused", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       const { host, port, user, database, password } = db.admin;
       const settings = resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password });
       const answer = await transactionOutcome(settings, "999999999").catch((err: unknown) => String(err));

@@ -20,7 +20,7 @@ describe("resolution agrees with libpq", function () {
 
   before(async function () {
     if (spawnSync("psql", ["--version"]).error) skip(this, "no psql on PATH");
-    on = await server(15);
+    on = await server();
   });
   beforeEach(() => (home = mkdtempSync(join(tmpdir(), "guardian libpq "))));
   afterEach(() => rmSync(home, { recursive: true }));

@@ -9,7 +9,7 @@ import {
 } from "../../engine/connect";
 import { GuardianError } from "../../engine/errors";
 import { until } from "../support/processes";
-import { withEmpty, type Major, type V6 } from "../support/postgres";
+import { withEmpty, type V6 } from "../support/postgres";
 
 function settingsOf(db: V6) {
   const { host, port, user, database, password } = db.admin;
@@ -41,62 +41,60 @@ async function failure(work: Promise<unknown>): Promise<unknown> {
 
 const write = "UPDATE public.flags SET percent = 2 WHERE name = 'secret-name'";
 
-for (const major of [15, 17] satisfies Major[]) {
-  describe(`a lock that another session holds, PostgreSQL ${major}`, function () {
-    this.timeout(60_000);
+describe("a lock that another session holds", function () {
+  this.timeout(60_000);
 
-    it("is waited for a bounded time: the error names who holds it, and the transaction is rolled back", () =>
-      withEmpty(major, async (db) => {
-        const holder = await held(db);
-        const lines: string[] = [];
-        const onWait = (line: string): void => void lines.push(line);
-        const { rows } = await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
-        await withWriter(db, { lockTimeout: 1000, onWait }, async (writer) => {
-          const err = await failure(writer.transaction(() => writer.query(write)));
-          expect(err).to.be.instanceOf(GuardianError).and.include({ sqlstate: "55P03" });
-          const { what, where, todo, message } = err as GuardianError;
-          expect(what).to.match(/^another session holds a lock that this step waited for, up to 1 s; /);
-          const who = `psql \\(pid ${rows[0]!.pid}, user postgres, idle in transaction, transaction since \\d+ s\\)`;
-          expect(where).to.match(new RegExp(`; held by ${who}$`));
-          expect(todo[1]).to.equal(`if nobody needs it: SELECT pg_terminate_backend(${rows[0]!.pid});`);
-          expect(message).not.to.contain("secret-name");
-          expect(lines[0]).to.match(new RegExp(`^waits for a lock held by ${who}; \\d+ s of this statement$`));
-          await holder.query("ROLLBACK");
-          // The session goes on being of use.
-          await writer.transaction(() => writer.query(write));
-        });
-        expect((await holder.query("SELECT percent FROM public.flags")).rows).to.deep.equal([{ percent: 2 }]);
-      }));
-
-    it("given back in time, the statement goes on, and the connection that looked is closed", () =>
-      withEmpty(major, async (db) => {
-        const holder = await held(db);
-        const lines: string[] = [];
-        await withWriter(db, { lockTimeout: 20_000, onWait: (line) => lines.push(line) }, async (writer) => {
-          const done = writer.transaction(() => writer.query(write));
-          await until("somebody is told", () => lines.length > 0, 15_000);
-          await holder.query("COMMIT");
-          expect((await done).rowCount).to.equal(1);
-          const looking = "SELECT FROM pg_stat_activity WHERE application_name LIKE '%who is in the way'";
-          await until("it is closed", async () => (await holder.query(looking)).rowCount === 0, 5000);
-        });
-      }));
-
-    it("a transaction that sets less gets PostgreSQL's own error, and a reader is bounded too", () =>
-      withEmpty(major, async (db) => {
-        const holder = await held(db);
-        await withWriter(db, { lockTimeout: 20_000 }, async (writer) => {
-          const work = writer.transaction(async () => {
-            await writer.query("SET LOCAL lock_timeout = 20");
-            await writer.query(write);
-          });
-          expect(await failure(work)).to.not.be.instanceOf(GuardianError);
-        });
-        await holder.query("LOCK TABLE public.flags IN ACCESS EXCLUSIVE MODE");
-        const reader = await connectReader(settingsOf(db), { detail: "test", lockTimeout: 1000 });
-        const err = await failure(reader.read((reading) => reading.query("SELECT count(*) FROM public.flags")));
+  it("is waited for a bounded time: the error names who holds it, and the transaction is rolled back", () =>
+    withEmpty(async (db) => {
+      const holder = await held(db);
+      const lines: string[] = [];
+      const onWait = (line: string): void => void lines.push(line);
+      const { rows } = await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+      await withWriter(db, { lockTimeout: 1000, onWait }, async (writer) => {
+        const err = await failure(writer.transaction(() => writer.query(write)));
         expect(err).to.be.instanceOf(GuardianError).and.include({ sqlstate: "55P03" });
-        await reader.close();
-      }));
-  });
-}
+        const { what, where, todo, message } = err as GuardianError;
+        expect(what).to.match(/^another session holds a lock that this step waited for, up to 1 s; /);
+        const who = `psql \\(pid ${rows[0]!.pid}, user postgres, idle in transaction, transaction since \\d+ s\\)`;
+        expect(where).to.match(new RegExp(`; held by ${who}$`));
+        expect(todo[1]).to.equal(`if nobody needs it: SELECT pg_terminate_backend(${rows[0]!.pid});`);
+        expect(message).not.to.contain("secret-name");
+        expect(lines[0]).to.match(new RegExp(`^waits for a lock held by ${who}; \\d+ s of this statement$`));
+        await holder.query("ROLLBACK");
+        // The session goes on being of use.
+        await writer.transaction(() => writer.query(write));
+      });
+      expect((await holder.query("SELECT percent FROM public.flags")).rows).to.deep.equal([{ percent: 2 }]);
+    }));
+
+  it("given back in time, the statement goes on, and the connection that looked is closed", () =>
+    withEmpty(async (db) => {
+      const holder = await held(db);
+      const lines: string[] = [];
+      await withWriter(db, { lockTimeout: 20_000, onWait: (line) => lines.push(line) }, async (writer) => {
+        const done = writer.transaction(() => writer.query(write));
+        await until("somebody is told", () => lines.length > 0, 15_000);
+        await holder.query("COMMIT");
+        expect((await done).rowCount).to.equal(1);
+        const looking = "SELECT FROM pg_stat_activity WHERE application_name LIKE '%who is in the way'";
+        await until("it is closed", async () => (await holder.query(looking)).rowCount === 0, 5000);
+      });
+    }));
+
+  it("a transaction that sets less gets PostgreSQL's own error, and a reader is bounded too", () =>
+    withEmpty(async (db) => {
+      const holder = await held(db);
+      await withWriter(db, { lockTimeout: 20_000 }, async (writer) => {
+        const work = writer.transaction(async () => {
+          await writer.query("SET LOCAL lock_timeout = 20");
+          await writer.query(write);
+        });
+        expect(await failure(work)).to.not.be.instanceOf(GuardianError);
+      });
+      await holder.query("LOCK TABLE public.flags IN ACCESS EXCLUSIVE MODE");
+      const reader = await connectReader(settingsOf(db), { detail: "test", lockTimeout: 1000 });
+      const err = await failure(reader.read((reading) => reading.query("SELECT count(*) FROM public.flags")));
+      expect(err).to.be.instanceOf(GuardianError).and.include({ sqlstate: "55P03" });
+      await reader.close();
+    }));
+});

@@ -8,9 +8,9 @@ import { connectReader, connectWriter, type DatabaseInput, probeServer, resolveC
 import { readServerInfo } from "../../engine/connect/server-info";
 import { GuardianError } from "../../engine/errors";
 import { give, serverAccount } from "../../scripts/postgres/account";
-import { startServer, type Major, type Server } from "../../scripts/postgres/server";
+import { startServer, type Server } from "../../scripts/postgres/server";
 import { startPooler } from "../support/pooler";
-import { server, withEmpty, withV6 } from "../support/postgres";
+import { major, server, withEmpty, withV6 } from "../support/postgres";
 
 /** The error's text, with the port that changes from run to run replaced. */
 async function refusal(promise: Promise<unknown>): Promise<string> {
@@ -29,42 +29,40 @@ function settingsOf(on: Server, input: DatabaseInput = {}, env: Record<string, s
   return resolveConnection(all, { PW: on.password, HOME: "/nonexistent", ...env });
 }
 
-for (const major of [15, 17] satisfies Major[]) {
-  describe(`probing PostgreSQL ${major}`, function () {
-    this.timeout(60_000);
+describe("probing PostgreSQL", function () {
+  this.timeout(60_000);
 
-    it("says which server and database it is and who we are", () =>
-      withV6(major, async (db) => {
-        const on = await server(major);
-        const asMigrator = settingsOf(on, { user: db.migrator.user, database: db.name }, { PW: db.migrator.password });
-        const info = await probeServer(asMigrator);
-        const admin = await db.connect("admin");
-        const { rows } = await admin.query<{ id: string; oid: number }>(
-          "SELECT (SELECT system_identifier::text FROM pg_control_system()) AS id, oid FROM pg_database WHERE datname = $1",
-          [db.name],
-        );
-        expect(info).to.deep.include({
-          major,
-          systemIdentifier: rows[0]?.id,
-          database: db.name,
-          databaseOid: rows[0]?.oid,
-          user: "guardian_migrator",
-          isSuperuser: false,
-          bypassRls: true,
-          inRecovery: false,
-          readOnly: false,
-          encoding: "UTF8",
-          tls: false,
-        });
-        expect(info.version).to.match(new RegExp(`^${major}\\.\\d+$`));
-      }));
-  });
-}
+  it("says which server and database it is and who we are", () =>
+    withV6(async (db) => {
+      const on = await server();
+      const asMigrator = settingsOf(on, { user: db.migrator.user, database: db.name }, { PW: db.migrator.password });
+      const info = await probeServer(asMigrator);
+      const admin = await db.connect("admin");
+      const { rows } = await admin.query<{ id: string; oid: number }>(
+        "SELECT (SELECT system_identifier::text FROM pg_control_system()) AS id, oid FROM pg_database WHERE datname = $1",
+        [db.name],
+      );
+      expect(info).to.deep.include({
+        major,
+        systemIdentifier: rows[0]?.id,
+        database: db.name,
+        databaseOid: rows[0]?.oid,
+        user: "guardian_migrator",
+        isSuperuser: false,
+        bypassRls: true,
+        inRecovery: false,
+        readOnly: false,
+        encoding: "UTF8",
+        tls: false,
+      });
+      expect(info.version).to.match(new RegExp(`^${major}\\.\\d+$`));
+    }));
+});
 
 describe("refusing a connection", function () {
   this.timeout(60_000);
   let on: Server;
-  before(async () => (on = await server(15)));
+  before(async () => (on = await server()));
 
   it("no server there", async () => {
     const message = await refusal(probeServer(settingsOf(on, { port: 1 })));
@@ -147,7 +145,7 @@ describe("refusing a connection", function () {
       "to do: correct PGHOST, or set guardian:database.h",
     );
     // No database is named: libpq's default is the user's name.
-    await withEmpty(15, async (db) => {
+    await withEmpty(async (db) => {
       const login = { PGUSER: "guardian_migrator", PGPASSWORD: db.migrator.password };
       expect(await refused(login)).to.match(
         /^the database guardian_migrator does not exist .*\n.*\n {2}to do: set guardian:database.database in the stack's config, or PGDATABASE \(nothing names it yet\)\n/,
@@ -156,7 +154,7 @@ describe("refusing a connection", function () {
   });
 
   it("a role that may not log in is told from a line that pg_hba.conf lacks", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query("CREATE ROLE locked_out PASSWORD 'geheim'");
       try {
@@ -169,7 +167,7 @@ describe("refusing a connection", function () {
     }));
 
   it("a missing right to connect, and a read-only database", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(`REVOKE CONNECT ON DATABASE ${db.name} FROM PUBLIC`);
       const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
@@ -180,7 +178,7 @@ describe("refusing a connection", function () {
     }));
 
   it("too many connections", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 0`);
       const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
@@ -188,7 +186,7 @@ describe("refusing a connection", function () {
     }));
 
   it("a role that may not read which cluster it is", () =>
-    withEmpty(15, async (db) => {
+    withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
       const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
@@ -210,11 +208,11 @@ describe("refusing a connection", function () {
     const folder = mkdtempSync(join(tmpdir(), "guardian-standby-"));
     chmodSync(folder, 0o755);
     give(serverAccount(), folder);
-    const primary = await startServer({ major: 15, dataDir: folder });
+    const primary = await startServer({ major, dataDir: folder });
     await primary.stop();
     writeFileSync(join(folder, "data", "standby.signal"), "");
     give(serverAccount(), join(folder, "data", "standby.signal"));
-    const standby = await startServer({ major: 15, dataDir: folder });
+    const standby = await startServer({ major, dataDir: folder });
     try {
       const message = await refusal(probeServer(settingsOf(standby)));
       expect(message).to.match(/^the server is a standby in recovery and takes no writes\n/);

@@ -8,7 +8,7 @@ import { discard } from "../../engine/connect/open";
 import { GuardianError } from "../../engine/errors";
 import { give, serverAccount } from "../../scripts/postgres/account";
 import { startServer, type Server } from "../../scripts/postgres/server";
-import { server as plainServer } from "../support/postgres";
+import { major, server as plainServer } from "../support/postgres";
 import { skip } from "../support/skip";
 
 /** The host part of pg_hba.conf decides by TLS for these roles; all others get in both ways. */
@@ -54,7 +54,7 @@ describe("sslmode, as libpq means it", function () {
     give(serverAccount(), join(folder, "server.key"));
     const path = (name: string) => join(folder, name);
     secured = await startServer({
-      major: 15,
+      major,
       settings: {
         ssl: "on",
         ssl_cert_file: path("server.crt"),
@@ -63,7 +63,7 @@ describe("sslmode, as libpq means it", function () {
         listen_addresses: "localhost",
       },
     });
-    plain = await plainServer(15);
+    plain = await plainServer();
     const admin = await openClient(resolve(), "test");
     for (const role of ["tls_only", "plain_only", "cert_user"]) {
       await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD '${secured.password}'`);

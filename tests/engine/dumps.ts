@@ -1,14 +1,13 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { type DumpOptions, findClient } from "../../engine/backup";
+import type { DumpOptions } from "../../engine/backup";
 import { type ConnectionSettings, resolveConnection } from "../../engine/connect";
 import { GuardianError } from "../../engine/errors";
-import { pgClient17 } from "../../scripts/pg-client-17";
-import type { Login, Major, V6 } from "../support/postgres";
-import { skip } from "../support/skip";
+import { clientFolder } from "../../scripts/pg-clients";
+import { major, type Login, type V6 } from "../support/postgres";
 
 /** A value that no error may show. */
 export const marker = "GEHEIM-7731";
@@ -65,19 +64,10 @@ export class Dumps {
   }
 }
 
-/** Called in a describe: finds the client programs or skips, and gives every test a folder. */
-export function useDumps(major: Major): Dumps {
+/** Called in a describe: finds the client programs, and gives every test a folder. */
+export function useDumps(): Dumps {
   const place = new Dumps();
-  before(async function () {
-    const found = await (major === 17
-      ? pgClient17()
-      : findClient("pg_dump", 15).then(
-          ({ path }) => ({ bin: dirname(path) }),
-          () => ({ bin: undefined, reason: "no pg_dump 15 or later is installed" }),
-        ));
-    if (found.bin !== undefined) return void (place.bin = found.bin);
-    skip(this, "reason" in found ? found.reason : "no pg_dump");
-  });
+  before(async () => (place.bin = await clientFolder(major)));
   beforeEach(() => (place.folder = mkdtempSync(join(tmpdir(), "guardian dump "))));
   afterEach(() => rmSync(place.folder, { recursive: true, force: true }));
   return place;

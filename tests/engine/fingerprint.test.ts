@@ -1,13 +1,11 @@
 import { expect } from "chai";
 import { join } from "node:path";
 import type { Client } from "pg";
-import { findClient } from "../../engine/backup/client";
 import { compareFingerprints } from "../../engine/fingerprint/compare";
 import { ownSchemas, quickFingerprint, takeFingerprint } from "../../engine/fingerprint/take";
 import type { Difference, Fingerprint } from "../../engine/fingerprint/types";
-import { pgClient17 } from "../../scripts/pg-client-17";
-import { skip } from "../support/skip";
-import { withV6, type Login, type Major, type V6 } from "../support/postgres";
+import { clientFolder } from "../../scripts/pg-clients";
+import { major, withV6, type Login, type V6 } from "../support/postgres";
 
 const libpq = (login: Login) => ({
   PGHOST: login.host,
@@ -17,23 +15,15 @@ const libpq = (login: Login) => ({
   PGPASSWORD: login.password,
 });
 
-/** pg_dump for a server of this major, or why there is none. */
-async function pgDump(major: Major): Promise<{ path: string } | { path: undefined; reason: string }> {
-  if (major === 17) {
-    const client = await pgClient17();
-    return client.bin === undefined ? { ...client, path: undefined } : { path: join(client.bin, "pg_dump") };
-  }
-  return { path: (await findClient("pg_dump", major)).path };
-}
+const pgDump = async (): Promise<string> => join(await clientFolder(major), "pg_dump");
 
 async function take(db: V6, client: Client, ignoreSchemas = ownSchemas): Promise<Fingerprint> {
-  const tool = (await pgDump(db.major)).path ?? "";
-  return takeFingerprint(client, { pgDump: tool, env: libpq(db.migrator), ignoreSchemas });
+  return takeFingerprint(client, { pgDump: await pgDump(), env: libpq(db.migrator), ignoreSchemas });
 }
 
 /** What the fingerprint finds after some SQL that a superuser runs. */
 async function plant(sql: string, prepare = "", undo = ""): Promise<Difference[]> {
-  return withV6(15, async (db) => {
+  return withV6(async (db) => {
     const [client, admin] = [await db.connect(), await db.connect("admin")];
     if (prepare !== "") await admin.query(prepare);
     const before = await take(db, client);
@@ -45,68 +35,62 @@ async function plant(sql: string, prepare = "", undo = ""): Promise<Difference[]
 }
 const brief = (differences: Difference[]) => differences.map(({ kind, name, change }) => `${change}: ${kind} ${name}`);
 
-for (const major of [15, 17] as const) {
-  describe(`fingerprint, PostgreSQL ${major}`, function () {
-    this.timeout(60_000);
+describe("fingerprint", function () {
+  this.timeout(60_000);
 
-    it("is the same for a database that nobody touched", async function () {
-      const tool = await pgDump(major);
-      if (tool.path === undefined) skip(this, tool.reason);
-      await withV6(major, async (db) => {
-        const client = await db.connect();
-        const before = await take(db, client);
-        await (await db.connect("admin")).query("VACUUM (FREEZE, ANALYZE)");
-        expect(compareFingerprints(before, await take(db, client))).to.deep.equal([]);
-        expect(before.cascadeKeys).to.deep.equal([]);
-        expect(before.facts["table rows"]?.["auth.users"]).to.match(/^300 rows, content -?\d+$/);
-        expect(before.facts["TABLE"]).to.have.property("public.documents");
-      });
-    });
-
-    it("shows every write to the quick one, even one that changes nothing or was undone", async () => {
-      await withV6(major, async (db) => {
-        const client = await db.connect();
-        await client.query("CREATE SEQUENCE public.s");
-        const writes: [string, string[]][] = [
-          ["VACUUM (FREEZE, ANALYZE)", []],
-          ["UPDATE documents SET status = status WHERE original_name = 'scan-1.pdf'", ["table rows public.documents"]],
-          ["BEGIN; SELECT nextval('public.s'); ROLLBACK", ["sequence state public.s"]],
-          [
-            `DROP FUNCTION get_normalization_stats(); CREATE FUNCTION get_normalization_stats() RETURNS jsonb LANGUAGE sql
-             RETURN '{}'::jsonb`,
-            ["catalogue pg_depend", "catalogue pg_proc", "catalogue pg_shdepend"],
-          ],
-          ["COMMENT ON TABLE documents IS 'x'", ["catalogue pg_description"]],
-        ];
-        for (const [sql, expected] of writes) {
-          const before = await quickFingerprint(client);
-          for (const statement of sql.split("; ")) await client.query(statement);
-          const found = compareFingerprints(before, await quickFingerprint(client));
-          expect(
-            found.map(({ kind, name }) => `${kind} ${name}`),
-            sql,
-          ).to.deep.equal(expected);
-        }
-      });
-    });
-
-    it("counts rows that were written and rolled back, once their session has ended", async () => {
-      await withV6(major, async (db) => {
-        const client = await db.connect();
-        const before = await quickFingerprint(client, { counters: true });
-        const plain = await quickFingerprint(client);
-        const writer = await db.connect();
-        await writer.query("BEGIN; DELETE FROM patient_vitals; ROLLBACK");
-        await writer.end();
-        expect(compareFingerprints(plain, await quickFingerprint(client))).to.deep.equal([]);
-        const after = await quickFingerprint(client, { counters: true });
-        expect(brief(compareFingerprints(before, after))).to.deep.equal([
-          "changed: rows written public.patient_vitals",
-        ]);
-      });
+  it("is the same for a database that nobody touched", async () => {
+    await withV6(async (db) => {
+      const client = await db.connect();
+      const before = await take(db, client);
+      await (await db.connect("admin")).query("VACUUM (FREEZE, ANALYZE)");
+      expect(compareFingerprints(before, await take(db, client))).to.deep.equal([]);
+      expect(before.cascadeKeys).to.deep.equal([]);
+      expect(before.facts["table rows"]?.["auth.users"]).to.match(/^300 rows, content -?\d+$/);
+      expect(before.facts["TABLE"]).to.have.property("public.documents");
     });
   });
-}
+
+  it("shows every write to the quick one, even one that changes nothing or was undone", async () => {
+    await withV6(async (db) => {
+      const client = await db.connect();
+      await client.query("CREATE SEQUENCE public.s");
+      const writes: [string, string[]][] = [
+        ["VACUUM (FREEZE, ANALYZE)", []],
+        ["UPDATE documents SET status = status WHERE original_name = 'scan-1.pdf'", ["table rows public.documents"]],
+        ["BEGIN; SELECT nextval('public.s'); ROLLBACK", ["sequence state public.s"]],
+        [
+          `DROP FUNCTION get_normalization_stats(); CREATE FUNCTION get_normalization_stats() RETURNS jsonb LANGUAGE sql
+             RETURN '{}'::jsonb`,
+          ["catalogue pg_depend", "catalogue pg_proc", "catalogue pg_shdepend"],
+        ],
+        ["COMMENT ON TABLE documents IS 'x'", ["catalogue pg_description"]],
+      ];
+      for (const [sql, expected] of writes) {
+        const before = await quickFingerprint(client);
+        for (const statement of sql.split("; ")) await client.query(statement);
+        const found = compareFingerprints(before, await quickFingerprint(client));
+        expect(
+          found.map(({ kind, name }) => `${kind} ${name}`),
+          sql,
+        ).to.deep.equal(expected);
+      }
+    });
+  });
+
+  it("counts rows that were written and rolled back, once their session has ended", async () => {
+    await withV6(async (db) => {
+      const client = await db.connect();
+      const before = await quickFingerprint(client, { counters: true });
+      const plain = await quickFingerprint(client);
+      const writer = await db.connect();
+      await writer.query("BEGIN; DELETE FROM patient_vitals; ROLLBACK");
+      await writer.end();
+      expect(compareFingerprints(plain, await quickFingerprint(client))).to.deep.equal([]);
+      const after = await quickFingerprint(client, { counters: true });
+      expect(brief(compareFingerprints(before, after))).to.deep.equal(["changed: rows written public.patient_vitals"]);
+    });
+  });
+});
 
 describe("fingerprint, what plain pg_dump would miss or blur", function () {
   this.timeout(60_000);
@@ -224,7 +208,7 @@ describe("fingerprint, schemas left aside", function () {
     GRANT SELECT ON guardian_archive.consents TO guardian_migrator`;
 
   it("do not count, their cascade keys are listed", async () => {
-    await withV6(15, async (db) => {
+    await withV6(async (db) => {
       const [client, admin] = [await db.connect(), await db.connect("admin")];
       const before = await take(db, client);
       await admin.query(archive("ON DELETE CASCADE"));
@@ -268,7 +252,7 @@ describe("fingerprint, refusals", function () {
   this.timeout(60_000);
 
   it("of a user whom row level security stops", async () => {
-    await withV6(15, async (db) => {
+    await withV6(async (db) => {
       const admin = await db.connect("admin");
       await admin.query("SET SESSION AUTHORIZATION authenticated");
       const error = await quickFingerprint(admin).catch((err: unknown) => err);
@@ -277,19 +261,19 @@ describe("fingerprint, refusals", function () {
     });
   });
 
-  it("of a pg_dump that is older than the server, or none", async function () {
-    const old = await findClient("pg_dump", 15);
-    if (old.major >= 18) skip(this, "every pg_dump here is as new as the newest embedded server");
-    await withV6(18, async (db) => {
+  it("of a pg_dump that is older than the server, or none", async () => {
+    const seventeen = join(await clientFolder(17), "pg_dump");
+    const older = async (db: V6): Promise<void> => {
       const client = await db.connect();
       const dump = (tool: string) =>
         takeFingerprint(client, { pgDump: tool, env: libpq(db.migrator), ignoreSchemas: [] }).catch((e: unknown) => e);
-      expect(await dump(old.path))
+      expect(await dump(seventeen))
         .to.have.property("message")
         .that.matches(/aborting because of server version mismatch/);
       expect(await dump("no-such-pg_dump"))
         .to.have.property("message")
         .that.matches(/^pg_dump could not be run/);
-    });
+    };
+    await withV6(older, { on: 18 });
   });
 });

@@ -10,7 +10,7 @@ import {
   type FlagValues,
 } from "../../engine/flags";
 import { asRole, type V6 } from "../support/postgres";
-import { column, endWriters, majors, refusalOf, until, withEngine, type Engine } from "./module/harness";
+import { column, endWriters, refusalOf, until, withEngine, type Engine } from "./module/harness";
 
 const flag = "fhir_integration";
 const user = "11111111-1111-4111-8111-111111111111";
@@ -26,9 +26,9 @@ interface Flags {
   live: () => Promise<FlagValues>;
 }
 
-function withFlags(major: (typeof majors)[number], test: (flags: Flags) => Promise<void>): Promise<void> {
-  return withEngine(major, async (engine, db) => {
-    await engine.applyReal("000_audit_log", "001_feature_flags", "002_migration_tracking");
+function withFlags(test: (flags: Flags) => Promise<void>): Promise<void> {
+  const modules = ["000_audit_log", "001_feature_flags", "002_migration_tracking"];
+  const work = async (engine: Engine, db: V6): Promise<void> => {
     const seed = (await engine.host.read(readSeed)).get(flag)!;
     const values = (some: Partial<FlagValues>): FlagValues => ({ ...seed, ...some });
     await test({
@@ -43,7 +43,8 @@ function withFlags(major: (typeof majors)[number], test: (flags: Flags) => Promi
       reset: () => engine.write("FeatureFlag", flag, (session) => resetFlag(session, flag)),
       live: async () => (await engine.host.read(readFlags)).get(flag)!,
     });
-  });
+  };
+  return withEngine(work, { modules });
 }
 
 const on = { enabled: true, rolloutPercentage: 10, enabledForUsers: [user, other] };
@@ -71,149 +72,145 @@ describe("feature flags", function () {
       expect(sameFlag(a, b)).to.equal(false);
   });
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("are written, written again, and reset to what the module delivers", () =>
-        withFlags(major, async ({ engine, write, reset, live, seed }) => {
-          await write(on);
-          expect(await live()).to.deep.equal({ ...seed, ...on });
-          await write({ ...on, rolloutPercentage: 50, configuration: { supported_resources: [] } });
-          expect(await live()).to.deep.equal({
-            ...seed,
-            ...on,
-            rolloutPercentage: 50,
-            configuration: { supported_resources: [] },
-          });
-          await reset();
-          expect(await live()).to.deep.equal(seed);
-          expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "undone" });
-          await reset();
-          await write(on);
-          expect(await live()).to.deep.equal({ ...seed, ...on });
-        }));
+  it("are written, written again, and reset to what the module delivers", () =>
+    withFlags(async ({ engine, write, reset, live, seed }) => {
+      await write(on);
+      expect(await live()).to.deep.equal({ ...seed, ...on });
+      await write({ ...on, rolloutPercentage: 50, configuration: { supported_resources: [] } });
+      expect(await live()).to.deep.equal({
+        ...seed,
+        ...on,
+        rolloutPercentage: 50,
+        configuration: { supported_resources: [] },
+      });
+      await reset();
+      expect(await live()).to.deep.equal(seed);
+      expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "undone" });
+      await reset();
+      await write(on);
+      expect(await live()).to.deep.equal({ ...seed, ...on });
+    }));
 
-      it("changed by hand they are not overwritten unseen: who and when is told; after a refresh they are", () =>
-        withFlags(major, async ({ engine, db, write, live }) => {
-          await write(on);
-          const admin = await db.connect("admin");
-          await asRole(admin, "service_role", user, (c) =>
-            c.query("SELECT public.enable_feature_for_user($1, $2)", [flag, "33333333-3333-4333-8333-333333333333"]),
-          );
-          const said = await refusalOf(write({ ...on, rolloutPercentage: 50 }, on));
-          expect(said.what).to.equal(
-            "the flag was changed outside this stack since it last wrote it; it is not overwritten unseen",
-          );
-          expect(said.where).to.match(
-            /^flag fhir_integration, changed by service_role 11111111-1111-4111-8111-111111111111 at \d{4}-\d\d-\d\d /,
-          );
-          expect(said.message).not.to.contain("33333333");
-          // Refused once more: the refusal itself does not make the ledger forget what was last written.
-          await refusalOf(write({ ...on, rolloutPercentage: 50 }, on));
-          expect((await live()).rolloutPercentage).to.equal(10);
-          const seen = await live();
-          await write({ ...on, rolloutPercentage: 50 }, seen);
-          expect((await live()).rolloutPercentage).to.equal(50);
-          expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "done" });
-        }));
+  it("changed by hand they are not overwritten unseen: who and when is told; after a refresh they are", () =>
+    withFlags(async ({ engine, db, write, live }) => {
+      await write(on);
+      const admin = await db.connect("admin");
+      await asRole(admin, "service_role", user, (c) =>
+        c.query("SELECT public.enable_feature_for_user($1, $2)", [flag, "33333333-3333-4333-8333-333333333333"]),
+      );
+      const said = await refusalOf(write({ ...on, rolloutPercentage: 50 }, on));
+      expect(said.what).to.equal(
+        "the flag was changed outside this stack since it last wrote it; it is not overwritten unseen",
+      );
+      expect(said.where).to.match(
+        /^flag fhir_integration, changed by service_role 11111111-1111-4111-8111-111111111111 at \d{4}-\d\d-\d\d /,
+      );
+      expect(said.message).not.to.contain("33333333");
+      // Refused once more: the refusal itself does not make the ledger forget what was last written.
+      await refusalOf(write({ ...on, rolloutPercentage: 50 }, on));
+      expect((await live()).rolloutPercentage).to.equal(10);
+      const seen = await live();
+      await write({ ...on, rolloutPercentage: 50 }, seen);
+      expect((await live()).rolloutPercentage).to.equal(50);
+      expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "done" });
+    }));
 
-      it("set by hand to what the program says, or back to what the stack last wrote, they are as they should be", () =>
-        withFlags(major, async ({ client, write, live }) => {
-          await write(on);
-          await client.query(byHand);
-          await write({ ...on, rolloutPercentage: 77 });
-          await client.query(byHand.replace("77", "5"));
-          await refusalOf(write({ ...on, rolloutPercentage: 60 }));
-          await client.query(byHand);
-          // What the ledger knows is enough, though the state does not.
-          await write({ ...on, rolloutPercentage: 60 });
-          expect((await live()).rolloutPercentage).to.equal(60);
-        }));
+  it("set by hand to what the program says, or back to what the stack last wrote, they are as they should be", () =>
+    withFlags(async ({ client, write, live }) => {
+      await write(on);
+      await client.query(byHand);
+      await write({ ...on, rolloutPercentage: 77 });
+      await client.query(byHand.replace("77", "5"));
+      await refusalOf(write({ ...on, rolloutPercentage: 60 }));
+      await client.query(byHand);
+      // What the ledger knows is enough, though the state does not.
+      await write({ ...on, rolloutPercentage: 60 });
+      expect((await live()).rolloutPercentage).to.equal(60);
+    }));
 
-      it("are first taken over from what the module delivers, and from nothing else", () =>
-        withFlags(major, async ({ client, write, engine }) => {
-          await client.query(byHand);
-          expect((await refusalOf(write(on))).where).to.match(/changed by guardian_migrator at/);
-          expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "planned" });
-          await client.query(byHand.replace("77", "0"));
-          await write(on);
-        }));
+  it("are first taken over from what the module delivers, and from nothing else", () =>
+    withFlags(async ({ client, write, engine }) => {
+      await client.query(byHand);
+      expect((await refusalOf(write(on))).where).to.match(/changed by guardian_migrator at/);
+      expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "planned" });
+      await client.query(byHand.replace("77", "0"));
+      await write(on);
+    }));
 
-      it("a reset takes back whatever is there: flag values belong to the stack", () =>
-        withFlags(major, async ({ client, write, reset, live, seed }) => {
-          await write(on);
-          await client.query(byHand);
-          await reset();
-          expect(await live()).to.deep.equal(seed);
-        }));
+  it("a reset takes back whatever is there: flag values belong to the stack", () =>
+    withFlags(async ({ client, write, reset, live, seed }) => {
+      await write(on);
+      await client.query(byHand);
+      await reset();
+      expect(await live()).to.deep.equal(seed);
+    }));
 
-      it("after an emergency rollback nothing is switched on until that one is acknowledged, by create or by update", () =>
-        withFlags(major, async ({ engine, client, write, live, reset }) => {
-          await write(on);
-          const rollback = async (): Promise<string> => {
-            await client.query(
-              "UPDATE public.feature_flags SET enabled = false, rollout_percentage = 0, enabled_for_users = '{}'",
-            );
-            const [id] = await column<string>(
-              client,
-              "INSERT INTO public.migration_sessions (migration_type, status) VALUES ('v7_to_v6_rollback', 'emergency_rollback') RETURNING id",
-            );
-            return id!;
-          };
-          const first = await rollback();
-          const refused = async (work: Promise<unknown>, id: string): Promise<void> => {
-            const said = await refusalOf(work);
-            expect(said.what).to.match(/^all features were switched off by an emergency rollback/);
-            expect(said.where).to.equal(`flag fhir_integration, rollback session ${id}`);
-            expect(said.todo[0]).to.equal(`when the cause is mended: pulumi config set guardian:acknowledge ${id}`);
-            expect((await live()).enabled).to.equal(false);
-          };
-          const seen = await live();
-          await refused(write(on, seen), first);
-          await refused(write(on, seen, "00000000-0000-4000-8000-000000000000"), first);
-          await refused(
-            engine.host.read((tx) => refuseAfterRollback(tx, flag, { ...seen, ...on }, undefined)),
-            first,
-          );
-          await write({ ...on, enabled: false }, seen);
-          await reset();
-          await refused(write(on), first);
-          await write(on, undefined, first);
-          expect((await live()).enabled).to.equal(true);
-          // The next one asks anew.
-          const second = await rollback();
-          await refused(write(on, await live(), first), second);
-          await write(on, await live(), second);
-        }));
+  it("after an emergency rollback nothing is switched on until that one is acknowledged, by create or by update", () =>
+    withFlags(async ({ engine, client, write, live, reset }) => {
+      await write(on);
+      const rollback = async (): Promise<string> => {
+        await client.query(
+          "UPDATE public.feature_flags SET enabled = false, rollout_percentage = 0, enabled_for_users = '{}'",
+        );
+        const [id] = await column<string>(
+          client,
+          "INSERT INTO public.migration_sessions (migration_type, status) VALUES ('v7_to_v6_rollback', 'emergency_rollback') RETURNING id",
+        );
+        return id!;
+      };
+      const first = await rollback();
+      const refused = async (work: Promise<unknown>, id: string): Promise<void> => {
+        const said = await refusalOf(work);
+        expect(said.what).to.match(/^all features were switched off by an emergency rollback/);
+        expect(said.where).to.equal(`flag fhir_integration, rollback session ${id}`);
+        expect(said.todo[0]).to.equal(`when the cause is mended: pulumi config set guardian:acknowledge ${id}`);
+        expect((await live()).enabled).to.equal(false);
+      };
+      const seen = await live();
+      await refused(write(on, seen), first);
+      await refused(write(on, seen, "00000000-0000-4000-8000-000000000000"), first);
+      await refused(
+        engine.host.read((tx) => refuseAfterRollback(tx, flag, { ...seen, ...on }, undefined)),
+        first,
+      );
+      await write({ ...on, enabled: false }, seen);
+      await reset();
+      await refused(write(on), first);
+      await write(on, undefined, first);
+      expect((await live()).enabled).to.equal(true);
+      // The next one asks anew.
+      const second = await rollback();
+      await refused(write(on, await live(), first), second);
+      await write(on, await live(), second);
+    }));
 
-      it("killed before its commit a write has not happened, and the ledger knows what was last written", () =>
-        withFlags(major, async ({ engine, db, write, live }) => {
-          const [admin, holder] = [await db.connect("admin"), await db.connect()];
-          await write(on);
-          await holder.query("BEGIN; SELECT FROM public.feature_flags FOR UPDATE");
-          const failed = refusalOf(write({ ...on, rolloutPercentage: 50 }));
-          await until(
-            admin,
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%FeatureFlag%' AND datname = current_database() AND wait_event_type = 'Lock')",
-          );
-          expect(await endWriters(admin)).to.equal(1);
-          expect((await failed).what).to.match(/^the connection to the database was lost/);
-          await holder.query("COMMIT");
-          expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "running" });
-          expect((await live()).rolloutPercentage).to.equal(10);
-          await write({ ...on, rolloutPercentage: 50 });
-          expect((await live()).rolloutPercentage).to.equal(50);
-        }));
+  it("killed before its commit a write has not happened, and the ledger knows what was last written", () =>
+    withFlags(async ({ engine, db, write, live }) => {
+      const [admin, holder] = [await db.connect("admin"), await db.connect()];
+      await write(on);
+      await holder.query("BEGIN; SELECT FROM public.feature_flags FOR UPDATE");
+      const failed = refusalOf(write({ ...on, rolloutPercentage: 50 }));
+      await until(
+        admin,
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%FeatureFlag%' AND datname = current_database() AND wait_event_type = 'Lock')",
+      );
+      expect(await endWriters(admin)).to.equal(1);
+      expect((await failed).what).to.match(/^the connection to the database was lost/);
+      await holder.query("COMMIT");
+      expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "running" });
+      expect((await live()).rolloutPercentage).to.equal(10);
+      await write({ ...on, rolloutPercentage: 50 });
+      expect((await live()).rolloutPercentage).to.equal(50);
+    }));
 
-      it("whose row somebody deleted, or that no module delivers, are refused with the mend", () =>
-        withFlags(major, async ({ engine, client, write }) => {
-          await client.query("DELETE FROM public.feature_flags WHERE feature_name = 'fhir_integration'");
-          const said = await refusalOf(write(on));
-          expect(said.what).to.equal("the flag's row is gone; somebody deleted it by hand");
-          await client.query(`INSERT INTO public.feature_flags (feature_name, enabled, rollout_percentage, enabled_for_users, configuration, description)
+  it("whose row somebody deleted, or that no module delivers, are refused with the mend", () =>
+    withFlags(async ({ engine, client, write }) => {
+      await client.query("DELETE FROM public.feature_flags WHERE feature_name = 'fhir_integration'");
+      const said = await refusalOf(write(on));
+      expect(said.what).to.equal("the flag's row is gone; somebody deleted it by hand");
+      await client.query(`INSERT INTO public.feature_flags (feature_name, enabled, rollout_percentage, enabled_for_users, configuration, description)
             SELECT * FROM public.feature_flag_seed() WHERE feature_name = 'fhir_integration'`);
-          await write(on);
-          expect(await engine.host.read(readFlags)).to.have.property("size", 12);
-        }));
-    });
-  }
+      await write(on);
+      expect(await engine.host.read(readFlags)).to.have.property("size", 12);
+    }));
 });

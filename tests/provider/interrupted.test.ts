@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Client } from "pg";
 import { withV6, type V6 } from "../support/postgres";
 import { alive, descendants, until } from "../support/processes";
-import { clientFolder, withWalk, type Held, type Walk } from "../support/walk";
+import { withWalk, type Held, type Walk } from "../support/walk";
 
 const cancelled = /^cancelled on request; what was under way is rolled back \(SQLSTATE 57014\)\n  where: /;
 
@@ -44,13 +44,8 @@ function outcomeOf(call: Promise<Held>): Promise<string> {
 
 describe("provider: interrupted at work", function () {
   this.timeout(60_000);
-  let bin: string;
-  before(async function () {
-    bin = await clientFolder(this, 15);
-  });
-
   const walking = (test: (walk: Walk, db: V6, client: Client) => Promise<void>) =>
-    withV6(15, (db) => withWalk({ database: db.migrator, bin }, async (walk) => test(walk, db, await db.connect())));
+    withV6((db) => withWalk({ database: db.migrator }, async (walk) => test(walk, db, await db.connect())));
 
   /** A data migration whose statement waits in the server. */
   async function standing(walk: Walk, db: V6, client: Client) {
@@ -126,7 +121,7 @@ describe("provider: interrupted at work", function () {
   it("two processes take turns: the second names who holds the lock; cancelling one leaves the other alone", () =>
     walking(async (walk, db, client) => {
       const { ledgerId, outcome, release } = await standing(walk, db, client);
-      await withWalk({ database: db.migrator, bin }, async (other) => {
+      await withWalk({ database: db.migrator }, async (other) => {
         const flag = { flag: "fhir_integration", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
         const waits = () => other.plugin.engine.logs.some((line) => line.ephemeral);
         const given = outcomeOf(other.create("FeatureFlag", "fhir_integration", flag));

@@ -1,222 +1,211 @@
 import { expect } from "chai";
 import * as calls from "../support/calls";
-import { withV6, type Major } from "../support/postgres";
-import { clientFolder, withWalk, type Walk } from "../support/walk";
+import { withV6, type V6 } from "../support/postgres";
+import { withWalk, type Walk } from "../support/walk";
 import { plain, secretly, unknownMark } from "../support/wire";
 
 const user = "11111111-2222-4333-8444-555555555555";
 
-for (const major of [15, 17] satisfies Major[]) {
-  describe(`provider: the product on PostgreSQL ${major}`, function () {
-    this.timeout(60_000);
-    let bin: string;
-    before(async function () {
-      bin = await clientFolder(this, major);
-    });
+describe("provider: the product", function () {
+  this.timeout(60_000);
+  /** A v6 of its own and a plugin on it. */
+  const walking = (test: (walk: Walk, db: V6) => Promise<void>) =>
+    withV6((db) => withWalk({ database: db.migrator }, (walk) => test(walk, db)));
 
-    /** A v6 of its own and a plugin on it. */
-    const walking = (test: (walk: Walk, db: Parameters<Parameters<typeof withV6>[1]>[0]) => Promise<void>) =>
-      withV6(major, (db) => withWalk({ database: db.migrator, bin }, (walk) => test(walk, db)));
+  it("assesses, plans without writing, creates, and then finds nothing to do", () =>
+    walking(async (walk, db) => {
+      const { plugin } = walk;
+      const assessed = await plugin.call(plugin.client.invoke, calls.invoke("guardian-migration:index:assess", {}));
+      expect(plain(assessed.getReturn())).to.have.keys("server", "items");
 
-    it("assesses, plans without writing, creates, and then finds nothing to do", () =>
-      walking(async (walk, db) => {
-        const { plugin } = walk;
-        const assessed = await plugin.call(plugin.client.invoke, calls.invoke("guardian-migration:index:assess", {}));
-        expect(plain(assessed.getReturn())).to.have.keys("server", "items");
+      const planned = await walk.create("Ledger", "ledger", { purge: false }, { preview: true });
+      expect(planned).to.deep.include({
+        id: "",
+        state: { purge: false, ledgerId: unknownMark, database: unknownMark },
+      });
+      const backup = await walk.create("Backup", "backup", walk.backupArgs(unknownMark), { preview: true });
+      expect(backup.state).to.deep.include({ ledgerId: unknownMark, path: unknownMark, rows: unknownMark });
+      const module = { module: "000_audit_log", ledgerId: unknownMark };
+      const audit = await walk.create("SqlModule", "000_audit_log", module, { preview: true });
+      expect(audit.state).to.deep.include({ applyId: unknownMark, definitions: unknownMark });
+      const said = plugin.engine.logs.filter((line) => line.urn === audit.urn).map((line) => line.message);
+      expect(said).to.have.length(1);
+      expect(said[0]).to.match(/^will make \d+ objects; no v6 locks$/);
+      const client = await db.connect();
+      const made = await client.query("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'guardian_%'");
+      expect(made.rows).to.deep.equal([]);
 
-        const planned = await walk.create("Ledger", "ledger", { purge: false }, { preview: true });
-        expect(planned).to.deep.include({
-          id: "",
-          state: { purge: false, ledgerId: unknownMark, database: unknownMark },
-        });
-        const backup = await walk.create("Backup", "backup", walk.backupArgs(unknownMark), { preview: true });
-        expect(backup.state).to.deep.include({ ledgerId: unknownMark, path: unknownMark, rows: unknownMark });
-        const module = { module: "000_audit_log", ledgerId: unknownMark };
-        const audit = await walk.create("SqlModule", "000_audit_log", module, { preview: true });
-        expect(audit.state).to.deep.include({ applyId: unknownMark, definitions: unknownMark });
-        const said = plugin.engine.logs.filter((line) => line.urn === audit.urn).map((line) => line.message);
-        expect(said).to.have.length(1);
-        expect(said[0]).to.match(/^will make \d+ objects; no v6 locks$/);
-        const client = await db.connect();
-        const made = await client.query("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'guardian_%'");
-        expect(made.rows).to.deep.equal([]);
+      const { ledger, backup: taken, modules } = await walk.through();
+      const identity = ledger.state["database"] as Record<string, unknown>;
+      expect(identity).to.include({ ledgerId: ledger.state["ledgerId"], database: db.name });
+      for (const held of [ledger, taken, ...modules]) {
+        expect(held.id).to.equal(held.urn.split("::").at(-1));
+        expect(held.state["database"]).to.deep.equal(identity);
+        expect(await walk.diff(held), held.urn).to.deep.equal({ changes: "none", paths: {} });
+        const args = Object.fromEntries(Object.entries(held.inputs).filter(([key]) => key !== "__source"));
+        const again = plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, args));
+        expect(plain((await again).getProperties()), held.urn).to.deep.equal(held.state);
+      }
+    }));
 
-        const { ledger, backup: taken, modules } = await walk.through();
-        const identity = ledger.state["database"] as Record<string, unknown>;
-        expect(identity).to.include({ ledgerId: ledger.state["ledgerId"], database: db.name });
-        for (const held of [ledger, taken, ...modules]) {
-          expect(held.id).to.equal(held.urn.split("::").at(-1));
-          expect(held.state["database"]).to.deep.equal(identity);
-          expect(await walk.diff(held), held.urn).to.deep.equal({ changes: "none", paths: {} });
-          const args = Object.fromEntries(Object.entries(held.inputs).filter(([key]) => key !== "__source"));
-          const again = plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, args));
-          expect(plain((await again).getProperties()), held.urn).to.deep.equal(held.state);
-        }
-      }));
-
-    it("plans an update: what it will change is unknown, what it will not change is certain; and then does it", () =>
-      walking(async (walk) => {
-        const { client, call } = { client: walk.plugin.client, call: walk.plugin.call };
-        const { ledger, backup } = await walk.through();
-        const ledgerId = ledger.state["ledgerId"]!;
-        const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 5));
-        const changed = {
-          backup: await walk.check("Backup", "backup", walk.backupArgs(ledgerId, ["000_audit_log"]), backup.inputs),
-          session: await walk.check("MigrationSession", "session", walk.session(ledgerId, 6), session.inputs),
+  it("plans an update: what it will change is unknown, what it will not change is certain; and then does it", () =>
+    walking(async (walk) => {
+      const { client, call } = { client: walk.plugin.client, call: walk.plugin.call };
+      const { ledger, backup } = await walk.through();
+      const ledgerId = ledger.state["ledgerId"]!;
+      const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 5));
+      const changed = {
+        backup: await walk.check("Backup", "backup", walk.backupArgs(ledgerId, ["000_audit_log"]), backup.inputs),
+        session: await walk.check("MigrationSession", "session", walk.session(ledgerId, 6), session.inputs),
+      };
+      for (const preview of [true, false]) {
+        const updated = async (held: typeof backup, news: typeof backup.inputs) => {
+          const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
+          return plain((await call(client.update, calls.update(held.urn, change, { preview }))).getProperties()) ?? {};
         };
-        for (const preview of [true, false]) {
-          const updated = async (held: typeof backup, news: typeof backup.inputs) => {
-            const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
-            return (
-              plain((await call(client.update, calls.update(held.urn, change, { preview }))).getProperties()) ?? {}
-            );
-          };
-          const dumped = await updated(backup, changed.backup);
-          expect(dumped).to.deep.include({ ...changed.backup, database: backup.state["database"] });
-          if (preview) expect(dumped).to.deep.include({ path: unknownMark, bytes: unknownMark, takenAt: unknownMark });
-          else expect(dumped["path"]).to.be.a("string").and.not.to.equal(backup.state["path"]);
-          const kept = await updated(session, changed.session);
-          expect(kept).to.deep.equal({ ...session.state, totalSteps: 6 });
-        }
-      }));
+        const dumped = await updated(backup, changed.backup);
+        expect(dumped).to.deep.include({ ...changed.backup, database: backup.state["database"] });
+        if (preview) expect(dumped).to.deep.include({ path: unknownMark, bytes: unknownMark, takenAt: unknownMark });
+        else expect(dumped["path"]).to.be.a("string").and.not.to.equal(backup.state["path"]);
+        const kept = await updated(session, changed.session);
+        expect(kept).to.deep.equal({ ...session.state, totalSteps: 6 });
+      }
+    }));
 
-    it("keeps who is on an allow-list secret on every way", () =>
-      walking(async (walk) => {
-        const { ledger } = await walk.through();
-        const { plugin } = walk;
-        const args = {
-          flag: "fhir_integration",
-          enabled: true,
-          rolloutPercentage: 10,
-          enabledForUsers: [user],
-          ledgerId: ledger.state["ledgerId"]!,
-        };
-        const held = await walk.create("FeatureFlag", "fhir_integration", args);
-        const wrapped = secretly([user]);
-        expect([held.inputs["enabledForUsers"], held.state["enabledForUsers"]]).to.deep.equal([wrapped, wrapped]);
-        const read = await plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, held.inputs));
-        expect(plain(read.getProperties())?.["enabledForUsers"]).to.deep.equal(wrapped);
-        expect(plain(read.getInputs())?.["enabledForUsers"]).to.deep.equal(wrapped);
-        const wrong = walk.check("FeatureFlag", "fhir_integration", {
-          ...args,
-          enabledForUsers: secretly(["hunter2"]),
-        });
-        const failure = await wrong.then(
-          () => "none",
-          (err: unknown) => String(err),
+  it("keeps who is on an allow-list secret on every way", () =>
+    walking(async (walk) => {
+      const { ledger } = await walk.through();
+      const { plugin } = walk;
+      const args = {
+        flag: "fhir_integration",
+        enabled: true,
+        rolloutPercentage: 10,
+        enabledForUsers: [user],
+        ledgerId: ledger.state["ledgerId"]!,
+      };
+      const held = await walk.create("FeatureFlag", "fhir_integration", args);
+      const wrapped = secretly([user]);
+      expect([held.inputs["enabledForUsers"], held.state["enabledForUsers"]]).to.deep.equal([wrapped, wrapped]);
+      const read = await plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, held.inputs));
+      expect(plain(read.getProperties())?.["enabledForUsers"]).to.deep.equal(wrapped);
+      expect(plain(read.getInputs())?.["enabledForUsers"]).to.deep.equal(wrapped);
+      const wrong = walk.check("FeatureFlag", "fhir_integration", {
+        ...args,
+        enabledForUsers: secretly(["hunter2"]),
+      });
+      const failure = await wrong.then(
+        () => "none",
+        (err: unknown) => String(err),
+      );
+      expect(failure).to.equal("Error: enabledForUsers: every entry must be a uuid in lower case");
+      expect(JSON.stringify(plugin.engine.logs)).not.to.contain(user);
+    }));
+
+  it("shows what was done by hand: in a diff, with a warning, and in a refresh the other way round", () =>
+    walking(async (walk, db) => {
+      const { modules } = await walk.through();
+      const [audit] = modules;
+      const client = await db.connect();
+      await client.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
+      // A new process: what this one has read, it has read.
+      await withWalk({ database: db.migrator }, async (next) => {
+        const paths = { 'definitions["table public.audit_log"]': "update, output" };
+        expect(await next.diff(audit!)).to.deep.equal({ changes: "some", paths });
+        expect(next.plugin.engine.logs).to.deep.equal([
+          {
+            severity: "warning",
+            urn: audit!.urn,
+            message: "drift: table public.audit_log was changed by hand",
+            ephemeral: false,
+          },
+        ]);
+        const { client: provider } = next.plugin;
+        const read = await next.plugin.call(
+          provider.read,
+          calls.read(audit!.urn, audit!.id, audit!.state, audit!.inputs),
         );
-        expect(failure).to.equal("Error: enabledForUsers: every entry must be a uuid in lower case");
-        expect(JSON.stringify(plugin.engine.logs)).not.to.contain(user);
-      }));
+        const refreshed = { ...audit!, state: plain(read.getProperties()) ?? {} };
+        expect(refreshed.state["definitions"]).not.to.deep.equal(audit!.state["definitions"]);
+        expect(await next.diff(refreshed)).to.deep.equal({ changes: "some", paths });
+      });
+      // A name with a quotation mark in it must not end the path's own.
+      await client.query("ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY");
+      await client.query('CREATE POLICY "see ""all""" ON public.audit_log FOR SELECT TO authenticated USING (true)');
+      await withWalk({ database: db.migrator }, async (next) => {
+        const path = 'definitions["policy see \\"all\\" on public.audit_log"]';
+        expect(Object.keys((await next.diff(audit!)).paths)).to.deep.equal([path]);
+      });
+    }));
 
-    it("shows what was done by hand: in a diff, with a warning, and in a refresh the other way round", () =>
-      walking(async (walk, db) => {
-        const { modules } = await walk.through();
-        const [audit] = modules;
-        const client = await db.connect();
-        await client.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
-        // A new process: what this one has read, it has read.
-        await withWalk({ database: db.migrator, bin }, async (next) => {
-          const paths = { 'definitions["table public.audit_log"]': "update, output" };
-          expect(await next.diff(audit!)).to.deep.equal({ changes: "some", paths });
-          expect(next.plugin.engine.logs).to.deep.equal([
-            {
-              severity: "warning",
-              urn: audit!.urn,
-              message: "drift: table public.audit_log was changed by hand",
-              ephemeral: false,
-            },
-          ]);
-          const { client: provider } = next.plugin;
-          const read = await next.plugin.call(
-            provider.read,
-            calls.read(audit!.urn, audit!.id, audit!.state, audit!.inputs),
-          );
-          const refreshed = { ...audit!, state: plain(read.getProperties()) ?? {} };
-          expect(refreshed.state["definitions"]).not.to.deep.equal(audit!.state["definitions"]);
-          expect(await next.diff(refreshed)).to.deep.equal({ changes: "some", paths });
-        });
-        // A name with a quotation mark in it must not end the path's own.
-        await client.query("ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY");
-        await client.query('CREATE POLICY "see ""all""" ON public.audit_log FOR SELECT TO authenticated USING (true)');
-        await withWalk({ database: db.migrator, bin }, async (next) => {
-          const path = 'definitions["policy see \\"all\\" on public.audit_log"]';
-          expect(Object.keys((await next.diff(audit!)).paths)).to.deep.equal([path]);
-        });
-      }));
-
-    it("refuses the state of another database before anything else, and keeps its hands off", () =>
-      walking(async (walk) => {
-        const { backup, modules } = await walk.through();
-        for (const held of [backup, modules[0]!]) {
-          const database = { ...(held.state["database"] as Record<string, string>), systemIdentifier: "42" };
-          const { urn, id, inputs } = held;
-          const state = { ...held.state, database };
-          const change = { id, olds: state, oldInputs: inputs, news: inputs };
-          const { client, fail } = { client: walk.plugin.client, fail: walk.plugin.fail };
-          const failures = [
-            await fail(client.diff, calls.diff(urn, change)),
-            await fail(client.read, calls.read(urn, id, state, inputs)),
-            await fail(client.update, calls.update(urn, change, { preview: true })),
-            await fail(client.update, calls.update(urn, change)),
-            await fail(client.delete, calls.remove(urn, id, state, inputs)),
-          ];
-          for (const { message } of failures) {
-            expect(message).to.match(/^this stack's state belongs to another database; nothing was changed here\n/);
-          }
-          expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
-        }
-      }));
-
-    it("reads what was rolled back as gone, and deletes it a second time without a word", () =>
-      walking(async (walk) => {
-        const { modules } = await walk.through(["000_audit_log"]);
-        const { urn, id, state, inputs } = modules[0]!;
-        const { client, call } = { client: walk.plugin.client, call: walk.plugin.call };
-        await call(client.delete, calls.remove(urn, id, state, inputs));
-        await call(client.delete, calls.remove(urn, id, state, inputs));
-        const read = await call(client.read, calls.read(urn, id, state, inputs));
-        expect([read.getId(), read.hasProperties()]).to.deep.equal(["", false]);
-      }));
-
-    it("reads what is unfinished as done in part; update finishes it", () =>
-      walking(async (walk, db) => {
-        const { modules } = await walk.through(["000_audit_log"]);
-        const held = modules[0]!;
-        const client = await db.connect();
-        await client.query(
-          `UPDATE guardian_migration.step SET state = 'running', ended_at = NULL WHERE urn = $1 AND part = ''`,
-          [held.urn],
-        );
-        await withWalk({ database: db.migrator, bin }, async (next) => {
-          const { urn, id, state, inputs } = held;
-          const { client: provider, fail } = { client: next.plugin.client, fail: next.plugin.fail };
-          const { partly } = await fail(provider.read, calls.read(urn, id, state, inputs));
-          expect(partly).to.deep.equal({
-            id,
-            properties: state,
-            inputs,
-            reasons: ["unfinished: SqlModule is running; up finishes it"],
-          });
-          expect(await next.diff(held)).to.deep.equal({ changes: "some", paths: { ledgerId: "update" } });
-          const change = { id, olds: state, oldInputs: inputs, news: inputs };
-          const updated = await next.plugin.call(provider.update, calls.update(urn, change));
-          expect(plain(updated.getProperties())).to.deep.equal(state);
-          expect(await next.diff(held)).to.deep.equal({ changes: "none", paths: {} });
-        });
-      }));
-
-    it("refuses to import, and to read what no ledger knows", () =>
-      walking(async (walk) => {
-        const { modules } = await walk.through(["000_audit_log"]);
-        const { id, state, inputs } = modules[0]!;
+  it("refuses the state of another database before anything else, and keeps its hands off", () =>
+    walking(async (walk) => {
+      const { backup, modules } = await walk.through();
+      for (const held of [backup, modules[0]!]) {
+        const database = { ...(held.state["database"] as Record<string, string>), systemIdentifier: "42" };
+        const { urn, id, inputs } = held;
+        const state = { ...held.state, database };
+        const change = { id, olds: state, oldInputs: inputs, news: inputs };
         const { client, fail } = { client: walk.plugin.client, fail: walk.plugin.fail };
-        const imported = await fail(client.read, calls.read(modules[0]!.urn, id, {}, {}));
-        expect(imported.message).to.match(
-          /^resources of this package cannot be imported: the ledger says what is there/,
-        );
-        const stranger = await fail(client.read, calls.read(walk.urn("SqlModule", "stranger"), id, state, inputs));
-        expect(stranger.message).to.match(/^the ledger in this database knows nothing of this resource/);
-      }));
-  });
-}
+        const failures = [
+          await fail(client.diff, calls.diff(urn, change)),
+          await fail(client.read, calls.read(urn, id, state, inputs)),
+          await fail(client.update, calls.update(urn, change, { preview: true })),
+          await fail(client.update, calls.update(urn, change)),
+          await fail(client.delete, calls.remove(urn, id, state, inputs)),
+        ];
+        for (const { message } of failures) {
+          expect(message).to.match(/^this stack's state belongs to another database; nothing was changed here\n/);
+        }
+        expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
+      }
+    }));
+
+  it("reads what was rolled back as gone, and deletes it a second time without a word", () =>
+    walking(async (walk) => {
+      const { modules } = await walk.through(["000_audit_log"]);
+      const { urn, id, state, inputs } = modules[0]!;
+      const { client, call } = { client: walk.plugin.client, call: walk.plugin.call };
+      await call(client.delete, calls.remove(urn, id, state, inputs));
+      await call(client.delete, calls.remove(urn, id, state, inputs));
+      const read = await call(client.read, calls.read(urn, id, state, inputs));
+      expect([read.getId(), read.hasProperties()]).to.deep.equal(["", false]);
+    }));
+
+  it("reads what is unfinished as done in part; update finishes it", () =>
+    walking(async (walk, db) => {
+      const { modules } = await walk.through(["000_audit_log"]);
+      const held = modules[0]!;
+      const client = await db.connect();
+      await client.query(
+        `UPDATE guardian_migration.step SET state = 'running', ended_at = NULL WHERE urn = $1 AND part = ''`,
+        [held.urn],
+      );
+      await withWalk({ database: db.migrator }, async (next) => {
+        const { urn, id, state, inputs } = held;
+        const { client: provider, fail } = { client: next.plugin.client, fail: next.plugin.fail };
+        const { partly } = await fail(provider.read, calls.read(urn, id, state, inputs));
+        expect(partly).to.deep.equal({
+          id,
+          properties: state,
+          inputs,
+          reasons: ["unfinished: SqlModule is running; up finishes it"],
+        });
+        expect(await next.diff(held)).to.deep.equal({ changes: "some", paths: { ledgerId: "update" } });
+        const change = { id, olds: state, oldInputs: inputs, news: inputs };
+        const updated = await next.plugin.call(provider.update, calls.update(urn, change));
+        expect(plain(updated.getProperties())).to.deep.equal(state);
+        expect(await next.diff(held)).to.deep.equal({ changes: "none", paths: {} });
+      });
+    }));
+
+  it("refuses to import, and to read what no ledger knows", () =>
+    walking(async (walk) => {
+      const { modules } = await walk.through(["000_audit_log"]);
+      const { id, state, inputs } = modules[0]!;
+      const { client, fail } = { client: walk.plugin.client, fail: walk.plugin.fail };
+      const imported = await fail(client.read, calls.read(modules[0]!.urn, id, {}, {}));
+      expect(imported.message).to.match(/^resources of this package cannot be imported: the ledger says what is there/);
+      const stranger = await fail(client.read, calls.read(walk.urn("SqlModule", "stranger"), id, state, inputs));
+      expect(stranger.message).to.match(/^the ledger in this database knows nothing of this resource/);
+    }));
+});

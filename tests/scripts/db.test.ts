@@ -192,7 +192,7 @@ describe("npm run db", function () {
         ["start", "--users", "-1"],
         ["start", "--users", "many"],
         ["start", "--port", "80"],
-        ["start", "--major", "16"],
+        ["start", "--major", "19"],
         ["stop", "--users", "3"],
         ["start", "stop"],
         ["start", "--port"],

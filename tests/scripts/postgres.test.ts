@@ -188,7 +188,7 @@ describe("embedded PostgreSQL", function () {
   });
 
   it("tells why a server does not start", async () => {
-    const one = await server(15);
+    const one = await server();
     const error = await startServer({ major: 15, port: one.port }).catch((err: unknown) => err);
     expect(error)
       .to.have.property("message")
@@ -219,7 +219,7 @@ describe("test databases", function () {
 
   it("fail the test that leaves a connection open", async () => {
     let left: Client | undefined;
-    const error = await withV6(15, async (db) => {
+    const error = await withV6(async (db) => {
       left = new Client({ ...db.migrator, application_name: "forgotten" });
       left.on("error", () => undefined);
       await left.connect();
@@ -231,14 +231,14 @@ describe("test databases", function () {
   });
 
   it("are each their own, and keep the test's own error", async () => {
-    const names = await Promise.all([1, 2].map(() => withV6(15, (db) => Promise.resolve(db.name))));
+    const names = await Promise.all([1, 2].map(() => withV6((db) => Promise.resolve(db.name))));
     expect(new Set(names).size).to.equal(2);
-    const error = await withV6(15, () => Promise.reject(new Error("mine"))).catch((err: unknown) => err);
+    const error = await withV6(() => Promise.reject(new Error("mine"))).catch((err: unknown) => err);
     expect(error).to.have.property("message", "mine");
   });
 
   it("let a test act as an API role with a token, for one transaction", async () => {
-    await withV6(15, async (db) => {
+    await withV6(async (db) => {
       const client = await db.connect();
       const who = "SELECT current_user AS role, auth.uid() AS uid, auth.jwt() -> 'app_metadata' ->> 'role' AS app";
       const id = "00000000-0000-4000-8000-000000000001";

@@ -52,7 +52,7 @@ const both = ["guardian_archive", "guardian_migration"];
 
 /** A database in which a stack was up to its infrastructure and, unless `standing`, was destroyed again. */
 async function withRemains(work: (db: V6) => Promise<void>, standing?: (db: V6) => Promise<void>): Promise<void> {
-  await withV6(15, async (db) => {
+  await withV6(async (db) => {
     await withStack({ database: db.migrator, config: { through: "infrastructure" } }, async (stack) => {
       await stack.up();
       await standing?.(db);

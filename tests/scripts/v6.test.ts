@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { randomBytes } from "node:crypto";
 import type { Client } from "pg";
 import { loadV6, volumes } from "../../scripts/v6/generate";
-import { asRole, withEmpty, withV6, type V6 } from "../support/postgres";
+import { asRole, withEmpty, withV6, type Major, type V6 } from "../support/postgres";
 
 const tables = [
   "auth.users",
@@ -34,11 +34,11 @@ async function digests(db: V6): Promise<string[]> {
 }
 
 /** Makes a v6 in an empty database, with a fixed clock. */
-async function load(major: 15 | 17, seed: string, users = 200): Promise<string[]> {
-  return withEmpty(major, async (db) => {
+async function load(on: Major, seed: string, users = 200): Promise<string[]> {
+  return withEmpty(async (db) => {
     await loadV6(await db.connect("admin"), { users, seed, now: new Date("2026-01-02T03:04:05Z") });
     return digests(db);
-  });
+  }, on);
 }
 
 describe("v6 fixture", function () {
@@ -55,7 +55,6 @@ describe("v6 fixture", function () {
   for (const users of [1, 100, 1237]) {
     it(`counts ${users} users exactly, and the other rows in proportion`, async () => {
       await withV6(
-        15,
         async (db) => {
           const client = await db.connect("admin");
           const rows: string[] = [];
@@ -75,7 +74,6 @@ describe("v6 fixture", function () {
 
   it("has every awkward row from 100 users up", async () => {
     await withV6(
-      15,
       async (db) => {
         const client = await db.connect("admin");
         const specimens = [
@@ -130,7 +128,6 @@ describe("v6 fixture", function () {
 
   it("keeps everybody an hour and more away from being a day old, and nothing in the future", async () => {
     await withV6(
-      15,
       async (db) => {
         const client = await db.connect("admin");
         const near = "created_at BETWEEN now() - interval '25 hours' AND now() - interval '23 hours'";
@@ -147,7 +144,7 @@ describe("v6 fixture", function () {
   });
 
   it("breaks none of its own keys and checks, though it was loaded with triggers off", async () => {
-    await withV6(17, async (db) => {
+    await withV6(async (db) => {
       const client = await db.connect("admin");
       const { rows } = await client.query<{ table: string; name: string; definition: string }>(
         `SELECT conrelid::regclass::text AS table, conname AS name, pg_get_constraintdef(oid) AS definition
@@ -163,7 +160,6 @@ describe("v6 fixture", function () {
 
   it("can do without profiles", async () => {
     await withV6(
-      15,
       async (db) => {
         expect(await one(await db.connect(), "SELECT to_regclass('public.user_profiles')")).to.equal(null);
       },
@@ -177,7 +173,7 @@ describe("v6 fixture, what v6 does", function () {
   const code = (err: unknown) => (err as { code: string }).code;
 
   it("ends every completed document with a failed normalisation, and refuses one of 3 kB", async () => {
-    await withV6(15, async (db) => {
+    await withV6(async (db) => {
       const client = await db.connect();
       const complete = `INSERT INTO documents (s3_key, status, medical_data) VALUES ('x', 'completed', $1)
         RETURNING id`;
@@ -194,7 +190,7 @@ describe("v6 fixture, what v6 does", function () {
   });
 
   it("keeps users apart and accounts out of the API roles' reach", async () => {
-    await withV6(17, async (db) => {
+    await withV6(async (db) => {
       const client = await db.connect();
       const owners = await client.query<{ user_id: string }>(
         "SELECT user_id FROM documents WHERE user_id IS NOT NULL ORDER BY 1 LIMIT 1",
@@ -213,7 +209,7 @@ describe("v6 fixture, what v6 does", function () {
   });
 
   it("gives the migrator what Supabase's postgres has, and no more", async () => {
-    await withV6(15, async (db) => {
+    await withV6(async (db) => {
       const client = await db.connect();
       await client.query("CREATE SCHEMA guardian_migration; CREATE TABLE t (id uuid REFERENCES auth.users (id))");
       await client.query("BEGIN; LOCK TABLE auth.users IN SHARE ROW EXCLUSIVE MODE; ROLLBACK");
@@ -231,7 +227,7 @@ describe("v6 fixture, what v6 does", function () {
   });
 
   it("refuses a silly number of users and a database that is not empty", async () => {
-    await withV6(15, async (db) => {
+    await withV6(async (db) => {
       const client = await db.connect("admin");
       expect(await loadV6(client, { users: 0 }).catch(String)).to.match(/users must be a whole number/);
       expect(await loadV6(client, { users: 10 }).catch(String)).to.match(/schema "extensions" already exists/);

@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { applyAll, listed } from "../../scripts/docs/apply";
+import { listed } from "../../scripts/docs/catalogue";
+import { applyAll } from "../../scripts/v6/operator";
 import { columnsOf } from "../../scripts/docs/specimens";
 import { value } from "../support/modules";
 import { withV6, type V6 } from "../support/postgres";
@@ -67,14 +68,14 @@ describe("the guide's procedure", function () {
 
   it("S-4: a file that fails leaves nothing, and the run ends with an error that names it", async () => {
     await withBroken({ "up.sql": "CREATE TABLE public.half (id int);\n\\i 002_missing.sql\n" }, (folder) =>
-      withV6(15, async (db) => {
+      withV6(async (db) => {
         expect(await failure(applyAll(db.migrator, folder))).to.match(/syntax error[\s\S]*001_feature_flags\/up\.sql/);
         const client = await db.connect();
         expect(await value(client, "SELECT to_regclass('public.half')")).to.equal(null);
       }),
     );
     await withBroken({ "up.sql": "CREATE TABLE public.half (id int);\nSELECT 1 / 0;\n" }, (folder) =>
-      withV6(15, async (db) => {
+      withV6(async (db) => {
         expect(await failure(applyAll(db.migrator, folder))).to.match(/001_feature_flags\/up\.sql/);
         const client = await db.connect();
         expect(await value(client, "SELECT to_regclass('public.half')")).to.equal(null);
@@ -87,7 +88,7 @@ describe("the guide's procedure", function () {
 
   it("S-5: a COMMIT inside a module's file is refused before anything runs", async () => {
     await withBroken({ "up.sql": "CREATE TABLE public.half (id int);\nCOMMIT;\nSELECT 1 / 0;\n" }, (folder) =>
-      withV6(15, async (db) => {
+      withV6(async (db) => {
         expect(await failure(applyAll(db.migrator, folder))).to.match(/COMMIT[\s\S]*001_feature_flags\/up\.sql/);
         expect(await value(await db.connect(), "SELECT to_regclass('public.half')")).to.equal(null);
       }),
@@ -107,70 +108,68 @@ describe("the guide's procedure", function () {
       "verify.sql": "SELECT 1;",
     };
     await withBroken(files, (folder) =>
-      withV6(15, async (db) => {
+      withV6(async (db) => {
         expect(await failure(applyAll(db.migrator, folder))).to.match(/table public\.fhir_two/);
         expect(await value(await db.connect(), "SELECT to_regclass('public.fhir_one')")).to.equal(null);
       }),
     );
   });
 
-  for (const major of [15, 17] as const) {
-    it(`V6-2 V6-3 V6-5: the modules write no row of v6 and change no rule, index or trigger of it, on PostgreSQL ${major}`, async () => {
-      await withV6(major, async (db) => {
-        const before = await v6Now(db);
-        const modules = await applyAll(db.migrator);
-        expect(modules.flatMap((module) => listed(module, "table")).length).to.be.above(8);
-        expect(await v6Now(db)).to.deep.equal(before);
-        const owned = "SELECT count(*) FROM public.documents WHERE user_id IS NULL";
-        expect(await value(await db.connect(), owned), "rows of nobody").not.to.equal("0");
-        // The comparison sees a row written again with the same values.
-        const admin = await db.connect("admin");
-        await admin.query(
-          "UPDATE public.patient_vitals SET bmi = bmi WHERE id = (SELECT id FROM public.patient_vitals LIMIT 1)",
-        );
-        expect(await v6Now(db)).not.to.deep.equal(before);
-      });
+  it("V6-2 V6-3 V6-5: the modules write no row of v6 and change no rule, index or trigger of it", async () => {
+    await withV6(async (db) => {
+      const before = await v6Now(db);
+      const modules = await applyAll(db.migrator);
+      expect(modules.flatMap((module) => listed(module, "table")).length).to.be.above(8);
+      expect(await v6Now(db)).to.deep.equal(before);
+      const owned = "SELECT count(*) FROM public.documents WHERE user_id IS NULL";
+      expect(await value(await db.connect(), owned), "rows of nobody").not.to.equal("0");
+      // The comparison sees a row written again with the same values.
+      const admin = await db.connect("admin");
+      await admin.query(
+        "UPDATE public.patient_vitals SET bmi = bmi WHERE id = (SELECT id FROM public.patient_vitals LIMIT 1)",
+      );
+      expect(await v6Now(db)).not.to.deep.equal(before);
     });
+  });
 
-    it(`S-3: rows are counted, not read off statistics, in the table of that schema and whatever its name's case, on PostgreSQL ${major}`, async () => {
-      await withV6(major, async (db) => {
-        await applyAll(db.migrator);
-        const admin = await db.connect("admin");
-        await admin.query('CREATE SCHEMA "Other"; CREATE TABLE "Other".documents AS SELECT * FROM public.documents');
-        for (let i = 0; i < 3; i++) await admin.query("SELECT count(*) FROM public.documents");
-        const counts = () =>
-          asOperator(db, (c) =>
-            records(c, "SELECT v6_count, v7_count FROM validate_v7_migration() WHERE entity = 'Documents'"),
-          );
-        const real = await value<string>(admin, "SELECT count(*) FROM public.documents");
-        expect(await counts()).to.deep.equal([[real, real]]);
-      });
+  it("S-3: rows are counted, not read off statistics, in the table of that schema and whatever its name's case", async () => {
+    await withV6(async (db) => {
+      await applyAll(db.migrator);
+      const admin = await db.connect("admin");
+      await admin.query('CREATE SCHEMA "Other"; CREATE TABLE "Other".documents AS SELECT * FROM public.documents');
+      for (let i = 0; i < 3; i++) await admin.query("SELECT count(*) FROM public.documents");
+      const counts = () =>
+        asOperator(db, (c) =>
+          records(c, "SELECT v6_count, v7_count FROM validate_v7_migration() WHERE entity = 'Documents'"),
+        );
+      const real = await value<string>(admin, "SELECT count(*) FROM public.documents");
+      expect(await counts()).to.deep.equal([[real, real]]);
     });
+  });
 
-    it(`V6-1: documents whose normalization failed are no loss, and the assessment says so, on PostgreSQL ${major}`, async () => {
-      await withV6(major, async (db) => {
-        await applyAll(db.migrator);
-        const admin = await db.connect("admin");
-        await admin.query(
-          "ALTER TABLE public.documents DISABLE TRIGGER USER; UPDATE public.documents SET normalization_status = 'failed'",
-        );
-        const [documents] = await asOperator(db, (c) =>
-          records(c, "SELECT migration_status FROM validate_v7_migration() WHERE entity = 'Documents'"),
-        );
-        expect(documents).to.deep.equal(["✅ Complete"]);
-        const [note] = await asOperator(db, (c) =>
-          records(
-            c,
-            "SELECT migration_readiness, action_required FROM assess_v6_details() WHERE assessment_item = 'Document Normalization'",
-          ),
-        );
-        expect(note).to.deep.equal(["Note", "None: normalization ends as failed under v6 too, no data is lost by it"]);
-      });
+  it("V6-1: documents whose normalization failed are no loss, and the assessment says so", async () => {
+    await withV6(async (db) => {
+      await applyAll(db.migrator);
+      const admin = await db.connect("admin");
+      await admin.query(
+        "ALTER TABLE public.documents DISABLE TRIGGER USER; UPDATE public.documents SET normalization_status = 'failed'",
+      );
+      const [documents] = await asOperator(db, (c) =>
+        records(c, "SELECT migration_status FROM validate_v7_migration() WHERE entity = 'Documents'"),
+      );
+      expect(documents).to.deep.equal(["✅ Complete"]);
+      const [note] = await asOperator(db, (c) =>
+        records(
+          c,
+          "SELECT migration_readiness, action_required FROM assess_v6_details() WHERE assessment_item = 'Document Normalization'",
+        ),
+      );
+      expect(note).to.deep.equal(["Note", "None: normalization ends as failed under v6 too, no data is lost by it"]);
     });
-  }
+  });
 
   it("V6-4 K-6: no function of v7 reads a secret from a setting, and none encrypts with a key that users can read", async () => {
-    await withV6(15, async (db) => {
+    await withV6(async (db) => {
       const modules = await applyAll(db.migrator);
       const admin = await db.connect("admin");
       const { rows } = await admin.query<{ name: string; settings: string[] }>(

@@ -1,11 +1,12 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { applyAll, listed } from "../../scripts/docs/apply";
+import { listed } from "../../scripts/docs/catalogue";
+import { applyAll } from "../../scripts/v6/operator";
 import { foreignKeys, type Key } from "../../scripts/docs/catalogue";
 import { addPeople, people, seed } from "../../scripts/docs/specimens";
 import type { Module } from "../../engine/module/manifest";
 import { refusal, value } from "../support/modules";
-import { asRole, withV6, type Major } from "../support/postgres";
+import { asRole, withV6 } from "../support/postgres";
 
 interface Seeded {
   admin: Client;
@@ -15,8 +16,8 @@ interface Seeded {
 }
 
 /** A migrated v6 in which a row of every v7 table belongs to the owner; in a second one, another user's, he only acted. */
-async function withRowsEverywhere<T>(major: Major, test: (seeded: Seeded) => T | Promise<T>): Promise<T> {
-  return withV6(major, async (db) => {
+async function withRowsEverywhere<T>(test: (seeded: Seeded) => T | Promise<T>): Promise<T> {
+  return withV6(async (db) => {
     const modules = await applyAll(db.migrator);
     const tables = modules.flatMap((module) => listed(module, "table"));
     const admin = await db.connect("admin");
@@ -43,94 +44,88 @@ const count = async (client: Client, table: string, where: string): Promise<numb
 describe("deletion after v7", function () {
   this.timeout(120_000);
 
-  for (const major of [15, 17] as const) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("D-3: every key says what becomes of its row: persons cascade, actors are forgotten, audit has none, nothing blocks", async () => {
-        await withRowsEverywhere(major, ({ modules, keys, tables }) => {
-          expect(keys.length).to.be.above(5);
-          expect(blocking(keys), "blocks a deletion, or cannot be forgotten").to.deep.equal([]);
-          for (const { table, subject } of modules.flatMap((module) => module.archive)) {
-            const cascading = keys.filter(
-              (key) => key.table === table && key.target === "auth.users" && key.action === "CASCADE",
-            );
-            expect(
-              cascading.map((key) => key.column),
-              table,
-            ).to.deep.equal(subject ? [subject] : []);
-          }
-          const tied = keys.filter((key) =>
-            /^(auth\.|public\.(documents|patient_(medications|allergies|lab|vitals)))/.test(key.target),
-          );
-          expect(
-            tables.filter((table) => /audit/.test(table) && tied.some((key) => key.table === table)),
-          ).to.deep.equal([]);
-        });
-      });
-
-      it("D-1: an account goes as under v6, with its row in every table, forgotten where it acted; audit stays", async () => {
-        await withRowsEverywhere(major, async ({ admin, keys, tables }) => {
-          const audit = tables.filter((table) => /audit/.test(table));
-          const before = new Map<string, number>();
-          for (const table of audit) before.set(table, await count(admin, table, "true"));
-          const gone = await asRole(admin, "supabase_auth_admin", null, (c) =>
-            c.query("DELETE FROM auth.users WHERE id = $1", [people.owner]),
-          );
-          expect(gone.rowCount).to.equal(1);
-          const persons = keys.filter((key) => key.target === "auth.users");
-          for (const { table, column, action } of persons) {
-            expect(await count(admin, table, `${column} = '${people.owner}'`), `${table}.${column}`).to.equal(0);
-            if (action === "CASCADE") {
-              expect(await count(admin, table, `${column} = '${people.other}'`), `${table}: the other's row`).to.equal(
-                1,
-              );
-            }
-          }
-          expect(await count(admin, "public.documents", `user_id = '${people.owner}'`)).to.equal(0);
-          for (const table of audit) {
-            expect(await count(admin, table, "true"), table).to.be.at.least(before.get(table) ?? 0);
-          }
-          for (const person of [people.other, people.provider]) {
-            await asRole(admin, "supabase_auth_admin", null, (c) =>
-              c.query("DELETE FROM auth.users WHERE id = $1", [person]),
-            );
-          }
-          for (const { table, column } of persons.filter((key) => key.action === "CASCADE")) {
-            expect(await count(admin, table, `${column} IS NOT NULL`), `${table}: nobody is left`).to.equal(0);
-          }
-        });
-      });
-
-      it("D-1: a key as the papers declare it would block, and is seen", async () => {
-        await withRowsEverywhere(major, async ({ admin, tables }) => {
-          await admin.query(
-            `ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey,
-               ADD CONSTRAINT as_declared FOREIGN KEY (user_id) REFERENCES auth.users (id)`,
-          );
-          await admin.query("ALTER TABLE public.patient_consents ALTER COLUMN created_by SET NOT NULL");
-          const seen = blocking(await foreignKeys(admin, tables)).map((key) => `${key.table}.${key.column}`);
-          expect(seen).to.deep.equal(["public.patient_consents.created_by", "public.user_preferences.user_id"]);
-          const said = await refusal(admin.query("DELETE FROM auth.users WHERE id = $1", [people.owner]));
-          expect(said.code).to.be.oneOf(["23503", "23502"]);
-        });
-      });
-
-      it("D-2: a document, a lab result and every other row of v6 is deleted as under v6, whatever v7 has of it", async () => {
-        await withRowsEverywhere(major, async ({ admin, keys }) => {
-          // Lab results and vital signs before their document: v6's own key blocks it, with v7 and without.
-          for (const table of ["lab_results", "vitals", "medications", "allergies", "conditions", "providers"]) {
-            await removeOwn(admin, `public.patient_${table}`);
-          }
-          await removeOwn(admin, "public.documents");
-          for (const { table, column, target } of keys.filter(
-            (key) => key.target.startsWith("public.patient_") || key.target === "public.documents",
-          )) {
-            if (target === "public.patient_consents") continue;
-            expect(await count(admin, table, `${column} = '${people.owner}'`), `${table}.${column}`).to.equal(0);
-          }
-        });
-      });
+  it("D-3: every key says what becomes of its row: persons cascade, actors are forgotten, audit has none, nothing blocks", async () => {
+    await withRowsEverywhere(({ modules, keys, tables }) => {
+      expect(keys.length).to.be.above(5);
+      expect(blocking(keys), "blocks a deletion, or cannot be forgotten").to.deep.equal([]);
+      for (const { table, subject } of modules.flatMap((module) => module.archive)) {
+        const cascading = keys.filter(
+          (key) => key.table === table && key.target === "auth.users" && key.action === "CASCADE",
+        );
+        expect(
+          cascading.map((key) => key.column),
+          table,
+        ).to.deep.equal(subject ? [subject] : []);
+      }
+      const tied = keys.filter((key) =>
+        /^(auth\.|public\.(documents|patient_(medications|allergies|lab|vitals)))/.test(key.target),
+      );
+      expect(tables.filter((table) => /audit/.test(table) && tied.some((key) => key.table === table))).to.deep.equal(
+        [],
+      );
     });
-  }
+  });
+
+  it("D-1: an account goes as under v6, with its row in every table, forgotten where it acted; audit stays", async () => {
+    await withRowsEverywhere(async ({ admin, keys, tables }) => {
+      const audit = tables.filter((table) => /audit/.test(table));
+      const before = new Map<string, number>();
+      for (const table of audit) before.set(table, await count(admin, table, "true"));
+      const gone = await asRole(admin, "supabase_auth_admin", null, (c) =>
+        c.query("DELETE FROM auth.users WHERE id = $1", [people.owner]),
+      );
+      expect(gone.rowCount).to.equal(1);
+      const persons = keys.filter((key) => key.target === "auth.users");
+      for (const { table, column, action } of persons) {
+        expect(await count(admin, table, `${column} = '${people.owner}'`), `${table}.${column}`).to.equal(0);
+        if (action === "CASCADE") {
+          expect(await count(admin, table, `${column} = '${people.other}'`), `${table}: the other's row`).to.equal(1);
+        }
+      }
+      expect(await count(admin, "public.documents", `user_id = '${people.owner}'`)).to.equal(0);
+      for (const table of audit) {
+        expect(await count(admin, table, "true"), table).to.be.at.least(before.get(table) ?? 0);
+      }
+      for (const person of [people.other, people.provider]) {
+        await asRole(admin, "supabase_auth_admin", null, (c) =>
+          c.query("DELETE FROM auth.users WHERE id = $1", [person]),
+        );
+      }
+      for (const { table, column } of persons.filter((key) => key.action === "CASCADE")) {
+        expect(await count(admin, table, `${column} IS NOT NULL`), `${table}: nobody is left`).to.equal(0);
+      }
+    });
+  });
+
+  it("D-1: a key as the papers declare it would block, and is seen", async () => {
+    await withRowsEverywhere(async ({ admin, tables }) => {
+      await admin.query(
+        `ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey,
+               ADD CONSTRAINT as_declared FOREIGN KEY (user_id) REFERENCES auth.users (id)`,
+      );
+      await admin.query("ALTER TABLE public.patient_consents ALTER COLUMN created_by SET NOT NULL");
+      const seen = blocking(await foreignKeys(admin, tables)).map((key) => `${key.table}.${key.column}`);
+      expect(seen).to.deep.equal(["public.patient_consents.created_by", "public.user_preferences.user_id"]);
+      const said = await refusal(admin.query("DELETE FROM auth.users WHERE id = $1", [people.owner]));
+      expect(said.code).to.be.oneOf(["23503", "23502"]);
+    });
+  });
+
+  it("D-2: a document, a lab result and every other row of v6 is deleted as under v6, whatever v7 has of it", async () => {
+    await withRowsEverywhere(async ({ admin, keys }) => {
+      // Lab results and vital signs before their document: v6's own key blocks it, with v7 and without.
+      for (const table of ["lab_results", "vitals", "medications", "allergies", "conditions", "providers"]) {
+        await removeOwn(admin, `public.patient_${table}`);
+      }
+      await removeOwn(admin, "public.documents");
+      for (const { table, column, target } of keys.filter(
+        (key) => key.target.startsWith("public.patient_") || key.target === "public.documents",
+      )) {
+        if (target === "public.patient_consents") continue;
+        expect(await count(admin, table, `${column} = '${people.owner}'`), `${table}.${column}`).to.equal(0);
+      }
+    });
+  });
 });
 
 /** The owner deletes his row, as the application does. */

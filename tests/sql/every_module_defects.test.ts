@@ -90,7 +90,7 @@ describe("verify.sql of every module", function () {
   this.timeout(300_000);
 
   it("sees each object without its guard: row security, rights, policies, triggers, search_path, indexes", async () => {
-    await withModules(15, modules, async (_, db) => {
+    await withModules(modules, async (_, db) => {
       const admin = await db.connect("admin");
       for (const name of modules) {
         const defects = [...defectsOf(name, plant), ...(await opened(admin, name))];
@@ -111,7 +111,7 @@ describe("verify.sql of every module", function () {
       ];
       expect(compared.map(([, object]) => object).sort(), name).to.deep.equal(all.sort());
     }
-    await withModules(15, modules, async (_, db) => {
+    await withModules(modules, async (_, db) => {
       const admin = await db.connect("admin");
       await admin.query("CREATE VIEW public.planted AS SELECT 1 AS one");
       for (const name of defined) expect(await unseen(admin, name, defectsOf(name, replace)), name).to.deep.equal([]);

@@ -5,7 +5,7 @@ describe("what somebody dropped by hand", function () {
   this.timeout(240_000);
 
   it("is refused by up, naming what differs, and does not stop the rollback: destroy, then up, and all is well", function () {
-    return story(this, 15, async ({ stack, db, fingerprint }) => {
+    return story(async ({ stack, db, fingerprint }) => {
       const before = await fingerprint();
       await stack.up();
       const admin = await db.connect("admin");

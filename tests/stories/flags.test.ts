@@ -14,7 +14,7 @@ describe("feature flags belong to the stack", function () {
   this.timeout(240_000);
 
   it("a rollout is an update; a change by hand is refused, shown by refresh, and then set to what the program says", function () {
-    return story(this, 15, async (it) => {
+    return story(async (it) => {
       const { stack, client } = it;
       await stack.up();
       await stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
@@ -34,7 +34,7 @@ describe("feature flags belong to the stack", function () {
   });
 
   it("after an emergency rollback neither up nor refresh switches anything on: only an acknowledgement does", function () {
-    return story(this, 15, async (it) => {
+    return story(async (it) => {
       const { stack, client } = it;
       await stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
       await stack.up();
@@ -55,7 +55,7 @@ describe("feature flags belong to the stack", function () {
   });
 
   it("an object that was changed or dropped by hand is drift: shown, never overwritten, and never gone", function () {
-    return story(this, 15, async ({ stack, db }) => {
+    return story(async ({ stack, db }) => {
       await stack.set({ through: "infrastructure" });
       await stack.up();
       const admin = await db.connect("admin");

@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import type { Major } from "../support/postgres";
 import { alive, descendants, until, type Process } from "../support/processes";
 import { count, differences, story, total, type Story } from "../support/story";
 
@@ -45,162 +44,153 @@ const points: Record<string, { hold: string; waiting: string }> = {
   },
 };
 
-for (const major of [15, 17] as Major[]) {
-  describe(`killed with SIGKILL, PostgreSQL ${major}`, function () {
-    this.timeout(240_000);
-    for (const [where, point] of Object.entries(points)) {
-      for (const victim of ["CLI", "plugin"] as const) {
-        // The two majors share the code; the second one takes one case of each kind.
-        if (major === 17 && (victim === "CLI") === where.startsWith("a module")) continue;
-        it(`the ${victim} in ${where}: pulumi cancel and up end as an undisturbed run`, function () {
-          return story(this, major, async (it) => {
-            const { stack, client, db } = it;
-            await stack.up();
-            const undisturbed = await result(it);
-            await stack.destroy();
-            await client.query("DROP SCHEMA guardian_archive CASCADE; DROP SCHEMA guardian_migration CASCADE");
-
-            if (point.hold.includes("public.")) {
-              await stack.set({ through: "schema" });
-              await stack.up();
-              await stack.set({ through: "deployment" });
-            }
-            const holder = await db.connect();
-            await holder.query("BEGIN");
-            await holder.query(point.hold);
-            const running = stack.up({ expectFailure: true });
-            await until(
-              `the run waits: ${point.waiting}`,
-              async () => (await count(client, point.waiting).catch(() => 0)) > 0,
-              60_000,
-            );
-            const cli = descendants(process.pid, engine);
-            const plugins = cli.flatMap((found) => descendants(found.pid, plugin));
-            expect(cli).to.have.length(1);
-            expect(plugins).to.have.length(1);
-            process.kill((victim === "CLI" ? cli[0]! : plugins[0]!).pid, "SIGKILL");
-            await running.catch(() => undefined);
-            await gone(client, [...cli, ...plugins]);
-            await holder.query("ROLLBACK");
-
-            await stack.stack.cancel().catch(() => undefined);
-            await stack.up();
-            expect(await result(it)).to.deep.equal(undisturbed);
-            expect((await stack.up()).changes).to.deep.equal({ same: total });
-          });
-        });
-      }
-    }
-
-    it("^C while a module waits: the run ends soon, nothing is half done, and up goes on", function () {
-      return story(this, major, async (it) => {
-        const { stack, client, db } = it;
-        const holder = await db.connect();
-        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-        const point = points["a module that waits for a v6 lock"]!;
-        const running = stack.up({ expectFailure: true });
-        await until("the run waits", async () => (await count(client, point.waiting).catch(() => 0)) > 0, 60_000);
-        const asked = Date.now();
-        for (const cli of descendants(process.pid, engine)) process.kill(cli.pid, "SIGINT");
-        await running;
-        expect(Date.now() - asked).to.be.lessThan(10_000);
-        await holder.query("ROLLBACK");
-        expect(await count(client, "pg_tables WHERE tablename = 'patient_consents'")).to.equal(0);
-        await stack.up();
-        expect((await stack.up()).changes).to.deep.equal({ same: total });
-      });
-    });
-
-    it("the CLI between the commit of a rollback and the saving of its state: pulumi cancel and destroy end as an undisturbed run", function () {
-      return story(
-        this,
-        major,
-        async (it) => {
+describe("killed with SIGKILL", function () {
+  this.timeout(240_000);
+  for (const [where, point] of Object.entries(points)) {
+    for (const victim of ["CLI", "plugin"] as const) {
+      it(`the ${victim} in ${where}: pulumi cancel and up end as an undisturbed run`, function () {
+        return story(async (it) => {
           const { stack, client, db } = it;
-          const before = await it.fingerprint();
           await stack.up();
-          const holder = await db.connect();
-          await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-          const running = stack.destroy({ expectFailure: true });
-          // One that must lock auth.users, so that it cannot be through before the holder lets go.
-          const undoing = `guardian_migration.step s JOIN guardian_migration.module m USING (urn)
-            WHERE m.undone_at IS NULL AND m.manifest->'locks' ? 'auth.users' AND s.part = '' AND s.state = 'undoing'`;
-          await until("a rollback waits", async () => (await count(client, undoing)) > 0, 60_000);
-          const cli = descendants(process.pid, engine);
-          expect(cli).to.have.length(1);
-          const plugins = descendants(cli[0]!.pid, plugin);
-          // It stands still while its plugin goes on, so the answer that the module is gone cannot reach its state.
-          process.kill(cli[0]!.pid, "SIGSTOP");
-          const { rows } = await client.query<{ urn: string }>(`SELECT urn FROM ${undoing}`);
-          try {
-            await holder.query("ROLLBACK");
-            const undone = "guardian_migration.step WHERE urn = $1 AND part = '' AND state = 'undone'";
-            await until("it is committed", async () => (await count(client, undone, [rows[0]?.urn])) > 0, 120_000);
-          } finally {
-            process.kill(cli[0]!.pid, "SIGKILL");
+          const undisturbed = await result(it);
+          await stack.destroy();
+          await client.query("DROP SCHEMA guardian_archive CASCADE; DROP SCHEMA guardian_migration CASCADE");
+
+          if (point.hold.includes("public.")) {
+            await stack.set({ through: "schema" });
+            await stack.up();
+            await stack.set({ through: "deployment" });
           }
+          const holder = await db.connect();
+          await holder.query("BEGIN");
+          await holder.query(point.hold);
+          const running = stack.up({ expectFailure: true });
+          await until(
+            `the run waits: ${point.waiting}`,
+            async () => (await count(client, point.waiting).catch(() => 0)) > 0,
+            60_000,
+          );
+          const cli = descendants(process.pid, engine);
+          const plugins = cli.flatMap((found) => descendants(found.pid, plugin));
+          expect(cli).to.have.length(1);
+          expect(plugins).to.have.length(1);
+          process.kill((victim === "CLI" ? cli[0]! : plugins[0]!).pid, "SIGKILL");
           await running.catch(() => undefined);
           await gone(client, [...cli, ...plugins]);
-          expect((await stack.resources()).map((resource) => resource.urn)).to.include(rows[0]?.urn);
+          await holder.query("ROLLBACK");
 
           await stack.stack.cancel().catch(() => undefined);
-          await stack.destroy();
-          expect(await stack.resources()).to.deep.equal([]);
-          expect(await count(client, open)).to.equal(0);
-          expect(differences(before, await it.fingerprint())).to.deep.equal([]);
-        },
-        quickTries,
-      );
-    });
+          await stack.up();
+          expect(await result(it)).to.deep.equal(undisturbed);
+          expect((await stack.up()).changes).to.deep.equal({ same: total });
+        });
+      });
+    }
+  }
 
-    it("part-done, then refresh, then up: it is finished", function () {
-      return story(this, major, async (it) => {
-        const { stack, client, db } = it;
-        const before = await it.fingerprint();
-        await stack.up();
-        await client.query("UPDATE public.user_preferences SET theme = 'dark'");
-        await stack.destroy();
-        // Rows wait in the archive. While somebody holds the table, they cannot come back: the module stays part-done.
-        const holder = await db.connect("admin");
-        await holder.query(
-          `CREATE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+  it("^C while a module waits: the run ends soon, nothing is half done, and up goes on", function () {
+    return story(async (it) => {
+      const { stack, client, db } = it;
+      const holder = await db.connect();
+      await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+      const point = points["a module that waits for a v6 lock"]!;
+      const running = stack.up({ expectFailure: true });
+      await until("the run waits", async () => (await count(client, point.waiting).catch(() => 0)) > 0, 60_000);
+      const asked = Date.now();
+      for (const cli of descendants(process.pid, engine)) process.kill(cli.pid, "SIGINT");
+      await running;
+      expect(Date.now() - asked).to.be.lessThan(10_000);
+      await holder.query("ROLLBACK");
+      expect(await count(client, "pg_tables WHERE tablename = 'patient_consents'")).to.equal(0);
+      await stack.up();
+      expect((await stack.up()).changes).to.deep.equal({ same: total });
+    });
+  });
+
+  it("the CLI between the commit of a rollback and the saving of its state: pulumi cancel and destroy end as an undisturbed run", function () {
+    return story(async (it) => {
+      const { stack, client, db } = it;
+      const before = await it.fingerprint();
+      await stack.up();
+      const holder = await db.connect();
+      await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+      const running = stack.destroy({ expectFailure: true });
+      // One that must lock auth.users, so that it cannot be through before the holder lets go.
+      const undoing = `guardian_migration.step s JOIN guardian_migration.module m USING (urn)
+            WHERE m.undone_at IS NULL AND m.manifest->'locks' ? 'auth.users' AND s.part = '' AND s.state = 'undoing'`;
+      await until("a rollback waits", async () => (await count(client, undoing)) > 0, 60_000);
+      const cli = descendants(process.pid, engine);
+      expect(cli).to.have.length(1);
+      const plugins = descendants(cli[0]!.pid, plugin);
+      // It stands still while its plugin goes on, so the answer that the module is gone cannot reach its state.
+      process.kill(cli[0]!.pid, "SIGSTOP");
+      const { rows } = await client.query<{ urn: string }>(`SELECT urn FROM ${undoing}`);
+      try {
+        await holder.query("ROLLBACK");
+        const undone = "guardian_migration.step WHERE urn = $1 AND part = '' AND state = 'undone'";
+        await until("it is committed", async () => (await count(client, undone, [rows[0]?.urn])) > 0, 120_000);
+      } finally {
+        process.kill(cli[0]!.pid, "SIGKILL");
+      }
+      await running.catch(() => undefined);
+      await gone(client, [...cli, ...plugins]);
+      expect((await stack.resources()).map((resource) => resource.urn)).to.include(rows[0]?.urn);
+
+      await stack.stack.cancel().catch(() => undefined);
+      await stack.destroy();
+      expect(await stack.resources()).to.deep.equal([]);
+      expect(await count(client, open)).to.equal(0);
+      expect(differences(before, await it.fingerprint())).to.deep.equal([]);
+    }, quickTries);
+  });
+
+  it("part-done, then refresh, then up: it is finished", function () {
+    return story(async (it) => {
+      const { stack, client, db } = it;
+      const before = await it.fingerprint();
+      await stack.up();
+      await client.query("UPDATE public.user_preferences SET theme = 'dark'");
+      await stack.destroy();
+      // Rows wait in the archive. While somebody holds the table, they cannot come back: the module stays part-done.
+      const holder = await db.connect("admin");
+      await holder.query(
+        `CREATE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
              IF pg_catalog.to_regclass('public.user_preferences') IS NOT NULL AND current_query() LIKE '%DISABLE TRIGGER%'
              THEN RAISE EXCEPTION 'held'; END IF; END $$;
            CREATE EVENT TRIGGER hold ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.slow();`,
-        );
-        const { rows: waiting } = await client.query<{ part: string }>(
-          "SELECT pg_catalog.concat_ws(' ', 'rows', original, apply_id) AS part FROM guardian_migration.archived WHERE original = 'public.user_preferences'",
-        );
-        const rowsPart = waiting[0]!.part;
-        const failed = await stack.up({ expectFailure: true });
-        expect(failed.output).to.match(/unfinished: rows public\.user_preferences/);
-        const part = async (): Promise<unknown> => {
-          const found = (await stack.resources()).find((one) => one.urn.endsWith("005_user_preferences"));
-          return { errors: found?.initErrors?.join(), objects: found?.inputs["objects"] };
-        };
-        const failedState = (await part()) as { errors: string; objects: unknown };
-        expect(failedState.errors).to.match(/unfinished: rows public\.user_preferences/);
-        await holder.query("DROP EVENT TRIGGER hold; DROP FUNCTION public.slow()");
+      );
+      const { rows: waiting } = await client.query<{ part: string }>(
+        "SELECT pg_catalog.concat_ws(' ', 'rows', original, apply_id) AS part FROM guardian_migration.archived WHERE original = 'public.user_preferences'",
+      );
+      const rowsPart = waiting[0]!.part;
+      const failed = await stack.up({ expectFailure: true });
+      expect(failed.output).to.match(/unfinished: rows public\.user_preferences/);
+      const part = async (): Promise<unknown> => {
+        const found = (await stack.resources()).find((one) => one.urn.endsWith("005_user_preferences"));
+        return { errors: found?.initErrors?.join(), objects: found?.inputs["objects"] };
+      };
+      const failedState = (await part()) as { errors: string; objects: unknown };
+      expect(failedState.errors).to.match(/unfinished: rows public\.user_preferences/);
+      await holder.query("DROP EVENT TRIGGER hold; DROP FUNCTION public.slow()");
 
-        // What the ledger says is unfinished stays so in the state, or the next up would find nothing to do.
-        await stack.refresh();
-        expect(await part()).to.deep.equal({
-          errors: `unfinished: ${rowsPart} is planned; up finishes it`,
-          objects: failedState.objects,
-        });
-        const planned = await stack.preview();
-        expect(planned.changes).to.include({ update: 1 });
-        expect(planned.output).to.match(/SqlModule +005_user_preferences +update/);
-        await stack.up();
-        expect(await part()).to.include({ errors: undefined });
-        expect(await count(client, "public.user_preferences WHERE theme = 'dark'")).to.equal(300);
-        expect((await stack.up()).changes).to.deep.equal({ same: total });
-        await stack.destroy();
-        expect(differences(before, await it.fingerprint())).to.deep.equal([]);
+      // What the ledger says is unfinished stays so in the state, or the next up would find nothing to do.
+      await stack.refresh();
+      expect(await part()).to.deep.equal({
+        errors: `unfinished: ${rowsPart} is planned; up finishes it`,
+        objects: failedState.objects,
       });
+      const planned = await stack.preview();
+      expect(planned.changes).to.include({ update: 1 });
+      expect(planned.output).to.match(/SqlModule +005_user_preferences +update/);
+      await stack.up();
+      expect(await part()).to.include({ errors: undefined });
+      expect(await count(client, "public.user_preferences WHERE theme = 'dark'")).to.equal(300);
+      expect((await stack.up()).changes).to.deep.equal({ same: total });
+      await stack.destroy();
+      expect(differences(before, await it.fingerprint())).to.deep.equal([]);
     });
   });
-}
+});
 
 /** No process of ours and no backend of ours is left after five seconds. */
 async function gone(client: Client, ours: readonly Process[]): Promise<void> {

@@ -9,9 +9,9 @@ describe("state and database belong together", function () {
   this.timeout(240_000);
 
   it("the state of one database used against another: up, refresh and destroy are refused before any write", function () {
-    return story(this, 15, async ({ stack, db }) => {
+    return story(async ({ stack, db }) => {
       await stack.up();
-      await withV6(15, async (other) => {
+      await withV6(async (other) => {
         const client = await other.connect();
         const before = await quickFingerprint(client);
         await withStack({ database: other.migrator, folder: stack.folder }, async (same) => {
@@ -31,11 +31,11 @@ describe("state and database belong together", function () {
   });
 
   it("a copy of a migrated database, ledger and all: refused too", function () {
-    return story(this, 15, async ({ stack, db, client }) => {
+    return story(async ({ stack, db, client }) => {
       await stack.up();
       await client.end();
       const copy = `${db.name}_copy`;
-      const on = await server(15);
+      const on = await server();
       const logins = await cloneDatabase(on, db.name, copy);
       const admin = await db.connect("admin");
       try {
@@ -54,12 +54,11 @@ describe("state and database belong together", function () {
   });
 
   it("two stacks on one database: the second is refused with the way out, which then works", function () {
-    return story(this, 15, async ({ stack, db, client, bin }) => {
+    return story(async ({ stack, db, client }) => {
       await stack.set({ through: "schema" });
       await stack.up();
-      const env = { GUARDIAN_PG_BIN: bin };
       const applied = await count(client, "guardian_migration.module");
-      await withStack({ database: db.migrator, name: "second", env, config: { through: "schema" } }, async (second) => {
+      await withStack({ database: db.migrator, name: "second", config: { through: "schema" } }, async (second) => {
         for (const verb of ["preview", "up"] as const) {
           const { output } = await second[verb]({ expectFailure: true });
           expect(output, verb).to.contain("another stack migrates this database: dev::guardian");
@@ -78,13 +77,12 @@ describe("state and database belong together", function () {
   });
 
   it("a stack of a destroyed migration leaves the database free for another", function () {
-    return story(this, 15, async ({ stack, db, bin }) => {
+    return story(async ({ stack, db }) => {
       await stack.set({ through: "infrastructure" });
       await stack.up();
       await stack.destroy();
-      const env = { GUARDIAN_PG_BIN: bin };
       await withStack(
-        { database: db.migrator, name: "second", env, config: { through: "infrastructure" } },
+        { database: db.migrator, name: "second", config: { through: "infrastructure" } },
         async (second) => {
           await second.up();
           await second.destroy();

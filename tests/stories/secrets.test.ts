@@ -11,7 +11,7 @@ describe("no password and no row value leaves the database", function () {
   this.timeout(240_000);
 
   it("not in state, output, errors, manifest or ledger: seeded values are looked for everywhere", function () {
-    return story(this, 15, async ({ stack, db, client }) => {
+    return story(async ({ stack, db, client }) => {
       const admin = await db.connect("admin");
       await admin.query("UPDATE auth.users SET email = 'a' || substr(id::text, 1, 8) || $1 || '@x.test'", [
         mark.toLowerCase(),
@@ -51,7 +51,7 @@ describe("no password and no row value leaves the database", function () {
       for (const file of filesUnder(stack.folder)) texts.push(readFileSync(file, "latin1"));
       texts.push(await everything(client, "guardian_migration"));
       texts.push(await everything(client, "public", ["migration_sessions", "migration_session_steps", "audit_log"]));
-      const passwords = [db.migrator.password, (await server(15)).password];
+      const passwords = [db.migrator.password, (await server()).password];
       for (const secret of [mark, mark.toLowerCase(), ...passwords]) {
         expect(texts.filter((text) => text.includes(secret)).map((text) => text.slice(0, 80))).to.deep.equal([]);
       }

@@ -1,113 +1,111 @@
 import { expect } from "chai";
 import { quickFingerprint } from "../../engine/fingerprint/take";
 import { runV6Script } from "../../engine/fingerprint/v6-script";
-import { asRole, type Major } from "../support/postgres";
+import { asRole } from "../support/postgres";
 import { beyondSchema, count, differences, story, total, type Story } from "../support/story";
 
 const existing = "auth.users WHERE created_at < now() - interval '1 day'";
 
-for (const major of [15, 17] as Major[]) {
-  describe(`the whole migration, PostgreSQL ${major}`, function () {
-    this.timeout(300_000);
+describe("the whole migration", function () {
+  this.timeout(300_000);
 
-    it("previews without writing, migrates, changes nothing the second time, and rolls back without a trace", function () {
-      return story(this, major, async (it) => {
-        const { stack, client } = it;
-        const before = await it.fingerprint();
-        const quick = await quickFingerprint(client);
-        const preview = await stack.preview();
-        expect(differences(quick, await quickFingerprint(client)), "preview wrote").to.deep.equal([]);
-        const up = await stack.up();
-        expect(up.changes).to.deep.equal(preview.changes);
-        expect(Object.keys(up.changes)).to.deep.equal(["create"]);
-        await afterUp(it);
-        expect((await stack.up()).changes).to.deep.equal({ same: up.changes["create"] });
-        expect((await stack.refresh()).changes).to.deep.equal({ same: up.changes["create"] });
+  it("previews without writing, migrates, changes nothing the second time, and rolls back without a trace", function () {
+    return story(async (it) => {
+      const { stack, client } = it;
+      const before = await it.fingerprint();
+      const quick = await quickFingerprint(client);
+      const preview = await stack.preview();
+      expect(differences(quick, await quickFingerprint(client)), "preview wrote").to.deep.equal([]);
+      const up = await stack.up();
+      expect(up.changes).to.deep.equal(preview.changes);
+      expect(Object.keys(up.changes)).to.deep.equal(["create"]);
+      await afterUp(it);
+      expect((await stack.up()).changes).to.deep.equal({ same: up.changes["create"] });
+      expect((await stack.refresh()).changes).to.deep.equal({ same: up.changes["create"] });
 
-        await stack.set({ through: "schema" });
-        const lowered = await stack.up();
-        expect(lowered.changes["delete"]).to.equal(beyondSchema);
-        expect(await count(client, "public.patient_consents")).to.equal(0);
-        expect(await sessionStatus(it)).to.equal("in_progress");
-        await stack.destroy();
-        expect(differences(before, await it.fingerprint()), "left behind").to.deep.equal([]);
-        expect((await runV6Script(client)).passed).to.equal(true);
-      });
-    });
-
-    it("with guardian:purge, archive and ledger go too", function () {
-      return story(this, major, async ({ stack, fingerprint }) => {
-        const before = await fingerprint([]);
-        await stack.set({ purge: "true", through: "schema" });
-        await stack.up();
-        await stack.destroy();
-        expect(differences(before, await fingerprint([]))).to.deep.equal([]);
-      });
-    });
-
-    it("three times up and down: rows that v7 collected come back each time", function () {
-      return story(this, major, async (it) => {
-        const { stack, client } = it;
-        const before = await it.fingerprint();
-        const { rows: users } = await client.query<{ id: string }>(`SELECT id FROM ${existing} ORDER BY id LIMIT 3`);
-        for (const [round, user] of users.entries()) {
-          await stack.up();
-          expect(await revoked(it), `round ${round + 1}`).to.equal(round);
-          await asRole(client, "authenticated", user.id, (c) =>
-            c.query(
-              `SELECT public.revoke_patient_consent(id, 'no longer wanted') FROM public.patient_consents WHERE patient_id = $1`,
-              [user.id],
-            ),
-          );
-          expect(await revoked(it)).to.equal(round + 1);
-          // What was withdrawn is not given back: still one row for each of them.
-          expect(await count(client, "public.patient_consents")).to.equal(await count(client, existing));
-          await stack.destroy();
-          expect(differences(before, await it.fingerprint()), `round ${round + 1}`).to.deep.equal([]);
-        }
-      });
-    });
-
-    it("after a rollback an account with archived rows can be deleted, and none of its rows is left", function () {
-      return story(this, major, async (it) => {
-        const { stack, client, db } = it;
-        await stack.up();
-        const { rows } = await client.query<{ id: string }>(`SELECT id FROM ${existing} ORDER BY id LIMIT 1`);
-        const user = rows[0]!.id;
-        await asRole(client, "authenticated", user, (c) =>
-          c.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [user]),
-        );
-        await asRole(client, "authenticated", user, (c) =>
-          c.query("SELECT public.revoke_patient_consent(id, 'x') FROM public.patient_consents WHERE patient_id = $1", [
-            user,
-          ]),
-        );
-        await stack.destroy();
-        const admin = await db.connect("admin");
-        const holding = async (): Promise<string[]> => {
-          const tables = await admin.query<{ name: string }>(
-            "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'guardian_archive' ORDER BY 1",
-          );
-          const found: string[] = [];
-          for (const { name } of tables.rows) {
-            if ((await count(admin, `guardian_archive."${name}" t WHERE t::text LIKE $1`, [`%${user}%`])) > 0)
-              found.push(name.replace(/__\d+$/, ""));
-          }
-          return found;
-        };
-        expect(await holding()).to.include.members(["patient_consents", "user_preferences"]);
-        const audits = await count(
-          admin,
-          "information_schema.tables WHERE table_schema = 'guardian_archive' AND table_name LIKE '%audit%'",
-        );
-        await admin.query("DELETE FROM auth.users WHERE id = $1", [user]);
-        const left = await holding();
-        expect(left.filter((name) => !name.includes("audit"))).to.deep.equal([]);
-        expect(audits).to.be.greaterThan(0);
-      });
+      await stack.set({ through: "schema" });
+      const lowered = await stack.up();
+      expect(lowered.changes["delete"]).to.equal(beyondSchema);
+      expect(await count(client, "public.patient_consents")).to.equal(0);
+      expect(await sessionStatus(it)).to.equal("in_progress");
+      await stack.destroy();
+      expect(differences(before, await it.fingerprint()), "left behind").to.deep.equal([]);
+      expect((await runV6Script(client)).passed).to.equal(true);
     });
   });
-}
+
+  it("with guardian:purge, archive and ledger go too", function () {
+    return story(async ({ stack, fingerprint }) => {
+      const before = await fingerprint([]);
+      await stack.set({ purge: "true", through: "schema" });
+      await stack.up();
+      await stack.destroy();
+      expect(differences(before, await fingerprint([]))).to.deep.equal([]);
+    });
+  });
+
+  it("three times up and down: rows that v7 collected come back each time", function () {
+    return story(async (it) => {
+      const { stack, client } = it;
+      const before = await it.fingerprint();
+      const { rows: users } = await client.query<{ id: string }>(`SELECT id FROM ${existing} ORDER BY id LIMIT 3`);
+      for (const [round, user] of users.entries()) {
+        await stack.up();
+        expect(await revoked(it), `round ${round + 1}`).to.equal(round);
+        await asRole(client, "authenticated", user.id, (c) =>
+          c.query(
+            `SELECT public.revoke_patient_consent(id, 'no longer wanted') FROM public.patient_consents WHERE patient_id = $1`,
+            [user.id],
+          ),
+        );
+        expect(await revoked(it)).to.equal(round + 1);
+        // What was withdrawn is not given back: still one row for each of them.
+        expect(await count(client, "public.patient_consents")).to.equal(await count(client, existing));
+        await stack.destroy();
+        expect(differences(before, await it.fingerprint()), `round ${round + 1}`).to.deep.equal([]);
+      }
+    });
+  });
+
+  it("after a rollback an account with archived rows can be deleted, and none of its rows is left", function () {
+    return story(async (it) => {
+      const { stack, client, db } = it;
+      await stack.up();
+      const { rows } = await client.query<{ id: string }>(`SELECT id FROM ${existing} ORDER BY id LIMIT 1`);
+      const user = rows[0]!.id;
+      await asRole(client, "authenticated", user, (c) =>
+        c.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [user]),
+      );
+      await asRole(client, "authenticated", user, (c) =>
+        c.query("SELECT public.revoke_patient_consent(id, 'x') FROM public.patient_consents WHERE patient_id = $1", [
+          user,
+        ]),
+      );
+      await stack.destroy();
+      const admin = await db.connect("admin");
+      const holding = async (): Promise<string[]> => {
+        const tables = await admin.query<{ name: string }>(
+          "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'guardian_archive' ORDER BY 1",
+        );
+        const found: string[] = [];
+        for (const { name } of tables.rows) {
+          if ((await count(admin, `guardian_archive."${name}" t WHERE t::text LIKE $1`, [`%${user}%`])) > 0)
+            found.push(name.replace(/__\d+$/, ""));
+        }
+        return found;
+      };
+      expect(await holding()).to.include.members(["patient_consents", "user_preferences"]);
+      const audits = await count(
+        admin,
+        "information_schema.tables WHERE table_schema = 'guardian_archive' AND table_name LIKE '%audit%'",
+      );
+      await admin.query("DELETE FROM auth.users WHERE id = $1", [user]);
+      const left = await holding();
+      expect(left.filter((name) => !name.includes("audit"))).to.deep.equal([]);
+      expect(audits).to.be.greaterThan(0);
+    });
+  });
+});
 
 async function revoked({ client }: Story): Promise<number> {
   return count(client, "public.patient_consents WHERE revoked_at IS NOT NULL");

@@ -4,13 +4,13 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { parse } from "yaml";
 import { joined, readUp } from "../../engine/module/up-files";
-import { withV6, type Major, type V6 } from "./postgres";
+import { withEngine, type Engine, type EngineOptions } from "../engine/module/harness";
+import type { V6 } from "./postgres";
 
 /** What module.yaml says, as far as the tests need it. */
 interface Manifest {
   requires: string[];
   objects: Record<string, string[]>;
-  archive: { table: string; subject: string }[];
 }
 
 const folder = join(__dirname, "..", "..", "sql");
@@ -20,80 +20,21 @@ const manifest = (name: string): Manifest => parse(read(name, "module.yaml")) as
 /** What a module does, as one script. */
 export const upOf = (name: string): string => joined(readUp(join(folder, name), (file) => `sql/${name}/${file}`));
 
-/** Applies a module as the engine does: what it does and verify.sql in one transaction. */
-export function applyModule(client: Client, name: string): Promise<void> {
-  return transaction(client, "BEGIN", async () => {
-    await client.query(upOf(name));
-    await client.query(read(name, "verify.sql"));
-  });
-}
-
 /** Runs verify.sql as a refresh does, read-only. Rejects with SQLSTATE GM001 where something is amiss. */
 export function verifyModule(client: Client, name: string): Promise<void> {
-  return transaction(client, "BEGIN READ ONLY", async () => {
-    await client.query(read(name, "verify.sql"));
-  });
+  return inTransaction(client, "READ ONLY", read(name, "verify.sql"));
 }
 
-/** Undoes a module as the engine does: its tables into the archive, or dropped when empty, then down.sql. */
-export function undoModule(client: Client, name: string): Promise<void> {
-  return transaction(client, "BEGIN", async () => {
-    const { archive } = manifest(name);
-    for (const { table } of archive) await strip(client, table);
-    for (const entry of archive) await takeAway(client, entry.table, entry.subject);
-    await client.query(read(name, "down.sql"));
-  });
-}
-
-async function transaction(client: Client, begin: string, work: () => Promise<void>): Promise<void> {
-  await client.query(begin);
+/** Runs a script in one transaction, which is rolled back and the error rethrown when it fails. */
+export async function inTransaction(client: Client, mode: "READ ONLY" | "READ WRITE", sql: string): Promise<void> {
+  await client.query(`BEGIN ${mode}`);
   try {
-    await work();
+    await client.query(sql);
     await client.query("COMMIT");
   } catch (err) {
     await client.query("ROLLBACK");
     throw err;
   }
-}
-
-/** Drops what hangs on a table and is not rows: views, triggers, policies, rights, keys among our own tables. */
-async function strip(client: Client, table: string): Promise<void> {
-  await each(
-    client,
-    `SELECT DISTINCT format('DROP VIEW %s', r.ev_class::regclass) AS sql FROM pg_depend d
-       JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-       WHERE d.refobjid = $1::regclass AND r.ev_class <> d.refobjid
-     UNION ALL SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger
-       WHERE tgrelid = $1::regclass AND NOT tgisinternal
-     UNION ALL SELECT format('DROP POLICY %I ON %s', polname, polrelid::regclass) FROM pg_policy WHERE polrelid = $1::regclass
-     UNION ALL SELECT format('REVOKE ALL ON %s FROM PUBLIC, anon, authenticated, service_role, guardian_operator', $1::regclass)
-     UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) FROM pg_constraint
-       WHERE contype = 'f' AND confrelid = $1::regclass`,
-    [table],
-  );
-}
-
-/** Drops an empty table; moves another to guardian_archive with the one key that lets an erasure erase. */
-async function takeAway(client: Client, table: string, subject: string): Promise<void> {
-  const { rows } = await client.query(`SELECT FROM ${table} LIMIT 1`);
-  if (rows.length === 0) {
-    await client.query(`DROP TABLE ${table}`);
-    return;
-  }
-  await each(
-    client,
-    `SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname) AS sql FROM pg_constraint k
-     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
-     WHERE k.contype = 'f' AND k.conrelid = $1::regclass AND NOT (a.attname = $2 AND k.confdeltype = 'c')`,
-    [table, subject],
-  );
-  await client.query("CREATE SCHEMA IF NOT EXISTS guardian_archive");
-  await client.query(`ALTER TABLE ${table} SET SCHEMA guardian_archive`);
-}
-
-async function each(client: Client, text: string, values: unknown[]): Promise<void> {
-  const { rows } = await client.query<{ sql: string }>(text, values);
-  for (const { sql } of rows) await client.query(sql);
 }
 
 /**
@@ -135,17 +76,13 @@ export async function catalogue(client: Client): Promise<string[]> {
   return rows.flatMap(({ line }) => (line ? [line] : [])).sort();
 }
 
-/** Runs a test on a fresh v6 with modules applied; the client is guardian_migrator, the owner. */
+/** Runs a test on a fresh v6 to which the engine applied modules; the client is guardian_migrator, the owner. */
 export function withModules<T>(
-  major: Major,
   names: readonly string[],
-  test: (client: Client, db: V6) => Promise<T>,
+  test: (client: Client, db: V6, engine: Engine) => Promise<T>,
+  options: EngineOptions = {},
 ): Promise<T> {
-  return withV6(major, async (db) => {
-    const client = await db.connect();
-    for (const name of names) await applyModule(client, name);
-    return test(client, db);
-  });
+  return withEngine(async (engine, db) => test(await db.connect(), db, engine), { ...options, modules: names });
 }
 
 /** What the server said when it refused; fails if it did not. */
@@ -156,6 +93,21 @@ export async function refusal(work: Promise<unknown>): Promise<{ code: string; m
   );
   if (!outcome) throw new Error("expected the server to refuse, but it did not");
   return { code: outcome.code, message: outcome.message };
+}
+
+/** Where the rows of a table wait after a rollback: `guardian_archive.<table>__<apply id>`. */
+export function archived(client: Client, table: string): Promise<string> {
+  const text = "SELECT archived_as FROM guardian_migration.archived WHERE original = $1 ORDER BY apply_id DESC LIMIT 1";
+  return value(client, text, [`public.${table}`]);
+}
+
+/** Makes this session one that runs a batch of the ledger, as a data migration's is. */
+export async function openBatch(client: Client, id: string): Promise<void> {
+  await client.query(
+    `INSERT INTO guardian_migration.batch (id, urn, step_id, target, epoch)
+     SELECT $1, 'urn', max(id), 'public.things', 0 FROM guardian_migration.step`,
+    [id],
+  );
 }
 
 /** First row, first column of a query. */
@@ -173,26 +125,22 @@ export async function value<T = unknown>(client: Client, text: string, values: u
  * @param defects what is done by hand → a part of verify.sql's message
  */
 export function describeLifecycle(name: string, defects: Record<string, RegExp>): void {
-  for (const major of [15, 17, 18] as const) {
-    it(`goes up, down without a trace, and up again on PostgreSQL ${major}`, async () => {
-      await withModules(major, manifest(name).requires, async (client) => {
-        const before = await catalogue(client);
-        await applyModule(client, name);
-        const made = (await catalogue(client)).filter((line) => !before.includes(line) && !line.startsWith("~"));
-        const listed = Object.entries(manifest(name).objects).flatMap(([kind, ids]) =>
-          ids.map((id) => `${kind} ${id}`),
-        );
-        expect(made, "module.yaml lists what the module makes").to.deep.equal(listed.sort());
-        await verifyModule(client, name);
-        await undoModule(client, name);
-        expect(await catalogue(client)).to.deep.equal(before);
-        await applyModule(client, name);
-      });
+  it("goes up, down without a trace, and up again", async () => {
+    await withModules(manifest(name).requires, async (client, _, engine) => {
+      const before = await catalogue(client);
+      await engine.applyReal(name);
+      const made = (await catalogue(client)).filter((line) => !before.includes(line) && !line.startsWith("~"));
+      const listed = Object.entries(manifest(name).objects).flatMap(([kind, ids]) => ids.map((id) => `${kind} ${id}`));
+      expect(made, "module.yaml lists what the module makes").to.deep.equal(listed.sort());
+      await verifyModule(client, name);
+      await engine.undo(name);
+      expect(await catalogue(client)).to.deep.equal(before);
+      await engine.applyReal(name);
     });
-  }
+  });
 
   it("is verified, and every planted defect is named", async () => {
-    await withModules(15, [...manifest(name).requires, name], async (client) => {
+    await withModules([...manifest(name).requires, name], async (client) => {
       for (const [sql, message] of Object.entries(defects)) {
         await client.query("BEGIN");
         await client.query(sql);

@@ -1,3 +1,8 @@
+import { Test } from "mocha";
+
+/** What a test that was skipped says; the reporter reads it. */
+type Skipped = Mocha.Test & { skipReason?: string };
+
 /**
  * Skips the running test, or in a before hook the whole suite, and says why; the run's summary repeats it.
  * @param reason what is missing on this machine, and what it would take
@@ -5,7 +10,16 @@
 export function skip(context: Mocha.Context, reason: string): never {
   // Mocha says of a runnable whether it is a hook; its types do not.
   const running = (context.test ?? context.currentTest) as (Mocha.Runnable & { type?: string }) | undefined;
-  const target = running?.type === "hook" ? running.parent : running;
-  if (target) Object.assign(target, { skipReason: reason });
+  const explain = (test: Skipped): string => (test.skipReason = reason);
+  if (running?.type === "hook") running.parent?.eachTest(explain);
+  else if (running) explain(running as Skipped);
   context.skip();
 }
+
+/** What a worker of a parallel run hands over of a test: the reason too, which Mocha leaves out. */
+const prototype = Test.prototype as unknown as { serialize: (this: Skipped) => object };
+const usual = prototype.serialize;
+prototype.serialize = function () {
+  const { skipReason } = this;
+  return { ...usual.call(this), ...(skipReason === undefined ? {} : { skipReason }) };
+};

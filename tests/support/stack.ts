@@ -12,7 +12,8 @@ import {
 } from "@pulumi/pulumi/automation";
 import guardian = require("../../index");
 import { findEngine } from "../../scripts/pulumi/engine";
-import type { Login } from "./postgres";
+import { clientFolder } from "../../scripts/pg-clients";
+import { major, type Login } from "./postgres";
 
 /** The project's folder. */
 export const root = join(__dirname, "..", "..");
@@ -105,6 +106,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
         PGUSER: user,
         PGPASSWORD: password,
         PGDATABASE: database,
+        GUARDIAN_PG_BIN: await clientFolder(major),
         GUARDIAN_LOCK_PAUSE_MS: "200",
         GUARDIAN_PATIENCE_MS: "2000",
         ...options.env,

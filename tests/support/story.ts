@@ -1,14 +1,12 @@
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Client } from "pg";
 import { planThrough } from "../../components/plan";
 import { flagNames } from "../../config";
-import { findClient } from "../../engine/backup/client";
 import { compareFingerprints } from "../../engine/fingerprint/compare";
 import { ownSchemas, takeFingerprint } from "../../engine/fingerprint/take";
 import type { Fingerprint } from "../../engine/fingerprint/types";
-import { pgClient17 } from "../../scripts/pg-client-17";
-import { skip } from "./skip";
-import { withV6, type Major, type V6 } from "./postgres";
+import { clientFolder } from "../../scripts/pg-clients";
+import { major, withV6, type V6 } from "./postgres";
 import { withStack, type StackOptions, type TestStack } from "./stack";
 
 /** A v6 database and a stack that is pointed at it. */
@@ -22,34 +20,19 @@ export interface Story {
   fingerprint: (ignore?: readonly string[]) => Promise<Fingerprint>;
 }
 
-/** Where pg_dump for a server of this major is, or why there is none on this machine. */
-export async function clientsFor(major: Major): Promise<{ bin: string } | { bin: undefined; reason: string }> {
-  if (major >= 17) return pgClient17();
-  return { bin: dirname((await findClient("pg_dump", major)).path) };
-}
-
-/** Runs a story on a fresh v6 and a fresh stack; skips the test, with its reason, where pg_dump for the server is missing. */
+/** Runs a story on a fresh v6 and a fresh stack. */
 export async function story(
-  context: Mocha.Context,
-  major: Major,
   tell: (story: Story) => Promise<void>,
   options: { users?: number; profiles?: boolean; stack?: Partial<StackOptions> } = {},
 ): Promise<void> {
-  const clients = await clientsFor(major);
-  if (clients.bin === undefined) skip(context, clients.reason);
-  const { bin } = clients;
-  await withV6(
-    major,
-    async (db) => {
-      const env = { GUARDIAN_PG_BIN: bin, ...options.stack?.env };
-      await withStack({ database: db.migrator, ...options.stack, env }, async (stack) => {
-        const client = await db.connect();
-        const fingerprint = (ignore = ownSchemas): Promise<Fingerprint> => takeFor(client, db, bin, ignore);
-        await tell({ db, stack, client, bin, fingerprint });
-      });
-    },
-    options,
-  );
+  const bin = await clientFolder(major);
+  await withV6(async (db) => {
+    await withStack({ database: db.migrator, ...options.stack }, async (stack) => {
+      const client = await db.connect();
+      const fingerprint = (ignore = ownSchemas): Promise<Fingerprint> => takeFor(client, db, bin, ignore);
+      await tell({ db, stack, client, bin, fingerprint });
+    });
+  }, options);
 }
 
 function takeFor(client: Client, db: V6, bin: string, ignoreSchemas: readonly string[]): Promise<Fingerprint> {

@@ -1,12 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { tmpdir } from "node:os";
-import { findClient } from "../../engine/backup/client";
-import { pgClient17 } from "../../scripts/pg-client-17";
+import { clientFolder } from "../../scripts/pg-clients";
 import * as calls from "./calls";
 import { withPlugin, type BootedPlugin, type PluginOptions } from "./plugin";
-import type { Login, Major } from "./postgres";
-import { skip } from "./skip";
+import { major, type Login } from "./postgres";
 import { plain, type Wire } from "./wire";
 
 type Bag = Record<string, Wire>;
@@ -24,8 +22,6 @@ export const walkModules = ["000_audit_log", "001_feature_flags", "002_migration
 
 export interface WalkOptions extends PluginOptions {
   database: Login;
-  /** Folder of pg_dump and pg_restore. */
-  bin: string;
   /** The stack's name; dev if absent. */
   stack?: string;
 }
@@ -97,7 +93,7 @@ export async function withWalk<T>(options: WalkOptions, test: (walk: Walk) => Pr
   const { host, port, database, user, password } = options.database;
   const folder = mkdtempSync(join(tmpdir(), "guardian-walk-"));
   const env = {
-    PATH: `${options.bin}:${process.env["PATH"] ?? ""}`,
+    PATH: `${await clientFolder(major)}:${process.env["PATH"] ?? ""}`,
     GUARDIAN_TEST_PASSWORD: password,
     GUARDIAN_LOCK_PAUSE_MS: "200",
     ...options.env,
@@ -111,14 +107,4 @@ export async function withWalk<T>(options: WalkOptions, test: (walk: Walk) => Pr
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** The folder of the client programs for a server; skips where there are none. For a before hook. */
-export async function clientFolder(context: Mocha.Context, major: Major): Promise<string> {
-  if (major === 17) {
-    const found = await pgClient17();
-    return found.bin ?? skip(context, found.reason);
-  }
-  const client = await findClient("pg_dump", major).catch(() => undefined);
-  return client ? dirname(client.path) : skip(context, `no pg_dump ${major} or later is installed`);
 }

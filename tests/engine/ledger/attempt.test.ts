@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { GuardianError } from "../../../engine/errors";
 import { attempt } from "../../../engine/ledger/attempt";
 import { addStep, readStep, setStep } from "../../../engine/ledger/steps";
-import { endWriters, majors, refusalOf, withEngine, type Engine } from "../module/harness";
+import { endWriters, refusalOf, withEngine, type Engine } from "../module/harness";
 
 const urnOf = (engine: Engine): string => engine.urn("Thing", "x");
 
@@ -28,84 +28,82 @@ function make(
 describe("the ledger's row of a piece of work", function () {
   this.timeout(60_000);
 
-  for (const major of majors) {
-    it(`says after a failure what still stands, and why it failed, on PostgreSQL ${major}`, () =>
-      withEngine(major, async (engine) => {
-        const now = async (): Promise<unknown> => {
-          const step = (await engine.steps()).find((found) => found.kind === "Thing")!;
-          const { state, meaning, physicalId, detail, attempt: n } = step;
-          return { state, meaning, physicalId, detail, n };
-        };
-        const fail = (): Promise<never> =>
-          Promise.reject(new GuardianError({ what: "no", where: "here", sqlstate: "23505" }));
-        const error = { what: "no", where: "here", sqlstate: "23505" };
-        await refusalOf(make(engine, "first", "1", fail));
-        expect(await now()).to.deep.equal({
-          state: "planned",
-          meaning: "first",
-          physicalId: null,
-          detail: { error },
-          n: 1,
-        });
-        await make(engine, "first", "1");
-        expect(await now()).to.deep.equal({
-          state: "done",
-          meaning: "first",
-          physicalId: "1",
-          detail: { values: "first" },
-          n: 2,
-        });
-        // What failed is not taken for done: neither its meaning nor its values.
-        await refusalOf(make(engine, "second", "2", fail));
-        expect(await now()).to.deep.equal({
-          state: "done",
-          meaning: "first",
-          physicalId: "1",
-          detail: { values: "first", error },
-          n: 3,
-        });
-        await make(engine, "second", "2");
-        expect(await now()).to.deep.equal({
-          state: "done",
-          meaning: "second",
-          physicalId: "2",
-          detail: { values: "second" },
-          n: 4,
-        });
-      }));
+  it("says after a failure what still stands, and why it failed", () =>
+    withEngine(async (engine) => {
+      const now = async (): Promise<unknown> => {
+        const step = (await engine.steps()).find((found) => found.kind === "Thing")!;
+        const { state, meaning, physicalId, detail, attempt: n } = step;
+        return { state, meaning, physicalId, detail, n };
+      };
+      const fail = (): Promise<never> =>
+        Promise.reject(new GuardianError({ what: "no", where: "here", sqlstate: "23505" }));
+      const error = { what: "no", where: "here", sqlstate: "23505" };
+      await refusalOf(make(engine, "first", "1", fail));
+      expect(await now()).to.deep.equal({
+        state: "planned",
+        meaning: "first",
+        physicalId: null,
+        detail: { error },
+        n: 1,
+      });
+      await make(engine, "first", "1");
+      expect(await now()).to.deep.equal({
+        state: "done",
+        meaning: "first",
+        physicalId: "1",
+        detail: { values: "first" },
+        n: 2,
+      });
+      // What failed is not taken for done: neither its meaning nor its values.
+      await refusalOf(make(engine, "second", "2", fail));
+      expect(await now()).to.deep.equal({
+        state: "done",
+        meaning: "first",
+        physicalId: "1",
+        detail: { values: "first", error },
+        n: 3,
+      });
+      await make(engine, "second", "2");
+      expect(await now()).to.deep.equal({
+        state: "done",
+        meaning: "second",
+        physicalId: "2",
+        detail: { values: "second" },
+        n: 4,
+      });
+    }));
 
-    it(`says so too where it was killed, and after a rollback begins anew, on PostgreSQL ${major}`, () =>
-      withEngine(major, async (engine, db) => {
-        const admin = await db.connect("admin");
-        await make(engine, "first", "1");
-        const killed = make(engine, "second", "2", async () => {
-          await endWriters(admin);
-          throw new GuardianError({ what: "killed" });
+  it("says so too where it was killed, and after a rollback begins anew", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      await make(engine, "first", "1");
+      const killed = make(engine, "second", "2", async () => {
+        await endWriters(admin);
+        throw new GuardianError({ what: "killed" });
+      });
+      expect((await refusalOf(killed)).what).to.equal("killed");
+      const read = (): Promise<unknown> =>
+        engine.host.read(async (db) => {
+          const step = await readStep(db, urnOf(engine));
+          return [step?.state, step?.physicalId, step?.detail];
         });
-        expect((await refusalOf(killed)).what).to.equal("killed");
-        const read = (): Promise<unknown> =>
-          engine.host.read(async (db) => {
-            const step = await readStep(db, urnOf(engine));
-            return [step?.state, step?.physicalId, step?.detail];
+      expect(await read()).to.deep.equal(["running", "1", { values: "first" }]);
+      await engine.write("Thing", "x", (session) =>
+        session.transaction(async (tx) => {
+          const step = await addStep(tx, {
+            urn: urnOf(engine),
+            kind: "Thing",
+            state: "undoing",
+            epoch: session.epoch,
           });
-        expect(await read()).to.deep.equal(["running", "1", { values: "first" }]);
-        await engine.write("Thing", "x", (session) =>
-          session.transaction(async (tx) => {
-            const step = await addStep(tx, {
-              urn: urnOf(engine),
-              kind: "Thing",
-              state: "undoing",
-              epoch: session.epoch,
-            });
-            await setStep(tx, step.id, { state: "undone" });
-          }),
-        );
-        await engine.write("Thing", "x", (session) =>
-          session.transaction((tx) =>
-            addStep(tx, { urn: urnOf(engine), kind: "Thing", state: "running", epoch: session.epoch }),
-          ),
-        );
-        expect(await read()).to.deep.equal(["running", null, {}]);
-      }));
-  }
+          await setStep(tx, step.id, { state: "undone" });
+        }),
+      );
+      await engine.write("Thing", "x", (session) =>
+        session.transaction((tx) =>
+          addStep(tx, { urn: urnOf(engine), kind: "Thing", state: "running", epoch: session.epoch }),
+        ),
+      );
+      expect(await read()).to.deep.equal(["running", null, {}]);
+    }));
 });

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { Database, engineParameters, type WriteSession } from "../../../engine/database";
 import { first } from "../../../engine/sql";
 import { withV6 } from "../../support/postgres";
-import { column, majors, refusalOf, settingsOf, withEngine } from "../module/harness";
+import { column, refusalOf, settingsOf, withEngine } from "../module/harness";
 
 const kill = `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = 'guardian-migration reading'`;
@@ -11,85 +11,77 @@ const kill = `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_ac
 describe("a database as one process has it", function () {
   this.timeout(60_000);
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("cannot write while it reads", () =>
-        withV6(major, async (db) => {
-          const host = new Database(settingsOf(db.migrator));
-          try {
-            for (const sql of [
-              "CREATE TABLE public.x ()",
-              "DELETE FROM public.documents",
-              "SELECT nextval('public.s')",
-            ]) {
-              const [code] = await Promise.all([
-                host
-                  .read((tx) => tx.query(sql))
-                  .then(
-                    () => "it wrote",
-                    (err: unknown) => (err as { code?: string }).code,
-                  ),
-              ]);
-              expect(code, sql).to.be.oneOf(["25006", "42P01"]);
-            }
-          } finally {
-            await host.close();
-          }
-        }));
+  it("cannot write while it reads", () =>
+    withV6(async (db) => {
+      const host = new Database(settingsOf(db.migrator));
+      try {
+        for (const sql of ["CREATE TABLE public.x ()", "DELETE FROM public.documents", "SELECT nextval('public.s')"]) {
+          const [code] = await Promise.all([
+            host
+              .read((tx) => tx.query(sql))
+              .then(
+                () => "it wrote",
+                (err: unknown) => (err as { code?: string }).code,
+              ),
+          ]);
+          expect(code, sql).to.be.oneOf(["25006", "42P01"]);
+        }
+      } finally {
+        await host.close();
+      }
+    }));
 
-      it("goes on after its reading session was ended while it lay idle, and says so where it was in use", () =>
-        withV6(major, async (db) => {
-          const admin = await db.connect("admin");
-          const host = new Database(settingsOf(db.migrator));
-          const one = (): Promise<unknown> => host.read((tx) => first(tx, "SELECT 1 AS one"));
-          try {
-            await one();
-            expect(await column(admin, kill)).to.deep.equal([1]);
-            expect(await one()).to.deep.equal({ one: 1 });
-            let runs = 0;
-            const dying = host.read(async (tx) => {
-              runs += 1;
-              await admin.query(kill);
-              return first(tx, "SELECT 1 AS one");
-            });
-            expect((await refusalOf(dying)).what).to.match(/^the connection to the database was lost/);
-            expect(runs, "tried once more, and not for ever").to.equal(2);
-            expect(await one()).to.deep.equal({ one: 1 });
-          } finally {
-            await host.close();
-          }
-        }));
+  it("goes on after its reading session was ended while it lay idle, and says so where it was in use", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const host = new Database(settingsOf(db.migrator));
+      const one = (): Promise<unknown> => host.read((tx) => first(tx, "SELECT 1 AS one"));
+      try {
+        await one();
+        expect(await column(admin, kill)).to.deep.equal([1]);
+        expect(await one()).to.deep.equal({ one: 1 });
+        let runs = 0;
+        const dying = host.read(async (tx) => {
+          runs += 1;
+          await admin.query(kill);
+          return first(tx, "SELECT 1 AS one");
+        });
+        expect((await refusalOf(dying)).what).to.match(/^the connection to the database was lost/);
+        expect(runs, "tried once more, and not for ever").to.equal(2);
+        expect(await one()).to.deep.equal({ one: 1 });
+      } finally {
+        await host.close();
+      }
+    }));
 
-      it("reads at the same time come one after the other; what is cached is asked once, until something is written", () =>
-        withEngine(major, async (engine) => {
-          let asked = 0;
-          const ask = (): Promise<number> =>
-            engine.host.cached("x", async (tx) => {
-              await first(tx, "SELECT pg_sleep(0.02)");
-              return ++asked;
-            });
-          expect(await Promise.all([ask(), ask(), ask()])).to.deep.equal([1, 1, 1]);
-          await engine.write("Thing", "x", () => Promise.resolve());
-          expect(await ask()).to.equal(2);
-          const failing = engine.host.cached("y", () => Promise.reject(new Error("no")));
-          expect(await failing.catch((err: unknown) => String(err))).to.equal("Error: no");
-          expect(await engine.host.cached("y", () => Promise.resolve("now")), "a failure is not remembered").to.equal(
-            "now",
-          );
-        }));
+  it("reads at the same time come one after the other; what is cached is asked once, until something is written", () =>
+    withEngine(async (engine) => {
+      let asked = 0;
+      const ask = (): Promise<number> =>
+        engine.host.cached("x", async (tx) => {
+          await first(tx, "SELECT pg_sleep(0.02)");
+          return ++asked;
+        });
+      expect(await Promise.all([ask(), ask(), ask()])).to.deep.equal([1, 1, 1]);
+      await engine.write("Thing", "x", () => Promise.resolve());
+      expect(await ask()).to.equal(2);
+      const failing = engine.host.cached("y", () => Promise.reject(new Error("no")));
+      expect(await failing.catch((err: unknown) => String(err))).to.equal("Error: no");
+      expect(await engine.host.cached("y", () => Promise.resolve("now")), "a failure is not remembered").to.equal(
+        "now",
+      );
+    }));
 
-      it("a session that fails gives the lock back", () =>
-        withEngine(major, async (engine) => {
-          for (let i = 0; i < 3; i++) {
-            const failed = engine
-              .write("Thing", "x", () => Promise.reject(new Error("no")))
-              .catch((err: unknown) => String(err));
-            expect(await failed).to.equal("Error: no");
-          }
-          expect(engine.lines).to.deep.equal([]);
-        }));
-    });
-  }
+  it("a session that fails gives the lock back", () =>
+    withEngine(async (engine) => {
+      for (let i = 0; i < 3; i++) {
+        const failed = engine
+          .write("Thing", "x", () => Promise.reject(new Error("no")))
+          .catch((err: unknown) => String(err));
+        expect(await failed).to.equal("Error: no");
+      }
+      expect(engine.lines).to.deep.equal([]);
+    }));
 
   /** Stands still in a transaction until the server has ended the session. */
   const standStill = (session: WriteSession, meanwhile: () => Promise<unknown>): Promise<unknown> =>
@@ -103,7 +95,7 @@ describe("a database as one process has it", function () {
   const begun = /^the server ended a session that stood still; its transaction is rolled back; going on/;
 
   it("begins a piece of work anew whose session stood still and was ended, with an epoch of its own", () =>
-    withEngine(17, async (engine, db) => {
+    withEngine(async (engine, db) => {
       const epochs: number[] = [];
       await engine.write("Thing", "x", async (session) => {
         epochs.push(Number(session.epoch));
@@ -117,7 +109,7 @@ describe("a database as one process has it", function () {
     }));
 
   it("does not, if another operator took over meanwhile", () =>
-    withEngine(17, async (engine, db) => {
+    withEngine(async (engine, db) => {
       const client = await db.connect();
       let runs = 0;
       const slept = engine.write("Thing", "x", async (session) => {
@@ -130,7 +122,7 @@ describe("a database as one process has it", function () {
     }));
 
   it("does not for ever: whoever stands still a third time is told", () =>
-    withEngine(17, async (engine) => {
+    withEngine(async (engine) => {
       let runs = 0;
       const slept = engine.write("Thing", "x", async (session) => {
         runs += 1;

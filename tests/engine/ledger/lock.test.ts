@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { ConnectionLostError } from "../../../engine/connect";
 import { addStep, setStep } from "../../../engine/ledger/steps";
-import { column, Engine, majors, moduleOf, refusalOf, until, withEngine } from "../module/harness";
+import { column, Engine, moduleOf, refusalOf, until, withEngine } from "../module/harness";
 
 /** A promise that is settled from outside. */
 function gate(): { open: () => void; opened: Promise<void> } {
@@ -21,248 +21,241 @@ const sleeping =
 describe("the lock of a database", function () {
   this.timeout(60_000);
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("lets the writers of one process take turns", () =>
-        withEngine(major, async (engine) => {
-          const log: string[] = [];
-          const work = (name: string) =>
-            engine.write("SqlModule", name, async (session) => {
-              log.push(`${name} begins`);
-              await session.writer.query("SELECT pg_sleep(0.05)");
-              if (name === "b") throw new Error("b fails");
-              log.push(`${name} ends`);
-            });
-          const results = await Promise.allSettled(["a", "b", "c"].map(work));
-          expect(results.map((result) => result.status)).to.deep.equal(["fulfilled", "rejected", "fulfilled"]);
-          expect(log).to.deep.equal(["a begins", "a ends", "b begins", "c begins", "c ends"]);
-          expect(engine.lines, "they never met at the server").to.deep.equal([]);
-        }));
+  it("lets the writers of one process take turns", () =>
+    withEngine(async (engine) => {
+      const log: string[] = [];
+      const work = (name: string) =>
+        engine.write("SqlModule", name, async (session) => {
+          log.push(`${name} begins`);
+          await session.writer.query("SELECT pg_sleep(0.05)");
+          if (name === "b") throw new Error("b fails");
+          log.push(`${name} ends`);
+        });
+      const results = await Promise.allSettled(["a", "b", "c"].map(work));
+      expect(results.map((result) => result.status)).to.deep.equal(["fulfilled", "rejected", "fulfilled"]);
+      expect(log).to.deep.equal(["a begins", "a ends", "b begins", "c begins", "c ends"]);
+      expect(engine.lines, "they never met at the server").to.deep.equal([]);
+    }));
 
-      it("is waited for, naming who holds it, and had as soon as he is through", () =>
-        withEngine(major, async (engine, db) => {
-          const { open, opened } = gate();
-          const other = new Engine(db.migrator, { parameters: { patience: 10_000 } });
-          try {
-            const first = engine.write("SqlModule", "900_t", () => opened);
-            await sleep(300);
-            const second = other.write("SqlModule", "901_x", () => Promise.resolve("had it"));
-            while (other.lines.length === 0) await sleep(10);
-            expect(other.lines[0]).to.match(
-              /^waiting for the lock, held by guardian-migration SqlModule 900_t \(pid \d+, user guardian_migrator, for \d+ s\); 0 s$/,
-            );
-            open();
-            expect(await second).to.equal("had it");
-            await first;
-          } finally {
-            await other.close();
-          }
-        }));
-
-      it("of another stack is left alone, whatever happens", () =>
-        withEngine(major, async (engine, db) => {
-          const { open, opened } = gate();
-          const other = new Engine(db.migrator, { stack: "prod::guardian" });
-          try {
-            const first = engine.write("SqlModule", "900_t", async (session) => {
-              await session.transaction((tx) =>
-                addStep(tx, { urn: session.options.urn, kind: "SqlModule", state: "running", epoch: session.epoch }),
-              );
-              await opened;
-              return session.writer.pid;
-            });
-            await sleep(300);
-            const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
-            expect(said.what).to.equal(
-              "another operation holds the migration's lock on this database, and it is not a dead predecessor of this stack",
-            );
-            expect(said.where).to.match(
-              /^guardian-migration SqlModule 900_t \(pid \d+, user guardian_migrator, for \d+ s\)$/,
-            );
-            open();
-            const pid = await first;
-            expect(said.todo).to.deep.equal([
-              "wait until it is through, then run this again",
-              `if nobody runs it any more: SELECT pg_terminate_backend(${pid});`,
-            ]);
-          } finally {
-            open();
-            await other.close();
-          }
-        }));
-
-      it("of somebody who takes it by hand is left alone as well", () =>
-        withEngine(major, async (engine, db) => {
-          const admin = await db.connect("admin");
-          await admin.query("SET application_name = 'me'; SELECT pg_advisory_lock(1196769618, 1)");
-          const said = await refusalOf(engine.write("SqlModule", "900_t", () => Promise.resolve()));
-          expect(said.where).to.match(/^me \(pid \d+, user postgres\)$/);
-          expect(await column(admin, "SELECT 1")).to.deep.equal([1]);
-        }));
-
-      it("of a dead predecessor of this stack is taken from it, after some patience", () =>
-        withEngine(major, async (engine, db) => {
-          const admin = await db.connect("admin");
-          const next = new Engine(db.migrator, { parameters: { patience: 400 } });
-          try {
-            const dead = refusalOf(engine.apply(await moduleOf("900_t", slow)));
-            await until(admin, sleeping);
-            const began = Date.now();
-            await next.apply(await moduleOf("900_t", { ...slow, up: slow.up.replace("30", "0") }));
-            expect(Date.now() - began).to.be.within(400, 5000);
-            expect(await dead).to.be.instanceOf(ConnectionLostError);
-            expect(await next.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
-          } finally {
-            await next.close();
-          }
-        }));
-
-      it("also where that one was between two steps, or went on with what another one had begun", () =>
-        withEngine(major, async (engine, db) => {
-          const urn = engine.urn("SqlModule", "900_t");
-          for (const resumed of [false, true]) {
-            const { open, opened } = gate();
-            // One that shows no sign of life, as a stopped process does.
-            const second = new Engine(db.migrator, { parameters: { lease: 3_600_000 } });
-            const third = new Engine(db.migrator);
-            try {
-              const id = await engine.write("SqlModule", "900_t", (session) =>
-                session.transaction(
-                  async (tx) =>
-                    (await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch })).id,
-                ),
-              );
-              const idle = second.write("SqlModule", "900_t", async (session) => {
-                await session.transaction(async (tx) => {
-                  if (resumed) await setStep(tx, id, { state: "running" });
-                  else {
-                    const step = await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch });
-                    await setStep(tx, step.id, { state: "done" });
-                  }
-                });
-                await opened;
-                await session.writer.query("SELECT 1");
-              });
-              const failed = refusalOf(idle);
-              await sleep(300);
-              expect(await third.write("SqlModule", "900_t", () => Promise.resolve("had it"))).to.equal("had it");
-              open();
-              expect(await failed).to.be.instanceOf(ConnectionLostError);
-            } finally {
-              await second.close();
-              await third.close();
-            }
-          }
-        }));
-
-      it("one that is alive keeps it, though it is between two statements", () =>
-        withEngine(major, async (engine, db) => {
-          const urn = engine.urn("SqlModule", "900_t");
-          const { open, opened } = gate();
-          const other = new Engine(db.migrator, { parameters: { patience: 900 } });
-          try {
-            const alive = engine.write("SqlModule", "900_t", async (session) => {
-              const { epoch } = session;
-              await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
-              await opened;
-              return session.transaction((tx) => column<number>(tx as never, "SELECT 1"));
-            });
-            await sleep(400);
-            const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
-            expect(said.what).to.match(/and it is alive$/);
-            open();
-            expect(await alive).to.deep.equal([1]);
-          } finally {
-            open();
-            await other.close();
-          }
-        }));
-
-      for (const [what, seconds, patience] of [
-        ["it is busy with one short statement after the other", 0.25, 900],
-        ["its statement takes longer than all of our patience", 1.5, 300],
-      ] as const) {
-        it(`one that is alive keeps it until its lease is over, though ${what}`, () =>
-          withEngine(major, async (engine, db) => {
-            const urn = engine.urn("SqlModule", "900_t");
-            const busy = new Engine(db.migrator, { parameters: { lease: 5000 } });
-            const other = new Engine(db.migrator, { parameters: { lease: 5000, patience } });
-            try {
-              let refused = false;
-              const alive = busy.write("SqlModule", "900_t", async (session) => {
-                const { epoch } = session;
-                await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
-                while (!refused) await session.transaction((tx) => tx.query("SELECT pg_sleep($1)", [seconds]));
-                return "through";
-              });
-              await until(await db.connect("admin"), sleeping);
-              const said = refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
-              await said.finally(() => (refused = true)).catch(() => undefined);
-              expect(await alive).to.equal("through");
-              expect((await said).what).to.match(/and it is alive$/);
-            } finally {
-              await busy.close();
-              await other.close();
-            }
-          }));
+  it("is waited for, naming who holds it, and had as soon as he is through", () =>
+    withEngine(async (engine, db) => {
+      const { open, opened } = gate();
+      const other = new Engine(db.migrator, { parameters: { patience: 10_000 } });
+      try {
+        const first = engine.write("SqlModule", "900_t", () => opened);
+        await sleep(300);
+        const second = other.write("SqlModule", "901_x", () => Promise.resolve("had it"));
+        while (other.lines.length === 0) await sleep(10);
+        expect(other.lines[0]).to.match(
+          /^waiting for the lock, held by guardian-migration SqlModule 900_t \(pid \d+, user guardian_migrator, for \d+ s\); 0 s$/,
+        );
+        open();
+        expect(await second).to.equal("had it");
+        await first;
+      } finally {
+        await other.close();
       }
+    }));
 
-      it("a cancelled operator stops waiting for it", () =>
-        withEngine(major, async (engine, db) => {
-          const { open, opened } = gate();
-          const other = new Engine(db.migrator, { parameters: { patience: 60_000 } });
-          const stop = new AbortController();
-          try {
-            const first = engine.write("SqlModule", "900_t", () => opened);
-            await sleep(300);
-            other.onStatus = () => stop.abort();
-            const failed = await other
-              .write("SqlModule", "900_t", () => Promise.resolve(), { signal: stop.signal })
-              .catch((err: unknown) => err);
-            expect(failed).to.be.instanceOf(Error);
-            open();
-            await first;
-          } finally {
-            open();
-            await other.close();
-          }
-        }));
-
-      it("whoever was taken for dead and wakes up commits nothing", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          await client.query("CREATE TABLE public.mark (by text)");
-          const write = engine.write("SqlModule", "900_t", async (session) => {
-            await session.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('before')"));
-            // Another operator has the lock by now, as after a network that was cut: every operator raises the epoch.
-            await client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1");
-            const said = await refusalOf(
-              session.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('after')")),
-            );
-            expect(said.what).to.equal("another operator has taken over; this one commits nothing more");
-            return "told";
-          });
-          expect(await write).to.equal("told");
-          expect(await column(client, "SELECT by FROM public.mark")).to.deep.equal(["before"]);
-        }));
-
-      it("nobody can take over in the middle of a transaction", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, watcher] = [await db.connect(), await db.connect("admin")];
-          let taken: Promise<unknown> = Promise.resolve();
-          await engine.write("SqlModule", "900_t", (session) =>
-            session.transaction(async (tx) => {
-              taken = client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1");
-              await until(
-                watcher,
-                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE guardian_migration.ledger%')",
-              );
-              await tx.query("CREATE TABLE public.mark ()");
-            }),
+  it("of another stack is left alone, whatever happens", () =>
+    withEngine(async (engine, db) => {
+      const { open, opened } = gate();
+      const other = new Engine(db.migrator, { stack: "prod::guardian" });
+      try {
+        const first = engine.write("SqlModule", "900_t", async (session) => {
+          await session.transaction((tx) =>
+            addStep(tx, { urn: session.options.urn, kind: "SqlModule", state: "running", epoch: session.epoch }),
           );
-          await taken;
-          expect(await column(client, "SELECT to_regclass('public.mark') IS NOT NULL")).to.deep.equal([true]);
-        }));
-    });
+          await opened;
+          return session.writer.pid;
+        });
+        await sleep(300);
+        const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
+        expect(said.what).to.equal(
+          "another operation holds the migration's lock on this database, and it is not a dead predecessor of this stack",
+        );
+        expect(said.where).to.match(
+          /^guardian-migration SqlModule 900_t \(pid \d+, user guardian_migrator, for \d+ s\)$/,
+        );
+        open();
+        const pid = await first;
+        expect(said.todo).to.deep.equal([
+          "wait until it is through, then run this again",
+          `if nobody runs it any more: SELECT pg_terminate_backend(${pid});`,
+        ]);
+      } finally {
+        open();
+        await other.close();
+      }
+    }));
+
+  it("of somebody who takes it by hand is left alone as well", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      await admin.query("SET application_name = 'me'; SELECT pg_advisory_lock(1196769618, 1)");
+      const said = await refusalOf(engine.write("SqlModule", "900_t", () => Promise.resolve()));
+      expect(said.where).to.match(/^me \(pid \d+, user postgres\)$/);
+      expect(await column(admin, "SELECT 1")).to.deep.equal([1]);
+    }));
+
+  it("of a dead predecessor of this stack is taken from it, after some patience", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      const next = new Engine(db.migrator, { parameters: { patience: 400 } });
+      try {
+        const dead = refusalOf(engine.apply(await moduleOf("900_t", slow)));
+        await until(admin, sleeping);
+        const began = Date.now();
+        await next.apply(await moduleOf("900_t", { ...slow, up: slow.up.replace("30", "0") }));
+        expect(Date.now() - began).to.be.within(400, 5000);
+        expect(await dead).to.be.instanceOf(ConnectionLostError);
+        expect(await next.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
+      } finally {
+        await next.close();
+      }
+    }));
+
+  it("also where that one was between two steps, or went on with what another one had begun", () =>
+    withEngine(async (engine, db) => {
+      const urn = engine.urn("SqlModule", "900_t");
+      for (const resumed of [false, true]) {
+        const { open, opened } = gate();
+        // One that shows no sign of life, as a stopped process does.
+        const second = new Engine(db.migrator, { parameters: { lease: 3_600_000 } });
+        const third = new Engine(db.migrator);
+        try {
+          const id = await engine.write("SqlModule", "900_t", (session) =>
+            session.transaction(
+              async (tx) => (await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch })).id,
+            ),
+          );
+          const idle = second.write("SqlModule", "900_t", async (session) => {
+            await session.transaction(async (tx) => {
+              if (resumed) await setStep(tx, id, { state: "running" });
+              else {
+                const step = await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch });
+                await setStep(tx, step.id, { state: "done" });
+              }
+            });
+            await opened;
+            await session.writer.query("SELECT 1");
+          });
+          const failed = refusalOf(idle);
+          await sleep(300);
+          expect(await third.write("SqlModule", "900_t", () => Promise.resolve("had it"))).to.equal("had it");
+          open();
+          expect(await failed).to.be.instanceOf(ConnectionLostError);
+        } finally {
+          await second.close();
+          await third.close();
+        }
+      }
+    }));
+
+  it("one that is alive keeps it, though it is between two statements", () =>
+    withEngine(async (engine, db) => {
+      const urn = engine.urn("SqlModule", "900_t");
+      const { open, opened } = gate();
+      const other = new Engine(db.migrator, { parameters: { patience: 900 } });
+      try {
+        const alive = engine.write("SqlModule", "900_t", async (session) => {
+          const { epoch } = session;
+          await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+          await opened;
+          return session.transaction((tx) => column<number>(tx as never, "SELECT 1"));
+        });
+        await sleep(400);
+        const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
+        expect(said.what).to.match(/and it is alive$/);
+        open();
+        expect(await alive).to.deep.equal([1]);
+      } finally {
+        open();
+        await other.close();
+      }
+    }));
+
+  for (const [what, seconds, patience] of [
+    ["it is busy with one short statement after the other", 0.25, 900],
+    ["its statement takes longer than all of our patience", 1.5, 300],
+  ] as const) {
+    it(`one that is alive keeps it until its lease is over, though ${what}`, () =>
+      withEngine(async (engine, db) => {
+        const urn = engine.urn("SqlModule", "900_t");
+        const busy = new Engine(db.migrator, { parameters: { lease: 5000 } });
+        const other = new Engine(db.migrator, { parameters: { lease: 5000, patience } });
+        try {
+          let refused = false;
+          const alive = busy.write("SqlModule", "900_t", async (session) => {
+            const { epoch } = session;
+            await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+            while (!refused) await session.transaction((tx) => tx.query("SELECT pg_sleep($1)", [seconds]));
+            return "through";
+          });
+          await until(await db.connect("admin"), sleeping);
+          const said = refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
+          await said.finally(() => (refused = true)).catch(() => undefined);
+          expect(await alive).to.equal("through");
+          expect((await said).what).to.match(/and it is alive$/);
+        } finally {
+          await busy.close();
+          await other.close();
+        }
+      }));
   }
+
+  it("a cancelled operator stops waiting for it", () =>
+    withEngine(async (engine, db) => {
+      const { open, opened } = gate();
+      const other = new Engine(db.migrator, { parameters: { patience: 60_000 } });
+      const stop = new AbortController();
+      try {
+        const first = engine.write("SqlModule", "900_t", () => opened);
+        await sleep(300);
+        other.onStatus = () => stop.abort();
+        const failed = await other
+          .write("SqlModule", "900_t", () => Promise.resolve(), { signal: stop.signal })
+          .catch((err: unknown) => err);
+        expect(failed).to.be.instanceOf(Error);
+        open();
+        await first;
+      } finally {
+        open();
+        await other.close();
+      }
+    }));
+
+  it("whoever was taken for dead and wakes up commits nothing", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await client.query("CREATE TABLE public.mark (by text)");
+      const write = engine.write("SqlModule", "900_t", async (session) => {
+        await session.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('before')"));
+        // Another operator has the lock by now, as after a network that was cut: every operator raises the epoch.
+        await client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1");
+        const said = await refusalOf(session.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('after')")));
+        expect(said.what).to.equal("another operator has taken over; this one commits nothing more");
+        return "told";
+      });
+      expect(await write).to.equal("told");
+      expect(await column(client, "SELECT by FROM public.mark")).to.deep.equal(["before"]);
+    }));
+
+  it("nobody can take over in the middle of a transaction", () =>
+    withEngine(async (engine, db) => {
+      const [client, watcher] = [await db.connect(), await db.connect("admin")];
+      let taken: Promise<unknown> = Promise.resolve();
+      await engine.write("SqlModule", "900_t", (session) =>
+        session.transaction(async (tx) => {
+          taken = client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1");
+          await until(
+            watcher,
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE guardian_migration.ledger%')",
+          );
+          await tx.query("CREATE TABLE public.mark ()");
+        }),
+      );
+      await taken;
+      expect(await column(client, "SELECT to_regclass('public.mark') IS NOT NULL")).to.deep.equal([true]);
+    }));
 });

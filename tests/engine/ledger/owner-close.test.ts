@@ -3,132 +3,123 @@ import type { Client } from "pg";
 import { addStep } from "../../../engine/ledger/steps";
 import { loadModule } from "../../../engine/module/manifest";
 import { catalogue } from "../../support/modules";
-import { column, majors, moduleOf, refusalOf, withEngine } from "../module/harness";
+import { column, moduleOf, refusalOf, withEngine } from "../module/harness";
 import { close, files } from "./owned";
 
 describe("the ledger's owner", function () {
   this.timeout(60_000);
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("does not close it while something stands, nor purge it while another stack has something there", () =>
-        withEngine(major, async (engine, db) => {
-          await engine.apply(await moduleOf("900_t", files));
-          for (const purge of [false, true]) {
-            const said = await refusalOf(close(engine, purge));
-            expect(said.where).to.equal("900_t");
-            expect(said.todo).to.deep.equal(["run up, which adopts them, then destroy again"]);
-          }
-          await engine.undo("900_t");
-          await engine.write("SqlModule", "901_x", (session) =>
-            session.transaction((tx) =>
-              addStep(tx, {
-                urn: session.options.urn.replace(":dev:", ":prod:"),
-                kind: "SqlModule",
-                state: "planned",
-                epoch: session.epoch,
-              }),
-            ),
-          );
-          expect((await refusalOf(close(engine, true))).what).to.equal(
-            "another stack uses this ledger; it is not purged",
-          );
-          const client: Client = await db.connect();
-          expect(await column(client, "SELECT count(*) FROM guardian_migration.ledger")).to.deep.equal(["1"]);
-          // What was begun and never committed does not keep it open.
-          await close(engine);
-          const mine = (await engine.steps()).filter((step) => step.urn.includes(":dev:"));
-          expect(mine.map((step) => step.state)).to.deep.equal(["undone", "undone"]);
-        }));
-
-      it("with purge nothing at all is left", () =>
-        withEngine(major, async (engine, db) => {
-          const admin = await db.connect("admin");
-          const module = await moduleOf("900_t", files);
-          await close(engine, true);
-          const before = await catalogue(admin);
-          await engine.open();
-          await engine.apply(module);
-          await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
-          await engine.undo("900_t");
-          await close(engine, true);
-          expect(await catalogue(admin)).to.deep.equal(before);
-          // A ledger that is made anew is another one.
-          await engine.open();
-          await engine.apply(module);
-        }));
-
-      for (const [what, sql, named] of [
-        [
-          "a view over the archive",
-          "CREATE VIEW public.curious AS SELECT id FROM guardian_archive.t__1",
-          "view public.curious",
-        ],
-        [
-          "a view over the ledger",
-          "CREATE VIEW public.curious AS SELECT urn FROM guardian_migration.step",
-          "view public.curious",
-        ],
-        [
-          "a table kept in the archive",
-          "CREATE TABLE guardian_archive.mine AS SELECT 1 AS i",
-          "table guardian_archive.mine",
-        ],
-        [
-          "a function kept beside the ledger",
-          "CREATE FUNCTION guardian_migration.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-          "function guardian_migration.mine()",
-        ],
-      ] as const) {
-        it(`purge refuses to take ${what} along, by name`, () =>
-          withEngine(major, async (engine, db) => {
-            const admin = await db.connect("admin");
-            await engine.apply(await moduleOf("900_t", files));
-            await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
-            await engine.undo("900_t");
-            await admin.query(sql);
-            const before = await catalogue(admin);
-            expect((await refusalOf(close(engine, true))).where).to.equal(named);
-            expect(await catalogue(admin)).to.deep.equal(before);
-          }));
+  it("does not close it while something stands, nor purge it while another stack has something there", () =>
+    withEngine(async (engine, db) => {
+      await engine.apply(await moduleOf("900_t", files));
+      for (const purge of [false, true]) {
+        const said = await refusalOf(close(engine, purge));
+        expect(said.where).to.equal("900_t");
+        expect(said.todo).to.deep.equal(["run up, which adopts them, then destroy again"]);
       }
+      await engine.undo("900_t");
+      await engine.write("SqlModule", "901_x", (session) =>
+        session.transaction((tx) =>
+          addStep(tx, {
+            urn: session.options.urn.replace(":dev:", ":prod:"),
+            kind: "SqlModule",
+            state: "planned",
+            epoch: session.epoch,
+          }),
+        ),
+      );
+      expect((await refusalOf(close(engine, true))).what).to.equal("another stack uses this ledger; it is not purged");
+      const client: Client = await db.connect();
+      expect(await column(client, "SELECT count(*) FROM guardian_migration.ledger")).to.deep.equal(["1"]);
+      // What was begun and never committed does not keep it open.
+      await close(engine);
+      const mine = (await engine.steps()).filter((step) => step.urn.includes(":dev:"));
+      expect(mine.map((step) => step.state)).to.deep.equal(["undone", "undone"]);
+    }));
 
-      it("purge does not make logins queue behind it", () =>
-        withEngine(
-          major,
-          async (engine, db) => {
-            const [admin, holder] = [await db.connect("admin"), await db.connect()];
-            await engine.apply(await moduleOf("900_t", files));
-            await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
-            await engine.undo("900_t");
-            await holder.query("BEGIN; SELECT count(*) FROM auth.users");
-            const said = await refusalOf(close(engine, true));
-            expect(said.what).to.match(/^tables could not be locked \(ACCESS EXCLUSIVE, 5 ms a try\)/);
-            await holder.query("COMMIT");
-            await close(engine, true);
-            expect(await column(admin, "SELECT nspname FROM pg_namespace WHERE nspname ~ '^guardian'")).to.deep.equal(
-              [],
-            );
-          },
-          { parameters: { lockTimeout: 5 } },
-        ));
+  it("with purge nothing at all is left", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      const module = await moduleOf("900_t", files);
+      await close(engine, true);
+      const before = await catalogue(admin);
+      await engine.open();
+      await engine.apply(module);
+      await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
+      await engine.undo("900_t");
+      await close(engine, true);
+      expect(await catalogue(admin)).to.deep.equal(before);
+      // A ledger that is made anew is another one.
+      await engine.open();
+      await engine.apply(module);
+    }));
 
-      it("the real modules, rolled back and purged, leave nothing", () =>
-        withEngine(major, async (engine, db) => {
-          const admin = await db.connect("admin");
-          await close(engine, true);
-          const before = await catalogue(admin);
-          await engine.open();
-          const names = ["000_audit_log", "001_feature_flags", "004_enhanced_consent"];
-          for (const name of names) await engine.apply(await loadModule(name));
-          await admin.query("UPDATE public.feature_flags SET enabled = true");
-          for (const name of [...names].reverse()) await engine.undo(name);
-          expect(await column(admin, "SELECT original FROM guardian_migration.archived")).to.deep.equal([
-            "public.audit_log",
-          ]);
-          await close(engine, true);
-          expect(await catalogue(admin)).to.deep.equal(before);
-        }));
-    });
+  for (const [what, sql, named] of [
+    [
+      "a view over the archive",
+      "CREATE VIEW public.curious AS SELECT id FROM guardian_archive.t__1",
+      "view public.curious",
+    ],
+    [
+      "a view over the ledger",
+      "CREATE VIEW public.curious AS SELECT urn FROM guardian_migration.step",
+      "view public.curious",
+    ],
+    [
+      "a table kept in the archive",
+      "CREATE TABLE guardian_archive.mine AS SELECT 1 AS i",
+      "table guardian_archive.mine",
+    ],
+    [
+      "a function kept beside the ledger",
+      "CREATE FUNCTION guardian_migration.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+      "function guardian_migration.mine()",
+    ],
+  ] as const) {
+    it(`purge refuses to take ${what} along, by name`, () =>
+      withEngine(async (engine, db) => {
+        const admin = await db.connect("admin");
+        await engine.apply(await moduleOf("900_t", files));
+        await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
+        await engine.undo("900_t");
+        await admin.query(sql);
+        const before = await catalogue(admin);
+        expect((await refusalOf(close(engine, true))).where).to.equal(named);
+        expect(await catalogue(admin)).to.deep.equal(before);
+      }));
   }
+
+  it("purge does not make logins queue behind it", () =>
+    withEngine(
+      async (engine, db) => {
+        const [admin, holder] = [await db.connect("admin"), await db.connect()];
+        await engine.apply(await moduleOf("900_t", files));
+        await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
+        await engine.undo("900_t");
+        await holder.query("BEGIN; SELECT count(*) FROM auth.users");
+        const said = await refusalOf(close(engine, true));
+        expect(said.what).to.match(/^tables could not be locked \(ACCESS EXCLUSIVE, 5 ms a try\)/);
+        await holder.query("COMMIT");
+        await close(engine, true);
+        expect(await column(admin, "SELECT nspname FROM pg_namespace WHERE nspname ~ '^guardian'")).to.deep.equal([]);
+      },
+      { parameters: { lockTimeout: 5 } },
+    ));
+
+  it("the real modules, rolled back and purged, leave nothing", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      await close(engine, true);
+      const before = await catalogue(admin);
+      await engine.open();
+      const names = ["000_audit_log", "001_feature_flags", "004_enhanced_consent"];
+      for (const name of names) await engine.apply(await loadModule(name));
+      await admin.query("UPDATE public.feature_flags SET enabled = true");
+      for (const name of [...names].reverse()) await engine.undo(name);
+      expect(await column(admin, "SELECT original FROM guardian_migration.archived")).to.deep.equal([
+        "public.audit_log",
+      ]);
+      await close(engine, true);
+      expect(await catalogue(admin)).to.deep.equal(before);
+    }));
 });

@@ -23,44 +23,42 @@ async function stopped(online: Online): Promise<void> {
 describe("the way back", function () {
   this.timeout(60_000);
 
-  for (const major of [15, 17] as const) {
-    it(`leaves what was changed and what others refer to, somebody's new row too, and forgets its keys (PostgreSQL ${major})`, () =>
-      withOnline(major, "preferences", users, async (online) => {
-        const { admin, db } = online;
-        const [changed, referred, late] = await column<string>(
-          admin,
-          "SELECT id FROM auth.users ORDER BY id LIMIT 3 OFFSET 1500",
-        );
-        await admin.query("CREATE TABLE public.refers (who uuid REFERENCES public.user_preferences ON DELETE CASCADE)");
-        await online.move();
-        await admin.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [changed]);
-        await admin.query("INSERT INTO public.refers VALUES ($1)", [referred]);
-        // One begins to refer to a row, and has not committed when the DELETE wants it.
-        const other = await db.connect("admin");
-        await other.query("BEGIN");
-        await other.query("INSERT INTO public.refers VALUES ($1)", [late]);
-        const going = online.back();
-        await until(
-          admin,
-          "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        );
-        await other.query("COMMIT");
-        expect(await going).to.deep.equal({ removed: BigInt(users - 3), kept: 3n });
-        expect(await column(admin, "SELECT user_id FROM public.user_preferences ORDER BY 1")).to.deep.equal([
-          ...[changed, referred, late],
-        ]);
-        expect(await column(admin, "SELECT who FROM public.refers ORDER BY 1")).to.deep.equal([referred, late]);
-        expect(await column(admin, working)).to.deep.equal([0]);
-        expect(await column(admin, "SELECT DISTINCT state FROM guardian_migration.batch")).to.deep.equal(["undone"]);
-        // Up again: those three have theirs, and are nobody's to take back.
-        expect(await online.move()).to.deep.include({ source: BigInt(users), written: BigInt(users - 3) });
-        expect(await online.back()).to.deep.equal({ removed: BigInt(users - 3), kept: 0n });
-        expect(await column(admin, rows)).to.deep.equal([3]);
-      }));
-  }
+  it("leaves what was changed and what others refer to, somebody's new row too, and forgets its keys", () =>
+    withOnline("preferences", users, async (online) => {
+      const { admin, db } = online;
+      const [changed, referred, late] = await column<string>(
+        admin,
+        "SELECT id FROM auth.users ORDER BY id LIMIT 3 OFFSET 1500",
+      );
+      await admin.query("CREATE TABLE public.refers (who uuid REFERENCES public.user_preferences ON DELETE CASCADE)");
+      await online.move();
+      await admin.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [changed]);
+      await admin.query("INSERT INTO public.refers VALUES ($1)", [referred]);
+      // One begins to refer to a row, and has not committed when the DELETE wants it.
+      const other = await db.connect("admin");
+      await other.query("BEGIN");
+      await other.query("INSERT INTO public.refers VALUES ($1)", [late]);
+      const going = online.back();
+      await until(
+        admin,
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      );
+      await other.query("COMMIT");
+      expect(await going).to.deep.equal({ removed: BigInt(users - 3), kept: 3n });
+      expect(await column(admin, "SELECT user_id FROM public.user_preferences ORDER BY 1")).to.deep.equal([
+        ...[changed, referred, late],
+      ]);
+      expect(await column(admin, "SELECT who FROM public.refers ORDER BY 1")).to.deep.equal([referred, late]);
+      expect(await column(admin, working)).to.deep.equal([0]);
+      expect(await column(admin, "SELECT DISTINCT state FROM guardian_migration.batch")).to.deep.equal(["undone"]);
+      // Up again: those three have theirs, and are nobody's to take back.
+      expect(await online.move()).to.deep.include({ source: BigInt(users), written: BigInt(users - 3) });
+      expect(await online.back()).to.deep.equal({ removed: BigInt(users - 3), kept: 0n });
+      expect(await column(admin, rows)).to.deep.equal([3]);
+    }));
 
   it("takes rows as well of ranges that the plan does not know as moved, wherever they are", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin } = online;
       await online.move();
       // As after a worker that was killed between its rows, which came one by one, and the note that the range is done.
@@ -70,7 +68,7 @@ describe("the way back", function () {
     }));
 
   it("counts what it took, not what v6 deleted while the rows moved, also where it was cut off and went up between", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin } = online;
       await stopped(online);
       await admin.query("ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey");
@@ -92,43 +90,41 @@ describe("the way back", function () {
 describe("a migration that was killed before its state was saved", function () {
   this.timeout(60_000);
 
-  for (const major of [15, 17] as const) {
-    it(`is taken back before its table's module goes, triggers and all (PostgreSQL ${major})`, () =>
-      withOnline(major, "preferences", users, async (online) => {
-        const { admin, engine } = online;
-        await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(30); RETURN NULL; END $$;
+  it("is taken back before its table's module goes, triggers and all", () =>
+    withOnline("preferences", users, async (online) => {
+      const { admin, engine } = online;
+      await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(30); RETURN NULL; END $$;
           CREATE TRIGGER slow AFTER UPDATE ON guardian_migration.step FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.kind = 'DataMigration')
             EXECUTE FUNCTION public.slow()`);
-        const cut = refusalOf(online.move());
-        await until(
-          admin,
-          "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
-        );
-        await endWriters(admin);
-        await cut;
-        await admin.query("DROP TRIGGER slow ON guardian_migration.step");
-        expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "running" });
-        expect(await online.traces()).to.be.greaterThan(0);
-        expect(await column(admin, rows)).to.deep.equal([users]);
-        // As resources/sql-module does it: another module's migrations are no business of its.
-        const forget = (module: string): Promise<void> =>
-          engine.write("SqlModule", module, (session) => takeBackForgotten(session, Date.now() + 60_000, module));
-        await forget(modules[1]!);
-        expect(await column(admin, rows)).to.deep.equal([users]);
-        await forget(modules[2]!);
-        expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "undone" });
-        expect(await online.traces()).to.equal(0);
-        expect(await column(admin, working)).to.deep.equal([0]);
-        expect(await engine.undo(modules[2]!)).to.equal(0n);
-      }));
-  }
+      const cut = refusalOf(online.move());
+      await until(
+        admin,
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
+      );
+      await endWriters(admin);
+      await cut;
+      await admin.query("DROP TRIGGER slow ON guardian_migration.step");
+      expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "running" });
+      expect(await online.traces()).to.be.greaterThan(0);
+      expect(await column(admin, rows)).to.deep.equal([users]);
+      // As resources/sql-module does it: another module's migrations are no business of its.
+      const forget = (module: string): Promise<void> =>
+        engine.write("SqlModule", module, (session) => takeBackForgotten(session, Date.now() + 60_000, module));
+      await forget(modules[1]!);
+      expect(await column(admin, rows)).to.deep.equal([users]);
+      await forget(modules[2]!);
+      expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "undone" });
+      expect(await online.traces()).to.equal(0);
+      expect(await column(admin, working)).to.deep.equal([0]);
+      expect(await engine.undo(modules[2]!)).to.equal(0n);
+    }));
 });
 
 describe("while rows move, v6", function () {
   this.timeout(60_000);
 
   it("deletes accounts and changes its profiles as ever; of a person who is gone the ledger has nothing to work on", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin } = online;
       const [first, second, third] = await column<string>(
         admin,
@@ -161,7 +157,7 @@ describe("while rows move, v6", function () {
     }));
 
   it("empties a table at once, and a run that is cut off while it compares all rows does it again", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin, engine } = online;
       await stopped(online);
       await admin.query("TRUNCATE public.user_profiles");
@@ -180,7 +176,7 @@ describe("while rows move, v6", function () {
     }));
 
   it("wins where it and a batch wait for each other: its transaction is not the one that ends", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin, db } = online;
       const ids = await column<string>(admin, "SELECT id FROM auth.users ORDER BY id");
       // A first run makes the triggers, for which it would wait for an open transaction of v6.
@@ -212,7 +208,7 @@ describe("consents as requests", function () {
   this.timeout(60_000);
 
   it("carry legal basis consent whatever the config says; what was refused or revoked is not asked again by another up", () =>
-    withOnline(17, "consents", 300, async (online) => {
+    withOnline("consents", 300, async (online) => {
       const { admin, engine, migration } = online;
       const pending = { mode: "pending", legalBasis: "public_interest", statement: "letter of May" };
       const move = (): Promise<unknown> =>

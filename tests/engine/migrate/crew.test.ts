@@ -11,7 +11,7 @@ describe("a migration's crew", function () {
   this.timeout(180_000);
 
   it("makes do with the connections there are: without the second worker, and at last without the throttle", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin } = online;
       const [role] = await column<string>(online.client, "SELECT current_user::text");
       const warnings: string[] = [];
@@ -37,7 +37,7 @@ describe("a migration's crew", function () {
     }));
 
   it("^C ends it while the probes wait for a lock before anything is moved", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin, db } = online;
       const locker = await db.connect("admin");
       const stop = new AbortController();
@@ -53,7 +53,7 @@ describe("a migration's crew", function () {
     }));
 
   it("the way back does not wait for ever for a standby that stays behind", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       await online.move({ throttled: false });
       const usual = Monitor.prototype.read;
       const { standStillMs } = defaultLimits;

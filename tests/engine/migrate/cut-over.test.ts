@@ -7,7 +7,7 @@ describe("a run that goes on, and its cut-over", function () {
   this.timeout(120_000);
 
   it("keys that v6 notes often hide no other at the cut-over", () =>
-    withOnline(17, "preferences", 3000, async (online) => {
+    withOnline("preferences", 3000, async (online) => {
       const { admin, engine } = online;
       // Somebody reads auth.users for long: the cut-over's first tries miss while v6 goes on writing.
       const reader = await online.db.connect("admin");
@@ -30,7 +30,7 @@ describe("a run that goes on, and its cut-over", function () {
     }));
 
   it("more than fifty keys in every turn of the catch-up do not keep it from the cut-over, if turns are short", () =>
-    withOnline(17, "preferences", 3000, async (online) => {
+    withOnline("preferences", 3000, async (online) => {
       // As if v6 changed sixty profiles in each turn, but for the one under the locks.
       await online.admin
         .query(`CREATE FUNCTION public.busy() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
@@ -46,7 +46,7 @@ describe("a run that goes on, and its cut-over", function () {
     }));
 
   it("what began with one choice does not go on with another", () =>
-    withOnline(17, "preferences", 3000, async (online) => {
+    withOnline("preferences", 3000, async (online) => {
       await online.move();
       const { engine, migration } = online;
       const other = engine.write("DataMigration", migration.name, (session) =>
@@ -56,7 +56,7 @@ describe("a run that goes on, and its cut-over", function () {
     }));
 
   it("nor with another source: a profile table that came meanwhile is not half used", () =>
-    withOnline(17, "preferences", 3000, async (online) => {
+    withOnline("preferences", 3000, async (online) => {
       const { admin, engine } = online;
       await admin.query("ALTER TABLE public.user_profiles RENAME TO hidden");
       const stop = new AbortController();
@@ -76,7 +76,7 @@ describe("a run that goes on, and its cut-over", function () {
     }));
 
   it("a refusal that a batch could not see leaves no assumed consent beside it", () =>
-    withOnline(17, "consents", 3000, async (online) => {
+    withOnline("consents", 3000, async (online) => {
       const { admin } = online;
       const refusal = await online.db.connect("admin");
       const [user] = await column<string>(

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import * as calls from "../../support/calls";
 import { withV6 } from "../../support/postgres";
-import { clientFolder, withWalk } from "../../support/walk";
+import { withWalk } from "../../support/walk";
 import { column } from "../module/harness";
 
 /** As a plugin that was killed before its cut-over leaves it: the triggers are on v6. */
@@ -18,15 +18,10 @@ const traces = `SELECT count(*) FROM pg_proc WHERE proname LIKE 'follow_%'`;
 
 describe("a data migration that the stack's state does not know", function () {
   this.timeout(60_000);
-  let bin: string;
-  before(async function () {
-    bin = await clientFolder(this, 15);
-  });
-
   for (const state of ["done", "running"]) {
     it(`is taken back when its table's module is deleted; the ledger says ${state}`, () =>
-      withV6(15, (db) =>
-        withWalk({ database: db.migrator, bin }, async (walk) => {
+      withV6((db) =>
+        withWalk({ database: db.migrator }, async (walk) => {
           const admin = await db.connect("admin");
           const { ledger, modules } = await walk.through();
           const consents = await walk.create(
@@ -50,8 +45,8 @@ describe("a data migration that the stack's state does not know", function () {
   }
 
   it("is taken back when the program does not have it any more, and its table stays; the preview says so", () =>
-    withV6(15, (db) =>
-      withWalk({ database: db.migrator, bin }, async (walk) => {
+    withV6((db) =>
+      withWalk({ database: db.migrator }, async (walk) => {
         const admin = await db.connect("admin");
         const { ledger } = await walk.through();
         const ledgerId = ledger.state["ledgerId"] ?? "";

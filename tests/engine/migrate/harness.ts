@@ -1,8 +1,8 @@
 import type { Client } from "pg";
 import { loadMigration, type Migration } from "../../../engine/migrate/definition";
-import { moveRows, takeBackRows, type MoveOptions, type Moved, type TakenBack } from "../../../engine/migrate";
+import type { MoveOptions, Moved, TakenBack } from "../../../engine/migrate";
 import { bind } from "../../../engine/migrate/range";
-import type { Major, V6 } from "../../support/postgres";
+import type { V6 } from "../../support/postgres";
 import { refusalOf, withEngine, type Engine } from "../module/harness";
 
 export const modules = ["000_audit_log", "004_enhanced_consent", "005_user_preferences"];
@@ -25,23 +25,18 @@ export interface Online {
 
 /** The real modules with one of the two data migrations, or one of a test's own. */
 export function withOnline(
-  major: Major,
   which: string | Migration,
   users: number,
   test: (online: Online) => Promise<void>,
 ): Promise<void> {
   return withEngine(
-    major,
     async (engine, db) => {
-      await engine.applyReal(...modules);
       const migration = typeof which === "string" ? await loadMigration(which) : which;
       const [client, admin] = [await db.connect(), await db.connect("admin")];
-      const kind = "DataMigration";
       await test({
         ...{ engine, db, client, admin, migration },
-        move: (options, over) =>
-          engine.write(kind, migration.name, (session) => moveRows(session, migration, assumed, options), over ?? {}),
-        back: (over) => engine.write(kind, migration.name, (session) => takeBackRows(session), over ?? {}),
+        move: (options, over) => engine.move(migration, assumed, options, over),
+        back: (over) => engine.takeBack(migration.name, over),
         differing: async () => {
           const { rows } = await admin.query<{ count: number }>(differingSql(migration, constants));
           return rows[0]?.count ?? -1;
@@ -57,7 +52,7 @@ export function withOnline(
       });
     },
     // Longer than a busy machine's transactions last, and far below deadlock_timeout: a missed try costs 99 times as much.
-    { users, parameters: { lockTimeout: 150 } },
+    { users, modules, parameters: { lockTimeout: 150 } },
   );
 }
 

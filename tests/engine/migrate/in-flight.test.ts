@@ -27,7 +27,7 @@ describe("a patient's refusal that is still being written while his row moves", 
   this.timeout(120_000);
 
   it("is waited for before the comparison: no assumed consent is left beside it", () =>
-    withOnline(17, "consents", users, async (online) => {
+    withOnline("consents", users, async (online) => {
       const patient = await anybody(online);
       const other = await online.db.connect("admin");
       await other.query("BEGIN");
@@ -46,7 +46,7 @@ describe("a patient's refusal that is still being written while his row moves", 
     }));
 
   it("nor beside one whose row was settled after the comparison", () =>
-    withOnline(17, "consents", users, async (online) => {
+    withOnline("consents", users, async (online) => {
       const patient = await anybody(online);
       const other = await online.db.connect("admin");
       let begun: Promise<unknown> | undefined;
@@ -70,7 +70,7 @@ describe("a patient's refusal that is still being written while his row moves", 
     }));
 
   it("one that does not end is named when the time is up", () =>
-    withOnline(17, "consents", users, async (online) => {
+    withOnline("consents", users, async (online) => {
       const other = await online.db.connect("admin");
       await other.query("BEGIN");
       await other.query(refuse, [await anybody(online)]);

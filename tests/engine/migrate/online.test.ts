@@ -57,106 +57,99 @@ async function writers(online: Online, stop: { now: boolean }): Promise<number> 
 describe("data that moves online", function () {
   this.timeout(120_000);
 
-  for (const major of [15, 17] as const) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("what v6 does after a range was moved arrives: rows that come, change, lose their profile, and go", () =>
-        withOnline(major, "preferences", 3000, async (online) => {
-          const { admin, engine } = online;
-          const ids = await column<string>(
-            admin,
-            "SELECT user_id FROM public.user_profiles WHERE language IS DISTINCT FROM 'it' ORDER BY user_id LIMIT 4",
+  it("what v6 does after a range was moved arrives: rows that come, change, lose their profile, and go", () =>
+    withOnline("preferences", 3000, async (online) => {
+      const { admin, engine } = online;
+      const ids = await column<string>(
+        admin,
+        "SELECT user_id FROM public.user_profiles WHERE language IS DISTINCT FROM 'it' ORDER BY user_id LIMIT 4",
+      );
+      // Holds the comparison up: by then every range is moved, and the triggers are there.
+      const holder = await online.db.connect("admin");
+      let mischief: Promise<unknown> | undefined;
+      engine.onStatus = (line) => {
+        if (!line.includes("comparing source and target") || mischief) return;
+        mischief = (async () => {
+          await holder.query("UPDATE public.user_profiles SET language = 'it' WHERE user_id = $1", [ids[0]]);
+          await holder.query("DELETE FROM public.user_profiles WHERE user_id = $1", [ids[1]]);
+          await holder.query("DELETE FROM auth.users WHERE id = $1", [ids[2]]);
+          await holder.query(
+            "INSERT INTO auth.users (id, email, created_at) VALUES ('ffffffff-ffff-4fff-bfff-ffffffffffff', 'last@example.org', now())",
           );
-          // Holds the comparison up: by then every range is moved, and the triggers are there.
-          const holder = await online.db.connect("admin");
-          let mischief: Promise<unknown> | undefined;
-          engine.onStatus = (line) => {
-            if (!line.includes("comparing source and target") || mischief) return;
-            mischief = (async () => {
-              await holder.query("UPDATE public.user_profiles SET language = 'it' WHERE user_id = $1", [ids[0]]);
-              await holder.query("DELETE FROM public.user_profiles WHERE user_id = $1", [ids[1]]);
-              await holder.query("DELETE FROM auth.users WHERE id = $1", [ids[2]]);
-              await holder.query(
-                "INSERT INTO auth.users (id, email, created_at) VALUES ('ffffffff-ffff-4fff-bfff-ffffffffffff', 'last@example.org', now())",
-              );
-              // Somebody changed his preferences under v7 already: they stay as he wants them.
-              await holder.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [ids[3]]);
-              await holder.query("UPDATE public.user_profiles SET language = 'it' WHERE user_id = $1", [ids[3]]);
-            })();
-          };
-          // The proof waits for this lock, so that all of it happens before the cut-over.
-          await admin.query("BEGIN; LOCK TABLE guardian_migration.reject IN ACCESS EXCLUSIVE MODE");
-          const moving = online.move();
-          await until(
-            holder,
-            "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'guardian_migration.reject'::regclass AND NOT granted",
-          );
-          await admin.query("COMMIT");
-          await moving;
-          await mischief;
-          expect(mischief).not.to.equal(undefined);
-          expect(await online.traces()).to.equal(0);
-        }));
+          // Somebody changed his preferences under v7 already: they stay as he wants them.
+          await holder.query("UPDATE public.user_preferences SET theme = 'dark' WHERE user_id = $1", [ids[3]]);
+          await holder.query("UPDATE public.user_profiles SET language = 'it' WHERE user_id = $1", [ids[3]]);
+        })();
+      };
+      // The proof waits for this lock, so that all of it happens before the cut-over.
+      await admin.query("BEGIN; LOCK TABLE guardian_migration.reject IN ACCESS EXCLUSIVE MODE");
+      const moving = online.move();
+      await until(
+        holder,
+        "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'guardian_migration.reject'::regclass AND NOT granted",
+      );
+      await admin.query("COMMIT");
+      await moving;
+      await mischief;
+      expect(mischief).not.to.equal(undefined);
+      expect(await online.traces()).to.equal(0);
+    }));
 
-      it("cut off in the middle it goes on where it was, and so does the way back", () =>
-        withOnline(major, "preferences", 25_000, async (online) => {
-          const { engine, admin } = online;
-          let kills = 0;
-          const kill = (): void => {
-            kills++;
-            void endWriters(admin);
-          };
-          await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$;
+  it("cut off in the middle it goes on where it was, and so does the way back", () =>
+    withOnline("preferences", 25_000, async (online) => {
+      const { engine, admin } = online;
+      let kills = 0;
+      const kill = (): void => {
+        kills++;
+        void endWriters(admin);
+      };
+      await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$;
             CREATE TRIGGER slow AFTER INSERT OR DELETE ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
-          const begun = `SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done'`;
-          const first = refusalOf(online.move());
-          await until(admin, begun);
-          kill();
-          expect((await first).what).to.match(/lost/);
-          const [some] = await column<number>(admin, preferences);
-          expect(some).to.be.within(1, 24_999);
-          const [before] = await column<string>(
-            admin,
-            "SELECT min(transaction_time)::text FROM guardian_migration.batch",
-          );
-          const moved = await online.move();
-          expect(moved.written).to.equal(25_000n);
-          expect(await column(admin, "SELECT min(transaction_time)::text FROM guardian_migration.batch")).to.deep.equal(
-            [before],
-          );
-          expect(await online.differing()).to.equal(0);
-          const back = refusalOf(online.back());
-          await until(admin, `SELECT count(*) < 25000 FROM public.user_preferences`);
-          kill();
-          expect((await back).what).to.match(/lost/);
-          expect(await column<number>(admin, preferences)).not.to.deep.equal([0]);
-          expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "undoing" });
-          expect(await online.back()).to.deep.equal({ removed: 25_000n, kept: 0n });
-          expect(await column(admin, preferences)).to.deep.equal([0]);
-          expect(kills).to.equal(2);
-        }));
+      const begun = `SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done'`;
+      const first = refusalOf(online.move());
+      await until(admin, begun);
+      kill();
+      expect((await first).what).to.match(/lost/);
+      const [some] = await column<number>(admin, preferences);
+      expect(some).to.be.within(1, 24_999);
+      const [before] = await column<string>(admin, "SELECT min(transaction_time)::text FROM guardian_migration.batch");
+      const moved = await online.move();
+      expect(moved.written).to.equal(25_000n);
+      expect(await column(admin, "SELECT min(transaction_time)::text FROM guardian_migration.batch")).to.deep.equal([
+        before,
+      ]);
+      expect(await online.differing()).to.equal(0);
+      const back = refusalOf(online.back());
+      await until(admin, `SELECT count(*) < 25000 FROM public.user_preferences`);
+      kill();
+      expect((await back).what).to.match(/lost/);
+      expect(await column<number>(admin, preferences)).not.to.deep.equal([0]);
+      expect(await engine.states("DataMigration", "preferences")).to.deep.equal({ "": "undoing" });
+      expect(await online.back()).to.deep.equal({ removed: 25_000n, kept: 0n });
+      expect(await column(admin, preferences)).to.deep.equal([0]);
+      expect(kills).to.equal(2);
+    }));
 
-      it("^C stops it within two batches, and the next run goes on", () =>
-        withOnline(major, "preferences", 25_000, async (online) => {
-          const { admin } = online;
-          await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+  it("^C stops it within two batches, and the next run goes on", () =>
+    withOnline("preferences", 25_000, async (online) => {
+      const { admin } = online;
+      await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
             CREATE TRIGGER slow AFTER INSERT ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
-          const stop = new AbortController();
-          const cut = refusalOf(online.move({}, { signal: stop.signal }));
-          await until(admin, "SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done'");
-          const [at] = await column<number>(admin, "SELECT count(*)::int FROM guardian_migration.batch");
-          stop.abort();
-          await cut;
-          const [end] = await column<number>(admin, "SELECT count(*)::int FROM guardian_migration.batch");
-          expect(end! - at!).to.be.within(0, 2);
-          await admin.query("DROP TRIGGER slow ON public.user_preferences");
-          expect((await online.move()).written).to.equal(25_000n);
-        }));
-    });
-  }
+      const stop = new AbortController();
+      const cut = refusalOf(online.move({}, { signal: stop.signal }));
+      await until(admin, "SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done'");
+      const [at] = await column<number>(admin, "SELECT count(*)::int FROM guardian_migration.batch");
+      stop.abort();
+      await cut;
+      const [end] = await column<number>(admin, "SELECT count(*)::int FROM guardian_migration.batch");
+      expect(end! - at!).to.be.within(0, 2);
+      await admin.query("DROP TRIGGER slow ON public.user_preferences");
+      expect((await online.move()).written).to.equal(25_000n);
+    }));
 
   for (const name of Object.keys(mischief)) {
     it(`while v6 inserts, updates and deletes at full speed the target equals the source at cut-over: ${name}`, () =>
-      withOnline(17, name, 30_000, async (online) => {
+      withOnline(name, 30_000, async (online) => {
         // Looks in the cut-over's own transaction, while v6 is locked out.
         await online.admin.query(`CREATE TABLE guardian_migration.seen (differing int);
             CREATE FUNCTION public.look() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET row_security = off AS $look$
@@ -180,7 +173,7 @@ describe("data that moves online", function () {
   }
 
   it("a trigger that somebody took away between two runs is noticed: every row is compared with v6 again", () =>
-    withOnline(17, "preferences", 3000, async (online) => {
+    withOnline("preferences", 3000, async (online) => {
       const { admin } = online;
       await admin.query("ALTER TABLE public.user_preferences ADD CONSTRAINT odd CHECK (left(user_id::text, 1) <> '0')");
       await refusalOf(online.move());
@@ -194,7 +187,7 @@ describe("data that moves online", function () {
     }));
 
   it("a table that v6 empties at once is followed as well", () =>
-    withOnline(17, "preferences", 3000, async (online) => {
+    withOnline("preferences", 3000, async (online) => {
       const { admin } = online;
       await admin.query("ALTER TABLE public.user_preferences ADD CONSTRAINT odd CHECK (left(user_id::text, 1) <> '0')");
       await refusalOf(online.move());

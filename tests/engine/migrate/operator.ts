@@ -1,9 +1,8 @@
-import { resolveConnection } from "../../../engine/connect";
-import { Database, WriteSession, type EngineParameters } from "../../../engine/database";
-import { readLedger, readPhysical } from "../../../engine/ledger/identity";
-import { moveRows } from "../../../engine/migrate";
+import { WriteSession, type EngineParameters } from "../../../engine/database";
 import { loadMigration } from "../../../engine/migrate/definition";
 import type { Queryable } from "../../../engine/sql";
+import type { Operator } from "../../../engine/operator";
+import { withOperator } from "../../../scripts/v6/operator";
 import type { Login } from "../../support/postgres";
 
 /*
@@ -16,7 +15,6 @@ import type { Login } from "../../support/postgres";
 export interface OperatorOptions {
   login: Login;
   parameters: EngineParameters;
-  urn: string;
   stack: string;
   migration: string;
   given: object;
@@ -60,31 +58,15 @@ function stopAt(options: OperatorOptions): void {
 }
 
 async function run(options: OperatorOptions): Promise<OperatorEnd> {
-  const { host, port, user, database, password } = options.login;
-  const settings = resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password });
-  const db = new Database(settings, options.parameters);
+  const { login, parameters, stack, given, workers } = options;
   stopAt(options);
-  try {
-    const expect = await db.read(async (tx) => ({
-      ...(await readPhysical(tx)),
-      ledgerId: (await readLedger(tx))?.ledgerId ?? "",
-    }));
-    const migration = await loadMigration(options.migration);
-    const write = {
-      ...{ urn: options.urn, stack: options.stack, label: "DataMigration first", expect },
-      signal: new AbortController().signal,
-      onStatus: () => undefined,
-    };
-    const { workers, given } = options;
-    const moved = await db.write(write, (session) =>
-      moveRows(session, migration, given, { workers, throttled: false }),
-    );
+  const move = async (operator: Operator): Promise<OperatorEnd> => {
+    const moved = await operator.move(await loadMigration(options.migration), given, { workers, throttled: false });
     return { written: moved.written.toString() };
-  } catch (err) {
-    return { what: err instanceof Error ? err.message : String(err) };
-  } finally {
-    await db.close();
-  }
+  };
+  return withOperator(login, move, { parameters, stack }).catch((err: unknown) => ({
+    what: err instanceof Error ? err.message : String(err),
+  }));
 }
 
 void run(JSON.parse(process.argv[2] ?? "{}") as OperatorOptions).then((end) => {

@@ -50,7 +50,6 @@ interface Data {
 
 function withUsers(name: string, test: (data: Data) => Promise<void>): Promise<void> {
   return withEngine(
-    17,
     async (engine, db) => {
       await engine.applyReal(...modules);
       const admin = await db.connect("admin");

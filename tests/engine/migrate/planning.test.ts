@@ -34,7 +34,7 @@ describe("planning in several passes", function () {
   this.timeout(120_000);
 
   it("covers every key once and in order, no more of them in a pass than it may read", () =>
-    withOnline(17, "consents", users, async (online) => {
+    withOnline("consents", users, async (online) => {
       expect(await column(online.admin, "SELECT count(*)::int FROM auth.users")).to.deep.equal([users]);
       expect(await plan(online)).to.equal(users);
       await coversAll(online.admin);
@@ -49,7 +49,7 @@ describe("planning in several passes", function () {
     }));
 
   it("goes on after an abort between two passes with what was planned", () =>
-    withOnline(17, "consents", users, async (online) => {
+    withOnline("consents", users, async (online) => {
       const { admin, engine } = online;
       const stop = new AbortController();
       engine.onStatus = (line) => {
@@ -69,7 +69,7 @@ describe("planning in several passes", function () {
     }));
 
   it("plans no more where the last pass was exactly full, or all was planned before", () =>
-    withOnline(17, "consents", users, async (online) => {
+    withOnline("consents", users, async (online) => {
       const { admin } = online;
       const surplus = `SELECT id FROM auth.users ORDER BY id DESC LIMIT ${users - 2 * passKeys}`;
       await admin.query(`DELETE FROM auth.users WHERE id IN (${surplus})`);

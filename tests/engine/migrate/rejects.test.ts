@@ -43,45 +43,43 @@ async function everything(online: Online): Promise<string> {
 describe("rows that cannot be moved", function () {
   this.timeout(60_000);
 
-  for (const major of [15, 17] as const) {
-    it(`below the limit they are listed by key and reason, the session tells them, and no value is anywhere (PostgreSQL ${major})`, () =>
-      withOnline(major, "preferences", users, async (online) => {
-        const { admin, engine } = online;
-        await engine.applyReal("002_migration_tracking");
-        const wanted = { migrationType: "v6_to_v7", sourceVersion: "v6", targetVersion: "v7", environment: "test" };
-        await engine.write("MigrationSession", "session", (s) => openSession(s, { ...wanted, totalSteps: 1 }));
-        const ids = await plant(online, 3);
-        const moved = await engine.write("DataMigration", "preferences", async (session) => {
-          const done = await moveRows(session, online.migration, assumed);
-          await syncSession(session, engine.stack);
-          return done;
-        });
-        expect(moved).to.deep.include({ source: BigInt(users), written: BigInt(users - 3), rejected: 3n });
-        expect(await column(admin, listed)).to.deep.equal([
-          `${ids[0]} 22P02`,
-          `${ids[1]} P0001`,
-          `${ids[2]} 23514 no_klingon`,
-        ]);
-        const told = await column<{ rejected: { sqlstate: string; object: string; rows: number }[] }>(
-          admin,
-          "SELECT error_summary -> 0 FROM public.migration_sessions",
-        );
-        expect(told[0]!.rejected.map(({ sqlstate, rows: n }) => `${sqlstate} ${n}`)).to.have.members([
-          ...["22P02 1", "P0001 1", "23514 1"],
-        ]);
-        expect(
-          await column(admin, "SELECT concat(records_processed, ' ', records_failed) FROM public.migration_sessions"),
-        ).to.deep.equal([`${users - 3} 3`]);
-        expect(await everything(online)).not.to.match(new RegExp(`\\b${secret}\\b`));
-        // It is done, and stays done: mended rows do not come by themselves.
-        await admin.query("DROP TRIGGER odd ON public.user_preferences");
-        expect(await online.move()).to.deep.equal(moved);
-        expect(await column(admin, rows)).to.deep.equal([users - 3]);
-      }));
-  }
+  it("below the limit they are listed by key and reason, the session tells them, and no value is anywhere", () =>
+    withOnline("preferences", users, async (online) => {
+      const { admin, engine } = online;
+      await engine.applyReal("002_migration_tracking");
+      const wanted = { migrationType: "v6_to_v7", sourceVersion: "v6", targetVersion: "v7", environment: "test" };
+      await engine.write("MigrationSession", "session", (s) => openSession(s, { ...wanted, totalSteps: 1 }));
+      const ids = await plant(online, 3);
+      const moved = await engine.write("DataMigration", "preferences", async (session) => {
+        const done = await moveRows(session, online.migration, assumed);
+        await syncSession(session, engine.stack);
+        return done;
+      });
+      expect(moved).to.deep.include({ source: BigInt(users), written: BigInt(users - 3), rejected: 3n });
+      expect(await column(admin, listed)).to.deep.equal([
+        `${ids[0]} 22P02`,
+        `${ids[1]} P0001`,
+        `${ids[2]} 23514 no_klingon`,
+      ]);
+      const told = await column<{ rejected: { sqlstate: string; object: string; rows: number }[] }>(
+        admin,
+        "SELECT error_summary -> 0 FROM public.migration_sessions",
+      );
+      expect(told[0]!.rejected.map(({ sqlstate, rows: n }) => `${sqlstate} ${n}`)).to.have.members([
+        ...["22P02 1", "P0001 1", "23514 1"],
+      ]);
+      expect(
+        await column(admin, "SELECT concat(records_processed, ' ', records_failed) FROM public.migration_sessions"),
+      ).to.deep.equal([`${users - 3} 3`]);
+      expect(await everything(online)).not.to.match(new RegExp(`\\b${secret}\\b`));
+      // It is done, and stays done: mended rows do not come by themselves.
+      await admin.query("DROP TRIGGER odd ON public.user_preferences");
+      expect(await online.move()).to.deep.equal(moved);
+      expect(await column(admin, rows)).to.deep.equal([users - 3]);
+    }));
 
   it("above the limit it stops early, is planned, and goes on when the rows are mended or the limit is raised", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin, engine } = online;
       const ids = await plant(online, 200);
       const said = await refusalOf(online.move());
@@ -106,7 +104,7 @@ describe("rows that cannot be moved", function () {
     }));
 
   it("are held against the rows that the source offers, not against all keys that were looked at", () =>
-    withOnline(17, "consents", users, async (online) => {
+    withOnline("consents", users, async (online) => {
       const { admin } = online;
       const first = "SELECT id FROM auth.users ORDER BY id LIMIT";
       await admin.query(
@@ -127,7 +125,7 @@ describe("rows that cannot be moved", function () {
     }));
 
   it("one that v6 mends, or whose account goes, while it is being rejected is looked at again", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin } = online;
       const ids = await plant(online, 3);
       // Rejecting waits at this gate: what refused the row is known by then, and v6 mends it.
@@ -149,7 +147,7 @@ describe("rows that cannot be moved", function () {
     }));
 
   it("two workers that find bad rows at the same time do not trip over each other", () =>
-    withOnline(17, "preferences", 25_000, async (online) => {
+    withOnline("preferences", 25_000, async (online) => {
       const { admin } = online;
       await admin.query(
         "ALTER TABLE public.user_preferences ADD CONSTRAINT odd CHECK (left(user_id::text, 3) NOT IN ('000', '800', 'f00'))",

@@ -21,7 +21,7 @@ interface First {
 async function firstOperator(online: Online, how: Pick<OperatorOptions, "at" | "inside" | "second">): Promise<First> {
   const options: OperatorOptions = {
     ...{ login: online.db.migrator, parameters: { ...quick, lockTimeout: 1000 }, stack: online.engine.stack },
-    ...{ urn: online.engine.urn("DataMigration", "preferences"), migration: "preferences", given: assumed },
+    ...{ migration: "preferences", given: assumed },
     workers: how.second ? 2 : 1,
     ...how,
   };
@@ -73,12 +73,12 @@ describe("a second operator takes over from one that was stopped", function () {
   this.timeout(120_000);
 
   it("in the middle of a batch, everything written and COMMIT not yet sent", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: false }));
     }));
 
   it("and goes on while the second one is still at work", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const { admin } = online;
       // Batches of the second take so long that the first has ended before it is through.
       await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
@@ -110,13 +110,13 @@ describe("a second operator takes over from one that was stopped", function () {
     }));
 
   it("its second connection between two batches, where nobody ends it: the epoch fences what it sends", () =>
-    withOnline(15, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       const first = await firstOperator(online, { at: 1, inside: false, second: true });
       await takenOver(online, first);
     }));
 
   it("its second connection in the middle of a transaction, which holds the ledger's row", () =>
-    withOnline(17, "preferences", users, async (online) => {
+    withOnline("preferences", users, async (online) => {
       await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: true }));
     }));
 });

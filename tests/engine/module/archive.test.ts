@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { stamped } from "../../../engine/module/stamp";
 import { catalogue } from "../../support/modules";
 import { applied, files, key } from "./archived";
-import { column, majors, moduleOf, withEngine } from "./harness";
+import { column, moduleOf, withEngine } from "./harness";
 
 describe("names in the archive", () => {
   it("carry the apply id, and stay within what PostgreSQL keeps, cut between characters, two long ones two", () => {
@@ -21,39 +21,37 @@ describe("names in the archive", () => {
 describe("rolling a module back", function () {
   this.timeout(60_000);
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("rows go to the archive, empty tables go, and nothing else is left", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, admin] = [await db.connect(), await db.connect("admin")];
-          const before = await catalogue(admin);
-          await admin.query("CREATE PUBLICATION p; ALTER PUBLICATION p OWNER TO guardian_migrator");
-          await applied(engine, client);
-          await client.query("ALTER PUBLICATION p ADD TABLE public.t");
-          await client.query("CREATE RULE quiet AS ON DELETE TO public.u DO ALSO NOTIFY u");
-          await admin.query("SET ROLE service_role; GRANT SELECT ON public.t TO anon; RESET ROLE");
-          expect(await engine.undo("900_t")).to.equal(6n);
-          const archive = await column(
-            client,
-            `SELECT c.relkind::text || ' ' || c.relname FROM pg_class c WHERE relnamespace = 'guardian_archive'::regnamespace ORDER BY 1`,
-          );
-          expect(archive).to.deep.equal(
-            [
-              "S t_id_seq__1",
-              "S u_id_seq__1",
-              "i t_note_idx__1",
-              "i t_pkey__1",
-              "i u_pkey__1",
-              "i u_t_excl__1",
-              "r t__1",
-              "r u__1",
-            ].sort(),
-          );
-          // Only the subject's key; t's other keys and u's are gone.
-          expect(await column(client, key)).to.deep.equal([
-            "t_person_fkey FOREIGN KEY (person) REFERENCES auth.users(id) ON DELETE CASCADE",
-          ]);
-          const hanging = `SELECT 'trigger ' || tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid WHERE NOT tgisinternal AND relnamespace = 'guardian_archive'::regnamespace
+  it("rows go to the archive, empty tables go, and nothing else is left", () =>
+    withEngine(async (engine, db) => {
+      const [client, admin] = [await db.connect(), await db.connect("admin")];
+      const before = await catalogue(admin);
+      await admin.query("CREATE PUBLICATION p; ALTER PUBLICATION p OWNER TO guardian_migrator");
+      await applied(engine, client);
+      await client.query("ALTER PUBLICATION p ADD TABLE public.t");
+      await client.query("CREATE RULE quiet AS ON DELETE TO public.u DO ALSO NOTIFY u");
+      await admin.query("SET ROLE service_role; GRANT SELECT ON public.t TO anon; RESET ROLE");
+      expect(await engine.undo("900_t")).to.equal(6n);
+      const archive = await column(
+        client,
+        `SELECT c.relkind::text || ' ' || c.relname FROM pg_class c WHERE relnamespace = 'guardian_archive'::regnamespace ORDER BY 1`,
+      );
+      expect(archive).to.deep.equal(
+        [
+          "S t_id_seq__1",
+          "S u_id_seq__1",
+          "i t_note_idx__1",
+          "i t_pkey__1",
+          "i u_pkey__1",
+          "i u_t_excl__1",
+          "r t__1",
+          "r u__1",
+        ].sort(),
+      );
+      // Only the subject's key; t's other keys and u's are gone.
+      expect(await column(client, key)).to.deep.equal([
+        "t_person_fkey FOREIGN KEY (person) REFERENCES auth.users(id) ON DELETE CASCADE",
+      ]);
+      const hanging = `SELECT 'trigger ' || tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid WHERE NOT tgisinternal AND relnamespace = 'guardian_archive'::regnamespace
             UNION ALL SELECT 'policy ' || polname FROM pg_policy JOIN pg_class c ON c.oid = polrelid WHERE relnamespace = 'guardian_archive'::regnamespace
             UNION ALL SELECT 'rule ' || rulename FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class WHERE relnamespace = 'guardian_archive'::regnamespace
             UNION ALL SELECT 'publication ' || prrelid::regclass FROM pg_publication_rel
@@ -62,93 +60,86 @@ describe("rolling a module back", function () {
             UNION ALL SELECT 'column right ' || attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'guardian_archive'::regnamespace AND attacl::text <> '{}'
             UNION ALL SELECT 'check ' || conname FROM pg_constraint WHERE contype = 'c' AND connamespace = 'guardian_archive'::regnamespace AND conname <> 't_note_check'
             UNION ALL SELECT 'default ' || adrelid::regclass || ' ' || pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE pg_get_expr(adbin, adrelid) ~ 'public'`;
-          expect(await column(client, hanging)).to.deep.equal([]);
-          await admin.query("DROP PUBLICATION p");
-          const after = (await catalogue(admin)).filter(
-            (line) => !/guardian_archive|RI_ConstraintTrigger|RI_FKey/.test(line),
-          );
-          expect(after).to.deep.equal(before.filter((line) => !/guardian_archive|RI_FKey/.test(line)));
-          // The subject's key acts under v6, and the values are there as they were.
-          expect(
-            await column(
-              client,
-              "SELECT called || ' ' || made || ' ' || counted FROM guardian_archive.t__1 ORDER BY id",
-            ),
-          ).to.deep.equal(["2 2 1", "2 2 2", "2 2 3"]);
-          await admin.query(
-            "DELETE FROM auth.users WHERE id = (SELECT person FROM guardian_archive.t__1 WHERE id = 2)",
-          );
-          expect(await column(client, "SELECT id FROM guardian_archive.t__1 ORDER BY id")).to.deep.equal([1, 3]);
-          expect(await column(client, "SELECT count(*) FROM guardian_archive.u__1")).to.deep.equal(["3"]);
-          await engine.apply(await moduleOf("900_t", files));
-        }));
+      expect(await column(client, hanging)).to.deep.equal([]);
+      await admin.query("DROP PUBLICATION p");
+      const after = (await catalogue(admin)).filter(
+        (line) => !/guardian_archive|RI_ConstraintTrigger|RI_FKey/.test(line),
+      );
+      expect(after).to.deep.equal(before.filter((line) => !/guardian_archive|RI_FKey/.test(line)));
+      // The subject's key acts under v6, and the values are there as they were.
+      expect(
+        await column(client, "SELECT called || ' ' || made || ' ' || counted FROM guardian_archive.t__1 ORDER BY id"),
+      ).to.deep.equal(["2 2 1", "2 2 2", "2 2 3"]);
+      await admin.query("DELETE FROM auth.users WHERE id = (SELECT person FROM guardian_archive.t__1 WHERE id = 2)");
+      expect(await column(client, "SELECT id FROM guardian_archive.t__1 ORDER BY id")).to.deep.equal([1, 3]);
+      expect(await column(client, "SELECT count(*) FROM guardian_archive.u__1")).to.deep.equal(["3"]);
+      await engine.apply(await moduleOf("900_t", files));
+    }));
 
-      for (const [what, change, left] of [
-        [
-          "a key that forgets the person",
-          { up: files.up.replace("auth.users ON DELETE CASCADE,", "auth.users ON DELETE SET NULL,") },
-          "t_person_fkey",
-        ],
-        [
-          "a key that keeps the person",
-          { up: files.up.replace("auth.users ON DELETE CASCADE,", "auth.users,") },
-          "t_person_fkey",
-        ],
-        [
-          "no key of the person at all",
-          {
-            up: files.up.replace(
-              "ADD CONSTRAINT t_person_fkey FOREIGN KEY (person) REFERENCES auth.users ON DELETE CASCADE,",
-              "",
-            ),
-          },
-          "t_subject__1",
-        ],
-      ] as const) {
-        it(`${what} becomes one that erases, NOT VALID`, () =>
-          withEngine(major, async (engine, db) => {
-            const [client, admin] = [await db.connect(), await db.connect("admin")];
-            await applied(engine, client, change);
-            await engine.undo("900_t");
-            expect(await column(client, key)).to.deep.equal([
-              `${left} FOREIGN KEY (person) REFERENCES auth.users(id) ON DELETE CASCADE NOT VALID`,
-            ]);
-            await admin.query("DELETE FROM auth.users WHERE id IN (SELECT person FROM guardian_archive.t__1)");
-            expect(await column(client, "SELECT id FROM guardian_archive.t__1")).to.deep.equal([]);
-          }));
-      }
-
-      it("of a table without a subject no key is left, and it is kept whole when accounts go", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, admin] = [await db.connect(), await db.connect("admin")];
-          await applied(engine, client, {
-            yaml: files.yaml!.replace("public.t, subject: person", "public.t, subject: none"),
-          });
-          await engine.undo("900_t");
-          expect(await column(client, key)).to.deep.equal([]);
-          await admin.query("DELETE FROM auth.users WHERE id IN (SELECT person FROM guardian_archive.t__1)");
-          expect(
-            await column(client, "SELECT count(*) FROM guardian_archive.t__1 WHERE person IS NOT NULL"),
-          ).to.deep.equal(["3"]);
-        }));
-
-      it("names of 63 bytes go along", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          const name = `t${"é".repeat(31)}`;
-          const index = (last: string): string => `${"i".repeat(62)}${last}`;
-          await engine.apply(
-            await moduleOf("900_t", {
-              yaml: `objects:\n  table: [public.${name}]\narchive: [{ table: public.${name}, subject: none }]\n`,
-              up: `CREATE TABLE public."${name}" (id int CONSTRAINT ${index("a")} PRIMARY KEY, b int CONSTRAINT ${index("b")} UNIQUE);
-                INSERT INTO public."${name}" VALUES (1, 2)`,
-            }),
-          );
-          expect(await engine.undo("900_t")).to.equal(1n);
-          const [moved] = await column<string>(client, "SELECT archived_as FROM guardian_migration.archived");
-          expect(moved).to.match(/^guardian_archive\.té+_[0-9a-f]{8}__1$/);
-          expect(await column(client, `SELECT id FROM ${moved!}`)).to.deep.equal([1]);
-        }));
-    });
+  for (const [what, change, left] of [
+    [
+      "a key that forgets the person",
+      { up: files.up.replace("auth.users ON DELETE CASCADE,", "auth.users ON DELETE SET NULL,") },
+      "t_person_fkey",
+    ],
+    [
+      "a key that keeps the person",
+      { up: files.up.replace("auth.users ON DELETE CASCADE,", "auth.users,") },
+      "t_person_fkey",
+    ],
+    [
+      "no key of the person at all",
+      {
+        up: files.up.replace(
+          "ADD CONSTRAINT t_person_fkey FOREIGN KEY (person) REFERENCES auth.users ON DELETE CASCADE,",
+          "",
+        ),
+      },
+      "t_subject__1",
+    ],
+  ] as const) {
+    it(`${what} becomes one that erases, NOT VALID`, () =>
+      withEngine(async (engine, db) => {
+        const [client, admin] = [await db.connect(), await db.connect("admin")];
+        await applied(engine, client, change);
+        await engine.undo("900_t");
+        expect(await column(client, key)).to.deep.equal([
+          `${left} FOREIGN KEY (person) REFERENCES auth.users(id) ON DELETE CASCADE NOT VALID`,
+        ]);
+        await admin.query("DELETE FROM auth.users WHERE id IN (SELECT person FROM guardian_archive.t__1)");
+        expect(await column(client, "SELECT id FROM guardian_archive.t__1")).to.deep.equal([]);
+      }));
   }
+
+  it("of a table without a subject no key is left, and it is kept whole when accounts go", () =>
+    withEngine(async (engine, db) => {
+      const [client, admin] = [await db.connect(), await db.connect("admin")];
+      await applied(engine, client, {
+        yaml: files.yaml!.replace("public.t, subject: person", "public.t, subject: none"),
+      });
+      await engine.undo("900_t");
+      expect(await column(client, key)).to.deep.equal([]);
+      await admin.query("DELETE FROM auth.users WHERE id IN (SELECT person FROM guardian_archive.t__1)");
+      expect(await column(client, "SELECT count(*) FROM guardian_archive.t__1 WHERE person IS NOT NULL")).to.deep.equal(
+        ["3"],
+      );
+    }));
+
+  it("names of 63 bytes go along", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const name = `t${"é".repeat(31)}`;
+      const index = (last: string): string => `${"i".repeat(62)}${last}`;
+      await engine.apply(
+        await moduleOf("900_t", {
+          yaml: `objects:\n  table: [public.${name}]\narchive: [{ table: public.${name}, subject: none }]\n`,
+          up: `CREATE TABLE public."${name}" (id int CONSTRAINT ${index("a")} PRIMARY KEY, b int CONSTRAINT ${index("b")} UNIQUE);
+                INSERT INTO public."${name}" VALUES (1, 2)`,
+        }),
+      );
+      expect(await engine.undo("900_t")).to.equal(1n);
+      const [moved] = await column<string>(client, "SELECT archived_as FROM guardian_migration.archived");
+      expect(moved).to.match(/^guardian_archive\.té+_[0-9a-f]{8}__1$/);
+      expect(await column(client, `SELECT id FROM ${moved!}`)).to.deep.equal([1]);
+    }));
 });

@@ -3,16 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { resolveConnection, type ConnectionSettings } from "../../../engine/connect";
-import { Database, type EngineParameters, type WriteOptions, type WriteSession } from "../../../engine/database";
+import type { EngineParameters, WriteOptions } from "../../../engine/database";
 import { GuardianError } from "../../../engine/errors";
-import { readLedger, readPhysical, type DatabaseIdentity } from "../../../engine/ledger/identity";
-import { openLedger } from "../../../engine/ledger/owner";
-import { readSteps, type Step } from "../../../engine/ledger/steps";
-import { applyModule, type Applied } from "../../../engine/module/apply";
 import { loadModule, sqlFolder, type Module } from "../../../engine/module/manifest";
-import { undoModule } from "../../../engine/module/undo";
-import { withV6, type Login, type Major, type V6 } from "../../support/postgres";
+import { Operator, type Over } from "../../../engine/operator";
+import { settingsOf } from "../../../scripts/v6/operator";
+import { withV6, type Login, type V6 } from "../../support/postgres";
+import type { Preparation } from "../../support/server";
 
 /** A test's own patience: short pauses, and a hold that a busy machine does not exceed. */
 export const quick: EngineParameters = {
@@ -24,15 +21,6 @@ export const quick: EngineParameters = {
   rangeKeys: 1000,
 };
 
-/** The servers that the engine is proved on. */
-export const majors: readonly Major[] = [15, 17];
-
-/** How to reach a login as the engine does. */
-export function settingsOf(login: Login, port = login.port): ConnectionSettings {
-  const { host, user, database, password } = login;
-  return resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password });
-}
-
 export interface EngineOptions {
   parameters?: Partial<EngineParameters>;
   stack?: string;
@@ -42,77 +30,21 @@ export interface EngineOptions {
   profiles?: boolean;
 }
 
-/** The engine on a database, as one operator's plugin process has it. */
-export class Engine {
-  readonly host: Database;
+/** The engine on a database, as one operator's plugin process has it; it keeps what it was told. */
+export class Engine extends Operator {
   readonly lines: string[] = [];
-  readonly stack: string;
-  onStatus: (line: string) => void;
 
   constructor(login: Login, options: EngineOptions = {}, port = login.port) {
-    this.host = new Database(settingsOf(login, port), { ...quick, ...options.parameters });
-    this.stack = options.stack ?? "dev::guardian";
-    this.onStatus = options.onStatus ?? (() => undefined);
+    const { stack = "dev::guardian", parameters, ...more } = options;
+    super(settingsOf(login, port), { ...more, stack, parameters: { ...quick, ...parameters } });
   }
 
-  urn(kind: string, name: string): string {
-    return `urn:pulumi:${this.stack}::guardian-migration:index:${kind}::${name}`;
-  }
-
-  async expect(): Promise<DatabaseIdentity> {
-    const { ledger, here } = await this.host.read(async (db) => ({
-      ledger: await readLedger(db),
-      here: await readPhysical(db),
-    }));
-    return { ...here, ledgerId: ledger?.ledgerId ?? "none" };
-  }
-
-  /** One write, as handler.ts does it. */
-  async write<T>(
-    kind: string,
-    name: string,
-    work: (session: WriteSession) => Promise<T>,
-    over: Partial<WriteOptions> = {},
-  ): Promise<T> {
-    return this.host.write(await this.options(kind, name, over), work);
-  }
-
-  /** What a write comes with. */
-  async options(kind: string, name: string, over: Partial<WriteOptions> = {}): Promise<WriteOptions> {
-    return {
-      urn: this.urn(kind, name),
-      label: `${kind} ${name}`,
-      stack: this.stack,
-      expect: over.expect ?? (await this.expect()),
-      signal: new AbortController().signal,
-      onStatus: (line) => {
-        this.lines.push(line);
-        this.onStatus(line);
-      },
-      ...over,
+  override async options(kind: string, name: string, over: Over = {}): Promise<WriteOptions> {
+    const onStatus = (line: string): void => {
+      this.lines.push(line);
+      this.onStatus(line);
     };
-  }
-
-  open(adopt?: string): Promise<string> {
-    return this.write(
-      "Ledger",
-      "ledger",
-      async (session) => openLedger(session, await readPhysical(session.writer), adopt),
-      { expect: "new ledger" },
-    );
-  }
-
-  /** @param seconds the resource's timeout */
-  apply(module: Module, seconds = 60): Promise<Applied> {
-    const deadline = Date.now() + seconds * 1000;
-    return this.write("SqlModule", module.name, (session) =>
-      applyModule(session, this.host.parameters, module, deadline),
-    );
-  }
-
-  undo(name: string, seconds = 60): Promise<bigint> {
-    const deadline = Date.now() + seconds * 1000;
-    return this.write("SqlModule", name, (session) => undoModule(session, this.host.parameters, deadline));
+    return super.options(kind, name, { onStatus, ...over });
   }
 
   /** Applies modules of sql/ in this order. */
@@ -126,36 +58,40 @@ export class Engine {
     const urn = this.urn(kind, name);
     return Object.fromEntries(steps.filter((step) => step.urn === urn).map((step) => [step.part, step.state]));
   }
-
-  steps(): Promise<Step[]> {
-    return this.host.read(readSteps);
-  }
-
-  close(): Promise<void> {
-    return this.host.close();
-  }
 }
 
-/** A fresh v6 with a ledger, and the engine on it. */
+/** A v6 with a ledger of that stack and modules of sql/, made once a run; a copy's ledger is told where it is now. */
+export const ledgerWith = (modules: readonly string[], stack = "dev::guardian"): Preparation => ({
+  name: `${stack} ${modules.join(" ")}`,
+  everyCopy: "UPDATE guardian_migration.ledger SET database = pg_catalog.current_database()",
+  prepare: async ({ migrator }) => {
+    const engine = new Engine(migrator, { stack });
+    try {
+      await engine.open();
+      await engine.applyReal(...modules);
+    } finally {
+      await engine.close();
+    }
+  },
+});
+
+/** A fresh v6 with a ledger, the modules that are named, and the engine on it. */
 export async function withEngine<T>(
-  major: Major,
   test: (engine: Engine, db: V6) => Promise<T>,
-  options: EngineOptions = {},
+  options: EngineOptions & { modules?: readonly string[] } = {},
 ): Promise<T> {
-  const { users, profiles } = options;
+  const { users, profiles, modules = [], stack, ...more } = options;
   const fixture = { ...(users === undefined ? {} : { users }), ...(profiles === undefined ? {} : { profiles }) };
   return withV6(
-    major,
     async (db) => {
-      const engine = new Engine(db.migrator, options);
+      const engine = new Engine(db.migrator, { ...more, ...(stack === undefined ? {} : { stack }) });
       try {
-        await engine.open();
         return await test(engine, db);
       } finally {
         await engine.close();
       }
     },
-    fixture,
+    { ...fixture, prepared: ledgerWith(modules, stack) },
   );
 }
 
@@ -236,4 +172,4 @@ export async function column<T = unknown>(client: Client, text: string, values: 
   return rows.map((row) => Object.values(row)[0] as T);
 }
 
-export { sqlFolder };
+export { settingsOf, sqlFolder };

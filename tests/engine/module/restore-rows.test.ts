@@ -1,169 +1,162 @@
 import { expect } from "chai";
-import { column, majors, moduleOf, refusalOf, withEngine } from "./harness";
+import { column, moduleOf, refusalOf, withEngine } from "./harness";
 import { archived, counts, files, keys, some } from "./restored";
 
 describe("bringing rows back", function () {
   this.timeout(60_000);
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("a live row wins, by any of its unique keys, and the archived one is counted", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          await archived(engine, client, some(10));
-          const live = "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (3, 'live'), (99, 'note 7');\n";
-          await engine.apply(await moduleOf("900_t", { ...files, up: files.up.replace(keys, live + keys) }));
-          expect(await column(client, counts)).to.deep.equal(["public.t 10 8 2 0 t"]);
-          expect(await column(client, "SELECT note FROM public.t WHERE id IN (3, 7, 99)")).to.have.members([
-            "live",
-            "note 7",
-          ]);
-        }));
+  it("a live row wins, by any of its unique keys, and the archived one is counted", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await archived(engine, client, some(10));
+      const live = "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (3, 'live'), (99, 'note 7');\n";
+      await engine.apply(await moduleOf("900_t", { ...files, up: files.up.replace(keys, live + keys) }));
+      expect(await column(client, counts)).to.deep.equal(["public.t 10 8 2 0 t"]);
+      expect(await column(client, "SELECT note FROM public.t WHERE id IN (3, 7, 99)")).to.have.members([
+        "live",
+        "note 7",
+      ]);
+    }));
 
-      it("of two archives of one table both come back; where they say different things the later one wins", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, holder] = [await db.connect(), await db.connect()];
-          await archived(engine, client, "INSERT INTO public.t (note) VALUES ('first'), ('both, early')");
-          await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
-          await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
-          await holder.query("COMMIT");
-          await client.query(
-            "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (2, 'both, late'), (7, 'second')",
-          );
-          await engine.undo("900_t");
-          expect(await column(client, "SELECT archived_as FROM guardian_migration.archived ORDER BY 1")).to.deep.equal([
-            "guardian_archive.t__1",
-            "guardian_archive.t__2",
-          ]);
-          const { restored } = await engine.apply(await moduleOf("900_t", files));
-          expect(restored).to.equal(3n);
-          expect(await column(client, "SELECT note FROM public.t ORDER BY id")).to.deep.equal([
-            "first",
-            "both, late",
-            "second",
-          ]);
-          expect(await column(client, counts)).to.deep.equal(["public.t 2 1 1 0 t", "public.t 2 2 0 0 t"]);
-        }));
+  it("of two archives of one table both come back; where they say different things the later one wins", () =>
+    withEngine(async (engine, db) => {
+      const [client, holder] = [await db.connect(), await db.connect()];
+      await archived(engine, client, "INSERT INTO public.t (note) VALUES ('first'), ('both, early')");
+      await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
+      await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
+      await holder.query("COMMIT");
+      await client.query(
+        "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (2, 'both, late'), (7, 'second')",
+      );
+      await engine.undo("900_t");
+      expect(await column(client, "SELECT archived_as FROM guardian_migration.archived ORDER BY 1")).to.deep.equal([
+        "guardian_archive.t__1",
+        "guardian_archive.t__2",
+      ]);
+      const { restored } = await engine.apply(await moduleOf("900_t", files));
+      expect(restored).to.equal(3n);
+      expect(await column(client, "SELECT note FROM public.t ORDER BY id")).to.deep.equal([
+        "first",
+        "both, late",
+        "second",
+      ]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 2 1 1 0 t", "public.t 2 2 0 0 t"]);
+    }));
 
-      it("rows of a person who was deleted since stay away, an actor who was is forgotten", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, admin] = [await db.connect(), await db.connect("admin")];
-          await archived(engine, client, some(5));
-          const gone =
-            "(SELECT person FROM guardian_archive.t__1 WHERE id = 1), (SELECT actor FROM guardian_archive.t__1 WHERE id = 2)";
-          await admin.query(`DELETE FROM auth.users WHERE id IN (${gone})`);
-          await engine.apply(await moduleOf("900_t", files));
-          expect(await column(client, "SELECT id || ' ' || (actor IS NULL) FROM public.t ORDER BY id")).to.deep.equal([
-            "2 true",
-            "3 false",
-            "4 false",
-            "5 false",
-          ]);
-          expect(await column(client, counts)).to.deep.equal(["public.t 5 4 0 1 t"]);
-        }));
+  it("rows of a person who was deleted since stay away, an actor who was is forgotten", () =>
+    withEngine(async (engine, db) => {
+      const [client, admin] = [await db.connect(), await db.connect("admin")];
+      await archived(engine, client, some(5));
+      const gone =
+        "(SELECT person FROM guardian_archive.t__1 WHERE id = 1), (SELECT actor FROM guardian_archive.t__1 WHERE id = 2)";
+      await admin.query(`DELETE FROM auth.users WHERE id IN (${gone})`);
+      await engine.apply(await moduleOf("900_t", files));
+      expect(await column(client, "SELECT id || ' ' || (actor IS NULL) FROM public.t ORDER BY id")).to.deep.equal([
+        "2 true",
+        "3 false",
+        "4 false",
+        "5 false",
+      ]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 5 4 0 1 t"]);
+    }));
 
-      it("the person is not forgotten where his key says so: his rows stay away all the same", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, admin] = [await db.connect(), await db.connect("admin")];
-          const forgets = { ...files, up: files.up.replace("ON DELETE CASCADE", "ON DELETE SET NULL") };
-          await archived(engine, client, some(5), forgets);
-          await admin.query(`SET session_replication_role = replica; -- so that the archive keeps the row
+  it("the person is not forgotten where his key says so: his rows stay away all the same", () =>
+    withEngine(async (engine, db) => {
+      const [client, admin] = [await db.connect(), await db.connect("admin")];
+      const forgets = { ...files, up: files.up.replace("ON DELETE CASCADE", "ON DELETE SET NULL") };
+      await archived(engine, client, some(5), forgets);
+      await admin.query(`SET session_replication_role = replica; -- so that the archive keeps the row
             DELETE FROM auth.users WHERE id IN (SELECT person FROM guardian_archive.t__1 WHERE id = 1)`);
-          await engine.apply(await moduleOf("900_t", forgets));
-          expect(await column(client, "SELECT id FROM public.t ORDER BY id")).to.deep.equal([2, 3, 4, 5]);
-          expect(await column(client, counts)).to.deep.equal(["public.t 5 4 0 1 t"]);
-        }));
+      await engine.apply(await moduleOf("900_t", forgets));
+      expect(await column(client, "SELECT id FROM public.t ORDER BY id")).to.deep.equal([2, 3, 4, 5]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 5 4 0 1 t"]);
+    }));
 
-      for (const [action, expected] of [
-        ["ON DELETE CASCADE", ["2 d2"]],
-        ["ON DELETE RESTRICT", ["2 d2"]],
-        ["ON DELETE SET NULL", ["1 ", "2 d2"]],
-        ["ON DELETE SET DEFAULT", ["1 d3", "2 d2"]],
-      ] as const) {
-        it(`a reference to what was deleted since does what its key says: ${action}`, () =>
-          withEngine(major, async (engine, db) => {
-            const [client, admin] = [await db.connect(), await db.connect("admin")];
-            await admin.query(
-              "CREATE TABLE public.d (id text PRIMARY KEY); INSERT INTO public.d VALUES ('d1'), ('d2'), ('d3'); ALTER TABLE public.d OWNER TO guardian_migrator",
-            );
-            const module = {
-              yaml: "locks: [public.d]\nobjects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: none }\n",
-              up: `CREATE TABLE public.t (id int PRIMARY KEY, d text DEFAULT 'd3');\nALTER TABLE public.t ADD FOREIGN KEY (d) REFERENCES public.d ${action};`,
-            };
-            await archived(engine, client, "INSERT INTO public.t VALUES (1, 'd1'), (2, 'd2')", module);
-            await client.query("DELETE FROM public.d WHERE id = 'd1'");
-            await engine.apply(await moduleOf("900_t", module));
-            expect(await column(client, "SELECT concat(id, ' ', d) FROM public.t ORDER BY id")).to.deep.equal(expected);
-          }));
-      }
+  for (const [action, expected] of [
+    ["ON DELETE CASCADE", ["2 d2"]],
+    ["ON DELETE RESTRICT", ["2 d2"]],
+    ["ON DELETE SET NULL", ["1 ", "2 d2"]],
+    ["ON DELETE SET DEFAULT", ["1 d3", "2 d2"]],
+  ] as const) {
+    it(`a reference to what was deleted since does what its key says: ${action}`, () =>
+      withEngine(async (engine, db) => {
+        const [client, admin] = [await db.connect(), await db.connect("admin")];
+        await admin.query(
+          "CREATE TABLE public.d (id text PRIMARY KEY); INSERT INTO public.d VALUES ('d1'), ('d2'), ('d3'); ALTER TABLE public.d OWNER TO guardian_migrator",
+        );
+        const module = {
+          yaml: "locks: [public.d]\nobjects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: none }\n",
+          up: `CREATE TABLE public.t (id int PRIMARY KEY, d text DEFAULT 'd3');\nALTER TABLE public.t ADD FOREIGN KEY (d) REFERENCES public.d ${action};`,
+        };
+        await archived(engine, client, "INSERT INTO public.t VALUES (1, 'd1'), (2, 'd2')", module);
+        await client.query("DELETE FROM public.d WHERE id = 'd1'");
+        await engine.apply(await moduleOf("900_t", module));
+        expect(await column(client, "SELECT concat(id, ' ', d) FROM public.t ORDER BY id")).to.deep.equal(expected);
+      }));
+  }
 
-      it("triggers do not hear of it, and are as they were: always, replica, off", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          const names = ["a_on", "b_always", "c_replica", "d_off"];
-          const triggers = names.map(
-            (name) => `CREATE TRIGGER ${name} BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.heard();`,
-          );
-          const module = {
-            ...files,
-            yaml: files.yaml!.replace(
-              "archive:",
-              `  function: [public.heard()]\n  trigger: [${names.map((name) => `${name} on public.t`).join(", ")}]\narchive:`,
-            ),
-            up: `CREATE FUNCTION public.heard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := 'heard'; RETURN NEW; END $$;
+  it("triggers do not hear of it, and are as they were: always, replica, off", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const names = ["a_on", "b_always", "c_replica", "d_off"];
+      const triggers = names.map(
+        (name) => `CREATE TRIGGER ${name} BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.heard();`,
+      );
+      const module = {
+        ...files,
+        yaml: files.yaml!.replace(
+          "archive:",
+          `  function: [public.heard()]\n  trigger: [${names.map((name) => `${name} on public.t`).join(", ")}]\narchive:`,
+        ),
+        up: `CREATE FUNCTION public.heard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := 'heard'; RETURN NEW; END $$;
               ${files.up.replace(keys, "")} ${triggers.join("\n")}
               ALTER TABLE public.t ENABLE ALWAYS TRIGGER b_always, ENABLE REPLICA TRIGGER c_replica, DISABLE TRIGGER d_off; ${keys}`,
-            down: "DROP FUNCTION public.heard();",
-          };
-          await archived(
-            engine,
-            client,
-            "ALTER TABLE public.t DISABLE TRIGGER ALL; INSERT INTO public.t (note) VALUES ('said')".replace(
-              "ALL",
-              "USER",
-            ),
-            module,
-          );
-          await engine.apply(await moduleOf("900_t", module));
-          expect(await column(client, "SELECT note FROM public.t")).to.deep.equal(["said"]);
-          expect(
-            await column(
-              client,
-              "SELECT tgname || ' ' || tgenabled::text FROM pg_trigger WHERE tgrelid = 'public.t'::regclass AND NOT tgisinternal ORDER BY 1",
-            ),
-          ).to.deep.equal(["a_on O", "b_always A", "c_replica R", "d_off D"]);
-        }));
+        down: "DROP FUNCTION public.heard();",
+      };
+      await archived(
+        engine,
+        client,
+        "ALTER TABLE public.t DISABLE TRIGGER ALL; INSERT INTO public.t (note) VALUES ('said')".replace("ALL", "USER"),
+        module,
+      );
+      await engine.apply(await moduleOf("900_t", module));
+      expect(await column(client, "SELECT note FROM public.t")).to.deep.equal(["said"]);
+      expect(
+        await column(
+          client,
+          "SELECT tgname || ' ' || tgenabled::text FROM pg_trigger WHERE tgrelid = 'public.t'::regclass AND NOT tgisinternal ORDER BY 1",
+        ),
+      ).to.deep.equal(["a_on O", "b_always A", "c_replica R", "d_off D"]);
+    }));
 
-      it("a column that is new gets its default, one that is gone is left, one of another type is read as that", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
-          await archived(engine, client, "INSERT INTO public.t VALUES (1, 'old', '42')", {
-            yaml,
-            up: "CREATE TABLE public.t (id int PRIMARY KEY, gone text, typed text)",
-          });
-          await engine.apply(
-            await moduleOf("900_t", {
-              yaml,
-              up: "CREATE TABLE public.t (fresh int DEFAULT 7, typed bigint, id int PRIMARY KEY)",
-            }),
-          );
-          expect(await column(client, "SELECT t::text FROM public.t t")).to.deep.equal(["(7,42,1)"]);
-        }));
+  it("a column that is new gets its default, one that is gone is left, one of another type is read as that", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
+      await archived(engine, client, "INSERT INTO public.t VALUES (1, 'old', '42')", {
+        yaml,
+        up: "CREATE TABLE public.t (id int PRIMARY KEY, gone text, typed text)",
+      });
+      await engine.apply(
+        await moduleOf("900_t", {
+          yaml,
+          up: "CREATE TABLE public.t (fresh int DEFAULT 7, typed bigint, id int PRIMARY KEY)",
+        }),
+      );
+      expect(await column(client, "SELECT t::text FROM public.t t")).to.deep.equal(["(7,42,1)"]);
+    }));
 
-      it("a value that does not fit any more is not cut: nothing is lost in silence", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
-          const up = (type: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, note ${type})`;
-          await archived(engine, client, "INSERT INTO public.t VALUES (1, 'longer')", { yaml, up: up("text") });
-          expect(
-            (await refusalOf(engine.apply(await moduleOf("900_t", { yaml, up: up("varchar(3)") })))).sqlstate,
-          ).to.equal("22001");
-          await engine.undo("900_t");
-          await engine.apply(await moduleOf("900_t", { yaml, up: up("varchar(9)") }));
-          expect(await column(client, "SELECT note FROM public.t")).to.deep.equal(["longer"]);
-        }));
-    });
-  }
+  it("a value that does not fit any more is not cut: nothing is lost in silence", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
+      const up = (type: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, note ${type})`;
+      await archived(engine, client, "INSERT INTO public.t VALUES (1, 'longer')", { yaml, up: up("text") });
+      expect(
+        (await refusalOf(engine.apply(await moduleOf("900_t", { yaml, up: up("varchar(3)") })))).sqlstate,
+      ).to.equal("22001");
+      await engine.undo("900_t");
+      await engine.apply(await moduleOf("900_t", { yaml, up: up("varchar(9)") }));
+      expect(await column(client, "SELECT note FROM public.t")).to.deep.equal(["longer"]);
+    }));
 });

@@ -1,160 +1,153 @@
 import { expect } from "chai";
 import { catalogue } from "../../support/modules";
-import { column, endWriters, majors, moduleOf, refusalOf, until, withEngine } from "./harness";
+import { column, endWriters, moduleOf, refusalOf, until, withEngine } from "./harness";
 import { archived, content, counts, files, some } from "./restored";
 
 describe("bringing rows back", function () {
   this.timeout(60_000);
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("every row is as it was, the archived table is gone, and what was made has new numbers", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          const before = await archived(engine, client, `${some(5000)}; DELETE FROM public.t WHERE id > 4990`);
-          const { restored } = await engine.apply(await moduleOf("900_t", files));
-          expect(restored).to.equal(4990n);
-          expect(await column(client, content)).to.deep.equal(before);
-          expect(await column(client, counts)).to.deep.equal(["public.t 4990 4990 0 0 t"]);
-          expect(
-            await column(client, "SELECT relname FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace"),
-          ).to.deep.equal([]);
-          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "done" });
-          // Past the largest, and past what was handed out and deleted: no number ever means two rows.
-          expect(await column(client, "INSERT INTO public.t (note) VALUES ('new') RETURNING id")).to.deep.equal([5001]);
-        }));
+  it("every row is as it was, the archived table is gone, and what was made has new numbers", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const before = await archived(engine, client, `${some(5000)}; DELETE FROM public.t WHERE id > 4990`);
+      const { restored } = await engine.apply(await moduleOf("900_t", files));
+      expect(restored).to.equal(4990n);
+      expect(await column(client, content)).to.deep.equal(before);
+      expect(await column(client, counts)).to.deep.equal(["public.t 4990 4990 0 0 t"]);
+      expect(
+        await column(client, "SELECT relname FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace"),
+      ).to.deep.equal([]);
+      expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "done" });
+      // Past the largest, and past what was handed out and deleted: no number ever means two rows.
+      expect(await column(client, "INSERT INTO public.t (note) VALUES ('new') RETURNING id")).to.deep.equal([5001]);
+    }));
 
-      it("from the first moment on a new row takes no number that waits in the archive", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, holder] = [await db.connect(), await db.connect()];
-          await archived(engine, client, some(50));
-          await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
-          await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
-          expect(await column(client, "INSERT INTO public.t (note) VALUES ('live') RETURNING id")).to.deep.equal([51]);
-          await holder.query("COMMIT");
-          await engine.apply(await moduleOf("900_t", files));
-          expect(await column(client, counts)).to.deep.equal(["public.t 50 50 0 0 t"]);
-        }));
+  it("from the first moment on a new row takes no number that waits in the archive", () =>
+    withEngine(async (engine, db) => {
+      const [client, holder] = [await db.connect(), await db.connect()];
+      await archived(engine, client, some(50));
+      await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
+      await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
+      expect(await column(client, "INSERT INTO public.t (note) VALUES ('live') RETURNING id")).to.deep.equal([51]);
+      await holder.query("COMMIT");
+      await engine.apply(await moduleOf("900_t", files));
+      expect(await column(client, counts)).to.deep.equal(["public.t 50 50 0 0 t"]);
+    }));
 
-      it("a killed run goes on where it stopped, and no row is there twice", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, admin] = [await db.connect(), await db.connect("admin")];
-          const before = await archived(engine, client, some(5000));
-          let ended: Promise<number> | undefined;
-          engine.onStatus = (line) => {
-            if (line.startsWith("public.t: 2000 of 5000")) ended = endWriters(admin);
-          };
-          const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));
-          expect(said.what).to.match(/^the connection to the database was lost/);
-          expect(await ended).to.equal(1);
-          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "running" });
-          const moved = await column(
-            client,
-            "SELECT (SELECT count(*) FROM public.t) + (SELECT count(*) FROM guardian_archive.t__1)",
-          );
-          expect(moved).to.deep.equal(["5000"]);
-          expect(Number((await column(client, "SELECT count(*) FROM guardian_archive.t__1"))[0])).to.be.above(0);
-          engine.onStatus = () => undefined;
-          await engine.apply(await moduleOf("900_t", files));
-          expect(await column(client, content)).to.deep.equal(before);
-          expect(await column(client, counts)).to.deep.equal(["public.t 5000 5000 0 0 t"]);
-          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "done" });
-        }));
+  it("a killed run goes on where it stopped, and no row is there twice", () =>
+    withEngine(async (engine, db) => {
+      const [client, admin] = [await db.connect(), await db.connect("admin")];
+      const before = await archived(engine, client, some(5000));
+      let ended: Promise<number> | undefined;
+      engine.onStatus = (line) => {
+        if (line.startsWith("public.t: 2000 of 5000")) ended = endWriters(admin);
+      };
+      const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));
+      expect(said.what).to.match(/^the connection to the database was lost/);
+      expect(await ended).to.equal(1);
+      expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "running" });
+      const moved = await column(
+        client,
+        "SELECT (SELECT count(*) FROM public.t) + (SELECT count(*) FROM guardian_archive.t__1)",
+      );
+      expect(moved).to.deep.equal(["5000"]);
+      expect(Number((await column(client, "SELECT count(*) FROM guardian_archive.t__1"))[0])).to.be.above(0);
+      engine.onStatus = () => undefined;
+      await engine.apply(await moduleOf("900_t", files));
+      expect(await column(client, content)).to.deep.equal(before);
+      expect(await column(client, counts)).to.deep.equal(["public.t 5000 5000 0 0 t"]);
+      expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "done" });
+    }));
 
-      it("a timeout says so, and the next run goes on", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          const before = await archived(engine, client, some(10));
-          const holder = await db.connect();
-          await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
-          const said = await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
-          expect(said.where).to.match(/^rows of public\.t in guardian_archive\.t__1/);
-          expect(said.sqlstate).to.equal("55P03");
-          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "planned" });
-          await holder.query("COMMIT");
-          await engine.apply(await moduleOf("900_t", files));
-          expect(await column(client, content)).to.deep.equal(before);
-        }));
+  it("a timeout says so, and the next run goes on", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const before = await archived(engine, client, some(10));
+      const holder = await db.connect();
+      await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
+      const said = await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
+      expect(said.where).to.match(/^rows of public\.t in guardian_archive\.t__1/);
+      expect(said.sqlstate).to.equal("55P03");
+      expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "planned" });
+      await holder.query("COMMIT");
+      await engine.apply(await moduleOf("900_t", files));
+      expect(await column(client, content)).to.deep.equal(before);
+    }));
 
-      it("somebody writes into the table meanwhile: nobody waits for long, and it comes through", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, writer] = [await db.connect(), await db.connect()];
-          await archived(engine, client, some(3000));
-          const table = { ...files, up: `${files.up}\n` };
-          let writing: Promise<unknown> | undefined;
-          engine.onStatus = (line) => {
-            // After the first batch: a writer who takes his time. The next batch must not queue behind him.
-            writing ??= line.startsWith("public.t: 2000 of 3000")
-              ? writer
-                  .query("BEGIN; INSERT INTO public.t (note) VALUES ('mine'); SELECT pg_sleep(0.5)")
-                  .then(() => client.query("SELECT count(*) FROM public.t"))
-                  .then(() => writer.query("COMMIT"))
-              : undefined;
-          };
-          await engine.apply(await moduleOf("900_t", table));
-          await writing;
-          expect(await column(client, "SELECT count(*) FROM public.t")).to.deep.equal(["3001"]);
-        }));
+  it("somebody writes into the table meanwhile: nobody waits for long, and it comes through", () =>
+    withEngine(async (engine, db) => {
+      const [client, writer] = [await db.connect(), await db.connect()];
+      await archived(engine, client, some(3000));
+      const table = { ...files, up: `${files.up}\n` };
+      let writing: Promise<unknown> | undefined;
+      engine.onStatus = (line) => {
+        // After the first batch: a writer who takes his time. The next batch must not queue behind him.
+        writing ??= line.startsWith("public.t: 2000 of 3000")
+          ? writer
+              .query("BEGIN; INSERT INTO public.t (note) VALUES ('mine'); SELECT pg_sleep(0.5)")
+              .then(() => client.query("SELECT count(*) FROM public.t"))
+              .then(() => writer.query("COMMIT"))
+          : undefined;
+      };
+      await engine.apply(await moduleOf("900_t", table));
+      await writing;
+      expect(await column(client, "SELECT count(*) FROM public.t")).to.deep.equal(["3001"]);
+    }));
 
-      it("an account is deleted in the same moment: its row stays away, and nothing fails", () =>
-        withEngine(major, async (engine, db) => {
-          const [client, holder] = [await db.connect(), await db.connect()];
-          const [admin, watcher] = [await db.connect("admin"), await db.connect("admin")];
-          const waits = `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%SqlModule%'
+  it("an account is deleted in the same moment: its row stays away, and nothing fails", () =>
+    withEngine(async (engine, db) => {
+      const [client, holder] = [await db.connect(), await db.connect()];
+      const [admin, watcher] = [await db.connect("admin"), await db.connect("admin")];
+      const waits = `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%SqlModule%'
             AND datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1)`;
-          await archived(engine, client, some(50));
-          const [person] = await column<string>(client, "SELECT person FROM guardian_archive.t__1 WHERE id = 10");
-          await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
-          const done = engine.apply(await moduleOf("900_t", files));
-          await until(watcher, waits, ["%guardian_archive%"]);
-          // Without the archive's key, or this would wait for the archive as well: the account goes after the look at it.
-          await admin.query("BEGIN; SET LOCAL session_replication_role = replica");
-          await admin.query("DELETE FROM auth.users WHERE id = $1", [person]);
-          await holder.query("COMMIT");
-          await until(watcher, waits, ["WITH m AS%"]);
-          await admin.query("COMMIT");
-          await done;
-          expect(await column(client, "SELECT count(*) FROM public.t WHERE person = $1", [person])).to.deep.equal([
-            "0",
-          ]);
-          expect(await column(client, counts)).to.deep.equal(["public.t 50 49 0 1 t"]);
-        }));
+      await archived(engine, client, some(50));
+      const [person] = await column<string>(client, "SELECT person FROM guardian_archive.t__1 WHERE id = 10");
+      await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
+      const done = engine.apply(await moduleOf("900_t", files));
+      await until(watcher, waits, ["%guardian_archive%"]);
+      // Without the archive's key, or this would wait for the archive as well: the account goes after the look at it.
+      await admin.query("BEGIN; SET LOCAL session_replication_role = replica");
+      await admin.query("DELETE FROM auth.users WHERE id = $1", [person]);
+      await holder.query("COMMIT");
+      await until(watcher, waits, ["WITH m AS%"]);
+      await admin.query("COMMIT");
+      await done;
+      expect(await column(client, "SELECT count(*) FROM public.t WHERE person = $1", [person])).to.deep.equal(["0"]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 50 49 0 1 t"]);
+    }));
 
-      it("the archived table goes only when v6 can be locked for a moment; logins do not queue behind it", () =>
-        withEngine(
-          major,
-          async (engine, db) => {
-            const [client, holder] = [await db.connect(), await db.connect()];
-            await archived(engine, client, some(10));
-            await holder.query("BEGIN; SELECT count(*) FROM auth.users");
-            const said = await refusalOf(engine.apply(await moduleOf("900_t", files), 2));
-            expect(said.what).to.match(/^tables could not be locked \(ACCESS EXCLUSIVE/);
-            expect(await column(client, "SELECT count(*) FROM public.t")).to.deep.equal(["10"]);
-            expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
-              "": "done",
-              "rows public.t 1": "planned",
-            });
-            await holder.query("COMMIT");
-            await engine.apply(await moduleOf("900_t", files));
-            expect(await column(client, counts)).to.deep.equal(["public.t 10 10 0 0 t"]);
-          },
-          { parameters: { lockTimeout: 5 } },
-        ));
+  it("the archived table goes only when v6 can be locked for a moment; logins do not queue behind it", () =>
+    withEngine(
+      async (engine, db) => {
+        const [client, holder] = [await db.connect(), await db.connect()];
+        await archived(engine, client, some(10));
+        await holder.query("BEGIN; SELECT count(*) FROM auth.users");
+        const said = await refusalOf(engine.apply(await moduleOf("900_t", files), 2));
+        expect(said.what).to.match(/^tables could not be locked \(ACCESS EXCLUSIVE/);
+        expect(await column(client, "SELECT count(*) FROM public.t")).to.deep.equal(["10"]);
+        expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
+          "": "done",
+          "rows public.t 1": "planned",
+        });
+        await holder.query("COMMIT");
+        await engine.apply(await moduleOf("900_t", files));
+        expect(await column(client, counts)).to.deep.equal(["public.t 10 10 0 0 t"]);
+      },
+      { parameters: { lockTimeout: 5 } },
+    ));
 
-      it("a view that somebody made over the archive is named; the rows are back all the same", () =>
-        withEngine(major, async (engine, db) => {
-          const client = await db.connect();
-          await archived(engine, client, some(10));
-          await client.query("CREATE VIEW public.curious AS SELECT * FROM guardian_archive.t__1");
-          const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));
-          expect(said.message).to.match(
-            /^others made objects that depend on an archived table\n {2}where: view public\.curious\n/,
-          );
-          await client.query("DROP VIEW public.curious");
-          await engine.apply(await moduleOf("900_t", files));
-          expect(await column(client, counts)).to.deep.equal(["public.t 10 10 0 0 t"]);
-          expect((await catalogue(client)).filter((line) => /curious|t__1/.test(line))).to.deep.equal([]);
-        }));
-    });
-  }
+  it("a view that somebody made over the archive is named; the rows are back all the same", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await archived(engine, client, some(10));
+      await client.query("CREATE VIEW public.curious AS SELECT * FROM guardian_archive.t__1");
+      const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));
+      expect(said.message).to.match(
+        /^others made objects that depend on an archived table\n {2}where: view public\.curious\n/,
+      );
+      await client.query("DROP VIEW public.curious");
+      await engine.apply(await moduleOf("900_t", files));
+      expect(await column(client, counts)).to.deep.equal(["public.t 10 10 0 0 t"]);
+      expect((await catalogue(client)).filter((line) => /curious|t__1/.test(line))).to.deep.equal([]);
+    }));
 });

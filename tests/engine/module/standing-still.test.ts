@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { WriteSession } from "../../../engine/database";
 import { withV6Locks, type LockedWork } from "../../../engine/module/v6-locks";
-import { column, majors, refusalOf, until, withEngine } from "./harness";
+import { column, refusalOf, until, withEngine } from "./harness";
 
 /** How long the operator stands still; far longer than a busy machine makes anyone wait. */
 const still = 5000;
@@ -42,55 +42,51 @@ describe("an operator that stands still with v6 locked", function () {
   const waits = (): Promise<void> => sleep(still);
   const stops = (): Promise<void> => stopFor(still);
 
-  for (const major of majors) {
-    for (const [what, stop, where] of [
-      ["waits for something else", waits, "locked"],
-      ["is stopped", stops, "locked"],
-      ["is stopped before COMMIT", stops, "commit"],
-    ] as const) {
-      it(`and ${what}: the server lets go for it, and nothing is done, on PostgreSQL ${major}`, () =>
-        withEngine(
-          major,
-          async (engine, db) => {
-            const admin = await db.connect("admin");
-            await admin.query("CREATE TABLE public.t (); ALTER TABLE public.t OWNER TO guardian_migrator");
-            const login = await db.connect("admin");
-            let waited: Promise<unknown> = Promise.resolve();
-            const stand = async (): Promise<void> => {
-              // By the server's clock, for this process may not look at its own.
-              waited = login.query(
-                "CREATE TEMP TABLE began AS SELECT clock_timestamp() AS at; SELECT 1 FROM auth.users LIMIT 1; CREATE TEMP TABLE ended AS SELECT clock_timestamp() AS at",
-              );
-              await until(
-                admin,
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'auth.users'::regclass AND NOT granted)",
-              );
-              await stop();
-            };
-            const done = engine.write("SqlModule", "900_t", (session) => {
-              if (where === "commit") beforeCommit(session, stand);
-              const work = dropping(where === "commit" ? () => Promise.resolve() : stand);
-              return withV6Locks(session, parameters, Date.now() + 1000, work);
-            });
-            expect((await refusalOf(done)).what).to.match(
-              /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back/,
+  for (const [what, stop, where] of [
+    ["waits for something else", waits, "locked"],
+    ["is stopped", stops, "locked"],
+    ["is stopped before COMMIT", stops, "commit"],
+  ] as const) {
+    it(`and ${what}: the server lets go for it, and nothing is done,`, () =>
+      withEngine(
+        async (engine, db) => {
+          const admin = await db.connect("admin");
+          await admin.query("CREATE TABLE public.t (); ALTER TABLE public.t OWNER TO guardian_migrator");
+          const login = await db.connect("admin");
+          let waited: Promise<unknown> = Promise.resolve();
+          const stand = async (): Promise<void> => {
+            // By the server's clock, for this process may not look at its own.
+            waited = login.query(
+              "CREATE TEMP TABLE began AS SELECT clock_timestamp() AS at; SELECT 1 FROM auth.users LIMIT 1; CREATE TEMP TABLE ended AS SELECT clock_timestamp() AS at",
             );
-            await waited;
-            const [ms] = await column<number>(
-              login,
-              "SELECT (extract(epoch FROM e.at - b.at) * 1000)::int FROM began b, ended e",
+            await until(
+              admin,
+              "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'auth.users'::regclass AND NOT granted)",
             );
-            expect(ms).to.be.below(still / 2);
-            expect(await column(admin, "SELECT to_regclass('public.t') IS NOT NULL")).to.deep.equal([true]);
-          },
-          { parameters },
-        ));
-    }
+            await stop();
+          };
+          const done = engine.write("SqlModule", "900_t", (session) => {
+            if (where === "commit") beforeCommit(session, stand);
+            const work = dropping(where === "commit" ? () => Promise.resolve() : stand);
+            return withV6Locks(session, parameters, Date.now() + 1000, work);
+          });
+          expect((await refusalOf(done)).what).to.match(
+            /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back/,
+          );
+          await waited;
+          const [ms] = await column<number>(
+            login,
+            "SELECT (extract(epoch FROM e.at - b.at) * 1000)::int FROM began b, ended e",
+          );
+          expect(ms).to.be.below(still / 2);
+          expect(await column(admin, "SELECT to_regclass('public.t') IS NOT NULL")).to.deep.equal([true]);
+        },
+        { parameters },
+      ));
   }
 
   it("goes on with a new session after the pause", () =>
     withEngine(
-      17,
       async (engine, db) => {
         const admin = await db.connect("admin");
         await admin.query("CREATE TABLE public.t (); ALTER TABLE public.t OWNER TO guardian_migrator");

@@ -6,7 +6,7 @@ import { meaningOf } from "../../../engine/module/meaning";
 import { sourceHash } from "../../../engine/module/source";
 import { parseFile } from "../../../engine/module/statements";
 import { joined, readUp } from "../../../engine/module/up-files";
-import { column, majors, moduleOf, refusalOf, withEngine, type Parted } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, type Parted } from "./harness";
 
 const yaml = "objects:\n  table: [public.t, public.u]\n";
 const down = "DROP TABLE public.u;\nDROP TABLE public.t;\n";
@@ -156,49 +156,43 @@ describe("a module in parts", function () {
     expect(seen.has(undefined), "every one is a hash").to.equal(false);
   });
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      it("is applied in order, recorded whole, and what touches v6 in the last part is done under the locks", () =>
-        withEngine(major, async (engine, db) => {
-          const admin = await db.connect("admin");
-          const module = await moduleOf("900_t", {
-            yaml: `locks: [auth.users]\n${yaml}`,
-            up: parts(tables, keys),
-            down,
-          });
-          await engine.apply(module);
-          const [up] = await column(admin, "SELECT up FROM guardian_migration.module");
-          expect(up).to.equal(`${tables}${keys}`);
-          const manifest = await column(admin, "SELECT manifest::text FROM guardian_migration.module");
-          expect(manifest[0], "the text is not there twice").not.to.contain("CREATE TABLE");
-          await engine.undo("900_t");
-          await engine.apply(
-            await moduleOf("900_t", { yaml: `locks: [auth.users]\n${yaml}`, up: `${tables}${keys}`, down }),
-          );
-        }));
+  it("is applied in order, recorded whole, and what touches v6 in the last part is done under the locks", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      const module = await moduleOf("900_t", {
+        yaml: `locks: [auth.users]\n${yaml}`,
+        up: parts(tables, keys),
+        down,
+      });
+      await engine.apply(module);
+      const [up] = await column(admin, "SELECT up FROM guardian_migration.module");
+      expect(up).to.equal(`${tables}${keys}`);
+      const manifest = await column(admin, "SELECT manifest::text FROM guardian_migration.module");
+      expect(manifest[0], "the text is not there twice").not.to.contain("CREATE TABLE");
+      await engine.undo("900_t");
+      await engine.apply(
+        await moduleOf("900_t", { yaml: `locks: [auth.users]\n${yaml}`, up: `${tables}${keys}`, down }),
+      );
+    }));
 
-      it("names the part, line and column of what the server refuses, before and under the locks", () =>
-        withEngine(major, async (engine) => {
-          const locks = `locks: [auth.users]\n${yaml}`;
-          const place = async (...texts: string[]): Promise<string> => {
-            const said = await refusalOf(
-              engine.apply(await moduleOf("900_t", { yaml: locks, up: parts(...texts), down })),
-            );
-            return said.where ?? "";
-          };
-          expect(await place(tables, "-- 😀\n\nSELECT nothing\n  FROM public.t;\n", keys)).to.equal(
-            "sql/900_t/up/02_b.sql:3:8\n    2 | \n    3 | SELECT nothing\n               ^",
-          );
-          expect(await place(tables, "SELECT 1;\nALTER TABLE public.t DROP COLUMN nothing;\n", keys)).to.equal(
-            "sql/900_t/up/02_b.sql:2: ALTER TABLE public.t DROP COLUMN nothing",
-          );
-          expect(
-            await place(tables, keys, "SELECT 1;\n\nCREATE VIEW public.v AS SELECT nothing FROM public.t;\n"),
-          ).to.match(/^sql\/900_t\/up\/03_c\.sql:3:32\n/);
-          expect(await place(tables, keys, "\nALTER TABLE public.t DROP COLUMN nothing;\n")).to.equal(
-            "sql/900_t/up/03_c.sql:2: ALTER TABLE public.t DROP COLUMN nothing",
-          );
-        }));
-    });
-  }
+  it("names the part, line and column of what the server refuses, before and under the locks", () =>
+    withEngine(async (engine) => {
+      const locks = `locks: [auth.users]\n${yaml}`;
+      const place = async (...texts: string[]): Promise<string> => {
+        const said = await refusalOf(engine.apply(await moduleOf("900_t", { yaml: locks, up: parts(...texts), down })));
+        return said.where ?? "";
+      };
+      expect(await place(tables, "-- 😀\n\nSELECT nothing\n  FROM public.t;\n", keys)).to.equal(
+        "sql/900_t/up/02_b.sql:3:8\n    2 | \n    3 | SELECT nothing\n               ^",
+      );
+      expect(await place(tables, "SELECT 1;\nALTER TABLE public.t DROP COLUMN nothing;\n", keys)).to.equal(
+        "sql/900_t/up/02_b.sql:2: ALTER TABLE public.t DROP COLUMN nothing",
+      );
+      expect(
+        await place(tables, keys, "SELECT 1;\n\nCREATE VIEW public.v AS SELECT nothing FROM public.t;\n"),
+      ).to.match(/^sql\/900_t\/up\/03_c\.sql:3:32\n/);
+      expect(await place(tables, keys, "\nALTER TABLE public.t DROP COLUMN nothing;\n")).to.equal(
+        "sql/900_t/up/03_c.sql:2: ALTER TABLE public.t DROP COLUMN nothing",
+      );
+    }));
 });

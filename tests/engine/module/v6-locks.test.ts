@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { applyModule } from "../../../engine/module/apply";
 import { inOrder, pauseAfter } from "../../../engine/module/v6-locks";
 import { catalogue } from "../../support/modules";
-import { majors, moduleOf, refusalOf, until, withEngine, type Files } from "./harness";
+import { moduleOf, refusalOf, until, withEngine, type Engine, type Files } from "./harness";
 import { watched } from "./watched";
 
 const files: Files = {
@@ -51,7 +51,6 @@ describe("locks on v6 tables", function () {
 
   it("work that was too slow is tried again after the pause", () =>
     withEngine(
-      17,
       async (engine, db) => {
         const admin = await db.connect("admin");
         await admin.query("CREATE TABLE public.gate (open boolean); GRANT SELECT ON public.gate TO guardian_migrator");
@@ -72,7 +71,6 @@ describe("locks on v6 tables", function () {
   ] as const) {
     it(what, () =>
       withEngine(
-        17,
         async (engine, db) => {
           const [first, other] = [await db.connect("admin"), await db.connect("admin")];
           await first.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
@@ -96,183 +94,168 @@ describe("locks on v6 tables", function () {
     );
   }
 
-  for (const major of majors) {
-    describe(`on PostgreSQL ${major}`, () => {
-      for (const [verb, lock, mode] of [
-        [
-          "up",
-          "UPDATE auth.users SET phone = phone WHERE id = (SELECT id FROM auth.users ORDER BY id DESC LIMIT 1)",
-          "SHARE ROW EXCLUSIVE",
-        ],
-        ["down", "SELECT count(*) FROM auth.users", "ACCESS EXCLUSIVE"],
-      ] as const) {
-        const run = async (
-          engine: Parameters<Parameters<typeof withEngine>[1]>[0],
-          seconds: number,
-        ): Promise<unknown> =>
-          verb === "up" ? engine.apply(await moduleOf("900_t", files), seconds) : engine.undo("900_t", seconds);
+  for (const [verb, lock, mode] of [
+    [
+      "up",
+      "UPDATE auth.users SET phone = phone WHERE id = (SELECT id FROM auth.users ORDER BY id DESC LIMIT 1)",
+      "SHARE ROW EXCLUSIVE",
+    ],
+    ["down", "SELECT count(*) FROM auth.users", "ACCESS EXCLUSIVE"],
+  ] as const) {
+    const run = async (engine: Engine, seconds: number): Promise<unknown> =>
+      verb === "up" ? engine.apply(await moduleOf("900_t", files), seconds) : engine.undo("900_t", seconds);
 
-        it(`${verb}: somebody holds one; it is tried again until he is through, and nobody waits long meanwhile`, () =>
-          withEngine(
-            major,
-            async (engine, db) => {
-              if (verb === "down") await engine.apply(await moduleOf("900_t", files));
-              const holder = await db.connect();
-              await holder.query("SET application_name = 'report'; BEGIN");
-              await holder.query(lock);
-              const { waited } = await watched(db, async () => {
-                const done = run(engine, 60);
-                await sleep(heldFor);
-                while (engine.lines.filter((line) => line.startsWith("try ")).length < 2) await sleep(10);
-                await holder.query("COMMIT");
-                await done;
-              });
-              expect(engine.lines[0]).to.match(
-                /^try 1: .*auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\).*; again in \d+\.\d s$/,
-              );
-              expect(waited).to.be.below(impatient.lockTimeout + slack);
-              expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
-                "": verb === "up" ? "done" : "undone",
-              });
-            },
-            { parameters: impatient },
-          ));
-
-        it(`${verb}: he does not end; it is refused at the deadline, naming him, and nothing is left`, () =>
-          withEngine(
-            major,
-            async (engine, db) => {
-              if (verb === "down") await engine.apply(await moduleOf("900_t", files));
-              const admin = await db.connect("admin");
-              const before = await catalogue(admin);
-              await admin.query("SET application_name = 'nightly'; BEGIN");
-              await admin.query(lock);
-              const began = Date.now();
-              const said = await refusalOf(run(engine, 3));
-              expect(Date.now() - began).to.be.below(5000);
-              expect(said.what).to.match(
-                new RegExp(
-                  `^tables could not be locked \\(${mode}, 4 ms a try\\) within this resource's timeout \\(\\d+ tr(y|ies)\\); nothing was changed$`,
-                ),
-              );
-              // Of another user's session a role without pg_read_all_stats sees the name only.
-              expect(said.where).to.match(/^auth\.users is held by nightly \(pid \d+, user \w+\)$/);
-              await admin.query("COMMIT");
-              expect(await catalogue(admin)).to.deep.equal(before);
-              expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
-                "": verb === "up" ? "planned" : "done",
-              });
-            },
-            { parameters: impatient },
-          ));
-      }
-
-      for (const [what, module] of [
-        ["one slow statement", slow(9)],
-        ["many that are slow together", slow(0.15, 30)],
-        ["a slow verify.sql after a slow statement", slow(0.15, 1, 9)],
-      ] as const) {
-        it(`${what}: nobody waits longer than the locks may be held, and it is refused with that reason`, () =>
-          withEngine(
-            major,
-            async (engine, db) => {
-              const admin = await db.connect("admin");
-              const before = await catalogue(admin);
-              const { result, waited } = await watched(db, async () =>
-                refusalOf(engine.apply(await moduleOf("900_t", module), 1)),
-              );
-              expect(waited).to.be.below(real.lockHold + slack);
-              expect(result.what).to.match(
-                /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back \(1 try\)$/,
-              );
-              expect(result.where).to.match(
-                /^auth\.users: sql\/900_t\/(up\.sql:\d+: SELECT pg_sleep|verify\.sql:1: DO)/,
-              );
-              expect(await catalogue(admin)).to.deep.equal(before);
-            },
-            { parameters: real },
-          ));
-      }
-
-      it("what needs no v6 lock may take its time", () =>
-        withEngine(
-          major,
-          async (engine) => {
-            await engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(0.4);\n${files.up}` }));
-            expect(engine.lines).to.deep.equal([]);
-          },
-          { parameters: { ...real, lockHold: 300 } },
-        ));
-
-      it("several are locked in one fixed order, whatever module.yaml says", () =>
-        withEngine(
-          major,
-          async (engine, db) => {
-            const two = {
-              ...files,
-              yaml: "locks: [public.documents, auth.users]\nobjects:\n  table: [public.t]\n",
-            };
-            const holder = await db.connect("admin");
-            const held = `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE '%SqlModule%'
-              AND l.relation = 'public.documents'::regclass AND NOT granted) AND EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-              WHERE a.application_name LIKE '%SqlModule%' AND l.relation = 'auth.users'::regclass AND l.mode = 'ShareRowExclusiveLock' AND granted)`;
-            await holder.query("BEGIN");
-            await holder.query("LOCK TABLE public.documents IN ROW EXCLUSIVE MODE");
-            const done = engine.apply(await moduleOf("900_t", two));
-            const watcher = await db.connect("admin");
-            await until(watcher, held);
+    it(`${verb}: somebody holds one; it is tried again until he is through, and nobody waits long meanwhile`, () =>
+      withEngine(
+        async (engine, db) => {
+          if (verb === "down") await engine.apply(await moduleOf("900_t", files));
+          const holder = await db.connect();
+          await holder.query("SET application_name = 'report'; BEGIN");
+          await holder.query(lock);
+          const { waited } = await watched(db, async () => {
+            const done = run(engine, 60);
+            await sleep(heldFor);
+            while (engine.lines.filter((line) => line.startsWith("try ")).length < 2) await sleep(10);
             await holder.query("COMMIT");
             await done;
-          },
-          { parameters: { lockTimeout: 5000, lockHold: 10_000 } },
-        ));
+          });
+          expect(engine.lines[0]).to.match(
+            /^try 1: .*auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\).*; again in \d+\.\d s$/,
+          );
+          expect(waited).to.be.below(impatient.lockTimeout + slack);
+          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
+            "": verb === "up" ? "done" : "undone",
+          });
+        },
+        { parameters: impatient },
+      ));
 
-      it("a statement that an administrator cancels is not tried again", () =>
-        withEngine(major, async (engine, db) => {
+    it(`${verb}: he does not end; it is refused at the deadline, naming him, and nothing is left`, () =>
+      withEngine(
+        async (engine, db) => {
+          if (verb === "down") await engine.apply(await moduleOf("900_t", files));
           const admin = await db.connect("admin");
-          const failed = refusalOf(
-            engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(30);\n${files.up}` })),
+          const before = await catalogue(admin);
+          await admin.query("SET application_name = 'nightly'; BEGIN");
+          await admin.query(lock);
+          const began = Date.now();
+          const said = await refusalOf(run(engine, 3));
+          expect(Date.now() - began).to.be.below(5000);
+          expect(said.what).to.match(
+            new RegExp(
+              `^tables could not be locked \\(${mode}, 4 ms a try\\) within this resource's timeout \\(\\d+ tr(y|ies)\\); nothing was changed$`,
+            ),
           );
-          await until(
-            admin,
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database())",
-          );
-          await admin.query(
-            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
-          );
-          expect((await failed).sqlstate).to.equal("57014");
-          expect(engine.lines).to.deep.equal([]);
-        }));
-
-      it("a cancelled run does not sit out its pause", () =>
-        withEngine(
-          major,
-          async (engine, db) => {
-            const holder = await db.connect();
-            await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-            const stop = new AbortController();
-            engine.onStatus = () => stop.abort();
-            const module = await moduleOf("900_t", files);
-            const began = Date.now();
-            const failed = await engine
-              .write(
-                "SqlModule",
-                "900_t",
-                (session) => applyModule(session, engine.host.parameters, module, Date.now() + 60_000),
-                {
-                  signal: stop.signal,
-                },
-              )
-              .catch((err: unknown) => err);
-            expect(failed).to.be.instanceOf(Error);
-            expect(Date.now() - began).to.be.below(3000);
-            await until(
-              await db.connect("admin"),
-              "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%SqlModule%' AND datname = current_database())",
-            );
-          },
-          { parameters: { pauseFloor: 30_000 } },
-        ));
-    });
+          // Of another user's session a role without pg_read_all_stats sees the name only.
+          expect(said.where).to.match(/^auth\.users is held by nightly \(pid \d+, user \w+\)$/);
+          await admin.query("COMMIT");
+          expect(await catalogue(admin)).to.deep.equal(before);
+          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
+            "": verb === "up" ? "planned" : "done",
+          });
+        },
+        { parameters: impatient },
+      ));
   }
+
+  for (const [what, module] of [
+    ["one slow statement", slow(9)],
+    ["many that are slow together", slow(0.15, 30)],
+    ["a slow verify.sql after a slow statement", slow(0.15, 1, 9)],
+  ] as const) {
+    it(`${what}: nobody waits longer than the locks may be held, and it is refused with that reason`, () =>
+      withEngine(
+        async (engine, db) => {
+          const admin = await db.connect("admin");
+          const before = await catalogue(admin);
+          const { result, waited } = await watched(db, async () =>
+            refusalOf(engine.apply(await moduleOf("900_t", module), 1)),
+          );
+          expect(waited).to.be.below(real.lockHold + slack);
+          expect(result.what).to.match(
+            /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back \(1 try\)$/,
+          );
+          expect(result.where).to.match(/^auth\.users: sql\/900_t\/(up\.sql:\d+: SELECT pg_sleep|verify\.sql:1: DO)/);
+          expect(await catalogue(admin)).to.deep.equal(before);
+        },
+        { parameters: real },
+      ));
+  }
+
+  it("what needs no v6 lock may take its time", () =>
+    withEngine(
+      async (engine) => {
+        await engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(0.4);\n${files.up}` }));
+        expect(engine.lines).to.deep.equal([]);
+      },
+      { parameters: { ...real, lockHold: 300 } },
+    ));
+
+  it("several are locked in one fixed order, whatever module.yaml says", () =>
+    withEngine(
+      async (engine, db) => {
+        const two = {
+          ...files,
+          yaml: "locks: [public.documents, auth.users]\nobjects:\n  table: [public.t]\n",
+        };
+        const holder = await db.connect("admin");
+        const held = `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE '%SqlModule%'
+              AND l.relation = 'public.documents'::regclass AND NOT granted) AND EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+              WHERE a.application_name LIKE '%SqlModule%' AND l.relation = 'auth.users'::regclass AND l.mode = 'ShareRowExclusiveLock' AND granted)`;
+        await holder.query("BEGIN");
+        await holder.query("LOCK TABLE public.documents IN ROW EXCLUSIVE MODE");
+        const done = engine.apply(await moduleOf("900_t", two));
+        const watcher = await db.connect("admin");
+        await until(watcher, held);
+        await holder.query("COMMIT");
+        await done;
+      },
+      { parameters: { lockTimeout: 5000, lockHold: 10_000 } },
+    ));
+
+  it("a statement that an administrator cancels is not tried again", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      const failed = refusalOf(
+        engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(30);\n${files.up}` })),
+      );
+      await until(
+        admin,
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database())",
+      );
+      await admin.query(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+      );
+      expect((await failed).sqlstate).to.equal("57014");
+      expect(engine.lines).to.deep.equal([]);
+    }));
+
+  it("a cancelled run does not sit out its pause", () =>
+    withEngine(
+      async (engine, db) => {
+        const holder = await db.connect();
+        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+        const stop = new AbortController();
+        engine.onStatus = () => stop.abort();
+        const module = await moduleOf("900_t", files);
+        const began = Date.now();
+        const failed = await engine
+          .write(
+            "SqlModule",
+            "900_t",
+            (session) => applyModule(session, engine.host.parameters, module, Date.now() + 60_000),
+            {
+              signal: stop.signal,
+            },
+          )
+          .catch((err: unknown) => err);
+        expect(failed).to.be.instanceOf(Error);
+        expect(Date.now() - began).to.be.below(3000);
+        await until(
+          await db.connect("admin"),
+          "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%SqlModule%' AND datname = current_database())",
+        );
+      },
+      { parameters: { pauseFloor: 30_000 } },
+    ));
 });

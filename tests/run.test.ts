@@ -1,0 +1,74 @@
+import { expect } from "chai";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+describe("npm test", function () {
+  this.timeout(60_000);
+  let folder: string;
+  before(() => (folder = mkdtempSync(join(tmpdir(), "guardian-run-"))));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** The last line, and the exit code, of a run of test files with these texts. */
+  function run(texts: string[], env: Record<string, string> = {}): { last: string; said: string; code: number | null } {
+    const files = texts.map((text, i) => {
+      const file = join(folder, `${i}.test.cjs`);
+      writeFileSync(file, text);
+      return file;
+    });
+    const args = ["--require", "tsx/cjs", join(__dirname, "run.ts"), ...files];
+    const { stdout, stderr, status } = spawnSync(process.execPath, args, {
+      encoding: "utf8",
+      env: { ...process.env, ...env },
+    });
+    return { last: stdout.trim().split("\n").at(-1) ?? "", said: stdout + stderr, code: status };
+  }
+
+  const skip = JSON.stringify(join(__dirname, "support", "skip"));
+  const passes = "it('passes', () => undefined);";
+  const explained = `const { skip } = require(${skip});
+    describe('a suite', () => { before(function () { skip(this, 'no such thing'); }); it('one', () => undefined); });
+    it('another', function () { skip(this, 'not today'); });`;
+
+  for (const [how, more] of [
+    ["one file", []],
+    ["two at once", [passes]],
+  ] as const) {
+    it(`counts what passed, failed and was skipped, with its reason (${how})`, () => {
+      const { last, said, code } = run([
+        `${passes} it('fails', () => { throw new Error('x'); }); ${explained}`,
+        ...more,
+      ]);
+      expect(last).to.equal(`${1 + more.length} passed, 1 failed, 2 skipped`);
+      expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
+      expect(code).to.equal(1);
+    });
+
+    it(`counts a skip without a reason as a failure (${how})`, () => {
+      const { last, code } = run([`${passes} it.skip('left', () => undefined);`, ...more]);
+      expect(last).to.equal(`${1 + more.length} passed, 1 failed, 0 skipped`);
+      expect(code).to.equal(1);
+    });
+
+    it(`refuses a forgotten .only (${how})`, () => {
+      const { said, code } = run([`it.only('alone', () => undefined); ${passes}`, ...more]);
+      expect(said).to.match(/`.only` (forbidden|is not supported)/);
+      expect(code).to.equal(1);
+    });
+  }
+
+  it("ends with an error for a version that there is no server of", () => {
+    const { said, code } = run([passes], { GUARDIAN_TEST_PG: "14" });
+    expect(said).to.contain('GUARDIAN_TEST_PG is "14": there is a server for 15, 16, 17, 18');
+    expect(code).to.equal(1);
+  });
+
+  it("skips nothing for want of pg_dump: the run ends with an error", () => {
+    const env = { PATH: "/nonexistent", GUARDIAN_PG_BIN: folder, HOME: folder, XDG_CACHE_HOME: join(folder, "cache") };
+    const { last, said, code } = run([passes], env);
+    expect(said).to.contain("there is no pg_dump 17 for the tests on PostgreSQL 17");
+    expect(last).to.equal("0 passed, 1 failed, 0 skipped");
+    expect(code).to.equal(1);
+  });
+});

@@ -1,0 +1,130 @@
+/**
+ * The test commands. What measures time runs alone, the rest in two processes, each with a server of its own. Ends with the
+ * minutes it took and one line "N passed, N failed, N skipped".
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { majors, type Major } from "../scripts/postgres/binaries";
+import { major } from "./support/major";
+
+const help = `npm test [-- FILE …]      the suite, or the named files, on PostgreSQL $GUARDIAN_TEST_PG (default 17)
+npm run test:slow         benchmarks and fault injection
+npm run test:versions     on the other versions: every module up, down and up again, and one whole story
+npm run test:all          the suite on every version, and what is slow
+
+One test: npx mocha FILE -g "part of its title". Exit codes: 0 passed, 1 something failed, 2 wrong use.`;
+
+const folder = __dirname;
+const root = join(folder, "..");
+
+/** Tests of the tools that measure and break, and not of the product. */
+const slow = /^(bench\/|stories\/faults|scripts\/faults)/;
+
+/** Tests that measure how long something takes, or how long something else waits: nothing may run beside them. */
+const timed =
+  /^(engine\/(connect-lock-wait|migrate\/(crew|cut-over|follow|in-flight|online|takeover|throttle.*|workers)|module\/(standing-still|v6-locks|killed)|ledger\/lock)|provider\/(process|interrupted)|scripts\/pulumi-engine)\.test\.ts$/;
+
+/** The longest first: a long one that begins last leaves a processor idle. */
+const long = /^(stories|scripts|provider|sql\/(permissions|every|deletion|009))/;
+
+/** What every version of PostgreSQL must do. */
+const everywhere = "go(es)? up, down without a trace|go up in order, hold|preview, up, up again, destroy";
+
+interface Summary {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Part {
+  title: string;
+  on: Major;
+  files: string[];
+  args: string[];
+}
+
+const all = (): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".test.ts"))
+    .sort((a, b) => Number(long.test(b)) - Number(long.test(a)) || a.localeCompare(b));
+
+/** One file, or one processor, has nothing to gain from a second process. */
+function parts(on: Major, files: string[]): Part[] {
+  const [alone, beside] = [files.filter((file) => timed.test(file)), files.filter((file) => !timed.test(file))];
+  return [
+    { title: "two at once", on, files: beside, args: beside.length > 1 ? ["--parallel", "--jobs", "2"] : [] },
+    { title: "alone", on, files: alone, args: [] },
+  ].filter((part) => part.files.length > 0);
+}
+
+function plan(args: string[]): Part[] | undefined {
+  const [first, ...more] = args;
+  const files = all();
+  const suite = files.filter((file) => !slow.test(file));
+  const slowly = { title: "slow", on: major, files: files.filter((file) => slow.test(file)), args: [] };
+  if (first === undefined) return parts(major, suite);
+  if (!first.startsWith("-"))
+    return parts(
+      major,
+      args.map((file) => relative(folder, file)),
+    );
+  if (more.length > 0) return undefined;
+  if (first === "--slow") return [slowly];
+  if (first === "--all") return [...majors.flatMap((on) => parts(on, suite)), slowly];
+  const some = suite.filter((file) => /^(sql\/(0|every_module\.)|stories\/whole)/.test(file));
+  const others = majors.filter((on) => on !== major);
+  if (first === "--versions")
+    return others.map((on) => ({ title: "in short", on, files: some, args: ["-g", everywhere] }));
+  return undefined;
+}
+
+/** @returns what came of it, a run that broke off counted as one failure */
+async function run(part: Part, scratch: string): Promise<Summary> {
+  const summary = join(scratch, "summary");
+  rmSync(summary, { force: true });
+  const files = part.files.map((file) => join(folder, file));
+  const env = { ...process.env, GUARDIAN_TEST_PG: String(part.on), GUARDIAN_TEST_SUMMARY: summary };
+  const child = spawn(process.execPath, [join(root, "node_modules", ".bin", "mocha"), ...part.args, ...files], {
+    cwd: root,
+    env,
+    stdio: "inherit",
+  });
+  const code = await new Promise((done) => child.once("close", done));
+  try {
+    const found = JSON.parse(readFileSync(summary, "utf8")) as Summary;
+    return { ...found, failed: found.failed || (code === 0 ? 0 : 1) };
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+}
+
+async function main(args: string[]): Promise<number> {
+  const planned = plan(args);
+  if (!planned || args.includes("--help")) {
+    console.log(help);
+    return args.includes("--help") ? 0 : 2;
+  }
+  // ^C goes to the whole process group: mocha ends and says how far it came.
+  process.on("SIGINT", () => undefined);
+  const began = Date.now();
+  const scratch = mkdtempSync(join(tmpdir(), "guardian-tests-"));
+  const total: Summary = { passed: 0, failed: 0, skipped: 0 };
+  try {
+    for (const part of planned) {
+      console.log(`\nPostgreSQL ${part.on}, ${part.files.length} files, ${part.title}`);
+      const { passed, failed, skipped } = await run(part, scratch);
+      total.passed += passed;
+      total.failed += failed;
+      total.skipped += skipped;
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  console.log(`took ${((Date.now() - began) / 60_000).toFixed(1)} minutes`);
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  return total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+void main(process.argv.slice(2)).then((code) => (process.exitCode = code));

@@ -1,0 +1,94 @@
+import { Client, escapeIdentifier } from "pg";
+import { startServer, type Server } from "../../scripts/postgres/server";
+import type { Major } from "../../scripts/postgres/binaries";
+import { cloneDatabase, createV6, withClient, type Logins } from "../../scripts/v6/database";
+import { major } from "./major";
+
+/** What is done to a v6 before a test gets it, named after what it leaves. */
+export interface Preparation {
+  name: string;
+  /** May use the database alone, and leaves no connection to it. */
+  prepare: (db: Logins) => Promise<void>;
+  /** Done to every copy, as the superuser. */
+  everyCopy?: string;
+}
+
+/** A server of this process, and a superuser's connection to its database "postgres" that is kept. */
+export interface TestServer extends Server {
+  admin: Client;
+}
+
+const servers = new Map<Major, Promise<TestServer>>();
+const templates = new Map<string, Promise<string>>();
+let numbered = 0;
+
+/**
+ * This process's one server of a version, started when first asked for. Every worker of a parallel run has its own, so that
+ * what tests do to roles, settings and other databases of a server stays theirs; it ends with its process.
+ */
+export function running(on: Major): Promise<TestServer> {
+  return remember(servers, on, async () => {
+    const server = await startServer({ major: on });
+    const { host, port, user, password } = server;
+    const admin = new Client({ host, port, user, password, database: "postgres", application_name: "kept" });
+    admin.on("error", () => undefined); // the server is gone: the next query says so
+    await admin.connect();
+    return Object.assign(server, { admin });
+  });
+}
+
+/** The server of the version that this run tests on. */
+export const server = (): Promise<TestServer> => running(major);
+
+/** Stops this process's servers. */
+export async function stopServers(): Promise<void> {
+  const all = [...servers.values()];
+  servers.clear();
+  templates.clear();
+  for (const one of await Promise.allSettled(all)) {
+    if (one.status !== "fulfilled") continue;
+    await one.value.admin.end().catch(() => undefined); // a test may have ended it
+    await one.value.stop();
+  }
+}
+
+/** Makes a database of that name: a copy of a v6 of that size, prepared so. */
+export async function cloned(
+  on: TestServer,
+  name: string,
+  size: { users: number; profiles: boolean },
+  prepared?: Preparation,
+): Promise<Logins> {
+  const v6 = `v6_${size.users}_${size.profiles ? "profiles" : "bare"}`;
+  const plain = await remember(templates, `${on.major} ${v6}`, async () => {
+    await createV6(on, v6, size);
+    return v6;
+  });
+  if (!prepared) return cloneDatabase(on, plain, name, on.admin);
+  const template = await remember(templates, `${on.major} ${v6} ${prepared.name}`, () => make(on, plain, prepared));
+  const copy = await cloneDatabase(on, template, name, on.admin);
+  const { everyCopy } = prepared;
+  if (everyCopy !== undefined) await withClient(copy.admin, (client) => client.query(everyCopy));
+  return copy;
+}
+
+async function make(on: TestServer, plain: string, prepared: Preparation): Promise<string> {
+  const name = `template_${++numbered}`;
+  const made = await cloneDatabase(on, plain, name, on.admin);
+  try {
+    await prepared.prepare(made);
+  } catch (err) {
+    await on.admin.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
+    throw err;
+  }
+  return name;
+}
+
+function remember<K, V>(map: Map<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
+  const known = map.get(key);
+  if (known) return known;
+  const made = make();
+  map.set(key, made);
+  made.catch(() => map.delete(key)); // the next test may have more luck, and its own error
+  return made;
+}

@@ -1,0 +1,12 @@
+import "./skip"; // every worker tells why it skipped
+import { clientFolder } from "../../scripts/pg-clients";
+import { major } from "./major";
+import { stopServers } from "./server";
+
+/** Before all tests: no test is skipped for want of pg_dump, so the run ends here without it. @throws GuardianError */
+export async function mochaGlobalSetup(): Promise<void> {
+  await clientFolder(major);
+}
+
+/** After all tests of this process; a worker's servers end with it. */
+export const mochaGlobalTeardown = stopServers;
