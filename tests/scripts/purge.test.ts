@@ -6,6 +6,7 @@ import type { Client } from "pg";
 import { stringify } from "yaml";
 import { main } from "../../scripts/purge";
 import { withV6, type Login, type V6 } from "../support/postgres";
+import { movedHere, type Preparation } from "../support/server";
 import { withStack } from "../support/stack";
 
 interface Said {
@@ -50,17 +51,20 @@ async function schemas(client: Client): Promise<string[]> {
 
 const both = ["guardian_archive", "guardian_migration"];
 
-/** A database in which a stack was up to its infrastructure and, unless `standing`, was destroyed again. */
-async function withRemains(work: (db: V6) => Promise<void>, standing?: (db: V6) => Promise<void>): Promise<void> {
-  await withV6(async (db) => {
-    await withStack({ database: db.migrator, config: { through: "infrastructure" } }, async (stack) => {
+/** What a stack that was up to its infrastructure leaves; with the database in which it is still up. */
+const infrastructure = (destroyed: boolean): Preparation => ({
+  name: `infrastructure${destroyed ? ", destroyed" : ""}`,
+  everyCopy: movedHere,
+  prepare: (db) =>
+    withStack({ database: db.migrator, config: { through: "infrastructure" } }, async (stack) => {
       await stack.up();
-      await standing?.(db);
-      await stack.destroy();
-    });
-    await work(db);
-  });
-}
+      if (destroyed) await stack.destroy();
+    }),
+});
+
+/** A database in which a stack was up to its infrastructure, and was destroyed again. */
+const withRemains = (work: (db: V6) => Promise<void>): Promise<void> =>
+  withV6(work, { prepared: infrastructure(true) });
 
 describe("npm run purge", function () {
   this.timeout(120_000);
@@ -77,6 +81,7 @@ describe("npm run purge", function () {
         expect(said).to.contain("npm run pulumi -- destroy");
         expect(await schemas(await db.connect())).to.deep.equal(both);
       });
+    await withV6(standing, { prepared: infrastructure(false) });
     await withRemains(async (db) => {
       await withProject(configured(db.migrator), async (purge, folder) => {
         writePassword(folder, db.migrator.password);
@@ -101,7 +106,7 @@ describe("npm run purge", function () {
         expect(again.said).to.match(/^nothing to purge: /);
         expect(unasked.said + typed.said + again.said).not.to.contain(db.migrator.password);
       });
-    }, standing);
+    });
   });
 
   it("drops nothing at all if somebody else's object is in the way, or the ledger is gone", async () => {

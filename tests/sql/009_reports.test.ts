@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { refusal, value, withModules } from "../support/modules";
-import { applyAll } from "../../scripts/v6/operator";
-import { withV6, type V6 } from "../support/postgres";
+import type { V6 } from "../support/postgres";
 import { asOperator, modules, records } from "./009_operator";
+import { modules as everything } from "./every_module";
 
 /** The report by entity: [v6_count, v7_count, migration_status]. */
 async function report(db: V6): Promise<Record<string, string[]>> {
@@ -99,9 +99,7 @@ describe("009_operations: what it reports", function () {
   });
 
   it("S-12: what module 003 maps is complete once it is refreshed, and a lost mapping is seen", async () => {
-    await withV6(async (db) => {
-      await applyAll(db.migrator);
-      const client = await db.connect();
+    await withModules(everything, async (client, db) => {
       await client.query("SELECT public.refresh_fhir_mappings()");
       const fhir = async () => Object.entries(await report(db)).filter(([entity]) => entity.startsWith("FHIR"));
       expect((await fhir()).map(([entity, [, , status]]) => `${entity} ${status ?? ""}`)).to.deep.equal([

@@ -64,43 +64,49 @@ const withSmall = (test: (db: V6) => Promise<void>): Promise<void> => withV6(tes
 
 describe("who may do what", function () {
   this.timeout(120_000);
+  let found: Findings;
+  let columns: Map<string, string[]>;
+  before(() =>
+    withSmall(async (db) => {
+      found = await examine(db);
+      columns = await columnsOf(db);
+    }),
+  );
+
   it("F-5 F-8 C-5 C-10: every cell is, on every PostgreSQL, as docs/permissions.md says, and the rules hold", async () => {
-    await withSmall(async (db) => {
-      const found = await examine(db);
-      expect(breaches(found, await columnsOf(db))).to.deep.equal([]);
-      const page = await formatted(new Map([["permissions.md", found.pages.get("permissions.md") ?? ""]]));
-      const file = readFileSync(join(__dirname, "..", "..", "docs", "permissions.md"), "utf8");
-      expect(file, "stale: npm run docs").to.equal(page.get("permissions.md"));
-    });
+    expect(breaches(found, columns)).to.deep.equal([]);
+    const page = await formatted(new Map([["permissions.md", found.pages.get("permissions.md") ?? ""]]));
+    const file = readFileSync(join(__dirname, "..", "..", "docs", "permissions.md"), "utf8");
+    expect(file, "stale: npm run docs").to.equal(page.get("permissions.md"));
   });
 
-  it("tries everything that the modules list, with every actor", async () => {
-    await withSmall(async (db) => {
-      const { modules, matrix } = await examine(db);
-      const listed = modules
-        .flatMap((module) => module.objects)
-        .filter((object) => /^(table|view|function) /.test(object));
-      const tried = [...[...matrix.tables].map(([name]) => name), ...[...matrix.functions].map(([name]) => name)];
-      expect(tried.sort()).to.deep.equal(listed.map((object) => object.replace(/^\w+ /, "")).sort());
-      for (const by of [...matrix.tables.values(), ...matrix.functions.values()]) {
-        expect([...by.keys()]).to.deep.equal(actors.map((actor) => actor.name));
-      }
-      // The matrix is no list of noes: what users are meant to do was done.
-      expect(matrix.tables.get("public.user_preferences")?.get("owner")?.outcomes).to.deep.equal({
-        read: "yes",
-        insert: "yes",
-        update: "yes",
-        delete: "no",
-        truncate: "no",
-      });
-      expect(users.map((name) => matrix.tables.get("public.patient_consents")?.get(name)?.outcomes.read)).to.deep.equal(
-        ["yes", "row", "row"],
-      );
-      // The recipient of a consent learns of it by a function, not from the patient's row.
-      expect(users.map((name) => matrix.functions.get("public.consents_to_me()")?.get(name))).to.deep.equal(
-        users.map((name) => (name === "provider" ? "yes" : "row")),
-      );
+  it("tries everything that the modules list, with every actor", () => {
+    const { modules, matrix } = found;
+    const listed = modules
+      .flatMap((module) => module.objects)
+      .filter((object) => /^(table|view|function) /.test(object));
+    const tried = [...[...matrix.tables].map(([name]) => name), ...[...matrix.functions].map(([name]) => name)];
+    expect(tried.sort()).to.deep.equal(listed.map((object) => object.replace(/^\w+ /, "")).sort());
+    for (const by of [...matrix.tables.values(), ...matrix.functions.values()]) {
+      expect([...by.keys()]).to.deep.equal(actors.map((actor) => actor.name));
+    }
+    // The matrix is no list of noes: what users are meant to do was done.
+    expect(matrix.tables.get("public.user_preferences")?.get("owner")?.outcomes).to.deep.equal({
+      read: "yes",
+      insert: "yes",
+      update: "yes",
+      delete: "no",
+      truncate: "no",
     });
+    expect(users.map((name) => matrix.tables.get("public.patient_consents")?.get(name)?.outcomes.read)).to.deep.equal([
+      "yes",
+      "row",
+      "row",
+    ]);
+    // The recipient of a consent learns of it by a function, not from the patient's row.
+    expect(users.map((name) => matrix.functions.get("public.consents_to_me()")?.get(name))).to.deep.equal(
+      users.map((name) => (name === "provider" ? "yes" : "row")),
+    );
   });
 
   it("sees each planted defect", async () => {

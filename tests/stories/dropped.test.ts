@@ -1,13 +1,12 @@
 import { expect } from "chai";
-import { differences, infrastructure, story, total } from "../support/story";
+import { afterUp } from "../support/migrated";
+import { differences, infrastructure, total } from "../support/story";
 
 describe("what somebody dropped by hand", function () {
   this.timeout(240_000);
 
   it("is refused by up, naming what differs, and does not stop the rollback: destroy, then up, and all is well", function () {
-    return story(async ({ stack, db, fingerprint }) => {
-      const before = await fingerprint();
-      await stack.up();
+    return afterUp(async ({ stack, db, fingerprint, before }) => {
       const admin = await db.connect("admin");
       await admin.query("GRANT SELECT ON public.audit_log TO anon");
       const granted = await stack.up({ expectFailure: true });

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { afterUp } from "../support/migrated";
 import { infrastructure, story, total, type Story } from "../support/story";
 
 const flag = "fhir_integration";
@@ -14,9 +15,8 @@ describe("feature flags belong to the stack", function () {
   this.timeout(240_000);
 
   it("a rollout is an update; a change by hand is refused, shown by refresh, and then set to what the program says", function () {
-    return story(async (it) => {
+    return afterUp(async (it) => {
       const { stack, client } = it;
-      await stack.up();
       await stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
       expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
       expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
@@ -34,7 +34,7 @@ describe("feature flags belong to the stack", function () {
   });
 
   it("after an emergency rollback neither up nor refresh switches anything on: only an acknowledgement does", function () {
-    return story(async (it) => {
+    return afterUp(async (it) => {
       const { stack, client } = it;
       await stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
       await stack.up();

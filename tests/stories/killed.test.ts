@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { alive, descendants, until, type Process } from "../support/processes";
+import { afterUp } from "../support/migrated";
 import { count, differences, story, total, type Story } from "../support/story";
 
 const engine = /\bpulumi (up|destroy)\b/;
@@ -25,7 +26,7 @@ async function result({ client }: Story): Promise<unknown> {
 }
 
 /** The pause after a failed try for v6's locks is 99 times what it waited: a short wait makes a short pause. */
-const quickTries = { stack: { env: { GUARDIAN_LOCK_TIMEOUT_MS: "10" } } };
+const quickTries = { env: { GUARDIAN_LOCK_TIMEOUT_MS: "10" } };
 
 /** The newest attempt at anything that is not rolled back. */
 const open = `(SELECT DISTINCT ON (urn, part) state FROM guardian_migration.step
@@ -46,16 +47,14 @@ const points: Record<string, { hold: string; waiting: string }> = {
 
 describe("killed with SIGKILL", function () {
   this.timeout(240_000);
+  let undisturbed: unknown;
+  before(() => afterUp(async (it) => void (undisturbed = await result(it))));
+
   for (const [where, point] of Object.entries(points)) {
     for (const victim of ["CLI", "plugin"] as const) {
       it(`the ${victim} in ${where}: pulumi cancel and up end as an undisturbed run`, function () {
         return story(async (it) => {
           const { stack, client, db } = it;
-          await stack.up();
-          const undisturbed = await result(it);
-          await stack.destroy();
-          await client.query("DROP SCHEMA guardian_archive CASCADE; DROP SCHEMA guardian_migration CASCADE");
-
           if (point.hold.includes("public.")) {
             await stack.set({ through: "schema" });
             await stack.up();
@@ -108,10 +107,8 @@ describe("killed with SIGKILL", function () {
   });
 
   it("the CLI between the commit of a rollback and the saving of its state: pulumi cancel and destroy end as an undisturbed run", function () {
-    return story(async (it) => {
-      const { stack, client, db } = it;
-      const before = await it.fingerprint();
-      await stack.up();
+    return afterUp(async (it) => {
+      const { stack, client, db, before } = it;
       const holder = await db.connect();
       await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
       const running = stack.destroy({ expectFailure: true });
@@ -145,10 +142,8 @@ describe("killed with SIGKILL", function () {
   });
 
   it("part-done, then refresh, then up: it is finished", function () {
-    return story(async (it) => {
-      const { stack, client, db } = it;
-      const before = await it.fingerprint();
-      await stack.up();
+    return afterUp(async (it) => {
+      const { stack, client, db, before } = it;
       await client.query("UPDATE public.user_preferences SET theme = 'dark'");
       await stack.destroy();
       // Rows wait in the archive. While somebody holds the table, they cannot come back: the module stays part-done.

@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import { cloneDatabase } from "../../scripts/v6/database";
 import { quickFingerprint } from "../../engine/fingerprint/take";
-import { server, withV6 } from "../support/postgres";
+import { afterUp } from "../support/migrated";
+import { withCopyOf, withV6 } from "../support/postgres";
 import { withStack } from "../support/stack";
 import { count, differences, story } from "../support/story";
 
@@ -9,8 +9,7 @@ describe("state and database belong together", function () {
   this.timeout(240_000);
 
   it("the state of one database used against another: up, refresh and destroy are refused before any write", function () {
-    return story(async ({ stack, db }) => {
-      await stack.up();
+    return afterUp(async ({ stack, db }) => {
       await withV6(async (other) => {
         const client = await other.connect();
         const before = await quickFingerprint(client);
@@ -31,25 +30,18 @@ describe("state and database belong together", function () {
   });
 
   it("a copy of a migrated database, ledger and all: refused too", function () {
-    return story(async ({ stack, db, client }) => {
-      await stack.up();
+    return afterUp(async ({ stack, db, client }) => {
       await client.end();
-      const copy = `${db.name}_copy`;
-      const on = await server();
-      const logins = await cloneDatabase(on, db.name, copy);
-      const admin = await db.connect("admin");
-      try {
-        await withStack({ database: logins.migrator, folder: stack.folder }, async (same) => {
+      await withCopyOf(db.name, async (copy) => {
+        await withStack({ database: copy.migrator, folder: stack.folder }, async (same) => {
           const { output } = await same.up({ expectFailure: true });
           expect(output).to.contain("belongs to another database").and.to.contain(`a copy of database ${db.name}`);
         });
-        await withStack({ database: logins.migrator }, async (fresh) => {
+        await withStack({ database: copy.migrator }, async (fresh) => {
           const { output } = await fresh.preview({ expectFailure: true });
           expect(output).to.contain("this is a copy, or a restored dump").and.to.contain("guardian:adopt");
         });
-      } finally {
-        await admin.query(`DROP DATABASE "${copy}" WITH (FORCE)`);
-      }
+      });
     });
   });
 

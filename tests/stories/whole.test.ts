@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { quickFingerprint } from "../../engine/fingerprint/take";
 import { runV6Script } from "../../engine/fingerprint/v6-script";
+import { afterUp } from "../support/migrated";
 import { asRole } from "../support/postgres";
 import { beyondSchema, count, differences, story, total, type Story } from "../support/story";
 
@@ -19,7 +20,7 @@ describe("the whole migration", function () {
       const up = await stack.up();
       expect(up.changes).to.deep.equal(preview.changes);
       expect(Object.keys(up.changes)).to.deep.equal(["create"]);
-      await afterUp(it);
+      await isUp(it);
       expect((await stack.up()).changes).to.deep.equal({ same: up.changes["create"] });
       expect((await stack.refresh()).changes).to.deep.equal({ same: up.changes["create"] });
 
@@ -68,9 +69,8 @@ describe("the whole migration", function () {
   });
 
   it("after a rollback an account with archived rows can be deleted, and none of its rows is left", function () {
-    return story(async (it) => {
+    return afterUp(async (it) => {
       const { stack, client, db } = it;
-      await stack.up();
       const { rows } = await client.query<{ id: string }>(`SELECT id FROM ${existing} ORDER BY id LIMIT 1`);
       const user = rows[0]!.id;
       await asRole(client, "authenticated", user, (c) =>
@@ -118,7 +118,7 @@ async function sessionStatus({ client }: Story): Promise<string | undefined> {
   return rows[0]?.status;
 }
 
-async function afterUp(it: Story): Promise<void> {
+async function isUp(it: Story): Promise<void> {
   const { client } = it;
   expect(await count(client, "public.patient_consents")).to.equal(await count(client, existing));
   expect(await count(client, "public.user_preferences")).to.equal(await count(client, "auth.users"));

@@ -13,6 +13,9 @@ export interface Preparation {
   everyCopy?: string;
 }
 
+/** What a copy of a database with a ledger is told: where it is now. */
+export const movedHere = "UPDATE guardian_migration.ledger SET database = pg_catalog.current_database()";
+
 /** A server of this process, and a superuser's connection to its database "postgres" that is kept. */
 export interface TestServer extends Server {
   admin: Client;

@@ -6,7 +6,7 @@ import { compareFingerprints } from "../../engine/fingerprint/compare";
 import { ownSchemas, takeFingerprint } from "../../engine/fingerprint/take";
 import type { Fingerprint } from "../../engine/fingerprint/types";
 import { clientFolder } from "../../scripts/pg-clients";
-import { major, withV6, type V6 } from "./postgres";
+import { major, withV6, type Login, type V6, type V6Fixture } from "./postgres";
 import { withStack, type StackOptions, type TestStack } from "./stack";
 
 /** A v6 database and a stack that is pointed at it. */
@@ -15,30 +15,28 @@ export interface Story {
   stack: TestStack;
   /** A connection as the migrator. */
   client: Client;
-  /** Folder of pg_dump for this server. */
-  bin: string;
   fingerprint: (ignore?: readonly string[]) => Promise<Fingerprint>;
 }
 
 /** Runs a story on a fresh v6 and a fresh stack. */
 export async function story(
   tell: (story: Story) => Promise<void>,
-  options: { users?: number; profiles?: boolean; stack?: Partial<StackOptions> } = {},
+  options: V6Fixture & { stack?: Partial<StackOptions> } = {},
 ): Promise<void> {
-  const bin = await clientFolder(major);
   await withV6(async (db) => {
     await withStack({ database: db.migrator, ...options.stack }, async (stack) => {
       const client = await db.connect();
-      const fingerprint = (ignore = ownSchemas): Promise<Fingerprint> => takeFor(client, db, bin, ignore);
-      await tell({ db, stack, client, bin, fingerprint });
+      const fingerprint = (ignore = ownSchemas): Promise<Fingerprint> => fingerprintOf(client, db.migrator, ignore);
+      await tell({ db, stack, client, fingerprint });
     });
   }, options);
 }
 
-function takeFor(client: Client, db: V6, bin: string, ignoreSchemas: readonly string[]): Promise<Fingerprint> {
-  const { host, port, database, user, password } = db.migrator;
+/** What a database holds, schemas aside; the product's own by default. */
+export async function fingerprintOf(client: Client, login: Login, ignoreSchemas = ownSchemas): Promise<Fingerprint> {
+  const { host, port, database, user, password } = login;
   const env = { PGHOST: host, PGPORT: String(port), PGDATABASE: database, PGUSER: user, PGPASSWORD: password };
-  return takeFingerprint(client, { pgDump: join(bin, "pg_dump"), env, ignoreSchemas });
+  return takeFingerprint(client, { pgDump: join(await clientFolder(major), "pg_dump"), env, ignoreSchemas });
 }
 
 /** What differs, as lines. */

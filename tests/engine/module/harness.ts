@@ -9,7 +9,7 @@ import { loadModule, sqlFolder, type Module } from "../../../engine/module/manif
 import { Operator, type Over } from "../../../engine/operator";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { withV6, type Login, type V6 } from "../../support/postgres";
-import type { Preparation } from "../../support/server";
+import { movedHere, type Preparation } from "../../support/server";
 
 /** A test's own patience: short pauses, and a hold that a busy machine does not exceed. */
 export const quick: EngineParameters = {
@@ -63,7 +63,7 @@ export class Engine extends Operator {
 /** A v6 with a ledger of that stack and modules of sql/, made once a run; a copy's ledger is told where it is now. */
 export const ledgerWith = (modules: readonly string[], stack = "dev::guardian"): Preparation => ({
   name: `${stack} ${modules.join(" ")}`,
-  everyCopy: "UPDATE guardian_migration.ledger SET database = pg_catalog.current_database()",
+  everyCopy: movedHere,
   prepare: async ({ migrator }) => {
     const engine = new Engine(migrator, { stack });
     try {
