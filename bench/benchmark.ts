@@ -1,20 +1,15 @@
-import { parseArgs } from "node:util";
-import { GuardianError } from "../engine/errors";
+import { json, type Command, type Whole } from "../scripts/command/description";
 
 /** What a benchmark finds: figures, milliseconds where the name ends so. It is printed as one JSON object. */
 export type Figures = Record<string, unknown>;
 
 /** A whole number that the command line may set. */
-export interface Option {
-  default: number;
-  least: number;
-  about: string;
-}
+type Numbered = Whole & { default: number };
 
 /** What a benchmark is given to work with. */
 export interface Run {
   /** The options by name, all of them set. */
-  options: Record<string, number>;
+  options: Partial<Record<string, number>>;
   /** Takes a line for people; it goes to standard error. */
   say: (line: string) => void;
   /** Fires at ^C and SIGTERM: what was started is to be stopped. */
@@ -28,88 +23,22 @@ export interface Benchmark {
   about: string;
   /** More lines for --help: what its figures leave out. */
   notes?: readonly string[];
-  options: Record<string, Option>;
+  options: Record<string, Numbered>;
   run: (run: Run) => Promise<Figures>;
 }
 
-/** Wrong use of the command: exit code 2. */
-export class UsageError extends GuardianError {}
-
-/** What the command line asks for. */
-export interface Command {
-  benchmark: Benchmark | undefined;
-  json: boolean;
-  help: boolean;
-  options: Record<string, number>;
-}
-
-/**
- * Reads `<name> [--json] [--help] [--option N]`.
- * @throws UsageError naming what is wrong and what there is
- */
-export function parse(args: readonly string[], benchmarks: readonly Benchmark[]): Command {
-  const flag = { type: "boolean", default: false } as const;
-  const names = [...new Set(benchmarks.flatMap((one) => Object.keys(one.options)))];
-  const own = Object.fromEntries(names.map((name) => [name, { type: "string" } as const]));
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: { ...own, json: flag, help: { ...flag, short: "h" } },
-    });
-  } catch (err) {
-    throw usage((err as Error).message.split(". ")[0] ?? "wrong option");
-  }
-  const { json, help, ...given } = parsed.values as Record<string, string | boolean | undefined>;
-  const [name, ...more] = parsed.positionals;
-  const benchmark = benchmarks.find((one) => one.name === name);
-  const known = benchmarks.map((one) => one.name).join(", ");
-  if (more.length > 0) throw usage(`Unexpected argument '${more.join(" ")}'`);
-  if (name !== undefined && !benchmark) throw usage(`There is no benchmark '${name}'; there are: ${known}`);
-  if (!benchmark && help !== true) throw usage(`Name a benchmark: ${known}`);
-  const options = benchmark ? numbers(benchmark, given) : {};
-  return { benchmark, json: json === true, help: help === true, options };
-}
-
-function numbers(benchmark: Benchmark, given: Record<string, string | boolean | undefined>): Record<string, number> {
-  const stranger = Object.keys(given).find((key) => given[key] !== undefined && !(key in benchmark.options));
-  if (stranger) throw usage(`${benchmark.name} takes no --${stranger}`);
-  const entries = Object.entries(benchmark.options).map(([key, option]) => {
-    const text = given[key];
-    if (text === undefined) return [key, option.default] as const;
-    const value = typeof text === "string" && /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-    if (value >= option.least) return [key, value] as const;
-    throw usage(`--${key} must be a whole number from ${option.least}, not '${text}'`);
+/** `npm run bench` with these benchmarks. */
+export function commandOf(benchmarks: readonly Benchmark[]): Command<{ json: typeof json }, Record<string, Numbered>> {
+  const words = benchmarks.map(({ name, about, notes = [], options }) => {
+    return [name, { about: [about, ...notes].join("\n"), options }] as const;
   });
-  return Object.fromEntries(entries);
-}
-
-function usage(what: string): UsageError {
-  return new UsageError({
-    what,
-    where: "npm run bench",
-    todo: "`npm run bench -- --help` lists benchmarks and options",
-  });
-}
-
-/** The text of --help: of one benchmark, or of all. */
-export function help(benchmarks: readonly Benchmark[]): string {
-  const lines = benchmarks.flatMap((one) => [
-    `  ${one.name.padEnd(10)} ${one.about}`,
-    ...(one.notes ?? []).map((note) => `  ${"".padEnd(10)} ${note}`),
-    ...Object.entries(one.options).map(
-      ([key, option]) => `  ${"".padEnd(10)}   --${key} N  ${option.about} (default ${option.default})`,
-    ),
-  ]);
-  return [
-    "npm run bench -- NAME [options]: measures on this machine; starts what it needs and stops it again",
-    "",
-    ...lines,
-    "",
-    "  --json     the last line of standard output is one JSON object; progress goes to standard error",
-    "  --help     print this",
-  ].join("\n");
+  return {
+    name: "npm run bench",
+    purpose: "measures on this machine; starts what it needs and stops it again",
+    words: { noun: "benchmark", placeholder: "NAME", each: Object.fromEntries(words) },
+    options: { json },
+    exits: { "0": "measured", "1": "it could not be", "130": "stopped by ^C" },
+  };
 }
 
 /** @returns the middle value; of an even number of values the mean of the two in the middle */

@@ -1,5 +1,6 @@
 import { GuardianError } from "../engine/errors";
-import { help, parse, UsageError, type DemoOptions } from "./demo/arguments";
+import { endWith, run, terminal } from "./command";
+import { command, type DemoOptions } from "./demo/arguments";
 import { DemoDatabase } from "./demo/database";
 import { DemoEngine } from "./demo/engine";
 import { Interrupted, Interruption } from "./demo/interruption";
@@ -13,42 +14,27 @@ import { stderrLog } from "./pulumi/log";
 import { main as purge } from "./purge";
 
 /** Runs the command; returns the exit code that --help explains. */
-async function main(args: readonly string[]): Promise<number> {
-  let options: DemoOptions;
-  try {
-    options = parse(args);
-  } catch (err) {
-    console.error(err instanceof Error ? err.message : String(err));
-    return err instanceof UsageError ? 2 : 1;
-  }
-  if (options.help) {
-    console.log(help);
-    return 0;
-  }
-  const out = new Output(options.json);
-  const terminal = process.stdin.isTTY && !options.json;
-  const interruption = new Interruption(terminal, out.say);
-  // Nobody reads any more (`npm run demo | head`): as if the terminal was closed.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => interruption.stop("SIGHUP"));
-  try {
-    const { result, faults } = await run(options, out, interruption, terminal);
-    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-    return faults.length > 0 ? 1 : 0;
-  } catch (err) {
-    // What fails because of the signal may be heard of before the signal itself.
-    const stopped = err instanceof Interrupted ? err : await interruption.seen();
-    if (stopped) {
-      out.say(`${stopped.message}; nothing of the demo is left`);
-      return stopped.exitCode;
+function main(args: readonly string[]): Promise<number> {
+  return run(command, args, terminal, async (options) => {
+    const out = new Output(options.json);
+    const typed = process.stdin.isTTY && !options.json;
+    const interruption = new Interruption(typed, out.say);
+    // Nobody reads any more (`npm run demo | head`): as if the terminal was closed.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => interruption.stop("SIGHUP"));
+    try {
+      const { result, faults } = await demo(options, out, interruption, typed);
+      if (options.json) terminal.print(JSON.stringify(result));
+      return faults.length > 0 ? 1 : 0;
+    } catch (err) {
+      // What fails because of the signal may be heard of before the signal itself.
+      throw err instanceof Interrupted ? err : ((await interruption.seen()) ?? err);
+    } finally {
+      interruption.close();
     }
-    console.error(err instanceof GuardianError ? err.message : err);
-    return 1;
-  } finally {
-    interruption.close();
-  }
+  });
 }
 
-async function run(options: DemoOptions, out: Output, interruption: Interruption, terminal: boolean): Promise<Told> {
+async function demo(options: DemoOptions, out: Output, interruption: Interruption, typed: boolean): Promise<Told> {
   const began = Date.now();
   const { path } = await Promise.race([findEngine({ log: stderrLog(out.stream) }), interruption.happened]);
   const place = new Place();
@@ -57,7 +43,7 @@ async function run(options: DemoOptions, out: Output, interruption: Interruption
   const server: ServerAtWork = { starting: undefined, stays: false };
   try {
     const relay = options.json ? (text: string): void => void process.stderr.write(text) : undefined;
-    const engine = new DemoEngine({ path, place, interruption, terminal, relay });
+    const engine = new DemoEngine({ path, place, interruption, terminal: typed, relay });
     const telling = story(options, out, place, engine, server);
     telling.catch(() => undefined); // after an interruption its queries fail one after the other
     const { result, faults, last } = await Promise.race([telling, interruption.happened]);
@@ -116,11 +102,4 @@ async function purgeOwn(place: Place, out: Output): Promise<void> {
   if (code !== 0) throw new GuardianError({ what: "the purge failed; its own lines above say why" });
 }
 
-main(process.argv.slice(2)).then(
-  // Not process.exitCode: a program that was served inline may have left timers and channels behind.
-  (code) => process.exit(code),
-  (err: unknown) => {
-    console.error(err);
-    process.exit(1);
-  },
-);
+endWith(main(process.argv.slice(2)));

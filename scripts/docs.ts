@@ -1,19 +1,19 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
-import { GuardianError } from "../engine/errors";
+import { endWith, run, terminal } from "./command";
 import { examine } from "./docs/generate";
 import { trapsPage } from "./docs/traps";
 import { startServer } from "./postgres/server";
 import { createV6 } from "./v6/database";
 
-const help = `npm run docs [-- --check]: writes docs/v7/, docs/permissions.md and docs/traps.md
-
-It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
-from what each role may really do there; docs/traps.md from the titles of the tests.
-
-  --check  write nothing; exit code 1 and the names of the pages that are stale
-  --help   print this`;
+const command = {
+  name: "npm run docs",
+  purpose: "writes docs/v7/, docs/permissions.md and docs/traps.md",
+  about: `It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
+from what each role may really do there; docs/traps.md from the titles of the tests.`,
+  options: { check: { about: "write nothing; exit code 1 and the names of the pages that are stale" } },
+  exits: { "0": "the pages are written, or current", "1": "pages are stale, or it failed" },
+};
 
 const docs = join(__dirname, "..", "docs");
 
@@ -57,24 +57,12 @@ function extra(pages: ReadonlyMap<string, string>, folder: string): string[] {
 }
 
 /** Runs the command; returns the exit code. */
-export async function main(args: readonly string[]): Promise<number> {
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  let values;
-  try {
-    const flag = { type: "boolean" } as const;
-    ({ values } = parseArgs({ args: [...args], options: { check: flag, help: { ...flag, short: "h" } } }));
-  } catch (err) {
-    say(`${err instanceof Error ? err.message : String(err)}\n\n${help}`);
-    return 2;
-  }
-  if (values.help) {
-    say(help);
-    return 0;
-  }
-  try {
+export function main(args: readonly string[]): Promise<number> {
+  return run(command, args, terminal, async ({ check }) => {
+    const { say } = terminal;
     const pages = await makePages();
     const changed = stale(pages);
-    if (values.check) {
+    if (check) {
       for (const path of changed) say(`stale: docs/${path}`);
       say(changed.length > 0 ? "run `npm run docs` and commit what it writes" : `${pages.size} pages are current`);
       return changed.length > 0 ? 1 : 0;
@@ -86,14 +74,7 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     say(`${pages.size} pages below docs/ (${ours.join(", ")}), ${changed.length} of them changed`);
     return 0;
-  } catch (err) {
-    say(err instanceof GuardianError ? err.message : String(err));
-    return 1;
-  }
-}
-
-if (require.main === module) {
-  void main(process.argv.slice(2)).then((exit) => {
-    process.exitCode = exit;
   });
 }
+
+if (require.main === module) endWith(main(process.argv.slice(2)));

@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Stopped } from "../command";
 
 /** One ^C reaches us by several ways at once (terminal, npm, `timeout`): what comes within this time is one. */
 const sameMs = 250;
@@ -8,15 +9,10 @@ const sameMs = 250;
 /** An engine that does not end after a signal is killed after this time: it waits for running calls without limit. */
 const patienceMs = 60_000;
 
-/** The demo was stopped from outside. */
-export class Interrupted extends Error {
-  constructor(readonly signal: NodeJS.Signals) {
-    super(`stopped by ${signal}`);
-  }
-
-  /** As a shell says it. */
-  get exitCode(): number {
-    return 128 + constants.signals[this.signal];
+/** The demo was stopped from outside; the exit code is as a shell says it. */
+export class Interrupted extends Stopped {
+  constructor(signal: NodeJS.Signals) {
+    super(`stopped by ${signal}; nothing of the demo is left`, 128 + constants.signals[signal]);
   }
 }
 

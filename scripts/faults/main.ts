@@ -1,43 +1,28 @@
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GuardianError } from "../../engine/errors";
+import { run as runCommand, type Surroundings } from "../command";
 import { table } from "../demo/table";
 import { findEngine } from "../pulumi/engine";
-import { help, parse, UsageError, type FaultOptions } from "./arguments";
+import { command, type FaultOptions } from "./arguments";
 import { Orphans } from "./orphans";
 import { run, type Plan, type Report } from "./run";
 import { FaultServer } from "./server";
 import { Watch } from "./watch";
 
-export interface Around {
-  print: (line: string) => void;
-  say: (line: string) => void;
+export interface Around extends Surroundings {
   signal: AbortSignal;
   tamper?: Plan["tamper"];
 }
 
 /** Runs the command; returns the exit code that --help explains. */
-export async function main(args: readonly string[], around: Around): Promise<number> {
-  const { print, say, signal } = around;
-  try {
-    const options = parse(args);
-    if (options.help) {
-      print(help);
-      return 0;
-    }
+export function main(args: readonly string[], around: Around): Promise<number> {
+  return runCommand(command, args, around, async (options) => {
     const { figures, table: kills } = await inFolder(options, around);
-    if (!options.json) table(kills).forEach(print);
-    print(JSON.stringify(figures));
+    if (!options.json) table(kills).forEach(around.print);
+    around.print(JSON.stringify(figures));
     return figures.converged && figures.lost === 0 && figures.twice === 0 ? 0 : 1;
-  } catch (err) {
-    if (signal.aborted) {
-      say("stopped; nothing of it is left");
-      return 130;
-    }
-    say(err instanceof GuardianError ? err.message : err instanceof Error ? (err.stack ?? err.message) : String(err));
-    return err instanceof UsageError ? 2 : 1;
-  }
+  });
 }
 
 async function inFolder(options: FaultOptions, { say, signal, tamper }: Around): Promise<Report> {

@@ -23,9 +23,9 @@ export interface DevStatus {
 }
 
 export interface StartOptions {
-  users?: number;
-  port?: number;
-  major?: Major;
+  users?: number | undefined;
+  port?: number | undefined;
+  major?: Major | undefined;
   say: (line: string) => void;
 }
 

@@ -3,6 +3,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join, resolve } from "node:path";
 import { GuardianError } from "../../engine/errors";
+import { endWith } from "../command";
 import { parse, type CommandLine } from "./arguments";
 import { buildGenerator } from "./build";
 import { findEngine } from "./engine";
@@ -116,11 +117,8 @@ function noHost(verb: string): GuardianError {
   });
 }
 
-main(process.argv.slice(2), stderrLog()).then(
-  // Not process.exitCode: a program that was served inline may have left timers and channels behind.
-  (code) => process.exit(code),
-  (err: unknown) => {
-    console.error(`error: ${err instanceof Error ? err.message : String(err)}`);
-    process.exit(1);
-  },
-);
+const ended = main(process.argv.slice(2), stderrLog()).catch((err: unknown) => {
+  console.error(`error: ${err instanceof Error ? err.message : String(err)}`); // as the CLI says it
+  return 1;
+});
+endWith(ended);

@@ -3,7 +3,9 @@ import { execFile, spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { help, median, parse, UsageError, type Benchmark } from "../../bench/benchmark";
+import { commandOf, median, type Benchmark } from "../../bench/benchmark";
+import { help } from "../../scripts/command/help";
+import { parse, UsageError } from "../../scripts/command/parse";
 import { alive, descendants, until } from "../support/processes";
 
 const root = join(__dirname, "..", "..");
@@ -13,6 +15,7 @@ const made = (name: string, options: Benchmark["options"] = {}): Benchmark => {
 };
 const rounds = { default: 5, least: 1, about: "how often" };
 const all = [made("noop", { rounds }), made("move", { users: { default: 100, least: 10, about: "users" } })];
+const command = commandOf(all);
 
 interface Ended {
   code: number | string;
@@ -31,10 +34,10 @@ function bench(args: string[], TMPDIR = tmpdir()): Promise<Ended> {
 
 describe("bench: the command line", () => {
   it("reads name, options and defaults", () => {
-    expect(parse(["noop"], all)).to.deep.equal({ benchmark: all[0], json: false, help: false, options: { rounds: 5 } });
-    const move = { benchmark: all[1], json: true, help: false, options: { users: 10 } };
-    expect(parse(["move", "--json", "--users", "10"], all)).to.deep.equal(move);
-    expect(parse(["--help"], all)).to.deep.equal({ benchmark: undefined, json: false, help: true, options: {} });
+    expect(parse(command, ["noop"])).to.deep.equal({ word: "noop", json: false, help: false, own: { rounds: 5 } });
+    const move = { word: "move", json: true, help: false, own: { users: 10 } };
+    expect(parse(command, ["move", "--json", "--users", "10"])).to.deep.equal(move);
+    expect(parse(command, ["--help"])).to.deep.equal({ json: false, help: true });
   });
 
   for (const [args, message] of [
@@ -48,13 +51,13 @@ describe("bench: the command line", () => {
     [["noop", "--rounds"], "Option '--rounds <value>' argument missing"],
   ] as const) {
     it(`refuses: ${args.join(" ") || "nothing at all"}`, () => {
-      expect(() => parse(args, all)).to.throw(UsageError, message);
+      expect(() => parse(command, args)).to.throw(UsageError, message);
     });
   }
 
   it("explains every benchmark and option", () => {
-    expect(help(all)).to.contain("  noop       measures noop\n               --rounds N  how often (default 5)\n");
-    expect(help(all)).to.contain("  move       measures move\n");
+    expect(help(command)).to.contain("  noop       measures noop\n               --rounds N  how often (default 5)\n");
+    expect(help(command)).to.contain("  move       measures move\n");
   });
 
   it("takes the middle value", () => {

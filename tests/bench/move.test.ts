@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { help, parse, UsageError } from "../../bench/benchmark";
+import { commandOf } from "../../bench/benchmark";
 import { growth } from "../../bench/growth";
 import { move } from "../../bench/move";
 import { Contents, contentOf } from "../../bench/move/content";
@@ -14,6 +14,8 @@ import { Observer } from "../../bench/move/observer";
 import type { Job, Outcome } from "../../bench/move/runner";
 import { connectWriter, Session, Writer } from "../../engine/connect";
 import { worthThrottling } from "../../engine/migrate/crew";
+import { help } from "../../scripts/command/help";
+import { parse, UsageError } from "../../scripts/command/parse";
 import { withOnline } from "../engine/migrate/harness";
 import { settingsOf } from "../engine/module/harness";
 import { withV6 } from "../support/postgres";
@@ -110,16 +112,19 @@ describe("bench move: figures", () => {
 
 describe("bench move: the command line", () => {
   it("says what ratio leaves out, and whose memory it is", () => {
-    const text = help([move]);
+    const text = help(commandOf([move]));
     for (const part of ["throttled: false", "without the row-level comparison", "pauses for locks", "withProofRatio:"])
       expect(text).to.contain(part);
-    for (const one of [text, help([growth])]) expect(one).to.contain("the engine in a process of its own");
+    for (const one of [text, help(commandOf([growth]))]) expect(one).to.contain("the engine in a process of its own");
   });
 
   it("refuses so few rows that the product takes one worker for them", () => {
     const { least } = move.options["rows"]!;
     expect([worthThrottling(least), worthThrottling(20_000)]).to.deep.equal([true, false]);
-    expect(() => parse(["move", "--rows", "20000"], [move])).to.throw(UsageError, `number from ${least}, not '20000'`);
+    expect(() => parse(commandOf([move]), ["move", "--rows", "20000"])).to.throw(
+      UsageError,
+      `number from ${least}, not '20000'`,
+    );
   });
 });
 

@@ -4,7 +4,8 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
-import { parse, UsageError } from "../../scripts/demo/arguments";
+import { parse, UsageError } from "../../scripts/command/parse";
+import { command } from "../../scripts/demo/arguments";
 import type { Result } from "../../scripts/demo/story";
 import { newestDumpable } from "../../scripts/postgres/newest";
 import { findEngine } from "../../scripts/pulumi/engine";
@@ -172,10 +173,10 @@ describe("npm run demo", function () {
   });
 
   it("refuses wrong use with exit code 2", async () => {
-    expect(parse([])).to.deep.equal({ users: 2000, keep: false, json: false, help: false });
-    expect(parse(["--users", "7", "--keep", "--json"])).to.include({ users: 7, keep: true, json: true });
+    expect(parse(command, [])).to.deep.equal({ users: 2000, keep: false, json: false, help: false });
+    expect(parse(command, ["--users", "7", "--keep", "--json"])).to.include({ users: 7, keep: true, json: true });
     for (const args of [["--usres", "3"], ["--users", "0"], ["--users", "many"], ["--users"], ["now"], ["--json=1"]]) {
-      expect(() => parse(args), args.join(" ")).to.throw(UsageError, /npm run demo -- --help/);
+      expect(() => parse(command, args), args.join(" ")).to.throw(UsageError, /npm run demo -- --help/);
     }
     const { code, stderr, stdout } = await demo(["--frobnicate"]);
     expect({ code, stdout }).to.deep.equal({ code: 2, stdout: "" });

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parse, UsageError } from "../../scripts/faults/arguments";
+import { parse, UsageError } from "../../scripts/command/parse";
+import { command } from "../../scripts/faults/arguments";
 import { chance, choose, victims, type Stand } from "../../scripts/faults/choices";
 import { addTheirs, compareContent, keepSession, type Theirs } from "../../scripts/faults/compare";
 import type { Content, Row } from "../../scripts/faults/content";
@@ -26,10 +27,10 @@ const content = (rows: Row[], facts: string[] = ["table a"]): Content => ({
 describe("faults: the command line", () => {
   it("reads options and defaults", () => {
     const defaults = { kills: 20, seed: "1", users: 22_000, json: false, help: false };
-    expect(parse([])).to.deep.equal(defaults);
+    expect(parse(command, [])).to.deep.equal(defaults);
     const given = { ...defaults, kills: 300, seed: "x7", users: 500, json: true };
-    expect(parse(["--kills", "300", "--seed", "x7", "--users", "500", "--json"])).to.deep.equal(given);
-    expect(parse(["-h"]).help).to.equal(true);
+    expect(parse(command, ["--kills", "300", "--seed", "x7", "--users", "500", "--json"])).to.deep.equal(given);
+    expect(parse(command, ["-h"]).help).to.equal(true);
   });
 
   for (const [args, message] of [
@@ -40,7 +41,7 @@ describe("faults: the command line", () => {
     [["now"], "Unexpected argument 'now'"],
   ] as const) {
     it(`refuses: ${args.join(" ")}`, () => {
-      expect(() => parse(args)).to.throw(UsageError, message);
+      expect(() => parse(command, args)).to.throw(UsageError, message);
     });
   }
 });

@@ -1,0 +1,24 @@
+import type { Database, WriteSession } from "../../engine/database";
+import { fromPostgres } from "../../engine/errors";
+import type { DatabaseIdentity } from "../../engine/ledger/identity";
+
+/** Works under the migration's lock, if it still is the same database. */
+export async function write<T>(
+  host: Database,
+  expect: DatabaseIdentity,
+  otherwise: string,
+  work: (session: WriteSession) => Promise<T>,
+): Promise<T> {
+  const options = {
+    urn: "purge",
+    label: "purge",
+    stack: "", // nobody's predecessor: whoever holds the lock is waited for and never ended
+    expect,
+    signal: new AbortController().signal,
+    onStatus: () => undefined,
+  };
+  return host.write(options, work).catch((err: unknown) => {
+    const todo = `${otherwise}; mend the cause, then run this again`;
+    throw fromPostgres(err, `purge, ${host.settings.toString()}`, todo);
+  });
+}
