@@ -1,17 +1,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import type { Program } from "../scripts/pulumi/inline";
 import { newestDumpable } from "../scripts/postgres/newest";
 import { startServer } from "../scripts/postgres/server";
 import { findEngine } from "../scripts/pulumi/engine";
-import { packageName } from "../resources/spec";
 import { createV6, type Login } from "../scripts/v6/database";
 import { median, type Benchmark, type Figures, type Run } from "./benchmark";
 import { BenchStack } from "./stack";
-
-const root = join(__dirname, "..");
 
 /**
  * What an `up` costs that finds nothing to do, beside the engine's floor: the same program with a plugin, started in the
@@ -47,24 +42,16 @@ async function withDatabase<T>({ say, options }: Run, work: (login: Login) => Pr
 
 async function measure({ say, signal, options }: Run, folder: string, login: Login): Promise<Figures> {
   const engine = (await findEngine({ log: { line: say } })).path;
-  const { host, port, user, password, database } = login;
-  const open = (name: string, plugin: string): Promise<BenchStack> =>
+  const open = (name: string, plugin?: string): Promise<BenchStack> =>
     BenchStack.open({
       folder: mkdtempSync(join(folder, `${name}-`)),
       engine,
       signal,
-      program: createRequire(__filename)(root) as Program,
-      project: { name: "guardian", plugin: packageName, path: plugin },
-      config: {
-        // As Pulumi.dev.yaml has it, of this server.
-        "guardian:database": { host, port, database, user, sslmode: "disable", passwordFrom: "env:GUARDIAN_PASSWORD" },
-        "guardian:legacyConsent": { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
-        "guardian:backup": { directory: join(folder, "backups") },
-      },
-      env: { GUARDIAN_PASSWORD: password },
+      login,
+      ...(plugin && { plugin }),
     });
-  const product = await open("product", join(root, "provider"));
-  const floor = await open("floor", join(root, "bench", "floor"));
+  const product = await open("product");
+  const floor = await open("floor", join(__dirname, "floor"));
   say("first up of both");
   await product.up({ unchanged: false });
   await floor.up({ unchanged: false });

@@ -1,13 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { packageName } from "../resources/spec";
 import { newestDumpable } from "../scripts/postgres/newest";
 import { startServer } from "../scripts/postgres/server";
 import { findEngine } from "../scripts/pulumi/engine";
-import type { Program } from "../scripts/pulumi/inline";
 import { createV6, withClient, type Login, type Logins } from "../scripts/v6/database";
 import type { Benchmark, Figures, Run } from "./benchmark";
 import { BenchStack } from "./stack";
@@ -15,8 +12,6 @@ import { figures, type UpWindow, type Window } from "./traffic/figures";
 import { readPeople, tidy } from "./traffic/requests";
 import { readSteps } from "./traffic/steps";
 import { Traffic } from "./traffic/traffic";
-
-const root = join(__dirname, "..");
 
 /** As a production server has it: what is thrown away here must still be written as if it were not (manual, 20.5). */
 const durable = { fsync: "on", synchronous_commit: "on", full_page_writes: "on", track_commit_timestamp: "on" };
@@ -55,21 +50,13 @@ export const traffic: Benchmark = {
 };
 
 async function openStack({ say, signal }: Run, folder: string, login: Login): Promise<BenchStack> {
-  const { host, port, user, password, database } = login;
   return BenchStack.open({
     folder: mkdtempSync(join(folder, "product-")),
     engine: (await findEngine({ log: { line: say } })).path,
     signal,
-    program: createRequire(__filename)(root) as Program,
-    project: { name: "guardian", plugin: packageName, path: join(root, "provider") },
-    config: {
-      "guardian:database": { host, port, database, user, sslmode: "disable", passwordFrom: "env:GUARDIAN_PASSWORD" },
-      "guardian:legacyConsent": { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
-      "guardian:backup": { directory: join(folder, "backups") },
-      // destroy leaves the database as it was: the next round begins like this one.
-      "guardian:purge": "true",
-    },
-    env: { GUARDIAN_PASSWORD: password },
+    login,
+    // destroy leaves the database as it was: the next round begins like this one.
+    config: { "guardian:purge": "true" },
   });
 }
 

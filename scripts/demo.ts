@@ -89,7 +89,7 @@ async function story(
   await engine.init();
   const told = await tell({ database, engine, out, purge: keeping ? undefined : () => purgeOwn(place, out) });
   if (!keeping) return { ...told, last: [] };
-  await engine.set("through", "deployment"); // as it was at first, for the next up
+  engine.set("through", "deployment"); // as it was at first, for the next up
   const { port, password } = database.logins.admin;
   const pid = await database.detach();
   server.stays = true;

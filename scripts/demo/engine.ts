@@ -1,9 +1,8 @@
+import type { ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { GuardianError } from "../../engine/errors";
-import type { Program } from "../pulumi/inline";
-import { pulumi } from "../pulumi/run";
+import { OwnStack } from "../stack/own";
 import { Interrupted, type Interruption } from "./interruption";
 import { readOperation, type Operation } from "./operation";
 import { stack, type Place } from "./place";
@@ -22,17 +21,22 @@ export interface EngineOptions {
 /** The real engine on the demo's stack; the program is served from this process. */
 export class DemoEngine {
   #run = 0;
+  readonly #stack: OwnStack;
 
-  constructor(private readonly options: EngineOptions) {}
-
-  /** Makes the stack. @throws GuardianError with the engine's own words. */
-  init(): Promise<void> {
-    return this.quietly(["stack", "init", stack]);
+  constructor(private readonly options: EngineOptions) {
+    const { path: engine, place, interruption } = options;
+    const onStart = (child: ChildProcess): void => interruption.watch(child);
+    this.#stack = new OwnStack({ name: stack, folder: place.project, env: place.environment, engine, onStart });
   }
 
-  /** `pulumi config set guardian:KEY VALUE` */
-  set(key: string, value: string): Promise<void> {
-    return this.quietly(["config", "set", `guardian:${key}`, value]);
+  /** Makes the stack. @throws GuardianError with the engine's own words. */
+  async init(): Promise<void> {
+    await this.#stack.must(["stack", "init", stack]);
+  }
+
+  /** Sets guardian:KEY. */
+  set(key: string, value: string): void {
+    this.#stack.configure({ [`guardian:${key}`]: value });
   }
 
   /**
@@ -40,18 +44,13 @@ export class DemoEngine {
    * @throws GuardianError if it fails, after the engine has said why; Interrupted
    */
   async operation(verb: "preview" | "up" | "destroy"): Promise<Operation> {
-    const { path, place, interruption, terminal, relay } = this.options;
+    const { place, terminal, relay } = this.options;
     const log = join(place.events, `${++this.#run}-${verb}.json`);
     const consent = verb === "preview" ? [] : ["--yes", "--skip-preview"];
     const began = performance.now();
     try {
-      const { code } = await pulumi([verb, "--stack", stack, ...consent, "--event-log", log], {
-        cwd: place.project,
-        env: place.environment,
-        engine: path,
-        program,
+      const { code } = await this.#stack.pulumi([verb, "--stack", stack, ...consent, "--event-log", log], {
         detached: !terminal,
-        onStart: (engine) => interruption.watch(engine),
         ...(relay ? { stdio: "pipe", onOutput: relay } : {}),
       });
       const seconds = Math.round((performance.now() - began) / 100) / 10;
@@ -65,23 +64,6 @@ export class DemoEngine {
       rmSync(log, { force: true });
     }
   }
-
-  private async quietly(args: string[]): Promise<void> {
-    const { path, place, interruption } = this.options;
-    const { code, stderr } = await pulumi([...args, "--non-interactive", "--color=never"], {
-      cwd: place.project,
-      env: place.environment,
-      engine: path,
-      stdio: "pipe",
-      detached: true,
-      onStart: (engine) => interruption.watch(engine),
-    });
-    if (code === 0) return;
-    throw new GuardianError({
-      what: `pulumi ${args.slice(0, 2).join(" ")} failed: ${stderr.trim()}`,
-      where: place.project,
-    });
-  }
 }
 
 function wasCancelled(log: string): boolean {
@@ -91,6 +73,3 @@ function wasCancelled(log: string): boolean {
     return false; // it failed before it wrote one
   }
 }
-
-/** The stack's program, loaded when the engine asks for it, so that an error in it is shown as the program's. */
-const program: Program = () => (createRequire(__filename)("../../index") as Program)();

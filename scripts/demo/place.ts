@@ -10,30 +10,25 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import { clone, environment, projectFile, variables, type Backend } from "../stack/backend";
 import type { Login } from "../v6/database";
-
-/** The clone that this file is in. */
-export const clone = resolve(__dirname, "../..");
 
 /** The demo's stack. */
 export const stack = "demo";
 
 /**
- * The demo's temporary folder: a Pulumi project that stands for the clone's, with state, home and passphrase of its own,
+ * The demo's temporary folder: a Pulumi project that stands for the clone's, with state and home of its own,
  * and whatever the demo's programs put into their temporary folder.
  */
 export class Place {
   readonly folder: string;
   readonly project: string;
-  readonly home: string;
   /** Event logs; they may hold secrets in clear and are removed once they are read. */
   readonly events: string;
   readonly passwordFile: string;
-  private readonly state: string;
-  private readonly passphraseFile: string;
+  private readonly backend: Backend;
   private readonly formerTmpdir = process.env["TMPDIR"];
 
   constructor() {
@@ -41,15 +36,10 @@ export class Place {
     // Another user, who runs PostgreSQL for root, passes through to its own folders and sees none of the others.
     chmodSync(this.folder, 0o711);
     const inside = (name: string): string => join(this.folder, name);
-    [this.project, this.home, this.state, this.events] = [
-      inside("project"),
-      inside("home"),
-      inside("state"),
-      inside("events"),
-    ];
-    for (const folder of [this.project, this.home, this.state, this.events]) mkdirSync(folder, { mode: 0o700 });
-    [this.passwordFile, this.passphraseFile] = [inside("password"), inside("passphrase")];
-    writeFileSync(this.passphraseFile, randomBytes(24).toString("base64url"), { mode: 0o600 });
+    [this.project, this.events, this.passwordFile] = [inside("project"), inside("events"), inside("password")];
+    const [state, home, passphrase] = [inside("state"), inside("home"), randomBytes(24).toString("base64url")];
+    this.backend = { state, home, passphrase };
+    for (const folder of [this.project, home, state, this.events]) mkdirSync(folder, { mode: 0o700 });
     const temporary = inside("tmp");
     mkdirSync(temporary);
     chmodSync(temporary, 0o1777);
@@ -60,19 +50,12 @@ export class Place {
 
   /** What points Pulumi and the plugin here, and nowhere else. */
   get variables(): Record<string, string> {
-    return {
-      PULUMI_HOME: this.home,
-      PULUMI_BACKEND_URL: pathToFileURL(this.state).href,
-      PULUMI_CONFIG_PASSPHRASE_FILE: this.passphraseFile,
-      PULUMI_SKIP_UPDATE_CHECK: "true",
-    };
+    return variables(this.backend);
   }
 
-  /** The engine's environment: nothing of the user's Pulumi or PostgreSQL settings is in it. */
   get environment(): NodeJS.ProcessEnv {
-    const own = Object.entries(process.env).filter(([name]) => !name.startsWith("PULUMI_"));
     // The engine has --event-log only with its debugging commands (pkg/cmd/pulumi, hasDebugCommands).
-    return { ...Object.fromEntries(own), ...this.variables, PULUMI_DEBUG_COMMANDS: "true" };
+    return environment(this.backend, { PULUMI_DEBUG_COMMANDS: "true" });
   }
 
   /**
@@ -81,9 +64,9 @@ export class Place {
    */
   writeProject(login: Login): void {
     writeFileSync(this.passwordFile, login.password, { mode: 0o600 });
-    const project = { ...read("Pulumi.yaml"), backend: undefined }; // the variables say which
-    const providers = [{ name: "guardian-migration", path: join(clone, "provider") }];
-    this.write("Pulumi.yaml", stringify({ ...project, plugins: { providers } }));
+    const { plugins } = projectFile();
+    // The variables say which backend it is.
+    this.write("Pulumi.yaml", stringify({ ...read("Pulumi.yaml"), backend: undefined, plugins }));
     const dev = read("Pulumi.dev.yaml")["config"] as Record<string, unknown>;
     const { host, port, database, user } = login;
     const config = {

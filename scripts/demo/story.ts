@@ -78,7 +78,7 @@ export async function tell({ database, engine, out, purge }: Parts): Promise<{ r
   out.heading("pulumi config set guardian:through schema, pulumi up: the last two stages go back");
   const did = await database.with(show.useV7);
   out.say(`meanwhile, in v7: ${did.join(", ")}\n`);
-  await engine.set("through", "schema");
+  engine.set("through", "schema");
   await engine.operation("up");
   out.table("The migration's rows are gone; those that people changed stay:", await database.with(show.stayed));
   out.table("The session's row:", await database.with(show.session));

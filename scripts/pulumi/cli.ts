@@ -1,6 +1,5 @@
 /** `npm run pulumi -- ARGS`: the real CLI on this project; help.ts says what is added to it. */
 import { existsSync, realpathSync } from "node:fs";
-import { createRequire } from "node:module";
 import { delimiter, join, resolve } from "node:path";
 import { GuardianError } from "../../engine/errors";
 import { endWith } from "../command";
@@ -8,7 +7,7 @@ import { parse, type CommandLine } from "./arguments";
 import { buildGenerator } from "./build";
 import { findEngine } from "./engine";
 import { help } from "./help";
-import type { Program } from "./inline";
+import { programOf } from "./inline";
 import { ensureStack, localBackend, prepare, withoutSalt } from "./local";
 import { stderrLog, type Log } from "./log";
 import { hasLogin } from "./login";
@@ -97,14 +96,6 @@ async function isEmpty(line: CommandLine, { engine, project: cwd, env }: Omit<Ru
 async function withGenerator(env: NodeJS.ProcessEnv, log: Log): Promise<NodeJS.ProcessEnv> {
   const bin = await buildGenerator(cacheFolder(env), { env, log });
   return { ...env, PATH: `${bin}${delimiter}${env["PATH"] ?? ""}` };
-}
-
-/** Loaded when the engine asks for it, so that an error in it is shown as the program's. */
-function programOf(project: string): Program {
-  return async () => {
-    const exported: unknown = createRequire(__filename)(project);
-    return typeof exported === "function" ? await (exported as Program)() : (exported as Record<string, unknown>);
-  };
 }
 
 function noHost(verb: string): GuardianError {

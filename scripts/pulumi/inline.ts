@@ -20,6 +20,14 @@ const { LanguageServer: Inline } = createRequire(__filename)("@pulumi/pulumi/aut
   LanguageServer: new (program: Program) => LanguageServer;
 };
 
+/** The program of a project, loaded when the engine asks for it, so that an error in it is shown as the program's. */
+export function programOf(project: string): Program {
+  return async () => {
+    const exported: unknown = createRequire(__filename)(project);
+    return typeof exported === "function" ? await (exported as Program)() : (exported as Record<string, unknown>);
+  };
+}
+
 /**
  * Serves a program to the engine as its Node language host would, on 127.0.0.1 and a free port, as long as fn runs.
  * Errors of the program are shown by the engine among its diagnostics, in the words of the language host.

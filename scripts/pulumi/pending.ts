@@ -27,7 +27,8 @@ export function pendingHints(backend: string | undefined, since: number, worked:
   });
 }
 
-function pendingIn(file: string, since: number): number {
+/** @param since as for pendingHints @returns how many operations this state file says are pending, 0 if it cannot be read */
+export function pendingIn(file: string, since = 0): number {
   try {
     if (statSync(file).mtimeMs < since) return 0;
     const state = JSON.parse(readFileSync(file, "utf8")) as StateFile;

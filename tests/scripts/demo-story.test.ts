@@ -98,7 +98,7 @@ describe("the demo's guards", () => {
       fingerprint: () => Promise.resolve(prints.shift()),
     };
     const engine = {
-      set: () => Promise.resolve(),
+      set: () => undefined,
       operation: (verb: string) =>
         Promise.resolve(verb === "up" && ++ups === 2 ? { ...operation, changes: broken.again ?? 0 } : operation),
     };

@@ -12,6 +12,7 @@ import {
 } from "@pulumi/pulumi/automation";
 import guardian = require("../../index");
 import { findEngine } from "../../scripts/pulumi/engine";
+import { projectFile, variables } from "../../scripts/stack/backend";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major, type Login } from "./postgres";
 
@@ -68,9 +69,6 @@ export interface StackOptions {
   modules?: string;
 }
 
-/** The passphrase of test stacks; their secrets are made up. */
-const passphrase = "tests only";
-
 /** Runs a story on the real engine with the product's own program, inline. */
 export async function withStack<T>(options: StackOptions, story: (stack: TestStack) => Promise<T>): Promise<T> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "guardian-stack-"));
@@ -87,20 +85,11 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
   process.env["PATH"] = [dirname(engine.path), process.env["PATH"]].join(delimiter);
   const { host, port, user, password, database } = options.database;
   const program = options.program ?? guardian;
-  // `plugins` is part of Pulumi.yaml and missing from the SDK's type of it.
-  const projectSettings: ProjectSettings & { plugins: unknown } = {
-    name: "guardian",
-    runtime: "nodejs",
-    backend: { url: `file://${folder}` },
-    plugins: { providers: [{ name: "guardian-migration", path: options.plugin ?? join(root, "provider") }] },
-  };
   const stack = await LocalWorkspace.createOrSelectStack(
     { stackName: options.name ?? "dev", projectName: "guardian", program },
     {
-      pulumiHome: join(folder, "home"),
       envVars: {
-        PULUMI_CONFIG_PASSPHRASE: passphrase,
-        PULUMI_SKIP_UPDATE_CHECK: "true",
+        ...variables({ state: folder, home: join(folder, "home"), passphrase: "tests only" }),
         PGHOST: host,
         PGPORT: String(port),
         PGUSER: user,
@@ -111,7 +100,8 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
         GUARDIAN_PATIENCE_MS: "2000",
         ...options.env,
       },
-      projectSettings,
+      // `plugins` is part of Pulumi.yaml and missing from the SDK's type of it.
+      projectSettings: projectFile(options.plugin) as ProjectSettings,
     },
   );
   const set = async (config: Record<string, string>): Promise<void> => {
