@@ -1,3 +1,5 @@
+import { nearest } from "./spec";
+
 const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /**
@@ -135,25 +137,4 @@ function parsed(value: unknown): unknown {
   } catch {
     return value;
   }
-}
-
-/** The candidate with the fewest edits from the text, the first one if several are as near. */
-export function nearest(text: string, candidates: Iterable<string>): string {
-  const ranked = [...candidates].map((candidate) => ({ candidate, edits: edits(text.toLowerCase(), candidate) }));
-  ranked.sort((a, b) => a.edits - b.edits);
-  return ranked[0]?.candidate ?? "";
-}
-
-/** Levenshtein distance: inserted, removed and changed letters, one row of the table at a time. */
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1]?.toLowerCase() ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,4 +1,4 @@
-import type { Property, Shape } from "../resources/spec";
+import type { Property, Shape } from "../spec";
 import type { Plugin } from "./types";
 
 type Json = { [key: string]: unknown };

@@ -3,7 +3,7 @@ import { PluginInfo, type PluginAttach } from "@pulumi/pulumi/proto/plugin_pb";
 import * as pb from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb";
-import type { Shape } from "../resources/spec";
+import type { Shape } from "../spec";
 import { allProperties, problemsWith } from "./check";
 import { changesBetween, type Changes } from "./diff";
 import type { Calls } from "./calls";

@@ -1,4 +1,4 @@
-import type { FunctionSpec, ResourceSpec } from "../resources/spec";
+import type { FunctionSpec, ResourceSpec } from "../spec";
 import type { Changes } from "./diff";
 import type { Values } from "./wire";
 

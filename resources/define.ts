@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Args, ResourceSpec, State } from "./spec";
+import type { Args, ResourceSpec, State } from "../spec";
 
 type Inputs<T> = { [K in keyof T]: pulumi.Input<Exclude<T[K], undefined>> | Extract<T[K], undefined> };
 type Outputs<T> = { readonly [K in keyof T]-?: pulumi.Output<T[K]> };

@@ -8,7 +8,7 @@ import type { Queryable } from "../engine/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Call, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
 import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";
-import type { Args, Inputs, ResourceSpec, State, Values } from "./spec";
+import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
 
 export type DatabaseCall = Call<Database>;
 type Outputs<S extends ResourceSpec> = Omit<Values<S["outputs"]>, "database">;

@@ -10,7 +10,7 @@ import { ledgerHandler } from "./ledger/handle";
 import { migrationSessionHandler } from "./migration-session/handle";
 import { providerConfig } from "./provider/spec";
 import { sessionCompletionHandler } from "./session-completion/handle";
-import { packageName } from "./spec";
+import { packageName } from "../spec";
 import { sqlModuleHandler } from "./sql-module/handle";
 
 /** The plugin: every kind of resource has one line here. */

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { serve } from "../../provider/serve";
 import type { FunctionHandler, Handler } from "../../provider/types";
 import { providerConfig } from "../../resources/provider/spec";
-import { packageName, type FunctionSpec, type ResourceSpec } from "../../resources/spec";
+import { packageName, type FunctionSpec, type ResourceSpec } from "../../spec";
 
 const folder = join(__dirname, "..", "..", "resources");
 

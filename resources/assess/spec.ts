@@ -1,4 +1,4 @@
-import { invocation, list, record, text } from "../spec";
+import { invocation, list, record, text } from "../../spec";
 
 export const assessSpec = invocation(
   "assess",

@@ -11,7 +11,7 @@ import { hash } from "../../engine/hash";
 import { first, type Queryable } from "../../engine/sql";
 import type { Changes } from "../../provider/diff";
 import { handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
-import type { Inputs } from "../spec";
+import type { Inputs } from "../../spec";
 import { backupKind } from "./guard";
 import { backupSpec } from "./spec";
 

@@ -1,4 +1,4 @@
-import { integer, list, map, resource, text } from "../spec";
+import { integer, list, map, resource, text } from "../../spec";
 
 export const backupSpec = resource(
   "Backup",

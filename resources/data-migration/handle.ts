@@ -5,7 +5,7 @@ import { ledgerSchema } from "../../engine/ledger/schema";
 import type { Moved } from "../../engine/migrate";
 import { requireBackup } from "../backup/guard";
 import { deadline, handler, type DatabaseCall, type Kind } from "../handler";
-import type { Inputs, State } from "../spec";
+import type { Inputs, State } from "../../spec";
 import { dataMigrationSpec } from "./spec";
 
 type Spec = typeof dataMigrationSpec;

@@ -1,4 +1,4 @@
-import { integer, list, map, number, resource, text } from "../spec";
+import { integer, list, map, number, resource, text } from "../../spec";
 
 export const dataMigrationSpec = resource(
   "DataMigration",

@@ -17,7 +17,7 @@ import type { Database } from "../../engine/database";
 import type { Queryable } from "../../engine/sql";
 import type { Changes } from "../../provider/diff";
 import { handler, ledgerSteps, type Kind } from "../handler";
-import type { Inputs, State } from "../spec";
+import type { Inputs, State } from "../../spec";
 import { featureFlagSpec } from "./spec";
 
 type Spec = typeof featureFlagSpec;

@@ -1,4 +1,4 @@
-import { any, flag, integer, list, map, optional, resource, secret, text } from "../spec";
+import { any, flag, integer, list, map, optional, resource, secret, text } from "../../spec";
 
 export const featureFlagSpec = resource(
   "FeatureFlag",

@@ -1,4 +1,4 @@
-import { flag, optional, resource, text } from "../spec";
+import { flag, optional, resource, text } from "../../spec";
 
 export const ledgerSpec = resource(
   "Ledger",

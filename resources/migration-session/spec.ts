@@ -1,4 +1,4 @@
-import { integer, list, resource, text } from "../spec";
+import { integer, list, resource, text } from "../../spec";
 
 export const migrationSessionSpec = resource(
   "MigrationSession",

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { packageName } from "../spec";
+import { packageName } from "../../spec";
 import type { DatabaseReference } from "./spec";
 
 /**

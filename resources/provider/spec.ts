@@ -1,4 +1,4 @@
-import { integer, optional, record, text } from "../spec";
+import { integer, optional, record, text } from "../../spec";
 
 /** Which database: where a field is absent, libpq's own variables and files say it. No password ever stands here. */
 export const providerConfig = {

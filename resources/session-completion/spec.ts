@@ -1,4 +1,4 @@
-import { resource, text } from "../spec";
+import { resource, text } from "../../spec";
 
 export const sessionCompletionSpec = resource(
   "SessionCompletion",

@@ -10,7 +10,7 @@ import { pathTo, type Changes } from "../../provider/diff";
 import { requireBackup } from "../backup/guard";
 import { presentObjects, recordedObjects } from "../readings";
 import { deadline, handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
-import type { Inputs, Values } from "../spec";
+import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
 
 type Spec = typeof sqlModuleSpec;

@@ -1,4 +1,4 @@
-import { list, map, record, resource, text } from "../spec";
+import { list, map, record, resource, text } from "../../spec";
 
 export const sqlModuleSpec = resource(
   "SqlModule",

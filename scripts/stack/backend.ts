@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { packageName } from "../../resources/spec";
+import { packageName } from "../../spec";
 
 /** The clone that this file is in. */
 export const clone = resolve(__dirname, "../..");

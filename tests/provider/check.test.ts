@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { problemsWith } from "../../provider/check";
 import { unknown, type Value, type Values } from "../../provider/wire";
-import { any, flag, integer, list, map, optional, record, secret, text } from "../../resources/spec";
+import { any, flag, integer, list, map, optional, record, secret, text } from "../../spec";
 
 const shape = {
   name: text("The name."),

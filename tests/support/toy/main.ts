@@ -4,7 +4,7 @@ import { serve } from "../../../provider/serve";
 import { changesBetween } from "../../../provider/diff";
 import { PartlyDone, type Call, type Handler, type Plugin } from "../../../provider/types";
 import type { Value, Values } from "../../../provider/wire";
-import { integer, list, map, optional, record, secret, text, type Shape } from "../../../resources/spec";
+import { integer, list, map, optional, record, secret, text, type Shape } from "../../../spec";
 
 /** What configure made. */
 interface Host {

@@ -1,7 +1,7 @@
-import "./quiet";
+import "../provider/quiet";
 import { join } from "node:path";
-import { plugin } from "../resources/registry";
-import { serve } from "./serve";
+import { serve } from "../provider/serve";
+import { plugin } from "./registry";
 
 // Relative paths of the configuration count from the project's folder, wherever the engine starts the plugin.
 process.chdir(join(__dirname, ".."));

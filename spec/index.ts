@@ -1,0 +1,4 @@
+export * from "./check";
+export { nearest } from "./nearest";
+export * from "./resource";
+export * from "./shape";

@@ -1,0 +1,48 @@
+import { expect } from "chai";
+import { ESLint, Linter } from "eslint";
+import { join } from "node:path";
+
+/** What lint says of an import in a file, by the rule that holds the arrows alone. */
+async function said(file: string, imported: string): Promise<string | undefined> {
+  const eslint = new ESLint({ cwd: join(__dirname, "..") });
+  const config = (await eslint.calculateConfigForFile(file)) as { rules: Linter.RulesRecord };
+  const rule = config.rules["no-restricted-imports"];
+  const rules = rule === undefined ? {} : { "no-restricted-imports": rule };
+  return new Linter().verify(`import "${imported}";`, [{ rules }])[0]?.message;
+}
+
+describe("arrows go one way", function () {
+  this.timeout(30_000);
+  const refused: [file: string, imported: string, why: string][] = [
+    ["spec/check.ts", "../engine/errors", "spec/ imports nothing"],
+    ["spec/check.ts", "node:fs", "spec/ imports nothing"],
+    ["spec/check.ts", "yaml", "spec/ imports nothing"],
+    ["engine/errors.ts", "../config", "engine/ knows nothing of Pulumi"],
+    ["engine/module/apply.ts", "../../resources/registry", "engine/ knows nothing of Pulumi"],
+    ["engine/errors.ts", "@pulumi/pulumi", "engine/ knows nothing of Pulumi"],
+    ["provider/serve.ts", "../resources/registry", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
+    ["provider/serve.ts", "../config", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
+    ["provider/serve.ts", "pg", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
+    ["resources/handler.ts", "../bench/main", "the product does not need its own tools"],
+    ["config/index.ts", "../engine/errors", "what the program declares reaches neither pg nor engine/"],
+    ["config/index.ts", "pg", "what the program declares reaches neither pg nor engine/"],
+    ["resources/ledger/spec.ts", "../../engine/hash", "what the program declares reaches neither pg nor engine/"],
+    ["resources/ledger/declare.ts", "./handle", "what the program declares reaches neither pg nor engine/"],
+    ["index.ts", "./engine/errors", "what the program declares reaches neither pg nor engine/"],
+  ];
+  for (const [file, imported, why] of refused) {
+    it(`${file} may not import ${imported}`, async () => expect(await said(file, imported)).to.contain(why));
+  }
+
+  const allowed = [
+    ["spec/check.ts", "./shape"],
+    ["engine/module/manifest.ts", "../../spec"],
+    ["provider/check.ts", "../spec"],
+    ["config/index.ts", "../spec"],
+    ["resources/main.ts", "../provider/serve"],
+    ["resources/ledger/handle.ts", "../../engine/database"],
+  ] as const;
+  for (const [file, imported] of allowed) {
+    it(`${file} may import ${imported}`, async () => expect(await said(file, imported)).to.equal(undefined));
+  }
+});
