@@ -12,7 +12,7 @@ export interface Problem {
   reason: string;
 }
 
-/** @returns what is wrong with the values that a program gave: missing, of the wrong type, or not known at all */
+/** @returns what is wrong with the values that a program gave: missing, of the wrong type, not allowed, or not known at all */
 export function problemsWith(shape: Shape, values: Values): Problem[] {
   // An unknown fits everywhere; keys that begin with __ are Pulumi's own.
   const manner = { passes: (value: unknown) => value === unknown, ignores: (key: string) => key.startsWith("__") };
@@ -22,6 +22,7 @@ export function problemsWith(shape: Shape, values: Values): Problem[] {
 
 function reason({ kind, property }: Fault): string {
   if (kind === "missing") return `is required: ${property.description}`;
-  if (kind === "wrong") return `must be of type ${property.type}`;
+  if (kind === "type") return `must be of type ${property.type}`;
+  if (kind === "wrong") return `must be ${property.expected}`;
   return `is not a property here; known are ${Object.keys(property.fields ?? {}).join(", ") || "none"}`;
 }

@@ -1,3 +1,4 @@
+import { connectionKeys } from "../config/connection";
 import { resolveConnection, type DatabaseInput } from "../engine/connect";
 import { Database } from "../engine/database";
 import { fromPostgres } from "../engine/errors";
@@ -8,7 +9,6 @@ import { dataMigrationHandler } from "./data-migration/handle";
 import { featureFlagHandler } from "./feature-flag/handle";
 import { ledgerHandler } from "./ledger/handle";
 import { migrationSessionHandler } from "./migration-session/handle";
-import { providerConfig } from "./provider/spec";
 import { sessionCompletionHandler } from "./session-completion/handle";
 import { packageName } from "../spec";
 import { sqlModuleHandler } from "./sql-module/handle";
@@ -18,7 +18,7 @@ export const plugin: Plugin<Database> = {
   name: packageName,
   version: "0.1.0",
   description: "The Guardian v6 to v7 migration of a PostgreSQL database, every step a resource.",
-  config: providerConfig,
+  config: connectionKeys,
   resources: [
     ledgerHandler,
     backupHandler,

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { endWith, run, terminal } from "./command";
+import { configurationPages } from "./docs/configuration";
 import { examine } from "./docs/generate";
 import { trapsPage } from "./docs/traps";
 import { startServer } from "./postgres/server";
@@ -8,17 +9,15 @@ import { createV6 } from "./v6/database";
 
 const command = {
   name: "npm run docs",
-  purpose: "writes docs/v7/, docs/permissions.md and docs/traps.md",
+  purpose: "writes docs/v7/, docs/*.md and the keys in Pulumi.yaml",
   about: `It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
-from what each role may really do there; docs/traps.md from the titles of the tests.`,
+from what each role may really do there; docs/traps.md from the titles of the tests, docs/configuration.md
+and the keys of Pulumi.yaml from config/.`,
   options: { check: { about: "write nothing; exit code 1 and the names of the pages that are stale" } },
   exits: { "0": "the pages are written, or current", "1": "pages are stale, or it failed" },
 };
 
 const docs = join(__dirname, "..", "docs");
-
-/** Pages that are made: everything below these. */
-const ours = ["v7", "permissions.md", "traps.md"];
 
 /** @returns the pages by their path below docs/, formatted as they stand in the repository */
 export async function makePages(): Promise<Map<string, string>> {
@@ -26,7 +25,7 @@ export async function makePages(): Promise<Map<string, string>> {
   try {
     const { pages } = await examine(await createV6(server, "docs", { users: 20 }));
     pages.set("traps.md", trapsPage());
-    return await formatted(pages);
+    return await formatted(new Map([...pages, ...configurationPages()]));
   } finally {
     await server.stop();
   }
@@ -63,7 +62,7 @@ export function main(args: readonly string[]): Promise<number> {
     const pages = await makePages();
     const changed = stale(pages);
     if (check) {
-      for (const path of changed) say(`stale: docs/${path}`);
+      for (const path of changed) say(`stale: ${join("docs", path)}`);
       say(changed.length > 0 ? "run `npm run docs` and commit what it writes" : `${pages.size} pages are current`);
       return changed.length > 0 ? 1 : 0;
     }
@@ -72,7 +71,7 @@ export function main(args: readonly string[]): Promise<number> {
       mkdirSync(dirname(join(docs, path)), { recursive: true });
       writeFileSync(join(docs, path), text);
     }
-    say(`${pages.size} pages below docs/ (${ours.join(", ")}), ${changed.length} of them changed`);
+    say(`${pages.size} pages (docs/ and Pulumi.yaml), ${changed.length} of them changed`);
     return 0;
   });
 }

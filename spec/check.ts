@@ -4,7 +4,8 @@ import type { Path, Property, Shape } from "./shape";
 /** One thing that is wrong with the values that were given. */
 export interface Fault {
   readonly path: Path;
-  readonly kind: "missing" | "unknown" | "wrong";
+  /** `type`: a value of another type than belongs there; `wrong`: of the right type, and yet not one of those meant. */
+  readonly kind: "missing" | "unknown" | "type" | "wrong";
   /** What belongs there; for a key that is not known, the object that it stands in. */
   readonly property: Property;
   /** The key and what is wrong, in a sentence. It quotes only numbers and words where words of a fixed list belong. */
@@ -55,12 +56,12 @@ class Checking {
   /** @returns what the value stands for, undefined if it is wrong; of an object, the fields that are not */
   value(property: Property, given: unknown, path: Path, list?: Property): unknown {
     if (this.manner.passes?.(given)) return given;
-    const value = this.#meant(property, given);
-    if (!hasType(property, value)) return this.#wrong(property, given, path, list);
+    const value = path.length > 0 ? this.#meant(property, given) : given;
+    if (!hasType(property, value)) return this.#wrong("type", property, given, path, list);
     const before = this.faults.length;
     const inner = this.#inner(property, value, path);
     if (this.faults.length > before) return property.fields ? inner : undefined;
-    if (property.fits && !property.fits(inner)) return this.#wrong(property, given, path, list);
+    if (property.fits && !property.fits(inner)) return this.#wrong("wrong", property, given, path, list);
     return property.reads ? property.reads(inner) : inner;
   }
 
@@ -111,13 +112,13 @@ class Checking {
     this.faults.push({ path, kind, property, text: `${this.#name(named)} ${text}` });
   }
 
-  #wrong(property: Property, given: unknown, path: Path, list?: Property): unknown {
+  #wrong(kind: Fault["kind"], property: Property, given: unknown, path: Path, list?: Property): unknown {
     if (list) {
       const text = `has something else at [${path.at(-1) ?? 0}]: it must be ${list.expected}`;
-      this.#fault(path, "wrong", property, text, path.slice(0, -1));
+      this.#fault(path, kind, property, text, path.slice(0, -1));
     } else {
       const wanted = (property.type === "object" && this.manner.objects) || `it must be ${property.expected}`;
-      this.#fault(path, "wrong", property, `${this.#is(property, given, path)}: ${wanted}`);
+      this.#fault(path, kind, property, `${this.#is(property, given, path)}: ${wanted}`);
     }
     return undefined;
   }

@@ -72,10 +72,10 @@ export const choice = <T extends string>(choices: readonly T[], description: str
   fits: (value) => choices.includes(value),
 });
 /** A uuid, in lower case. */
-export const uuid = (description: string): Property<string, false> => ({
-  ...like(/^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i, "a uuid", description),
-  reads: (value) => String(value).toLowerCase(),
-});
+export const uuid = (description: string): Property<string, false> =>
+  standing(like(/^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i, "a uuid", description), (value) =>
+    value.toLowerCase(),
+  );
 /** A whole number. */
 export const integer = (description: string): Property<number, false> =>
   plain("integer", description, "a whole number");
@@ -108,7 +108,10 @@ export const map = <T>(values: Property<T, false>, description: string): Propert
   values,
 });
 /** An object whose keys are fixed. */
-export const record = <S extends Shape>(fields: S, description: string): Property<Values<S>, false> => ({
+export const record = <S extends Shape>(
+  fields: S,
+  description: string,
+): Property<Values<S>, false> & { readonly fields: S } => ({
   ...plain<Values<S>>("object", description, `an object with ${Object.keys(fields).join(", ")}`),
   fields,
 });
@@ -121,6 +124,14 @@ export const each = <K extends string, T>(
   const fields = Object.fromEntries(keys.map((key) => [key, optional(values)]));
   return { ...record(fields, description), values } as Property<Partial<Record<K, T>>, false>;
 };
+/** Says what a value stands for. */
+export const standing = <T, U>(property: Property<T, false>, reads: (value: T) => U): Property<U, false> =>
+  ({ ...property, reads }) as unknown as Property<U, false>;
+/** Says what does not go together in an object. */
+export const ruled = <T, P extends Property<T, false>>(
+  property: P & Property<T, false>,
+  rule: (found: Partial<T>) => readonly Complaint[],
+): P => ({ ...property, rule });
 /** Makes a property one that may be left out. */
 export const optional = <T>(property: Property<T, false>): Property<T, true> => ({ ...property, optional: true });
 /** Says what stands where nothing is given, as one would write it. */

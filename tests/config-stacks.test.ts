@@ -3,6 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { validateConfig } from "../config";
+import { configuration } from "../config/keys";
+import { formatted } from "../scripts/docs";
+import { configurationPages, withKeys } from "../scripts/docs/configuration";
+import { check, number, otherwise, record, within, type Shape } from "../spec";
 import { consent, raw } from "./support/config";
 
 const root = join(__dirname, "..");
@@ -18,13 +22,38 @@ describe("config", () => {
     const declared = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")) as { config: Record<string, unknown> };
     const keys = Object.keys(declared.config).map((key) => key.replace(/^guardian:/, ""));
 
-    it("Pulumi.yaml declares exactly the keys that config.ts knows, each with a default", () => {
+    it("Pulumi.yaml and docs/configuration.md are what `npm run docs` makes of config/", async () => {
+      for (const [path, page] of await formatted(configurationPages())) {
+        expect(readFileSync(join(root, "docs", path), "utf8"), "run `npm run docs`").to.equal(page);
+      }
       const known = validateConfig(raw({ legacyConsent: consent })).config ?? {};
       expect(keys.toSorted()).to.deep.equal(Object.keys(known).toSorted());
-      const bare = Object.entries(declared.config).filter(
-        ([, key]) => (key as { default?: unknown }).default === undefined,
-      );
-      expect(bare).to.deep.equal([]);
+    });
+
+    it("Pulumi.yaml is mended by `npm run docs` where a key's type, description or default is wrong, gone or too many", () => {
+      const text = readFileSync(join(root, "Pulumi.yaml"), "utf8");
+      const spoilt = text
+        .replace("The last stage", "The first stage")
+        .replace("default: deployment", "default: data")
+        .replace("type: boolean", "type: string")
+        .replace("  guardian:gates:", "  guardian:bars:");
+      expect(parse(spoilt)).not.to.deep.equal(parse(text));
+      expect(parse(withKeys(spoilt))).to.deep.equal(parse(text));
+    });
+
+    it("takes every default that config/ names", () => {
+      const named = (fields: Shape, prefix: string): string[] =>
+        Object.entries(fields).flatMap(([key, { default: value, ...property }]) => {
+          const faults =
+            value === undefined
+              ? []
+              : check(record({ [key]: property }, ""), { [key]: value }).faults.map((fault) => fault.text);
+          return [...faults.map((text) => `${prefix}${text}`), ...named(property.fields ?? {}, `${prefix}${key}.`)];
+        });
+      expect(named(configuration.fields, "")).to.deep.equal([]);
+      expect(named({ n: otherwise(3, within(0, 2, number("A number."))) }, "a.")).to.deep.equal([
+        "a.n is 3: it must be a number from 0 to 2",
+      ]);
     });
 
     it("dev is complete", () => {

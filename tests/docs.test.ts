@@ -22,7 +22,7 @@ describe("docs/", function () {
   });
 
   it("is stale when a page differs, is missing or is of no module any more", () => {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-docs-"));
+    const folder = join(mkdtempSync(join(tmpdir(), "guardian-docs-")), "docs");
     try {
       for (const [path, text] of pages) {
         mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -34,7 +34,7 @@ describe("docs/", function () {
       rmSync(join(folder, "permissions.md"));
       expect(stale(pages, folder)).to.deep.equal(["permissions.md", "v7/000_audit_log.md", "v7/099_gone.md"]);
     } finally {
-      rmSync(folder, { recursive: true });
+      rmSync(dirname(folder), { recursive: true });
     }
   });
 

@@ -5,9 +5,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { connectionKeys } from "../../config/connection";
 import { serve } from "../../provider/serve";
 import type { FunctionHandler, Handler } from "../../provider/types";
-import { providerConfig } from "../../resources/provider/spec";
 import { packageName, type FunctionSpec, type ResourceSpec } from "../../spec";
 
 const folder = join(__dirname, "..", "..", "resources");
@@ -46,7 +46,7 @@ void serve<null>({
   name: packageName,
   version: "0.1.0",
   description: "Resources that do nothing.",
-  config: providerConfig,
+  config: connectionKeys,
   resources: specs.filter((spec) => "computed" in spec).map(idle),
   functions: specs.filter((spec) => !("computed" in spec)).map(idleFunction),
   configure: () => Promise.resolve(null),

@@ -100,9 +100,10 @@ describe("provider: the product's configuration", () => {
 
   it("takes only database, and opens no connection for it", async () => {
     await withPlugin({}, async (plugin) => {
-      const news = { database: '{"host":"nobody.invalid","port":"5432"}', password: "hunter2" };
+      const news = { database: '{"host":"a://b","port":"5432"}', password: "hunter2" };
       const checked = await plugin.call(plugin.client.checkConfig, checkConfig(urn, news));
       expect(failuresOf(checked)).to.deep.equal([
+        "database.host: must be a host name, an address or a socket directory, and no URL",
         "database.port: must be of type integer",
         "password: is not a property here; known are database",
       ]);

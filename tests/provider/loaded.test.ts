@@ -23,7 +23,7 @@ describe("provider: what the program loads", function () {
     const ours = loaded.declared.filter((type) => type.startsWith("guardian-migration:index:"));
     expect(new Set(ours).size).to.equal(7);
     expect(ours.filter((type) => type.endsWith(":FeatureFlag"))).to.have.length(12);
-    expect(loaded.files).to.include.members(["index.ts", "config.ts", "resources/feature-flag/declare.ts"]);
+    expect(loaded.files).to.include.members(["index.ts", "config/index.ts", "resources/feature-flag/declare.ts"]);
   });
 
   it("holds neither pg nor the engine nor the plugin: what is declared does no work", () => {

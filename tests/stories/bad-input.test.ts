@@ -140,7 +140,7 @@ describe("bad input is refused before the first write", function () {
 async function withCopy(test: (copy: string, stack: Partial<StackOptions>) => Promise<void>): Promise<void> {
   const copy = mkdtempSync(join(tmpdir(), "guardian copy "));
   try {
-    for (const part of ["engine", "provider", "resources", "spec", "sql", "package.json", "tsconfig.json"]) {
+    for (const part of ["config", "engine", "provider", "resources", "spec", "sql", "package.json", "tsconfig.json"]) {
       cpSync(join(root, part), join(copy, part), { recursive: true });
     }
     await test(copy, { plugin: join(copy, "provider"), modules: join(root, "node_modules") });
