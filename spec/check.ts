@@ -109,7 +109,7 @@ class Checking {
   }
 
   #fault(path: Path, kind: Fault["kind"], property: Property, text: string, named = path): void {
-    this.faults.push({ path, kind, property, text: `${this.#name(named)} ${text}` });
+    this.faults.push({ path, kind, property, text: `${this.#name(named) || "the whole"} ${text}` });
   }
 
   #wrong(kind: Fault["kind"], property: Property, given: unknown, path: Path, list?: Property): unknown {

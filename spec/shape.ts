@@ -42,12 +42,13 @@ export type Path = readonly (string | number)[];
 export type Shape = Readonly<Record<string, Property>>;
 
 export type Simplify<T> = { [K in keyof T]: T[K] };
-type TypeOf<P> = P extends Property<infer T> ? T : never;
+/** The value that a property admits. */
+export type Value<P> = P extends Property<infer T> ? T : never;
 type OptionalKeys<S extends Shape> = { [K in keyof S]: S[K] extends Property<unknown, true> ? K : never }[keyof S];
 
 /** The values that a shape admits, as plain TypeScript. */
 export type Values<S extends Shape> = Simplify<
-  { [K in Exclude<keyof S, OptionalKeys<S>>]: TypeOf<S[K]> } & { [K in OptionalKeys<S>]?: TypeOf<S[K]> }
+  { [K in Exclude<keyof S, OptionalKeys<S>>]: Value<S[K]> } & { [K in OptionalKeys<S>]?: Value<S[K]> }
 >;
 
 const plain = <T>(type: Property["type"], description: string, expected: string): Property<T, false> => ({

@@ -2,14 +2,11 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { GuardianError } from "../errors";
 import { hash } from "../hash";
-import { yamlParser } from "../lazy";
+import { readYaml } from "../yaml";
 import { sqlFolder } from "./folder";
+import { manifestOf, objectKinds } from "./manifest-shape";
 import { meaningOf, meaningOfFiles } from "./meaning";
 import { readUp, type SqlFile } from "./up-files";
-
-/** Kinds of catalogue objects that a module may create, in the order in which they are listed. */
-export const objectKinds = ["table", "view", "sequence", "type", "function", "index", "trigger", "policy"] as const;
-export type ObjectKind = (typeof objectKinds)[number];
 
 export interface ArchivedTable {
   table: string;
@@ -90,48 +87,18 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   };
 }
 
-/** Reads and checks module.yaml. */
-export function readManifest(file: string, text: string, name: string): Manifest {
-  const bad = (what: string): GuardianError => new GuardianError({ what, where: file, todo: "mend the file" });
-  let yaml: unknown;
-  try {
-    yaml = yamlParser().parse(text);
-  } catch (err) {
-    throw bad(`not valid YAML: ${err instanceof Error ? err.message : String(err)}`);
-  }
-  if (!isObject(yaml)) throw bad("not a mapping");
-  const known = ["name", "title", "requires", "locks", "objects", "archive"];
-  const unknown = Object.keys(yaml).find((key) => !known.includes(key));
-  if (unknown) throw bad(`unknown key ${unknown}; known are ${known.join(", ")}`);
-  if (yaml["name"] !== name) throw bad(`name must be the folder's, ${name}`);
-  if (typeof yaml["title"] !== "string") throw bad("title is missing");
-  const strings = (value: unknown, key: string): string[] => {
-    if (value === undefined || value === null) return [];
-    if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
-    throw bad(`${key} must be a list of strings`);
-  };
-  const given = yaml["objects"] ?? {};
-  if (!isObject(given)) throw bad("objects must be a mapping of kinds to lists");
-  const stranger = Object.keys(given).find((kind) => !objectKinds.includes(kind as ObjectKind));
-  if (stranger) throw bad(`unknown kind of object ${stranger}; known are ${objectKinds.join(", ")}`);
-  const objects = objectKinds.flatMap((kind) => strings(given[kind], `objects.${kind}`).map((id) => `${kind} ${id}`));
-  const archive = (Array.isArray(yaml["archive"]) ? yaml["archive"] : []).map((item: unknown): ArchivedTable => {
-    if (!isObject(item) || typeof item["table"] !== "string" || typeof item["subject"] !== "string") {
-      throw bad("each entry of archive needs table and subject (a column, or none)");
-    }
-    if (!objects.includes(`table ${item["table"]}`)) throw bad(`archive names ${item["table"]}, not one of its tables`);
-    return { table: item["table"], subject: item["subject"] === "none" ? undefined : item["subject"] };
-  });
+/**
+ * Reads and checks module.yaml.
+ * @throws GuardianError with every error in it
+ */
+export function readManifest(file: string, content: string, name: string): Manifest {
+  const { title, requires, locks, objects, archive } = readYaml(file, content, manifestOf(name));
   return {
     name,
-    title: yaml["title"],
-    requires: strings(yaml["requires"], "requires"),
-    locks: strings(yaml["locks"], "locks").sort(),
-    objects,
-    archive,
+    title,
+    requires,
+    locks: locks.sort(),
+    objects: objectKinds.flatMap((kind) => (objects[kind] ?? []).map((id) => `${kind} ${id}`)),
+    archive: archive.map(({ table, subject }) => ({ table, subject: subject === "none" ? undefined : subject })),
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
