@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { nearest } from "../../config-reader";
+import { nearest } from "../../spec";
 import { GuardianError } from "../../engine/errors";
 import type { Command, Option, Options, Values } from "./description";
 
