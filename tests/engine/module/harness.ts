@@ -109,7 +109,7 @@ export type Parted = Omit<Files, "up"> & { up: Record<string, string> };
 
 const folders: string[] = [];
 
-/** A module of a test's own, in a folder that goes after the tests. */
+/** A module of a test's own, in a folder that goes with the process. */
 export async function moduleOf(name: string, files: Files | Parted): Promise<Module> {
   const folder = mkdtempSync(join(tmpdir(), "guardian-module-"));
   folders.push(folder);
@@ -132,8 +132,9 @@ export async function moduleOf(name: string, files: Files | Parted): Promise<Mod
   return loadModule(name, join(folder, "sql"));
 }
 
-after(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+// Not an after hook: in a parallel run that is the first file's alone.
+process.once("exit", () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
 /** Rejects as expected, or fails; the whole text of the error. */
