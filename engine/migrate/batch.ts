@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
-import { ledgerSchema } from "../ledger/schema";
+import { addBatch, endBatch } from "../ledger/batches";
 import { first, quoteName, type Queryable } from "../sql";
 import { patiently } from "./patient";
 import { under, type Range } from "./range";
@@ -41,29 +41,18 @@ export interface Run {
  * synchronous_commit: rows and progress are in one transaction, so that a crash takes the last batches back as a whole and
  * they are moved again; the cut-over waits for the disk, and everything before it is on it then (PostgreSQL manual, 30.4).
  */
-const ofChunk =
-  ", pg_catalog.set_config('enable_nestloop', 'off', true), pg_catalog.set_config('synchronous_commit', 'off', true)";
+const ofChunk = { enable_nestloop: "off", synchronous_commit: "off" };
 
-/**
- * Begins a ledger batch in the open transaction. The audit triggers pass over rows written inside one: the ledger audits
- * them as one, by count and checksum; and updated_at of what it writes is the transaction's time.
- * @returns the batch's id
- */
-export async function openBatch(
+/** Begins a ledger batch in the open transaction; see addBatch. @returns the batch's id */
+export function openBatch(
   db: Queryable,
   run: Pick<Run, "urn" | "stepId"> & { it: Pick<Mapped, "target"> },
   epoch: string,
   chunk?: Chunk,
 ): Promise<string> {
-  const batch = await first<{ id: string }>(
-    db,
-    `WITH b AS (
-       INSERT INTO ${ledgerSchema}.batch (urn, step_id, target, epoch, key_from, key_to)
-       VALUES ($1, $2, $3, $4, $5, $6) RETURNING id::text
-     ) SELECT id, pg_catalog.set_config('guardian_migration.batch', id, true)${chunk ? ofChunk : ""} FROM b`,
-    [run.urn, run.stepId, run.it.target, epoch, text(chunk?.from), text(chunk?.to)],
-  );
-  return batch?.id ?? "";
+  const { urn, stepId, it } = run;
+  const batch = { urn, stepId, target: it.target, epoch, from: text(chunk?.from), to: text(chunk?.to) };
+  return addBatch(db, batch, chunk ? ofChunk : {});
 }
 
 /** Keys are uuids and numbers; as the ledger shows them. */
@@ -82,11 +71,7 @@ export function moveChunk(session: WriteSession, run: Run, chunk: Chunk): Promis
       ...chunk.from,
       ...chunk.to,
     ]);
-    await db.query(
-      `WITH r AS (UPDATE ${ledgerSchema}.range SET batch_id = $1 WHERE urn = $2 AND place BETWEEN $3 AND $4)
-       UPDATE ${ledgerSchema}.batch SET state = 'done', rows_written = $5, checksum = $6 WHERE id = $1`,
-      [id, run.urn, chunk.firstPlace, chunk.lastPlace, moved?.written ?? 0, moved?.checksum ?? null],
-    );
+    await endBatch(db, id, moved ?? {}, { urn: run.urn, low: chunk.firstPlace, high: chunk.lastPlace });
     return Number(moved?.written ?? 0);
   });
 }

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError } from "../errors";
-import { ledgerSchema } from "../ledger/schema";
+import { forgetNotes, noted, notesOfAll } from "../ledger/changes";
+import { endOf, planSize } from "../ledger/ranges";
 import { setStep } from "../ledger/steps";
 import { pauseAfter, withV6Locks } from "../module/v6-locks";
-import { first, rows, type Queryable } from "../sql";
+import type { Queryable } from "../sql";
 import type { Run } from "./batch";
 import type { Crew } from "./crew";
 import { followed } from "./definition";
 import { dropFunctions } from "./follow";
 import { outlast } from "./outlast";
-import { endOf } from "./plan";
 import { Progress } from "./progress";
 import { prove, proveKeys } from "./proof";
 import { isRowError, keysBetween, settleIn, settleKeys } from "./settle";
@@ -18,25 +18,6 @@ import { isRowError, keysBetween, settleIn, settleKeys } from "./settle";
 const drainSize = 1000;
 /** So few may be left for the moment in which v6 is locked. */
 const drySize = 50;
-
-interface Noted {
-  keys: string[][];
-  /** A table was emptied at once: every key is in question. */
-  all: boolean;
-}
-
-async function noted(db: Queryable, run: Run, limit: number): Promise<Noted> {
-  const found = await rows<{ key: string[] | null }>(
-    db,
-    // Keys are limited and not notes: one that was noted often must not hide another.
-    `SELECT key FROM ${ledgerSchema}.change WHERE migration = $1 GROUP BY key ORDER BY min(id) LIMIT $2`,
-    [run.it.name, limit],
-  );
-  return {
-    keys: found.flatMap((row) => (row.key ? [row.key] : [])),
-    all: found.some((row) => row.key === null),
-  };
-}
 
 /** What was settled since the comparison of all rows. */
 interface Late {
@@ -60,7 +41,7 @@ export async function catchUp(crew: Crew, run: Run, deadline: number, late?: Lat
     else if (!run.guarded) late.keys.push(...keys);
   };
   for (let count = 0; ;) {
-    const { keys, all } = await noted(session.writer, run, drainSize);
+    const { keys, all } = await noted(session.writer, run.it.name, drainSize);
     if (all) {
       await settleAll(crew, run, settled);
       continue;
@@ -107,19 +88,10 @@ type Settle = (keys: readonly string[][], answered?: readonly string[]) => Promi
  */
 async function settleAll(crew: Crew, run: Run, settled: Settle): Promise<void> {
   const session = crew.first;
-  const notes = await rows<{ id: string }>(
-    session.writer,
-    `SELECT id FROM ${ledgerSchema}.change WHERE migration = $1 AND key IS NULL`,
-    [run.it.name],
-  );
-  const why = notes.map((note) => note.id);
-  const plan = await first<{ keys: string; last: number | null }>(
-    session.writer,
-    `SELECT coalesce(sum(keys), 0) AS keys, max(place) AS last FROM ${ledgerSchema}.range WHERE urn = $1`,
-    [run.urn],
-  );
-  const last = plan?.last ?? 1;
-  const progress = new Progress(`${run.it.name}, every row looked at again`, Number(plan?.keys ?? 0));
+  const why = await notesOfAll(session.writer, run.it.name);
+  const plan = await planSize(session.writer, run.urn);
+  const last = plan.last?.place ?? 1;
+  const progress = new Progress(`${run.it.name}, every row looked at again`, plan.keys);
   await crew.during(progress, async () => {
     let after: string[] | undefined;
     for (let place = 1; place <= last; place++) {
@@ -132,8 +104,7 @@ async function settleAll(crew: Crew, run: Run, settled: Settle): Promise<void> {
       after = upTo;
     }
   });
-  const forget = `DELETE FROM ${ledgerSchema}.change WHERE id = ANY ($1)`;
-  await session.transaction((db) => db.query(forget, [why]));
+  await session.transaction((db) => forgetNotes(db, why));
 }
 
 /**
@@ -168,11 +139,11 @@ export async function cutOver(
         before: () => Promise.resolve(),
         locked: async (db) => {
           locked = performance.now();
-          const { keys, all } = await noted(db, run, drainSize);
+          const { keys, all } = await noted(db, run.it.name, drainSize);
           if (all || keys.length > drainSize / 2) throw new Again();
           if (keys.length > 0) await settleNow(db, session.epoch, run, keys);
           // Nothing that was noted goes unread with the triggers.
-          if ((await noted(db, run, 1)).keys.length > 0) throw new Again();
+          if ((await noted(db, run.it.name, 1)).keys.length > 0) throw new Again();
           await dropFunctions(db, run.it);
         },
         after: async (db) => {

@@ -1,7 +1,8 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { textSettings } from "../connect/session-setup";
 import type { WriteSession } from "../database";
-import { ledgerSchema } from "../ledger/schema";
+import { followFunction, followFunctions, forgetSql, noteSql } from "../ledger/changes";
+import { isPlanned } from "../ledger/ranges";
 import { withV6Locks } from "../module/v6-locks";
 import { quoteName, rows, type Queryable } from "../sql";
 import { followed, type Follow } from "./definition";
@@ -21,8 +22,6 @@ interface Named {
 const kinds = ["rows", "columns", "truncate"] as const;
 const trigger = (it: Named, kind: (typeof kinds)[number]): string =>
   escapeIdentifier(`guardian_follow_${it.name}_${kind}`);
-const functionName = (it: Named, at: number): string =>
-  `${escapeIdentifier(ledgerSchema)}.${escapeIdentifier(`follow_${it.name}_${at}`)}`;
 
 /**
  * @param any true for tables that have some of the triggers, else those that have all
@@ -55,8 +54,7 @@ export async function startFollowing(session: WriteSession, deadline: number, it
   const triggers = it.source.follows
     .map((follow, at) => triggerSql(it, follow, at, owned.includes(follow.table)))
     .join("\n");
-  const all = `INSERT INTO ${ledgerSchema}.change (migration) SELECT ${escapeLiteral(it.name)}
-    WHERE EXISTS (SELECT FROM ${ledgerSchema}.range WHERE urn = ${escapeLiteral(session.options.urn)});`;
+  const all = noteSql(it.name, "NULL", isPlanned(session.options.urn));
   await withV6Locks(session, session.parameters, deadline, {
     relations: tables,
     mode: "SHARE ROW EXCLUSIVE",
@@ -71,16 +69,8 @@ export async function startFollowing(session: WriteSession, deadline: number, it
  * the table's owner only, which on many servers the operator is not; with its function it goes all the same.
  */
 export async function dropFunctions(db: Queryable, it: Named): Promise<void> {
-  const found = await rows<{ name: string }>(
-    db,
-    `SELECT p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-     WHERE n.nspname = $1 AND p.proname ~ ('^follow_' || $2 || '_[0-9]+$')`,
-    [ledgerSchema, it.name],
-  );
-  const drops = found.map(({ name }) => `DROP FUNCTION ${name} CASCADE;`);
-  await db.script(
-    [...drops, `DELETE FROM ${ledgerSchema}.change WHERE migration = ${escapeLiteral(it.name)}`].join("\n"),
-  );
+  const drops = (await followFunctions(db, it.name)).map((name) => `DROP FUNCTION ${name} CASCADE;`);
+  await db.script([...drops, forgetSql(it.name)].join("\n"));
 }
 
 /** Takes the triggers away, wherever they are; for a rollback. */
@@ -101,10 +91,9 @@ function functionSql(it: Named, follow: Follow, at: number): string {
   // A row with a NULL in its key joins nothing: it is no row of the source.
   const whole = (row: string): string =>
     `pg_catalog.num_nulls(${follow.key.map((c) => `${row}.${escapeIdentifier(c)}`).join(", ")}) = 0`;
-  const note = (value: string, where = "true"): string =>
-    `INSERT INTO ${ledgerSchema}.change (migration, key) SELECT ${escapeLiteral(it.name)}, ${value} WHERE ${where};`;
+  const note = (value: string, where = "true"): string => noteSql(it.name, value, where);
   const settings = Object.entries(textSettings).map(([name, value]) => `SET ${name} = ${escapeLiteral(value)}`);
-  return `CREATE OR REPLACE FUNCTION ${functionName(it, at)}() RETURNS trigger
+  return `CREATE OR REPLACE FUNCTION ${followFunction(it.name, at)}() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     ${settings.join(" ")} AS $follow$
     BEGIN
@@ -113,7 +102,7 @@ function functionSql(it: Named, follow: Follow, at: number): string {
       IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND ${key("OLD")} IS DISTINCT FROM ${key("NEW")}) THEN ${note(key("NEW"), whole("NEW"))} END IF;
       RETURN NULL;
     END $follow$;
-    REVOKE ALL ON FUNCTION ${functionName(it, at)}() FROM PUBLIC;`;
+    REVOKE ALL ON FUNCTION ${followFunction(it.name, at)}() FROM PUBLIC;`;
 }
 
 /** @returns those of the tables whose owner the operator is, or may act as: only he may say when a trigger fires */
@@ -135,7 +124,7 @@ function triggerSql(it: Named, follow: Follow, at: number, always: boolean): str
   const table = quoteName(follow.table);
   const columns = [...new Set([...follow.key, ...follow.columns])].map((column) => escapeIdentifier(column));
   const row = (which: string): string => `ROW(${columns.map((column) => `${which}.${column}`).join(", ")})`;
-  const call = `EXECUTE FUNCTION ${functionName(it, at)}()`;
+  const call = `EXECUTE FUNCTION ${followFunction(it.name, at)}()`;
   return [
     `CREATE TRIGGER ${trigger(it, "rows")} AFTER INSERT OR DELETE ON ${table} FOR EACH ROW ${call};`,
     `CREATE TRIGGER ${trigger(it, "columns")} AFTER UPDATE ON ${table} FOR EACH ROW

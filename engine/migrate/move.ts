@@ -1,10 +1,11 @@
 import type { WriteSession } from "../database";
 import { fromStatement, GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
-import { ledgerSchema } from "../ledger/schema";
+import { standingRows } from "../ledger/batches";
+import { planSize } from "../ledger/ranges";
+import { readRejects, rejected, rejectedKeys, showRejects } from "../ledger/rejects";
 import { hash } from "../hash";
 import { readStep, setStep, type Step } from "../ledger/steps";
-import { first, rows } from "../sql";
 import type { Run } from "./batch";
 import { catchUp, cutOver } from "./catch-up";
 import { Crew, worthThrottling } from "./crew";
@@ -14,7 +15,7 @@ import { outlast } from "./outlast";
 import { planRanges } from "./plan";
 import { Progress } from "./progress";
 import { onceOnly, prove } from "./proof";
-import { migrationKind, readMoved, readRejects, recorded, rejected, standing, type Moved } from "./recorded";
+import { migrationKind, readMoved, recorded, type Moved } from "./recorded";
 import { settleKeys } from "./settle";
 import { mapped, readConstants, type Mapped } from "./source";
 import { runWorkers } from "./workers";
@@ -95,7 +96,7 @@ async function moveAll(
     onWarning: options.onWarning,
   });
   try {
-    await settleKeys(session, run, await rejectedKeys(session, step.urn));
+    await settleKeys(session, run, await rejectedKeys(session.writer, step.urn));
     await moveRanges(crew, run, total);
     await catchUp(crew, run, Date.now() + patience);
     await gate(session);
@@ -108,7 +109,7 @@ async function moveAll(
       await gate(session);
       const rejects = await readRejects(session.writer, step.urn);
       const failed = rejected(rejects);
-      const written = await standing(session.writer, step.urn);
+      const written = await standingRows(session.writer, step.urn);
       return {
         source: proof.source.toString(),
         equal: proof.equal.toString(),
@@ -164,28 +165,9 @@ async function begin(session: WriteSession, it: Mapped, step: Step, asked: strin
   return constants;
 }
 
-/** Keys whose ranges earlier runs have moved. */
-async function moved(session: WriteSession, urn: string): Promise<number> {
-  const sum = await first<{ keys: string }>(
-    session.writer,
-    `SELECT coalesce(sum(keys), 0) AS keys FROM ${ledgerSchema}.range WHERE urn = $1 AND batch_id IS NOT NULL`,
-    [urn],
-  );
-  return Number(sum?.keys ?? 0);
-}
-
-async function rejectedKeys(session: WriteSession, urn: string): Promise<string[][]> {
-  const found = await rows<{ key: string[] }>(
-    session.writer,
-    `SELECT key FROM ${ledgerSchema}.reject WHERE urn = $1 ORDER BY key`,
-    [urn],
-  );
-  return found.map((row) => row.key);
-}
-
 async function moveRanges(crew: Crew, run: Run, total: number): Promise<void> {
   const { writer } = crew.first;
-  const done = await moved(crew.first, run.urn);
+  const { moved: done } = await planSize(writer, run.urn);
   if (done >= total) return;
   const list = await Worklist.read(writer, run.urn, crew.workers.length);
   await runWorkers(crew, run, list, new Progress(run.it.name, total, done));
@@ -200,7 +182,7 @@ async function refuseLoss(session: WriteSession, urn: string, total: number, mos
     what: `${lost} rows cannot be moved, of ${total}: more than gates.maxDataLoss (${most}) allows; the migration stopped`,
     where: reasons.slice(0, 5).join(", "),
     todo: [
-      `see which: SELECT key, sqlstate, object FROM ${ledgerSchema}.reject WHERE urn = '${urn}'; mend them in v6, then run this again: it goes on`,
+      `see which: ${showRejects(urn)}; mend them in v6, then run this again: it goes on`,
       "raise guardian:gates.maxDataLoss if these rows may be left out",
     ],
   });

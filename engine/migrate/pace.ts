@@ -3,8 +3,8 @@ import { escapeIdentifier } from "pg";
 import { connectWriter } from "../connect";
 import type { WriteSession } from "../database";
 import { sqlstateOf } from "../errors";
-import { ledgerSchema } from "../ledger/schema";
-import { exists, quoteName, rows } from "../sql";
+import { sampleKeys } from "../ledger/ranges";
+import { exists, quoteName } from "../sql";
 import type { Recorded } from "./recorded";
 import { Throttle } from "./throttle";
 
@@ -60,11 +60,7 @@ async function openThrottle(
   workers: readonly WriteSession[],
 ): Promise<Throttle | undefined> {
   if (!(await exists(session.writer, quoteName(plan.from)))) return undefined;
-  const keys = await rows<{ key: string[] }>(
-    session.writer,
-    `SELECT key_from AS key FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY pg_catalog.md5(place::text) LIMIT 200`,
-    [urn],
-  );
+  const keys = await sampleKeys(session.writer, urn);
   if (keys.length === 0) return undefined;
   const where = plan.key.map((column, i) => `${escapeIdentifier(column)} = $${i + 1}::${plan.types[i]}`);
   let at = 0;
@@ -77,7 +73,7 @@ async function openThrottle(
     tables: [plan.target, ...plan.follows],
     probe: {
       text: `SELECT 1 FROM ${quoteName(plan.from)} WHERE ${where.join(" AND ")}`,
-      values: () => keys[at++ % keys.length]?.key ?? [],
+      values: () => keys[at++ % keys.length] ?? [],
     },
     workers: () => workers.map((worker) => worker.writer.pid),
     budget: plan.slowdown,

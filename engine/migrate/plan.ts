@@ -1,5 +1,6 @@
 import { escapeIdentifier } from "pg";
 import { engineParameters, type WriteSession } from "../database";
+import { insertRanges, planSize } from "../ledger/ranges";
 import { ledgerSchema } from "../ledger/schema";
 import { exists, first, quoteName, rows, type Queryable } from "../sql";
 import type { Migration } from "./definition";
@@ -56,12 +57,6 @@ async function tablesWithRows(db: Queryable, target: string): Promise<string[]> 
   return there;
 }
 
-/** @returns the last key of a range; undefined where the plan has no such place */
-export async function endOf(db: Queryable, urn: string, place: number): Promise<string[] | undefined> {
-  const text = `SELECT key_to AS key FROM ${ledgerSchema}.range WHERE urn = $1 AND place = $2`;
-  return (await first<{ key: string[] }>(db, text, [urn, place]))?.key;
-}
-
 /**
  * Plans the ranges, from where an earlier run stopped: index-only passes over the keys in their order, each its own
  * transaction.
@@ -72,25 +67,16 @@ export async function planRanges(session: WriteSession, it: Mapped, options: Pla
   const most = options.passKeys ?? passKeys;
   for (;;) {
     session.options.signal.throwIfAborted();
-    const read = await session.transaction(async (db) => {
-      const last = await first<{ key: string[]; place: number }>(
-        db,
-        `SELECT key_to AS key, place FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY place DESC LIMIT 1`,
-        [urn],
-      );
+    const { read, keys } = await session.transaction(async (db) => {
+      const { keys: before, last } = await planSize(db, urn);
       const counted = await first<{ n: string }>(db, planPass(it, last !== undefined, most), [
         urn,
         last?.place ?? 0,
         ...(last?.key ?? []),
       ]);
-      return Number(counted?.n ?? 0);
+      const n = Number(counted?.n ?? 0);
+      return { read: n, keys: before + n };
     });
-    const sum = await first<{ keys: string }>(
-      session.writer,
-      `SELECT coalesce(sum(keys), 0) AS keys FROM ${ledgerSchema}.range WHERE urn = $1`,
-      [urn],
-    );
-    const keys = Number(sum?.keys ?? 0);
     if (read < most) return keys;
     onStatus(`${it.name}: planning, ${keys.toLocaleString("en")} keys so far`);
   }
@@ -118,6 +104,6 @@ function planPass(it: Mapped, more: boolean, most: number): string {
       SELECT r.hop + 1, x.* FROM r, LATERAL ${range(afterHigh)}
       WHERE r.hop < ${hops} AND r.keys = ${rangeKeys} AND x.keys > 0
     ), made AS (
-      INSERT INTO ${ledgerSchema}.range (urn, place, key_from, key_to, keys) SELECT $1, $2::integer + hop, low, high, keys FROM r
+      ${insertRanges("SELECT $1, $2::integer + hop, low, high, keys FROM r")}
     ) SELECT coalesce(sum(keys), 0) AS n FROM r`;
 }

@@ -1,7 +1,9 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
-import { ledgerSchema } from "../ledger/schema";
+import { isUntouched } from "../ledger/batches";
+import { isUnexcused } from "../ledger/changes";
+import { rangeEnds } from "../ledger/ranges";
 import { first, quoteName, rows, type Queryable } from "../sql";
 import type { Run } from "./batch";
 import type { Crew } from "./crew";
@@ -9,7 +11,6 @@ import { patiently } from "./patient";
 import { Progress } from "./progress";
 import { columnsOf, condition, stretch, under, type Range } from "./range";
 import { takeBackUnreferred } from "./referring";
-import { mine } from "./settle";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
 import { firstSize, nextSize } from "./workers";
 
@@ -45,11 +46,7 @@ const proofKeys = 10_000;
  */
 export async function prove(crew: Crew, run: Run): Promise<Proof> {
   const { it, urn } = run;
-  const ends = await rows<{ key: string[]; keys: number }>(
-    crew.first.writer,
-    `SELECT key_to AS key, keys FROM ${ledgerSchema}.range WHERE urn = $1 ORDER BY place`,
-    [urn],
-  );
+  const ends = await rangeEnds(crew.first.writer, urn);
   const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {} };
   const total = ends.reduce((sum, { keys }) => sum + keys, 0);
   const progress = new Progress(`${it.name}, compared with v6`, total);
@@ -150,13 +147,13 @@ async function compare(db: Queryable, run: Run, range: Range, bounds: Bounds): P
   const offered = run.guarded ? "count(s.*)" : `(SELECT count(*) FROM ${sourceIn(it, range)} x)`;
   const others = run.guarded
     ? "0::bigint"
-    : `(SELECT count(*) FROM ${quoteName(it.target)} o WHERE ${targetIn(it, "o", range)} AND NOT ${mine("o", at)})`;
+    : `(SELECT count(*) FROM ${quoteName(it.target)} o WHERE ${targetIn(it, "o", range)} AND NOT ${isUntouched("o", at)})`;
   const counted = it.source.counts.map((name) => `count(*) FILTER (WHERE s.${escapeIdentifier(name)})::text`);
   const found = await first<Compared>(
     db,
     `WITH s AS (SELECT x.*, ${rowHash(it, "x")} AS hash FROM ${sourceIn(it, range)} x),
       t AS (SELECT ${under("t", it.match).join(", ")}, ${rowHash(it, "t")} AS hash
-            FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${mine("t", at)})
+            FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${isUntouched("t", at)})
      SELECT count(s.*) AS source, ${offered} AS offered, ${others} AS others, ARRAY[${counted.join(", ")}]::text[] AS counted, count(*) FILTER (WHERE s.hash = t.hash) AS equal,
             coalesce(sum(t.hash) FILTER (WHERE s.hash = t.hash), 0)::text AS checksum,
             count(*) FILTER (WHERE s.hash IS DISTINCT FROM t.hash AND (s.hash IS NULL OR t.hash IS NOT NULL OR NOT EXISTS (
@@ -176,8 +173,8 @@ async function giveWay(db: Queryable, epoch: string, run: Run, range: Range, bou
   const { it, urn } = run;
   const at = bounds.length + 1;
   const target = quoteName(it.target);
-  const ours = `${condition(under("t", it.targetKey), range, 1)} AND ${mine("t", at)}
-    AND EXISTS (SELECT FROM ${target} o WHERE ${matches(it, "o", "t")} AND o.ctid <> t.ctid AND NOT ${mine("o", at)})`;
+  const ours = `${condition(under("t", it.targetKey), range, 1)} AND ${isUntouched("t", at)}
+    AND EXISTS (SELECT FROM ${target} o WHERE ${matches(it, "o", "t")} AND o.ctid <> t.ctid AND NOT ${isUntouched("o", at)})`;
   return (await takeBackUnreferred(db, epoch, run, ours, [...bounds, urn])) > 0;
 }
 
@@ -205,7 +202,7 @@ async function refuse(
   const found = await rows<Difference>(
     db,
     `WITH s AS (SELECT x.*, ${rowHash(it, "x")} AS hash FROM ${sourceIn(it, range)} x),
-      t AS (SELECT t.*, ${rowHash(it, "t")} AS hash FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${mine("t", at)})
+      t AS (SELECT t.*, ${rowHash(it, "t")} AS hash FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${isUntouched("t", at)})
      SELECT d.key, d.columns FROM (
        SELECT coalesce(CASE WHEN s.hash IS NOT NULL THEN ${key("s")} END, ${key("t")}) AS key,
               CASE WHEN s.hash IS NOT NULL AND t.hash IS NOT NULL
@@ -216,9 +213,7 @@ async function refuse(
        UNION ALL SELECT ${key("t")}, ARRAY['twice'] FROM t
        GROUP BY ${under("t", it.match).join(", ")} HAVING count(*) > 1
      ) d
-     WHERE NOT EXISTS (SELECT FROM ${ledgerSchema}.change c WHERE c.migration = $${at + 2} AND (c.key = d.key OR c.key IS NULL AND c.id <> ALL ($${at + 3})))
-       AND NOT EXISTS (SELECT FROM ${ledgerSchema}.reject r WHERE r.urn = $${at} AND r.key = d.key)
-     LIMIT 10`,
+     WHERE ${isUnexcused("d.key", { urn: at, migration: at + 2, answered: at + 3 })} LIMIT 10`,
     [run.parameters, ...bounds, urn, it.columns, it.name, answered],
   );
   if (found.length === 0) return;

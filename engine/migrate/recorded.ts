@@ -1,6 +1,7 @@
-import { ledgerSchema } from "../ledger/schema";
+import { standingRows } from "../ledger/batches";
+import { readRejects, rejected } from "../ledger/rejects";
 import { readStep } from "../ledger/steps";
-import { first, rows, type Queryable } from "../sql";
+import type { Queryable } from "../sql";
 import { followed } from "./definition";
 import type { Mapped } from "./source";
 
@@ -51,41 +52,9 @@ export async function readMoved(db: Queryable, urn: string): Promise<Moved> {
   const said = (name: string): string => (typeof step?.detail[name] === "string" ? step.detail[name] : "");
   return {
     source: BigInt(said("source") || 0),
-    written: BigInt(await standing(db, urn)),
+    written: BigInt(await standingRows(db, urn)),
     rejected: BigInt(rejected(await readRejects(db, urn))),
     checksum: said("checksum"),
     counted: (step?.detail["counted"] ?? {}) as Record<string, number>,
   };
-}
-
-/** Rows written by all batches that still stand: an earlier life of the same migration may have left some. */
-export async function standing(db: Queryable, urn: string): Promise<string> {
-  const sum = await first<{ written: string }>(
-    db,
-    `SELECT coalesce(sum(rows_written - rows_taken_back), 0) AS written FROM ${ledgerSchema}.batch WHERE urn = $1 AND state = 'done'`,
-    [urn],
-  );
-  return sum?.written ?? "0";
-}
-
-/** Rows that could not be moved, by reason. */
-export interface Reject extends Record<string, unknown> {
-  sqlstate: string;
-  /** The constraint or column that refused them. */
-  object: string | null;
-  rows: string;
-}
-
-/** @returns how many rows could not be moved */
-export function rejected(rejects: readonly Reject[]): number {
-  return rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
-}
-
-/** @returns why rows could not be moved, the most frequent reason first; no values */
-export async function readRejects(db: Queryable, urn: string): Promise<Reject[]> {
-  return rows<Reject>(
-    db,
-    `SELECT sqlstate, object, count(*) AS rows FROM ${ledgerSchema}.reject WHERE urn = $1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2`,
-    [urn],
-  );
 }

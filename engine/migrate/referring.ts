@@ -1,4 +1,4 @@
-import { ledgerSchema } from "../ledger/schema";
+import { endBatch } from "../ledger/batches";
 import { quoteName, rows, type Queryable } from "../sql";
 import { openBatch, type Run } from "./batch";
 
@@ -53,7 +53,7 @@ export async function takeBackUnreferred(
   await lockUnreferred(db, target, where, unless, values);
   const id = await openBatch(db, run, epoch);
   const gone = await db.query(`DELETE FROM ${quoteName(target)} t WHERE ${where}${unless}`, values);
-  const text = `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_taken_back = $2 WHERE id = $1`;
-  await db.query(text, [id, gone.rowCount ?? 0]);
-  return gone.rowCount ?? 0;
+  const takenBack = gone.rowCount ?? 0;
+  await endBatch(db, id, { takenBack: String(takenBack) });
+  return takenBack;
 }

@@ -1,7 +1,9 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
 import { GuardianError, isPostgres, sqlstateOf } from "../errors";
-import { ledgerSchema } from "../ledger/schema";
+import { endBatch, isUntouched } from "../ledger/batches";
+import { forgetKey, forgetKeys } from "../ledger/changes";
+import { addReject } from "../ledger/rejects";
 import { first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch, type Run } from "./batch";
 import { patiently } from "./patient";
@@ -42,25 +44,18 @@ export async function settleIn(db: Queryable, epoch: string, run: Run, keys: rea
   const { it, urn } = run;
   const lists = columnsOf(keys, it.key.length);
   const id = await openBatch(db, run, epoch);
-  await db.query(
-    `WITH gone AS (DELETE FROM ${ledgerSchema}.change WHERE migration = $2 AND key = ANY (${listed(it, 3)}))
-     DELETE FROM ${ledgerSchema}.reject WHERE urn = $1 AND key = ANY (${listed(it, 3)})`,
-    [urn, it.name, ...lists],
-  );
+  await forgetKeys(db, urn, it.name, lists);
   const unless = await unreferred(db, it.target);
   await lockUnreferred(db, it.target, ours(it), unless, [...lists, urn]);
   const settled = await first<Settled>(db, settleStatement(it, unless), [run.parameters, ...lists, urn]);
   if (settled && settled.twice !== "0") throw twice(it);
-  await db.query(
-    `UPDATE ${ledgerSchema}.batch SET state = 'done', rows_written = $2, rows_updated = $3, rows_taken_back = $4, checksum = $5 WHERE id = $1`,
-    [id, settled?.written ?? 0, settled?.updated ?? 0, settled?.removed ?? 0, settled?.checksum ?? null],
-  );
+  await endBatch(db, id, settled ?? {});
 }
 
 interface Settled extends Record<string, string | null> {
   written: string;
   updated: string;
-  removed: string;
+  takenBack: string;
   /** Source rows of which several would be one row. */
   twice: string;
   checksum: string | null;
@@ -76,23 +71,10 @@ function twice(it: Mapped): GuardianError {
   });
 }
 
-/** Keys as the ledger writes them, from the lists that begin at a parameter. */
-function listed(it: Mapped, at: number): string {
-  const lists = it.key.map((_column, i) => `pg_catalog.unnest($${at + i}::text[])`).join(", ");
-  const names = it.key.map((_column, i) => `k${i}`).join(", ");
-  // ANY over a sub-select of arrays: each row of it is one key.
-  return `SELECT ARRAY[${names}] FROM ROWS FROM (${lists}) AS l (${names})`;
-}
-
-/** Condition on alias `t` that the migration wrote the row as it is; `$n` is the URN. */
-export function mine(alias: string, urn: number): string {
-  return `${alias}.updated_at IN (SELECT b.transaction_time FROM ${ledgerSchema}.batch b WHERE b.urn = $${urn} AND b.state = 'done')`;
-}
-
 /** Condition on alias `t` that a row of the target is the migration's own, of one of the keys: their lists, then the URN. */
 function ours(it: Mapped): string {
   const range: Range = { kind: "list", types: it.types };
-  return `${condition(under("t", it.targetKey), range, 1)} AND ${mine("t", it.key.length + 1)}`;
+  return `${condition(under("t", it.targetKey), range, 1)} AND ${isUntouched("t", it.key.length + 1)}`;
 }
 
 /**
@@ -103,7 +85,7 @@ function ours(it: Mapped): string {
 function settleStatement(it: Mapped, unless: string): string {
   const range: Range = { kind: "list", types: it.types };
   const target = quoteName(it.target);
-  const own = mine("t", it.key.length + 2);
+  const own = isUntouched("t", it.key.length + 2);
   const set = it.columns.filter((column) => !it.match.includes(column)).map((column) => escapeIdentifier(column));
   const match = under("s", it.match).join(", ");
   const values = (alias: string): string =>
@@ -116,7 +98,7 @@ function settleStatement(it: Mapped, unless: string): string {
   return `WITH s AS MATERIALIZED (SELECT * FROM ${sourceIn(it, range)} x),
     twice AS (
       SELECT d.* FROM (SELECT ${match} FROM s GROUP BY ${match} HAVING count(*) > 1) d WHERE NOT EXISTS (
-        SELECT FROM ${target} p WHERE ${targetIn(it, "p", range)} AND ${matches(it, "p", "d")} AND NOT ${mine("p", it.key.length + 2)})
+        SELECT FROM ${target} p WHERE ${targetIn(it, "p", range)} AND ${matches(it, "p", "d")} AND NOT ${isUntouched("p", it.key.length + 2)})
     ), updated AS (${update}),
     written AS (
       INSERT INTO ${target} AS t (${it.columns.map((column) => escapeIdentifier(column)).join(", ")})
@@ -129,7 +111,7 @@ function settleStatement(it: Mapped, unless: string): string {
         AND NOT EXISTS (SELECT FROM s WHERE ${matches(it)})${unless} RETURNING 1
     )
     SELECT (SELECT count(*) FROM written) AS written, (SELECT count(*) FROM updated) AS updated,
-           (SELECT count(*) FROM removed) AS removed, (SELECT count(*) FROM twice) AS twice,
+           (SELECT count(*) FROM removed) AS "takenBack", (SELECT count(*) FROM twice) AS twice,
            (SELECT sum(hash)::text FROM (SELECT hash FROM written UNION ALL SELECT hash FROM updated) h) AS checksum`;
 }
 
@@ -143,7 +125,7 @@ const isRace = (err: unknown): boolean => /^(23503|23505|23P01)$/.test(sqlstateO
  */
 async function settleOrReject(session: WriteSession, run: Run, key: readonly string[]): Promise<void> {
   const rejected = await patiently(session, async (db) => {
-    await db.query(`DELETE FROM ${ledgerSchema}.change WHERE migration = $1 AND key = $2`, [run.it.name, key]);
+    await forgetKey(db, run.it.name, key);
     for (let tries = 1; ; tries++) {
       await db.query("SAVEPOINT row");
       try {
@@ -171,11 +153,7 @@ async function reject(db: Queryable, epoch: string, run: Run, key: readonly stri
   // RAISE may put anything into these fields (PostgreSQL manual, 43.9.1).
   const told = isPostgres(err) && err.routine !== "exec_stmt_raise" ? err : undefined;
   const object = told?.constraint ?? told?.column ?? null;
-  await db.query(
-    `INSERT INTO ${ledgerSchema}.reject AS r (urn, key, sqlstate, object) VALUES ($1, $2, $3, $4)
-     ON CONFLICT (urn, key) DO UPDATE SET sqlstate = excluded.sqlstate, object = excluded.object, rejected_at = excluded.rejected_at`,
-    [urn, key, sqlstateOf(err) ?? "XX000", object],
-  );
+  await addReject(db, urn, key, sqlstateOf(err) ?? "XX000", object);
   await takeBackUnreferred(db, epoch, run, ours(it), [...columnsOf([key], it.key.length), urn]);
 }
 
@@ -190,7 +168,7 @@ export async function keysBetween(
   const { range, bounds } = stretch(it.types, after, upTo);
   const both = [
     `SELECT ${under("u", it.key).join(", ")} FROM ${quoteName(it.from)} u WHERE ${condition(under("u", it.key), range)}`,
-    `SELECT ${under("t", it.targetKey).join(", ")} FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${mine("t", 1)}`,
+    `SELECT ${under("t", it.targetKey).join(", ")} FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${isUntouched("t", 1)}`,
   ];
   const names = it.key.map((_column, i) => `k${i}`);
   const keys = await rows<{ key: string[] }>(

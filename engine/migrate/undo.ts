@@ -1,19 +1,20 @@
 import type { WriteSession } from "../database";
 import { fromStatement, GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
+import { dropBatch, isUntouched, noteTakenBack, standingRows, undoBatches } from "../ledger/batches";
+import { endOf, forgetRanges, freeRanges, lastMoved } from "../ledger/ranges";
+import { forgetRejects } from "../ledger/rejects";
 import { ledgerSchema } from "../ledger/schema";
 import { readStep, setStep, type Step } from "../ledger/steps";
 import { exists, first, quoteName, rows, type Queryable } from "../sql";
 import { openBatch } from "./batch";
 import { Crew, worthThrottling } from "./crew";
-import { endOf } from "./plan";
 import { Progress } from "./progress";
-import { migrationKind, standing, type Recorded } from "./recorded";
+import { migrationKind, type Recorded } from "./recorded";
 import { dropFunctions, stopFollowing } from "./follow";
 import { patiently } from "./patient";
 import { condition, stretch, under } from "./range";
 import { lockUnreferred, unreferred } from "./referring";
-import { mine } from "./settle";
 import { firstSize, nextSize } from "./workers";
 
 /** What taking back did. */
@@ -124,7 +125,7 @@ async function takeBack(session: WriteSession, deadline: number, urn: string, cu
 /** Stretches of the plan from its end on; each takes what lies between two ranges with it. */
 async function removeAll(session: WriteSession, urn: string, plan: Recorded, step: Step): Promise<void> {
   const unless = await unreferred(session.writer, plan.target);
-  const written = Number(await standing(session.writer, urn));
+  const written = Number(await standingRows(session.writer, urn));
   const open = (throttled: boolean): Promise<Crew> => Crew.open(session, urn, plan, { workers: 1, throttled });
   const crew = await open(worthThrottling(written)).catch((err: unknown) => {
     session.options.signal.throwIfAborted();
@@ -167,17 +168,7 @@ interface Stretch {
 }
 
 async function nextStretch(db: Queryable, urn: string, keys: number): Promise<Omit<Stretch, "upTo">> {
-  const edge = await first<{ low: number; high: number }>(
-    db,
-    `WITH r AS (SELECT place, keys, batch_id FROM ${ledgerSchema}.range WHERE urn = $1),
-       top AS (SELECT max(place) AS place FROM r WHERE batch_id IS NOT NULL)
-     SELECT coalesce(min(n.place), 1) AS low, coalesce(max(n.place), 1) AS high
-     FROM (SELECT r.place, sum(r.keys) OVER (ORDER BY r.place DESC) AS sum FROM r, top
-           WHERE r.place <= top.place AND r.place > top.place - 100) n
-     WHERE n.sum <= $2 OR n.place = (SELECT place FROM top)`,
-    [urn, keys],
-  );
-  const { low, high } = edge ?? { low: 1, high: 1 };
+  const { low, high } = await lastMoved(db, urn, keys);
   return { low, high, after: await endOf(db, urn, low - 1) };
 }
 
@@ -192,7 +183,7 @@ async function removeStretch(
 ): Promise<number> {
   const target = quoteName(plan.target);
   const { range, bounds } = stretch(plan.types, after, upTo);
-  const own = `${condition(under("t", plan.targetKey), range)} AND ${mine("t", 1)}`;
+  const own = `${condition(under("t", plan.targetKey), range)} AND ${isUntouched("t", 1)}`;
   const values = [urn, ...bounds];
   await lockUnreferred(db, plan.target, own, unless, values);
   const batch = await openBatch(db, { urn, stepId: step.id, it: plan }, epoch);
@@ -202,19 +193,9 @@ async function removeStretch(
      SELECT time::text, count(*) AS n FROM gone GROUP BY 1`,
     values,
   );
-  await db.query(
-    `UPDATE ${ledgerSchema}.batch b SET rows_taken_back = b.rows_taken_back + g.n
-     FROM (SELECT min(o.id::text)::uuid AS id, g.n FROM unnest($2::timestamptz[], $3::bigint[]) g(time, n)
-           JOIN ${ledgerSchema}.batch o ON o.urn = $1 AND o.state = 'done' AND o.transaction_time = g.time GROUP BY g.time, g.n) g
-     WHERE b.id = g.id`,
-    [urn, gone.map((row) => row.time), gone.map((row) => row.n)],
-  );
-  await db.query(`DELETE FROM ${ledgerSchema}.batch WHERE id = $1`, [batch]);
-  await db.query(`UPDATE ${ledgerSchema}.range SET batch_id = NULL WHERE urn = $1 AND place BETWEEN $2 AND $3`, [
-    urn,
-    low,
-    high,
-  ]);
+  await noteTakenBack(db, urn, gone);
+  await dropBatch(db, batch);
+  await freeRanges(db, urn, low, high);
   const removed = gone.reduce((sum, row) => sum + Number(row.n), 0);
   await db.query(
     `UPDATE ${ledgerSchema}.step SET detail = detail || pg_catalog.jsonb_build_object('removed',
@@ -228,19 +209,17 @@ async function removeStretch(
 async function close(session: WriteSession, urn: string, step: Step): Promise<TakenBack> {
   return session.transaction(async (db) => {
     // What is taken back is counted by the step, through all its attempts; batches count what v6 deleted as well.
-    const sum = await first<{ removed: string; kept: string }>(
+    const kept = await undoBatches(db, urn);
+    const sum = await first<{ removed: string }>(
       db,
-      `WITH u AS (UPDATE ${ledgerSchema}.batch SET state = 'undone', key_from = NULL, key_to = NULL, rows_kept = rows_written - rows_taken_back
-                  WHERE urn = $1 AND state = 'done' RETURNING rows_kept)
-       SELECT coalesce((SELECT detail ->> 'removed' FROM ${ledgerSchema}.step WHERE id = $2), '0') AS removed,
-              coalesce((SELECT sum(rows_kept) FROM u), 0) AS kept`,
-      [urn, step.id],
+      `SELECT coalesce((SELECT detail ->> 'removed' FROM ${ledgerSchema}.step WHERE id = $1), '0') AS removed`,
+      [step.id],
     );
-    await db.query(`DELETE FROM ${ledgerSchema}.range WHERE urn = $1`, [urn]);
-    await db.query(`DELETE FROM ${ledgerSchema}.reject WHERE urn = $1`, [urn]);
+    await forgetRanges(db, urn);
+    await forgetRejects(db, urn);
     const plan = step.detail["plan"] as Recorded | undefined;
     if (plan) await dropFunctions(db, plan);
-    const { removed = "0", kept = "0" } = sum ?? {};
+    const { removed = "0" } = sum ?? {};
     await setStep(db, step.id, { state: "undone", detail: { removed, kept } });
     return { removed: BigInt(removed), kept: BigInt(kept) };
   });

@@ -1,11 +1,12 @@
 import type { WriteSession } from "../database";
-import { ledgerSchema } from "../ledger/schema";
+import { endBatch } from "../ledger/batches";
+import { endOf, rangesBetween } from "../ledger/ranges";
 import type { Queryable } from "../sql";
 import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
 import type { Crew } from "./crew";
 import type { Pace } from "./pace";
 import type { Progress } from "./progress";
-import { endOf, rangeKeys } from "./plan";
+import { rangeKeys } from "./plan";
 import { isRowError, keysBetween, settleKeys } from "./settle";
 import type { Worklist } from "./worklist";
 
@@ -67,18 +68,10 @@ async function moveOrSettle(session: WriteSession, run: Run, chunk: Chunk): Prom
 /** The plan's progress, by a batch that wrote nothing: the rows came one by one, or not at all. */
 async function noteSettled(db: Queryable, epoch: string, run: Run, part: Chunk): Promise<void> {
   const id = await openBatch(db, run, epoch, part);
-  await db.query(
-    `WITH r AS (UPDATE ${ledgerSchema}.range SET batch_id = $1 WHERE urn = $2 AND place = $3)
-     UPDATE ${ledgerSchema}.batch SET state = 'done' WHERE id = $1`,
-    [id, run.urn, part.firstPlace],
-  );
+  await endBatch(db, id, {}, { urn: run.urn, low: part.firstPlace, high: part.lastPlace });
 }
 
 async function partsOf(session: WriteSession, run: Run, chunk: Chunk): Promise<Chunk[]> {
-  const { rows } = await session.writer.query<{ place: number; from: string[]; to: string[]; keys: number }>(
-    `SELECT place, key_from AS "from", key_to AS "to", keys FROM ${ledgerSchema}.range
-     WHERE urn = $1 AND place BETWEEN $2 AND $3 ORDER BY place`,
-    [run.urn, chunk.firstPlace, chunk.lastPlace],
-  );
-  return rows.map(({ place, from, to, keys }) => ({ firstPlace: place, lastPlace: place, from, to, keys }));
+  const ranges = await rangesBetween(session.writer, run.urn, chunk.firstPlace, chunk.lastPlace);
+  return ranges.map(({ place, from, to, keys }) => ({ firstPlace: place, lastPlace: place, from, to, keys }));
 }

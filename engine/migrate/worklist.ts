@@ -1,35 +1,21 @@
-import { ledgerSchema } from "../ledger/schema";
-import { rows, type Queryable } from "../sql";
+import { rangesLeft, type PlannedRange } from "../ledger/ranges";
+import type { Queryable } from "../sql";
 import type { Chunk } from "./batch";
-
-/** A planned range that is still to be moved. */
-interface Planned {
-  place: number;
-  from: string[];
-  to: string[];
-  keys: number;
-}
 
 /**
  * The ranges that are left, shared out among workers: each walks a stretch of its own in key order, because rows that
  * arrive in the order of the target's index are cheaper; one that is through takes the far half of another's stretch.
  */
 export class Worklist {
-  readonly #stretches: Planned[][];
+  readonly #stretches: PlannedRange[][];
 
-  private constructor(ranges: Planned[], workers: number) {
+  private constructor(ranges: PlannedRange[], workers: number) {
     const each = Math.ceil(ranges.length / workers);
     this.#stretches = Array.from({ length: workers }, (_none, i) => ranges.slice(i * each, (i + 1) * each).reverse());
   }
 
   static async read(db: Queryable, urn: string, workers: number): Promise<Worklist> {
-    const ranges = await rows<Planned & Record<string, unknown>>(
-      db,
-      `SELECT place, key_from AS "from", key_to AS "to", keys FROM ${ledgerSchema}.range
-       WHERE urn = $1 AND batch_id IS NULL ORDER BY place`,
-      [urn],
-    );
-    return new Worklist(ranges, workers);
+    return new Worklist(await rangesLeft(db, urn), workers);
   }
 
   get left(): number {
@@ -55,7 +41,7 @@ export class Worklist {
   }
 
   /** The far half of the longest stretch; stretches are kept with their next range last. */
-  #steal(): Planned[] {
+  #steal(): PlannedRange[] {
     const longest = this.#stretches.reduce((a, b) => (b.length > a.length ? b : a), []);
     return longest.splice(0, Math.ceil(longest.length / 2));
   }

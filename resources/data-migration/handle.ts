@@ -1,7 +1,7 @@
 import type { WriteSession } from "../../engine/database";
 import { GuardianError } from "../../engine/errors";
 import { lazily } from "../../engine/lazy";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { readRejects, rejectTable } from "../../engine/ledger/rejects";
 import type { Moved } from "../../engine/migrate";
 import { requireBackup } from "../backup/guard";
 import { deadline, handler, type DatabaseCall, type Kind } from "../handler";
@@ -71,10 +71,10 @@ async function move(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSess
   const moved = await lazily.move.moveRows(session, migration, inputs.parameters, options);
   call.log.info(`${moved.written} rows written into ${migration.target}, of ${moved.source} that v6 offered`);
   for (const [what, n] of Object.entries(moved.counted)) call.log.info(`${what.replaceAll("_", " ")}: ${n} rows`);
-  for (const { rows, sqlstate, object } of await lazily.move.readRejects(session.writer, call.urn)) {
+  for (const { rows, sqlstate, object } of await readRejects(session.writer, call.urn)) {
     const by = object ? ` by ${object}` : "";
     call.log.warn(
-      `${rows} rows could not be moved: refused${by} (SQLSTATE ${sqlstate}); their keys: SELECT key FROM ${ledgerSchema}.reject`,
+      `${rows} rows could not be moved: refused${by} (SQLSTATE ${sqlstate}); their keys: SELECT key FROM ${rejectTable}`,
     );
   }
   return outputs(moved);

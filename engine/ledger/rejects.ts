@@ -1,0 +1,55 @@
+import { escapeLiteral } from "pg";
+import { rows, type Queryable } from "../sql";
+import { ledgerSchema } from "./schema";
+
+/** Rows that could not be moved, by key; a name for people too. */
+export const rejectTable = `${ledgerSchema}.reject`;
+
+/** Rows that could not be moved, by reason. */
+export interface Reject extends Record<string, unknown> {
+  sqlstate: string;
+  /** The constraint or column that refused them. */
+  object: string | null;
+  rows: string;
+}
+
+/** @returns how many rows could not be moved */
+export function rejected(rejects: readonly Reject[]): number {
+  return rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
+}
+
+/** @returns why rows could not be moved, the most frequent reason first; no values */
+export async function readRejects(db: Queryable, urn: string): Promise<Reject[]> {
+  const text = `SELECT sqlstate, object, count(*) AS rows FROM ${rejectTable} WHERE urn = $1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2`;
+  return rows<Reject>(db, text, [urn]);
+}
+
+/** @returns the keys of rows that could not be moved */
+export async function rejectedKeys(db: Queryable, urn: string): Promise<string[][]> {
+  const found = await rows<{ key: string[] }>(db, `SELECT key FROM ${rejectTable} WHERE urn = $1 ORDER BY key`, [urn]);
+  return found.map((row) => row.key);
+}
+
+/** The statement by which a person sees them. */
+export const showRejects = (urn: string): string =>
+  `SELECT key, sqlstate, object FROM ${rejectTable} WHERE urn = ${escapeLiteral(urn)}`;
+
+/** Notes that the row of a key cannot be moved. @param object the constraint or column that refused it */
+export async function addReject(
+  db: Queryable,
+  urn: string,
+  key: readonly string[],
+  sqlstate: string,
+  object: string | null,
+): Promise<void> {
+  await db.query(
+    `INSERT INTO ${rejectTable} AS r (urn, key, sqlstate, object) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (urn, key) DO UPDATE SET sqlstate = excluded.sqlstate, object = excluded.object, rejected_at = excluded.rejected_at`,
+    [urn, key, sqlstate, object],
+  );
+}
+
+/** Forgets them all. */
+export async function forgetRejects(db: Queryable, urn: string): Promise<void> {
+  await db.query(`DELETE FROM ${rejectTable} WHERE urn = $1`, [urn]);
+}
