@@ -1,18 +1,13 @@
 import type { Database } from "../engine/database";
-import { ledgerSchema } from "../engine/ledger/schema";
+import { readObjects } from "../engine/ledger/objects";
 import { readInventory, type Inventory } from "../engine/module/inventory";
-import { rows } from "../engine/sql";
 import { ledgerSteps } from "./handler";
 
 /** URN of a module → its objects as they were when they were made. Read once for all modules. */
 export function recordedObjects(host: Database): Promise<Map<string, Inventory>> {
   return host.cached("recorded", async (db) => {
-    const found = await rows<{ urn: string; object: string; definition: string }>(
-      db,
-      `SELECT m.urn, o.object, o.definition FROM ${ledgerSchema}.object o JOIN ${ledgerSchema}.module m USING (apply_id) WHERE m.undone_at IS NULL`,
-    );
     const modules = new Map<string, Inventory>();
-    for (const row of found) {
+    for (const row of await readObjects(db)) {
       const inventory: Inventory = modules.get(row.urn) ?? new Map<string, string>();
       modules.set(row.urn, inventory.set(row.object, row.definition));
     }

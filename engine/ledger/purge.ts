@@ -5,6 +5,7 @@ import { refuseDependents } from "../module/dependents";
 import { present } from "../module/present";
 import { withV6Locks } from "../module/v6-locks";
 import { quoteName, rows, type Queryable } from "../sql";
+import { readWaiting } from "./archived";
 import { archiveSchema, ledgerSchema, ledgerTableNames } from "./schema";
 
 /**
@@ -41,11 +42,11 @@ export async function purgeAll(
 
 /** The ledger's tables, and those that it says wait in the archive. */
 async function ourTables(db: Queryable): Promise<string[]> {
-  const archived = await rows<{ name: string }>(
-    db,
-    `SELECT archived_as AS name FROM ${ledgerSchema}.archived WHERE restored_at IS NULL ORDER BY 1`,
-  );
-  const known = [...archived.map((row) => row.name), ...ledgerTableNames.map((name) => `${ledgerSchema}.${name}`)];
+  const archived = await readWaiting(db);
+  const known = [
+    ...archived.map((row) => row.archivedAs),
+    ...ledgerTableNames.map((name) => `${ledgerSchema}.${name}`),
+  ];
   // What somebody dropped by hand is gone already.
   return present(db, known);
 }

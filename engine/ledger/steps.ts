@@ -105,6 +105,15 @@ export async function setStep(
   );
 }
 
+/** Says that the parts of a resource do not stand any more, and that nothing of them is to be done. */
+export async function endParts(db: Queryable, urn: string): Promise<void> {
+  await db.query(
+    `UPDATE ${ledgerSchema}.step SET state = 'undone', ended_at = pg_catalog.clock_timestamp()
+     WHERE urn = $1 AND part <> '' AND state <> 'undone'`,
+    [urn],
+  );
+}
+
 /** Parts that the ledger says were begun, or planned, and not ended. */
 export function unfinished(steps: readonly Step[]): Step[] {
   return steps.filter((step) => step.state === "planned" || step.state === "running" || step.state === "undoing");

@@ -1,8 +1,9 @@
 import { escapeIdentifier } from "pg";
 import { engineParameters, type WriteSession } from "../database";
+import { readWaiting } from "../ledger/archived";
 import { insertRanges, planSize } from "../ledger/ranges";
-import { ledgerSchema } from "../ledger/schema";
-import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import { readLedger } from "../ledger/identity";
+import { exists, first, quoteName, type Queryable } from "../sql";
 import type { Migration } from "./definition";
 import { condition, tuple, under } from "./range";
 import { mapped, matches, readConstants, sourceIn, type Mapped } from "./source";
@@ -43,15 +44,9 @@ export async function planMove(db: Queryable, migration: Migration, parameters: 
 
 /** @returns those of the target and of its archived forms that are there */
 async function tablesWithRows(db: Queryable, target: string): Promise<string[]> {
-  const archived = (await exists(db, quoteName(`${ledgerSchema}.archived`)))
-    ? await rows<{ name: string }>(
-        db,
-        `SELECT archived_as AS name FROM ${ledgerSchema}.archived WHERE original = $1 AND restored_at IS NULL`,
-        [target],
-      )
-    : [];
+  const waiting = (await readLedger(db)) ? await readWaiting(db, [target]) : [];
   const there: string[] = [];
-  for (const name of [target, ...archived.map((one) => one.name)]) {
+  for (const name of [target, ...waiting.map((one) => one.archivedAs)]) {
     if (await exists(db, quoteName(name))) there.push(name);
   }
   return there;

@@ -1,9 +1,9 @@
 import type { EngineParameters, WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { attempt, attemptPart } from "../ledger/attempt";
-import { ledgerSchema } from "../ledger/schema";
+import { addApplication, currentApply, standingModules } from "../ledger/modules";
 import { addStep, readStep, readSteps, setStep, unfinished, type Step } from "../ledger/steps";
-import { first, rows, type Queryable } from "../sql";
+import type { Queryable } from "../sql";
 import { buildIndex, indexParts } from "./indexes";
 import { added, readInventory, recordInventory, schemasOf } from "./inventory";
 import type { Module } from "./manifest";
@@ -56,16 +56,6 @@ export async function applyModule(
   return { applyId, restored };
 }
 
-/** @returns the id of the application that stands now, if there is one */
-export async function currentApply(db: Queryable, urn: string): Promise<string | undefined> {
-  const row = await first<{ id: string }>(
-    db,
-    `SELECT apply_id AS id FROM ${ledgerSchema}.module WHERE urn = $1 AND undone_at IS NULL ORDER BY apply_id DESC LIMIT 1`,
-    [urn],
-  );
-  return row?.id;
-}
-
 /**
  * A module that was applied is not applied again with another text.
  * @throws GuardianError with the ways out
@@ -114,11 +104,7 @@ async function deploy(
 async function record(db: Queryable, session: WriteSession, module: Module, step: Step): Promise<string> {
   const { urn, epoch } = { urn: session.options.urn, epoch: session.epoch };
   const { up, down, verify, ...manifest } = module;
-  const apply = await first<{ id: string }>(
-    db,
-    `INSERT INTO ${ledgerSchema}.module (urn, name, manifest, up, down, verify) VALUES ($1, $2, $3, $4, $5, $6) RETURNING apply_id AS id`,
-    [urn, module.name, JSON.stringify(manifest), joined(up), down, verify],
-  );
+  const applyId = await addApplication(db, { urn, name: module.name, manifest, up: joined(up), down, verify });
   const originals = module.archive.map((entry) => entry.table);
   const waiting = await waitingFor(db, originals);
   for (const table of waiting) await raiseSequences(db, table);
@@ -127,7 +113,6 @@ async function record(db: Queryable, session: WriteSession, module: Module, step
     ...waiting.map((table) => ({ part: partOf(table), kind: "rows" })),
   ];
   for (const { part, kind } of parts) await addStep(db, { urn, part, kind, state: "planned", epoch });
-  const applyId = apply?.id ?? "";
   await setStep(db, step.id, { state: "done", physicalId: applyId, meaning: module.meaning });
   return applyId;
 }
@@ -146,8 +131,8 @@ async function recordObjects(db: Queryable, applyId: string, module: Module, lat
 }
 
 async function requireModules(db: Queryable, module: Module): Promise<void> {
-  const there = await rows<{ name: string }>(db, `SELECT name FROM ${ledgerSchema}.module WHERE undone_at IS NULL`);
-  const missing = module.requires.filter((name) => !there.some((row) => row.name === name));
+  const there = await standingModules(db);
+  const missing = module.requires.filter((name) => !there.includes(name));
   if (missing.length === 0) return;
   throw new GuardianError({
     what: `module ${module.name} needs ${missing.join(", ")}, which this database does not have`,

@@ -1,5 +1,6 @@
 import { escapeIdentifier } from "pg";
-import { archiveSchema, ledgerSchema } from "../ledger/schema";
+import { addArchived } from "../ledger/archived";
+import { archiveSchema } from "../ledger/schema";
 import { first, quoteName, rows, splitName, type Queryable } from "../sql";
 import { dependentsOf, refuseDependents } from "./dependents";
 import { detachSql } from "./detach";
@@ -113,16 +114,13 @@ async function leave(db: Queryable, applyId: string, entry: ArchivedTable, count
        REFERENCES auth.users ON DELETE CASCADE NOT VALID`,
     );
   }
-  await db.query(
-    `INSERT INTO ${ledgerSchema}.archived (apply_id, original, archived_as, subject, rows) VALUES ($1, $2, $3, $4, $5)`,
-    [
-      applyId,
-      entry.table,
-      `${archiveSchema}.${archivedName(applyId, entry.table)}`,
-      entry.subject ?? null,
-      count.toString(),
-    ],
-  );
+  await addArchived(db, {
+    applyId,
+    original: entry.table,
+    archivedAs: `${archiveSchema}.${archivedName(applyId, entry.table)}`,
+    subject: entry.subject ?? null,
+    rows: count.toString(),
+  });
   return texts.map((text) => ({ text }));
 }
 

@@ -1,8 +1,7 @@
 import { escapeIdentifier } from "pg";
-import { ledgerSchema } from "../ledger/schema";
+import { countBack, type Waiting } from "../ledger/archived";
 import { first, quoteName, rows, type Queryable } from "../sql";
 import { foreignKeys, matches, reaches, type ForeignKey } from "./references";
-import type { Waiting } from "./waiting";
 
 /** What became of the rows of a batch. */
 export interface Moved {
@@ -80,7 +79,7 @@ async function moveRows(
      SELECT (SELECT count(*) FROM m) AS taken, (SELECT count(*) FROM fit) AS fit, (SELECT count(*) FROM put) AS put`,
   );
   const [taken, fit, put] = [BigInt(counts?.taken ?? 0), BigInt(counts?.fit ?? 0), BigInt(counts?.put ?? 0)];
-  await count(db, waiting, { restored: put, beaten: fit - put, leftOut: taken - fit });
+  await countBack(db, waiting, { restored: put, beaten: fit - put, leftOut: taken - fit });
   return { taken, restored: put };
 }
 
@@ -93,20 +92,8 @@ async function leaveOut(db: Queryable, waiting: Waiting, shape: Shape): Promise<
     `WITH gone AS (DELETE FROM ${shape.archived} m WHERE NOT (${kept.join(" AND ")}) RETURNING 1) SELECT count(*) AS n FROM gone`,
   );
   const n = BigInt(gone?.n ?? 0);
-  await count(db, waiting, { restored: 0n, beaten: 0n, leftOut: n });
+  await countBack(db, waiting, { restored: 0n, beaten: 0n, leftOut: n });
   return n;
-}
-
-async function count(
-  db: Queryable,
-  waiting: Waiting,
-  of: { restored: bigint; beaten: bigint; leftOut: bigint },
-): Promise<void> {
-  await db.query(
-    `UPDATE ${ledgerSchema}.archived SET restored = restored + $3, beaten = beaten + $4, left_out = left_out + $5
-     WHERE apply_id = $1 AND original = $2`,
-    [waiting.applyId, waiting.original, of.restored.toString(), of.beaten.toString(), of.leftOut.toString()],
-  );
 }
 
 /** True if the key's ON DELETE empties columns. The subject is never forgotten, and what must not be NULL cannot be. */

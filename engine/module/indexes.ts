@@ -2,7 +2,7 @@ import { escapeIdentifier } from "pg";
 import { lockTimeoutDefault } from "../connect/lock-wait";
 import type { WriteSession } from "../database";
 import { fromPostgres, GuardianError } from "../errors";
-import { ledgerSchema } from "../ledger/schema";
+import { addObject } from "../ledger/objects";
 import { setStep, type Step } from "../ledger/steps";
 import { first, type Queryable } from "../sql";
 import { readInventory } from "./inventory";
@@ -85,11 +85,5 @@ export async function buildIndex(
 /** What module.yaml lists is recorded as it was made, so that what is done to it by hand shows as drift. */
 async function recordIndex(db: Queryable, urn: string, object: string, schemas: string[]): Promise<void> {
   const definition = (await readInventory(db, schemas)).get(object);
-  await db.query(
-    `INSERT INTO ${ledgerSchema}.object (apply_id, object, definition)
-     SELECT m.apply_id, $2, $3 FROM ${ledgerSchema}.module m
-     WHERE m.urn = $1 AND m.undone_at IS NULL AND m.manifest->'objects' ? $2 AND $3::text IS NOT NULL
-     ON CONFLICT DO NOTHING`,
-    [urn, object, definition ?? null],
-  );
+  if (definition !== undefined) await addObject(db, urn, object, definition);
 }

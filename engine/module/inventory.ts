@@ -1,4 +1,4 @@
-import { ledgerSchema } from "../ledger/schema";
+import { insertObjects } from "../ledger/objects";
 import { rows, type Queryable } from "../sql";
 
 /** Identity of an object, as module.yaml writes it → how the catalogue describes it. */
@@ -28,8 +28,7 @@ export async function recordInventory(
 ): Promise<string[]> {
   const there = await rows<{ object: string }>(
     db,
-    `INSERT INTO ${ledgerSchema}.object (apply_id, object, definition)
-     SELECT $2, i.object, i.definition FROM (${inventorySql}) i WHERE i.object = ANY ($3) RETURNING object`,
+    insertObjects("$2", `(${inventorySql}) i WHERE i.object = ANY ($3)`),
     [schemas, applyId, objects],
   );
   return there.map((row) => row.object);

@@ -1,36 +1,10 @@
 import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
-import { archiveSchema, ledgerSchema } from "../ledger/schema";
+import { closeArchived, lostTables, type Lost } from "../ledger/archived";
+import { urnOfApply } from "../ledger/modules";
+import { ledgerSchema } from "../ledger/schema";
 import { addStep } from "../ledger/steps";
-import { rows, type Queryable } from "../sql";
-
-/** An archived table that somebody dropped by hand, with rows in it as far as the ledger knows. */
-export interface Lost {
-  applyId: string;
-  original: string;
-  archivedAs: string;
-  /** Rows that never came back. Accounts that were deleted meanwhile took theirs along, so it is a most. */
-  rows: string;
-  /** When it was archived, by the server's clock. */
-  archivedAt: string;
-}
-
-/** SQL: whether the table that a row of `archived` names is there. */
-export const isThere = `pg_catalog.to_regclass('${archiveSchema}.' || pg_catalog.quote_ident(
-  pg_catalog.substr(archived_as, ${archiveSchema.length + 2}))) IS NOT NULL`;
-
-/** @returns the archived tables that are gone and had rows, of these originals or of all */
-export async function lostTables(db: Queryable, originals?: readonly string[]): Promise<Lost[]> {
-  return rows<Lost & Record<string, unknown>>(
-    db,
-    `SELECT apply_id AS "applyId", original, archived_as AS "archivedAs", rows - restored - beaten - left_out AS rows,
-            pg_catalog.date_trunc('second', archived_at)::text AS "archivedAt"
-     FROM ${ledgerSchema}.archived
-     WHERE restored_at IS NULL AND rows > restored + beaten + left_out AND NOT ${isThere}
-       AND ($1::text[] IS NULL OR original = ANY ($1)) ORDER BY original, apply_id`,
-    [originals ?? null],
-  );
-}
+import { first, rows, type Queryable } from "../sql";
 
 /**
  * Rows that v7 collected from patients must not be lost in silence: applying their module is refused until the table is
@@ -74,6 +48,7 @@ export async function giveUpLost(session: WriteSession, confirmed: readonly Lost
   const shown = new Set(confirmed.map(partOf));
   return session.transaction(async (db) => {
     const lost = (await lostTables(db)).filter((one) => shown.has(partOf(one)));
+    const who = await first<{ name: string }>(db, "SELECT session_user AS name");
     for (const one of lost) {
       await closeArchived(db, one);
       await db.query(
@@ -81,29 +56,15 @@ export async function giveUpLost(session: WriteSession, confirmed: readonly Lost
          WHERE part = $1 AND state IN ('planned', 'running')`,
         [partOf(one)],
       );
-      const owner = await rows<{ urn: string; who: string }>(
-        db,
-        `SELECT urn, session_user AS who FROM ${ledgerSchema}.module WHERE apply_id = $1`,
-        [one.applyId],
-      );
-      for (const { urn, who } of owner) {
-        // "undone": nothing of it is in the database, and nothing waits for it.
-        const detail = { lost: Number(one.rows), by: who };
-        const part = `lost ${one.original} ${one.applyId}`;
-        await addStep(db, { urn, part, kind: "rows", state: "undone", epoch: session.epoch, detail });
-      }
+      const urn = await urnOfApply(db, one.applyId);
+      if (urn === undefined) continue;
+      // "undone": nothing of it is in the database, and nothing waits for it.
+      const detail = { lost: Number(one.rows), by: who?.name ?? "" };
+      const part = `lost ${one.original} ${one.applyId}`;
+      await addStep(db, { urn, part, kind: "rows", state: "undone", epoch: session.epoch, detail });
     }
     return lost;
   });
-}
-
-/** Says in the ledger that nothing of an archived table waits any more: what neither came back nor was beaten was left out. */
-export async function closeArchived(db: Queryable, of: { applyId: string; original: string }): Promise<void> {
-  await db.query(
-    `UPDATE ${ledgerSchema}.archived SET left_out = rows - restored - beaten, restored_at = pg_catalog.clock_timestamp()
-     WHERE apply_id = $1 AND original = $2`,
-    [of.applyId, of.original],
-  );
 }
 
 /** The part of the ledger under which a table's rows come back. */

@@ -1,9 +1,9 @@
 import type { EngineParameters, WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
-import { ledgerSchema } from "../ledger/schema";
-import { readStep, setStep } from "../ledger/steps";
-import { first, rows, type Queryable } from "../sql";
+import { endApplication, readApplication, requiring, setTexts, type Application } from "../ledger/modules";
+import { endParts, readStep, setStep } from "../ledger/steps";
+import type { Queryable } from "../sql";
 import { moduleKind } from "./apply";
 import { prepareArchive, referencedBy, type Departure } from "./archive";
 import { readInventory, schemasOf } from "./inventory";
@@ -13,14 +13,6 @@ import { runStatements, runTogether } from "./runner";
 import { parseFile, type Statement } from "./statements";
 import { dropsTable, firstTouching } from "./touching";
 import { withV6Locks } from "./v6-locks";
-
-/** What stands in the ledger about an application. */
-interface Recorded {
-  applyId: string;
-  name: string;
-  manifest: Manifest;
-  down: string;
-}
 
 /**
  * Takes a module back with the down.sql that was recorded when it was applied: the tables under archive go to the archive
@@ -36,7 +28,7 @@ export async function undoModule(
   const { urn } = session.options;
   const current = await readStep(session.writer, urn);
   if (!current || current.state === "undone") return 0n;
-  const recorded = await readRecorded(session.writer, urn);
+  const recorded = await readApplication<Manifest>(session.writer, urn);
   if (!recorded) {
     // Begun and never committed: nothing of it is in the database.
     await session.transaction((db) => setStep(db, current.id, { state: "undone" }));
@@ -65,7 +57,8 @@ export async function undoModule(
       before: async (db) => {
         departure = await prepareArchive(db, applyId, leaving, manifest.objects);
         await runStatements(db, statements.slice(0, split));
-        await markUndone(db, urn, applyId);
+        await endApplication(db, applyId);
+        await endParts(db, urn);
         await setStep(db, step.id, { state: "undone", physicalId: applyId });
       },
       locked: (db) => runTogether(db, file, [...departure.locked, ...statements.slice(split)]),
@@ -96,39 +89,17 @@ async function ownTables(db: Queryable, manifest: Manifest): Promise<string[]> {
   return present(db, tables);
 }
 
-async function markUndone(db: Queryable, urn: string, applyId: string): Promise<void> {
-  const now = "pg_catalog.clock_timestamp()";
-  await db.query(`UPDATE ${ledgerSchema}.module SET undone_at = ${now} WHERE apply_id = $1`, [applyId]);
-  await db.query(
-    `UPDATE ${ledgerSchema}.step SET state = 'undone', ended_at = ${now} WHERE urn = $1 AND part <> '' AND state <> 'undone'`,
-    [urn],
-  );
-}
-
-async function readRecorded(db: Queryable, urn: string): Promise<Recorded | undefined> {
-  return first<Recorded & Record<string, unknown>>(
-    db,
-    `SELECT apply_id AS "applyId", name, manifest, down FROM ${ledgerSchema}.module
-     WHERE urn = $1 AND undone_at IS NULL ORDER BY apply_id DESC LIMIT 1`,
-    [urn],
-  );
-}
-
-async function refuseNeeded(db: Queryable, recorded: Recorded): Promise<void> {
-  const needing = await rows<{ name: string }>(
-    db,
-    `SELECT name FROM ${ledgerSchema}.module WHERE undone_at IS NULL AND manifest->'requires' ? $1 AND apply_id <> $2`,
-    [recorded.name, recorded.applyId],
-  );
+async function refuseNeeded(db: Queryable, recorded: Application<Manifest>): Promise<void> {
+  const needing = await requiring(db, recorded);
   if (needing.length === 0) return;
   throw new GuardianError({
     what: `module ${recorded.name} is still needed`,
-    where: needing.map((row) => row.name).join(", "),
+    where: needing.join(", "),
     todo: "roll those back first; the stack does so by itself when a whole stage goes",
   });
 }
 
-async function refuseLeftOver(db: Queryable, recorded: Recorded): Promise<void> {
+async function refuseLeftOver(db: Queryable, recorded: Application<Manifest>): Promise<void> {
   const inventory = await readInventory(db, schemasOf(recorded.manifest.objects));
   const left = recorded.manifest.objects.filter((object) => inventory.has(object));
   if (left.length === 0) return;
@@ -148,10 +119,6 @@ export async function recordTexts(session: WriteSession, module: Module): Promis
       `sql/${module.name}/verify.sql`,
       await parseFile(`sql/${module.name}/verify.sql`, module.verify),
     );
-    await db.query(`UPDATE ${ledgerSchema}.module SET down = $2, verify = $3 WHERE urn = $1 AND undone_at IS NULL`, [
-      session.options.urn,
-      module.down,
-      module.verify,
-    ]);
+    await setTexts(db, session.options.urn, module);
   });
 }

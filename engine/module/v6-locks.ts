@@ -2,6 +2,7 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineParameters, WriteSession } from "../database";
 import { GuardianError, sqlstateOf } from "../errors";
+import { isOurs } from "../ledger/objects";
 import { archiveSchema, ledgerSchema } from "../ledger/schema";
 import { quoteName, rows, type Queryable } from "../sql";
 
@@ -179,8 +180,7 @@ async function refuseStray(db: Queryable, work: LockedWork): Promise<void> {
        AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
        AND n.nspname <> ALL ($1) AND n.nspname !~ '^pg_(catalog|toast|temp)'
        AND n.nspname || '.' || c.relname <> ALL ($2) AND 'table ' || n.nspname || '.' || c.relname <> ALL ($3)
-       AND NOT EXISTS (SELECT FROM ${ledgerSchema}.object o JOIN ${ledgerSchema}.module m USING (apply_id)
-                       WHERE m.undone_at IS NULL AND o.object = 'table ' || n.nspname || '.' || c.relname)
+       AND NOT ${isOurs("'table ' || n.nspname || '.' || c.relname")}
      ORDER BY 1, 2`,
     [[ledgerSchema, archiveSchema], work.relations, work.own],
   );

@@ -1,22 +1,8 @@
 import { GuardianError } from "../errors";
-import { ledgerSchema } from "../ledger/schema";
+import { readWaiting, type Waiting } from "../ledger/archived";
 import { quoteName, rows, type Queryable } from "../sql";
-import { isThere, refuseLost } from "./lost";
+import { refuseLost } from "./lost";
 import { present } from "./present";
-
-/** A table that waits in the archive. */
-export interface Waiting {
-  applyId: string;
-  original: string;
-  archivedAs: string;
-  subject: string | null;
-  /** Rows when it was archived. */
-  rows: string;
-  /** Rows of which it is known what became of them. */
-  accounted: string;
-  /** False for a table that somebody dropped when all its rows were back: only the ledger's row is left to be closed. */
-  there: boolean;
-}
 
 /**
  * @param originals tables, in the order in which their rows are wanted
@@ -25,13 +11,7 @@ export interface Waiting {
  * @throws GuardianError if one that has rows was dropped by hand
  */
 export async function waitingFor(db: Queryable, originals: readonly string[]): Promise<Waiting[]> {
-  const waiting = await rows<Waiting & Record<string, unknown>>(
-    db,
-    `SELECT apply_id AS "applyId", original, archived_as AS "archivedAs", subject, rows,
-            restored + beaten + left_out AS accounted, ${isThere} AS there FROM ${ledgerSchema}.archived
-     WHERE original = ANY ($1) AND restored_at IS NULL ORDER BY pg_catalog.array_position($1, original), apply_id DESC`,
-    [originals],
-  );
+  const waiting = await readWaiting(db, originals);
   await refuseLost(db, originals);
   return waiting;
 }

@@ -1,7 +1,8 @@
 import type { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/errors";
 import { lazily } from "../../engine/lazy";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { currentApply } from "../../engine/ledger/modules";
+import { showObject } from "../../engine/ledger/objects";
 import { findDrift, fingerprints, type Drift } from "../../engine/module/drift";
 import { readInventory, schemasOf } from "../../engine/module/inventory";
 import { backupsTaken } from "../../engine/module/lost";
@@ -63,7 +64,7 @@ const kind: Kind<Spec> = {
   },
 
   async read(db, call, inputs) {
-    return outputs(db, (await lazily.apply.currentApply(db, call.urn)) ?? "", inputs.objects);
+    return outputs(db, (await currentApply(db, call.urn)) ?? "", inputs.objects);
   },
 
   async drift(call, _inputs, state) {
@@ -113,7 +114,7 @@ async function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): Promise
     what: `objects of this module were changed by hand; they are not overwritten (refresh lists those of all modules)`,
     where: `${call.name}\n    ${shown.join("\n    ")}`,
     todo: [
-      `put them back; how each was: SELECT definition FROM ${ledgerSchema}.object JOIN ${ledgerSchema}.module USING (apply_id) WHERE undone_at IS NULL AND object = '${one.object.replaceAll("'", "''")}'; and what sql/${call.name} makes`,
+      `put them back; how each was: ${showObject(one.object)}; and what sql/${call.name} makes`,
       ...(dropped.length > 0
         ? [
             `the rows of ${dropped.join(", ")} are gone; what they were is in the backups alone: ${backups || "there is none"}`,

@@ -1,6 +1,7 @@
 import type { Database } from "../../engine/database";
 import { fromPostgres } from "../../engine/errors";
-import { giveUpLost, lostTables } from "../../engine/module/lost";
+import { lostTables } from "../../engine/ledger/archived";
+import { giveUpLost } from "../../engine/module/lost";
 import { table } from "../demo/table";
 import { write } from "./write";
 

@@ -1,0 +1,49 @@
+import { escapeLiteral } from "pg";
+import { rows, type Queryable } from "../sql";
+import { moduleTable } from "./modules";
+import { ledgerSchema } from "./schema";
+
+const table = `${ledgerSchema}.object`;
+
+/** SQL: the objects of all modules that stand. */
+const standing = `${table} o JOIN ${moduleTable} m USING (apply_id) WHERE m.undone_at IS NULL`;
+
+/** An object as it was when it was made. */
+export interface RecordedObject extends Record<string, unknown> {
+  /** Whose it is. */
+  urn: string;
+  /** As module.yaml names it. */
+  object: string;
+  /** As the catalogue described it. */
+  definition: string;
+}
+
+/** @returns the objects of all modules that stand */
+export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
+  return rows<RecordedObject>(db, `SELECT m.urn, o.object, o.definition FROM ${standing}`);
+}
+
+/**
+ * SQL that records objects of an application, and returns them.
+ * @param applyId its id as SQL
+ * @param described a table of `object` and `definition`, with a condition
+ */
+export const insertObjects = (applyId: string, described: string): string =>
+  `INSERT INTO ${table} (apply_id, object, definition) SELECT ${applyId}, i.object, i.definition FROM ${described} RETURNING object`;
+
+/** Records an object that was made after the module's transaction, if module.yaml lists it. */
+export async function addObject(db: Queryable, urn: string, object: string, definition: string): Promise<void> {
+  await db.query(
+    `INSERT INTO ${table} (apply_id, object, definition)
+     SELECT m.apply_id, $2, $3 FROM ${moduleTable} m
+     WHERE m.urn = $1 AND m.undone_at IS NULL AND m.manifest->'objects' ? $2 ON CONFLICT DO NOTHING`,
+    [urn, object, definition],
+  );
+}
+
+/** SQL: whether an object is one of a module that stands. @param object SQL for its identity */
+export const isOurs = (object: string): string => `EXISTS (SELECT FROM ${standing} AND o.object = ${object})`;
+
+/** The statement by which a person sees how an object was. */
+export const showObject = (object: string): string =>
+  `SELECT definition FROM ${table} JOIN ${moduleTable} USING (apply_id) WHERE undone_at IS NULL AND object = ${escapeLiteral(object)}`;
