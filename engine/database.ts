@@ -19,9 +19,8 @@ import {
   type Physical,
 } from "./ledger/identity";
 import { describeHolder, takeLock } from "./ledger/lock";
-import { keepLease, raiseEpoch, takenOver } from "./ledger/lease";
-import { ledgerSchema } from "./ledger/schema";
-import { first, type Queryable } from "./sql";
+import { holdEpoch, keepLease, raiseEpoch } from "./ledger/lease";
+import type { Queryable } from "./sql";
 import { repeated } from "./status";
 
 /** What tests lower. */
@@ -87,14 +86,9 @@ export class WriteSession {
    */
   transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
     return this.writer.transaction(async (db) => {
-      await this.#fence(db);
+      await holdEpoch(db, this.epoch);
       return work(db);
     });
-  }
-
-  async #fence(db: Queryable): Promise<void> {
-    const row = await first(db, `SELECT 1 FROM ${ledgerSchema}.ledger WHERE epoch = $1 FOR SHARE`, [this.epoch]);
-    if (!row) throw takenOver(this.epoch);
   }
 }
 

@@ -2,19 +2,11 @@ import { isDeepStrictEqual } from "node:util";
 import type { WriteSession } from "./database";
 import { GuardianError } from "./errors";
 import { attempt } from "./ledger/attempt";
-import { readStep, setStep, type Step } from "./ledger/steps";
+import type { FlagValues } from "./ledger/details";
+import { detailOf, readStep, setStep, type Step } from "./ledger/steps";
 import { exists, first, rows, type Queryable } from "./sql";
 
-export const flagKind = "FeatureFlag";
-
-/** What a stack owns of a row of public.feature_flags. */
-export interface FlagValues {
-  enabled: boolean;
-  /** 0 to 100. */
-  rolloutPercentage: number;
-  enabledForUsers: string[];
-  configuration: Record<string, unknown>;
-}
+export type { FlagValues };
 
 const columns = `feature_name AS name, enabled, rollout_percentage AS "rolloutPercentage",
   enabled_for_users::text[] AS "enabledForUsers", configuration`;
@@ -100,26 +92,36 @@ export async function writeFlag(
   acknowledged: string | undefined,
 ): Promise<void> {
   const last = await readStep(session.writer, session.options.urn);
-  await attempt(session, { kind: flagKind, state: "running" }, last?.state === "done" ? "done" : "planned", (step) =>
-    session.transaction(async (db) => {
-      await refuseAfterRollback(db, name, wanted, acknowledged);
-      const live = (
-        await rows<FlagValues & { name: string }>(
-          db,
-          `SELECT ${columns} FROM public.feature_flags WHERE feature_name = $1 FOR UPDATE`,
-          [name],
-        )
-      )[0];
-      if (!live) throw flagGone(name);
-      const now: FlagValues = { ...live };
-      await refuseUnseen(db, name, now, [wanted, seen], last);
-      await db.query(
-        `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
+  await attempt(
+    session,
+    { kind: "FeatureFlag", state: "running" },
+    last?.state === "done" ? "done" : "planned",
+    (step) =>
+      session.transaction(async (db) => {
+        await refuseAfterRollback(db, name, wanted, acknowledged);
+        const live = (
+          await rows<FlagValues & { name: string }>(
+            db,
+            `SELECT ${columns} FROM public.feature_flags WHERE feature_name = $1 FOR UPDATE`,
+            [name],
+          )
+        )[0];
+        if (!live) throw flagGone(name);
+        const now: FlagValues = { ...live };
+        await refuseUnseen(db, name, now, [wanted, seen], last);
+        await db.query(
+          `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
          WHERE feature_name = $1 AND (enabled, rollout_percentage, enabled_for_users, configuration) IS DISTINCT FROM ($2, $3, $4::uuid[], $5::jsonb)`,
-        [name, wanted.enabled, wanted.rolloutPercentage, wanted.enabledForUsers, JSON.stringify(wanted.configuration)],
-      );
-      await setStep(db, step.id, { state: "done", physicalId: name, detail: { values: wanted } });
-    }),
+          [
+            name,
+            wanted.enabled,
+            wanted.rolloutPercentage,
+            wanted.enabledForUsers,
+            JSON.stringify(wanted.configuration),
+          ],
+        );
+        await setStep(db, step, { state: "done", physicalId: name, detail: { values: wanted } });
+      }),
   );
 }
 
@@ -137,7 +139,7 @@ export async function refuseUnseen(
   last: Step | undefined,
 ): Promise<void> {
   // What a failed or killed attempt carries on from the one before it: the values are committed with their row.
-  const written = last && last.state !== "undone" ? (last.detail["values"] as FlagValues | undefined) : undefined;
+  const written = last && last.state !== "undone" ? detailOf(last, "FeatureFlag").values : undefined;
   const base = written ?? (await readSeed(db)).get(name);
   const known = [base, ...accepted].some((values) => values !== undefined && sameFlag(values, now));
   if (!known) throw await changedBy(db, name);
@@ -147,12 +149,12 @@ export async function refuseUnseen(
 export async function resetFlag(session: WriteSession, name: string): Promise<void> {
   const current = await readStep(session.writer, session.options.urn);
   if (!current || current.state === "undone") return;
-  await attempt(session, { kind: flagKind, state: "undoing" }, current.state, (step) =>
+  await attempt(session, { kind: "FeatureFlag", state: "undoing" }, current.state, (step) =>
     session.transaction(async (db) => {
       // What somebody dropped by hand needs no reset, and the rollback must not stop at it.
       const seeded = await exists(db, "public.feature_flag_seed()");
       if (!seeded || !(await exists(db, "public.feature_flags"))) {
-        await setStep(db, step.id, { state: "undone", physicalId: name });
+        await setStep(db, step, { state: "undone", physicalId: name });
         return;
       }
       await db.query(
@@ -161,7 +163,7 @@ export async function resetFlag(session: WriteSession, name: string): Promise<vo
          FROM public.feature_flag_seed() s WHERE f.feature_name = $1 AND s.feature_name = $1`,
         [name],
       );
-      await setStep(db, step.id, { state: "undone", physicalId: name });
+      await setStep(db, step, { state: "undone", physicalId: name });
     }),
   );
 }

@@ -3,12 +3,10 @@ import { ConnectionLostError } from "./connect";
 import type { Database, WriteOptions, WriteSession } from "./database";
 import { GuardianError, sqlstateOf } from "./errors";
 import { attempt } from "./ledger/attempt";
-import { ledgerSchema } from "./ledger/schema";
-import { readStep, setStep } from "./ledger/steps";
+import type { StepKind } from "./ledger/kinds";
+import { madeBy, readStep, setStep } from "./ledger/steps";
+import { toldErrors, toldSteps } from "./ledger/told";
 import { exists, first, type Queryable } from "./sql";
-
-export const sessionKind = "MigrationSession";
-export const completionKind = "SessionCompletion";
 
 /** The row of public.migration_sessions that a stack keeps (guide 3.1 step 2). */
 export interface SessionRow {
@@ -33,9 +31,9 @@ export async function openSession(
   const current = await readStep(session.writer, session.options.urn);
   if (current?.state === "undoing") {
     // A rollback that was cut off left the row standing.
-    await session.transaction((db) => setStep(db, current.id, { state: "done" }));
+    await session.transaction((db) => setStep(db, current, { state: "done" }));
   } else if (current?.state !== "done") {
-    await attempt(session, { kind: sessionKind, state: "running" }, "planned", (step) =>
+    await attempt(session, { kind: "MigrationSession", state: "running" }, "planned", (step) =>
       session.transaction(async (db) => {
         const row = await first<{ id: string }>(
           db,
@@ -43,7 +41,7 @@ export async function openSession(
            VALUES ($1, $2, $3, 'in_progress', $4, $5) RETURNING id`,
           [wanted.migrationType, wanted.sourceVersion, wanted.targetVersion, wanted.totalSteps, wanted.environment],
         );
-        await setStep(db, step.id, { state: "done", physicalId: row?.id ?? "" });
+        await setStep(db, step, { state: "done", physicalId: row?.id ?? "" });
       }),
     );
   }
@@ -66,13 +64,13 @@ export async function setTotalSteps(session: WriteSession, totalSteps: number): 
 
 /** @returns the session's row as it is now */
 export async function readSession(db: Queryable, urn: string): Promise<SessionRow | undefined> {
+  const step = await readStep(db, urn);
+  if (step?.state === "undone") return undefined;
   return first<SessionRow & Record<string, unknown>>(
     db,
-    `SELECT m.id, m.migration_type AS "migrationType", m.source_version AS "sourceVersion",
-            m.target_version AS "targetVersion", m.initiated_by AS "initiatedBy"
-     FROM ${ledgerSchema}.step s JOIN public.migration_sessions m ON m.id::text = s.physical_id
-     WHERE s.urn = $1 AND s.part = '' AND s.state = 'done' ORDER BY s.attempt DESC LIMIT 1`,
-    [urn],
+    `SELECT id, migration_type AS "migrationType", source_version AS "sourceVersion", target_version AS "targetVersion",
+            initiated_by AS "initiatedBy" FROM public.migration_sessions WHERE id::text = $1`,
+    [step?.physicalId],
   );
 }
 
@@ -80,7 +78,7 @@ export async function readSession(db: Queryable, urn: string): Promise<SessionRo
 export async function rollBackSession(session: WriteSession): Promise<void> {
   const current = await readStep(session.writer, session.options.urn);
   if (!current || current.state === "undone") return;
-  await attempt(session, { kind: sessionKind, state: "undoing" }, current.state, (step) =>
+  await attempt(session, { kind: "MigrationSession", state: "undoing" }, current.state, (step) =>
     session.transaction(async (db) => {
       // A table that somebody dropped by hand has no row to end.
       if (await exists(db, "public.migration_sessions"))
@@ -88,7 +86,7 @@ export async function rollBackSession(session: WriteSession): Promise<void> {
           "UPDATE public.migration_sessions SET status = 'rolled_back', current_step = NULL, completed_at = pg_catalog.clock_timestamp() WHERE id = $1",
           [current.physicalId],
         );
-      await setStep(db, step.id, { state: "undone", physicalId: current.physicalId ?? "" });
+      await setStep(db, step, { state: "undone", physicalId: current.physicalId ?? "" });
     }),
   );
 }
@@ -99,8 +97,8 @@ export async function setCompletion(session: WriteSession, completed: boolean): 
   const wanted = completed ? "done" : "undone";
   if (current?.state === wanted || (!completed && !current)) return;
   const state = completed ? "running" : "undoing";
-  await attempt(session, { kind: completionKind, state }, current?.state ?? "planned", (step) =>
-    session.transaction((db) => setStep(db, step.id, { state: wanted })),
+  await attempt(session, { kind: "SessionCompletion", state }, current?.state ?? "planned", (step) =>
+    session.transaction((db) => setStep(db, step, { state: wanted })),
   );
 }
 
@@ -165,41 +163,22 @@ export async function syncSession(session: WriteSession, stack: string): Promise
   await session.transaction(async (db) => {
     // Whoever holds the row must not stall the migration: the next write makes it good.
     await db.query("SET LOCAL lock_timeout = '1s'");
-    const open = await first<{ id: string }>(
-      db,
-      `SELECT s.physical_id AS id FROM (
-         SELECT DISTINCT ON (urn) urn, state, physical_id FROM ${ledgerSchema}.step
-         WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2) ORDER BY urn, attempt DESC
-       ) s WHERE s.state = 'done' AND pg_catalog.to_regclass('public.migration_session_steps') IS NOT NULL`,
-      [sessionKind, `urn:pulumi:${stack}::`],
-    );
+    const open = await madeBy(db, "MigrationSession", stack);
+    if (open === undefined || !(await exists(db, "public.migration_session_steps"))) return;
     // A row that somebody deleted by hand has nothing to be kept current; the next up tells of it.
-    if (!open || !(await first(db, "SELECT 1 FROM public.migration_sessions WHERE id::text = $1", [open.id]))) return;
-    await db.query(syncSteps, [open.id, `urn:pulumi:${stack}::`]);
-    await db.query(syncRow, [open.id, completionKind, `urn:pulumi:${stack}::`]);
+    if (!(await first(db, "SELECT 1 FROM public.migration_sessions WHERE id::text = $1", [open]))) return;
+    const completion: StepKind = "SessionCompletion";
+    await db.query(syncSteps, [open, `urn:pulumi:${stack}::`]);
+    await db.query(syncRow, [open, completion, `urn:pulumi:${stack}::`]);
   });
 }
-
-/** The newest attempt of each resource of the stack; one whose parts are not all there is not done. */
-const newest = `
-  WITH now AS (
-    SELECT DISTINCT ON (urn, part) urn, part, kind, state, started_at, ended_at, detail
-    FROM ${ledgerSchema}.step WHERE pg_catalog.starts_with(urn, $2) ORDER BY urn, part, attempt DESC
-  ), open AS (
-    SELECT urn, pg_catalog.bool_or(detail ? 'error') AS failed FROM now
-    WHERE part <> '' AND state IN ('planned', 'running', 'undoing') GROUP BY urn
-  )
-  SELECT pg_catalog.split_part(n.urn, '::', 4) AS name, n.kind, n.state, n.started_at, n.detail,
-         n.detail ? 'error' OR coalesce(o.failed, false) AS failed, o.urn IS NOT NULL AND n.state = 'done' AS unfinished,
-         CASE WHEN o.urn IS NULL THEN n.ended_at END AS ended_at
-  FROM now n LEFT JOIN open o ON o.urn = n.urn WHERE n.part = ''`;
 
 const syncSteps = `
   INSERT INTO public.migration_session_steps AS t (session_id, step_name, kind, status, started_at, ended_at, records_processed, records_failed)
   SELECT DISTINCT ON (n.name) $1::uuid, n.name, n.kind,
          CASE WHEN n.failed THEN 'failed' WHEN n.unfinished THEN 'running' WHEN n.state IN ('done', 'undone') THEN n.state ELSE 'running' END,
-         n.started_at, n.ended_at, coalesce((n.detail->>'processed')::bigint, 0), coalesce((n.detail->>'failed')::bigint, 0)
-  FROM (${newest}) n ORDER BY n.name, n.started_at DESC
+         n.started_at, n.ended_at, n.processed, n.rejected
+  FROM (${toldSteps(2)}) n ORDER BY n.name, n.started_at DESC
   ON CONFLICT (session_id, step_name) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
     ended_at = excluded.ended_at, records_processed = excluded.records_processed, records_failed = excluded.records_failed
   WHERE (t.status, t.started_at, t.ended_at, t.records_processed, t.records_failed)
@@ -215,11 +194,7 @@ const syncRow = `
            max(ended_at) FILTER (WHERE kind = $2 AND status = 'done') AS completed_at,
            (SELECT step_name FROM steps WHERE status IN ('running', 'failed') ORDER BY started_at DESC LIMIT 1) AS current
     FROM steps
-  ), errors AS (
-    SELECT coalesce(jsonb_agg(jsonb_build_object('step', pg_catalog.split_part(urn, '::', 4), 'attempt', attempt, 'at', started_at)
-             || coalesce(detail->'error', jsonb_build_object('rejected', detail->'rejects')) ORDER BY id), '[]') AS list
-    FROM ${ledgerSchema}.step WHERE (detail ? 'error' OR jsonb_array_length(detail->'rejects') > 0) AND pg_catalog.starts_with(urn, $3) AND id > (SELECT min(id) FROM ${ledgerSchema}.step WHERE physical_id = $1::text)
-  )
+  ), errors AS (${toldErrors(1, 3)})
   UPDATE public.migration_sessions m SET
     status = CASE WHEN told.completed_at IS NOT NULL THEN 'completed' WHEN told.broken THEN 'failed' ELSE 'in_progress' END,
     completed_steps = told.done, current_step = told.current, completed_at = told.completed_at,

@@ -3,14 +3,17 @@ import type { Queryable } from "./connect";
 
 export type { Queryable } from "./connect";
 
+/** What SQL can be asked of: a session of ours, or a client of pg. */
+export type Askable = Pick<Queryable, "query">;
+
 /** @returns all rows */
-export async function rows<R extends QueryResultRow>(db: Queryable, text: string, values?: unknown[]): Promise<R[]> {
+export async function rows<R extends QueryResultRow>(db: Askable, text: string, values?: unknown[]): Promise<R[]> {
   return (await db.query<R>(text, values)).rows;
 }
 
 /** @returns the first row, if there is one */
 export async function first<R extends QueryResultRow>(
-  db: Queryable,
+  db: Askable,
   text: string,
   values?: unknown[],
 ): Promise<R | undefined> {

@@ -1,7 +1,7 @@
 import type { Database, WriteSession } from "../engine/database";
 import { fromPostgres, GuardianError } from "../engine/errors";
 import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
-import { readStep, readSteps, unfinished, type Step } from "../engine/ledger/steps";
+import { detailOf, readStep, readSteps, unfinished, type Step } from "../engine/ledger/steps";
 import { sourceHash } from "../engine/module/source";
 import { writeAndSync } from "../engine/session";
 import type { Queryable } from "../engine/sql";
@@ -104,7 +104,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   const keepPart = async (call: DatabaseCall, inputs: WireValues, err: unknown): Promise<never> => {
     const { main, open } = await openParts(call).catch(() => ({ main: undefined, open: [] }));
     // Done but for its parts, or begun and committed batch by batch.
-    const begun = main?.state === "done" || main?.detail["begun"] === true;
+    const begun = main?.state === "done" || detailOf(main, "DataMigration").begun === true;
     if (!main || !begun || open.length === 0) throw err;
     const state = { ...inputs, ...(await whereNow(call)) };
     const message = err instanceof Error ? err.message : String(err);

@@ -1,7 +1,6 @@
 import { escapeLiteral } from "pg";
 import { loadMigration } from "../../engine/migrate/definition";
-import { migrationKind } from "../../engine/migrate/recorded";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { forgetMigrations } from "../../engine/ledger/tools";
 import { quoteName } from "../../engine/sql";
 import { applyAll } from "../../scripts/v6/operator";
 import { startServer, type Server } from "../../scripts/postgres/server";
@@ -55,10 +54,8 @@ export async function empty(admin: Login, name: string): Promise<void> {
     await client.query(`
       SET session_replication_role = replica;
       TRUNCATE ${table} CASCADE;
-      TRUNCATE ${ledgerSchema}.range, ${ledgerSchema}.change, ${ledgerSchema}.reject, ${ledgerSchema}.batch;
-      DELETE FROM ${ledgerSchema}.step WHERE kind = ${escapeLiteral(migrationKind)};
       DELETE FROM pg_catalog.pg_statistic WHERE starelid = ${escapeLiteral(table)}::regclass`);
-    await client.query(`VACUUM ${ledgerSchema}.step`);
+    await forgetMigrations(client);
     await client.query("CHECKPOINT");
   });
 }

@@ -4,16 +4,14 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WriteSession } from "../../engine/database";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { countBatches } from "../../engine/ledger/tools";
 import { addStep } from "../../engine/ledger/steps";
 import { moveRows } from "../../engine/migrate";
 import { openBatch, type Run } from "../../engine/migrate/batch";
 import { loadMigration, type Migration } from "../../engine/migrate/definition";
-import { migrationKind } from "../../engine/migrate/recorded";
 import { onceOnly } from "../../engine/migrate/proof";
 import { mapped, readConstants } from "../../engine/migrate/source";
 import type { Operator } from "../../engine/operator";
-import { first } from "../../engine/sql";
 import type { Login } from "../../scripts/v6/database";
 import { withOperator } from "../../scripts/v6/operator";
 import { throttled } from "./figures";
@@ -54,7 +52,7 @@ async function run({ login, migration: name, how }: Job): Promise<Outcome> {
     const migration = await loadMigration(name);
     const work = typeof how === "number" ? ours(how) : raw(how === "raw");
     const memory = await Memory.idle();
-    const timed = await operator.write(migrationKind, name, (session) => work(session, migration, observer));
+    const timed = await operator.write("DataMigration", name, (session) => work(session, migration, observer));
     const { peakMb: memoryMb, idleMb } = memory.end();
     return { ...timed, ...observer.end(), memoryMb, idleMb };
   };
@@ -71,13 +69,8 @@ const ours =
     const values = parameters[migration.name] ?? {};
     const moved = await moveRows(session, migration, values, { workers, throttled });
     const totalMs = performance.now() - began;
-    const { urn } = session.options;
-    const counted = await first<{ n: string }>(
-      session.writer,
-      `SELECT count(*) AS n FROM ${ledgerSchema}.batch WHERE urn = $1 AND rows_written > 0`,
-      [urn],
-    );
-    return { totalMs, rows: Number(moved.written), batches: Number(counted?.n ?? 0) };
+    const batches = await countBatches(session.writer, session.options.urn);
+    return { totalMs, rows: Number(moved.written), batches };
   };
 
 /** One statement in one ledger batch, so that the audit triggers pass over its rows as they do over ours. */
@@ -90,7 +83,7 @@ const raw =
     const rule = asGuide && guarded ? "on conflict" : "not exists";
     const constants = await readConstants(writer, it.source, new Date().toISOString());
     const values = JSON.stringify({ ...parameters[migration.name], ...constants });
-    const kind = { urn: options.urn, kind: migrationKind, state: "running", epoch } as const;
+    const kind = { urn: options.urn, kind: "DataMigration", state: "running", epoch } as const;
     const step = await addStep(writer, kind);
     const one: Run = {
       it,

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { timedSteps } from "../../engine/ledger/tools";
 import type { Seen, Span } from "./record";
 
 /** A piece of the migration's work as the ledger has it. */
@@ -14,19 +15,11 @@ export interface Step extends Span {
  * track_commit_timestamp on (manual, 20.6.1). Its clock is this machine's.
  */
 export async function readSteps(admin: Client): Promise<Step[]> {
-  const { rows } = await admin.query<Step & { written: number }>(
-    `SELECT kind, concat_ws(' ', kind, split_part(urn, '::', -1), nullif(part, '')) AS name,
-            extract(epoch FROM started_at)::float8 * 1000 AS from,
-            extract(epoch FROM ended_at)::float8 * 1000 AS written,
-            extract(epoch FROM greatest(ended_at, pg_xact_commit_timestamp(xid::xid)))::float8 * 1000 AS to
-     FROM guardian_migration.step WHERE ended_at IS NOT NULL ORDER BY started_at`,
-  );
-  return rows.flatMap(({ written, ...step }) => [
-    step,
-    ...(written < step.to
-      ? [{ name: `${step.name}: after its entry (v6 locks), to COMMIT`, kind: "commit", from: written, to: step.to }]
-      : []),
-  ]);
+  return (await timedSteps(admin)).flatMap(({ urn, part, kind, from, written, to }) => {
+    const name = [kind, urn.split("::").at(-1), part].filter(Boolean).join(" ");
+    const rest = { name: `${name}: after its entry (v6 locks), to COMMIT`, kind: "commit", from: written, to };
+    return [{ name, kind, from, to }, ...(written < to ? [rest] : [])];
+  });
 }
 
 /** What was going on while requests were slow. */

@@ -1,7 +1,7 @@
-import { rows, type Queryable } from "../sql";
-import { archiveSchema, ledgerSchema } from "./schema";
+import { rows, type Askable, type Queryable } from "../sql";
+import { archiveSchema, ledgerTable } from "./schema";
 
-const table = `${ledgerSchema}.archived`;
+const table = ledgerTable("archived");
 
 /** A table that a rollback took away. */
 export interface Archived {
@@ -32,7 +32,7 @@ const columns = `apply_id AS "applyId", original, archived_as AS "archivedAs", s
  * @param originals tables, in the order in which their rows are wanted; all where it is not said
  * @returns the archived tables that have not come back yet; of several of one original the newest first
  */
-export async function readWaiting(db: Queryable, originals?: readonly string[]): Promise<Waiting[]> {
+export async function readWaiting(db: Askable, originals?: readonly string[]): Promise<Waiting[]> {
   return rows<Waiting & Record<string, unknown>>(
     db,
     `SELECT ${columns}, restored + beaten + left_out AS accounted, ${isThere} AS there FROM ${table}
@@ -101,3 +101,7 @@ export async function closeArchived(db: Queryable, which: Which): Promise<void> 
     [which.applyId, which.original],
   );
 }
+
+/** SQL: the table that an archived one was. @param archivedAs SQL for its name in the archive */
+export const originalOf = (archivedAs: string): string =>
+  `(SELECT original FROM ${table} a WHERE a.archived_as = ${archivedAs})`;

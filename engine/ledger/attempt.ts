@@ -1,6 +1,8 @@
 import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
-import { addStep, readStep, setStep, type NewStep, type Step, type StepState } from "./steps";
+import type { Failure } from "./details";
+import type { StepKind } from "./kinds";
+import { addStep, readStep, setStep, type Step, type StepOf, type StepState, type Work } from "./steps";
 
 /**
  * Does a piece of work under a ledger row that was committed before it: running or undoing while it lasts. The work ends
@@ -8,11 +10,11 @@ import { addStep, readStep, setStep, type NewStep, type Step, type StepState } f
  * @param otherwise how things stand if the work fails
  * @param urn whose work it is, if not the session's own
  */
-export async function attempt<T>(
+export async function attempt<T, K extends StepKind>(
   session: WriteSession,
-  step: Omit<NewStep, "urn" | "epoch">,
+  step: Work<K>,
   otherwise: StepState,
-  work: (step: Step) => Promise<T>,
+  work: (step: StepOf<K>) => Promise<T>,
   urn = session.options.urn,
 ): Promise<T> {
   const before = await readStep(session.writer, urn, step.part);
@@ -29,7 +31,7 @@ export async function attempt<T>(
 
 /** The same for a part, whose row was planned with the resource: a failed one is planned again. */
 export async function attemptPart<T>(session: WriteSession, step: Step, work: () => Promise<T>): Promise<T> {
-  await session.transaction((db) => setStep(db, step.id, { state: "running" }));
+  await session.transaction((db) => setStep(db, step, { state: "running" }));
   try {
     return await work();
   } catch (err) {
@@ -40,14 +42,14 @@ export async function attemptPart<T>(session: WriteSession, step: Step, work: ()
 
 async function giveUp(
   session: WriteSession,
-  step: Step,
+  step: Pick<Step, "id" | "kind">,
   change: { state: StepState; meaning?: string },
   err: unknown,
 ): Promise<void> {
-  const error =
+  const error: Failure =
     err instanceof GuardianError
       ? { what: err.what, where: err.where ?? null, sqlstate: err.sqlstate ?? null }
       : { what: "see the engine's output", where: null, sqlstate: null };
   // If even this fails (the connection is gone), the next run finds "running" and goes on from what is committed.
-  await session.transaction((db) => setStep(db, step.id, { ...change, detail: { error } })).catch(() => undefined);
+  await session.transaction((db) => setStep(db, step, { ...change, detail: { error } })).catch(() => undefined);
 }

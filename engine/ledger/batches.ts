@@ -1,8 +1,8 @@
 import { first, type Queryable } from "../sql";
 import { claimRanges } from "./ranges";
-import { ledgerSchema } from "./schema";
+import { ledgerSchema, ledgerTable } from "./schema";
 
-const table = `${ledgerSchema}.batch`;
+const table = ledgerTable("batch");
 
 /** What a batch is begun with. */
 export interface NewBatch {

@@ -1,9 +1,9 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { rows, type Queryable } from "../sql";
 import { rejectTable } from "./rejects";
-import { ledgerSchema } from "./schema";
+import { ledgerSchema, ledgerTable } from "./schema";
 
-const table = `${ledgerSchema}.change`;
+const table = ledgerTable("change");
 
 /** What v6 changed while a migration runs, and is not settled yet. */
 export interface Noted {

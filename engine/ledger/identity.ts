@@ -1,6 +1,6 @@
 import { GuardianError } from "../errors";
-import { first, type Queryable } from "../sql";
-import { ledgerFormat, ledgerSchema } from "./schema";
+import { first, type Askable, type Queryable } from "../sql";
+import { ledgerSchema, ledgerFormat } from "./schema";
 
 /** Which database this is, in words that a rename of the host does not change. */
 export interface DatabaseIdentity {
@@ -31,7 +31,7 @@ export async function readPhysical(db: Queryable): Promise<Physical> {
  * Reads the ledger's one row; undefined where this database has no ledger.
  * @throws GuardianError for a ledger of a newer product
  */
-export async function readLedger(db: Queryable): Promise<LedgerRow | undefined> {
+export async function readLedger(db: Askable): Promise<LedgerRow | undefined> {
   const there = await first<{ there: boolean }>(db, "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS there", [
     `${ledgerSchema}.ledger`,
   ]);

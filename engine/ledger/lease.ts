@@ -56,8 +56,17 @@ export async function raiseEpoch(
   }
 }
 
+/**
+ * Keeps the epoch from rising until the open transaction ends.
+ * @throws GuardianError if another operator has taken over
+ */
+export async function holdEpoch(db: Queryable, epoch: string): Promise<void> {
+  const row = await first(db, `SELECT 1 FROM ${ledgerSchema}.ledger WHERE epoch = $1 FOR SHARE`, [epoch]);
+  if (!row) throw takenOver(epoch);
+}
+
 /** What an operator is told whose epoch is no longer the newest. */
-export function takenOver(epoch: string): GuardianError {
+function takenOver(epoch: string): GuardianError {
   return new GuardianError({
     what: "another operator has taken over; this one commits nothing more",
     where: `epoch ${epoch} of the ledger`,

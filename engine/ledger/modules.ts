@@ -1,8 +1,8 @@
 import { first, rows, type Queryable } from "../sql";
-import { ledgerSchema } from "./schema";
+import { ledgerTable } from "./schema";
 
 /** One row an application of a module; objects.ts joins it. */
-export const moduleTable = `${ledgerSchema}.module`;
+export const moduleTable = ledgerTable("module");
 
 /** A module as it is applied. */
 export interface NewApplication {

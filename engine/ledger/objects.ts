@@ -1,9 +1,9 @@
 import { escapeLiteral } from "pg";
 import { rows, type Queryable } from "../sql";
 import { moduleTable } from "./modules";
-import { ledgerSchema } from "./schema";
+import { ledgerTable } from "./schema";
 
-const table = `${ledgerSchema}.object`;
+const table = ledgerTable("object");
 
 /** SQL: the objects of all modules that stand. */
 const standing = `${table} o JOIN ${moduleTable} m USING (apply_id) WHERE m.undone_at IS NULL`;

@@ -2,14 +2,10 @@ import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { rows, type Queryable } from "../sql";
 import { isCopied, readLedger, stackOf, type LedgerRow, type Physical } from "./identity";
-import { archiveSchema, ledgerFormat, ledgerSchema, ledgerTables } from "./schema";
+import { harmless } from "./kinds";
+import { archiveSchema, ledgerSchema, ledgerFormat, ledgerTables } from "./schema";
 import { purgeAll } from "./purge";
 import { addStep, readStep, readSteps, setStep, type Step } from "./steps";
-
-export const ledgerKind = "Ledger";
-
-/** Kinds that leave nothing in the database outside the ledger. */
-const harmless = new Set([ledgerKind, "Backup"]);
 
 /**
  * May this stack work with the ledger that is there?
@@ -63,8 +59,8 @@ export async function openLedger(session: WriteSession, here: Physical, adopt: s
     const row = await readLedger(db);
     if (!row) throw new GuardianError({ what: "the ledger has no row of its own", where: `${ledgerSchema}.ledger` });
     if ((await readStep(db, urn))?.state !== "done") {
-      const step = await addStep(db, { urn, kind: ledgerKind, state: "running", epoch: row.epoch });
-      await setStep(db, step.id, { state: "done", physicalId: row.ledgerId });
+      const step = await addStep(db, { urn, kind: "Ledger", state: "running", epoch: row.epoch });
+      await setStep(db, step, { state: "done", physicalId: row.ledgerId });
     }
     return row.ledgerId;
   });
@@ -143,13 +139,13 @@ export async function closeLedger(
   }
   await session.transaction(async (db) => {
     // What was begun and never committed left nothing behind.
-    for (const step of await refuse(db)) await setStep(db, step.id, { state: "undone" });
+    for (const step of await refuse(db)) await setStep(db, step, { state: "undone" });
   });
 }
 
 function refuseStanding(mine: readonly Step[]): void {
   const standing = mine.filter(
-    (step) => !harmless.has(step.kind) && (step.state === "done" || step.state === "undoing"),
+    (step) => !harmless.includes(step.kind) && (step.state === "done" || step.state === "undoing"),
   );
   if (standing.length === 0) return;
   throw new GuardianError({

@@ -6,7 +6,7 @@ import { present } from "../module/present";
 import { withV6Locks } from "../module/v6-locks";
 import { quoteName, rows, type Queryable } from "../sql";
 import { readWaiting } from "./archived";
-import { archiveSchema, ledgerSchema, ledgerTableNames } from "./schema";
+import { archiveSchema, ledgerSchema, ledgerTable, ledgerTableNames } from "./schema";
 
 /**
  * Drops archive and ledger in one transaction, and nothing that somebody else put there. The archived tables' keys to v6
@@ -43,10 +43,7 @@ export async function purgeAll(
 /** The ledger's tables, and those that it says wait in the archive. */
 async function ourTables(db: Queryable): Promise<string[]> {
   const archived = await readWaiting(db);
-  const known = [
-    ...archived.map((row) => row.archivedAs),
-    ...ledgerTableNames.map((name) => `${ledgerSchema}.${name}`),
-  ];
+  const known = [...archived.map((row) => row.archivedAs), ...ledgerTableNames.map(ledgerTable)];
   // What somebody dropped by hand is gone already.
   return present(db, known);
 }

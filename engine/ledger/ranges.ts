@@ -1,8 +1,8 @@
 import { escapeLiteral } from "pg";
 import { first, rows, type Queryable } from "../sql";
-import { ledgerSchema } from "./schema";
+import { ledgerTable } from "./schema";
 
-const table = `${ledgerSchema}.range`;
+const table = ledgerTable("range");
 
 /** A range of a data migration's plan: its keys from one to another, both included. */
 export interface PlannedRange {

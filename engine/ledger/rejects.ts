@@ -1,9 +1,9 @@
 import { escapeLiteral } from "pg";
 import { rows, type Queryable } from "../sql";
-import { ledgerSchema } from "./schema";
+import { ledgerTable } from "./schema";
 
 /** Rows that could not be moved, by key; a name for people too. */
-export const rejectTable = `${ledgerSchema}.reject`;
+export const rejectTable = ledgerTable("reject");
 
 /** Rows that could not be moved, by reason. */
 export interface Reject extends Record<string, unknown> {

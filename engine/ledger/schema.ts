@@ -13,7 +13,10 @@ export const ledgerTableNames = [
   "module",
   "step",
   "ledger",
-];
+] as const;
+
+/** @returns a table's name for SQL */
+export const ledgerTable = (name: (typeof ledgerTableNames)[number]): string => `${ledgerSchema}.${name}`;
 
 /** Raised with every change of the tables below; a newer one in the database is refused by an older product. */
 export const ledgerFormat = 1;

@@ -1,56 +1,69 @@
 import { GuardianError } from "../errors";
-import { first, rows, type Queryable } from "../sql";
-import { ledgerSchema } from "./schema";
+import { first, rows, type Askable, type Queryable } from "../sql";
+import type { Detail, TakenBackup } from "./details";
+import { harmless, type StepKind } from "./kinds";
+import { ledgerSchema, ledgerTable } from "./schema";
+
+export const stepTable = ledgerTable("step");
 
 export type StepState = "planned" | "running" | "done" | "undoing" | "undone";
 
-/** The newest attempt at a piece of work. */
-export interface Step {
+/** The newest attempt at a piece of work of one kind. */
+export interface StepOf<K extends StepKind> {
   id: string;
   urn: string;
   /** Empty for the resource itself, else the piece of it. */
   part: string;
-  kind: string;
+  kind: K;
   attempt: number;
   state: StepState;
   meaning: string | null;
   pid: number | null;
   backendStart: string | null;
   physicalId: string | null;
-  detail: Record<string, unknown>;
+  detail: Detail<K>;
   startedAt: string;
   endedAt: string | null;
 }
+
+/** The newest attempt at a piece of work, whose detail is told by its kind. */
+export type Step = { [K in StepKind]: StepOf<K> }[StepKind];
 
 const columns = `id, urn, part, kind, attempt, state, meaning, pid, backend_start::text AS "backendStart",
   physical_id AS "physicalId", detail, started_at::text AS "startedAt", ended_at::text AS "endedAt"`;
 
 /** @returns the newest attempt of every part of every resource, oldest first */
-export async function readSteps(db: Queryable): Promise<Step[]> {
+export async function readSteps(db: Askable): Promise<Step[]> {
   return rows<Step>(
     db,
     `SELECT ${columns} FROM (
-       SELECT DISTINCT ON (urn, part) * FROM ${ledgerSchema}.step ORDER BY urn, part, attempt DESC
+       SELECT DISTINCT ON (urn, part) * FROM ${stepTable} ORDER BY urn, part, attempt DESC
      ) newest ORDER BY id`,
   );
 }
 
 /** @returns the newest attempt at one part of a resource */
 export async function readStep(db: Queryable, urn: string, part = ""): Promise<Step | undefined> {
-  return first<Step>(
-    db,
-    `SELECT ${columns} FROM ${ledgerSchema}.step WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1`,
-    [urn, part],
-  );
+  const text = `SELECT ${columns} FROM ${stepTable} WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1`;
+  return first<Step>(db, text, [urn, part]);
 }
 
-export interface NewStep {
-  urn: string;
+/** @returns what the ledger keeps of a step of this kind; nothing for another, or none */
+export function detailOf<K extends StepKind>(step: Step | undefined, kind: K): Detail<K> {
+  return (step?.kind === kind ? step.detail : {}) as Detail<K>;
+}
+
+/** A piece of work that is about to be done. */
+export interface Work<K extends StepKind> {
   part?: string;
-  kind: string;
+  kind: K;
   state: StepState;
   meaning?: string | undefined;
-  detail?: Record<string, unknown>;
+  detail?: Detail<K>;
+}
+
+export interface NewStep<K extends StepKind> extends Work<K> {
+  urn: string;
   epoch: string;
 }
 
@@ -58,15 +71,15 @@ export interface NewStep {
  * Writes a new attempt, naming the backend that does the work. What an earlier one left in the database is carried on: a
  * failed or killed attempt must not make the ledger forget it.
  */
-export async function addStep(db: Queryable, step: NewStep): Promise<Step> {
-  const row = await first<Step>(
+export async function addStep<K extends StepKind>(db: Queryable, step: NewStep<K>): Promise<StepOf<K>> {
+  const row = await first<StepOf<K> & Record<string, unknown>>(
     db,
-    `INSERT INTO ${ledgerSchema}.step (urn, part, kind, ledger_id, attempt, state, meaning, epoch, pid, backend_start, physical_id, detail)
+    `INSERT INTO ${stepTable} (urn, part, kind, ledger_id, attempt, state, meaning, epoch, pid, backend_start, physical_id, detail)
      SELECT $1, $2, $3, l.id, coalesce(s.attempt, 0) + 1, $4, $5, $6, pg_catalog.pg_backend_pid(), ${backendStart},
             CASE WHEN s.state <> 'undone' THEN s.physical_id END,
             CASE WHEN s.state <> 'undone' THEN s.detail - 'error' ELSE '{}' END || $7::jsonb
      FROM ${ledgerSchema}.ledger l
-     LEFT JOIN LATERAL (SELECT * FROM ${ledgerSchema}.step WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1) s ON true
+     LEFT JOIN LATERAL (SELECT * FROM ${stepTable} WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1) s ON true
      RETURNING ${columns}`,
     [
       step.urn,
@@ -88,30 +101,80 @@ const backendStart = "(SELECT a.backend_start FROM pg_catalog.pg_stat_get_activi
  * Changes how an attempt stands; in the same transaction as the work it speaks of. One that goes on names the backend
  * that now does the work.
  */
-export async function setStep(
+export async function setStep<K extends StepKind>(
   db: Queryable,
-  id: string,
-  change: { state: StepState; physicalId?: string; meaning?: string; detail?: Record<string, unknown> },
+  step: Pick<StepOf<K>, "id" | "kind">,
+  change: { state: StepState; physicalId?: string; meaning?: string; detail?: Detail<K> },
 ): Promise<void> {
   await db.query(
-    `UPDATE ${ledgerSchema}.step SET state = $2,
+    `UPDATE ${stepTable} SET state = $2,
        physical_id = coalesce($3, physical_id), meaning = coalesce($4, meaning), detail = detail || $5::jsonb,
        xid = CASE WHEN $2 IN ('done', 'undone') THEN pg_catalog.pg_current_xact_id() ELSE xid END,
        ended_at = CASE WHEN $2 IN ('done', 'undone') THEN pg_catalog.clock_timestamp() END,
        pid = CASE WHEN $2 IN ('running', 'undoing') THEN pg_catalog.pg_backend_pid() ELSE pid END,
        backend_start = CASE WHEN $2 IN ('running', 'undoing') THEN ${backendStart} ELSE backend_start END
      WHERE id = $1`,
-    [id, change.state, change.physicalId ?? null, change.meaning ?? null, JSON.stringify(change.detail ?? {})],
+    [step.id, change.state, change.physicalId ?? null, change.meaning ?? null, JSON.stringify(change.detail ?? {})],
+  );
+}
+
+/** Counts rows that a data migration took back. */
+export async function countRemoved(db: Queryable, step: Pick<StepOf<"DataMigration">, "id">, n: number): Promise<void> {
+  await db.query(
+    `UPDATE ${stepTable} SET detail = detail || pg_catalog.jsonb_build_object('removed',
+       (coalesce((detail ->> 'removed')::bigint, 0) + $2)::text) WHERE id = $1`,
+    [step.id, n],
   );
 }
 
 /** Says that the parts of a resource do not stand any more, and that nothing of them is to be done. */
 export async function endParts(db: Queryable, urn: string): Promise<void> {
   await db.query(
-    `UPDATE ${ledgerSchema}.step SET state = 'undone', ended_at = pg_catalog.clock_timestamp()
+    `UPDATE ${stepTable} SET state = 'undone', ended_at = pg_catalog.clock_timestamp()
      WHERE urn = $1 AND part <> '' AND state <> 'undone'`,
     [urn],
   );
+}
+
+/** Says of a part, whose resource it may be, that nothing of it is to be done any more. */
+export async function endPart(db: Queryable, part: string): Promise<void> {
+  await db.query(
+    `UPDATE ${stepTable} SET state = 'done', ended_at = pg_catalog.clock_timestamp()
+     WHERE part = $1 AND state IN ('planned', 'running')`,
+    [part],
+  );
+}
+
+/** @returns what the newest attempt at a resource of this kind made, if it is done */
+export async function madeBy(db: Queryable, kind: StepKind, stack: string): Promise<string | undefined> {
+  const row = await first<{ id: string | null }>(
+    db,
+    `SELECT s.physical_id AS id FROM (
+       SELECT DISTINCT ON (urn) urn, state, physical_id FROM ${stepTable}
+       WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2) ORDER BY urn, attempt DESC
+     ) s WHERE s.state = 'done'`,
+    [kind, `urn:pulumi:${stack}::`],
+  );
+  return row?.id ?? undefined;
+}
+
+/** @returns the three newest backups, of whatever stack, the newest first */
+export async function newestBackups(db: Queryable): Promise<Pick<TakenBackup, "path" | "takenAt">[]> {
+  const kind: StepKind = "Backup";
+  return rows(
+    db,
+    `SELECT path, min(taken) AS "takenAt" FROM (
+       SELECT detail->>'path' AS path, detail->>'takenAt' AS taken, id FROM ${stepTable} WHERE kind = $1 AND detail ? 'path') b
+     GROUP BY path ORDER BY max(id) DESC LIMIT 3`,
+    [kind],
+  );
+}
+
+/** @returns the server's time, and when anything was changed outside of the ledger for the last time */
+export async function lastChange(db: Queryable): Promise<{ now: string; since: string | undefined }> {
+  const text = `SELECT pg_catalog.clock_timestamp()::text AS now, max(ended_at)::text AS since FROM ${stepTable} WHERE kind <> ALL ($1)`;
+  const row = await first<{ now: string; since: string | null }>(db, text, [harmless]);
+  return { now: row?.now ?? "", since: row?.since ?? undefined };
 }
 
 /** Parts that the ledger says were begun, or planned, and not ended. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError } from "../errors";
 import { forgetNotes, noted, notesOfAll } from "../ledger/changes";
 import { endOf, planSize } from "../ledger/ranges";
+import type { MigrationOutcome } from "../ledger/details";
 import { setStep } from "../ledger/steps";
 import { pauseAfter, withV6Locks } from "../module/v6-locks";
 import type { Queryable } from "../sql";
@@ -110,13 +111,13 @@ async function settleAll(crew: Crew, run: Run, settled: Settle): Promise<void> {
 /**
  * The cut-over: in one transaction, with v6's writers locked out for a moment, the last changes are settled, the triggers
  * go, and the ledger says done. Every row that is settled since the comparison is compared by itself.
- * @param detail what the ledger keeps of the migration
+ * @param outcome what the ledger keeps of the migration
  */
 export async function cutOver(
   crew: Crew,
   run: Run,
   deadline: number,
-  detail: () => Promise<Record<string, unknown>>,
+  outcome: () => Promise<MigrationOutcome>,
 ): Promise<void> {
   const session = crew.first;
   const tables = followed(run.it.source.follows);
@@ -125,7 +126,7 @@ export async function cutOver(
   const late: Late = { keys: [], all: false };
   for (;;) {
     let locked = 0;
-    let known: Record<string, unknown> = {};
+    let known: Partial<MigrationOutcome> = {};
     try {
       await withV6Locks(session, session.parameters, deadline, {
         relations,
@@ -134,7 +135,7 @@ export async function cutOver(
         ahead: async () => {
           await catchUp(crew, run, deadline, late);
           await lookAgain(crew, run, deadline, late);
-          known = await detail();
+          known = await outcome();
         },
         before: () => Promise.resolve(),
         locked: async (db) => {
@@ -147,7 +148,7 @@ export async function cutOver(
           await dropFunctions(db, run.it);
         },
         after: async (db) => {
-          await setStep(db, run.stepId, { state: "done", detail: known });
+          await setStep(db, { id: run.stepId, kind: "DataMigration" }, { state: "done", detail: known });
         },
       });
       return;

@@ -3,7 +3,7 @@ import { WriteSession } from "../database";
 import { first, type Queryable } from "../sql";
 import { isFull, openPace, steady, type Pace } from "./pace";
 import type { Progress } from "./progress";
-import type { Recorded } from "./recorded";
+import type { RecordedMigration } from "../ledger/details";
 
 export interface CrewOptions {
   /** How many connections may work at once, where the server has room. */
@@ -40,7 +40,7 @@ export class Crew {
     this.#ticker = setInterval(() => this.#tell(), tellMs);
   }
 
-  static async open(session: WriteSession, urn: string, plan: Recorded, options: CrewOptions): Promise<Crew> {
+  static async open(session: WriteSession, urn: string, plan: RecordedMigration, options: CrewOptions): Promise<Crew> {
     const workers = await openWorkers(session, await roomFor(session.writer, options.workers));
     try {
       return new Crew(workers, await openPace(session, urn, plan, workers, options));

@@ -5,7 +5,7 @@ import { standingRows } from "../ledger/batches";
 import { planSize } from "../ledger/ranges";
 import { readRejects, rejected, rejectedKeys, showRejects } from "../ledger/rejects";
 import { hash } from "../hash";
-import { readStep, setStep, type Step } from "../ledger/steps";
+import { detailOf, readStep, setStep, type Step, type StepOf } from "../ledger/steps";
 import type { Run } from "./batch";
 import { catchUp, cutOver } from "./catch-up";
 import { Crew, worthThrottling } from "./crew";
@@ -15,7 +15,7 @@ import { outlast } from "./outlast";
 import { planRanges } from "./plan";
 import { Progress } from "./progress";
 import { onceOnly, prove } from "./proof";
-import { migrationKind, readMoved, recorded, type Moved } from "./recorded";
+import { readMoved, recorded, type Moved } from "./recorded";
 import { settleKeys } from "./settle";
 import { mapped, readConstants, type Mapped } from "./source";
 import { runWorkers } from "./workers";
@@ -56,7 +56,7 @@ export async function moveRows(
   if (current && current.state !== "undone") refuseOther(migration, current, asked);
   if (current?.state !== "done") {
     onStatus(`${migration.name}: beginning`);
-    const running = { kind: migrationKind, state: "running", meaning: migration.meaning } as const;
+    const running = { kind: "DataMigration", state: "running", meaning: migration.meaning } as const;
     await attempt(session, running, "planned", async (step) => {
       try {
         const it = await mapped(session.writer, migration);
@@ -74,7 +74,7 @@ export async function moveRows(
 async function moveAll(
   session: WriteSession,
   it: Mapped,
-  step: Step,
+  step: StepOf<"DataMigration">,
   { parameters, asked }: { parameters: object; asked: string },
   options: MoveOptions & { deadline: number; maxDataLoss: number },
 ): Promise<void> {
@@ -129,7 +129,7 @@ async function moveAll(
  * @throws GuardianError with the ways out
  */
 function refuseOther(migration: Migration, current: Step, asked: string): void {
-  const begun = current.detail["asked"];
+  const begun = detailOf(current, "DataMigration").asked;
   if (begun === undefined || begun === asked) return;
   throw new GuardianError({
     what: `data migration ${migration.name} began with other parameters or another text; rows that are written are not rewritten`,
@@ -142,8 +142,8 @@ function refuseOther(migration: Migration, current: Step, asked: string): void {
 }
 
 /** Writes down what a later run, or a rollback, must know. @returns the constants, the same for every run */
-async function begin(session: WriteSession, it: Mapped, step: Step, asked: string): Promise<object> {
-  const { constants: known, sourceFile } = step.detail as { constants?: object; sourceFile?: string };
+async function begin(session: WriteSession, it: Mapped, step: StepOf<"DataMigration">, asked: string): Promise<object> {
+  const { constants: known, sourceFile } = step.detail;
   if (sourceFile !== undefined && sourceFile !== it.source.file) {
     throw new GuardianError({
       what: `data migration ${it.name} began with another source; rows that are written are not rewritten`,
@@ -157,7 +157,7 @@ async function begin(session: WriteSession, it: Mapped, step: Step, asked: strin
   await session.writer.query("SELECT pg_catalog.set_config('row_security', 'off', false)");
   const constants = known ?? (await readConstants(session.writer, it.source, step.startedAt));
   await session.transaction((db) =>
-    setStep(db, step.id, {
+    setStep(db, step, {
       state: "running",
       detail: { begun: true, removed: "0", asked, constants, sourceFile: it.source.file, plan: recorded(it) },
     }),

@@ -3,9 +3,9 @@ import { escapeIdentifier } from "pg";
 import { connectWriter } from "../connect";
 import type { WriteSession } from "../database";
 import { sqlstateOf } from "../errors";
+import type { RecordedMigration } from "../ledger/details";
 import { sampleKeys } from "../ledger/ranges";
 import { exists, quoteName } from "../sql";
-import type { Recorded } from "./recorded";
 import { Throttle } from "./throttle";
 
 /** What is asked before and after each piece of work. */
@@ -26,7 +26,7 @@ export const isFull = (err: unknown): boolean => sqlstateOf(err) === "53300";
 export async function openPace(
   session: WriteSession,
   urn: string,
-  plan: Recorded,
+  plan: RecordedMigration,
   workers: readonly WriteSession[],
   { throttled, onWarning }: { throttled: boolean; onWarning?: ((line: string) => void) | undefined },
 ): Promise<Pace> {
@@ -56,7 +56,7 @@ export function steady(speed: number, reason: string): Pace {
 async function openThrottle(
   session: WriteSession,
   urn: string,
-  plan: Recorded,
+  plan: RecordedMigration,
   workers: readonly WriteSession[],
 ): Promise<Throttle | undefined> {
   if (!(await exists(session.writer, quoteName(plan.from)))) return undefined;

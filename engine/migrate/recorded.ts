@@ -1,30 +1,13 @@
+import type { RecordedMigration } from "../ledger/details";
 import { standingRows } from "../ledger/batches";
 import { readRejects, rejected } from "../ledger/rejects";
-import { readStep } from "../ledger/steps";
+import { detailOf, readStep } from "../ledger/steps";
 import type { Queryable } from "../sql";
 import { followed } from "./definition";
 import type { Mapped } from "./source";
 
-export const migrationKind = "DataMigration";
-
-/** What the ledger keeps of a migration that began: enough to take it back without its files. */
-export interface Recorded {
-  name: string;
-  module: string;
-  from: string;
-  key: string[];
-  target: string;
-  targetKey: string[];
-  /** Types of the key's columns. */
-  types: string[];
-  /** The v6 tables that its triggers were on. */
-  follows: string[];
-  batchMs: number;
-  slowdown: number;
-}
-
 /** @returns what the ledger is to keep */
-export function recorded(it: Mapped): Recorded {
+export function recorded(it: Mapped): RecordedMigration {
   const { name, module, from, key, target, targetKey, types, batchMs, slowdown } = it;
   return {
     ...{ name, module, from, key, target, targetKey, types, batchMs, slowdown },
@@ -48,13 +31,12 @@ export interface Moved {
 
 /** @returns what the ledger says of a migration */
 export async function readMoved(db: Queryable, urn: string): Promise<Moved> {
-  const step = await readStep(db, urn);
-  const said = (name: string): string => (typeof step?.detail[name] === "string" ? step.detail[name] : "");
+  const { source, checksum, counted } = detailOf(await readStep(db, urn), "DataMigration");
   return {
-    source: BigInt(said("source") || 0),
+    source: BigInt(source ?? 0),
     written: BigInt(await standingRows(db, urn)),
     rejected: BigInt(rejected(await readRejects(db, urn))),
-    checksum: said("checksum"),
-    counted: (step?.detail["counted"] ?? {}) as Record<string, number>,
+    checksum: checksum ?? "",
+    counted: counted ?? {},
   };
 }

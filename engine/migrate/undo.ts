@@ -1,16 +1,15 @@
 import type { WriteSession } from "../database";
 import { fromStatement, GuardianError } from "../errors";
 import { attempt } from "../ledger/attempt";
+import type { RecordedMigration } from "../ledger/details";
 import { dropBatch, isUntouched, noteTakenBack, standingRows, undoBatches } from "../ledger/batches";
 import { endOf, forgetRanges, freeRanges, lastMoved } from "../ledger/ranges";
 import { forgetRejects } from "../ledger/rejects";
-import { ledgerSchema } from "../ledger/schema";
-import { readStep, setStep, type Step } from "../ledger/steps";
-import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import { countRemoved, detailOf, readStep, readSteps, setStep, type Step, type StepOf } from "../ledger/steps";
+import { exists, quoteName, rows, type Queryable } from "../sql";
 import { openBatch } from "./batch";
 import { Crew, worthThrottling } from "./crew";
 import { Progress } from "./progress";
-import { migrationKind, type Recorded } from "./recorded";
 import { dropFunctions, stopFollowing } from "./follow";
 import { patiently } from "./patient";
 import { condition, stretch, under } from "./range";
@@ -38,7 +37,7 @@ export async function takeBackRows(session: WriteSession, deadline = Date.now() 
 }
 
 /** A migration that has not been taken back, though the stack's state may not know it. */
-interface Open extends Record<string, unknown> {
+interface Open {
   urn: string;
   name: string;
   module: string;
@@ -47,14 +46,11 @@ interface Open extends Record<string, unknown> {
 
 /** @returns migrations that the ledger has rows of */
 async function openMigrations(db: Queryable): Promise<Open[]> {
-  return rows<Open>(
-    db,
-    `SELECT urn, state, detail -> 'plan' ->> 'name' AS name, detail -> 'plan' ->> 'module' AS module
-     FROM (SELECT DISTINCT ON (urn) urn, state, detail FROM ${ledgerSchema}.step
-       WHERE kind = $1 AND part = '' ORDER BY urn, attempt DESC) s
-     WHERE s.state <> 'undone' AND s.detail ? 'plan' ORDER BY urn`,
-    [migrationKind],
-  );
+  const open = (await readSteps(db)).filter(({ state }) => state !== "undone");
+  return open.flatMap((step) => {
+    const { plan } = detailOf(step, "DataMigration");
+    return plan ? [{ urn: step.urn, state: step.state, name: plan.name, module: plan.module }] : [];
+  });
 }
 
 async function takeBackEach(session: WriteSession, deadline: number, open: readonly Open[]): Promise<void> {
@@ -101,8 +97,8 @@ const isAbandoned =
     state !== "done" && !declared.includes(name);
 
 async function takeBack(session: WriteSession, deadline: number, urn: string, current: Step): Promise<TakenBack> {
-  const plan = current.detail["plan"] as Recorded | undefined;
-  const undoing = { kind: migrationKind, state: "undoing", meaning: current.meaning ?? undefined } as const;
+  const { plan } = detailOf(current, "DataMigration");
+  const undoing = { kind: "DataMigration", state: "undoing", meaning: current.meaning ?? undefined } as const;
   const total: TakenBack = { removed: 0n, kept: 0n };
   await attempt(
     session,
@@ -123,7 +119,12 @@ async function takeBack(session: WriteSession, deadline: number, urn: string, cu
 }
 
 /** Stretches of the plan from its end on; each takes what lies between two ranges with it. */
-async function removeAll(session: WriteSession, urn: string, plan: Recorded, step: Step): Promise<void> {
+async function removeAll(
+  session: WriteSession,
+  urn: string,
+  plan: RecordedMigration,
+  step: StepOf<"DataMigration">,
+): Promise<void> {
   const unless = await unreferred(session.writer, plan.target);
   const written = Number(await standingRows(session.writer, urn));
   const open = (throttled: boolean): Promise<Crew> => Crew.open(session, urn, plan, { workers: 1, throttled });
@@ -176,8 +177,8 @@ async function removeStretch(
   db: Queryable,
   epoch: string,
   urn: string,
-  plan: Recorded,
-  step: Step,
+  plan: RecordedMigration,
+  step: StepOf<"DataMigration">,
   { low, high, after, upTo }: Stretch,
   unless: string,
 ): Promise<number> {
@@ -197,30 +198,20 @@ async function removeStretch(
   await dropBatch(db, batch);
   await freeRanges(db, urn, low, high);
   const removed = gone.reduce((sum, row) => sum + Number(row.n), 0);
-  await db.query(
-    `UPDATE ${ledgerSchema}.step SET detail = detail || pg_catalog.jsonb_build_object('removed',
-       (coalesce((detail ->> 'removed')::bigint, 0) + $2)::text) WHERE id = $1`,
-    [step.id, removed],
-  );
+  await countRemoved(db, step, removed);
   return removed;
 }
 
 /** Says that it is taken back, and forgets what only a running migration needs: keys of persons are in it. */
-async function close(session: WriteSession, urn: string, step: Step): Promise<TakenBack> {
+async function close(session: WriteSession, urn: string, step: StepOf<"DataMigration">): Promise<TakenBack> {
   return session.transaction(async (db) => {
     // What is taken back is counted by the step, through all its attempts; batches count what v6 deleted as well.
     const kept = await undoBatches(db, urn);
-    const sum = await first<{ removed: string }>(
-      db,
-      `SELECT coalesce((SELECT detail ->> 'removed' FROM ${ledgerSchema}.step WHERE id = $1), '0') AS removed`,
-      [step.id],
-    );
+    const { removed = "0" } = detailOf(await readStep(db, urn), "DataMigration");
     await forgetRanges(db, urn);
     await forgetRejects(db, urn);
-    const plan = step.detail["plan"] as Recorded | undefined;
-    if (plan) await dropFunctions(db, plan);
-    const { removed = "0" } = sum ?? {};
-    await setStep(db, step.id, { state: "undone", detail: { removed, kept } });
+    if (step.detail.plan) await dropFunctions(db, step.detail.plan);
+    await setStep(db, step, { state: "undone", detail: { removed, kept } });
     return { removed: BigInt(removed), kept: BigInt(kept) };
   });
 }

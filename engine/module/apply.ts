@@ -2,7 +2,7 @@ import type { EngineParameters, WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { attempt, attemptPart } from "../ledger/attempt";
 import { addApplication, currentApply, standingModules } from "../ledger/modules";
-import { addStep, readStep, readSteps, setStep, unfinished, type Step } from "../ledger/steps";
+import { addStep, readStep, readSteps, setStep, unfinished, type Step, type StepOf } from "../ledger/steps";
 import type { Queryable } from "../sql";
 import { buildIndex, indexParts } from "./indexes";
 import { added, readInventory, recordInventory, schemasOf } from "./inventory";
@@ -16,8 +16,6 @@ import { parseFile, parseFiles } from "./statements";
 import { firstTouching } from "./touching";
 import { joined } from "./up-files";
 import { withV6Locks } from "./v6-locks";
-
-export const moduleKind = "SqlModule";
 
 /** What a module's application did. */
 export interface Applied {
@@ -45,7 +43,7 @@ export async function applyModule(
   if (current && applyId !== undefined) {
     refuseEdited(module, current);
     // A rollback that was cut off left the module standing, and its row saying "undoing".
-    if (current.state !== "done") await session.transaction((db) => setStep(db, current.id, { state: "done" }));
+    if (current.state !== "done") await session.transaction((db) => setStep(db, current, { state: "done" }));
   } else {
     await deploy(session, parameters, module, deadline);
     applyId = await currentApply(session.writer, urn);
@@ -85,7 +83,7 @@ async function deploy(
   const split = firstTouching(statements, module.locks);
   const later = (await indexParts(module)).map((part) => part.part);
   let applyId = "";
-  await attempt(session, { kind: moduleKind, state: "running", meaning: module.meaning }, "planned", (step) =>
+  await attempt(session, { kind: "SqlModule", state: "running", meaning: module.meaning }, "planned", (step) =>
     withV6Locks(session, parameters, deadline, {
       relations: module.locks,
       mode: "SHARE ROW EXCLUSIVE",
@@ -101,7 +99,12 @@ async function deploy(
 }
 
 /** Records the application and what is still to come, before v6 is locked; the transaction's end makes it true. */
-async function record(db: Queryable, session: WriteSession, module: Module, step: Step): Promise<string> {
+async function record(
+  db: Queryable,
+  session: WriteSession,
+  module: Module,
+  step: StepOf<"SqlModule">,
+): Promise<string> {
   const { urn, epoch } = { urn: session.options.urn, epoch: session.epoch };
   const { up, down, verify, ...manifest } = module;
   const applyId = await addApplication(db, { urn, name: module.name, manifest, up: joined(up), down, verify });
@@ -109,11 +112,11 @@ async function record(db: Queryable, session: WriteSession, module: Module, step
   const waiting = await waitingFor(db, originals);
   for (const table of waiting) await raiseSequences(db, table);
   const parts = [
-    ...(await indexParts(module)).map((part) => ({ part: part.part, kind: "index" })),
-    ...waiting.map((table) => ({ part: partOf(table), kind: "rows" })),
+    ...(await indexParts(module)).map((part) => ({ part: part.part, kind: "index" as const })),
+    ...waiting.map((table) => ({ part: partOf(table), kind: "rows" as const })),
   ];
   for (const { part, kind } of parts) await addStep(db, { urn, part, kind, state: "planned", epoch });
-  await setStep(db, step.id, { state: "done", physicalId: applyId, meaning: module.meaning });
+  await setStep(db, step, { state: "done", physicalId: applyId, meaning: module.meaning });
   return applyId;
 }
 

@@ -78,7 +78,7 @@ export async function buildIndex(
   }
   await session.transaction(async (db) => {
     await recordIndex(db, options.urn, part.part, [part.schema]);
-    await setStep(db, step.id, { state: "done" });
+    await setStep(db, step, { state: "done" });
   });
 }
 

@@ -2,9 +2,8 @@ import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { closeArchived, lostTables, type Lost } from "../ledger/archived";
 import { urnOfApply } from "../ledger/modules";
-import { ledgerSchema } from "../ledger/schema";
-import { addStep } from "../ledger/steps";
-import { first, rows, type Queryable } from "../sql";
+import { addStep, endPart, newestBackups } from "../ledger/steps";
+import { first, type Queryable } from "../sql";
 
 /**
  * Rows that v7 collected from patients must not be lost in silence: applying their module is refused until the table is
@@ -29,14 +28,7 @@ export async function refuseLost(db: Queryable, originals: readonly string[]): P
 
 /** @returns the newest backups with when they were taken, for a message; empty if there is none */
 export async function backupsTaken(db: Queryable): Promise<string> {
-  const backups = await rows<{ path: string; taken: string }>(
-    db,
-    `SELECT path, min(taken) AS taken FROM (
-       SELECT detail->>'path' AS path, detail->>'takenAt' AS taken, id FROM ${ledgerSchema}.step
-       WHERE kind = 'Backup' AND detail ? 'path') b
-     GROUP BY path ORDER BY max(id) DESC LIMIT 3`,
-  );
-  return backups.map(({ path, taken }) => `${path} (taken ${taken})`).join(", ");
+  return (await newestBackups(db)).map(({ path, takenAt }) => `${path} (taken ${takenAt})`).join(", ");
 }
 
 /**
@@ -51,11 +43,7 @@ export async function giveUpLost(session: WriteSession, confirmed: readonly Lost
     const who = await first<{ name: string }>(db, "SELECT session_user AS name");
     for (const one of lost) {
       await closeArchived(db, one);
-      await db.query(
-        `UPDATE ${ledgerSchema}.step SET state = 'done', ended_at = pg_catalog.clock_timestamp()
-         WHERE part = $1 AND state IN ('planned', 'running')`,
-        [partOf(one)],
-      );
+      await endPart(db, partOf(one));
       const urn = await urnOfApply(db, one.applyId);
       if (urn === undefined) continue;
       // "undone": nothing of it is in the database, and nothing waits for it.

@@ -31,7 +31,7 @@ export async function restoreTable(
   if (!waiting.there) {
     await session.transaction(async (db) => {
       await closeArchived(db, waiting);
-      await setStep(db, step.id, { state: "done" });
+      await setStep(db, step, { state: "done" });
     });
     return 0n;
   }
@@ -122,7 +122,7 @@ async function finish(
       );
       // Rows that an erasure under v6 took out of the archive were left out too, by their subject's own wish.
       await closeArchived(db, waiting);
-      await setStep(db, step.id, { state: "done" });
+      await setStep(db, step, { state: "done" });
     },
     locked: (db) => db.script(`DROP TABLE ${quoteName(waiting.archivedAs)}`),
   });

@@ -4,7 +4,6 @@ import { attempt } from "../ledger/attempt";
 import { endApplication, readApplication, requiring, setTexts, type Application } from "../ledger/modules";
 import { endParts, readStep, setStep } from "../ledger/steps";
 import type { Queryable } from "../sql";
-import { moduleKind } from "./apply";
 import { prepareArchive, referencedBy, type Departure } from "./archive";
 import { readInventory, schemasOf } from "./inventory";
 import type { Manifest, Module } from "./manifest";
@@ -31,7 +30,7 @@ export async function undoModule(
   const recorded = await readApplication<Manifest>(session.writer, urn);
   if (!recorded) {
     // Begun and never committed: nothing of it is in the database.
-    await session.transaction((db) => setStep(db, current.id, { state: "undone" }));
+    await session.transaction((db) => setStep(db, current, { state: "undone" }));
     return 0n;
   }
   await refuseNeeded(session.writer, recorded);
@@ -48,7 +47,7 @@ export async function undoModule(
   const leaving = manifest.archive.filter((entry) => tables.includes(entry.table));
   const referenced = await referencedBy(session.writer, tables);
   let departure: Departure = { rows: 0n, locked: [] };
-  const undoing = { kind: moduleKind, state: "undoing", meaning: current.meaning ?? undefined } as const;
+  const undoing = { kind: "SqlModule", state: "undoing", meaning: current.meaning ?? undefined } as const;
   await attempt(session, undoing, current.state, (step) =>
     withV6Locks(session, parameters, deadline, {
       relations: [...new Set([...manifest.locks, ...referenced])].sort(),
@@ -59,7 +58,7 @@ export async function undoModule(
         await runStatements(db, statements.slice(0, split));
         await endApplication(db, applyId);
         await endParts(db, urn);
-        await setStep(db, step.id, { state: "undone", physicalId: applyId });
+        await setStep(db, step, { state: "undone", physicalId: applyId });
       },
       locked: (db) => runTogether(db, file, [...departure.locked, ...statements.slice(split)]),
       after: (db) => refuseLeftOver(db, recorded),

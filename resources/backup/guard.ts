@@ -1,9 +1,7 @@
 import { GuardianError } from "../../engine/errors";
 import { stackOf } from "../../engine/ledger/identity";
-import { readSteps } from "../../engine/ledger/steps";
+import { detailOf, readSteps } from "../../engine/ledger/steps";
 import type { Queryable } from "../../engine/sql";
-
-export const backupKind = "Backup";
 
 /**
  * No change without a backup: the newest finished backup of this stack must have been taken for exactly this change.
@@ -14,9 +12,9 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
   const steps = await readSteps(db);
   // What was taken out since the backup was taken may have collected rows that are not in it.
   const undone = steps.find((step) => step.urn === urn && step.part === "" && step.state === "undone");
-  const backups = steps.filter((step) => step.kind === backupKind && stackOf(step.urn) === stack);
-  const covered = backups.some((step) => {
-    const protects = step.detail["protects"] as Record<string, string> | undefined;
+  const covered = steps.some((step) => {
+    if (stackOf(step.urn) !== stack) return false;
+    const { protects } = detailOf(step, "Backup");
     const later = !undone?.endedAt || Date.parse(step.endedAt ?? "") >= Date.parse(undone.endedAt);
     return step.state === "done" && protects?.[name] === meaning && later;
   });

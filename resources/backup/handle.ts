@@ -6,25 +6,16 @@ import { GuardianError } from "../../engine/errors";
 import { lazily } from "../../engine/lazy";
 import { attempt } from "../../engine/ledger/attempt";
 import { ledgerSchema } from "../../engine/ledger/schema";
-import { readStep, setStep } from "../../engine/ledger/steps";
+import type { TakenBackup } from "../../engine/ledger/details";
+import { detailOf, lastChange, readStep, setStep } from "../../engine/ledger/steps";
 import { hash } from "../../engine/hash";
-import { first, type Queryable } from "../../engine/sql";
+import type { Queryable } from "../../engine/sql";
 import type { Changes } from "../../provider/diff";
 import { handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
 import type { Inputs } from "../../spec";
-import { backupKind } from "./guard";
 import { backupSpec } from "./spec";
 
 type Spec = typeof backupSpec;
-
-/** What the ledger holds of a backup, and the state shows. */
-interface Taken {
-  path: string;
-  takenAt: string;
-  bytes: number;
-  rows: number;
-  tables: number;
-}
 
 const kind: Kind<Spec> = {
   spec: backupSpec,
@@ -58,7 +49,7 @@ const kind: Kind<Spec> = {
   async delete(call, state, session) {
     const current = await readStep(session.writer, call.urn);
     if (!current || current.state === "undone") return;
-    await session.transaction((db) => setStep(db, current.id, { state: "undone" }));
+    await session.transaction((db) => setStep(db, current, { state: "undone" }));
     call.log.info(`the backup's files stay: ${state.path}`);
   },
 
@@ -74,7 +65,7 @@ const kind: Kind<Spec> = {
 export const backupHandler = handler(kind);
 
 /** Takes a backup for exactly what is declared, unless the ledger says that this one was taken already. */
-async function take(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSession): Promise<Taken> {
+async function take(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSession): Promise<TakenBackup> {
   const meaning = hash(inputs.protects);
   const current = await readStep(session.writer, call.urn);
   if (current?.state === "done" && current.meaning === meaning) {
@@ -84,10 +75,10 @@ async function take(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSess
   const killed = current?.state === "running" && current.meaning === meaning;
   const found = killed ? await ofKilledRun(call, inputs, session.writer) : undefined;
   const otherwise = current?.state === "done" ? "done" : "planned";
-  return attempt(session, { kind: backupKind, state: "running", meaning }, otherwise, async (step) => {
+  return attempt(session, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
     const taken = found ? describe(inputs, found.name, found.manifest) : await takeAnew(call, inputs);
     const detail = { ...taken, protects: inputs.protects, processed: 0 };
-    await session.transaction((db) => setStep(db, step.id, { state: "done", physicalId: taken.path, detail }));
+    await session.transaction((db) => setStep(db, step, { state: "done", physicalId: taken.path, detail }));
     const size = (taken.bytes / 1e6).toFixed(1);
     call.log.info(
       `${found ? "a killed run's: " : ""}${taken.rows} rows of ${taken.tables} tables, ${size} MB, in ${taken.path}`,
@@ -103,7 +94,7 @@ async function take(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSess
 async function outdated(
   call: DatabaseCall,
   inputs: Inputs<Spec>,
-  taken: Pick<Taken, "path" | "takenAt">,
+  taken: Pick<TakenBackup, "path" | "takenAt">,
 ): Promise<boolean> {
   const steps = await ledgerSteps(call.host);
   const standing = new Set(steps.filter((step) => step.part === "" && step.state === "done").map(nameOf));
@@ -118,7 +109,7 @@ async function outdated(
 
 const nameOf = (step: { urn: string }): string => step.urn.split("::").at(-1) ?? "";
 
-async function takeAnew(call: DatabaseCall, inputs: Inputs<Spec>): Promise<Taken> {
+async function takeAnew(call: DatabaseCall, inputs: Inputs<Spec>): Promise<TakenBackup> {
   const result = await lazily.backup.dump({
     settings: call.host.settings,
     directory: inputs.directory,
@@ -139,22 +130,16 @@ async function takeAnew(call: DatabaseCall, inputs: Inputs<Spec>): Promise<Taken
 /** The backup that a killed run finished and did not record, if nothing was changed since and it is young enough. */
 async function ofKilledRun(call: DatabaseCall, inputs: Inputs<Spec>, db: Queryable): Promise<FoundBackup | undefined> {
   const { here } = await call.host.whereabouts();
-  const times = await first<{ now: string; since: string | null }>(
-    db,
-    `SELECT pg_catalog.clock_timestamp()::text AS now, max(ended_at)::text AS since FROM ${ledgerSchema}.step WHERE kind <> ALL ($1)`,
-    [[backupKind, lazily.ledgerOwner.ledgerKind]],
-  );
   return lazily.backup.adoptable(inputs.directory, {
     ledgerId: inputs.ledgerId,
     ...here,
-    since: times?.since ?? undefined,
-    now: times?.now ?? "",
+    ...(await lastChange(db)),
     maxAge: inputs.maxAgeSeconds,
     protects: inputs.protects,
   });
 }
 
-function describe(inputs: Inputs<Spec>, name: string, manifest: Manifest): Taken {
+function describe(inputs: Inputs<Spec>, name: string, manifest: Manifest): TakenBackup {
   return {
     path: join(inputs.directory, name),
     takenAt: manifest.startedAt,
@@ -164,9 +149,9 @@ function describe(inputs: Inputs<Spec>, name: string, manifest: Manifest): Taken
   };
 }
 
-async function recorded(db: Queryable, urn: string): Promise<Taken> {
+async function recorded(db: Queryable, urn: string): Promise<TakenBackup> {
   const step = await readStep(db, urn);
   if (!step) throw new GuardianError({ what: "the ledger knows no backup of this stack", where: urn, todo: "run up" });
-  const { path, takenAt, bytes, rows, tables } = step.detail as unknown as Taken;
+  const { path = "", takenAt = "", bytes = 0, rows = 0, tables = 0 } = detailOf(step, "Backup");
   return { path, takenAt, bytes, rows, tables };
 }

@@ -22,7 +22,7 @@ export const dataMigrationSpec = resource(
     outputs: {
       sourceRows: integer("Rows that v6 offered."),
       writtenRows: integer("Rows of the migration in the target."),
-      rejectedRows: integer("Rows that could not be moved; guardian_migration.reject says which and why."),
+      rejectedRows: integer("Rows that could not be moved; the ledger says which and why."),
       checksum: text("Sum of the hashes of all rows that were compared with v6 and found equal."),
     },
   },

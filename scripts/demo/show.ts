@@ -1,5 +1,6 @@
 import type { Client } from "pg";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { readWaiting } from "../../engine/ledger/archived";
+import { readSteps } from "../../engine/ledger/steps";
 
 type Row = Record<string, unknown>;
 
@@ -90,23 +91,26 @@ export function stayed(client: Client): Promise<Row[]> {
 }
 
 /** What waits in the archive, and whose erasure takes it along. */
-export function archive(client: Client): Promise<Row[]> {
-  return rows(
-    client,
-    `SELECT archived_as AS archived, rows::int, CASE WHEN subject IS NULL THEN 'stays: keys and actions, no personal values'
-       ELSE 'goes with the account (' || subject || ')' END AS "when an account is deleted"
-     FROM ${ledgerSchema}.archived WHERE restored_at IS NULL ORDER BY 1`,
-  );
+export async function archive(client: Client): Promise<Row[]> {
+  const waiting = (await readWaiting(client)).map(({ archivedAs, rows: n, subject }) => ({
+    archived: archivedAs,
+    rows: Number(n),
+    "when an account is deleted":
+      subject === null ? "stays: keys and actions, no personal values" : `goes with the account (${subject})`,
+  }));
+  return waiting.sort((a, b) => a.archived.localeCompare(b.archived));
 }
 
 /** The ledger's account of the whole. */
-export function ledger(client: Client): Promise<Row[]> {
-  return rows(
-    client,
-    `SELECT kind, state, count(*)::int AS resources FROM (
-       SELECT DISTINCT ON (urn, part) kind, state FROM ${ledgerSchema}.step ORDER BY urn, part, attempt DESC
-     ) newest GROUP BY 1, 2 ORDER BY 1, 2`,
-  );
+export async function ledger(client: Client): Promise<Row[]> {
+  const counts = new Map<string, number>();
+  for (const { kind, state } of await readSteps(client)) {
+    counts.set(`${kind} ${state}`, (counts.get(`${kind} ${state}`) ?? 0) + 1);
+  }
+  return [...counts].sort().map(([key, resources]) => {
+    const [kind, state] = key.split(" ");
+    return { kind, state, resources };
+  });
 }
 
 /**

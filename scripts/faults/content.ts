@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { textSettings } from "../../engine/fingerprint/content";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { readLedger } from "../../engine/ledger/identity";
+import { readSteps, unfinished } from "../../engine/ledger/steps";
 import { comparedTables, type Compared } from "./tables";
 
 /** Digests of a row: no value of it is kept. */
@@ -37,7 +38,7 @@ export async function readContent(client: Client): Promise<Content> {
       if (back) content.facts.push(`rows of ${one.of} still wait in the archive`);
     }
     if (newest !== undefined) content.facts.push(...(await sessionFacts(client, tables, newest)));
-    content.facts.push(...(await unfinished(client)));
+    content.facts.push(...(await unfinishedSteps(client)));
     return content;
   } finally {
     await client.query("ROLLBACK");
@@ -91,15 +92,7 @@ async function sessionFacts(client: Client, tables: readonly Compared[], newest:
 }
 
 /** What the ledger calls unfinished: nothing, after a run that ended. */
-async function unfinished(client: Client): Promise<string[]> {
-  const there = await client.query<{ ledger: boolean }>(
-    `SELECT pg_catalog.to_regclass('${ledgerSchema}.step') IS NOT NULL AS ledger`,
-  );
-  if (there.rows[0]?.ledger !== true) return [];
-  const { rows } = await client.query<{ fact: string }>(
-    `SELECT pg_catalog.format('unfinished: %s %s', pg_catalog.regexp_replace(s.urn, '^.*::', ''), s.part) AS fact FROM (
-       SELECT DISTINCT ON (urn, part) urn, part, state FROM ${ledgerSchema}.step ORDER BY urn, part, attempt DESC) s
-     WHERE s.state NOT IN ('done', 'undone') ORDER BY 1`,
-  );
-  return rows.map((row) => row.fact);
+async function unfinishedSteps(client: Client): Promise<string[]> {
+  const open = (await readLedger(client)) ? unfinished(await readSteps(client)) : [];
+  return open.map(({ urn, part }) => `unfinished: ${urn.split("::").at(-1) ?? ""} ${part}`).sort();
 }

@@ -4,7 +4,7 @@ import type { Client } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
 import { compareFingerprints } from "../../engine/fingerprint/compare";
 import type { Fingerprint } from "../../engine/fingerprint/types";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { countBatches } from "../../engine/ledger/tools";
 import { withClient } from "../v6/database";
 import type { Choice, Stand } from "./choices";
 import { addTheirs, compareContent, keepSession, type Theirs, type Verdict } from "./compare";
@@ -117,9 +117,8 @@ export class Life {
   }
 
   /** How many batches the migrations that stand have moved their rows in. */
-  async batches(): Promise<number> {
-    const text = `SELECT count(*)::int AS n FROM ${ledgerSchema}.batch WHERE state = 'done'`;
-    return (await this.with((client) => client.query<{ n: number }>(text))).rows[0]?.n ?? 0;
+  batches(): Promise<number> {
+    return this.with((client) => countBatches(client));
   }
 
   with<T>(work: (client: Client) => Promise<T>): Promise<T> {

@@ -1,4 +1,6 @@
 import type { Client } from "pg";
+import { originalOf } from "../../engine/ledger/archived";
+import { readLedger } from "../../engine/ledger/identity";
 import { archiveSchema, ledgerSchema } from "../../engine/ledger/schema";
 
 /** How rows of a table are compared where its primary key and all of its columns will not do, and why. */
@@ -45,9 +47,10 @@ export interface Compared {
 
 /** Every table but the ledger's: one that is new is not forgotten. */
 export async function comparedTables(client: Client): Promise<Compared[]> {
+  const original = (await readLedger(client)) ? originalOf("n.nspname || '.' || c.relname") : "NULL";
   const { rows } = await client.query<{ name: string; plain: string; of: string | null; key: string[] }>(
     `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, n.nspname || '.' || c.relname AS plain,
-       CASE WHEN n.nspname = '${archiveSchema}' THEN ${await originals(client)} END AS of,
+       CASE WHEN n.nspname = '${archiveSchema}' THEN ${original} END AS of,
        coalesce((SELECT pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY a.attnum)
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
          WHERE i.indrelid = c.oid AND i.indisprimary), '{}') AS key
@@ -56,17 +59,7 @@ export async function comparedTables(client: Client): Promise<Compared[]> {
      ORDER BY 2`,
   );
   return rows.map(({ name, plain, of, key }) => {
-    const original = of ?? plain;
-    const { key: natural = key, aside = [], asidePath = "{}", session } = exceptions[original] ?? {};
-    return { name, of: original, key: natural, aside, asidePath, session, archived: original !== plain };
+    const { key: natural = key, aside = [], asidePath = "{}", session } = exceptions[of ?? plain] ?? {};
+    return { name, of: of ?? plain, key: natural, aside, asidePath, session, archived: (of ?? plain) !== plain };
   });
-}
-
-/** An expression for the original of an archived table: the ledger knows, once there is one. */
-async function originals(client: Client): Promise<string> {
-  const { rows } = await client.query(`SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1)`, [
-    `${ledgerSchema}.archived`,
-  ]);
-  if (rows.length === 0) return "NULL";
-  return `(SELECT original FROM ${ledgerSchema}.archived a WHERE a.archived_as = n.nspname || '.' || c.relname)`;
 }

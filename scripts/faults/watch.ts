@@ -1,9 +1,7 @@
 import { Client } from "pg";
-import { ledgerSchema } from "../../engine/ledger/schema";
+import { readLedger } from "../../engine/ledger/identity";
+import { readSteps, type Step } from "../../engine/ledger/steps";
 import type { Login } from "../v6/database";
-
-/** The ledger's name for the steps of the data stage. */
-const dataKind = "DataMigration";
 
 /** What the server shows of a running operation. */
 export interface Sight {
@@ -46,18 +44,14 @@ export class Watch {
 }
 
 async function steps(client: Client): Promise<Pick<Sight, "data" | "step">> {
-  const { rows: there } = await client.query<{ ledger: boolean }>(
-    `SELECT to_regclass('${ledgerSchema}.step') IS NOT NULL AS ledger`,
-  );
-  if (there[0]?.ledger !== true) return { data: "", step: "before the ledger" };
-  const { rows } = await client.query<{ data: string; step: string | null }>(
-    `SELECT coalesce(string_agg(concat_ws(' ', id, state), ',' ORDER BY id) FILTER (WHERE kind = $1), '') AS data,
-       (array_agg(concat_ws(' ', regexp_replace(urn, '^.*::', ''), nullif(part, ''), state)
-         ORDER BY coalesce(ended_at, started_at) DESC, id DESC))[1] AS step
-     FROM ${ledgerSchema}.step`,
-    [dataKind],
-  );
-  return { data: rows[0]?.data ?? "", step: rows[0]?.step ?? "no step yet" };
+  if (!(await readLedger(client))) return { data: "", step: "before the ledger" };
+  const steps = await readSteps(client);
+  const data = steps.filter(({ kind }) => kind === "DataMigration").map(({ id, state }) => `${id} ${state}`);
+  // Times as the server writes them, which sort as text.
+  const touched = ({ startedAt, endedAt }: Step): string => endedAt ?? startedAt;
+  const last = steps.reduce<Step | undefined>((a, b) => (a && touched(a) > touched(b) ? a : b), undefined);
+  const step = last ? [last.urn.split("::").at(-1), last.part, last.state].filter(Boolean).join(" ") : "no step yet";
+  return { data: data.join(), step };
 }
 
 async function connect(login: Login): Promise<Client> {

@@ -16,11 +16,9 @@ function make(
   return engine.write("Thing", "x", async (session) => {
     const current = await readStep(session.writer, urnOf(engine));
     const otherwise = current?.state ?? "planned";
-    await attempt(session, { kind: "Thing", state: "running", meaning }, otherwise, async (step) => {
+    await attempt(session, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
       await fail?.(session);
-      await session.transaction((db) =>
-        setStep(db, step.id, { state: "done", physicalId, detail: { values: meaning } }),
-      );
+      await session.transaction((db) => setStep(db, step, { state: "done", physicalId, detail: { path: meaning } }));
     });
   });
 }
@@ -31,7 +29,7 @@ describe("the ledger's row of a piece of work", function () {
   it("says after a failure what still stands, and why it failed", () =>
     withEngine(async (engine) => {
       const now = async (): Promise<unknown> => {
-        const step = (await engine.steps()).find((found) => found.kind === "Thing")!;
+        const step = (await engine.steps()).find((found) => found.kind === "Backup")!;
         const { state, meaning, physicalId, detail, attempt: n } = step;
         return { state, meaning, physicalId, detail, n };
       };
@@ -51,7 +49,7 @@ describe("the ledger's row of a piece of work", function () {
         state: "done",
         meaning: "first",
         physicalId: "1",
-        detail: { values: "first" },
+        detail: { path: "first" },
         n: 2,
       });
       // What failed is not taken for done: neither its meaning nor its values.
@@ -60,7 +58,7 @@ describe("the ledger's row of a piece of work", function () {
         state: "done",
         meaning: "first",
         physicalId: "1",
-        detail: { values: "first", error },
+        detail: { path: "first", error },
         n: 3,
       });
       await make(engine, "second", "2");
@@ -68,7 +66,7 @@ describe("the ledger's row of a piece of work", function () {
         state: "done",
         meaning: "second",
         physicalId: "2",
-        detail: { values: "second" },
+        detail: { path: "second" },
         n: 4,
       });
     }));
@@ -87,21 +85,21 @@ describe("the ledger's row of a piece of work", function () {
           const step = await readStep(db, urnOf(engine));
           return [step?.state, step?.physicalId, step?.detail];
         });
-      expect(await read()).to.deep.equal(["running", "1", { values: "first" }]);
+      expect(await read()).to.deep.equal(["running", "1", { path: "first" }]);
       await engine.write("Thing", "x", (session) =>
         session.transaction(async (tx) => {
           const step = await addStep(tx, {
             urn: urnOf(engine),
-            kind: "Thing",
+            kind: "Backup",
             state: "undoing",
             epoch: session.epoch,
           });
-          await setStep(tx, step.id, { state: "undone" });
+          await setStep(tx, step, { state: "undone" });
         }),
       );
       await engine.write("Thing", "x", (session) =>
         session.transaction((tx) =>
-          addStep(tx, { urn: urnOf(engine), kind: "Thing", state: "running", epoch: session.epoch }),
+          addStep(tx, { urn: urnOf(engine), kind: "Backup", state: "running", epoch: session.epoch }),
         ),
       );
       expect(await read()).to.deep.equal(["running", null, {}]);

@@ -124,17 +124,17 @@ describe("the lock of a database", function () {
         const second = new Engine(db.migrator, { parameters: { lease: 3_600_000 } });
         const third = new Engine(db.migrator);
         try {
-          const id = await engine.write("SqlModule", "900_t", (session) =>
-            session.transaction(
-              async (tx) => (await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch })).id,
+          const begun = await engine.write("SqlModule", "900_t", (session) =>
+            session.transaction((tx) =>
+              addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch }),
             ),
           );
           const idle = second.write("SqlModule", "900_t", async (session) => {
             await session.transaction(async (tx) => {
-              if (resumed) await setStep(tx, id, { state: "running" });
+              if (resumed) await setStep(tx, begun, { state: "running" });
               else {
                 const step = await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch });
-                await setStep(tx, step.id, { state: "done" });
+                await setStep(tx, step, { state: "done" });
               }
             });
             await opened;

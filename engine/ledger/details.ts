@@ -1,0 +1,90 @@
+import type { StepKind } from "./kinds";
+import type { Reject } from "./rejects";
+
+/** Why an attempt failed; no row values. */
+export interface Failure {
+  what: string;
+  where: string | null;
+  sqlstate: string | null;
+}
+
+/** A backup that was taken. */
+export interface TakenBackup {
+  /** Its folder. */
+  path: string;
+  /** By the server's clock. */
+  takenAt: string;
+  bytes: number;
+  rows: number;
+  tables: number;
+}
+
+/** What a stack owns of a row of public.feature_flags. */
+export interface FlagValues {
+  enabled: boolean;
+  /** 0 to 100. */
+  rolloutPercentage: number;
+  enabledForUsers: string[];
+  configuration: Record<string, unknown>;
+}
+
+/** A data migration that began: enough to take it back without its files. */
+export interface RecordedMigration {
+  name: string;
+  module: string;
+  from: string;
+  key: string[];
+  target: string;
+  targetKey: string[];
+  /** Types of the key's columns. */
+  types: string[];
+  /** The v6 tables that its triggers were on. */
+  follows: string[];
+  batchMs: number;
+  slowdown: number;
+}
+
+/** What a data migration said at its cut-over; numbers of rows as text. */
+export interface MigrationOutcome {
+  /** Rows that the source offers. */
+  source: string;
+  /** Rows of the migration that were compared with v6 and found equal. */
+  equal: string;
+  /** Sum of their hashes. */
+  checksum: string;
+  /** For each of the source's counts, in how many rows it is true. */
+  counted: Record<string, number>;
+  written: string;
+  /** The same for the session's row. */
+  processed: string;
+  failed: number;
+  rejects: Reject[];
+}
+
+interface MigrationDetail extends MigrationOutcome {
+  /** Something may be committed of it. */
+  begun: boolean;
+  /** Hash of text and parameters that it began with. */
+  asked: string;
+  constants: object;
+  sourceFile: string;
+  plan: RecordedMigration;
+  /** Rows taken back, through all attempts, and rows that stay; as text. */
+  removed: string;
+  kept: string;
+}
+
+/** What the ledger keeps of a kind of work beside its state; nothing of kinds that are not here. */
+interface Details {
+  /** `protects`: names of modules and migrations → their meanings. `processed` is for the session's row. */
+  Backup: TakenBackup & { protects: Record<string, string>; processed: number };
+  DataMigration: MigrationDetail;
+  FeatureFlag: { values: FlagValues };
+  /** Rows that were given up, and the role that did so. */
+  rows: { lost: number; by: string };
+}
+
+/** The same as it stands in a row: what the work has come to so far, and why it failed if it did. */
+export type Detail<K extends StepKind> = (K extends keyof Details ? Partial<Details[K]> : unknown) & {
+  error?: Failure;
+};
