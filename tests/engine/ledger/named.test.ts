@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative, sep } from "node:path";
+import { expect } from "chai";
+import { resourceKinds } from "../../../engine/ledger/kinds";
+import { ledgerSchema, ledgerTableNames } from "../../../engine/ledger/schema";
+import { plugin } from "../../../resources/registry";
+import { root } from "../../support/plugin";
+
+/** Ways to name a table of the ledger: by its schema's constant, written out, or by the functions that are the ledger's own. */
+const ways = [
+  /\bledgerSchema\b\s*\)?\s*(\}"?\s*\.|\+)/,
+  new RegExp(`${ledgerSchema}"?\\s*\\.\\s*"?(${ledgerTableNames.join("|")})\\b`),
+  /\b(ledger|step|module)Table\b/,
+];
+
+const names = (text: string): boolean => ways.some((way) => way.test(text));
+
+function* filesOf(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesOf(path);
+    else if (/\.([cm]?[jt]s|sql|ya?ml)$/.test(entry.name)) yield path;
+  }
+}
+
+describe("the ledger's tables", () => {
+  it("are named in engine/ledger and nowhere else; the modules' SQL, which runs without us, aside", () => {
+    const folders = ["engine", "resources", "provider", "components", "scripts", "bench"];
+    const files = folders.flatMap((folder) => [...filesOf(join(root, folder))]);
+    expect(files.length).to.be.greaterThan(150);
+    const strangers = files.filter((file) => !relative(root, file).startsWith(join("engine", "ledger") + sep));
+    const found = strangers.flatMap((file) =>
+      readFileSync(file, "utf8")
+        .split("\n")
+        .flatMap((line, i) => (names(line) ? [`${relative(root, file)}:${i + 1}`] : [])),
+    );
+    expect(found).to.deep.equal([]);
+  });
+
+  it("are found however they are named", () => {
+    for (const text of [
+      "`SELECT 1 FROM ${ledgerSchema}.step`",
+      "`${escapeIdentifier(ledgerSchema)}.${name}`",
+      'ledgerSchema + ".step"',
+      "'guardian_migration.reject'",
+      'FROM "guardian_migration"."step"',
+      'import { stepTable } from "../ledger/steps"',
+    ])
+      expect(names(text), text).to.equal(true);
+    for (const text of ["excludeSchemas: [ledgerSchema],", "set_config('guardian_migration.locked_at', $1, true)"])
+      expect(names(text), text).to.equal(false);
+  });
+
+  it("know every kind of resource that there is", () => {
+    const kinds = plugin.resources.map(({ spec }) => spec.kind);
+    expect(kinds.sort()).to.deep.equal([...resourceKinds].sort());
+  });
+});
