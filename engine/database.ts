@@ -9,6 +9,7 @@ import {
   type Writer,
 } from "./connect";
 import { GuardianError, sqlstateOf } from "./errors";
+import { describeRaise, raiseFormat } from "./ledger/format";
 import {
   describe,
   isCopied,
@@ -177,7 +178,8 @@ export class Database {
   }
 
   /**
-   * Runs one piece of work under the lock of this database; pieces of one process take turns. Where the server ended the
+   * Runs one piece of work under the lock of this database; pieces of one process take turns. A ledger of an older format
+   * is brought up to ours before it, so that whatever writes knows one format only. Where the server ended the
    * session because it stood still in a transaction, the work is begun anew as the next `up` would: it goes on from what
    * the ledger says.
    */
@@ -220,6 +222,7 @@ export class Database {
     const { label, signal, onStatus } = options;
     const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onStatus });
     const lease = keepLease(writer, this.parameters.lease);
+    let raise: string | undefined;
     try {
       await takeLock(writer, {
         stack: options.stack,
@@ -229,10 +232,17 @@ export class Database {
         onWait: (holder, s) => options.onStatus(`waiting for the lock, held by ${describeHolder(holder)}; ${s} s`),
       });
       if (options.expect !== "new ledger") {
-        assertIdentity(options.expect, await readLedger(writer), await readPhysical(writer));
+        const ledger = await readLedger(writer);
+        assertIdentity(options.expect, ledger, await readPhysical(writer));
         turn.epoch = await raiseEpoch(writer, options.label, this.parameters, turn.epoch);
+        raise = ledger && describeRaise(ledger.format);
       }
-      return await work(new WriteSession(writer, turn.epoch ?? "0", options, this.parameters));
+      const session = new WriteSession(writer, turn.epoch ?? "0", options, this.parameters);
+      if (raise !== undefined) {
+        onStatus(raise);
+        await session.transaction(raiseFormat);
+      }
+      return await work(session);
     } finally {
       lease.end();
       this.forget();

@@ -12,6 +12,8 @@ export interface DatabaseIdentity {
 export interface LedgerRow extends DatabaseIdentity {
   stack: string;
   epoch: string;
+  /** The version of its tables, at most ours. */
+  format: number;
 }
 
 /** The physical database, whether or not it has a ledger. */
@@ -36,19 +38,18 @@ export async function readLedger(db: Askable): Promise<LedgerRow | undefined> {
     `${ledgerSchema}.ledger`,
   ]);
   if (!there?.there) return undefined;
-  const row = await first<{ id: string; format: number; sys: string; db: string; stack: string; epoch: string }>(
+  const row = await first<LedgerRow & Record<string, unknown>>(
     db,
-    `SELECT id, format, system_identifier AS sys, database AS db, stack, epoch FROM ${ledgerSchema}.ledger`,
+    `SELECT id AS "ledgerId", system_identifier AS "systemIdentifier", database, stack, epoch, format FROM ${ledgerSchema}.ledger`,
   );
-  if (!row) return undefined;
-  if (row.format > ledgerFormat) {
+  if (row && row.format > ledgerFormat) {
     throw new GuardianError({
       what: `the ledger in this database has format ${row.format}, this product knows up to ${ledgerFormat}`,
       where: `schema ${ledgerSchema}`,
       todo: "use the release of this product that wrote it, or a newer one",
     });
   }
-  return { ledgerId: row.id, systemIdentifier: row.sys, database: row.db, stack: row.stack, epoch: row.epoch };
+  return row;
 }
 
 /** A ledger that came here in a copy (a restored dump, a template, a base backup under another name) says nothing of this database. */

@@ -26,18 +26,24 @@ export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
 /**
  * SQL that records objects of an application, and returns them.
  * @param applyId its id as SQL
- * @param described a table of `object` and `definition`, with a condition
+ * @param described a table `i` of `object` and `definition`, with a condition
+ * @param facts the inventory's version
  */
-export const insertObjects = (applyId: string, described: string): string =>
-  `INSERT INTO ${table} (apply_id, object, definition) SELECT ${applyId}, i.object, i.definition FROM ${described} RETURNING object`;
+export const insertObjects = (applyId: string, described: string, facts: number): string =>
+  `INSERT INTO ${table} (apply_id, object, definition, facts)
+   SELECT ${applyId}, i.object, i.definition, ${facts} FROM ${described} RETURNING object`;
 
 /** Records an object that was made after the module's transaction, if module.yaml lists it. */
-export async function addObject(db: Queryable, urn: string, object: string, definition: string): Promise<void> {
+export async function addObject(
+  db: Queryable,
+  urn: string,
+  of: { object: string; definition: string; facts: number },
+): Promise<void> {
   await db.query(
-    `INSERT INTO ${table} (apply_id, object, definition)
-     SELECT m.apply_id, $2, $3 FROM ${moduleTable} m
+    `INSERT INTO ${table} (apply_id, object, definition, facts)
+     SELECT m.apply_id, $2, $3, $4 FROM ${moduleTable} m
      WHERE m.urn = $1 AND m.undone_at IS NULL AND m.manifest->'objects' ? $2 ON CONFLICT DO NOTHING`,
-    [urn, object, definition],
+    [urn, of.object, of.definition, of.facts],
   );
 }
 

@@ -1,6 +1,7 @@
 import type { WriteSession } from "../database";
 import { GuardianError } from "../errors";
 import { rows, type Queryable } from "../sql";
+import { raiseFormat } from "./format";
 import { isCopied, readLedger, stackOf, type LedgerRow, type Physical } from "./identity";
 import { harmless } from "./kinds";
 import { archiveSchema, ledgerSchema, ledgerFormat, ledgerTables } from "./schema";
@@ -49,8 +50,10 @@ export async function openLedger(session: WriteSession, here: Physical, adopt: s
   const stack = stackOf(urn);
   return session.writer.transaction(async (db) => {
     const there = await readLedger(db);
-    if (there) refuseForeign(there, here, await readSteps(db), stack, adopt);
-    else await makeTables(db, here, stack);
+    if (there) {
+      refuseForeign(there, here, await readSteps(db), stack, adopt);
+      await raiseFormat(db);
+    } else await makeTables(db, here, stack);
     if (adopt !== undefined && adopt === there?.ledgerId) await takeOver(db, stack);
     await db.query(
       `UPDATE ${ledgerSchema}.ledger SET stack = $1, system_identifier = $2, database = $3, epoch = epoch + 1`,

@@ -18,8 +18,11 @@ export const ledgerTableNames = [
 /** @returns a table's name for SQL */
 export const ledgerTable = (name: (typeof ledgerTableNames)[number]): string => `${ledgerSchema}.${name}`;
 
-/** Raised with every change of the tables below; a newer one in the database is refused by an older product. */
-export const ledgerFormat = 1;
+/**
+ * Raised with every change of the tables below, by a step in format/; a newer one in the database is refused by an older
+ * product. What only reads must do so from every older one.
+ */
+export const ledgerFormat = 2;
 
 /** The plan of a data migration, what v6 changed meanwhile, and what could not be moved. */
 const onlineTables = `
@@ -117,9 +120,11 @@ CREATE TABLE ${ledgerSchema}.object (
   apply_id   bigint NOT NULL REFERENCES ${ledgerSchema}.module ON DELETE CASCADE,
   object     text NOT NULL,
   definition text NOT NULL,
+  facts      integer NOT NULL,
   PRIMARY KEY (apply_id, object)
 );
 COMMENT ON TABLE ${ledgerSchema}.object IS 'How the catalogue described each object when it was made; what differs is drift.';
+COMMENT ON COLUMN ${ledgerSchema}.object.facts IS 'Version of the inventory that described it: what a later one tells besides is no drift.';
 
 CREATE TABLE ${ledgerSchema}.archived (
   apply_id    bigint NOT NULL REFERENCES ${ledgerSchema}.module,

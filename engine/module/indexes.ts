@@ -5,7 +5,7 @@ import { fromPostgres, GuardianError } from "../errors";
 import { addObject } from "../ledger/objects";
 import { setStep, type Step } from "../ledger/steps";
 import { first, type Queryable } from "../sql";
-import { readInventory } from "./inventory";
+import { inventoryVersion, readInventory } from "./inventory";
 import type { Module } from "./manifest";
 import { parseFile, type Statement } from "./statements";
 
@@ -85,5 +85,5 @@ export async function buildIndex(
 /** What module.yaml lists is recorded as it was made, so that what is done to it by hand shows as drift. */
 async function recordIndex(db: Queryable, urn: string, object: string, schemas: string[]): Promise<void> {
   const definition = (await readInventory(db, schemas)).get(object);
-  if (definition !== undefined) await addObject(db, urn, object, definition);
+  if (definition !== undefined) await addObject(db, urn, { object, definition, facts: inventoryVersion });
 }

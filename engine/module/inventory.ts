@@ -5,6 +5,12 @@ import { rows, type Queryable } from "../sql";
 export type Inventory = Map<string, string>;
 
 /**
+ * Raised when the inventory tells more of an object than before: the ledger keeps it with each object, so that what was
+ * not told when it was recorded is no drift.
+ */
+export const inventoryVersion = 1;
+
+/**
  * Every object of the given schemas, described so that anything done by hand to it shows: columns, constraints, rights,
  * row security, function bodies, whether triggers fire. Names and definitions are the server's own (PostgreSQL manual,
  * 9.26, System Catalog Information Functions), qualified because the session's search_path is empty.
@@ -28,7 +34,7 @@ export async function recordInventory(
 ): Promise<string[]> {
   const there = await rows<{ object: string }>(
     db,
-    insertObjects("$2", `(${inventorySql}) i WHERE i.object = ANY ($3)`),
+    insertObjects("$2", `(${inventorySql}) i WHERE i.object = ANY ($3)`, inventoryVersion),
     [schemas, applyId, objects],
   );
   return there.map((row) => row.object);

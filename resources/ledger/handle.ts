@@ -1,5 +1,7 @@
 import { lazily } from "../../engine/lazy";
-import { readPhysical, stackOf } from "../../engine/ledger/identity";
+import { describeRaise } from "../../engine/ledger/format";
+import { readLedger, readPhysical, stackOf } from "../../engine/ledger/identity";
+import { ledgerFormat } from "../../engine/ledger/schema";
 import { handler, ledgerSteps, type Kind } from "../handler";
 import { ledgerSpec } from "./spec";
 
@@ -8,21 +10,30 @@ const kind: Kind<typeof ledgerSpec> = {
 
   async plan(call, inputs) {
     const { ledger, here } = await call.host.whereabouts();
-    if (!ledger) return {};
+    if (!ledger) return { format: ledgerFormat };
     lazily.ledgerOwner.refuseForeign(ledger, here, await ledgerSteps(call.host), stackOf(call.urn), inputs.adopt);
-    return { ledgerId: ledger.ledgerId };
+    const raise = describeRaise(ledger.format);
+    if (raise !== undefined) call.log.info(`${raise}; an older release of this product refuses it from then on`);
+    return { ledgerId: ledger.ledgerId, format: ledgerFormat };
   },
 
   async create(_call, inputs, session) {
     const ledgerId = await lazily.ledgerOwner.openLedger(session, await readPhysical(session.writer), inputs.adopt);
-    return { ledgerId };
+    return { ledgerId, format: ledgerFormat };
   },
 
   async delete(_call, state, session) {
     await lazily.ledgerOwner.closeLedger(session, state.purge);
   },
 
-  read: (_db, _call, _inputs, state) => Promise.resolve({ ledgerId: state.ledgerId }),
+  async read(db, _call, _inputs, state) {
+    return { ledgerId: state.ledgerId, format: (await readLedger(db))?.format ?? ledgerFormat };
+  },
+
+  async drift(call) {
+    const { ledger } = await call.host.whereabouts();
+    return new Map(ledger && ledger.format < ledgerFormat ? [["format", "update"]] : []);
+  },
 };
 
 export const ledgerHandler = handler(kind);

@@ -1,4 +1,4 @@
-import { flag, optional, resource, text } from "../../spec";
+import { flag, integer, optional, resource, text } from "../../spec";
 
 export const ledgerSpec = resource(
   "Ledger",
@@ -9,6 +9,9 @@ export const ledgerSpec = resource(
       adopt: optional(text("The id of a ledger of another stack that this stack takes over.")),
     },
     computed: {},
-    outputs: { ledgerId: text("The uuid of this ledger.") },
+    outputs: {
+      ledgerId: text("The uuid of this ledger."),
+      format: integer("The version of its tables. An older one is raised by the next up, in place."),
+    },
   },
 );

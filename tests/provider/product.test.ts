@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { ledgerFormat } from "../../engine/ledger/schema";
 import * as calls from "../support/calls";
 import { withV6, type V6 } from "../support/postgres";
 import { withWalk, type Walk } from "../support/walk";
@@ -21,7 +22,7 @@ describe("provider: the product", function () {
       const planned = await walk.create("Ledger", "ledger", { purge: false }, { preview: true });
       expect(planned).to.deep.include({
         id: "",
-        state: { purge: false, ledgerId: unknownMark, database: unknownMark },
+        state: { purge: false, ledgerId: unknownMark, format: ledgerFormat, database: unknownMark },
       });
       const backup = await walk.create("Backup", "backup", walk.backupArgs(unknownMark), { preview: true });
       expect(backup.state).to.deep.include({ ledgerId: unknownMark, path: unknownMark, rows: unknownMark });

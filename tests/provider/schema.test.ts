@@ -52,6 +52,7 @@ describe("provider/schema: the package's schema", () => {
     expect(schema.resources["guardian-migration:index:Ledger"]!.required).to.deep.equal([
       "purge",
       "ledgerId",
+      "format",
       "database",
     ]);
   });

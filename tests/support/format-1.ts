@@ -1,0 +1,39 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Client } from "pg";
+import { ledgerTableNames } from "../../engine/ledger/schema";
+
+const ddl = readFileSync(join(__dirname, "..", "engine", "ledger", "format-1.sql"), "utf8");
+
+/**
+ * Makes of a ledger what release 0.1 would have made of the same work: its own tables, and the rows in the columns that
+ * it knew.
+ * @param client of the ledger's owner
+ */
+export async function toFormat1(client: Client): Promise<void> {
+  await client.query(`BEGIN; ALTER SCHEMA guardian_migration RENAME TO newer; ${ddl}`);
+  for (const name of [...ledgerTableNames].reverse()) {
+    const { rows } = await client.query<{ columns: string; identity: string | null }>(
+      `SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS columns,
+              max(attname) FILTER (WHERE attidentity <> '') AS identity
+       FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0`,
+      [`guardian_migration.${name}`],
+    );
+    const { columns = "", identity } = rows[0] ?? {};
+    await client.query(
+      `INSERT INTO guardian_migration.${name} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM newer.${name}`,
+    );
+    if (identity)
+      await client.query(
+        `SELECT setval(pg_get_serial_sequence('guardian_migration.${name}', '${identity}'), last_value, is_called)
+         FROM newer.${name}_${identity}_seq`,
+      );
+  }
+  await client.query("UPDATE guardian_migration.ledger SET format = 1; DROP SCHEMA newer CASCADE; COMMIT");
+}
+
+/** The format that the ledger has. */
+export async function formatOf(client: Client): Promise<number | undefined> {
+  const { rows } = await client.query<{ format: number }>("SELECT format FROM guardian_migration.ledger");
+  return rows[0]?.format;
+}
