@@ -1,4 +1,5 @@
 import { fromPostgres } from "../errors";
+import { archiveSchema, ledgerSchema } from "../ledger/schema";
 import { catalogueFacts } from "./catalogue";
 import { readLargeObjects, readSequences, readTables, textSettings } from "./content";
 import { readSchema, type DumpTool } from "./dump";
@@ -6,7 +7,7 @@ import { readTies } from "./ties";
 import type { Fact, Fingerprint, Queryable } from "./types";
 
 /** The schemas of this product: what stays after a rollback until it is purged. */
-export const ownSchemas: readonly string[] = ["guardian_migration", "guardian_archive"];
+export const ownSchemas: readonly string[] = [ledgerSchema, archiveSchema];
 
 export interface FingerprintOptions extends DumpTool {
   /** Schemas that do not count; `ownSchemas` after a rollback, none after a purge. */

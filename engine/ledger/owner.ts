@@ -27,7 +27,7 @@ export function refuseForeign(
       where: `here: ${here.database} of cluster ${here.systemIdentifier}; ledger: ${ledger.database} of cluster ${ledger.systemIdentifier}`,
       todo: [
         `if this database takes the other's place: pulumi config set guardian:adopt ${ledger.ledgerId}`,
-        "else drop the schemas guardian_migration and guardian_archive of the copy",
+        `else drop the schemas ${ledgerSchema} and ${archiveSchema} of the copy`,
       ],
     });
   }
