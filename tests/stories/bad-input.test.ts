@@ -28,7 +28,7 @@ const refusals: Record<string, { options: Partial<StackOptions>; says: RegExp[] 
 };
 
 describe("bad input is refused before the first write", function () {
-  this.timeout(120_000);
+  this.timeout(600_000);
 
   for (const [what, { options, says }] of Object.entries(refusals)) {
     it(what, async () => {

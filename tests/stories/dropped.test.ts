@@ -3,7 +3,7 @@ import { afterUp } from "../support/migrated";
 import { differences, infrastructure, total } from "../support/story";
 
 describe("what somebody dropped by hand", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
 
   it("is refused by up, naming what differs, and does not stop the rollback: destroy, then up, and all is well", function () {
     return afterUp(async ({ stack, db, fingerprint, before }) => {

@@ -12,7 +12,7 @@ async function live({ client }: Story): Promise<unknown> {
 }
 
 describe("feature flags belong to the stack", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
 
   it("a rollout is an update; a change by hand is refused, shown by refresh, and then set to what the program says", function () {
     return afterUp(async (it) => {

@@ -16,7 +16,7 @@ async function forgetFormat({ stack }: TestStack): Promise<void> {
 }
 
 describe("a migration that the release before brought up", function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it("is previewed with its ledger's format as the only change, raised by up, and rolled back with or without", function () {
     return afterUp(async ({ stack, client, before, fingerprint }) => {

@@ -46,7 +46,7 @@ const points: Record<string, { hold: string; waiting: string }> = {
 };
 
 describe("killed with SIGKILL", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   let undisturbed: unknown;
   before(() => afterUp(async (it) => void (undisturbed = await result(it))));
 

@@ -6,7 +6,7 @@ import { withStack } from "../support/stack";
 import { count, differences, story } from "../support/story";
 
 describe("state and database belong together", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
 
   it("the state of one database used against another: up, refresh and destroy are refused before any write", function () {
     return afterUp(async ({ stack, db }) => {

@@ -8,7 +8,7 @@ import { story } from "../support/story";
 const mark = "MARKED-4711";
 
 describe("no password and no row value leaves the database", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
 
   it("not in state, output, errors, manifest or ledger: seeded values are looked for everywhere", function () {
     return story(async ({ stack, db, client }) => {

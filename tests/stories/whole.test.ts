@@ -8,7 +8,7 @@ import { beyondSchema, count, differences, story, total, type Story } from "../s
 const existing = "auth.users WHERE created_at < now() - interval '1 day'";
 
 describe("the whole migration", function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   it("previews without writing, migrates, changes nothing the second time, and rolls back without a trace", function () {
     return story(async (it) => {
