@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { endWith, run, terminal } from "./command";
 import { configurationPages } from "./docs/configuration";
 import { examine } from "./docs/generate";
 import { trapsPage } from "./docs/traps";
+import { differing, settle } from "./golden";
 import { startServer } from "./postgres/server";
 import { createV6 } from "./v6/database";
 
@@ -44,10 +45,7 @@ export async function formatted(pages: ReadonlyMap<string, string>): Promise<Map
 
 /** @returns the pages that differ from the files, and the files that are no page any more, sorted */
 export function stale(pages: ReadonlyMap<string, string>, folder = docs): string[] {
-  const read = (path: string): string | undefined =>
-    existsSync(join(folder, path)) ? readFileSync(join(folder, path), "utf8") : undefined;
-  const changed = [...pages].filter(([path, text]) => read(path) !== text).map(([path]) => path);
-  return [...changed, ...extra(pages, folder)].sort();
+  return [...differing(pages, folder), ...extra(pages, folder)].sort();
 }
 
 function extra(pages: ReadonlyMap<string, string>, folder: string): string[] {
@@ -58,21 +56,9 @@ function extra(pages: ReadonlyMap<string, string>, folder: string): string[] {
 /** Runs the command; returns the exit code. */
 export function main(args: readonly string[]): Promise<number> {
   return run(command, args, terminal, async ({ check }) => {
-    const { say } = terminal;
-    const pages = await makePages();
-    const changed = stale(pages);
-    if (check) {
-      for (const path of changed) say(`stale: ${join("docs", path)}`);
-      say(changed.length > 0 ? "run `npm run docs` and commit what it writes" : `${pages.size} pages are current`);
-      return changed.length > 0 ? 1 : 0;
-    }
-    for (const path of extra(pages, docs)) rmSync(join(docs, path));
-    for (const [path, text] of pages) {
-      mkdirSync(dirname(join(docs, path)), { recursive: true });
-      writeFileSync(join(docs, path), text);
-    }
-    say(`${pages.size} pages (docs/ and Pulumi.yaml), ${changed.length} of them changed`);
-    return 0;
+    const files = await makePages();
+    const golden = { command: command.name, folder: docs, files, gone: extra(files, docs) };
+    return settle(golden, check, terminal.say);
   });
 }
 

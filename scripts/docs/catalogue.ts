@@ -129,7 +129,7 @@ async function read<R extends QueryResultRow>(client: Client, text: string, valu
 }
 
 /** What a module lists of one kind in module.yaml. */
-export function listed(module: Module, kind: "table" | "view" | "function"): string[] {
+export function listed(module: Module, kind: "table" | "view" | "function" | "trigger"): string[] {
   return module.objects
     .filter((object) => object.startsWith(`${kind} `))
     .map((object) => object.slice(kind.length + 1));

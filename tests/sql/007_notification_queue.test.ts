@@ -34,7 +34,8 @@ describe("007_notification_queue", function () {
       /missing \[.*queue_type_check/,
     "ALTER TABLE public.notification_queue DROP CONSTRAINT notification_queue_user_id_fkey":
       /missing \[.*ON DELETE CASCADE/,
-    "ALTER TABLE public.patient_consents DISABLE TRIGGER patient_consents_notify_change": /trigger on patient_consents/,
+    "ALTER TABLE public.patient_consents DISABLE TRIGGER patient_consents_notify_change":
+      /missing or DISABLED \[public\.patient_consents: trigger patient_consents_notify_change\]/,
     "DROP TRIGGER document_processing_queue_notify ON public.document_processing_queue":
       /missing \[definition of document_processing_queue_notify on/,
     "GRANT EXECUTE ON FUNCTION public.start_channel_verification(uuid) TO authenticated": /authenticated may EXECUTE/,
