@@ -85,6 +85,7 @@ export function fromPostgres(err: unknown, where: string, todo?: string | readon
     what: [message || "unknown error", code && `(${code})`].filter(Boolean).join(" "),
     where,
     ...(todo ? { todo } : {}),
+    cause: err,
   });
 }
 

@@ -158,7 +158,8 @@ class HeldTooLong extends Error {}
  * language.
  */
 function causeOf(err: unknown, times: Times): "busy" | "slow" | undefined {
-  if (err instanceof HeldTooLong) return "slow";
+  // Whoever ran the statement may have said where it stands.
+  if (err instanceof HeldTooLong || (err instanceof Error && err.cause instanceof HeldTooLong)) return "slow";
   const code = sqlstateOf(err);
   if (code === "55P03" || code === "40P01") return "busy";
   if (times.asked === 0) return undefined;

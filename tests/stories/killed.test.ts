@@ -5,7 +5,7 @@ import { afterUp } from "../support/migrated";
 import { count, differences, story, total, type Story } from "../support/story";
 
 const engine = /\bpulumi (up|destroy)\b/;
-const plugin = /provider\/main\.ts/;
+const plugin = /resources\/main\.ts/;
 
 /** What a finished run leaves, as numbers that do not depend on ids and times. */
 async function result({ client }: Story): Promise<unknown> {

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
+import { WriteSession } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
 import { inOrder, pauseAfter } from "../../../engine/module/v6-locks";
+import type { Queryable } from "../../../engine/sql";
 import { catalogue } from "../../support/modules";
 import { moduleOf, refusalOf, until, withEngine, type Engine, type Files } from "./harness";
 import { watched } from "./watched";
@@ -93,6 +95,36 @@ describe("locks on v6 tables", function () {
       ),
     );
   }
+
+  it("time that runs out between two statements is the machine's fault and not the file's, and another try's matter", () =>
+    withEngine(
+      async (engine) => {
+        const [now, transaction] = [performance.now.bind(performance), WriteSession.prototype.transaction];
+        let late = 0;
+        performance.now = () => now() + late;
+        WriteSession.prototype.transaction = function (work) {
+          const stalled = (db: Queryable): Queryable => ({
+            query: db.query.bind(db),
+            script: async (text) => {
+              await db.script(text);
+              if (text.includes("LOCK TABLE")) late = 2 * real.lockHold;
+            },
+          });
+          return transaction.call(this, (db: Queryable) => work(stalled(db))) as ReturnType<typeof work>;
+        };
+        try {
+          const { what, todo } = await refusalOf(engine.apply(await moduleOf("900_t", files), 5));
+          expect(what).to.match(
+            /^the work under the locks on v6 tables took longer than the 200 ms .*rolled back \(1 try\)$/,
+          );
+          expect(todo[0]).to.contain("run this again when the server");
+        } finally {
+          performance.now = now;
+          WriteSession.prototype.transaction = transaction;
+        }
+      },
+      { parameters: real },
+    ));
 
   for (const [verb, lock, mode] of [
     [
