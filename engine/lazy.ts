@@ -4,15 +4,9 @@ const load = createRequire(__filename);
 
 /*
  * What is loaded at first use. An `up` that finds nothing changed parses nothing and writes nothing; loading all of this
- * for it would double the plugin's start (npm run bench -- noop).
+ * for it would double the plugin's start (npm run bench -- noop). Nothing that this loads may import it; the parsers stand
+ * in parsers.ts for that.
  */
-
-/** PostgreSQL's own parser (libpg_query). */
-export const sqlParser = (): typeof import("@libpg-query/parser") =>
-  load("@libpg-query/parser") as typeof import("@libpg-query/parser");
-
-/** The YAML parser. */
-export const yamlParser = (): typeof import("yaml") => load("yaml") as typeof import("yaml");
 
 /** Parts of the engine that only a change needs. */
 export const lazily = {

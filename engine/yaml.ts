@@ -1,7 +1,7 @@
 import type { Document } from "yaml";
 import { check, type Path, type Property } from "../spec";
 import { GuardianError } from "./errors";
-import { yamlParser } from "./lazy";
+import { yamlParser } from "./parsers";
 
 /**
  * Reads a YAML file whose shape is known.

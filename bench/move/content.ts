@@ -2,7 +2,7 @@ import { loadMigration } from "../../engine/migrate/definition";
 import { under } from "../../engine/migrate/range";
 import { quoteName } from "../../engine/sql";
 import { withClient, type Login } from "../../scripts/v6/database";
-import type { Job } from "./runner";
+import type { Job } from "./job";
 
 /** Columns with the time of the run in them, as SQL without it; that there is one is compared. */
 const timeless: Record<string, string> = {

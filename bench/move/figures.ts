@@ -1,5 +1,5 @@
 import { median, type Figures } from "../benchmark";
-import type { Job, Outcome } from "./runner";
+import type { Job, Outcome } from "./job";
 
 /** The product moves rows at full speed here, as the statement does that it is compared with. */
 export const throttled = false;

@@ -3,8 +3,7 @@ import type { Run } from "../benchmark";
 import { Contents, contentOf } from "./content";
 import { countTarget, empty, prepare, startOwn } from "./data";
 import type { Measured } from "./figures";
-import { runJob } from "./job";
-import type { Job, Outcome } from "./runner";
+import { runJob, type Job, type Outcome } from "./job";
 
 export const migrations = ["consents", "preferences"] as const;
 /** The ways by which each migration is moved at the largest size; at the others one worker is enough. */

@@ -12,33 +12,12 @@ import { loadMigration, type Migration } from "../../engine/migrate/definition";
 import { onceOnly } from "../../engine/migrate/proof";
 import { mapped, readConstants } from "../../engine/migrate/source";
 import type { Operator } from "../../engine/operator";
-import type { Login } from "../../scripts/v6/database";
 import { withOperator } from "../../scripts/v6/operator";
 import { throttled } from "./figures";
+import type { Job, Outcome } from "./job";
 import { Memory } from "./memory";
-import { Observer, type Observed } from "./observer";
+import { Observer } from "./observer";
 import { rawStatement } from "./raw";
-
-/** What is to be run, once. */
-export interface Job {
-  login: Login;
-  /** A data migration of sql/data. */
-  migration: string;
-  /** One INSERT … SELECT as the guide has it, or one that looks for rows first; or the product with so many workers. */
-  how: "raw" | "looking" | 1 | 2;
-}
-
-/** What came of it; times in milliseconds. */
-export interface Outcome extends Observed {
-  totalMs: number;
-  /** Rows written. */
-  rows: number;
-  /** Ledger batches that wrote them. */
-  batches: number;
-  /** Resident memory of this process at its highest, above what it had when idle, in MiB: the engine's, not the plugin's. */
-  memoryMb: number;
-  idleMb: number;
-}
 
 /** What an operator would choose (guardian:legacyConsent). */
 export const parameters: Record<string, object> = {

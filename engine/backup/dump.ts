@@ -1,41 +1,15 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
-import { type ConnectionSettings, connectReader, type Reader, toClientEnv } from "../connect";
+import { connectReader, type Reader, toClientEnv } from "../connect";
 import { GuardianError, fromPostgres } from "../errors";
-import { type ClientProgram, findClient } from "./client";
+import { findClient } from "./client";
 import { checkContents } from "./contents";
-import {
-  finishFolder,
-  lockDown,
-  type PartialFolder,
-  removeFolder,
-  removeStale,
-  startFolder,
-  writeDurably,
-} from "./folder";
+import { finishFolder, lockDown, removeFolder, removeStale, startFolder, writeDurably } from "./folder";
 import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile } from "./manifest";
 import { folderFailure, preflight } from "./preflight";
-import { type BackupProgress, ProgressReport } from "./progress";
+import { ProgressReport } from "./progress";
 import { dumpAndCount, type Snapshot } from "./snapshot";
-
-export interface DumpOptions {
-  readonly settings: ConnectionSettings;
-  /** Where backups go; made if need be. */
-  readonly directory: string;
-  /** Tables that pg_dump writes at the same time; each takes a connection. */
-  readonly jobs: number;
-  /** Not in the backup: a restored ledger lies. */
-  readonly excludeSchemas: readonly string[];
-  readonly ledgerId: string;
-  readonly protects: Readonly<Record<string, string>>;
-  readonly onProgress?: (progress: BackupProgress) => void;
-  /** Ends pg_dump and removes what was written. */
-  readonly signal?: AbortSignal;
-  /** For PATH and GUARDIAN_PG_BIN. Default: the process's. */
-  readonly env?: NodeJS.ProcessEnv;
-  /** Seconds that pg_dump waits for a lock. Default 60. */
-  readonly lockWait?: number;
-}
+import type { DumpOptions, Work } from "./work";
 
 export interface BackupResult {
   /** Name of the backup's folder in the directory. */
@@ -89,15 +63,6 @@ async function refuseUnfit(reader: Reader, options: DumpOptions & { env: NodeJS.
   const { errors, warnings } = await reader.read((db) => preflight(db, about));
   if (errors[0]) throw errors[0];
   return [...warnings];
-}
-
-/** What one run works with. */
-export interface Work {
-  readonly reader: Reader;
-  readonly pgDump: ClientProgram;
-  readonly folder: PartialFolder;
-  readonly stop: AbortController;
-  readonly signal: AbortSignal;
 }
 
 async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResult, "warnings">> {

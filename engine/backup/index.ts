@@ -1,6 +1,6 @@
 export { adoptable, type AdoptOptions, type FoundBackup } from "./adopt";
 export { type ClientName, type ClientProgram, findClient } from "./client";
-export { type BackupResult, dump, type DumpOptions } from "./dump";
+export { type BackupResult, dump } from "./dump";
 export {
   dumpFolder,
   type Manifest,
@@ -11,3 +11,4 @@ export {
 } from "./manifest";
 export { type Preflight, preflight, type PreflightOptions } from "./preflight";
 export type { BackupProgress } from "./progress";
+export type { DumpOptions } from "./work";

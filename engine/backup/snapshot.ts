@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { type Queryable, toClientEnv } from "../connect";
 import { runClient } from "./child";
 import type { CountedTable } from "./contents";
-import type { DumpOptions, Work } from "./dump";
 import { dumpFolder } from "./manifest";
 import { clientFailure } from "./messages";
 import type { ProgressReport } from "./progress";
 import { countLargeObjects, countRows, listTables } from "./tables";
+import type { DumpOptions, Work } from "./work";
 
 /** What was in the database at one moment, as counted there. */
 export interface Snapshot {

@@ -1,5 +1,5 @@
 import { canonical, hash } from "../hash";
-import { sqlParser } from "../lazy";
+import { sqlParser } from "../parsers";
 import { lex } from "./lexer";
 import { parseFiles, parseSql, syntaxError, withoutComments, type Node, type Statement } from "./statements";
 import type { SqlFile } from "./up-files";

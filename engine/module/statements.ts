@@ -1,5 +1,5 @@
 import { GuardianError } from "../errors";
-import { sqlParser } from "../lazy";
+import { sqlParser } from "../parsers";
 import { lex } from "./lexer";
 import type { SqlFile } from "./up-files";
 

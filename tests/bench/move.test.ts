@@ -11,7 +11,7 @@ import { comparable, exponent, figuresOf, growthOf, type Measured } from "../../
 import { sizesUpTo } from "../../bench/move/measure";
 import { Memory } from "../../bench/move/memory";
 import { Observer } from "../../bench/move/observer";
-import type { Job, Outcome } from "../../bench/move/runner";
+import type { Job, Outcome } from "../../bench/move/job";
 import { connectWriter, Session, Writer } from "../../engine/connect";
 import { worthThrottling } from "../../engine/migrate/crew";
 import { help } from "../../scripts/command/help";

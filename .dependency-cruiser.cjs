@@ -1,0 +1,56 @@
+"use strict";
+// Arrows go one way (see CONTRIBUTING.md). eslint says the same of the import that is just being written; this also follows
+// what an import leads to, types included.
+
+const tools = "^(scripts|bench|tests)/";
+const declared = "^(index\\.ts$|config/|components/|resources/define\\.ts$|resources/.+/(declare|spec)\\.ts$)";
+
+const layers = [
+  { name: "spec-imports-nothing", from: { path: "^spec/" }, to: { pathNot: "^spec/" } },
+  {
+    name: "engine-knows-no-pulumi",
+    from: { path: "^engine/" },
+    to: { path: `^(index\\.ts$|(provider|resources|components|config)/)|node_modules/@pulumi/` },
+  },
+  {
+    name: "provider-knows-no-postgres-nor-what-it-serves",
+    from: { path: "^provider/" },
+    to: { path: "^(index\\.ts$|(engine|resources|components|config)/)|node_modules/(pg|@libpg-query)/" },
+  },
+  {
+    name: "what-is-declared-knows-no-engine",
+    from: { path: declared },
+    to: { path: "^(engine|provider)/|^resources/.+/handle\\.ts$|node_modules/(pg|@libpg-query)/" },
+  },
+  // By whatever way: said of one file only, so that one wrong import is one line.
+  {
+    name: "program-reaches-no-postgres",
+    from: { path: "^index\\.ts$" },
+    to: { path: "node_modules/(pg|@libpg-query/parser)/", reachable: true },
+  },
+  { name: "config-knows-only-spec", from: { path: "^config/" }, to: { path: "^(components|resources)/|^index\\.ts$" } },
+  {
+    name: "kinds-of-resources-know-no-other-kind",
+    from: { path: "^resources/([^/]+)/", pathNot: "/declare\\.ts$" },
+    // The guard is backup's word to the kinds that write: nothing was backed up, nothing is changed.
+    to: { path: "^resources/[^/]+/", pathNot: ["^resources/$1/", "^resources/backup/guard\\.ts$"] },
+  },
+  { name: "product-needs-no-tools", from: { pathNot: tools }, to: { path: tools } },
+  { name: "tools-need-no-tests", from: { path: "^(scripts|bench)/" }, to: { path: "^tests/" } },
+  { name: "scripts-need-no-bench", from: { path: "^scripts/" }, to: { path: "^bench/" } },
+];
+
+module.exports = {
+  forbidden: [
+    ...layers,
+    { name: "no-circles", from: {}, to: { circular: true } },
+    { name: "no-orphans", from: { orphan: true }, to: {} },
+    { name: "no-import-that-leads-nowhere", from: {}, to: { couldNotResolve: true } },
+  ].map((rule) => ({ severity: "error", ...rule })),
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsConfig: { fileName: "tsconfig.json" },
+    // An import of types alone is an arrow too.
+    tsPreCompilationDeps: true,
+  },
+};
