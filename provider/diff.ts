@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { unknown, type Value, type Values } from "./wire";
 
 /** `drift`: an update that is seen between the state and the program, though the program says what it said before. */
-export type ChangeKind = "add" | "delete" | "update" | "drift";
+type ChangeKind = "add" | "delete" | "update" | "drift";
 
 /** Path of a property (`objects["table a.b"]`, `rollout.percent`) → what happens to it. */
 export type Changes = Map<string, ChangeKind>;

@@ -5,7 +5,7 @@ import { countTarget, empty, prepare, startOwn } from "./data";
 import type { Measured } from "./figures";
 import { runJob, type Job, type Outcome } from "./job";
 
-export const migrations = ["consents", "preferences"] as const;
+const migrations = ["consents", "preferences"] as const;
 /** The ways by which each migration is moved at the largest size; at the others one worker is enough. */
 export type Ways = Record<(typeof migrations)[number], readonly Job["how"][]>;
 

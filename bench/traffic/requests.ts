@@ -102,7 +102,7 @@ export const classes: readonly RequestClass[] = [
 ];
 
 /** A number below 2 to the 32nd from a counter, evenly spread and the same in every run (the finaliser of murmur3). */
-export function scatter(n: number): number {
+function scatter(n: number): number {
   let h = Math.imul(n + 1, 0x9e3779b1);
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

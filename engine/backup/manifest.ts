@@ -18,7 +18,7 @@ export interface ManifestFile {
   readonly sha256: string;
 }
 
-export interface ManifestTable {
+interface ManifestTable {
   readonly schema: string;
   readonly table: string;
   /** Rows of the table itself (FROM ONLY) in the dump's snapshot. */
@@ -45,7 +45,7 @@ export interface Manifest {
 }
 
 /** @returns sha256 of a file, hexadecimal. */
-export async function sha256(path: string): Promise<string> {
+async function sha256(path: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(path), hash);
   return hash.digest("hex");

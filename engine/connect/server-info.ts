@@ -3,7 +3,7 @@ import { GuardianError, fromPostgres, isPostgres } from "../errors";
 import type { ConnectionSettings } from "./settings";
 
 /** The oldest PostgreSQL that is supported; Guardian v6 runs on 15 and later. */
-export const oldestMajor = 15;
+const oldestMajor = 15;
 
 /** Which server and database this is, and as whom we are there. */
 export interface ServerInfo {

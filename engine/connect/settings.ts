@@ -10,9 +10,9 @@ import { type Origin, Sources } from "./sources";
 
 export type { DatabaseInput } from "./input";
 
-export const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
+const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 /** What libpq means by each: manual, libpq, "Protection Provided in Different Modes". */
-export type SslMode = (typeof sslModes)[number];
+type SslMode = (typeof sslModes)[number];
 
 /** Everything that is explicit after resolution; paths are as given, `system` as root means the runtime's own roots. */
 export interface ConnectionFields {

@@ -55,7 +55,7 @@ const header = /^-- Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)$/;
  * says nothing about the database, and `SET default_…` between entries depends on their order only. GRANT and REVOKE lines are
  * sorted, since their order is that of their making.
  */
-export function entries(dump: string): Record<string, Record<string, string>> {
+function entries(dump: string): Record<string, Record<string, string>> {
   const found: Record<string, Record<string, string[]>> = {};
   let lines: string[] | undefined;
   let rights = false;

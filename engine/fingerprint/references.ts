@@ -11,7 +11,7 @@ export interface Reference {
 }
 
 /** The tables that v6's application deletes from. */
-export const v6Tables = [
+const v6Tables = [
   "auth.users",
   "public.documents",
   "public.patient_medications",

@@ -9,10 +9,8 @@ export const resourceKinds = [
   "SessionCompletion",
 ] as const;
 
-/** Kinds of steps that are a part of a module: an index that is built on its own, rows that come back. */
-export const partKinds = ["index", "rows"] as const;
-
-export type StepKind = (typeof resourceKinds)[number] | (typeof partKinds)[number];
+/** A resource's step, or one of a part of a module: an index that is built on its own, rows that come back. */
+export type StepKind = (typeof resourceKinds)[number] | "index" | "rows";
 
 /** Kinds that leave nothing in the database outside the ledger. */
 export const harmless: readonly StepKind[] = ["Ledger", "Backup"];

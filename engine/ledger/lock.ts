@@ -77,13 +77,8 @@ function isDead({ active, silent }: Holder, waited: number, { patience, lease }:
   return active ? waited >= patience && silent >= Math.max(patience, lease) : silent >= lease;
 }
 
-/** Gives the lock back; the end of the session does so too. */
-export async function releaseLock(db: Queryable): Promise<void> {
-  await db.query("SELECT pg_catalog.pg_advisory_unlock($1, $2)", [lockClass, lockObject]);
-}
-
 /** Reads who holds the lock. */
-export async function readHolder(db: Queryable): Promise<Holder | undefined> {
+async function readHolder(db: Queryable): Promise<Holder | undefined> {
   return first<Holder>(
     db,
     `SELECT a.pid, a.backend_start::text AS "backendStart", a.application_name AS application, a.usename AS user,

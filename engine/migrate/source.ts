@@ -76,7 +76,7 @@ function foreignOrder(type: string): string {
 }
 
 /** @returns the first source whose relation this database has */
-export async function sourceFor(db: Queryable, migration: Migration): Promise<Source> {
+async function sourceFor(db: Queryable, migration: Migration): Promise<Source> {
   for (const source of migration.sources) {
     if (!source.needs || (await exists(db, quoteName(source.needs)))) return source;
   }

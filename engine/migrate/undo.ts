@@ -77,12 +77,13 @@ export async function takeBackForgotten(session: WriteSession, deadline: number,
  * @param declared names of the migrations that the program has now
  * @returns names of those that were cut off and that it has no more: Pulumi deletes only what its state knows. One that
  *   is done is left to Pulumi's own delete, or to its module's.
+ * @lazily
  */
 export async function abandoned(db: Queryable, declared: readonly string[]): Promise<string[]> {
   return (await openMigrations(db)).filter(isAbandoned(declared)).map((one) => one.name);
 }
 
-/** Takes back what `abandoned` names. */
+/** Takes back what `abandoned` names. @lazily */
 export async function takeBackAbandoned(
   session: WriteSession,
   deadline: number,

@@ -5,7 +5,7 @@ import { addApplication, currentApply, standingModules } from "../ledger/modules
 import { addStep, readStep, readSteps, setStep, unfinished, type Step, type StepOf } from "../ledger/steps";
 import type { Queryable } from "../sql";
 import { buildIndex, indexParts } from "./indexes";
-import { added, readInventory, recordInventory, schemasOf } from "./inventory";
+import { recordInventory, schemasOf } from "./inventory";
 import type { Module } from "./manifest";
 import { partOf } from "./lost";
 import { restoreTable } from "./restore";
@@ -57,6 +57,7 @@ export async function applyModule(
 /**
  * A module that was applied is not applied again with another text.
  * @throws GuardianError with the ways out
+ * @lazily
  */
 export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): void {
   if (applied.meaning === module.meaning) return;
@@ -167,15 +168,4 @@ async function finishParts(
     restored += await attemptPart(session, step, () => restoreTable(session, parameters, step, table, deadline));
   }
   return restored;
-}
-
-/** For tests and for `module.yaml`: what a module really makes. */
-export async function objectsMadeBy(
-  db: Queryable,
-  schemas: readonly string[],
-  work: () => Promise<void>,
-): Promise<string[]> {
-  const before = await readInventory(db, schemas);
-  await work();
-  return added(before, await readInventory(db, schemas));
 }

@@ -50,11 +50,6 @@ export function schemasOf(objects: readonly string[]): string[] {
   return [...new Set(schemas)];
 }
 
-/** @returns the objects of `after` that `before` did not have */
-export function added(before: Inventory, after: Inventory): string[] {
-  return [...after.keys()].filter((object) => !before.has(object)).sort();
-}
-
 /** The name `schema.relation` of a pg_class row `c` in namespace `n`, as module.yaml writes it. */
 const relation = "n.nspname || '.' || c.relname";
 const notOfExtension = (catalog: string, oid: string): string =>

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { assessSpec } from "./spec";
 
 /** One finding of the assessment. */
-export interface Finding {
+interface Finding {
   item: string;
   status: string;
   readiness: string;

@@ -14,7 +14,7 @@ export interface Command<O extends Options = Options, W extends Options = Option
   exits: Readonly<Record<string, string>>;
 }
 
-export interface Words<W extends Options, N extends string> {
+interface Words<W extends Options, N extends string> {
   /** What such a word is: `benchmark`. */
   noun: string;
   /** How --help writes it: `NAME`. */
@@ -38,7 +38,7 @@ export interface Flag {
   short?: string;
 }
 
-export interface Text extends Flag {
+interface Text extends Flag {
   /** How --help writes the value: `FOLDER`. */
   value: string;
   default?: string;

@@ -1,7 +1,7 @@
 import type { Client, QueryResultRow } from "pg";
 import type { Module } from "../../engine/module/manifest";
 
-export interface ColumnPage {
+interface ColumnPage {
   name: string;
   type: string;
   nullable: boolean;
@@ -18,7 +18,7 @@ export interface RelationPage {
   policies: string[];
 }
 
-export interface FunctionPage {
+interface FunctionPage {
   name: string;
   arguments: string;
   returns: string;

@@ -12,7 +12,7 @@ export const actors = [
   { name: "service_role", role: "service_role", user: undefined },
   { name: "operator", role: "guardian_operator", user: undefined },
 ] as const;
-export type Actor = (typeof actors)[number]["name"];
+type Actor = (typeof actors)[number]["name"];
 
 /**
  * What came of a try. yes: done. no: no right to it. row: the right is there, row security shows or takes no such row; the
@@ -22,7 +22,7 @@ export type Actor = (typeof actors)[number]["name"];
 export type Outcome = "yes" | "no" | "row" | "refused" | "failed" | "broken";
 
 export const acts = ["read", "insert", "update", "delete", "truncate"] as const;
-export type Act = (typeof acts)[number];
+type Act = (typeof acts)[number];
 
 export interface TableTries {
   outcomes: Record<Act, Outcome>;

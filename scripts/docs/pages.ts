@@ -70,7 +70,7 @@ function relation({ name, comment, columns, indexes, triggers, policies }: Relat
 }
 
 /** What a key is for: the person whose row it is, somebody who acted, or another row. */
-export function roleOf({ target, action }: Key): string {
+function roleOf({ target, action }: Key): string {
   if (target !== "auth.users") return "row";
   return action === "CASCADE" ? "person" : "actor";
 }

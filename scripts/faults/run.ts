@@ -7,7 +7,7 @@ import type { Outcome } from "./operate";
 import type { Timeline } from "./strike";
 
 /** The figures that are published. */
-export interface Figures {
+interface Figures {
   kills: number;
   lost: number;
   twice: number;

@@ -116,7 +116,7 @@ async function hit(kill: Kill, backends: number[], cli: ChildProcess, server: Fa
 }
 
 /** The plugin's processes of a running CLI. */
-export function pluginsOf(cli: ChildProcess): number[] {
+function pluginsOf(cli: ChildProcess): number[] {
   if (cli.pid === undefined) return [];
   return family(cli.pid).flatMap(({ pid, command }) => (plugin.test(command) ? [pid] : []));
 }

@@ -123,7 +123,7 @@ export function postmasterPid(cluster: Cluster): number | undefined {
 }
 
 /** What the server said last, for an error at its start, when no query has run yet. */
-export function lastWords(cluster: Cluster): string {
+function lastWords(cluster: Cluster): string {
   if (!existsSync(cluster.log)) return "it wrote no log";
   const lines = readFileSync(cluster.log, "utf8").trim().split("\n");
   const telling = lines.filter((line) => /FATAL|PANIC|could not|error while loading/.test(line));

@@ -6,7 +6,7 @@ import { progress, type Log } from "./log";
 import { askVersion, atLeast, parseVersion, pinned } from "./versions";
 
 /** The Go module whose go.mod and go.sum pin every source that goes into the engine. */
-export const moduleFolder = resolve(__dirname, "../pulumi-cli");
+const moduleFolder = resolve(__dirname, "../pulumi-cli");
 
 const command = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi";
 

@@ -27,7 +27,7 @@ export interface Document {
 }
 
 /** A pipeline: ocr, then two stages side by side, then validation. */
-export const pipeline = JSON.stringify([
+const pipeline = JSON.stringify([
   { stage: "ocr", processor_type: "ocr_extraction", order: 1, max_attempts: 2 },
   { stage: "analysis", processor_type: "ai_analysis", order: 2 },
   { stage: "coding", processor_type: "clinical_coding", order: 2, config: { system: "icd10" } },

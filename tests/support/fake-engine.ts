@@ -4,7 +4,7 @@ import { LogSeverity, type LogRequest } from "@pulumi/pulumi/proto/engine_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 
 /** One thing that a plugin said to its engine. */
-export interface LogLine {
+interface LogLine {
   severity: "debug" | "info" | "warning" | "error";
   urn: string;
   message: string;

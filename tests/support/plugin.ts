@@ -29,7 +29,7 @@ export interface PluginOptions {
 }
 
 /** A call that failed. */
-export interface CallFailure {
+interface CallFailure {
   code: grpc.status;
   message: string;
   /** What was done in part, if the error says so. */

@@ -9,7 +9,7 @@ export interface Process {
 }
 
 /** Every process that this user may look at. */
-export function processes(): Process[] {
+function processes(): Process[] {
   const found: Process[] = [];
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;

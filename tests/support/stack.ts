@@ -35,7 +35,7 @@ export interface TestStack {
   resources: () => Promise<StateResource[]>;
 }
 
-export interface StateResource {
+interface StateResource {
   urn: string;
   type: string;
   id?: string;
@@ -45,7 +45,7 @@ export interface StateResource {
 }
 
 /** What an operation did. */
-export interface Outcome {
+interface Outcome {
   ok: boolean;
   /** All that the engine printed. */
   output: string;

@@ -3,7 +3,7 @@ import type { Latency, Limits, Signals } from "./types";
 /** Milliseconds between two decisions; the steps below are made for it. */
 export const decisionMs = 200;
 /** So many probes at least since the last cut: with fewer, two slow ones would be the p95. */
-export const enoughProbes = 30;
+const enoughProbes = 30;
 /** So many doubts in a row are none any more: 4 s, in which the window was replaced more than twice. */
 const enoughDoubts = 20;
 /**

@@ -7,7 +7,7 @@ import { intervalMs, Probe, slowIntervalMs } from "./probe";
 import { Monitor, noSignals } from "./signals";
 import { defaultLimits, type Signals, type ThrottleOptions } from "./types";
 
-export { defaultLimits, type Limits, type ThrottleOptions } from "./types";
+export { defaultLimits, type ThrottleOptions } from "./types";
 
 /** Milliseconds between two looks at what the server says of itself. */
 const watchMs = 500;

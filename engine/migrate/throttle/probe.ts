@@ -4,7 +4,7 @@ import type { Session } from "../../connect";
 import type { Latency, ThrottleOptions } from "./types";
 
 /** The window: so many probes make up the p95. */
-export const windowSize = 100;
+const windowSize = 100;
 /** Milliseconds from the start of one probe to the start of the next. */
 export const intervalMs = 15;
 /**

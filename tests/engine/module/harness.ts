@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { EngineParameters, WriteOptions } from "../../../engine/database";
 import { GuardianError } from "../../../engine/errors";
-import { loadModule, sqlFolder, type Module } from "../../../engine/module/manifest";
+import { loadModule, type Module } from "../../../engine/module/manifest";
 import { Operator, type Over } from "../../../engine/operator";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { withV6, type Login, type V6 } from "../../support/postgres";
@@ -61,7 +61,7 @@ export class Engine extends Operator {
 }
 
 /** A v6 with a ledger of that stack and modules of sql/, made once a run; a copy's ledger is told where it is now. */
-export const ledgerWith = (modules: readonly string[], stack = "dev::guardian"): Preparation => ({
+const ledgerWith = (modules: readonly string[], stack = "dev::guardian"): Preparation => ({
   name: `${stack} ${modules.join(" ")}`,
   everyCopy: movedHere,
   prepare: async ({ migrator }) => {
@@ -173,4 +173,4 @@ export async function column<T = unknown>(client: Client, text: string, values: 
   return rows.map((row) => Object.values(row)[0] as T);
 }
 
-export { settingsOf, sqlFolder };
+export { settingsOf };
