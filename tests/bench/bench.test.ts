@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +7,7 @@ import { commandOf, median, type Benchmark } from "../../bench/benchmark";
 import { help } from "../../scripts/command/help";
 import { parse, UsageError } from "../../scripts/command/parse";
 import { alive, descendants, until } from "../support/processes";
-
-const root = join(__dirname, "..", "..");
+import { bench, root } from "./run";
 
 const made = (name: string, options: Benchmark["options"] = {}): Benchmark => {
   return { name, about: `measures ${name}`, options, run: () => Promise.resolve({}) };
@@ -16,21 +15,6 @@ const made = (name: string, options: Benchmark["options"] = {}): Benchmark => {
 const rounds = { default: 5, least: 1, about: "how often" };
 const all = [made("noop", { rounds }), made("move", { users: { default: 100, least: 10, about: "users" } })];
 const command = commandOf(all);
-
-interface Ended {
-  code: number | string;
-  stdout: string;
-  stderr: string;
-}
-
-function bench(args: string[], TMPDIR = tmpdir()): Promise<Ended> {
-  const command = ["--require", "tsx/cjs", join(root, "bench", "main.ts"), ...args];
-  return new Promise((resolve) => {
-    execFile(process.execPath, command, { cwd: root, env: { ...process.env, TMPDIR } }, (err, stdout, stderr) =>
-      resolve({ code: err?.code ?? 0, stdout, stderr }),
-    );
-  });
-}
 
 describe("bench: the command line", () => {
   it("reads name, options and defaults", () => {
@@ -90,7 +74,7 @@ describe("bench noop", function () {
   const leftOver = (): string[] => readdirSync(temporary).filter((name) => !name.startsWith("tsx-"));
 
   it("measures an up without changes beside the engine's floor, and leaves nothing behind", async () => {
-    const { code, stdout, stderr } = await bench(["noop", "--json", "--rounds", "3"], temporary);
+    const { code, stdout, stderr } = await bench(["noop", "--json", "--rounds", "3"], { TMPDIR: temporary });
     expect(code, stderr).to.equal(0);
     const figures = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
     expect(Object.keys(figures)).to.deep.equal(["upMs", "floorMs", "ratio"]);

@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,8 +18,7 @@ import { parse, UsageError } from "../../scripts/command/parse";
 import { withOnline } from "../engine/migrate/harness";
 import { settingsOf } from "../engine/module/harness";
 import { withV6 } from "../support/postgres";
-
-const root = join(__dirname, "..", "..");
+import { bench } from "./run";
 
 /** A run of `rows` rows that took so long. */
 function made(
@@ -221,7 +219,9 @@ describe("bench move: the whole", function () {
     const temporary = mkdtempSync(join(tmpdir(), "bench-move-"));
     chmodSync(temporary, 0o755); // the server's user must get in
     try {
-      const { stdout, stderr, code } = await bench(["move", "--rows", "21000", "--rounds", "1", "--json"], temporary);
+      // v6 locks may be held for longer and are tried for again at once: other tests run beside this.
+      const env = { TMPDIR: temporary, GUARDIAN_LOCK_PAUSE_MS: "100", GUARDIAN_LOCK_HOLD_MS: "10000" };
+      const { stdout, stderr, code } = await bench(["move", "--rows", "21000", "--rounds", "1", "--json"], env);
       expect(code, stderr).to.equal(0);
       const found = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
       const promised = [
@@ -248,15 +248,4 @@ describe("bench move: the whole", function () {
       rmSync(temporary, { recursive: true, force: true });
     }
   });
-
-  function bench(args: string[], TMPDIR: string): Promise<{ code: unknown; stdout: string; stderr: string }> {
-    const command = ["--require", "tsx/cjs", join(root, "bench", "main.ts"), ...args];
-    // v6 locks may be held for longer and are tried for again at once: other tests run beside this.
-    const env = { ...process.env, TMPDIR, GUARDIAN_LOCK_PAUSE_MS: "100", GUARDIAN_LOCK_HOLD_MS: "10000" };
-    return new Promise((resolve) => {
-      execFile(process.execPath, command, { cwd: root, env }, (err, stdout, stderr) =>
-        resolve({ code: err?.code ?? 0, stdout, stderr }),
-      );
-    });
-  }
 });

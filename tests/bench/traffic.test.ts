@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { execFile } from "node:child_process";
 import { mkdtempSync, chmodSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,8 +13,7 @@ import { newestDumpable } from "../../scripts/postgres/newest";
 import { withV6, type V6 } from "../support/postgres";
 import { descendants } from "../support/processes";
 import { skip } from "../support/skip";
-
-const root = join(__dirname, "..", "..");
+import { bench } from "./run";
 
 /** A window of one second from `from` with a request every 10 ms, all of the first class. */
 function made(from: number, latency: (at: number) => number, failures: Failure[] = []): Window {
@@ -217,7 +215,9 @@ describe("bench traffic: the whole", function () {
     chmodSync(temporary, 0o755); // the server's user must get in
     try {
       const options = ["--rounds", "1", "--users", "200", "--capacity", "1", "--percent", "3", "--connections", "4"];
-      const { stdout, stderr, code } = await bench(["traffic", "--json", ...options], temporary);
+      // v6 locks are tried for again at once: a test does not wait for production's pauses.
+      const env = { TMPDIR: temporary, GUARDIAN_LOCK_PAUSE_MS: "100" };
+      const { stdout, stderr, code } = await bench(["traffic", "--json", ...options], env);
       expect(code, stderr).to.equal(0);
       const found = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
       const promised = ["p50Ratio", "p95Ratio", "p99Ratio", "controlP99Spread", "backupP95Ratio", "upSeconds"];
@@ -229,15 +229,4 @@ describe("bench traffic: the whole", function () {
       rmSync(temporary, { recursive: true, force: true });
     }
   });
-
-  function bench(args: string[], TMPDIR: string): Promise<{ code: unknown; stdout: string; stderr: string }> {
-    const command = ["--require", "tsx/cjs", join(root, "bench", "main.ts"), ...args];
-    // v6 locks are tried for again at once: a test does not wait for production's pauses.
-    const env = { ...process.env, TMPDIR, GUARDIAN_LOCK_PAUSE_MS: "100" };
-    return new Promise((resolve) => {
-      execFile(process.execPath, command, { cwd: root, env }, (err, stdout, stderr) =>
-        resolve({ code: err?.code ?? 0, stdout, stderr }),
-      );
-    });
-  }
 });

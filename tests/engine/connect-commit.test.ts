@@ -1,4 +1,3 @@
-import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import {
@@ -10,49 +9,15 @@ import {
   type Writer,
 } from "../../engine/connect";
 import { startServer } from "../../scripts/postgres/server";
+import { CutWire } from "../support/cut-wire";
 import { major, withEmpty, type V6 } from "../support/postgres";
 
-/**
- * A wire to the server that can be cut at COMMIT: `before` the server sees it, or `after`, when its answer is on the way.
- * `closed` refuses every later connection too.
- */
-class Wire {
+/** A wire that is cut at COMMIT: `before` the server sees it, or `after`, when its answer is on the way. */
+class Wire extends CutWire {
   cut: "no" | "before" | "after" = "no";
-  closed = false;
-  readonly #server: TcpServer;
 
-  constructor(host: string, port: number) {
-    this.#server = createServer((client) => this.#join(client, connect(port, host)));
-  }
-
-  async listen(): Promise<number> {
-    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  stop(): void {
-    this.#server.close();
-  }
-
-  #join(client: Socket, server: Socket): void {
-    if (this.closed) return void client.destroy();
-    let committing = false;
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      one.on("error", () => undefined);
-      one.on("close", () => other.destroy());
-    }
-    client.on("data", (chunk) => {
-      committing = this.cut !== "no" && chunk.includes("COMMIT\0");
-      if (committing && this.cut === "before") client.destroy();
-      else server.write(chunk);
-    });
-    server.on("data", (chunk) => {
-      if (committing) client.destroy();
-      else client.write(chunk);
-    });
+  protected override cutNow(): "no" | "before" | "after" {
+    return this.cut;
   }
 }
 

@@ -122,7 +122,7 @@ describe("a module whose application is cut off", function () {
   it("with the answer to any of its COMMITs lost: the ledger says what is there, and the next one ends as usual", () =>
     withEngine(async (engine, db) => {
       const client = await db.connect();
-      const wire = new Wire(db.migrator);
+      const wire = new Wire(db.migrator.host, db.migrator.port);
       const far = new Engine(db.migrator, {}, await wire.listen());
       try {
         await far.identity();
