@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, QueryResult, QueryResultRow } from "pg";
 import { GuardianError, isPostgres } from "../errors";
 import { LockWatch, lockTimeoutDefault } from "./lock-wait";
@@ -47,6 +48,7 @@ export class Session implements Queryable {
   readonly #signal: AbortSignal | undefined;
   readonly #watch: LockWatch;
   #tail: Promise<unknown> = Promise.resolve();
+  #cancelling: Promise<unknown> = Promise.resolve();
   #lostBy: unknown;
 
   constructor(made: OpenSession) {
@@ -95,9 +97,10 @@ export class Session implements Queryable {
     }
   }
 
-  /** Says goodbye; never throws. */
+  /** Says goodbye; never throws. A cancel's own connection is not left behind, unless it hangs for longer than a second. */
   async close(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#onAbort);
+    await Promise.race([this.#cancelling, sleep(1000, undefined, { ref: false })]);
     await discard(this.client);
   }
 
@@ -106,7 +109,7 @@ export class Session implements Queryable {
   }
 
   readonly #onAbort = (): void => {
-    if (this.client.getTransactionStatus() !== null) void this.cancel();
+    if (this.client.getTransactionStatus() !== null) this.#cancelling = this.cancel();
   };
 
   #next<T>(run: () => Promise<T>, always: boolean): Promise<T> {

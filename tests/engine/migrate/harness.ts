@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import type { EngineParameters } from "../../../engine/database";
 import { loadMigration, type Migration } from "../../../engine/migrate/definition";
 import type { MoveOptions, Moved, TakenBack } from "../../../engine/migrate";
 import { bind } from "../../../engine/migrate/range";
@@ -28,6 +29,7 @@ export function withOnline(
   which: string | Migration,
   users: number,
   test: (online: Online) => Promise<void>,
+  parameters: Partial<EngineParameters> = {},
 ): Promise<void> {
   return withEngine(
     async (engine, db) => {
@@ -52,7 +54,7 @@ export function withOnline(
       });
     },
     // Longer than a busy machine's transactions last, and far below deadlock_timeout: a missed try costs 99 times as much.
-    { users, modules, parameters: { lockTimeout: 150 } },
+    { users, modules, parameters: { lockTimeout: 150, ...parameters } },
   );
 }
 

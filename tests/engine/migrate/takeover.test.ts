@@ -69,54 +69,77 @@ async function takenOver(online: Online, first: First): Promise<void> {
   }
 }
 
+/** Longer than a lease and the statement in which the first was stopped: until then it looks alive. */
+const patient = { patience: 5000 };
+
 describe("a second operator takes over from one that was stopped", function () {
   this.timeout(120_000);
 
   it("in the middle of a batch, everything written and COMMIT not yet sent", () =>
-    withOnline("preferences", users, async (online) => {
-      await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: false }));
-    }));
+    withOnline(
+      "preferences",
+      users,
+      async (online) => {
+        await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: false }));
+      },
+      patient,
+    ));
 
   it("and goes on while the second one is still at work", () =>
-    withOnline("preferences", users, async (online) => {
-      const { admin } = online;
-      // Batches of the second take so long that the first has ended before it is through.
-      await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+    withOnline(
+      "preferences",
+      users,
+      async (online) => {
+        const { admin } = online;
+        // Batches of the second take so long that the first has ended before it is through.
+        await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
         CREATE TRIGGER slow AFTER INSERT ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
-      const first = await firstOperator(online, { at: 2, inside: true, second: false });
-      try {
-        const [epoch] = await column<string>(admin, "SELECT epoch::text FROM guardian_migration.ledger");
-        const byFirst = `SELECT coalesce(sum(rows_written), 0)::int FROM guardian_migration.batch WHERE state = 'done' AND epoch = ${epoch}`;
-        const before = await column<number>(admin, byFirst);
-        const second = { ended: false };
-        const moving = online.move({ throttled: false }).finally(() => (second.ended = true));
-        moving.catch(() => undefined); // looked at below
-        await until(
-          admin,
-          `SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done' AND epoch > ${epoch} AND rows_written > 0`,
-        );
-        first.child.kill("SIGCONT");
-        const end = await first.end;
-        expect(second.ended, "the second is through").to.equal(false);
-        expect(end.what).to.match(/another operator has taken over|the connection to the database was lost/);
-        expect(await moving).to.deep.include({ written: BigInt(users), rejected: 0n });
-        expect(await column(admin, byFirst), "rows of the first").to.deep.equal(before);
-        expect(await column(admin, written)).to.deep.equal([users]);
-        expect(await online.differing()).to.equal(0);
-        expect(await online.traces()).to.equal(0);
-      } finally {
-        first.child.kill("SIGKILL");
-      }
-    }));
+        const first = await firstOperator(online, { at: 2, inside: true, second: false });
+        try {
+          const [epoch] = await column<string>(admin, "SELECT epoch::text FROM guardian_migration.ledger");
+          const byFirst = `SELECT coalesce(sum(rows_written), 0)::int FROM guardian_migration.batch WHERE state = 'done' AND epoch = ${epoch}`;
+          const before = await column<number>(admin, byFirst);
+          const second = { ended: false };
+          const moving = online.move({ throttled: false }).finally(() => (second.ended = true));
+          moving.catch(() => undefined); // looked at below
+          await until(
+            admin,
+            `SELECT count(*) > 0 FROM guardian_migration.batch WHERE state = 'done' AND epoch > ${epoch} AND rows_written > 0`,
+          );
+          first.child.kill("SIGCONT");
+          const end = await first.end;
+          expect(second.ended, "the second is through").to.equal(false);
+          expect(end.what).to.match(/another operator has taken over|the connection to the database was lost/);
+          expect(await moving).to.deep.include({ written: BigInt(users), rejected: 0n });
+          expect(await column(admin, byFirst), "rows of the first").to.deep.equal(before);
+          expect(await column(admin, written)).to.deep.equal([users]);
+          expect(await online.differing()).to.equal(0);
+          expect(await online.traces()).to.equal(0);
+        } finally {
+          first.child.kill("SIGKILL");
+        }
+      },
+      patient,
+    ));
 
   it("its second connection between two batches, where nobody ends it: the epoch fences what it sends", () =>
-    withOnline("preferences", users, async (online) => {
-      const first = await firstOperator(online, { at: 1, inside: false, second: true });
-      await takenOver(online, first);
-    }));
+    withOnline(
+      "preferences",
+      users,
+      async (online) => {
+        const first = await firstOperator(online, { at: 1, inside: false, second: true });
+        await takenOver(online, first);
+      },
+      patient,
+    ));
 
   it("its second connection in the middle of a transaction, which holds the ledger's row", () =>
-    withOnline("preferences", users, async (online) => {
-      await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: true }));
-    }));
+    withOnline(
+      "preferences",
+      users,
+      async (online) => {
+        await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: true }));
+      },
+      patient,
+    ));
 });
