@@ -1,5 +1,4 @@
-import { forgetChannels } from "../../scripts/pulumi/inline";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import {
@@ -12,6 +11,8 @@ import {
 } from "@pulumi/pulumi/automation";
 import guardian = require("../../index");
 import { findEngine } from "../../scripts/pulumi/engine";
+import type { Program } from "../../scripts/pulumi/inline";
+import { pulumi } from "../../scripts/pulumi/run";
 import { projectFile, variables } from "../../scripts/stack/backend";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major, type Login } from "./postgres";
@@ -85,23 +86,25 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
   process.env["PATH"] = [dirname(engine.path), process.env["PATH"]].join(delimiter);
   const { host, port, user, password, database } = options.database;
   const program = options.program ?? guardian;
+  const name = options.name ?? "dev";
+  const envVars = {
+    ...variables({ state: folder, home: join(folder, "home"), passphrase: "tests only" }),
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGPASSWORD: password,
+    PGDATABASE: database,
+    GUARDIAN_PG_BIN: await clientFolder(major),
+    // Nobody else uses this v6: a busy machine must not make a module wait half a minute for a moment to lock it.
+    GUARDIAN_LOCK_HOLD_MS: "5000",
+    GUARDIAN_LOCK_PAUSE_MS: "200",
+    GUARDIAN_PATIENCE_MS: "2000",
+    ...options.env,
+  };
   const stack = await LocalWorkspace.createOrSelectStack(
-    { stackName: options.name ?? "dev", projectName: "guardian", program },
+    { stackName: name, projectName: "guardian", program },
     {
-      envVars: {
-        ...variables({ state: folder, home: join(folder, "home"), passphrase: "tests only" }),
-        PGHOST: host,
-        PGPORT: String(port),
-        PGUSER: user,
-        PGPASSWORD: password,
-        PGDATABASE: database,
-        GUARDIAN_PG_BIN: await clientFolder(major),
-        // Nobody else uses this v6: a busy machine must not make a module wait half a minute for a moment to lock it.
-        GUARDIAN_LOCK_HOLD_MS: "5000",
-        GUARDIAN_LOCK_PAUSE_MS: "200",
-        GUARDIAN_PATIENCE_MS: "2000",
-        ...options.env,
-      },
+      envVars,
       // `plugins` is part of Pulumi.yaml and missing from the SDK's type of it.
       projectSettings: projectFile(options.plugin) as ProjectSettings,
     },
@@ -121,19 +124,23 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     verb: "up" | "preview" | "refresh" | "destroy",
     { expectFailure = false }: { expectFailure?: boolean } = {},
   ): Promise<Outcome> => {
-    const changes: Record<string, number> = {};
     const printed: string[] = [];
-    const onOutput = (text: string): void => void printed.push(text);
-    const onEvent = (event: EngineEvent): void => count(event, verb === "preview", changes);
+    // Not in the stack's folder: it holds debug events, and those hold secrets in clear.
+    const log = join(stack.workspace.workDir, "events.json");
+    const consent = verb === "preview" ? [] : ["--yes", "--skip-preview"];
     const began = Date.now();
-    let ok = true;
-    forgetChannels();
-    try {
-      await stack[verb]({ onOutput, onEvent, onError: onOutput });
-    } catch (err) {
-      ok = false;
-      if (printed.length === 0) printed.push(err instanceof Error ? err.message : String(err));
-    }
+    // Not stack[verb]: it asks the CLI three times more for what no test wants to know, half a second each.
+    const { code } = await pulumi([verb, ...consent, "--stack", name, "--event-log", log, "--non-interactive"], {
+      cwd: stack.workspace.workDir,
+      env: { ...process.env, ...envVars, NO_COLOR: "1", PULUMI_DEBUG_COMMANDS: "true" }, // without it there is no --event-log
+      engine: engine.path,
+      program: program as Program,
+      stdio: "pipe",
+      onOutput: (text) => void printed.push(text),
+    });
+    const ok = code === 0;
+    const changes = existsSync(log) ? counted(readFileSync(log, "utf8"), verb === "preview") : {};
+    rmSync(log, { force: true });
     const output = printed.join("");
     lines.push(output);
     if (ok === expectFailure)
@@ -156,11 +163,15 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
   };
 }
 
-/** Counts what happens to custom resources of ours, in preview by what is planned. */
-function count(event: EngineEvent, preview: boolean, changes: Record<string, number>): void {
-  const step = preview
-    ? event.resourcePreEvent?.metadata
-    : (event.resOutputsEvent?.metadata ?? event.resOpFailedEvent?.metadata);
-  if (!step?.type.startsWith("guardian-migration:")) return;
-  changes[step.op] = (changes[step.op] ?? 0) + 1;
+/** Counts what happens to custom resources of ours, in preview by what is planned: an event log, one JSON object a line. */
+function counted(log: string, preview: boolean): Record<string, number> {
+  const changes: Record<string, number> = {};
+  for (const line of log.split("\n").filter((one) => one !== "")) {
+    const event = JSON.parse(line) as EngineEvent;
+    const step = preview
+      ? event.resourcePreEvent?.metadata
+      : (event.resOutputsEvent?.metadata ?? event.resOpFailedEvent?.metadata);
+    if (step?.type.startsWith("guardian-migration:")) changes[step.op] = (changes[step.op] ?? 0) + 1;
+  }
+  return changes;
 }
