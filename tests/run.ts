@@ -14,7 +14,8 @@ npm run test:slow         benchmarks and fault injection
 npm run test:versions     on the other versions: every module up, down and up again, and one whole story
 npm run test:all          the suite on every version, and what is slow
 
-One test: npx mocha FILE -g "part of its title". Exit codes: 0 passed, 1 something failed, 2 wrong use.`;
+One test: npx mocha FILE -g "part of its title". Exit codes: 0 passed, 1 something failed, 2 wrong use,
+130 stopped by ^C.`;
 
 const folder = __dirname;
 const root = join(folder, "..");
@@ -106,13 +107,15 @@ async function main(args: string[]): Promise<number> {
     console.log(help);
     return args.includes("--help") ? 0 : 2;
   }
-  // ^C goes to the whole process group: mocha ends and says how far it came.
-  process.on("SIGINT", () => undefined);
+  // ^C goes to the whole process group: mocha ends and says how far it came, and no further part begins.
+  const stop = new AbortController();
+  process.on("SIGINT", () => stop.abort());
   const began = Date.now();
   const scratch = mkdtempSync(join(tmpdir(), "guardian-tests-"));
   const total: Summary = { passed: 0, failed: 0, skipped: 0 };
   try {
     for (const part of planned) {
+      if (stop.signal.aborted) break;
       console.log(`\nPostgreSQL ${part.on}, ${part.files.length} files, ${part.title}`);
       const { passed, failed, skipped } = await run(part, scratch);
       total.passed += passed;
@@ -124,6 +127,7 @@ async function main(args: string[]): Promise<number> {
   }
   console.log(`took ${((Date.now() - began) / 60_000).toFixed(1)} minutes`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  if (stop.signal.aborted) return 130;
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation";
+import type { StepEventMetadata } from "@pulumi/pulumi/automation";
+import { countSteps, readEvents } from "../stack/events";
 
 /** What an engine's operation did to custom resources; components and providers do not count. */
 export interface Operation {
@@ -15,17 +15,10 @@ export interface Operation {
   cancelled: boolean;
 }
 
-/** Counts an event log (`--event-log FILE`, one JSON object a line). */
+/** Counts an event log. */
 export function readOperation(file: string, preview: boolean, seconds: number): Operation {
-  const events = readFileSync(file, "utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as EngineEvent);
-  const counts: Record<string, number> = {};
-  for (const event of events) {
-    const step = (preview ? event.resourcePreEvent : event.resOutputsEvent)?.metadata;
-    if (step && counted(step)) counts[step.op] = (counts[step.op] ?? 0) + 1;
-  }
+  const events = readEvents(file);
+  const counts = countSteps(events, preview, counted);
   const sum = (...ops: string[]): number => ops.reduce((total, op) => total + (counts[op] ?? 0), 0);
   return {
     seconds,

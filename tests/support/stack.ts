@@ -1,10 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import {
   LocalWorkspace,
   type ConfigMap,
-  type EngineEvent,
   type ProjectSettings,
   type PulumiFn,
   type Stack,
@@ -14,6 +13,7 @@ import { findEngine } from "../../scripts/pulumi/engine";
 import type { Program } from "../../scripts/pulumi/inline";
 import { pulumi } from "../../scripts/pulumi/run";
 import { projectFile, variables } from "../../scripts/stack/backend";
+import { countSteps, readEvents } from "../../scripts/stack/events";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major, type Login } from "./postgres";
 
@@ -139,7 +139,8 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
       onOutput: (text) => void printed.push(text),
     });
     const ok = code === 0;
-    const changes = existsSync(log) ? counted(readFileSync(log, "utf8"), verb === "preview") : {};
+    const events = existsSync(log) ? readEvents(log) : [];
+    const changes = countSteps(events, verb === "preview", ({ type }) => type.startsWith("guardian-migration:"));
     rmSync(log, { force: true });
     const output = printed.join("");
     lines.push(output);
@@ -161,17 +162,4 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
       return (state.deployment.resources ?? []).filter((resource) => resource.type.startsWith("guardian-migration:"));
     },
   };
-}
-
-/** Counts what happens to custom resources of ours, in preview by what is planned: an event log, one JSON object a line. */
-function counted(log: string, preview: boolean): Record<string, number> {
-  const changes: Record<string, number> = {};
-  for (const line of log.split("\n").filter((one) => one !== "")) {
-    const event = JSON.parse(line) as EngineEvent;
-    const step = preview
-      ? event.resourcePreEvent?.metadata
-      : (event.resOutputsEvent?.metadata ?? event.resOpFailedEvent?.metadata);
-    if (step?.type.startsWith("guardian-migration:")) changes[step.op] = (changes[step.op] ?? 0) + 1;
-  }
-  return changes;
 }
