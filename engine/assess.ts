@@ -1,5 +1,5 @@
-import { GuardianError } from "./errors";
-import { rows, type Queryable } from "./sql";
+import { GuardianError } from "./base/errors";
+import { rows, type Queryable } from "./base/sql";
 
 /** One line of the guide's assessment (guide 1.1), with what the guide did not look at. */
 export interface AssessmentItem {

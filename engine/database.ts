@@ -8,7 +8,7 @@ import {
   type ServerInfo,
   type Writer,
 } from "./connect";
-import { GuardianError, sqlstateOf } from "./errors";
+import { GuardianError, sqlstateOf } from "./base/errors";
 import { describeRaise, raiseFormat } from "./ledger/format";
 import {
   describe,
@@ -21,8 +21,8 @@ import {
 } from "./ledger/identity";
 import { describeHolder, takeLock } from "./ledger/lock";
 import { holdEpoch, keepLease, raiseEpoch } from "./ledger/lease";
-import type { Queryable } from "./sql";
-import { repeated } from "./status";
+import type { Queryable } from "./base/sql";
+import { repeated } from "./base/status";
 
 /** What tests lower. */
 export interface EngineParameters {

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { WriteSession } from "./database";
-import { GuardianError } from "./errors";
+import { GuardianError } from "./base/errors";
 import { attempt } from "./ledger/attempt";
 import type { FlagValues } from "./ledger/details";
 import { detailOf, readStep, setStep, type Step } from "./ledger/steps";
-import { exists, first, rows, type Queryable } from "./sql";
+import { exists, first, rows, type Queryable } from "./base/sql";
 
 export type { FlagValues };
 

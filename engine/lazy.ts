@@ -23,7 +23,7 @@ export const lazily = {
     return load("./migrate") as typeof import("./migrate");
   },
   get modules() {
-    return load("./module/manifest") as typeof import("./module/manifest");
+    return load("./module/files/manifest") as typeof import("./module/files/manifest");
   },
   get apply() {
     return load("./module/apply") as typeof import("./module/apply");
@@ -32,6 +32,6 @@ export const lazily = {
     return load("./module/undo") as typeof import("./module/undo");
   },
   get waiting() {
-    return load("./module/waiting") as typeof import("./module/waiting");
+    return load("./module/archive/waiting") as typeof import("./module/archive/waiting");
   },
 };

@@ -6,7 +6,7 @@ import { readSteps, type Step } from "./ledger/steps";
 import { moveRows, takeBackRows, type Moved, type MoveOptions, type TakenBack } from "./migrate";
 import type { Migration } from "./migrate/definition";
 import { applyModule, type Applied } from "./module/apply";
-import type { Module } from "./module/manifest";
+import type { Module } from "./module/files/manifest";
 import { undoModule } from "./module/undo";
 
 export interface OperatorOptions {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectionLostError } from "./connect";
 import type { Database, WriteOptions, WriteSession } from "./database";
-import { GuardianError, sqlstateOf } from "./errors";
+import { GuardianError, sqlstateOf } from "./base/errors";
 import { attempt } from "./ledger/attempt";
 import type { StepKind } from "./ledger/kinds";
 import { madeBy, readStep, setStep } from "./ledger/steps";
 import { toldErrors, toldSteps } from "./ledger/told";
-import { exists, first, type Queryable } from "./sql";
+import { exists, first, type Queryable } from "./base/sql";
 
 /** The row of public.migration_sessions that a stack keeps (guide 3.1 step 2). */
 export interface SessionRow {

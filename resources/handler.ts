@@ -1,10 +1,10 @@
 import type { Database, WriteSession } from "../engine/database";
-import { fromPostgres, GuardianError } from "../engine/errors";
+import { fromPostgres, GuardianError } from "../engine/base/errors";
 import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
 import { detailOf, readStep, readSteps, unfinished, type Step } from "../engine/ledger/steps";
-import { sourceHash } from "../engine/module/source";
+import { sourceHash } from "../engine/module/files/source";
 import { writeAndSync } from "../engine/session";
-import type { Queryable } from "../engine/sql";
+import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Call, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
 import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";

@@ -1,7 +1,7 @@
 import { connectionKeys } from "../config/connection";
 import { resolveConnection, type DatabaseInput } from "../engine/connect";
 import { Database } from "../engine/database";
-import { fromPostgres } from "../engine/errors";
+import { fromPostgres } from "../engine/base/errors";
 import type { Plugin } from "../provider/types";
 import { assessHandler } from "./assess/handle";
 import { backupHandler } from "./backup/handle";

@@ -1,4 +1,4 @@
-import { GuardianError } from "../engine/errors";
+import { GuardianError } from "../engine/base/errors";
 import type { Command, Options } from "./command/description";
 import { help } from "./command/help";
 import { parse, UsageError, type Parsed } from "./command/parse";

@@ -1,4 +1,4 @@
-import { GuardianError } from "../engine/errors";
+import { GuardianError } from "../engine/base/errors";
 import { endWith, run, terminal } from "./command";
 import { command, type DemoOptions } from "./demo/arguments";
 import { DemoDatabase } from "./demo/database";

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { findClient } from "../engine/backup/client";
-import { GuardianError } from "../engine/errors";
+import { GuardianError } from "../engine/base/errors";
 import type { Major } from "./postgres/binaries";
 
 /*

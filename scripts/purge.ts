@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { resolveConnection } from "../engine/connect";
 import { Database } from "../engine/database";
-import { fromPostgres, GuardianError } from "../engine/errors";
+import { fromPostgres, GuardianError } from "../engine/base/errors";
 import { purgeAll } from "../engine/ledger/purge";
 import { archiveSchema, ledgerSchema } from "../engine/ledger/schema";
 import * as commands from "./command";

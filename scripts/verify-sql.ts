@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { moduleNames, sqlFolder } from "../engine/module/manifest";
+import { moduleNames, sqlFolder } from "../engine/module/files/manifest";
 import { endWith, run, terminal } from "./command";
 import { settle } from "./golden";
 import { startServer } from "./postgres/server";

@@ -14,21 +14,21 @@ async function said(file: string, imported: string): Promise<string | undefined>
 describe("arrows go one way", function () {
   this.timeout(30_000);
   const refused: [file: string, imported: string, why: string][] = [
-    ["spec/check.ts", "../engine/errors", "spec/ imports nothing"],
+    ["spec/check.ts", "../engine/base/errors", "spec/ imports nothing"],
     ["spec/check.ts", "node:fs", "spec/ imports nothing"],
     ["spec/check.ts", "yaml", "spec/ imports nothing"],
-    ["engine/errors.ts", "../config", "engine/ knows nothing of Pulumi"],
+    ["engine/base/errors.ts", "../../config", "engine/ knows nothing of Pulumi"],
     ["engine/module/apply.ts", "../../resources/registry", "engine/ knows nothing of Pulumi"],
-    ["engine/errors.ts", "@pulumi/pulumi", "engine/ knows nothing of Pulumi"],
+    ["engine/base/errors.ts", "@pulumi/pulumi", "engine/ knows nothing of Pulumi"],
     ["provider/serve.ts", "../resources/registry", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
     ["provider/serve.ts", "../config", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
     ["provider/serve.ts", "pg", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
     ["resources/handler.ts", "../bench/main", "the product does not need its own tools"],
-    ["config/index.ts", "../engine/errors", "what the program declares reaches neither pg nor engine/"],
+    ["config/index.ts", "../engine/base/errors", "what the program declares reaches neither pg nor engine/"],
     ["config/index.ts", "pg", "what the program declares reaches neither pg nor engine/"],
-    ["resources/ledger/spec.ts", "../../engine/hash", "what the program declares reaches neither pg nor engine/"],
+    ["resources/ledger/spec.ts", "../../engine/base/hash", "what the program declares reaches neither pg nor engine/"],
     ["resources/ledger/declare.ts", "./handle", "what the program declares reaches neither pg nor engine/"],
-    ["index.ts", "./engine/errors", "what the program declares reaches neither pg nor engine/"],
+    ["index.ts", "./engine/base/errors", "what the program declares reaches neither pg nor engine/"],
   ];
   for (const [file, imported, why] of refused) {
     it(`${file} may not import ${imported}`, async () => expect(await said(file, imported)).to.contain(why));
@@ -36,7 +36,7 @@ describe("arrows go one way", function () {
 
   const allowed = [
     ["spec/check.ts", "./shape"],
-    ["engine/module/manifest.ts", "../../spec"],
+    ["engine/module/files/manifest.ts", "../../../spec"],
     ["provider/check.ts", "../spec"],
     ["config/index.ts", "../spec"],
     ["resources/main.ts", "../provider/serve"],

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { sqlFolder } from "../engine/module/folder";
+import { sqlFolder } from "../engine/module/files/folder";
 import { differing, settle } from "../scripts/golden";
 import { main, makeVerifySql } from "../scripts/verify-sql";
 import { render } from "../scripts/verify-sql/render";

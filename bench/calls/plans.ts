@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { become, names, statements, timed, type Call, type Name, type Person } from "./statements";
 
 /** A node of a plan as EXPLAIN (FORMAT JSON) has it (manual, 14.1). */

@@ -1,6 +1,6 @@
 import { loadMigration } from "../../engine/migrate/definition";
 import { under } from "../../engine/migrate/range";
-import { quoteName } from "../../engine/sql";
+import { quoteName } from "../../engine/base/sql";
 import { withClient, type Login } from "../../scripts/v6/database";
 import type { Job } from "./job";
 

@@ -1,7 +1,7 @@
 import { escapeLiteral } from "pg";
 import { loadMigration } from "../../engine/migrate/definition";
 import { forgetMigrations } from "../../engine/ledger/tools";
-import { quoteName } from "../../engine/sql";
+import { quoteName } from "../../engine/base/sql";
 import { applyAll } from "../../scripts/v6/operator";
 import { startServer, type Server } from "../../scripts/postgres/server";
 import { createV6, withClient, type Login, type Logins } from "../../scripts/v6/database";

@@ -1,7 +1,7 @@
 import { escapeIdentifier } from "pg";
 import { under } from "../../engine/migrate/range";
 import { matches, sourceIn, type Mapped } from "../../engine/migrate/source";
-import { quoteName } from "../../engine/sql";
+import { quoteName } from "../../engine/base/sql";
 
 /** How the single statement leaves rows alone that are there already. */
 export type RawRule =

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { type Manifest, verifyBackup } from "./manifest";
 
 export interface AdoptOptions {

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { accessSync, constants, readdirSync, realpathSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 
 export type ClientName = "pg_dump" | "pg_restore";
 

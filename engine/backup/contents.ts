@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { existsSync } from "node:fs";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { runClient } from "./child";
 import { type ClientProgram, findClient } from "./client";
 import { clientFailure } from "./messages";

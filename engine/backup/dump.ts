@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { connectReader, type Reader, toClientEnv } from "../connect";
-import { GuardianError, fromPostgres } from "../errors";
+import { GuardianError, fromPostgres } from "../base/errors";
 import { findClient } from "./client";
 import { checkContents } from "./contents";
 import { finishFolder, lockDown, removeFolder, removeStale, startFolder, writeDurably } from "./folder";

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 
 export const manifestFile = "manifest.json";
 /** The folder inside a backup that pg_dump wrote: what pg_restore is given. */

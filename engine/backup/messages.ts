@@ -1,4 +1,4 @@
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import type { ChildResult } from "./child";
 
 interface Cause {

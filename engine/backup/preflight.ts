@@ -3,7 +3,7 @@ import { access, stat, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { escapeIdentifier } from "pg";
 import { count, type Queryable, type ServerInfo } from "../connect";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { findClient } from "./client";
 import { hiddenLargeObjects, type MissingRight, missingRights } from "./tables";
 

@@ -1,5 +1,5 @@
-import { GuardianError, fromPostgres, isPostgres } from "../errors";
-import { mend, type Part } from "./mend";
+import { GuardianError, fromPostgres, isPostgres } from "../base/errors";
+import { mend, type Part } from "./settings/mend";
 import type { ConnectionSettings } from "./settings";
 
 interface Known {

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { GuardianError, isPostgres } from "../errors";
+import { GuardianError, isPostgres } from "../base/errors";
 import { discard, openClient } from "./open";
 import type { ConnectionSettings } from "./settings";
 

@@ -1,4 +1,4 @@
-import { GuardianError, type GuardianErrorFields, isPostgres } from "../errors";
+import { GuardianError, type GuardianErrorFields, isPostgres } from "../base/errors";
 
 /** The session is gone: server down, backend terminated, network cut. Whatever was uncommitted is rolled back. */
 export class ConnectionLostError extends GuardianError {

@@ -1,5 +1,5 @@
 import { Client, type ClientConfig } from "pg";
-import { isPostgres } from "../errors";
+import { isPostgres } from "../base/errors";
 import { connectFailure, failureCode } from "./failures";
 import type { ConnectionSettings } from "./settings";
 import { type TlsAttempt, tlsAttempts } from "./tls";

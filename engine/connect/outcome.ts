@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { GuardianError, fromPostgres } from "../errors";
+import { GuardianError, fromPostgres } from "../base/errors";
 import { discard, openClient } from "./open";
 import type { ConnectionSettings } from "./settings";
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Client } from "pg";
-import { GuardianError, isPostgres } from "../errors";
+import { GuardianError, isPostgres } from "../base/errors";
 import { connectFailure } from "./failures";
 import { connectionLost, isLoss } from "./lost";
 import { discard, openClient } from "./open";

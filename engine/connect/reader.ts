@@ -1,5 +1,5 @@
 import type { QueryResult, QueryResultRow } from "pg";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { openSession, type Queryable, Session, type SessionOptions } from "./session";
 import type { ConnectionSettings } from "./settings";
 

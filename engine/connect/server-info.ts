@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { GuardianError, fromPostgres, isPostgres } from "../errors";
+import { GuardianError, fromPostgres, isPostgres } from "../base/errors";
 import type { ConnectionSettings } from "./settings";
 
 /** The oldest PostgreSQL that is supported; Guardian v6 runs on 15 and later. */

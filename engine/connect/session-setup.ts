@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { isPostgres } from "../errors";
+import { isPostgres } from "../base/errors";
 import type { ServerInfo } from "./server-info";
 
 /** Seconds after which the server ends a session that sits in a transaction; far fewer where v6 is locked (v6-locks.ts). */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, QueryResult, QueryResultRow } from "pg";
-import { GuardianError, isPostgres } from "../errors";
+import { GuardianError, isPostgres } from "../base/errors";
 import { LockWatch, lockTimeoutDefault } from "./lock-wait";
 import { connectionLost, isLoss } from "./lost";
 import { discard, openClient } from "./open";

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import type { ConnectionOptions, SecureVersion } from "node:tls";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import type { ConnectionSettings } from "./settings";
 
 /** One way to try a connection: without TLS, or with these options for Node's tls.connect. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { GuardianError, isPostgres, sqlstateOf } from "../errors";
+import { GuardianError, isPostgres, sqlstateOf } from "../base/errors";
 import { CommitUnknownError, isLoss } from "./lost";
 import { transactionOutcome } from "./outcome";
 import { openSession, Session, type SessionOptions } from "./session";

@@ -1,4 +1,4 @@
-import { fromPostgres } from "../errors";
+import { fromPostgres } from "../base/errors";
 import type { Fact, Queryable } from "./types";
 
 const userSchemas = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspname <> ALL ($1::text[])`;

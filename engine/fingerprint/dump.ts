@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 
 /** Where pg_dump is and how it reaches the database. */
 export interface DumpTool {

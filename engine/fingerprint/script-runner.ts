@@ -1,5 +1,5 @@
 import { escapeIdentifier } from "pg";
-import { fromPostgres, GuardianError } from "../errors";
+import { fromPostgres, GuardianError } from "../base/errors";
 import type { Queryable } from "./types";
 
 /** One thing that the v6 application does, and whether it still can. */

@@ -1,4 +1,4 @@
-import { fromPostgres } from "../errors";
+import { fromPostgres } from "../base/errors";
 import { archiveSchema, ledgerSchema } from "../ledger/schema";
 import { catalogueFacts } from "./catalogue";
 import { readLargeObjects, readSequences, readTables, textSettings } from "./content";

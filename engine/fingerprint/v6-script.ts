@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { fromPostgres, GuardianError } from "../errors";
+import { fromPostgres, GuardianError } from "../base/errors";
 import { foreignReferences, type Reference } from "./references";
 import { ScriptRunner, type Actor, type ScriptStep } from "./script-runner";
 import type { Queryable } from "./types";

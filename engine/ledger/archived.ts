@@ -1,4 +1,4 @@
-import { rows, type Askable, type Queryable } from "../sql";
+import { rows, type Askable, type Queryable } from "../base/sql";
 import { archiveSchema, ledgerTable } from "./schema";
 
 const table = ledgerTable("archived");

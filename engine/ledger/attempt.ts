@@ -1,5 +1,5 @@
 import type { WriteSession } from "../database";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import type { Failure } from "./details";
 import type { StepKind } from "./kinds";
 import { addStep, readStep, setStep, type Step, type StepOf, type StepState, type Work } from "./steps";

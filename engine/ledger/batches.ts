@@ -1,4 +1,4 @@
-import { first, type Queryable } from "../sql";
+import { first, type Queryable } from "../base/sql";
 import { claimRanges } from "./ranges";
 import { ledgerSchema, ledgerTable } from "./schema";
 

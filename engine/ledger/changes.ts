@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
-import { rows, type Queryable } from "../sql";
+import { rows, type Queryable } from "../base/sql";
 import { rejectTable } from "./rejects";
 import { ledgerSchema, ledgerTable } from "./schema";
 

@@ -1,5 +1,5 @@
-import { GuardianError } from "../errors";
-import { first, type Askable, type Queryable } from "../sql";
+import { GuardianError } from "../base/errors";
+import { first, type Askable, type Queryable } from "../base/sql";
 import { ledgerSchema, ledgerFormat } from "./schema";
 
 /** Which database this is, in words that a rename of the host does not change. */

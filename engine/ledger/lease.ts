@@ -1,6 +1,6 @@
-import { GuardianError, sqlstateOf } from "../errors";
+import { GuardianError, sqlstateOf } from "../base/errors";
 import type { Writer } from "../connect";
-import { first, rows, type Queryable } from "../sql";
+import { first, rows, type Queryable } from "../base/sql";
 import { ledgerSchema } from "./schema";
 
 /*

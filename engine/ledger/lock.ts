@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { GuardianError, isPostgres } from "../errors";
-import { first, type Queryable } from "../sql";
+import { GuardianError, isPostgres } from "../base/errors";
+import { first, type Queryable } from "../base/sql";
 import { stackOf } from "./identity";
 import { ledgerSchema } from "./schema";
 

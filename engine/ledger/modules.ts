@@ -1,4 +1,4 @@
-import { first, rows, type Queryable } from "../sql";
+import { first, rows, type Queryable } from "../base/sql";
 import { ledgerTable } from "./schema";
 
 /** One row an application of a module; objects.ts joins it. */

@@ -1,5 +1,5 @@
 import { escapeLiteral } from "pg";
-import { rows, type Queryable } from "../sql";
+import { rows, type Queryable } from "../base/sql";
 import { moduleTable } from "./modules";
 import { ledgerTable } from "./schema";
 

@@ -1,6 +1,6 @@
 import type { WriteSession } from "../database";
-import { GuardianError } from "../errors";
-import { rows, type Queryable } from "../sql";
+import { GuardianError } from "../base/errors";
+import { rows, type Queryable } from "../base/sql";
 import { raiseFormat } from "./format";
 import { isCopied, readLedger, stackOf, type LedgerRow, type Physical } from "./identity";
 import { harmless } from "./kinds";

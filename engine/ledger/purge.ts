@@ -1,10 +1,10 @@
 import type { WriteSession } from "../database";
-import { GuardianError } from "../errors";
-import { referencedBy } from "../module/archive";
-import { refuseDependents } from "../module/dependents";
+import { GuardianError } from "../base/errors";
+import { referencedBy } from "../module/archive/archive";
+import { refuseDependents } from "../module/archive/dependents";
 import { present } from "../module/present";
 import { withV6Locks } from "../module/v6-locks";
-import { quoteName, rows, type Queryable } from "../sql";
+import { quoteName, rows, type Queryable } from "../base/sql";
 import { readWaiting } from "./archived";
 import { archiveSchema, ledgerSchema, ledgerTable, ledgerTableNames } from "./schema";
 

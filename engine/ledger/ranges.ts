@@ -1,5 +1,5 @@
 import { escapeLiteral } from "pg";
-import { first, rows, type Queryable } from "../sql";
+import { first, rows, type Queryable } from "../base/sql";
 import { ledgerTable } from "./schema";
 
 const table = ledgerTable("range");

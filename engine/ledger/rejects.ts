@@ -1,5 +1,5 @@
 import { escapeLiteral } from "pg";
-import { rows, type Queryable } from "../sql";
+import { rows, type Queryable } from "../base/sql";
 import { ledgerTable } from "./schema";
 
 /** Rows that could not be moved, by key; a name for people too. */

@@ -1,5 +1,5 @@
-import { GuardianError } from "../errors";
-import { first, rows, type Askable, type Queryable } from "../sql";
+import { GuardianError } from "../base/errors";
+import { first, rows, type Askable, type Queryable } from "../base/sql";
 import type { Detail, TakenBackup } from "./details";
 import { harmless, type StepKind } from "./kinds";
 import { ledgerSchema, ledgerTable } from "./schema";

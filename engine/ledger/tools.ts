@@ -1,4 +1,4 @@
-import { first, rows, type Askable } from "../sql";
+import { first, rows, type Askable } from "../base/sql";
 import { ledgerTable } from "./schema";
 import { stepTable } from "./steps";
 import type { StepKind } from "./kinds";

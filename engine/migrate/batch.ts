@@ -1,7 +1,7 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
 import { addBatch, endBatch } from "../ledger/batches";
-import { first, quoteName, type Queryable } from "../sql";
+import { first, quoteName, type Queryable } from "../base/sql";
 import { patiently } from "./patient";
 import { under, type Range } from "./range";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { forgetNotes, noted, notesOfAll } from "../ledger/changes";
 import { endOf, planSize } from "../ledger/ranges";
 import type { MigrationOutcome } from "../ledger/details";
 import { setStep } from "../ledger/steps";
 import { pauseAfter, withV6Locks } from "../module/v6-locks";
-import type { Queryable } from "../sql";
+import type { Queryable } from "../base/sql";
 import type { Run } from "./batch";
 import type { Crew } from "./crew";
 import { followed } from "./definition";

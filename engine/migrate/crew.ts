@@ -1,6 +1,6 @@
 import { connectWriter, type Writer } from "../connect";
 import { WriteSession } from "../database";
-import { first, type Queryable } from "../sql";
+import { first, type Queryable } from "../base/sql";
 import { isFull, openPace, steady, type Pace } from "./pace";
 import type { Progress } from "./progress";
 import type { RecordedMigration } from "../ledger/details";

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { GuardianError } from "../errors";
-import { hash } from "../hash";
-import { meaningOf } from "../module/meaning";
-import { sqlFolder } from "../module/manifest";
-import { readYaml } from "../yaml";
+import { GuardianError } from "../base/errors";
+import { hash } from "../base/hash";
+import { meaningOf } from "../module/files/meaning";
+import { sqlFolder } from "../module/files/manifest";
+import { readYaml } from "../base/yaml";
 import { definition, type Definition, type Follow } from "./definition-shape";
 import { placeholders } from "./range";
 

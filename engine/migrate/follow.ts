@@ -4,7 +4,7 @@ import type { WriteSession } from "../database";
 import { followFunction, followFunctions, forgetSql, noteSql } from "../ledger/changes";
 import { isPlanned } from "../ledger/ranges";
 import { withV6Locks } from "../module/v6-locks";
-import { quoteName, rows, type Queryable } from "../sql";
+import { quoteName, rows, type Queryable } from "../base/sql";
 import { followed, type Follow } from "./definition";
 import type { Mapped } from "./source";
 

@@ -1,10 +1,10 @@
 import type { WriteSession } from "../database";
-import { fromStatement, GuardianError } from "../errors";
+import { fromStatement, GuardianError } from "../base/errors";
 import { attempt } from "../ledger/attempt";
 import { standingRows } from "../ledger/batches";
 import { planSize } from "../ledger/ranges";
 import { readRejects, rejected, rejectedKeys, showRejects } from "../ledger/rejects";
-import { hash } from "../hash";
+import { hash } from "../base/hash";
 import { detailOf, readStep, setStep, type Step, type StepOf } from "../ledger/steps";
 import type { Run } from "./batch";
 import { catchUp, cutOver } from "./catch-up";

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
 import { connectWriter } from "../connect";
 import type { WriteSession } from "../database";
-import { sqlstateOf } from "../errors";
+import { sqlstateOf } from "../base/errors";
 import type { RecordedMigration } from "../ledger/details";
 import { sampleKeys } from "../ledger/ranges";
-import { exists, quoteName } from "../sql";
+import { exists, quoteName } from "../base/sql";
 import { Throttle } from "./throttle";
 
 /** What is asked before and after each piece of work. */

@@ -3,7 +3,7 @@ import { engineParameters, type WriteSession } from "../database";
 import { readWaiting } from "../ledger/archived";
 import { insertRanges, planSize } from "../ledger/ranges";
 import { readLedger } from "../ledger/identity";
-import { exists, first, quoteName, type Queryable } from "../sql";
+import { exists, first, quoteName, type Queryable } from "../base/sql";
 import type { Migration } from "./definition";
 import { condition, tuple, under } from "./range";
 import { mapped, matches, readConstants, sourceIn, type Mapped } from "./source";

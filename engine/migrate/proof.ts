@@ -1,10 +1,10 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { isUntouched } from "../ledger/batches";
 import { isUnexcused } from "../ledger/changes";
 import { rangeEnds } from "../ledger/ranges";
-import { first, quoteName, rows, type Queryable } from "../sql";
+import { first, quoteName, rows, type Queryable } from "../base/sql";
 import type { Run } from "./batch";
 import type { Crew } from "./crew";
 import { patiently } from "./patient";

@@ -2,7 +2,7 @@ import type { RecordedMigration } from "../ledger/details";
 import { standingRows } from "../ledger/batches";
 import { readRejects, rejected } from "../ledger/rejects";
 import { detailOf, readStep } from "../ledger/steps";
-import type { Queryable } from "../sql";
+import type { Queryable } from "../base/sql";
 import { followed } from "./definition";
 import type { Mapped } from "./source";
 

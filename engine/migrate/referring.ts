@@ -1,5 +1,5 @@
 import { endBatch } from "../ledger/batches";
-import { quoteName, rows, type Queryable } from "../sql";
+import { quoteName, rows, type Queryable } from "../base/sql";
 import { openBatch, type Run } from "./batch";
 
 /**

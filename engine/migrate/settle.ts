@@ -1,10 +1,10 @@
 import { escapeIdentifier } from "pg";
 import type { WriteSession } from "../database";
-import { GuardianError, isPostgres, sqlstateOf } from "../errors";
+import { GuardianError, isPostgres, sqlstateOf } from "../base/errors";
 import { endBatch, isUntouched } from "../ledger/batches";
 import { forgetKey, forgetKeys } from "../ledger/changes";
 import { addReject } from "../ledger/rejects";
-import { first, quoteName, rows, type Queryable } from "../sql";
+import { first, quoteName, rows, type Queryable } from "../base/sql";
 import { openBatch, type Run } from "./batch";
 import { patiently } from "./patient";
 import { columnsOf, condition, stretch, under, type Range } from "./range";

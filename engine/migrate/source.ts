@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
-import { GuardianError } from "../errors";
-import { exists, first, quoteName, rows, type Queryable } from "../sql";
+import { GuardianError } from "../base/errors";
+import { exists, first, quoteName, rows, type Queryable } from "../base/sql";
 import type { Migration, Source } from "./definition";
 import { bind, condition, under, type Range } from "./range";
 

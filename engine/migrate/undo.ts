@@ -1,12 +1,12 @@
 import type { WriteSession } from "../database";
-import { fromStatement, GuardianError } from "../errors";
+import { fromStatement, GuardianError } from "../base/errors";
 import { attempt } from "../ledger/attempt";
 import type { RecordedMigration } from "../ledger/details";
 import { dropBatch, isUntouched, noteTakenBack, standingRows, undoBatches } from "../ledger/batches";
 import { endOf, forgetRanges, freeRanges, lastMoved } from "../ledger/ranges";
 import { forgetRejects } from "../ledger/rejects";
 import { countRemoved, detailOf, readStep, readSteps, setStep, type Step, type StepOf } from "../ledger/steps";
-import { exists, quoteName, rows, type Queryable } from "../sql";
+import { exists, quoteName, rows, type Queryable } from "../base/sql";
 import { openBatch } from "./batch";
 import { Crew, worthThrottling } from "./crew";
 import { Progress } from "./progress";

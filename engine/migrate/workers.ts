@@ -1,7 +1,7 @@
 import type { WriteSession } from "../database";
 import { endBatch } from "../ledger/batches";
 import { endOf, rangesBetween } from "../ledger/ranges";
-import type { Queryable } from "../sql";
+import type { Queryable } from "../base/sql";
 import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
 import type { Crew } from "./crew";
 import type { Pace } from "./pace";

@@ -1,20 +1,20 @@
 import type { EngineParameters, WriteSession } from "../database";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { attempt, attemptPart } from "../ledger/attempt";
 import { addApplication, currentApply, standingModules } from "../ledger/modules";
 import { addStep, readStep, readSteps, setStep, unfinished, type Step, type StepOf } from "../ledger/steps";
-import type { Queryable } from "../sql";
+import type { Queryable } from "../base/sql";
 import { buildIndex, indexParts } from "./indexes";
 import { recordInventory, schemasOf } from "./inventory";
-import type { Module } from "./manifest";
-import { partOf } from "./lost";
-import { restoreTable } from "./restore";
-import { raiseSequences } from "./sequences";
-import { restoreOrder, waitingFor } from "./waiting";
+import type { Module } from "./files/manifest";
+import { partOf } from "./archive/lost";
+import { restoreTable } from "./archive/restore";
+import { raiseSequences } from "./archive/sequences";
+import { restoreOrder, waitingFor } from "./archive/waiting";
 import { runStatements, runTogether } from "./runner";
-import { parseFile, parseFiles } from "./statements";
-import { firstTouching } from "./touching";
-import { joined } from "./up-files";
+import { parseFile, parseFiles } from "./files/statements";
+import { firstTouching } from "./files/touching";
+import { joined } from "./files/up-files";
 import { withV6Locks } from "./v6-locks";
 
 /** What a module's application did. */

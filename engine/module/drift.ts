@@ -1,4 +1,4 @@
-import { hash } from "../hash";
+import { hash } from "../base/hash";
 import type { Inventory } from "./inventory";
 
 /** How an object differs from what the ledger recorded when it was made. */

@@ -1,13 +1,13 @@
 import { escapeIdentifier } from "pg";
 import { lockTimeoutDefault } from "../connect/lock-wait";
 import type { WriteSession } from "../database";
-import { fromPostgres, GuardianError } from "../errors";
+import { fromPostgres, GuardianError } from "../base/errors";
 import { addObject } from "../ledger/objects";
 import { setStep, type Step } from "../ledger/steps";
-import { first, type Queryable } from "../sql";
+import { first, type Queryable } from "../base/sql";
 import { inventoryVersion, readInventory } from "./inventory";
-import type { Module } from "./manifest";
-import { parseFile, type Statement } from "./statements";
+import type { Module } from "./files/manifest";
+import { parseFile, type Statement } from "./files/statements";
 
 /** One index of indexes.sql. */
 export interface IndexPart {

@@ -1,5 +1,5 @@
 import { insertObjects } from "../ledger/objects";
-import { rows, type Queryable } from "../sql";
+import { rows, type Queryable } from "../base/sql";
 
 /** Identity of an object, as module.yaml writes it → how the catalogue describes it. */
 export type Inventory = Map<string, string>;

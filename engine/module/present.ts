@@ -1,4 +1,4 @@
-import { quoteName, rows, type Queryable } from "../sql";
+import { quoteName, rows, type Queryable } from "../base/sql";
 
 /** @returns those of the relations, as `schema.name`, that are in the database */
 export async function present(db: Queryable, names: readonly string[]): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { escapeLiteral, type DatabaseError } from "pg";
-import { fromPostgres, fromStatement, isPostgres } from "../errors";
-import type { Queryable } from "../sql";
-import { excerpt, utf16Offset, type Statement } from "./statements";
+import { fromPostgres, fromStatement, isPostgres } from "../base/errors";
+import type { Queryable } from "../base/sql";
+import { excerpt, utf16Offset, type Statement } from "./files/statements";
 
 /** What a statement's error says of its place; the engine's own statements have neither line nor source. */
 type Placed = Pick<Statement, "text"> & Partial<Pick<Statement, "line" | "offset" | "file" | "source">>;

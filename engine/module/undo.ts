@@ -1,16 +1,16 @@
 import type { EngineParameters, WriteSession } from "../database";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../base/errors";
 import { attempt } from "../ledger/attempt";
 import { endApplication, readApplication, requiring, setTexts, type Application } from "../ledger/modules";
 import { endParts, readStep, setStep } from "../ledger/steps";
-import type { Queryable } from "../sql";
-import { prepareArchive, referencedBy, type Departure } from "./archive";
+import type { Queryable } from "../base/sql";
+import { prepareArchive, referencedBy, type Departure } from "./archive/archive";
 import { readInventory, schemasOf } from "./inventory";
-import type { Manifest, Module } from "./manifest";
+import type { Manifest, Module } from "./files/manifest";
 import { present } from "./present";
 import { runStatements, runTogether } from "./runner";
-import { parseFile, type Statement } from "./statements";
-import { dropsTable, firstTouching } from "./touching";
+import { parseFile, type Statement } from "./files/statements";
+import { dropsTable, firstTouching } from "./files/touching";
 import { withV6Locks } from "./v6-locks";
 
 /**

@@ -1,10 +1,10 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineParameters, WriteSession } from "../database";
-import { GuardianError, sqlstateOf } from "../errors";
+import { GuardianError, sqlstateOf } from "../base/errors";
 import { isOurs } from "../ledger/objects";
 import { archiveSchema, ledgerSchema } from "../ledger/schema";
-import { quoteName, rows, type Queryable } from "../sql";
+import { quoteName, rows, type Queryable } from "../base/sql";
 
 /** Work of one transaction that needs v6 tables for a moment. */
 export interface LockedWork {

@@ -1,6 +1,6 @@
 import { assess } from "../../engine/assess";
 import type { Database } from "../../engine/database";
-import { fromPostgres } from "../../engine/errors";
+import { fromPostgres } from "../../engine/base/errors";
 import type { FunctionHandler } from "../../provider/types";
 import { readAhead } from "../readings";
 import { assessSpec } from "./spec";

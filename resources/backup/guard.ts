@@ -1,7 +1,7 @@
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { stackOf } from "../../engine/ledger/identity";
 import { detailOf, readSteps } from "../../engine/ledger/steps";
-import type { Queryable } from "../../engine/sql";
+import type { Queryable } from "../../engine/base/sql";
 
 /**
  * No change without a backup: the newest finished backup of this stack must have been taken for exactly this change.

@@ -1,5 +1,5 @@
 import type { WriteSession } from "../../engine/database";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
 import type { Moved } from "../../engine/migrate";

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import {
   flagGone,
   lastChange,
@@ -14,7 +14,7 @@ import {
   type FlagValues,
 } from "../../engine/flags";
 import type { Database } from "../../engine/database";
-import type { Queryable } from "../../engine/sql";
+import type { Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
 import { handler, ledgerSteps, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";

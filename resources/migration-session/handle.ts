@@ -1,4 +1,4 @@
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { openSession, readSession, rollBackSession, setTotalSteps, type SessionRow } from "../../engine/session";
 import { lazily } from "../../engine/lazy";
 import { deadline, handler, type Kind } from "../handler";

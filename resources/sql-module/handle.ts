@@ -1,12 +1,12 @@
 import type { Database } from "../../engine/database";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
 import { currentApply } from "../../engine/ledger/modules";
 import { showObject } from "../../engine/ledger/objects";
 import { findDrift, fingerprints, type Drift } from "../../engine/module/drift";
 import { readInventory, schemasOf } from "../../engine/module/inventory";
-import { backupsTaken } from "../../engine/module/lost";
-import type { Queryable } from "../../engine/sql";
+import { backupsTaken } from "../../engine/module/archive/lost";
+import type { Queryable } from "../../engine/base/sql";
 import { pathTo, type Changes } from "../../provider/diff";
 import { requireBackup } from "../backup/guard";
 import { presentObjects, recordedObjects } from "../readings";

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { nearest } from "../../spec";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import type { Command, Option, Options, Values } from "./description";
 
 /** Wrong use of a command: exit code 2. */

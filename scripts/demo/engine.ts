@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { OwnStack } from "../stack/own";
 import { Interrupted, type Interruption } from "./interruption";
 import { readOperation, type Operation } from "./operation";

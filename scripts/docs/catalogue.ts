@@ -1,5 +1,5 @@
 import type { Client, QueryResultRow } from "pg";
-import type { Module } from "../../engine/module/manifest";
+import type { Module } from "../../engine/module/files/manifest";
 
 interface ColumnPage {
   name: string;

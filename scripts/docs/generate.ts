@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import type { Module } from "../../engine/module/manifest";
+import type { Module } from "../../engine/module/files/manifest";
 import { withClient, type Logins } from "../v6/database";
 import { applyAll } from "../v6/operator";
 import { describeModule, foreignKeys, listed, type Key } from "./catalogue";

@@ -1,6 +1,6 @@
 import { escapeIdentifier, type Client } from "pg";
-import { isPostgres } from "../../engine/errors";
-import { quoteName } from "../../engine/sql";
+import { isPostgres } from "../../engine/base/errors";
+import { quoteName } from "../../engine/base/sql";
 import { columnsOf, people, specimen, type Column } from "./specimens";
 
 /** Whose hands are tried, in the order of the page's columns. */

@@ -1,6 +1,6 @@
 import { listed, type Key, type ModulePage, type RelationPage } from "./catalogue";
 import { acts, actors, type Matrix, type Outcome, type TableTries } from "./matrix";
-import type { Module } from "../../engine/module/manifest";
+import type { Module } from "../../engine/module/files/manifest";
 
 const made =
   "<!-- Made by `npm run docs` from the catalogue of a migrated database; change the COMMENTs, not this file. -->";

@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral, type Client } from "pg";
-import { quoteName } from "../../engine/sql";
+import { quoteName } from "../../engine/base/sql";
 
 /** A column as a specimen needs it. */
 export interface Column {

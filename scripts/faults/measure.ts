@@ -1,4 +1,4 @@
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import type { Stand } from "./choices";
 import type { Theirs } from "./compare";
 import type { Content, Row } from "./content";

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 
 /**
  * What three users do with v7, by the application's own role and with their own tokens: one withdraws the consent that was

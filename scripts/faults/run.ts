@@ -1,4 +1,4 @@
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { choose, type Choice, type Stand } from "./choices";
 import type { Verdict } from "./compare";
 import { Life, type World } from "./life";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
 import type { ClientProgram } from "../../engine/backup/client";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { ownSchemas, takeFingerprint } from "../../engine/fingerprint/take";
 import type { Fingerprint } from "../../engine/fingerprint/types";
 import { serverAccount } from "../postgres/account";

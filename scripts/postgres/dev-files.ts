@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { reaches, serverAccount, sharedFolder } from "./account";
 import { majors, type Major } from "./binaries";
 import { alive } from "./stop";

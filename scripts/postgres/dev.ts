@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { createV6, logins, withClient } from "../v6/database";
 import { clusterIn } from "./cluster";
 import { databaseName, defaultPort, type DevFiles, type DevState } from "./dev-files";

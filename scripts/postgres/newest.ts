@@ -1,5 +1,5 @@
 import { findClient, type ClientProgram } from "../../engine/backup/client";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import type { Major } from "./binaries";
 
 /** The majors that the demo and the interactive server choose from, best first: production's is 17. */

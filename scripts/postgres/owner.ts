@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { userInfo } from "node:os";
 import { dirname } from "node:path";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 
 /** The error for files that another user's `npm run db` made, and that this one may not read or write. */
 export function notOurs(err: unknown): GuardianError | undefined {

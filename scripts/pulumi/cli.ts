@@ -1,7 +1,7 @@
 /** `npm run pulumi -- ARGS`: the real CLI on this project; help.ts says what is added to it. */
 import { existsSync, realpathSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { endWith } from "../command";
 import { parse, type CommandLine } from "./arguments";
 import { buildGenerator } from "./build";

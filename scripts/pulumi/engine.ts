@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { build } from "./build";
 import { download, official, type ReleaseAddresses } from "./download";
 import { withLock } from "./lock";

@@ -1,8 +1,8 @@
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { readLedger, readPhysical, type DatabaseIdentity } from "../../engine/ledger/identity";
 import { archiveSchema, ledgerSchema } from "../../engine/ledger/schema";
 import { readSteps } from "../../engine/ledger/steps";
-import { quoteName, rows, type Queryable } from "../../engine/sql";
+import { quoteName, rows, type Queryable } from "../../engine/base/sql";
 
 /** What a purge drops. */
 export interface Found {

@@ -1,7 +1,7 @@
 import type { Database } from "../../engine/database";
-import { fromPostgres } from "../../engine/errors";
+import { fromPostgres } from "../../engine/base/errors";
 import { lostTables } from "../../engine/ledger/archived";
-import { giveUpLost } from "../../engine/module/lost";
+import { giveUpLost } from "../../engine/module/archive/lost";
 import { table } from "../demo/table";
 import { write } from "./write";
 

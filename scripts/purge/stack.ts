@@ -3,7 +3,7 @@ import { isAbsolute, join } from "node:path";
 import { parse } from "yaml";
 import { validateConfig } from "../../config";
 import type { DatabaseInput } from "../../engine/connect";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 
 /** The stack's guardian:database; undefined leaves everything to libpq's variables. */
 export function readStack(folder: string, stack: string): DatabaseInput | undefined {

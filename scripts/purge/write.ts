@@ -1,5 +1,5 @@
 import type { Database, WriteSession } from "../../engine/database";
-import { fromPostgres } from "../../engine/errors";
+import { fromPostgres } from "../../engine/base/errors";
 import type { DatabaseIdentity } from "../../engine/ledger/identity";
 
 /** Works under the migration's lock, if it still is the same database. */

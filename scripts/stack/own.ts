@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { programOf } from "../pulumi/inline";
 import { pulumi, type PulumiOptions, type PulumiResult } from "../pulumi/run";
 import type { Login } from "../v6/database";

@@ -1,5 +1,5 @@
 import { Client, escapeIdentifier, escapeLiteral } from "pg";
-import { fromPostgres } from "../../engine/errors";
+import { fromPostgres } from "../../engine/base/errors";
 import type { Server } from "../postgres/server";
 import { grantDatabase, loadV6, type V6Options } from "./generate";
 

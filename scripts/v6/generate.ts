@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { escapeIdentifier, type Client } from "pg";
-import { fromPostgres, GuardianError } from "../../engine/errors";
+import { fromPostgres, GuardianError } from "../../engine/base/errors";
 
 /** What a v6 database is filled with. */
 export interface V6Options {

@@ -1,6 +1,6 @@
 import { resolveConnection, type ConnectionSettings } from "../../engine/connect";
 import { engineParameters } from "../../engine/database";
-import { loadModule, moduleNames, sqlFolder, type Module } from "../../engine/module/manifest";
+import { loadModule, moduleNames, sqlFolder, type Module } from "../../engine/module/files/manifest";
 import { Operator, type OperatorOptions } from "../../engine/operator";
 import type { Login } from "./database";
 

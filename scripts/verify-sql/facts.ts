@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import type { Module } from "../../engine/module/manifest";
+import type { Module } from "../../engine/module/files/manifest";
 import { listed } from "../docs/catalogue";
 
 /** What the catalogue says of a module, in the words of public.security_facts and public.definition_facts (module 000). */

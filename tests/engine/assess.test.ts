@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import { assess, lockedTables, followedTables } from "../../engine/assess";
 import { Database } from "../../engine/database";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { closeLedger } from "../../engine/ledger/owner";
 import { loadMigration, migrationNames } from "../../engine/migrate/definition";
 import { moveRows, takeBackRows } from "../../engine/migrate";
-import { loadModule, moduleNames } from "../../engine/module/manifest";
+import { loadModule, moduleNames } from "../../engine/module/files/manifest";
 import { withEmpty, withV6, type Login, type V6 } from "../support/postgres";
 import { catalogue } from "../support/modules";
 import { column, Engine, refusalOf, settingsOf, withEngine } from "./module/harness";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { openClient, resolveConnection } from "../../engine/connect";
 import { discard } from "../../engine/connect/open";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import type { Server } from "../../scripts/postgres/server";
 import { server } from "../support/postgres";
 import { skip } from "../support/skip";

@@ -7,7 +7,7 @@ import {
   type SessionOptions,
   type Writer,
 } from "../../engine/connect";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { until } from "../support/processes";
 import { withEmpty, type V6 } from "../support/postgres";
 

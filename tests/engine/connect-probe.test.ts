@@ -6,7 +6,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { connectReader, connectWriter, type DatabaseInput, probeServer, resolveConnection } from "../../engine/connect";
 import { readServerInfo } from "../../engine/connect/server-info";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { give, serverAccount } from "../../scripts/postgres/account";
 import { startServer, type Server } from "../../scripts/postgres/server";
 import { startPooler } from "../support/pooler";

@@ -12,7 +12,7 @@ import {
   resolveConnection,
   Writer,
 } from "../../engine/connect";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { major, withEmpty, type V6 } from "../support/postgres";
 
 function settingsOf(db: V6): ConnectionSettings {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import { expect } from "chai";
 import { type DatabaseInput, resolveConnection, toClientEnv, toPgConfig } from "../../engine/connect";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 
 describe("connection settings", () => {
   let home: string;

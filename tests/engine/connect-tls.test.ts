@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { type DatabaseInput, openClient, resolveConnection, toClientEnv } from "../../engine/connect";
 import { discard } from "../../engine/connect/open";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { give, serverAccount } from "../../scripts/postgres/account";
 import { startServer, type Server } from "../../scripts/postgres/server";
 import { major, server as plainServer } from "../support/postgres";

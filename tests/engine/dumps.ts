@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { DumpOptions } from "../../engine/backup";
 import { type ConnectionSettings, resolveConnection } from "../../engine/connect";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major, type Login, type V6 } from "../support/postgres";
 

@@ -12,10 +12,10 @@ import {
   type SessionRow,
 } from "../../engine/session";
 import { attempt } from "../../engine/ledger/attempt";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { loadMigration } from "../../engine/migrate/definition";
 import { moveRows, takeBackRows } from "../../engine/migrate";
-import { loadModule } from "../../engine/module/manifest";
+import { loadModule } from "../../engine/module/files/manifest";
 import { applyModule } from "../../engine/module/apply";
 import { undoModule } from "../../engine/module/undo";
 import { column, moduleOf, refusalOf, withEngine, type Engine, type Files } from "./module/harness";

@@ -1,8 +1,8 @@
 import { expect } from "chai";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { definition } from "../../engine/migrate/definition-shape";
-import { readManifest } from "../../engine/module/manifest";
-import { readYaml } from "../../engine/yaml";
+import { readManifest } from "../../engine/module/files/manifest";
+import { readYaml } from "../../engine/base/yaml";
 
 function refusal(read: () => unknown): string {
   try {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import { run, Stopped } from "../../scripts/command";
 import type { Command } from "../../scripts/command/description";
 import { usage } from "../../scripts/command/parse";

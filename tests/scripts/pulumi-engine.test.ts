@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { GuardianError } from "../../engine/errors";
+import { GuardianError } from "../../engine/base/errors";
 import type { ReleaseAddresses } from "../../scripts/pulumi/download";
 import { findEngine, type Engine, type FindEngineOptions } from "../../scripts/pulumi/engine";
 import { pinned } from "../../scripts/pulumi/versions";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { loadModule } from "../../engine/module/manifest";
+import { loadModule } from "../../engine/module/files/manifest";
 import { withEngine } from "../engine/module/harness";
 import { withClient } from "../../scripts/v6/database";
 import { describeLifecycle, value } from "../support/modules";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { loadModule } from "../../engine/module/manifest";
+import { loadModule } from "../../engine/module/files/manifest";
 import { withEngine, type Engine } from "../engine/module/harness";
 import { asRole } from "../support/postgres";
 import { value } from "../support/modules";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { Client } from "pg";
 import { parse } from "yaml";
-import { joined, readUp } from "../../engine/module/up-files";
+import { joined, readUp } from "../../engine/module/files/up-files";
 import { withEngine, type Engine, type EngineOptions } from "../engine/module/harness";
 import type { V6 } from "./postgres";
 

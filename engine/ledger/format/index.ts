@@ -1,4 +1,4 @@
-import { first, type Queryable } from "../../sql";
+import { first, type Queryable } from "../../base/sql";
 import { ledgerFormat, ledgerTable } from "../schema";
 import { facts } from "./002_facts";
 

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { GuardianError } from "../../../engine/errors";
+import { GuardianError } from "../../../engine/base/errors";
 import { attempt } from "../../../engine/ledger/attempt";
 import { addStep, readStep, setStep } from "../../../engine/ledger/steps";
 import { endWriters, refusalOf, withEngine, type Engine } from "../module/harness";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { Database, engineParameters, type WriteSession } from "../../../engine/database";
-import { first } from "../../../engine/sql";
+import { first } from "../../../engine/base/sql";
 import { withV6 } from "../../support/postgres";
 import { column, refusalOf, settingsOf, withEngine } from "../module/harness";
 

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { addStep } from "../../../engine/ledger/steps";
-import { loadModule } from "../../../engine/module/manifest";
+import { loadModule } from "../../../engine/module/files/manifest";
 import { catalogue } from "../../support/modules";
 import { column, moduleOf, refusalOf, withEngine } from "../module/harness";
 import { close, files } from "./owned";

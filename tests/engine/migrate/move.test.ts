@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { GuardianError } from "../../../engine/errors";
+import { GuardianError } from "../../../engine/base/errors";
 import { loadMigration } from "../../../engine/migrate/definition";
 import { planMove, readMoved } from "../../../engine/migrate";
 import { asRole } from "../../support/postgres";

@@ -1,6 +1,6 @@
 import { WriteSession, type EngineParameters } from "../../../engine/database";
 import { loadMigration } from "../../../engine/migrate/definition";
-import type { Queryable } from "../../../engine/sql";
+import type { Queryable } from "../../../engine/base/sql";
 import type { Operator } from "../../../engine/operator";
 import { withOperator } from "../../../scripts/v6/operator";
 import type { Login } from "../../support/postgres";

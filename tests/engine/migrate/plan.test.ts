@@ -3,7 +3,7 @@ import type { Client } from "pg";
 import { moveStatement, openBatch } from "../../../engine/migrate/batch";
 import { loadMigration } from "../../../engine/migrate/definition";
 import { mapped, readConstants, type Mapped } from "../../../engine/migrate/source";
-import { quoteName, type Queryable } from "../../../engine/sql";
+import { quoteName, type Queryable } from "../../../engine/base/sql";
 import { withEngine } from "../module/harness";
 
 const users = 50_000;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { GuardianError } from "../../../engine/errors";
+import { GuardianError } from "../../../engine/base/errors";
 import { Throttle } from "../../../engine/migrate/throttle";
 import { withEmpty, withV6, type V6 } from "../../support/postgres";
 import { refusalOf } from "../module/harness";

@@ -3,7 +3,7 @@ import type { Chunk } from "../../../engine/migrate/batch";
 import { duration, Progress } from "../../../engine/migrate/progress";
 import { firstSize, nextSize } from "../../../engine/migrate/workers";
 import { Worklist } from "../../../engine/migrate/worklist";
-import type { Queryable } from "../../../engine/sql";
+import type { Queryable } from "../../../engine/base/sql";
 
 /** A plan with the ranges at these places left, of 1000 keys each. */
 function listOf(places: number[], workers: number): Promise<Worklist> {

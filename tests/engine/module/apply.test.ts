@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { loadModule } from "../../../engine/module/manifest";
+import { loadModule } from "../../../engine/module/files/manifest";
 import type { V6 } from "../../support/postgres";
 import { catalogue } from "../../support/modules";
 import { moduleOf, refusalOf, withEngine, type Engine, type Files } from "./harness";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { stamped } from "../../../engine/module/stamp";
+import { stamped } from "../../../engine/module/archive/stamp";
 import { catalogue } from "../../support/modules";
 import { applied, files, key } from "./archived";
 import { column, moduleOf, withEngine } from "./harness";

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { lex } from "../../../engine/module/lexer";
-import { meaningOf } from "../../../engine/module/meaning";
-import { moduleNames, sqlFolder } from "../../../engine/module/manifest";
-import { parseFile } from "../../../engine/module/statements";
+import { lex } from "../../../engine/module/files/lexer";
+import { meaningOf } from "../../../engine/module/files/meaning";
+import { moduleNames, sqlFolder } from "../../../engine/module/files/manifest";
+import { parseFile } from "../../../engine/module/files/statements";
 import { upOf } from "../../support/modules";
 import { refusalOf } from "./harness";
 

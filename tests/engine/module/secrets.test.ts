@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { expect } from "chai";
-import { fromPostgres, GuardianError } from "../../../engine/errors";
+import { fromPostgres, GuardianError } from "../../../engine/base/errors";
 import { readSeed, writeFlag } from "../../../engine/flags";
 import { loadMigration } from "../../../engine/migrate/definition";
 import { moveRows, takeBackRows } from "../../../engine/migrate";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { parseFile } from "../../../engine/module/statements";
-import { dropsTable, firstTouching } from "../../../engine/module/touching";
+import { parseFile } from "../../../engine/module/files/statements";
+import { dropsTable, firstTouching } from "../../../engine/module/files/touching";
 import { column, moduleOf, refusalOf, withEngine } from "./harness";
 
 const relations = ["auth.users", "public.documents"];

@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
-import { meaningOf } from "../../../engine/module/meaning";
-import { sourceHash } from "../../../engine/module/source";
-import { parseFile } from "../../../engine/module/statements";
-import { joined, readUp } from "../../../engine/module/up-files";
+import { meaningOf } from "../../../engine/module/files/meaning";
+import { sourceHash } from "../../../engine/module/files/source";
+import { parseFile } from "../../../engine/module/files/statements";
+import { joined, readUp } from "../../../engine/module/files/up-files";
 import { column, moduleOf, refusalOf, withEngine, type Parted } from "./harness";
 
 const yaml = "objects:\n  table: [public.t, public.u]\n";

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { WriteSession } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
 import { inOrder, pauseAfter } from "../../../engine/module/v6-locks";
-import type { Queryable } from "../../../engine/sql";
+import type { Queryable } from "../../../engine/base/sql";
 import { catalogue } from "../../support/modules";
 import { moduleOf, refusalOf, until, withEngine, type Engine, type Files } from "./harness";
 import { watched } from "./watched";

@@ -1,9 +1,9 @@
-import type { WriteSession } from "../database";
-import { GuardianError } from "../errors";
-import { closeArchived, lostTables, type Lost } from "../ledger/archived";
-import { urnOfApply } from "../ledger/modules";
-import { addStep, endPart, newestBackups } from "../ledger/steps";
-import { first, type Queryable } from "../sql";
+import type { WriteSession } from "../../database";
+import { GuardianError } from "../../base/errors";
+import { closeArchived, lostTables, type Lost } from "../../ledger/archived";
+import { urnOfApply } from "../../ledger/modules";
+import { addStep, endPart, newestBackups } from "../../ledger/steps";
+import { first, type Queryable } from "../../base/sql";
 
 /**
  * Rows that v7 collected from patients must not be lost in silence: applying their module is refused until the table is

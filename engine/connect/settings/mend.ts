@@ -1,4 +1,4 @@
-import type { ConnectionSettings } from "./settings";
+import type { ConnectionSettings } from ".";
 import { configOrigin } from "./sources";
 
 /** The parts of a connection that users get wrong: key of guardian:database, and libpq's variable for it. */

@@ -1,8 +1,8 @@
-import { GuardianError } from "../errors";
-import { readWaiting, type Waiting } from "../ledger/archived";
-import { quoteName, rows, type Queryable } from "../sql";
+import { GuardianError } from "../../base/errors";
+import { readWaiting, type Waiting } from "../../ledger/archived";
+import { quoteName, rows, type Queryable } from "../../base/sql";
 import { refuseLost } from "./lost";
-import { present } from "./present";
+import { present } from "../present";
 
 /**
  * @param originals tables, in the order in which their rows are wanted

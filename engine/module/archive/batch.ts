@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
-import { countBack, type Waiting } from "../ledger/archived";
-import { first, quoteName, rows, type Queryable } from "../sql";
+import { countBack, type Waiting } from "../../ledger/archived";
+import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { foreignKeys, matches, reaches, type ForeignKey } from "./references";
 
 /** What became of the rows of a batch. */

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EngineParameters, WriteSession } from "../database";
-import { fromStatement, GuardianError, sqlstateOf } from "../errors";
-import { closeArchived, type Waiting } from "../ledger/archived";
-import { setStep, type Step } from "../ledger/steps";
-import { quoteName, type Queryable } from "../sql";
+import type { EngineParameters, WriteSession } from "../../database";
+import { fromStatement, GuardianError, sqlstateOf } from "../../base/errors";
+import { closeArchived, type Waiting } from "../../ledger/archived";
+import { setStep, type Step } from "../../ledger/steps";
+import { quoteName, type Queryable } from "../../base/sql";
 import { referencedBy } from "./archive";
 import { moveBatch } from "./batch";
 import { refuseDependents } from "./dependents";
-import { withV6Locks } from "./v6-locks";
+import { withV6Locks } from "../v6-locks";
 
 /** How long one batch should take, in milliseconds; none may take more than a second. */
 const batchTarget = 400;

@@ -1,5 +1,5 @@
 import { escapeIdentifier } from "pg";
-import { rows, type Queryable } from "../sql";
+import { rows, type Queryable } from "../../base/sql";
 
 /** A foreign key of a table that gets its rows back. */
 export interface ForeignKey extends Record<string, unknown> {

@@ -1,5 +1,5 @@
-import { canonical, hash } from "../hash";
-import { sqlParser } from "../parsers";
+import { canonical, hash } from "../../base/hash";
+import { sqlParser } from "../../base/parsers";
 import { lex } from "./lexer";
 import { parseFiles, parseSql, syntaxError, withoutComments, type Node, type Statement } from "./statements";
 import type { SqlFile } from "./up-files";

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
-import { GuardianError } from "../errors";
-import { hash } from "../hash";
-import { readYaml } from "../yaml";
+import { GuardianError } from "../../base/errors";
+import { hash } from "../../base/hash";
+import { readYaml } from "../../base/yaml";
 import { sqlFolder } from "./folder";
 import { manifestOf, objectKinds } from "./manifest-shape";
 import { meaningOf, meaningOfFiles } from "./meaning";

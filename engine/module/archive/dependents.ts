@@ -1,5 +1,5 @@
-import { GuardianError } from "../errors";
-import { quoteName, rows, type Queryable } from "../sql";
+import { GuardianError } from "../../base/errors";
+import { quoteName, rows, type Queryable } from "../../base/sql";
 
 /** Something that hangs on a table or function of ours. */
 export interface Dependent extends Record<string, unknown> {

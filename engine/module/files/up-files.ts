@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../../base/errors";
 import { lex } from "./lexer";
 
 /** A file of SQL as it stands on disk. */

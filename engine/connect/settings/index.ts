@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../../base/errors";
 import { checkInput, configuredPassword, type DatabaseInput } from "./input";
 import { readPassword } from "./pass-file";
 import type { Secret } from "./secret";

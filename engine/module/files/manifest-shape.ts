@@ -1,4 +1,4 @@
-import { choice, each, like, list, nearest, otherwise, record, ruled, text } from "../../spec";
+import { choice, each, like, list, nearest, otherwise, record, ruled, text } from "../../../spec";
 
 /** Kinds of catalogue objects that a module may create, in the order in which they are listed. */
 export const objectKinds = ["table", "view", "sequence", "type", "function", "index", "trigger", "policy"] as const;

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../../base/errors";
 import { isKeyword, type Keyword } from "./parameters";
 
 export interface Service {

@@ -1,10 +1,10 @@
 import { escapeIdentifier } from "pg";
-import { addArchived } from "../ledger/archived";
-import { archiveSchema } from "../ledger/schema";
-import { first, quoteName, rows, splitName, type Queryable } from "../sql";
+import { addArchived } from "../../ledger/archived";
+import { archiveSchema } from "../../ledger/schema";
+import { first, quoteName, rows, splitName, type Queryable } from "../../base/sql";
 import { dependentsOf, refuseDependents } from "./dependents";
 import { detachSql } from "./detach";
-import type { ArchivedTable } from "./manifest";
+import type { ArchivedTable } from "../files/manifest";
 import { stamped } from "./stamp";
 
 /** What a rollback does with the tables under archive. */

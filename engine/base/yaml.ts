@@ -1,5 +1,5 @@
 import type { Document } from "yaml";
-import { check, type Path, type Property } from "../spec";
+import { check, type Path, type Property } from "../../spec";
 import { GuardianError } from "./errors";
 import { yamlParser } from "./parsers";
 

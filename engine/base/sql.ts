@@ -1,7 +1,7 @@
 import { escapeIdentifier, type QueryResultRow } from "pg";
-import type { Queryable } from "./connect";
+import type { Queryable } from "../connect";
 
-export type { Queryable } from "./connect";
+export type { Queryable } from "../connect";
 
 /** What SQL can be asked of: a session of ours, or a client of pg. */
 export type Askable = Pick<Queryable, "query">;

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
-import { GuardianError } from "../errors";
+import { GuardianError } from "../../base/errors";
 import { Secret } from "./secret";
 
 /** The config key guardian:database, or the provider's `database` input; each absent field is libpq's business. */

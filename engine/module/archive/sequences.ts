@@ -1,5 +1,5 @@
-import { quoteName, rows, type Queryable } from "../sql";
-import type { Waiting } from "../ledger/archived";
+import { quoteName, rows, type Queryable } from "../../base/sql";
+import type { Waiting } from "../../ledger/archived";
 
 /**
  * Moves each sequence of a table past every value that waits in the archive, and past all that were ever handed out. Done

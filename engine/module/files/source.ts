@@ -5,14 +5,14 @@ import { sqlFolder } from "./folder";
 
 /** The code that reads modules and data migrations: what it makes of the same files may change with it. */
 const code = [
-  "../hash",
+  "../../base/hash",
   "./manifest",
   "./meaning",
   "./lexer",
   "./statements",
   "./up-files",
-  "../migrate/definition",
-  "../migrate/range",
+  "../../migrate/definition",
+  "../../migrate/range",
 ];
 
 /**

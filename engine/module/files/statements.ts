@@ -1,5 +1,5 @@
-import { GuardianError } from "../errors";
-import { sqlParser } from "../parsers";
+import { GuardianError } from "../../base/errors";
+import { sqlParser } from "../../base/parsers";
 import { lex } from "./lexer";
 import type { SqlFile } from "./up-files";
 

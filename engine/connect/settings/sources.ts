@@ -1,4 +1,4 @@
-import { GuardianError } from "../errors";
+import { GuardianError } from "../../base/errors";
 import type { DatabaseInput } from "./input";
 import { type Keyword, parameter, parameters } from "./parameters";
 import { Secret } from "./secret";
