@@ -9,6 +9,12 @@ export interface AssessmentItem {
   action: string;
 }
 
+/** What there is, apart from how much of it there is: that changes while v6 is used. */
+export interface Assessment {
+  items: AssessmentItem[];
+  volume: AssessmentItem[];
+}
+
 /** Tables of v6 and the columns by which they are told from anything else of the same name. */
 const v6Tables: Readonly<Record<string, readonly string[]>> = {
   "auth.users": ["id", "email", "created_at"],
@@ -40,7 +46,7 @@ const apiRoles = ["anon", "authenticated", "service_role"];
  * catalogue, and counts accounts exactly only where that is cheap.
  * @throws GuardianError if it is not a v6, or a right is missing: all findings at once
  */
-export async function assess(db: Queryable): Promise<AssessmentItem[]> {
+export async function assess(db: Queryable): Promise<Assessment> {
   const missing = await missingParts(db);
   if (missing.length > 0) {
     throw new GuardianError({
@@ -57,7 +63,7 @@ export async function assess(db: Queryable): Promise<AssessmentItem[]> {
       todo: rights.map((right) => right.mend),
     });
   }
-  return [...(await extensions(db)), tables(), ...(await volume(db)), ...(await oddities(db))];
+  return { items: [...(await extensions(db)), tables(), ...(await oddities(db))], volume: await volume(db) };
 }
 
 async function here(db: Queryable): Promise<string> {

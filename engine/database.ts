@@ -22,6 +22,7 @@ import {
 import { describeHolder, takeLock } from "./ledger/lock";
 import { holdEpoch, keepLease, raiseEpoch } from "./ledger/lease";
 import type { Queryable } from "./base/sql";
+import type { Progress } from "./base/progress";
 import { repeated } from "./base/status";
 
 /** What tests lower. */
@@ -66,7 +67,7 @@ export interface WriteOptions {
   /** The database that the state belongs to; "new ledger" where the ledger is being made. */
   expect: DatabaseIdentity | "new ledger";
   signal: AbortSignal;
-  onStatus: (line: string) => void;
+  onProgress: (progress: Progress) => void;
 }
 
 /** A writer that holds the lock, and the epoch by which its transactions are fenced. */
@@ -199,8 +200,8 @@ export class Database {
 
   async #write<T>(given: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
     given.signal.throwIfAborted();
-    const status = repeated(given.onStatus);
-    const options = { ...given, onStatus: status.say };
+    const status = repeated(given.onProgress);
+    const options = { ...given, onProgress: status.say };
     const turn: Turn = {};
     try {
       for (let tries = 1; ; tries++) {
@@ -208,9 +209,7 @@ export class Database {
           return await this.#underLock(options, work, turn);
         } catch (err) {
           if (sqlstateOf(err) !== "25P03" || tries === sessions || given.signal.aborted) throw err;
-          options.onStatus(
-            "the server ended a session that stood still; its transaction is rolled back; going on with a new session",
-          );
+          options.onProgress({ phase: "new session" });
         }
       }
     } finally {
@@ -219,8 +218,8 @@ export class Database {
   }
 
   async #underLock<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>, turn: Turn): Promise<T> {
-    const { label, signal, onStatus } = options;
-    const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onStatus });
+    const { label, signal, onProgress } = options;
+    const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onProgress });
     const lease = keepLease(writer, this.parameters.lease);
     let raise: string | undefined;
     try {
@@ -229,7 +228,8 @@ export class Database {
         patience: this.parameters.patience,
         lease: this.parameters.lease,
         signal: options.signal,
-        onWait: (holder, s) => options.onStatus(`waiting for the lock, held by ${describeHolder(holder)}; ${s} s`),
+        onWait: (holder, waitedSeconds) =>
+          onProgress({ phase: "operator", reason: `held by ${describeHolder(holder)}`, waitedSeconds }),
       });
       if (options.expect !== "new ledger") {
         const ledger = await readLedger(writer);
@@ -239,7 +239,7 @@ export class Database {
       }
       const session = new WriteSession(writer, turn.epoch ?? "0", options, this.parameters);
       if (raise !== undefined) {
-        onStatus(raise);
+        onProgress({ phase: "ledger format", reason: raise });
         await session.transaction(raiseFormat);
       }
       return await work(session);

@@ -1,3 +1,4 @@
+import type { Progress } from "./base/progress";
 import type { ConnectionSettings } from "./connect";
 import { Database, engineParameters, type EngineParameters, type WriteOptions, type WriteSession } from "./database";
 import { readLedger, readPhysical, type DatabaseIdentity } from "./ledger/identity";
@@ -14,8 +15,7 @@ export interface OperatorOptions {
   stack: string;
   /** The engine's times; the defaults, as the environment changes them, if absent. */
   parameters?: EngineParameters;
-  /** Takes every line of progress. */
-  onStatus?: (line: string) => void;
+  onProgress?: (progress: Progress) => void;
 }
 
 /** What may differ from write to write. */
@@ -28,13 +28,13 @@ export type Over = Partial<WriteOptions>;
 export class Operator {
   readonly host: Database;
   readonly stack: string;
-  /** Takes every line of progress; may be changed on the way. */
-  onStatus: (line: string) => void;
+  /** May be changed on the way. */
+  onProgress: (progress: Progress) => void;
 
   constructor(settings: ConnectionSettings, options: OperatorOptions) {
     this.host = new Database(settings, options.parameters ?? engineParameters());
     this.stack = options.stack;
-    this.onStatus = options.onStatus ?? (() => undefined);
+    this.onProgress = options.onProgress ?? (() => undefined);
   }
 
   /** The URN of a resource of this stack. */
@@ -63,7 +63,7 @@ export class Operator {
       stack: this.stack,
       expect: over.expect ?? (await this.identity()),
       signal: new AbortController().signal,
-      onStatus: (line) => this.onStatus(line),
+      onProgress: (progress) => this.onProgress(progress),
       ...over,
     };
   }

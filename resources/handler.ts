@@ -2,16 +2,22 @@ import type { Database, WriteSession } from "../engine/database";
 import { fromPostgres, GuardianError } from "../engine/base/errors";
 import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
 import { detailOf, readStep, readSteps, unfinished, type Step } from "../engine/ledger/steps";
+import type { Plan } from "../engine/base/plan";
+import type { Progress } from "../engine/base/progress";
 import { sourceHash } from "../engine/module/files/source";
 import { writeAndSync } from "../engine/session";
 import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Call, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
 import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";
+import { planText, progressLine } from "./sentences";
 import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
 
 export type DatabaseCall = Call<Database>;
 type Outputs<S extends ResourceSpec> = Omit<Values<S["outputs"]>, "database">;
+
+/** What would be done, and the outputs that are certain; all others are shown as unknown, and may differ in `up`. */
+type Planned<S extends ResourceSpec> = Plan & { outputs?: Partial<Outputs<S>> };
 
 /** What is particular to a kind of resource; everything common is done once, by `handler`. */
 export interface Kind<S extends ResourceSpec> {
@@ -21,10 +27,10 @@ export interface Kind<S extends ResourceSpec> {
   /** The folders of sql/ that check reads: while they are as they were, what it added the last time still holds. */
   sources?(args: Args<S>): readonly string[];
   /**
-   * In preview: refuses what can be refused by then, and gives the outputs that are certain; all others are shown as
-   * unknown. Before create `state` is undefined.
+   * In preview: refuses what can be refused by then, and says what would be done to this database. Before create `state`
+   * is undefined.
    */
-  plan?(call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<Partial<Outputs<S>>>;
+  plan(call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<Planned<S>>;
   /** Does the work, adopting what the ledger says is done already for this URN. */
   create(call: DatabaseCall, inputs: Inputs<S>, session: WriteSession): Promise<Outputs<S>>;
   /** Brings a resource that is there up to its inputs, or finishes one that is done in part; without it, create does. */
@@ -75,7 +81,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
       stack,
       expect,
       signal: call.signal,
-      onStatus: call.log.status,
+      onProgress: (progress: Progress) => call.log.status(progressLine(progress)),
     };
     const outputs = await writeAndSync(call.host, options, work);
     return (outputs ?? {}) as unknown as WireValues;
@@ -98,6 +104,15 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   const openParts = async (call: DatabaseCall): Promise<{ main: Step | undefined; open: Step[] }> => {
     const steps = (await ledgerSteps(call.host)).filter((step) => step.urn === call.urn);
     return { main: steps.find((step) => step.part === ""), open: unfinished(steps) };
+  };
+
+  /** @returns the outputs that are certain */
+  const plan = async (call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<WireValues> => {
+    const { outputs, ...planned } = await kind.plan(call, inputs, state);
+    for (const { severity, text } of planned.notes ?? []) if (severity === "warning") call.log.warn(text);
+    const text = planText(planned);
+    if (text !== "") call.log.info(text);
+    return (outputs ?? {}) as unknown as WireValues;
   };
 
   /** After a failure: what is committed of it decides whether the state is kept as done in part. */
@@ -163,7 +178,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const typed = typedInputs(inputs);
         if (call.preview) {
           await call.host.server();
-          return { id: "", state: ((await kind.plan?.(call, typed, undefined)) ?? {}) as unknown as WireValues };
+          return { id: "", state: await plan(call, typed, undefined) };
         }
         const { here } = await call.host.whereabouts();
         const ledgerId = inputs["ledgerId"];
@@ -181,8 +196,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         await call.host.assertSame(identity(it.oldState));
         const [typed, state] = [typedInputs(it.news), typedState(it.oldState)];
         if (call.preview) {
-          const planned = (await kind.plan?.(call, typed, state)) ?? {};
-          return { database: it.oldState["database"] ?? null, ...(planned as unknown as WireValues) };
+          return { database: it.oldState["database"] ?? null, ...(await plan(call, typed, state)) };
         }
         const outputs = await write(call, identity(it.oldState), (session) =>
           kind.update ? kind.update(call, typed, state, session) : kind.create(call, typed, session),

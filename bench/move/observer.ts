@@ -1,3 +1,4 @@
+import type { Progress } from "../../engine/base/progress";
 import { Session, Writer } from "../../engine/connect";
 
 /** What is seen of a migration from outside; times in milliseconds. */
@@ -75,10 +76,9 @@ export class Observer {
     }
   }
 
-  readonly onStatus = (line: string): void => {
-    if (/comparing source and target$/.test(line)) this.#comparing = performance.now();
-    const pause = /^try \d+: .*; again in ([\d.]+) s$/.exec(line)?.[1];
-    if (pause !== undefined) this.#observed.lockWaitMs += Number(pause) * 1000;
+  readonly onProgress = ({ phase, againSeconds }: Progress): void => {
+    if (phase === "prove") this.#comparing = performance.now();
+    this.#observed.lockWaitMs += 1000 * (againSeconds ?? 0);
   };
 
   /** Ends looking. */

@@ -35,7 +35,7 @@ async function run({ login, migration: name, how }: Job): Promise<Outcome> {
     const { peakMb: memoryMb, idleMb } = memory.end();
     return { ...timed, ...observer.end(), memoryMb, idleMb };
   };
-  return withOperator(login, once, { onStatus: observer.onStatus });
+  return withOperator(login, once, { onProgress: observer.onProgress });
 }
 
 type Timed = Pick<Outcome, "totalMs" | "rows" | "batches">;

@@ -1,18 +1,17 @@
-/** Milliseconds after which a line is said once more: who looks at a display wants to see that it is alive. */
+/** Milliseconds after which the same is said once more: who looks at a display wants to see that it is alive. */
 const againMs = 4000;
 
 /**
- * Repeats the last line while nothing new is said.
- * @param say gets each line
- * @returns the function to say lines by, and one that ends the repeating
+ * Repeats what was said last while nothing new is.
+ * @returns the function to say it by, and one that ends the repeating
  */
-export function repeated(say: (line: string) => void): { say: (line: string) => void; end: () => void } {
+export function repeated<T>(say: (it: T) => void): { say: (it: T) => void; end: () => void } {
   let timer: NodeJS.Timeout | undefined;
   let ended = false;
-  const tell = (line: string): void => {
+  const tell = (it: T): void => {
     clearInterval(timer);
-    if (!ended) timer = setInterval(() => say(line), againMs);
-    say(line);
+    if (!ended) timer = setInterval(() => say(it), againMs);
+    say(it);
   };
   const end = (): void => {
     ended = true;

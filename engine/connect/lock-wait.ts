@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { GuardianError, isPostgres } from "../base/errors";
+import type { Progress } from "../base/progress";
 import { discard, openClient } from "./open";
 import type { ConnectionSettings } from "./settings";
 
@@ -22,8 +23,8 @@ export class LockWatch {
     readonly session: Watched,
     /** In milliseconds; 0 for ever. */
     readonly lockTimeout: number,
-    /** Gets a line whenever somebody is in the way. */
-    readonly onWait: ((line: string) => void) | undefined,
+    /** Is told whenever somebody is in the way. */
+    readonly onWait: ((progress: Progress) => void) | undefined,
   ) {}
 
   /**
@@ -40,9 +41,8 @@ export class LockWatch {
       const now = await readBlockers(helper, this.session.pid);
       if (now.length === 0) return;
       holders = now;
-      this.onWait?.(
-        `waits for a lock held by ${describe(now)}; ${Math.round((Date.now() - began) / 1000)} s of this statement`,
-      );
+      const waitedSeconds = Math.round((Date.now() - began) / 1000);
+      this.onWait?.({ phase: "connection", reason: `held by ${describe(now)}`, waitedSeconds });
     };
     const timer = setInterval(() => {
       // No second connection to be had, or the server is gone: the statement itself will tell.

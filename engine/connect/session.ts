@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, QueryResult, QueryResultRow } from "pg";
 import { GuardianError, isPostgres } from "../base/errors";
+import type { Progress } from "../base/progress";
 import { LockWatch, lockTimeoutDefault } from "./lock-wait";
 import { connectionLost, isLoss } from "./lost";
 import { discard, openClient } from "./open";
@@ -29,7 +30,7 @@ export interface SessionOptions {
   /** Milliseconds that a statement waits for a lock, unless its transaction sets less; 0 for ever. Default 60,000. */
   readonly lockTimeout?: number;
   /** Gets a line while a statement waits for another session's lock. */
-  readonly onWait?: (line: string) => void;
+  readonly onWait?: (progress: Progress) => void;
   /** Seconds that a transaction may sit idle before the server ends the session; 0 for ever. Default 60. */
   readonly idleInTransaction?: number;
   /** Seconds to ask a server that does not answer how a COMMIT ended; a restart takes a while. Default 30. */

@@ -18,6 +18,12 @@ export const ledgerTableNames = [
 /** @returns a table's name for SQL */
 export const ledgerTable = (name: (typeof ledgerTableNames)[number]): string => `${ledgerSchema}.${name}`;
 
+/** What opening a ledger makes, as module.yaml would list it. */
+export const ledgerObjects = [
+  ...[ledgerSchema, archiveSchema].map((name) => `schema ${name}`),
+  ...ledgerTableNames.map((name) => `table ${ledgerTable(name)}`),
+];
+
 /**
  * Raised with every change of the tables below, by a step in format/; a newer one in the database is refused by an older
  * product. What only reads must do so from every older one.

@@ -11,7 +11,7 @@ import type { Crew } from "./crew";
 import { followed } from "./definition";
 import { dropFunctions } from "./follow";
 import { outlast } from "./outlast";
-import { Progress } from "./progress";
+import { Meter } from "./progress";
 import { prove, proveKeys } from "./proof";
 import { isRowError, keysBetween, settleIn, settleKeys } from "./settle";
 
@@ -54,10 +54,8 @@ export async function catchUp(crew: Crew, run: Run, deadline: number, late?: Lat
     if (keys.length <= drainSize / 2 && took <= session.parameters.lockHold / 2) return;
     if (Date.now() > deadline) throw unending(run);
     count += keys.length;
-    const waits = crew.pace.reason === undefined ? "" : `, slower: ${crew.pace.reason}`;
-    session.options.onStatus(
-      `${run.it.name}: catching up with what v6 changed meanwhile, ${count.toLocaleString("en")} rows so far${waits}`,
-    );
+    const { reason } = crew.pace;
+    session.options.onProgress({ phase: "catch up", subject: run.it.name, done: count, ...(reason ? { reason } : {}) });
   }
 }
 
@@ -92,15 +90,15 @@ async function settleAll(crew: Crew, run: Run, settled: Settle): Promise<void> {
   const why = await notesOfAll(session.writer, run.it.name);
   const plan = await planSize(session.writer, run.urn);
   const last = plan.last?.place ?? 1;
-  const progress = new Progress(`${run.it.name}, every row looked at again`, plan.keys);
-  await crew.during(progress, async () => {
+  const meter = new Meter("look again", run.it.name, plan.keys);
+  await crew.during(meter, async () => {
     let after: string[] | undefined;
     for (let place = 1; place <= last; place++) {
       const upTo = place < last ? await endOf(session.writer, run.urn, place) : undefined;
       await crew.turn(async () => {
         const keys = await keysBetween(session.writer, run, after, upTo);
         await settled(keys, why);
-        progress.add(keys.length);
+        meter.add(keys.length);
       }, place === last);
       after = upTo;
     }
@@ -154,7 +152,7 @@ export async function cutOver(
       return;
     } catch (err) {
       if (!(err instanceof Again) || Date.now() > deadline) throw err instanceof Again ? unending(run) : err;
-      session.options.onStatus(`${run.it.name}: v6 changed more meanwhile; catching up once more`);
+      session.options.onProgress({ phase: "once more", subject: run.it.name });
       // v6 waited in vain: it is left alone as after any other missed try.
       const suffered = locked > 0 ? performance.now() - locked : 0;
       if (suffered > 0)

@@ -2,7 +2,7 @@ import { connectWriter, type Writer } from "../connect";
 import { WriteSession } from "../database";
 import { first, type Queryable } from "../base/sql";
 import { isFull, openPace, steady, type Pace } from "./pace";
-import type { Progress } from "./progress";
+import type { Meter } from "./progress";
 import type { RecordedMigration } from "../ledger/details";
 
 export interface CrewOptions {
@@ -30,7 +30,7 @@ const tellMs = 2000;
  */
 export class Crew {
   readonly #ticker: NodeJS.Timeout;
-  #progress: Progress | undefined;
+  #meter: Meter | undefined;
 
   /** @param workers the first is the operator's own session */
   constructor(
@@ -62,15 +62,15 @@ export class Crew {
   }
 
   /** A phase: its line is said at its beginning, every two seconds while the work lasts, and at its end. */
-  async during<T>(progress: Progress, work: () => Promise<T>): Promise<T> {
-    this.#progress = progress;
+  async during<T>(meter: Meter, work: () => Promise<T>): Promise<T> {
+    this.#meter = meter;
     this.#tell();
     try {
       const result = await work();
       this.#tell();
       return result;
     } finally {
-      this.#progress = undefined;
+      this.#meter = undefined;
     }
   }
 
@@ -126,7 +126,7 @@ export class Crew {
   }
 
   #tell(): void {
-    if (this.#progress) this.first.options.onStatus(this.#progress.line(this.pace.reason));
+    if (this.#meter) this.first.options.onProgress(this.#meter.read(this.pace.reason));
   }
 }
 

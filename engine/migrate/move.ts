@@ -9,11 +9,11 @@ import { detailOf, readStep, setStep, type Step, type StepOf } from "../ledger/s
 import type { Run } from "./batch";
 import { catchUp, cutOver } from "./catch-up";
 import { Crew, worthThrottling } from "./crew";
-import { followed, type Migration } from "./definition";
+import { type Migration } from "./definition";
 import { startFollowing } from "./follow";
 import { outlast } from "./outlast";
 import { planRanges } from "./plan";
-import { Progress } from "./progress";
+import { Meter } from "./progress";
 import { onceOnly, prove } from "./proof";
 import { readMoved, recorded, type Moved } from "./recorded";
 import { settleKeys } from "./settle";
@@ -50,12 +50,12 @@ export async function moveRows(
   parameters: object,
   options: MoveOptions = {},
 ): Promise<Moved> {
-  const { urn, onStatus } = session.options;
+  const { urn, onProgress } = session.options;
   const current = await readStep(session.writer, urn);
   const asked = hash([migration.meaning, parameters]);
   if (current && current.state !== "undone") refuseOther(migration, current, asked);
   if (current?.state !== "done") {
-    onStatus(`${migration.name}: beginning`);
+    onProgress({ phase: "begin", subject: migration.name });
     const running = { kind: "DataMigration", state: "running", meaning: migration.meaning } as const;
     await attempt(session, running, "planned", async (step) => {
       try {
@@ -86,7 +86,7 @@ async function moveAll(
   const patience = options.deadline - Date.now();
   const guarded = await onceOnly(session.writer, it);
   const run: Run = { it, urn: step.urn, stepId: step.id, parameters: given, guarded, gate };
-  session.options.onStatus(`${it.name}: triggers on ${followed(it.source.follows).join(", ")} note what v6 changes`);
+  session.options.onProgress({ phase: "follow", subject: it.name });
   await startFollowing(session, options.deadline, it);
   total = await planRanges(session, it);
   const large = worthThrottling(total);
@@ -102,7 +102,7 @@ async function moveAll(
     await gate(session);
     // Else the comparison could miss a row that somebody is still writing beside one of ours.
     if (!guarded) await outlast(session, it.target, Date.now() + patience);
-    session.options.onStatus(`${it.name}: comparing source and target`);
+    session.options.onProgress({ phase: "prove", subject: it.name });
     const proof = await prove(crew, run);
     total = Number(proof.source);
     await cutOver(crew, run, Date.now() + patience, async () => {
@@ -170,7 +170,7 @@ async function moveRanges(crew: Crew, run: Run, total: number): Promise<void> {
   const { moved: done } = await planSize(writer, run.urn);
   if (done >= total) return;
   const list = await Worklist.read(writer, run.urn, crew.workers.length);
-  await runWorkers(crew, run, list, new Progress(run.it.name, total, done));
+  await runWorkers(crew, run, list, new Meter("move", run.it.name, total, done));
 }
 
 async function refuseLoss(session: WriteSession, urn: string, total: number, most: number): Promise<void> {

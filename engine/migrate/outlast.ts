@@ -17,7 +17,7 @@ interface Writer extends Record<string, unknown> {
  * @throws GuardianError naming who is still at it
  */
 export async function outlast(session: WriteSession, table: string, deadline: number): Promise<void> {
-  const { signal, onStatus } = session.options;
+  const { signal, onProgress } = session.options;
   const before = (await writers(session, table)).map(({ id }) => id);
   for (let pause = 10; before.length > 0; pause = Math.min(500, 2 * pause)) {
     const left = await writers(session, table, before);
@@ -29,7 +29,7 @@ export async function outlast(session: WriteSession, table: string, deadline: nu
         todo: "end that transaction, then run this again: what is moved stays moved",
       });
     }
-    if (pause > 100) onStatus(`waits for transactions that have written to ${table}: ${named(left)}`);
+    if (pause > 100) onProgress({ phase: "writers", subject: table, reason: named(left) });
     await sleep(pause, undefined, { signal });
   }
 }

@@ -19,7 +19,7 @@ const isInTheWay = (err: unknown): boolean => /^(55P03|40P01)$/.test(sqlstateOf(
  * it is rolled back and tried anew. The last try waits as usual, and its error names the holder.
  */
 export async function patiently<T>(session: WriteSession, work: (db: Queryable) => Promise<T>): Promise<T> {
-  const { signal, onStatus } = session.options;
+  const { signal, onProgress } = session.options;
   const began = Date.now();
   for (let tries = 1; ; tries++) {
     const last = Date.now() - began > patience;
@@ -30,7 +30,7 @@ export async function patiently<T>(session: WriteSession, work: (db: Queryable) 
       });
     } catch (err) {
       if (!isInTheWay(err) || last) throw err;
-      onStatus(`try ${tries}: waits for rows that others have locked`);
+      onProgress({ phase: "rows locked", tries });
       await sleep(Math.min(2000, 100 * tries) * (1 + Math.random()), undefined, { signal });
     }
   }

@@ -58,7 +58,7 @@ async function tablesWithRows(db: Queryable, target: string): Promise<string[]> 
  * @returns the number of keys planned in all
  */
 export async function planRanges(session: WriteSession, it: Mapped, options: PlanOptions = {}): Promise<number> {
-  const { urn, onStatus } = session.options;
+  const { urn, onProgress } = session.options;
   const most = options.passKeys ?? passKeys;
   for (;;) {
     session.options.signal.throwIfAborted();
@@ -73,7 +73,7 @@ export async function planRanges(session: WriteSession, it: Mapped, options: Pla
       return { read: n, keys: before + n };
     });
     if (read < most) return keys;
-    onStatus(`${it.name}: planning, ${keys.toLocaleString("en")} keys so far`);
+    onProgress({ phase: "plan", subject: it.name, done: keys });
   }
 }
 

@@ -1,22 +1,23 @@
-/** The line beside the resource: how far a phase is, how fast, and why it waits. */
-export class Progress {
+import type { Phase, Progress } from "../base/progress";
+
+/** Measures a phase: how far it is and how fast. */
+export class Meter {
   #done: number;
   readonly #began = Date.now();
-  readonly #before: number;
   #batch = 0;
 
   /**
-   * @param label what is done, for instance a migration's name
+   * @param subject a migration's name
    * @param total rows of the whole phase, as far as the plan knows
-   * @param done rows that earlier runs are through with
+   * @param before rows that earlier runs are through with
    */
   constructor(
-    readonly label: string,
+    readonly phase: Phase,
+    readonly subject: string,
     readonly total: number,
-    done = 0,
+    readonly before = 0,
   ) {
-    this.#done = done;
-    this.#before = done;
+    this.#done = before;
   }
 
   /** @param batch rows that one more transaction is through with */
@@ -25,24 +26,13 @@ export class Progress {
     this.#batch = batch;
   }
 
-  /** @param waits why it goes slower, if it does */
-  line(waits: string | undefined): string {
+  /** @param reason why it goes slower, if it does */
+  read(reason?: string): Progress {
+    const { phase, subject, total } = this;
     const seconds = (Date.now() - this.#began) / 1000;
-    const rate = seconds > 0.5 ? (this.#done - this.#before) / seconds : 0;
-    const share = this.total > 0 ? Math.min(100, Math.floor((100 * this.#done) / this.total)) : 100;
-    const parts = [`${this.label}: ${count(this.#done)} of ${count(this.total)} rows (${share} %)`];
-    if (rate > 0) parts.push(`${count(rate)} rows/s`, `${duration(Math.max(0, this.total - this.#done) / rate)} left`);
-    if (this.#batch > 0) parts.push(`batches of ${count(this.#batch)}`);
-    if (waits) parts.push(`slower: ${waits}`);
-    return parts.join(", ");
+    const rate = seconds > 0.5 ? (this.#done - this.before) / seconds : 0;
+    const pace = rate > 0 ? { rate, etaSeconds: Math.max(0, total - this.#done) / rate } : {};
+    const batch = this.#batch > 0 ? { batch: this.#batch } : {};
+    return { phase, subject, done: this.#done, total, ...pace, ...batch, ...(reason ? { reason } : {}) };
   }
-}
-
-const count = (n: number): string => Math.round(n).toLocaleString("en");
-
-/** @param seconds at least 0 */
-export function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }

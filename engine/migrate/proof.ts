@@ -8,7 +8,7 @@ import { first, quoteName, rows, type Queryable } from "../base/sql";
 import type { Run } from "./batch";
 import type { Crew } from "./crew";
 import { patiently } from "./patient";
-import { Progress } from "./progress";
+import { Meter } from "./progress";
 import { columnsOf, condition, stretch, under, type Range } from "./range";
 import { takeBackUnreferred } from "./referring";
 import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
@@ -49,7 +49,7 @@ export async function prove(crew: Crew, run: Run): Promise<Proof> {
   const ends = await rangeEnds(crew.first.writer, urn);
   const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {} };
   const total = ends.reduce((sum, { keys }) => sum + keys, 0);
-  const progress = new Progress(`${it.name}, compared with v6`, total);
+  const meter = new Meter("compare", it.name, total);
   const sizes = crew.workers.map(() => firstSize(crew.pace));
   const parts = Math.max(ends.length, 1);
   let next = 0;
@@ -72,11 +72,11 @@ export async function prove(crew: Crew, run: Run): Promise<Proof> {
     proof.equal += BigInt(found.equal);
     proof.checksum += BigInt(found.checksum);
     if (isSuspect(found)) await looking(session, (db) => refuse(db, run, range, bounds));
-    progress.add(keys);
+    meter.add(keys);
     sizes[worker] = Math.min(proofKeys, nextSize(keys, performance.now() - began, it.batchMs, crew.pace.speed));
     return next < parts;
   };
-  await crew.during(progress, () => crew.inTurns(turn));
+  await crew.during(meter, () => crew.inTurns(turn));
   return proof;
 }
 

@@ -9,7 +9,7 @@ import { countRemoved, detailOf, readStep, readSteps, setStep, type Step, type S
 import { exists, quoteName, rows, type Queryable } from "../base/sql";
 import { openBatch } from "./batch";
 import { Crew, worthThrottling } from "./crew";
-import { Progress } from "./progress";
+import { Meter } from "./progress";
 import { dropFunctions, stopFollowing } from "./follow";
 import { patiently } from "./patient";
 import { condition, stretch, under } from "./range";
@@ -132,14 +132,15 @@ async function removeAll(
   const crew = await open(worthThrottling(written)).catch((err: unknown) => {
     session.options.signal.throwIfAborted();
     // The way back must not depend on what only spares the application.
-    session.options.onStatus(`${plan.name}: goes unthrottled (${err instanceof GuardianError ? err.what : "error"})`);
+    const reason = err instanceof GuardianError ? err.what : "error";
+    session.options.onProgress({ phase: "unthrottled", subject: plan.name, reason });
     return open(false);
   });
-  const progress = new Progress(`${plan.name}, rows taken back`, written);
+  const meter = new Meter("take back", plan.name, written);
   let keys = firstSize(crew.pace);
   let upTo: string[] | undefined;
   try {
-    await crew.during(progress, async () => {
+    await crew.during(meter, async () => {
       for (let bottom = false; !bottom;) {
         // The first one has no end, and each goes up to the one before it: whatever the plan says, no key is left out.
         const part = { ...(await nextStretch(session.writer, urn, keys)), upTo };
@@ -148,7 +149,7 @@ async function removeAll(
         const remove = async (): Promise<void> => {
           const work = (db: Queryable): Promise<number> =>
             removeStretch(db, session.epoch, urn, plan, step, part, unless);
-          progress.add(await patiently(session, work));
+          meter.add(await patiently(session, work));
         };
         const took = await crew.turn(remove, bottom);
         keys = nextSize(keys, took, plan.batchMs, crew.pace.speed);

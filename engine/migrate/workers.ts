@@ -5,7 +5,7 @@ import type { Queryable } from "../base/sql";
 import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
 import type { Crew } from "./crew";
 import type { Pace } from "./pace";
-import type { Progress } from "./progress";
+import type { Meter } from "./progress";
 import { rangeKeys } from "./plan";
 import { isRowError, keysBetween, settleKeys } from "./settle";
 import type { Worklist } from "./worklist";
@@ -15,16 +15,16 @@ const startKeys = 10 * rangeKeys;
 const mostKeys = 25 * rangeKeys;
 
 /** Moves all that is left of the plan. */
-export async function runWorkers(crew: Crew, run: Run, list: Worklist, progress: Progress): Promise<void> {
+export async function runWorkers(crew: Crew, run: Run, list: Worklist, meter: Meter): Promise<void> {
   const sizes = crew.workers.map(() => firstSize(crew.pace));
-  await crew.during(progress, () =>
+  await crew.during(meter, () =>
     crew.inTurns(async (session, worker) => {
       const chunk = list.take(worker, sizes[worker] ?? rangeKeys);
       if (!chunk) return false;
       const began = performance.now();
       await moveOrSettle(session, run, chunk);
       const took = performance.now() - began;
-      progress.add(chunk.keys);
+      meter.add(chunk.keys);
       sizes[worker] = nextSize(chunk.keys, took, run.it.batchMs, crew.pace.speed);
       return list.left > 0;
     }),

@@ -58,8 +58,8 @@ export async function buildIndex(
     [name],
   );
   if (!there?.valid) {
-    const anew = there ? " anew: an earlier build was cut off" : "";
-    options.onStatus(`building index ${part.schema}.${part.index}${anew}`);
+    const anew = there ? { reason: "anew: an earlier build was cut off" } : {};
+    options.onProgress({ phase: "index", subject: `${part.schema}.${part.index}`, ...anew });
     try {
       const limit = Math.max(1000, deadline - Date.now());
       // A concurrent build waits for every older transaction, which is its way and not a lock in the way.

@@ -37,7 +37,7 @@ export async function undoModule(
   const file = `down.sql of ${recorded.name} (as applied)`;
   const { manifest, applyId } = recorded;
   const gone = await goneByHand(session.writer, manifest);
-  if (gone.length > 0) session.options.onStatus(`dropped by hand already: ${gone.join(", ")}`);
+  if (gone.length > 0) session.options.onProgress({ phase: "dropped by hand", reason: gone.join(", ") });
   const parsed = await parseFile(file, recorded.down);
   const statements = gone.length > 0 ? parsed.map(tolerant) : parsed;
   const firstDrop = statements.findIndex(dropsTable);

@@ -50,7 +50,7 @@ export async function withV6Locks(
   deadline: number,
   work: LockedWork,
 ): Promise<LockTimes> {
-  const { signal, onStatus } = session.options;
+  const { signal, onProgress } = session.options;
   for (let tries = 1; ; tries++) {
     const times: Times = { asked: 0, granted: 0 };
     await work.ahead?.();
@@ -68,7 +68,7 @@ export async function withV6Locks(
       if (Date.now() + pause > deadline) throw refused(cause, work, parameters, holders, tries, err);
       const slow = `${named(work)}: longer than ${parameters.lockHold} ms under the locks`;
       const why = cause === "slow" ? slow : holders || `${named(work)}: locked by others`;
-      onStatus(`try ${tries}: ${why}; again in ${(pause / 1000).toFixed(1)} s`);
+      onProgress({ phase: "v6 locks", tries, reason: why, againSeconds: pause / 1000 });
       await sleep(pause, undefined, { signal });
     }
   }

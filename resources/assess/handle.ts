@@ -9,9 +9,11 @@ export const assessHandler: FunctionHandler<Database> = {
   spec: assessSpec,
   async invoke(call) {
     const server = await call.host.server();
-    const items = await call.host.read(assess).catch((err: unknown) => {
+    const { items, volume } = await call.host.read(assess).catch((err: unknown) => {
       throw fromPostgres(err, "assessment");
     });
+    // No output: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
+    call.log.info(`v6 holds ${volume.map(({ status }) => status).join(" and ")}`);
     readAhead(call.host);
     return { server: `PostgreSQL ${server.version}`, items: items.map((item) => ({ ...item })) };
   },

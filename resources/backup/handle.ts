@@ -11,6 +11,7 @@ import { detailOf, lastChange, readStep, setStep } from "../../engine/ledger/ste
 import { hash } from "../../engine/base/hash";
 import type { Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
+import { backupLine } from "../sentences";
 import { handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
 import type { Inputs } from "../../spec";
 import { backupSpec } from "./spec";
@@ -39,9 +40,9 @@ const kind: Kind<Spec> = {
       env: process.env,
     };
     const { errors, warnings } = await call.host.read((db) => lazily.backup.preflight(db, about));
-    warnings.forEach((warning) => call.log.warn(warning));
     if (errors[0]) throw errors[0];
-    return {};
+    const text = `all schemas but ${ledgerSchema} are dumped into a folder in ${inputs.directory}`;
+    return { notes: [{ severity: "info", text }, ...warnings.map((text) => ({ severity: "warning", text }) as const)] };
   },
 
   create: (call, inputs, session) => take(call, inputs, session),
@@ -118,10 +119,7 @@ async function takeAnew(call: DatabaseCall, inputs: Inputs<Spec>): Promise<Taken
     ledgerId: inputs.ledgerId,
     protects: inputs.protects,
     signal: call.signal,
-    onProgress: ({ phase, seconds, bytes, tablesCounted, tables }) => {
-      const size = (bytes / 1e6).toFixed(1);
-      call.log.status(`${phase}: ${size} MB, ${tablesCounted} of ${tables} tables counted, ${seconds.toFixed(0)} s`);
-    },
+    onProgress: (progress) => call.log.status(backupLine(progress)),
   });
   result.warnings.forEach((warning) => call.log.warn(warning));
   return describe(inputs, result.name, result.manifest);

@@ -4,7 +4,7 @@ import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
 import type { Moved } from "../../engine/migrate";
 import { requireBackup } from "../backup/guard";
-import { deadline, handler, type DatabaseCall, type Kind } from "../handler";
+import { deadline, handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { dataMigrationSpec } from "./spec";
 
@@ -31,15 +31,19 @@ const kind: Kind<Spec> = {
 
   async plan(call, inputs, state) {
     const migration = await lazily.migrations.loadMigration(inputs.migration);
-    if (state) {
-      refuseChange(inputs, state);
-      return {};
-    }
-    const planned = await call.host.read((db) => lazily.move.planMove(db, migration, inputs.parameters));
-    call.log.info(
-      `will write ${planned.written} rows into ${migration.target}, of ${planned.source} that v6 offers; locks ${inputs.locks.join(", ")} for at most ${call.host.parameters.lockHold} ms at its beginning and end`,
-    );
-    return {};
+    if (state) refuseChange(inputs, state);
+    const step = (await ledgerSteps(call.host)).find((found) => found.urn === call.urn);
+    if (step?.state === "done") return {};
+    const { written, source } = await call.host.read((db) => lazily.move.planMove(db, migration, inputs.parameters));
+    const holdMs = call.host.parameters.lockHold;
+    const modes = ["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"] as const;
+    return {
+      rows: [{ action: "insert", relation: migration.target, rows: Number(written), of: Number(source) }],
+      locks: modes.flatMap((mode) => inputs.locks.map((relation) => ({ relation, mode, holdMs }))),
+      notes: [
+        { severity: "info", text: "triggers on these tables note what v6 changes, until the last rows are moved" },
+      ],
+    };
   },
 
   async create(call, inputs, session) {

@@ -22,6 +22,8 @@ import { featureFlagSpec } from "./spec";
 
 type Spec = typeof featureFlagSpec;
 
+const relation = "public.feature_flags";
+
 const kind: Kind<Spec> = {
   spec: featureFlagSpec,
 
@@ -49,7 +51,13 @@ const kind: Kind<Spec> = {
       const accepted = [wantedOf(inputs, live.configuration), wantedOf(state, state.configuration)];
       await call.host.read((db) => refuseUnseen(db, inputs.flag, live, accepted, last));
     }
-    return live ? { configuration: live.configuration } : {};
+    if (!live) return {};
+    const now = `now ${live.enabled ? "on" : "off"} for ${live.rolloutPercentage} %`;
+    return {
+      outputs: { configuration: live.configuration },
+      rows: sameFlag(live, wantedOf(inputs, live.configuration)) ? [] : [{ action: "update", relation, rows: 1 }],
+      notes: [{ severity: "info", text: now }],
+    };
   },
 
   async create(_call, inputs, session) {

@@ -1,7 +1,7 @@
 import { lazily } from "../../engine/lazy";
-import { describeRaise } from "../../engine/ledger/format";
+import { alteredFrom, describeRaise } from "../../engine/ledger/format";
 import { readLedger, readPhysical, stackOf } from "../../engine/ledger/identity";
-import { ledgerFormat } from "../../engine/ledger/schema";
+import { ledgerFormat, ledgerObjects } from "../../engine/ledger/schema";
 import { handler, ledgerSteps, type Kind } from "../handler";
 import { ledgerSpec } from "./spec";
 
@@ -10,11 +10,15 @@ const kind: Kind<typeof ledgerSpec> = {
 
   async plan(call, inputs) {
     const { ledger, here } = await call.host.whereabouts();
-    if (!ledger) return { format: ledgerFormat };
+    if (!ledger) return { outputs: { format: ledgerFormat }, made: ledgerObjects };
     lazily.ledgerOwner.refuseForeign(ledger, here, await ledgerSteps(call.host), stackOf(call.urn), inputs.adopt);
     const raise = describeRaise(ledger.format);
-    if (raise !== undefined) call.log.info(`${raise}; an older release of this product refuses it from then on`);
-    return { ledgerId: ledger.ledgerId, format: ledgerFormat };
+    const told = `${raise}; an older release of this product refuses it from then on`;
+    return {
+      outputs: { ledgerId: ledger.ledgerId, format: ledgerFormat },
+      replaced: alteredFrom(ledger.format),
+      notes: raise === undefined ? [] : [{ severity: "info", text: told }],
+    };
   },
 
   async create(_call, inputs, session) {

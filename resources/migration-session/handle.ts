@@ -14,10 +14,15 @@ const kind: Kind<typeof migrationSessionSpec> = {
 
   /** An update keeps the row. */
   async plan(call, inputs, state) {
-    if (!state) return {};
+    const relation = "public.migration_sessions";
+    if (!state) return { rows: [{ action: "insert", relation, rows: 1 }] };
     const left = await call.host.read((db) => lazily.move.abandoned(db, inputs.migrations));
-    for (const name of left) call.log.info(`data migration ${name} was cut off: what it wrote will be taken back`);
-    return { sessionId: state.sessionId, initiatedBy: state.initiatedBy };
+    const told = left.map((name) => `data migration ${name} was cut off: what it wrote will be taken back`);
+    return {
+      outputs: { sessionId: state.sessionId, initiatedBy: state.initiatedBy },
+      rows: [{ action: "update", relation, rows: 1 }],
+      notes: told.map((text) => ({ severity: "info", text }) as const),
+    };
   },
 
   async create(call, inputs, session) {

@@ -6,6 +6,8 @@ import { sessionCompletionSpec } from "./spec";
 const kind: Kind<typeof sessionCompletionSpec> = {
   spec: sessionCompletionSpec,
 
+  plan: () => Promise.resolve({ rows: [{ action: "update", relation: "public.migration_sessions", rows: 1 }] }),
+
   async create(_call, _inputs, session) {
     await setCompletion(session, true);
     return {};

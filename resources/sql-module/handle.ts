@@ -1,3 +1,4 @@
+import type { Plan, PlannedLock } from "../../engine/base/plan";
 import type { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
@@ -36,8 +37,11 @@ const kind: Kind<Spec> = {
     if (applied) lazily.apply.refuseEdited(module, step);
     if (state) await refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));
     if (!applied) await refuseStrangers(call.host, inputs);
-    if (!applied && !state) await tell(call, inputs);
-    return state ? { applyId: state.applyId, definitions: state.definitions } : {};
+    const outputs = state ? { applyId: state.applyId, definitions: state.definitions } : {};
+    const back = await comingBack(call, inputs);
+    if (!applied) return { outputs, made: inputs.objects, locks: locksOf(call, inputs.locks), ...back };
+    const texts = { severity: "info", text: "down.sql and verify.sql are recorded as they are now" } as const;
+    return { outputs, ...back, notes: [texts] };
   },
 
   async create(call, inputs, session) {
@@ -137,17 +141,17 @@ async function refuseStrangers(host: Database, inputs: Inputs<Spec>): Promise<vo
   });
 }
 
-/** In preview: what applying the module would really do here. */
-async function tell(call: DatabaseCall, inputs: Inputs<Spec>): Promise<void> {
+/** Archived rows that would come back, and the tables that hold them until then. */
+async function comingBack(call: DatabaseCall, inputs: Inputs<Spec>): Promise<Pick<Plan, "rows" | "dropped">> {
   const { ledger } = await call.host.whereabouts();
   const tables = inputs.archive.map((entry) => entry.table);
   const waiting = ledger ? await call.host.read((db) => lazily.waiting.waitingFor(db, tables)) : [];
-  const parts = [
-    `${inputs.objects.length} objects`,
-    inputs.locks.length > 0
-      ? `locks ${inputs.locks.join(", ")} for at most ${call.host.parameters.lockHold} ms`
-      : "no v6 locks",
-    ...waiting.map((table) => `brings ${table.rows} archived rows of ${table.original} back`),
-  ];
-  call.log.info(`will make ${parts.join("; ")}`);
+  return {
+    rows: waiting.map(({ original, rows }) => ({ action: "restore", relation: original, rows: Number(rows) })),
+    dropped: waiting.map(({ archivedAs }) => `table ${archivedAs}`),
+  };
 }
+
+/** Triggers and foreign keys on v6's tables are made under this lock (PostgreSQL manual, CREATE TRIGGER, ALTER TABLE). */
+const locksOf = (call: DatabaseCall, relations: readonly string[]): PlannedLock[] =>
+  relations.map((relation) => ({ relation, mode: "SHARE ROW EXCLUSIVE", holdMs: call.host.parameters.lockHold }));

@@ -15,7 +15,7 @@ export async function write<T>(
     stack: "", // nobody's predecessor: whoever holds the lock is waited for and never ended
     expect,
     signal: new AbortController().signal,
-    onStatus: () => undefined,
+    onProgress: () => undefined,
   };
   return host.write(options, work).catch((err: unknown) => {
     const todo = `${otherwise}; mend the cause, then run this again`;

@@ -138,9 +138,9 @@ describe("bench move: what is seen of a run", function () {
         observer.begin();
         try {
           await work();
-          observer.onStatus("a: comparing source and target");
+          observer.onProgress({ phase: "prove" });
           await writer.query("SELECT pg_sleep(0.05) FROM (SELECT 1) a FULL JOIN (SELECT 2) b ON true");
-          observer.onStatus("try 1: t is held by x (pid 1); again in 7.5 s");
+          observer.onProgress({ phase: "v6 locks", againSeconds: 7.5 });
         } finally {
           observer.end();
         }

@@ -129,7 +129,7 @@ describe("provider: interrupted at work", function () {
         const { urn, message } = other.plugin.engine.logs.find((line) => line.ephemeral)!;
         expect(urn).to.equal(other.urn("FeatureFlag", "fhir_integration"));
         expect(message).to.match(
-          /^waiting for the lock, held by guardian-migration DataMigration consents \(pid \d+, user guardian_migrator/,
+          /^waits for the lock of this database: held by guardian-migration DataMigration consents \(pid \d+, user guardian_migrator/,
         );
         await other.plugin.call(other.plugin.client.cancel, new Empty());
         expect(await given).to.match(/stopped by the user|cancelled on request|aborted/);

@@ -31,7 +31,7 @@ describe("provider: the product", function () {
       expect(audit.state).to.deep.include({ applyId: unknownMark, definitions: unknownMark });
       const said = plugin.engine.logs.filter((line) => line.urn === audit.urn).map((line) => line.message);
       expect(said).to.have.length(1);
-      expect(said[0]).to.match(/^will make \d+ objects; no v6 locks$/);
+      expect(said[0]).to.match(/^will make \d+ objects; take no v6 locks\n\{"plan":\{"objects":\{"made":\d+/);
       const client = await db.connect();
       const made = await client.query("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'guardian_%'");
       expect(made.rows).to.deep.equal([]);

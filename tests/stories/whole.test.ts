@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { expect } from "chai";
 import { quickFingerprint } from "../../engine/fingerprint/take";
 import { runV6Script } from "../../engine/fingerprint/v6-script";
@@ -13,11 +14,22 @@ describe("the whole migration", function () {
   it("previews without writing, migrates, changes nothing the second time, and rolls back without a trace", function () {
     return story(async (it) => {
       const { stack, client } = it;
-      const before = await it.fingerprint();
       const quick = await quickFingerprint(client);
-      const preview = await stack.preview();
+      const file = join(stack.folder, "plan.json");
+      const preview = await stack.preview({ flags: ["--json", "--save-plan", file] });
       expect(differences(quick, await quickFingerprint(client)), "preview wrote").to.deep.equal([]);
-      const up = await stack.up();
+      const offered = await count(client, existing);
+      expect(plannedRows(preview.output)["consents"]).to.deep.equal([
+        { action: "insert", relation: "public.patient_consents", rows: offered, of: offered },
+      ]);
+      // The plan binds what is declared, and not how many rows there were when it was made.
+      await client.query(
+        "INSERT INTO auth.users (id, email, created_at) VALUES (gen_random_uuid(), $1, now() - interval '2 days')",
+        ["later@example.org"],
+      );
+      const before = await it.fingerprint();
+      const up = await stack.up({ flags: ["--plan", file] });
+      expect(await count(client, "public.patient_consents")).to.equal(offered + 1);
       expect(up.changes).to.deep.equal(preview.changes);
       expect(Object.keys(up.changes)).to.deep.equal(["create"]);
       await isUp(it);
@@ -109,6 +121,17 @@ describe("the whole migration", function () {
 
 async function revoked({ client }: Story): Promise<number> {
   return count(client, "public.patient_consents WHERE revoked_at IS NOT NULL");
+}
+
+/** Of each resource in `preview --json`, the rows that its plan speaks of. */
+function plannedRows(json: string): Record<string, object[]> {
+  const { diagnostics } = JSON.parse(json) as { diagnostics: { urn?: string; message: string }[] };
+  const plans = diagnostics.flatMap(({ urn = "", message }) => {
+    const found = /^\{"plan":.*\}$/m.exec(message)?.[0];
+    const { plan } = found ? (JSON.parse(found) as { plan: { rows: object[] } }) : {};
+    return plan ? [[urn.split("::").at(-1)!, plan.rows] as const] : [];
+  });
+  return Object.fromEntries(plans);
 }
 
 async function sessionStatus({ client }: Story): Promise<string | undefined> {

@@ -27,10 +27,10 @@ export interface TestStack {
   folder: string;
   /** Lines that the engine showed: diagnostics and progress of all operations so far. */
   lines: string[];
-  up: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
-  preview: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
-  refresh: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
-  destroy: (options?: { expectFailure?: boolean }) => Promise<Outcome>;
+  up: (options?: RunOptions) => Promise<Outcome>;
+  preview: (options?: RunOptions) => Promise<Outcome>;
+  refresh: (options?: RunOptions) => Promise<Outcome>;
+  destroy: (options?: RunOptions) => Promise<Outcome>;
   set: (config: Record<string, string>) => Promise<void>;
   /** The stack's resources as the state has them, without the stack, its stages and the provider. */
   resources: () => Promise<StateResource[]>;
@@ -43,6 +43,12 @@ interface StateResource {
   inputs: Record<string, unknown>;
   outputs: Record<string, unknown>;
   initErrors?: string[];
+}
+
+interface RunOptions {
+  expectFailure?: boolean;
+  /** Flags of the CLI besides. */
+  flags?: string[];
 }
 
 /** What an operation did. */
@@ -122,7 +128,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
   const lines: string[] = [];
   const run = async (
     verb: "up" | "preview" | "refresh" | "destroy",
-    { expectFailure = false }: { expectFailure?: boolean } = {},
+    { expectFailure = false, flags = [] }: RunOptions = {},
   ): Promise<Outcome> => {
     const printed: string[] = [];
     // Not in the stack's folder: it holds debug events, and those hold secrets in clear.
@@ -130,14 +136,17 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     const consent = verb === "preview" ? [] : ["--yes", "--skip-preview"];
     const began = Date.now();
     // Not stack[verb]: it asks the CLI three times more for what no test wants to know, half a second each.
-    const { code } = await pulumi([verb, ...consent, "--stack", name, "--event-log", log, "--non-interactive"], {
-      cwd: stack.workspace.workDir,
-      env: { ...process.env, ...envVars, NO_COLOR: "1", PULUMI_DEBUG_COMMANDS: "true" }, // without it there is no --event-log
-      engine: engine.path,
-      program: program as Program,
-      stdio: "pipe",
-      onOutput: (text) => void printed.push(text),
-    });
+    const { code } = await pulumi(
+      [verb, ...consent, "--stack", name, "--event-log", log, "--non-interactive", ...flags],
+      {
+        cwd: stack.workspace.workDir,
+        env: { ...process.env, ...envVars, NO_COLOR: "1", PULUMI_DEBUG_COMMANDS: "true" }, // without it there is no --event-log
+        engine: engine.path,
+        program: program as Program,
+        stdio: "pipe",
+        onOutput: (text) => void printed.push(text),
+      },
+    );
     const ok = code === 0;
     const events = existsSync(log) ? readEvents(log) : [];
     const changes = countSteps(events, verb === "preview", ({ type }) => type.startsWith("guardian-migration:"));

@@ -4,6 +4,7 @@ import { ledgerTable } from "../schema";
 export const facts = {
   to: 2,
   what: "it notes by which version of the inventory each object was described",
+  alters: [`table ${ledgerTable("object")}`],
   sql: `ALTER TABLE ${ledgerTable("object")} ADD COLUMN facts integer NOT NULL DEFAULT 1;
     ALTER TABLE ${ledgerTable("object")} ALTER COLUMN facts DROP DEFAULT;
     COMMENT ON COLUMN ${ledgerTable("object")}.facts IS 'Version of the inventory that described it: what a later one tells besides is no drift.';`,

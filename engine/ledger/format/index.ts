@@ -8,6 +8,8 @@ interface FormatStep {
   to: number;
   /** What is different then, for people. */
   what: string;
+  /** Objects that it alters, as module.yaml would list them. */
+  alters: readonly string[];
   sql: string;
 }
 
@@ -19,6 +21,10 @@ export function describeRaise(from: number): string | undefined {
   const what = formatSteps.filter(({ to }) => to > from).map((step) => step.what);
   return what.length > 0 ? `the ledger's format goes from ${from} to ${ledgerFormat}: ${what.join("; ")}` : undefined;
 }
+
+/** @returns the ledger's tables that raising it from a format alters */
+export const alteredFrom = (from: number): readonly string[] =>
+  formatSteps.filter(({ to }) => to > from).flatMap((step) => step.alters);
 
 /** Brings the ledger up to this product's format, in the open transaction; an older product refuses it from then on. */
 export async function raiseFormat(db: Queryable): Promise<void> {

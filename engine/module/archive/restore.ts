@@ -51,7 +51,7 @@ async function moveAll(
   waiting: Waiting,
   deadline: number,
 ): Promise<bigint> {
-  const { signal, onStatus } = session.options;
+  const { signal, onProgress } = session.options;
   let [size, done, restored] = [2000, BigInt(waiting.accounted), 0n];
   for (;;) {
     signal.throwIfAborted();
@@ -61,7 +61,7 @@ async function moveAll(
     if (batch.taken === 0n) return restored;
     done += batch.taken;
     restored += batch.restored;
-    onStatus(`${waiting.original}: ${done} of ${waiting.rows} archived rows dealt with`);
+    onProgress({ phase: "restore", subject: waiting.original, done: Number(done), total: Number(waiting.rows) });
     const took = Math.max(Date.now() - began, 1);
     size = Math.max(100, Math.min(50_000, Math.round((size * batchTarget) / took)));
   }

@@ -80,7 +80,7 @@ describe("a database as one process has it", function () {
           .catch((err: unknown) => String(err));
         expect(await failed).to.equal("Error: no");
       }
-      expect(engine.lines).to.deep.equal([]);
+      expect(engine.told).to.deep.equal([]);
     }));
 
   /** Stands still in a transaction until the server has ended the session. */
@@ -92,8 +92,6 @@ describe("a database as one process has it", function () {
       await meanwhile();
       await tx.query("SELECT 1");
     });
-  const begun = /^the server ended a session that stood still; its transaction is rolled back; going on/;
-
   it("begins a piece of work anew whose session stood still and was ended, with an epoch of its own", () =>
     withEngine(async (engine, db) => {
       const epochs: number[] = [];
@@ -103,7 +101,7 @@ describe("a database as one process has it", function () {
         await session.transaction((tx) => tx.query("CREATE TABLE public.once ()"));
       });
       expect(epochs).to.deep.equal([epochs[0], epochs[0]! + 1]);
-      expect(engine.lines.filter((line) => begun.test(line))).to.have.length(1);
+      expect(engine.told.filter(({ phase }) => phase === "new session")).to.have.length(1);
       const there = "SELECT to_regclass('public.never') IS NULL AND to_regclass('public.once') IS NOT NULL";
       expect(await column(await db.connect(), there)).to.deep.equal([true]);
     }));

@@ -75,7 +75,7 @@ describe("the ledger's format", function () {
       expect(await formatOf(client), "reading changes nothing").to.equal(1);
 
       await engine.write("SqlModule", "901_u", () => Promise.resolve());
-      expect(engine.lines.filter((line) => line.includes("format"))).to.deep.equal([
+      expect(engine.told.flatMap(({ phase, reason }) => (phase === "ledger format" ? [reason] : []))).to.deep.equal([
         "the ledger's format goes from 1 to 2: it notes by which version of the inventory each object was described",
       ]);
       expect(await shape(engine, client)).to.deep.equal(made);

@@ -34,7 +34,7 @@ describe("the lock of a database", function () {
       const results = await Promise.allSettled(["a", "b", "c"].map(work));
       expect(results.map((result) => result.status)).to.deep.equal(["fulfilled", "rejected", "fulfilled"]);
       expect(log).to.deep.equal(["a begins", "a ends", "b begins", "c begins", "c ends"]);
-      expect(engine.lines, "they never met at the server").to.deep.equal([]);
+      expect(engine.told, "they never met at the server").to.deep.equal([]);
     }));
 
   it("is waited for, naming who holds it, and had as soon as he is through", () =>
@@ -45,9 +45,10 @@ describe("the lock of a database", function () {
         const first = engine.write("SqlModule", "900_t", () => opened);
         await sleep(300);
         const second = other.write("SqlModule", "901_x", () => Promise.resolve("had it"));
-        while (other.lines.length === 0) await sleep(10);
-        expect(other.lines[0]).to.match(
-          /^waiting for the lock, held by guardian-migration SqlModule 900_t \(pid \d+, user guardian_migrator, for \d+ s\); 0 s$/,
+        while (other.told.length === 0) await sleep(10);
+        expect(other.told[0]).to.include({ phase: "operator", waitedSeconds: 0 });
+        expect(other.told[0]?.reason).to.match(
+          /^held by guardian-migration SqlModule 900_t \(pid \d+, user guardian_migrator, for \d+ s\)$/,
         );
         open();
         expect(await second).to.equal("had it");
@@ -212,7 +213,7 @@ describe("the lock of a database", function () {
       try {
         const first = engine.write("SqlModule", "900_t", () => opened);
         await sleep(300);
-        other.onStatus = () => stop.abort();
+        other.onProgress = () => stop.abort();
         const failed = await other
           .write("SqlModule", "900_t", () => Promise.resolve(), { signal: stop.signal })
           .catch((err: unknown) => err);

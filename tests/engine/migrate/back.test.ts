@@ -13,11 +13,11 @@ const working = `SELECT ((SELECT count(*) FROM guardian_migration.range) + (SELE
 /** Moves all ranges and is stopped before the comparison, its triggers on v6. */
 async function stopped(online: Online): Promise<void> {
   const stop = new AbortController();
-  online.engine.onStatus = (line) => {
-    if (line.includes("comparing source and target")) stop.abort();
+  online.engine.onProgress = ({ phase }) => {
+    if (phase === "prove") stop.abort();
   };
   await refusalOf(online.move({}, { signal: stop.signal }));
-  online.engine.onStatus = () => undefined;
+  online.engine.onProgress = () => undefined;
 }
 
 describe("the way back", function () {
@@ -76,11 +76,11 @@ describe("the way back", function () {
       expect(await online.move()).to.deep.include({ written: BigInt(users - 10) });
       expect(await column(admin, rows)).to.deep.equal([users - 10]);
       const stop = new AbortController();
-      online.engine.onStatus = (line) => {
-        if (/rows taken back: .* \(100 %\)/.test(line)) stop.abort();
+      online.engine.onProgress = ({ phase, done, total }) => {
+        if (phase === "take back" && done === total) stop.abort();
       };
       await refusalOf(online.back({ signal: stop.signal }));
-      online.engine.onStatus = () => undefined;
+      online.engine.onProgress = () => undefined;
       expect(await online.move()).to.deep.include({ written: BigInt(users - 10) });
       expect(await online.differing()).to.equal(0);
       expect(await online.back()).to.deep.equal({ removed: BigInt(users - 10), kept: 0n });
@@ -162,14 +162,14 @@ describe("while rows move, v6", function () {
       await stopped(online);
       await admin.query("TRUNCATE public.user_profiles");
       const stop = new AbortController();
-      engine.onStatus = (line) => {
-        if (line.includes("every row looked at again")) stop.abort();
+      engine.onProgress = ({ phase }) => {
+        if (phase === "look again") stop.abort();
       };
       await refusalOf(online.move({}, { signal: stop.signal }));
       expect(
         await column(admin, "SELECT count(*) > 1 FROM public.user_preferences WHERE language <> 'en'"),
       ).to.deep.equal([true]);
-      engine.onStatus = () => undefined;
+      engine.onProgress = () => undefined;
       await online.move();
       expect(await online.differing()).to.equal(0);
       expect(await column(admin, "SELECT DISTINCT language FROM public.user_preferences")).to.deep.equal(["en"]);

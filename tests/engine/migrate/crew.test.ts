@@ -57,7 +57,8 @@ describe("a migration's crew", function () {
       await online.move({ throttled: false });
       const usual = Monitor.prototype.read;
       const { standStillMs } = defaultLimits;
-      const crept = (): boolean => online.engine.lines.some((line) => line.includes("did not help, so it goes on at"));
+      const crept = (): boolean =>
+        online.engine.told.some(({ reason }) => reason?.includes("did not help, so it goes on at"));
       Monitor.prototype.read = () => Promise.resolve({ ...noSignals, lagSeconds: crept() ? 0 : 3600 });
       defaultLimits.standStillMs = 1000;
       try {

@@ -12,8 +12,8 @@ describe("a run that goes on, and its cut-over", function () {
       // Somebody reads auth.users for long: the cut-over's first tries miss while v6 goes on writing.
       const reader = await online.db.connect("admin");
       const writing = { done: undefined as Promise<unknown> | undefined };
-      engine.onStatus = (line) => {
-        if (!line.includes("comparing source and target") || writing.done) return;
+      engine.onProgress = ({ phase }) => {
+        if (phase !== "prove" || writing.done) return;
         writing.done = (async () => {
           await reader.query("BEGIN; SELECT 1 FROM auth.users LIMIT 1");
           for (const language of ["fr", "es", "it"])
@@ -60,8 +60,8 @@ describe("a run that goes on, and its cut-over", function () {
       const { admin, engine } = online;
       await admin.query("ALTER TABLE public.user_profiles RENAME TO hidden");
       const stop = new AbortController();
-      engine.onStatus = (line) => {
-        if (line.includes("comparing source and target")) stop.abort();
+      engine.onProgress = ({ phase }) => {
+        if (phase === "prove") stop.abort();
       };
       await refusalOf(online.move({}, { signal: stop.signal }));
       await admin.query("ALTER TABLE public.hidden RENAME TO user_profiles");
@@ -90,8 +90,8 @@ describe("a run that goes on, and its cut-over", function () {
         [user],
       );
       let committed: Promise<unknown> | undefined;
-      online.engine.onStatus = (line) => {
-        if (/^waits for transactions|comparing source and target/.test(line)) committed ??= refusal.query("COMMIT");
+      online.engine.onProgress = ({ phase }) => {
+        if (phase === "writers" || phase === "prove") committed ??= refusal.query("COMMIT");
       };
       await admin.query("BEGIN; LOCK TABLE guardian_migration.reject IN ACCESS EXCLUSIVE MODE");
       const moving = online.move();

@@ -61,11 +61,11 @@ export function withOnline(
 /** Moves all rows and is stopped right before the comparison: the triggers stay, and what v6 does is the next run's. */
 export async function stopped(online: Online, options: MoveOptions = {}): Promise<void> {
   const stop = new AbortController();
-  online.engine.onStatus = (line) => {
-    if (line.includes("comparing source and target")) stop.abort();
+  online.engine.onProgress = ({ phase }) => {
+    if (phase === "prove") stop.abort();
   };
   await refusalOf(online.move(options, { signal: stop.signal }));
-  online.engine.onStatus = () => undefined;
+  online.engine.onProgress = () => undefined;
 }
 
 /** The source's parameters as the running migration has them, as SQL. */

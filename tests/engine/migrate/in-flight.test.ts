@@ -33,14 +33,14 @@ describe("a patient's refusal that is still being written while his row moves", 
       await other.query("BEGIN");
       await other.query(refuse, [patient]);
       let committed: Promise<unknown> | undefined;
-      online.engine.onStatus = (line) => {
-        // The line names who is waited for; without the wait, the cut-over's first try is stopped by him.
-        if (line.startsWith("waits for transactions") || line.startsWith("try 1")) committed ??= other.query("COMMIT");
+      online.engine.onProgress = ({ phase, tries }) => {
+        // It names who is waited for; without the wait, the cut-over's first try is stopped by him.
+        if (phase === "writers" || tries === 1) committed ??= other.query("COMMIT");
       };
       await online.move();
       await committed;
-      expect(online.engine.lines.join("\n")).to.match(
-        /waits for transactions that have written to public\.patient_consents: test \(pid \d+, user postgres/,
+      expect(online.engine.told.find(({ phase }) => phase === "writers")?.reason).to.match(
+        /^test \(pid \d+, user postgres/,
       );
       expect(await consentOf(online.admin, patient)).to.deep.equal([["f refused"], false]);
     }));
@@ -52,9 +52,9 @@ describe("a patient's refusal that is still being written while his row moves", 
       let begun: Promise<unknown> | undefined;
       let committed: Promise<unknown> | undefined;
       const { admin } = online;
-      online.engine.onStatus = (line) => {
+      online.engine.onProgress = ({ phase, tries }) => {
         // Noted, so that the row is written by the catch-up after the comparison, beside a refusal that is under way.
-        if (line.includes("comparing source and target"))
+        if (phase === "prove")
           begun ??= admin
             .query("DELETE FROM public.patient_consents WHERE patient_id = $1", [patient])
             .then(() =>
@@ -62,7 +62,7 @@ describe("a patient's refusal that is still being written while his row moves", 
             )
             .then(() => other.query("BEGIN"))
             .then(() => other.query(refuse, [patient]));
-        if (line.startsWith("waits for transactions") || line.startsWith("try ")) committed ??= other.query("COMMIT");
+        if (phase === "writers" || tries !== undefined) committed ??= other.query("COMMIT");
       };
       await online.move();
       await Promise.all([begun, committed]);

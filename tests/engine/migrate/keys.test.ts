@@ -92,8 +92,8 @@ describe("a key", function () {
         await client.query(`${insert} ${one.rows}`);
         // Stopped when all ranges are moved: what v6 does then is in gaps, at both ends, and in what is there.
         const stop = new AbortController();
-        engine.onStatus = (line) => {
-          if (line.includes("comparing source and target")) stop.abort();
+        engine.onProgress = ({ phase }) => {
+          if (phase === "prove") stop.abort();
         };
         await refusalOf(online.move({}, { signal: stop.signal }));
         const [first] = await column<number>(client, count);

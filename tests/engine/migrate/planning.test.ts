@@ -43,8 +43,8 @@ describe("planning in several passes", function () {
         passKeys,
         passKeys / 2,
       ]);
-      const said = online.engine.lines.filter((line) => line.includes("planning"));
-      const sums = [passKeys, 2 * passKeys].map((sum) => `consents: planning, ${sum.toLocaleString("en")} keys so far`);
+      const said = online.engine.told.filter(({ phase }) => phase === "plan");
+      const sums = [passKeys, 2 * passKeys].map((done) => ({ phase: "plan", subject: "consents", done }));
       expect(said).to.deep.equal(sums);
     }));
 
@@ -52,8 +52,8 @@ describe("planning in several passes", function () {
     withOnline("consents", users, async (online) => {
       const { admin, engine } = online;
       const stop = new AbortController();
-      engine.onStatus = (line) => {
-        if (line.includes("planning")) stop.abort(new Error("enough"));
+      engine.onProgress = ({ phase }) => {
+        if (phase === "plan") stop.abort(new Error("enough"));
       };
       const cut = await plan(online, { signal: stop.signal }).then(
         () => "planned",

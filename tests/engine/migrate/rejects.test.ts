@@ -34,7 +34,7 @@ async function everything(online: Online): Promise<string> {
     `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'guardian_migration'::regnamespace
      UNION SELECT oid::regclass::text FROM pg_class WHERE relname IN ('migration_sessions', 'migration_session_steps')`,
   );
-  const said = [...engine.lines];
+  const said = [JSON.stringify(engine.told)];
   for (const table of tables)
     said.push(...(await column<string>(admin, `SELECT row_to_json(t)::text FROM ${table} t`)));
   return said.join("\n");

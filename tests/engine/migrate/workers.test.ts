@@ -4,7 +4,8 @@ import type { WriteSession } from "../../../engine/database";
 import type { Run } from "../../../engine/migrate/batch";
 import { Crew } from "../../../engine/migrate/crew";
 import type { Pace } from "../../../engine/migrate/pace";
-import { Progress } from "../../../engine/migrate/progress";
+import type { Progress } from "../../../engine/base/progress";
+import { Meter } from "../../../engine/migrate/progress";
 import { runWorkers } from "../../../engine/migrate/workers";
 import { Worklist } from "../../../engine/migrate/worklist";
 
@@ -22,8 +23,8 @@ function listOf(ranges: number, workers: number): Promise<Worklist> {
 const own = { name: "own", batchMs: 300 };
 const run = { it: own, urn: "urn", gate: () => Promise.resolve() } as unknown as Run;
 
-function session(transaction: () => Promise<number>, said: string[] = []): WriteSession {
-  const options = { signal: new AbortController().signal, onStatus: (line: string) => said.push(line) };
+function session(transaction: () => Promise<number>, said: Progress[] = []): WriteSession {
+  const options = { signal: new AbortController().signal, onProgress: (it: Progress) => said.push(it) };
   return { options, transaction, writer: { close: () => Promise.resolve() } } as unknown as WriteSession;
 }
 
@@ -48,7 +49,7 @@ function restful(): Pace & { rested: number } {
 async function work(workers: WriteSession[], pace: Pace, ranges: number): Promise<void> {
   const crew = new Crew(workers, pace);
   try {
-    await runWorkers(crew, run, await listOf(ranges, 2), new Progress("own", 1000 * ranges));
+    await runWorkers(crew, run, await listOf(ranges, 2), new Meter("move", "own", 1000 * ranges));
   } finally {
     await crew.close();
   }
@@ -56,11 +57,11 @@ async function work(workers: WriteSession[], pace: Pace, ranges: number): Promis
 
 describe("the workers of a data migration", () => {
   it("do not wait for one that rests when the list is empty, and say how it ended", async () => {
-    const [pace, said] = [restful(), [] as string[]];
+    const [pace, said] = [restful(), [] as Progress[]];
     const worker = session(() => Promise.resolve(0), said);
     await work([worker, worker], pace, 60);
     expect(pace.rested, "the second one rested").to.be.greaterThan(0);
-    expect(said.at(-1)).to.match(/^own: 60,000 of 60,000 rows \(100 %\)/);
+    expect(said.at(-1)).to.include({ phase: "move", subject: "own", done: 60_000, total: 60_000 });
   });
 
   it("say the error of one at once, while another rests", async () => {
@@ -72,11 +73,11 @@ describe("the workers of a data migration", () => {
   });
 
   it("say every two seconds how far they are, and why they wait, however long one turn lasts", async () => {
-    const [said, slow] = [[] as string[], { ...restful(), reason: "replication lag 12 s" }];
+    const [said, slow] = [[] as Progress[], { ...restful(), reason: "replication lag 12 s" }];
     const crew = new Crew([session(() => Promise.resolve(0), said)], slow);
-    await crew.during(new Progress("own", 100), () => sleep(4500));
+    await crew.during(new Meter("move", "own", 100), () => sleep(4500));
     await crew.close();
     expect(said).to.have.length(4);
-    expect(said[1]).to.match(/slower: replication lag 12 s$/);
+    expect(said[1]?.reason).to.equal("replication lag 12 s");
   }).timeout(20_000);
 });

@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import type { Chunk } from "../../../engine/migrate/batch";
-import { duration, Progress } from "../../../engine/migrate/progress";
 import { firstSize, nextSize } from "../../../engine/migrate/workers";
 import { Worklist } from "../../../engine/migrate/worklist";
 import type { Queryable } from "../../../engine/base/sql";
@@ -69,34 +68,5 @@ describe("the size of a batch", () => {
     expect(nextSize(10_000, 300, 300, 0.5)).to.equal(5000);
     expect(nextSize(10_000, 300, 300, 0.05)).to.equal(1000);
     expect([firstSize({ speed: 2 }), firstSize({ speed: 0.1 })]).to.deep.equal([10_000, 1000]);
-  });
-});
-
-describe("the status line", () => {
-  const clock = Date.now;
-  afterEach(() => (Date.now = clock));
-
-  it("says rows done of all, rows a second, what is left, the batch's size, and why it waits", () => {
-    let now = 1_000_000;
-    Date.now = () => now;
-    const progress = new Progress("consents", 1_000_000, 200_000);
-    expect(progress.line(undefined)).to.equal("consents: 200,000 of 1,000,000 rows (20 %)");
-    now += 10_000;
-    progress.add(10_000);
-    progress.add(90_000);
-    // What an earlier run moved says nothing of this one's pace.
-    const line = "consents: 300,000 of 1,000,000 rows (30 %), 10,000 rows/s, 70 s left, batches of 90,000";
-    expect(progress.line(undefined)).to.equal(line);
-    expect(progress.line("replication lag 12 s")).to.equal(`${line}, slower: replication lag 12 s`);
-  });
-
-  it("of nothing to do is no division by nothing", () => {
-    expect(new Progress("consents", 0).line(undefined)).to.equal("consents: 0 of 0 rows (100 %)");
-  });
-
-  it("writes times so that they can be read", () => {
-    expect([0, 0.2, 89, 90, 5000, 5400, 20_000].map(duration)).to.deep.equal([
-      ...["0 s", "1 s", "89 s", "2 min", "83 min", "1.5 h", "5.6 h"],
-    ]);
   });
 });

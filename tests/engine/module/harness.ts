@@ -1,3 +1,4 @@
+import type { Progress } from "../../../engine/base/progress";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,15 +25,15 @@ export const quick: EngineParameters = {
 export interface EngineOptions {
   parameters?: Partial<EngineParameters>;
   stack?: string;
-  /** Called with every line of progress: tests do their mischief here. */
-  onStatus?: (line: string) => void;
+  /** Tests do their mischief here. */
+  onProgress?: (progress: Progress) => void;
   users?: number;
   profiles?: boolean;
 }
 
 /** The engine on a database, as one operator's plugin process has it; it keeps what it was told. */
 export class Engine extends Operator {
-  readonly lines: string[] = [];
+  readonly told: Progress[] = [];
 
   constructor(login: Login, options: EngineOptions = {}, port = login.port) {
     const { stack = "dev::guardian", parameters, ...more } = options;
@@ -40,11 +41,11 @@ export class Engine extends Operator {
   }
 
   override async options(kind: string, name: string, over: Over = {}): Promise<WriteOptions> {
-    const onStatus = (line: string): void => {
-      this.lines.push(line);
-      this.onStatus(line);
+    const onProgress = (progress: Progress): void => {
+      this.told.push(progress);
+      this.onProgress(progress);
     };
-    return super.options(kind, name, { onStatus, ...over });
+    return super.options(kind, name, { onProgress, ...over });
   }
 
   /** Applies modules of sql/ in this order. */

@@ -52,7 +52,11 @@ describe("a module whose application is cut off", function () {
         "index public.t_b_idx": "planned",
       });
       await engine.apply(await moduleOf("900_t", indexed));
-      expect(engine.lines).to.include("building index public.t_a_idx anew: an earlier build was cut off");
+      expect(engine.told).to.deep.include({
+        phase: "index",
+        subject: "public.t_a_idx",
+        reason: "anew: an earlier build was cut off",
+      });
       expect(await column(admin, indexes)).to.deep.equal(["t_a_idx true", "t_b_idx true", "t_pkey true"]);
       expect(await engine.states("SqlModule", "900_t")).to.deep.equal(parts);
     }));

@@ -39,8 +39,8 @@ describe("bringing rows back", function () {
       const [client, admin] = [await db.connect(), await db.connect("admin")];
       const before = await archived(engine, client, some(5000));
       let ended: Promise<number> | undefined;
-      engine.onStatus = (line) => {
-        if (line.startsWith("public.t: 2000 of 5000")) ended = endWriters(admin);
+      engine.onProgress = ({ phase, done }) => {
+        if (phase === "restore" && done === 2000) ended = endWriters(admin);
       };
       const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));
       expect(said.what).to.match(/^the connection to the database was lost/);
@@ -52,7 +52,7 @@ describe("bringing rows back", function () {
       );
       expect(moved).to.deep.equal(["5000"]);
       expect(Number((await column(client, "SELECT count(*) FROM guardian_archive.t__1"))[0])).to.be.above(0);
-      engine.onStatus = () => undefined;
+      engine.onProgress = () => undefined;
       await engine.apply(await moduleOf("900_t", files));
       expect(await column(client, content)).to.deep.equal(before);
       expect(await column(client, counts)).to.deep.equal(["public.t 5000 5000 0 0 t"]);
@@ -80,14 +80,15 @@ describe("bringing rows back", function () {
       await archived(engine, client, some(3000));
       const table = { ...files, up: `${files.up}\n` };
       let writing: Promise<unknown> | undefined;
-      engine.onStatus = (line) => {
+      engine.onProgress = ({ phase, done }) => {
         // After the first batch: a writer who takes his time. The next batch must not queue behind him.
-        writing ??= line.startsWith("public.t: 2000 of 3000")
-          ? writer
-              .query("BEGIN; INSERT INTO public.t (note) VALUES ('mine'); SELECT pg_sleep(0.5)")
-              .then(() => client.query("SELECT count(*) FROM public.t"))
-              .then(() => writer.query("COMMIT"))
-          : undefined;
+        writing ??=
+          phase === "restore" && done === 2000
+            ? writer
+                .query("BEGIN; INSERT INTO public.t (note) VALUES ('mine'); SELECT pg_sleep(0.5)")
+                .then(() => client.query("SELECT count(*) FROM public.t"))
+                .then(() => writer.query("COMMIT"))
+            : undefined;
       };
       await engine.apply(await moduleOf("900_t", table));
       await writing;

@@ -91,7 +91,7 @@ describe("values of rows", function () {
         expect(inspect([message, where, todo, stack, cause], { depth: 9 }), `${what}: ${sql}`).not.to.contain(mark);
       }
       expect(inspect(await engine.steps(), { depth: 9, maxArrayLength: null })).not.to.contain(mark);
-      expect(engine.lines.join("\n")).not.to.contain(mark);
+      expect(JSON.stringify(engine.told)).not.to.contain(mark);
     }));
 
   it("nor of a migration of data and its way back, where a trigger of others speaks of them,", () =>

@@ -57,11 +57,11 @@ describe("locks on v6 tables", function () {
         const admin = await db.connect("admin");
         await admin.query("CREATE TABLE public.gate (open boolean); GRANT SELECT ON public.gate TO guardian_migrator");
         let opened: Promise<unknown> | undefined;
-        engine.onStatus = () => void (opened ??= admin.query("INSERT INTO public.gate VALUES (true)"));
+        engine.onProgress = () => void (opened ??= admin.query("INSERT INTO public.gate VALUES (true)"));
         const wait = "SELECT CASE WHEN NOT EXISTS (SELECT FROM public.gate) THEN pg_sleep(1) END;";
         await engine.apply(await moduleOf("900_t", { ...files, up: `${files.up}\n${wait}` }));
         await opened;
-        expect(engine.lines[0]).to.match(/^try 1: auth\.users: longer than 60 ms under the locks; again in \d+\.\d s$/);
+        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 60 ms under the locks" });
         expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
       },
       { parameters: { ...real, lockHold: 60 } },
@@ -147,12 +147,13 @@ describe("locks on v6 tables", function () {
           const { waited } = await watched(db, async () => {
             const done = run(engine, 60);
             await sleep(heldFor);
-            while (engine.lines.filter((line) => line.startsWith("try ")).length < 2) await sleep(10);
+            while (engine.told.filter(({ phase }) => phase === "v6 locks").length < 2) await sleep(10);
             await holder.query("COMMIT");
             await done;
           });
-          expect(engine.lines[0]).to.match(
-            /^try 1: .*auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\).*; again in \d+\.\d s$/,
+          expect(engine.told[0]).to.include({ phase: "v6 locks", tries: 1 });
+          expect(engine.told[0]?.reason).to.match(
+            /auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\)/,
           );
           expect(waited).to.be.below(impatient.lockTimeout + slack);
           expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
@@ -218,7 +219,7 @@ describe("locks on v6 tables", function () {
     withEngine(
       async (engine) => {
         await engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(0.4);\n${files.up}` }));
-        expect(engine.lines).to.deep.equal([]);
+        expect(engine.told).to.deep.equal([]);
       },
       { parameters: { ...real, lockHold: 300 } },
     ));
@@ -259,7 +260,7 @@ describe("locks on v6 tables", function () {
         "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
       );
       expect((await failed).sqlstate).to.equal("57014");
-      expect(engine.lines).to.deep.equal([]);
+      expect(engine.told).to.deep.equal([]);
     }));
 
   it("a cancelled run does not sit out its pause", () =>
@@ -268,7 +269,7 @@ describe("locks on v6 tables", function () {
         const holder = await db.connect();
         await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
         const stop = new AbortController();
-        engine.onStatus = () => stop.abort();
+        engine.onProgress = () => stop.abort();
         const module = await moduleOf("900_t", files);
         const began = Date.now();
         const failed = await engine

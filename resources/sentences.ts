@@ -1,0 +1,109 @@
+import type { BackupProgress } from "../engine/backup";
+import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
+import type { Phase, Progress } from "../engine/base/progress";
+
+/* The one place where what the engine knows becomes a sentence beside a resource. */
+
+const listed = (names: readonly string[]): string => (names.length > 5 ? `${names.length} objects` : names.join(", "));
+
+const many = (n: number, noun = "row"): string => `${n} ${noun}${n === 1 ? "" : "s"}`;
+
+const verbs: Record<PlannedRows["action"], (it: PlannedRows) => string> = {
+  insert: ({ relation, rows, of }) =>
+    `write ${many(rows)} into ${relation}${of === undefined ? "" : `, of ${of} that v6 offers`}`,
+  update: ({ relation, rows }) => `change ${many(rows)} of ${relation}`,
+  delete: ({ relation, rows }) => `take ${many(rows)} back from ${relation}`,
+  restore: ({ relation, rows }) => `bring ${many(rows, "archived row")} of ${relation} back`,
+};
+
+function locksText(locks: readonly PlannedLock[]): string {
+  if (locks.length === 0) return "take no v6 locks";
+  const every = (key: keyof PlannedLock): string => [...new Set(locks.map((lock) => lock[key]))].join(", ");
+  return `lock ${every("relation")} for at most ${every("holdMs")} ms (${every("mode")})`;
+}
+
+/** @returns what a change would do, in a sentence; empty where there is nothing to say. Warnings are said by themselves. */
+function planSentence(plan: Plan): string {
+  const { made = [], replaced = [], dropped = [], rows = [], notes = [] } = plan;
+  const does = [
+    ...(made.length > 0 ? [`make ${many(made.length, "object")}`] : []),
+    ...(replaced.length > 0 ? [`alter ${listed(replaced)}`] : []),
+    ...(dropped.length > 0 ? [`drop ${listed(dropped)}`] : []),
+    ...rows.map((it) => verbs[it.action](it)),
+    ...(plan.locks ? [locksText(plan.locks)] : []),
+  ];
+  const told = notes.filter((note) => note.severity === "info").map((note) => note.text);
+  return [...(does.length > 0 ? [`will ${does.join("; ")}`] : []), ...told].join("; ");
+}
+
+/**
+ * @returns a plan as one diagnostic: the sentence, and on a line of its own its JSON, for who reads `preview --json`:
+ *   `{"plan":{objects:{made,replaced,dropped},locks,rows,notes}}`. Objects are counted there: their names are inputs.
+ */
+export function planText(plan: Plan): string {
+  const sentence = planSentence(plan);
+  if (sentence === "") return "";
+  const { made = [], replaced = [], dropped = [], locks = [], rows = [], notes = [] } = plan;
+  const objects = { made: made.length, replaced: replaced.length, dropped: dropped.length };
+  return `${sentence}\n${JSON.stringify({ plan: { objects, locks, rows, notes } })}`;
+}
+
+const count = (n: number): string => Math.round(n).toLocaleString("en");
+
+/** @param seconds at least 0 */
+export function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** What a phase is called; of those that count rows, what is said of the rows. */
+const phases: Record<Phase, string> = {
+  connection: "waits for a lock",
+  operator: "waits for the lock of this database",
+  "new session": "the server ended a session that stood still; its transaction is rolled back; going on with a new one",
+  "ledger format": "the ledger is brought up to date",
+  "v6 locks": "waits for v6 tables",
+  "rows locked": "waits for rows that others have locked",
+  writers: "waits for transactions that have written to it",
+  "dropped by hand": "dropped by hand already",
+  index: "building the index",
+  restore: "archived rows dealt with",
+  begin: "beginning",
+  follow: "its triggers note from now on what v6 changes",
+  plan: "keys planned so far",
+  move: "rows",
+  "look again": "rows looked at again",
+  "catch up": "rows caught up with that v6 changed meanwhile",
+  prove: "comparing source and target",
+  compare: "rows compared with v6",
+  "once more": "v6 changed more meanwhile; catching up once more",
+  "take back": "rows taken back",
+  unthrottled: "goes unthrottled",
+};
+
+/** @returns the line beside a resource */
+export function progressLine(it: Progress): string {
+  const { phase, subject, done, total, rate, etaSeconds, batch, reason, tries, againSeconds, waitedSeconds } = it;
+  const share = (n: number, of: number): string => `${of > 0 ? Math.min(100, Math.floor((100 * n) / of)) : 100} %`;
+  const counted = done === undefined ? "" : total === undefined ? `: ${count(done)}` : ` (${share(done, total)})`;
+  const head = total === undefined ? "" : `${count(done ?? 0)} of ${count(total)} `;
+  // What counts goes slower because of it; what does not, waits for it.
+  const [waits, slower] = done === undefined ? [reason, undefined] : [undefined, reason];
+  const parts = [
+    `${tries ? `try ${tries}: ` : ""}${subject ? `${subject}: ` : ""}${head}${phases[phase]}${counted}${waits ? `: ${waits}` : ""}`,
+    rate && `${count(rate)} rows/s`,
+    etaSeconds !== undefined && `${duration(etaSeconds)} left`,
+    batch && `batches of ${count(batch)}`,
+    waitedSeconds !== undefined && `${waitedSeconds} s`,
+    againSeconds !== undefined && `again in ${againSeconds.toFixed(1)} s`,
+    slower && `slower: ${slower}`,
+  ].filter(Boolean);
+  return parts.join(", ");
+}
+
+/** @returns the line beside a backup that is being taken */
+export function backupLine({ phase, seconds, bytes, tablesCounted, tables }: BackupProgress): string {
+  const size = (bytes / 1e6).toFixed(1);
+  return `${phase}: ${size} MB, ${tablesCounted} of ${tables} tables counted, ${seconds.toFixed(0)} s`;
+}
