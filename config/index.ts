@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { check, type Property } from "../spec";
+import type { ErrorCode } from "../spec/codes";
 import { configuration, type GuardianConfig } from "./keys";
 import type { FlagName } from "./rollout";
 
@@ -24,7 +25,7 @@ export function readConfig(): StackConfig {
   if (!config) {
     throw new pulumi.RunError(
       `The configuration of stack ${pulumi.getStack()} has ${errors.length} error${errors.length === 1 ? "" : "s"}` +
-        ` (Pulumi.${pulumi.getStack()}.yaml):\n${errors.map((error) => `  ${error}`).join("\n")}`,
+        ` (Pulumi.${pulumi.getStack()}.yaml) [${"config-invalid" satisfies ErrorCode}]:\n${errors.map((error) => `  ${error}`).join("\n")}`,
     );
   }
   const lists = Object.entries(config.allowList).map(([flag, users]) => [flag, pulumi.secret(users)] as const);

@@ -49,7 +49,7 @@ const apiRoles = ["anon", "authenticated", "service_role"];
 export async function assess(db: Queryable): Promise<Assessment> {
   const missing = await missingParts(db);
   if (missing.length > 0) {
-    throw new GuardianError({
+    throw new GuardianError("not-v6", {
       what: "this database is not a Guardian v6",
       where: `${await here(db)}; missing: ${missing.join("; ")}`,
       todo: "check host, port and database name: guardian:database, PGHOST, PGPORT, PGDATABASE, PGSERVICE",
@@ -57,7 +57,7 @@ export async function assess(db: Queryable): Promise<Assessment> {
   }
   const rights = await missingRights(db);
   if (rights.length > 0) {
-    throw new GuardianError({
+    throw new GuardianError("right-missing", {
       what: `this role lacks ${rights.length === 1 ? "a right" : "rights"} that the migration needs`,
       where: await here(db),
       todo: rights.map((right) => right.mend),

@@ -263,7 +263,7 @@ function assertIdentity(expected: DatabaseIdentity, ledger: LedgerRow | undefine
     : isCopied(ledger, here)
       ? `${describe({ ...here, ledgerId: ledger.ledgerId })}, a copy of database ${ledger.database} of cluster ${ledger.systemIdentifier}`
       : describe({ ...here, ledgerId: ledger.ledgerId });
-  throw new GuardianError({
+  throw new GuardianError("state-of-another-database", {
     what: "this stack's state belongs to another database; nothing was changed here",
     where: `state: ${describe(expected)}; connected to: ${found}`,
     todo: [

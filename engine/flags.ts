@@ -69,7 +69,7 @@ export async function refuseAfterRollback(
   if (!wanted.enabled) return;
   const rollback = await unacknowledgedRollback(db, acknowledged);
   if (!rollback) return;
-  throw new GuardianError({
+  throw new GuardianError("emergency-rollback", {
     what: "all features were switched off by an emergency rollback in the database; this stack switches nothing on until it is acknowledged",
     where: `flag ${name}, rollback session ${rollback}`,
     todo: [
@@ -171,7 +171,7 @@ export async function resetFlag(session: WriteSession, name: string): Promise<vo
 /** The error that the flag has no row; its way out is a statement to paste. */
 export function flagGone(name: string): GuardianError {
   const columns = "feature_name, enabled, rollout_percentage, enabled_for_users, configuration, description";
-  return new GuardianError({
+  return new GuardianError("flag-missing", {
     what: "the flag's row is gone; somebody deleted it by hand",
     where: `public.feature_flags, ${name}`,
     todo: `put it back: INSERT INTO public.feature_flags (${columns}) SELECT ${columns} FROM public.feature_flag_seed() WHERE feature_name = '${name}'`,
@@ -195,7 +195,7 @@ export async function lastChange(db: Queryable, name: string): Promise<string> {
 }
 
 async function changedBy(db: Queryable, name: string): Promise<GuardianError> {
-  return new GuardianError({
+  return new GuardianError("flag-changed", {
     what: "the flag was changed outside this stack since it last wrote it; it is not overwritten unseen",
     where: `flag ${name}, changed ${await lastChange(db, name)}`,
     todo: [

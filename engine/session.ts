@@ -47,7 +47,7 @@ export async function openSession(
   }
   const row = await readSession(session.writer, session.options.urn);
   if (row) return row;
-  throw new GuardianError({
+  throw new GuardianError("session-row-missing", {
     what: "the session's row is gone from public.migration_sessions, though the ledger says that it was made",
     where: session.options.urn,
     todo: "put the row back from the backup; the ledger knows its id",

@@ -12,6 +12,7 @@ import { PartlyDone, type Call, type Checked, type Comparison, type Handler, typ
 import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";
 import { planText, progressLine } from "./sentences";
 import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
+import type { ErrorCode } from "../spec/codes";
 
 export type DatabaseCall = Call<Database>;
 type Outputs<S extends ResourceSpec> = Omit<Values<S["outputs"]>, "database">;
@@ -122,7 +123,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     const begun = main?.state === "done" || detailOf(main, "DataMigration").begun === true;
     if (!main || !begun || open.length === 0) throw err;
     const state = { ...inputs, ...(await whereNow(call)) };
-    const message = err instanceof Error ? err.message : String(err);
+    const { message } = fromPostgres(err, describe(call));
     throw new PartlyDone(
       call.name,
       state,
@@ -212,8 +213,9 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         if (!main) throw await unknownToLedger(call);
         if (main.state === "undone") return { gone: true };
         if (open.length > 0) {
+          const code: ErrorCode = "unfinished";
           const reasons = open.map(
-            (step) => `unfinished: ${step.part || kind.spec.kind} is ${step.state}; up finishes it`,
+            (step) => `unfinished: ${step.part || kind.spec.kind} is ${step.state}; up finishes it [${code}]`,
           );
           throw new PartlyDone(id, state, inputs, reasons);
         }
@@ -253,7 +255,7 @@ function pick(values: WireValues, keys: readonly string[]): WireValues {
 }
 
 function notImported(call: DatabaseCall): GuardianError {
-  return new GuardianError({
+  return new GuardianError("import-refused", {
     what: "resources of this package cannot be imported: the ledger says what is there",
     where: call.name,
     todo: "run up: what the ledger says is done is adopted, not done again",
@@ -264,7 +266,7 @@ async function unknownToLedger(call: DatabaseCall): Promise<GuardianError> {
   const { ledger } = await call.host.whereabouts();
   const own = stackOf(call.urn);
   const taken = ledger && ledger.stack !== own;
-  return new GuardianError({
+  return new GuardianError(taken ? "ledger-of-another-stack" : "not-in-ledger", {
     what: taken
       ? `another stack migrates this database: ${ledger.stack} took it over from this one`
       : "the ledger in this database knows nothing of this resource",

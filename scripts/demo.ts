@@ -99,7 +99,7 @@ async function story(
 async function purgeOwn(place: Place, out: Output): Promise<void> {
   const around = { clone: place.project, env: place.environment, say: out.say };
   const code = await purge(["--stack", stack, "--yes"], around);
-  if (code !== 0) throw new GuardianError({ what: "the purge failed; its own lines above say why" });
+  if (code !== 0) throw new GuardianError("command-failed", { what: "the purge failed; its own lines above say why" });
 }
 
 endWith(main(process.argv.slice(2)));

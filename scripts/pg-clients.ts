@@ -77,7 +77,7 @@ async function find(server: Major, env: NodeJS.ProcessEnv): Promise<string> {
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
     const said = text.split("\n").findLast((line) => line.trim() !== "");
-    throw new GuardianError({
+    throw new GuardianError("client-missing", {
       what: `there is no pg_dump ${major} for the tests on PostgreSQL ${server}: ${said ?? "no reason was given"}`,
       where: wheel ? `${wheel.name} ${wheel.version} from PyPI` : "PATH",
       todo: [

@@ -108,7 +108,7 @@ async function confirm(what: string, host: Database, ask: Surroundings["ask"]): 
   if (!ask) throw usage(command, "There is no terminal to ask on; nothing was done. --yes goes on without asking");
   const answer = await ask(`This cannot be undone. Type the database's name (${database}) to ${what}: `);
   if (answer.trim() === database) return;
-  throw new GuardianError({ what: "not confirmed; nothing was dropped" });
+  throw new GuardianError("not-confirmed", { what: "not confirmed; nothing was dropped" });
 }
 
 if (require.main === module) commands.endWith(main(process.argv.slice(2)));

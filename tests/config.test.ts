@@ -250,7 +250,7 @@ describe("config", () => {
       expect(pulumi.RunError.isInstance(thrown)).to.equal(true);
       expect((thrown as Error).message).to.equal(
         [
-          "The configuration of stack dev has 2 errors (Pulumi.dev.yaml):",
+          "The configuration of stack dev has 2 errors (Pulumi.dev.yaml) [config-invalid]:",
           "  guardian:through is not allowed (a secret, not shown): it must be one of infrastructure, schema, data, deployment",
           '  guardian:purge is "perhaps": it must be one of true, false',
         ].join("\n"),

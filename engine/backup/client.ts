@@ -104,7 +104,7 @@ function noClient(name: ClientName, major: number, found: ClientProgram[], env: 
   const named = env.GUARDIAN_PG_BIN;
   const none = named ? "none is in the folder that GUARDIAN_PG_BIN names" : "none is installed";
   const old = found.map((one) => `${one.path} is ${one.version}`).join(", ");
-  return new GuardianError({
+  return new GuardianError("client-missing", {
     what: `${name} ${major} or later is needed for a PostgreSQL ${major} server; ${old === "" ? none : `only older ones are here: ${old}`}`,
     where: named ? `GUARDIAN_PG_BIN=${named}` : "PATH and the folders that packages use",
     todo: [

@@ -31,7 +31,7 @@ export async function checkContents(
   const dumped = new Set([...result.stdout.matchAll(/^\d+; \d+ (\d+) TABLE DATA /gm)].map((match) => Number(match[1])));
   const absent = tables.filter((table) => table.rows > 0 && table.extension === null && !dumped.has(table.oid));
   if (absent.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("backup-incomplete", {
     what: `pg_dump left out the rows of ${absent.map((table) => `${table.schema}.${table.table}`).join(", ")}`,
     where: dump,
     todo: "find out why (pg_restore --list shows what is in it); no migration without a whole backup",

@@ -51,7 +51,7 @@ export async function dump(options: DumpOptions): Promise<BackupResult> {
     }
   } catch (err) {
     if (options.signal?.aborted) throw cancelled(directory);
-    throw err instanceof GuardianError ? err : fromPostgres(err, `backup of ${settings.toString()}`);
+    throw fromPostgres(err, `backup of ${settings.toString()}`);
   } finally {
     await reader.close();
   }
@@ -119,7 +119,7 @@ function makeManifest(work: Work, snapshot: Snapshot, files: ManifestFile[], opt
 }
 
 function cancelled(directory: string): GuardianError {
-  return new GuardianError({
+  return new GuardianError("interrupted", {
     what: "the backup was cancelled; what it had written is removed",
     where: directory,
     todo: "run again to make it",

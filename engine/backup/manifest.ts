@@ -135,7 +135,7 @@ function isFile(value: unknown): value is ManifestFile {
 }
 
 function broken(what: string, path: string): GuardianError {
-  return new GuardianError({
+  return new GuardianError("backup-broken", {
     what: `the backup is broken: ${what}`,
     where: path,
     todo: "keep it for inspection, and make a new backup",

@@ -1,9 +1,11 @@
+import type { ErrorCode } from "../../spec/codes";
 import { GuardianError } from "../base/errors";
 import type { ChildResult } from "./child";
 
 interface Cause {
   /** Looked for in all that the program said; what it matches is not shown. */
   readonly sign: RegExp;
+  readonly code: ErrorCode;
   readonly what: string;
   readonly todo: readonly string[];
 }
@@ -12,47 +14,56 @@ interface Cause {
 const causes: readonly Cause[] = [
   {
     sign: /No space left on device|File too large|Disk quota exceeded/,
+    code: "disk-full",
     what: "the disk is full, or a limit on file size is reached",
     todo: ["free space there", "set guardian:backup.directory to a larger disk"],
   },
   {
     sign: /row-level security/,
+    code: "right-missing",
     what: "row security hides rows from this role, and a backup must hold all",
     todo: ["as a superuser: ALTER ROLE … BYPASSRLS", "connect as the owner of the tables"],
   },
   {
     sign: /permission denied for|must be owner of/,
+    code: "right-missing",
     what: "this role may not read all that a backup must hold",
     todo: ["grant SELECT on what is named and USAGE on its schema", "connect as a role that owns the tables"],
   },
   {
     sign: /server version mismatch|unsupported version \(.*\) in file header/,
+    code: "client-missing",
     what: "the client program is older than what it has to read",
     todo: ["install PostgreSQL client programs of the server's major version, or later"],
   },
   {
     // pg_dump implements --lock-wait-timeout by statement_timeout.
     sign: /due to (lock|statement) timeout/,
+    code: "lock-timeout",
     what: "another session holds an exclusive lock on a table, and the lock was not to be had in time",
     todo: ["see who holds it in pg_locks and pg_stat_activity, let it end, then run again"],
   },
   {
     sign: /too many (clients|connections)|connection slots/,
+    code: "too-many-connections",
     what: "the server has no free connection for the dump's jobs",
     todo: ["lower guardian:backup.jobs", "raise max_connections"],
   },
   {
     sign: /snapshot|could not import/,
+    code: "backup-failed",
     what: "the transaction whose snapshot the dump shares is gone",
     todo: ["run again"],
   },
   {
     sign: /server closed the connection|terminating connection|connection to server .* failed|connection .* (lost|closed)|SSL error/,
+    code: "connection-lost",
     what: "the connection to the server was lost or refused",
     todo: ["check that the server runs and has free connections, then run again"],
   },
   {
     sign: /could not create directory|could not open output file|Permission denied|Read-only file system/,
+    code: "folder-unusable",
     what: "the backup's folder cannot be written",
     todo: ["set guardian:backup.directory to a folder that this user may write"],
   },
@@ -90,7 +101,7 @@ export function clientFailure(program: string, result: ChildResult, where: strin
   const all = `${result.stderr}\n${result.stdout}`;
   const cause = result.code === 128 + 25 ? causes[0] : causes.find((one) => one.sign.test(all));
   const said = speakable(result.stderr).map((line) => `${program} said: ${line}`);
-  return new GuardianError({
+  return new GuardianError(cause?.code ?? "backup-failed", {
     what: `${program} failed: ${cause?.what ?? ended(result.code)}`,
     where: [where, ...said].join("; "),
     todo: cause?.todo ?? ["run again", `run ${program} by hand against the same database to see all it says`],

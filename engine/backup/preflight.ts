@@ -43,7 +43,7 @@ export async function preflight(db: Queryable, options: PreflightOptions): Promi
   const hidden = await hiddenLargeObjects(db);
   if (hidden > 0) {
     errors.push(
-      new GuardianError({
+      new GuardianError("right-missing", {
         what: `${server.user} may not read ${hidden} large objects, and a backup must hold all`,
         where,
         todo: ["as their owner: GRANT SELECT ON LARGE OBJECT … TO that role", "connect as a superuser"],
@@ -80,7 +80,7 @@ export function folderFailure(err: unknown, directory: string): GuardianError {
   const code = err instanceof Error && "code" in err ? String(err.code) : "ENOTDIR";
   const full = ["ENOSPC", "EDQUOT", "EFBIG"].includes(code);
   const what = full ? "the disk is full" : "the backup folder cannot be written";
-  return new GuardianError({
+  return new GuardianError(full ? "disk-full" : "folder-unusable", {
     what: `${what} (${code})`,
     where: directory,
     todo: [
@@ -110,7 +110,7 @@ function rightsError(missing: readonly MissingRight[], user: string, where: stri
     ...(objects > 0 ? [`${user} may not read ${objects} ${objects === 1 ? "object" : "objects"}`] : []),
     ...(hiding.length > 0 ? [`row security hides rows of ${names.join(", ")} from ${user}`] : []),
   ];
-  return new GuardianError({
+  return new GuardianError("right-missing", {
     what: `${parts.join(", and ")}; a backup must hold all`,
     where,
     todo: [`as a superuser or the owner: ${[...unique.slice(0, shown), ...more].join(" ")}`, "connect as their owner"],

@@ -1,4 +1,5 @@
 import { DatabaseError } from "pg";
+import type { ErrorCode } from "../../spec/codes";
 
 /** What an error is made of; every text is free of passwords and row values. */
 export interface GuardianErrorFields {
@@ -20,9 +21,13 @@ export class GuardianError extends Error {
   readonly todo: readonly string[];
   readonly sqlstate: string | undefined;
 
-  constructor(fields: GuardianErrorFields) {
+  constructor(
+    /** What runbooks and alerts match on. */
+    readonly code: ErrorCode,
+    fields: GuardianErrorFields,
+  ) {
     const todo = typeof fields.todo === "string" ? [fields.todo] : (fields.todo ?? []);
-    super(render(fields, todo), fields.cause === undefined ? undefined : { cause: fields.cause });
+    super(render(code, fields, todo), fields.cause === undefined ? undefined : { cause: fields.cause });
     this.name = "GuardianError";
     this.what = fields.what;
     this.where = fields.where;
@@ -31,8 +36,10 @@ export class GuardianError extends Error {
   }
 }
 
-function render(fields: GuardianErrorFields, todo: readonly string[]): string {
-  const lines = [fields.sqlstate ? `${fields.what} (SQLSTATE ${fields.sqlstate})` : fields.what];
+function render(code: ErrorCode, fields: GuardianErrorFields, todo: readonly string[]): string {
+  const codes = `${fields.sqlstate ? ` (SQLSTATE ${fields.sqlstate})` : ""} [${code}]`;
+  // At the end of the first line, before the colon of a list: lines of logs are matched one by one.
+  const lines = [fields.what.replace(/:?(?=\n|$)/, (colon) => codes + colon)];
   if (fields.where) lines.push(`  where: ${fields.where}`);
   todo.forEach((way, i) => lines.push(`  ${i === 0 ? "to do:" : "   or:"} ${way}`));
   return lines.join("\n");
@@ -75,13 +82,19 @@ export function sqlstateOf(err: unknown): string | undefined {
 /**
  * Turns what pg threw into an error that may be shown: SQLSTATE and place stay, DETAIL, CONTEXT, the internal query and
  * the message of classes that quote values do not. Anything else is passed through.
+ * @param otherwise the code of what the server did not say
  */
-export function fromPostgres(err: unknown, where: string, todo?: string | readonly string[]): Error {
+export function fromPostgres(
+  err: unknown,
+  where: string,
+  todo?: string | readonly string[],
+  otherwise: ErrorCode = "unexpected",
+): GuardianError {
   if (err instanceof GuardianError) return err;
   if (isPostgres(err)) return speaks(err) ? told(err, where, todo) : withheld(err, where, todo);
   const message = err instanceof Error ? err.message : String(err);
   const code = err instanceof Error && "code" in err ? String(err.code) : "";
-  return new GuardianError({
+  return new GuardianError(otherwise, {
     what: [message || "unknown error", code && `(${code})`].filter(Boolean).join(" "),
     where,
     ...(todo ? { todo } : {}),
@@ -104,7 +117,7 @@ export function fromStatement(err: unknown, where: string, todo: string | readon
 
 function told(err: DatabaseError, where: string, todo?: string | readonly string[]): GuardianError {
   const what = `PostgreSQL refused: ${err.message}`;
-  return new GuardianError({
+  return new GuardianError("postgres-refused", {
     what,
     where: named(err, where),
     sqlstate: err.code ?? "XXXXX",
@@ -113,7 +126,7 @@ function told(err: DatabaseError, where: string, todo?: string | readonly string
 }
 
 function withheld(err: DatabaseError, where: string, todo?: string | readonly string[]): GuardianError {
-  return new GuardianError({
+  return new GuardianError("postgres-refused", {
     what: "PostgreSQL refused, with a message that may quote a row and is therefore withheld",
     where: named(err, where),
     sqlstate: err.code ?? "XXXXX",

@@ -23,7 +23,7 @@ export function readYaml<T>(file: string, text: string, shape: Property<T>): T {
   const all = [...bad, ...faults.map((fault) => ({ at: placeOf(doc, fault.path), text: fault.text }))];
   all.sort((a, b) => a.at - b.at);
   const listed = all.map((one) => `\n    line ${lines.linePos(one.at).line}: ${one.text}`).join("");
-  throw new GuardianError({
+  throw new GuardianError("file-invalid", {
     what: `the file has ${all.length} error${all.length === 1 ? "" : "s"}:${listed}`,
     where: file,
     todo: "mend the file",

@@ -67,7 +67,7 @@ export class LockWatch {
   }
 
   #refusal(holders: readonly Holder[], cause: unknown): GuardianError {
-    return new GuardianError({
+    return new GuardianError("lock-timeout", {
       what: `another session holds a lock that this step waited for, up to ${this.lockTimeout / 1000} s; the step was rolled back`,
       where: `${this.session.where}; held by ${describe(holders)}`,
       todo: [

@@ -1,9 +1,10 @@
+import type { ErrorCode } from "../../spec/codes";
 import { GuardianError, type GuardianErrorFields, isPostgres } from "../base/errors";
 
 /** The session is gone: server down, backend terminated, network cut. Whatever was uncommitted is rolled back. */
 export class ConnectionLostError extends GuardianError {
-  constructor(fields: GuardianErrorFields) {
-    super(fields);
+  constructor(code: ErrorCode, fields: GuardianErrorFields) {
+    super(code, fields);
     this.name = new.target.name;
   }
 }
@@ -14,7 +15,7 @@ export class CommitUnknownError extends ConnectionLostError {
   readonly xid: string;
 
   constructor(xid: string, where: string, cause: unknown) {
-    super({
+    super("commit-unknown", {
       what: "the connection was lost during COMMIT, and the server could not be asked whether it took place",
       where: `${where}, transaction ${xid}`,
       todo: [
@@ -54,7 +55,7 @@ export function connectionLost(cause: unknown, where: string): ConnectionLostErr
     "25P04": "transaction_timeout ended it",
   };
   const reason = reasons[code];
-  return new ConnectionLostError({
+  return new ConnectionLostError("connection-lost", {
     what: `the connection to the database was lost${reason ? `: ${reason}` : ""}`,
     where,
     todo: "run again when the server answers; what was not committed was rolled back",

@@ -103,7 +103,7 @@ function pooler(sign: string, settings: ConnectionSettings): GuardianError {
     6543: "use port 5432 instead of 6543: there Supabase gives a session of its own",
     6432: "use the server's own port, usually 5432, instead of PgBouncer's 6432",
   };
-  return new GuardianError({
+  return new GuardianError("transaction-pooler", {
     what: `a connection pooler in transaction mode stands before the database: ${sign}`,
     where: settings.explain(),
     todo: [ways[port] ?? "connect to the server's own port, usually 5432", "switch the pool to session mode"],

@@ -41,7 +41,7 @@ export class Reading implements Queryable {
   #stillOpen(): void {
     if (this.#session.client.getTransactionStatus() === "T") return;
     this.#over = true;
-    throw new GuardianError({
+    throw new GuardianError("transaction-broken", {
       what: "a statement ended the read-only transaction it ran in",
       where: this.#session.where,
       todo: "take BEGIN, COMMIT and ROLLBACK out of the script",

@@ -54,7 +54,10 @@ export async function readServerInfo(client: Client, settings: ConnectionSetting
     throw fromPostgres(err, settings.toString(), right ? todo : undefined);
   }
   if (!info)
-    throw new GuardianError({ what: "the server does not know this session's role", where: settings.toString() });
+    throw new GuardianError("role-missing", {
+      what: "the server does not know this session's role",
+      where: settings.toString(),
+    });
   refuseUnfit(info, settings);
   return info;
 }
@@ -62,21 +65,21 @@ export async function readServerInfo(client: Client, settings: ConnectionSetting
 function refuseUnfit(info: ServerInfo, settings: ConnectionSettings): void {
   const where = settings.explain();
   if (info.major < oldestMajor) {
-    throw new GuardianError({
+    throw new GuardianError("server-too-old", {
       what: `the server is PostgreSQL ${info.version}; the migration needs ${oldestMajor} or later`,
       where,
       todo: "upgrade the server first (pg_upgrade), or connect to another",
     });
   }
   if (info.inRecovery) {
-    throw new GuardianError({
+    throw new GuardianError("server-is-standby", {
       what: "the server is a standby in recovery and takes no writes",
       where,
       todo: ["connect to the primary", "promote this server first, if it is to become the primary"],
     });
   }
   if (info.readOnly) {
-    throw new GuardianError({
+    throw new GuardianError("server-read-only", {
       what: "the database is in read-only mode (default_transaction_read_only is on)",
       where,
       todo: "find out why (a hosted database does this when its disk is full), then switch it off for this role",

@@ -128,7 +128,7 @@ export class Session implements Queryable {
   }
 
   #cancelled(): GuardianError {
-    return new GuardianError({
+    return new GuardianError("interrupted", {
       what: "cancelled on request; what was under way is rolled back",
       where: this.where,
       todo: "run again to go on",

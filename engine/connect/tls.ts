@@ -26,7 +26,7 @@ function tlsOptions(settings: ConnectionSettings): ConnectionOptions {
   const system = sslrootcert === "system";
   const root = !system && exists(sslrootcert);
   if (verifies && !system && !root) {
-    throw new GuardianError({
+    throw new GuardianError("tls-file-invalid", {
       what: `sslmode ${sslmode} needs the certificate authority's file, and ${sslrootcert} does not exist`,
       where: settings.toString(),
       todo: [
@@ -56,7 +56,7 @@ function clientCertificate(settings: ConnectionSettings): ConnectionOptions {
   if (!exists(sslcert)) return {};
   const stats = statSync(sslkey, { throwIfNoEntry: false });
   if (!stats?.isFile()) {
-    throw new GuardianError({
+    throw new GuardianError("tls-file-invalid", {
       what: `the client certificate ${sslcert} exists, its private key ${sslkey} does not`,
       where: settings.toString(),
       todo: "set PGSSLKEY to the key's file",
@@ -65,7 +65,7 @@ function clientCertificate(settings: ConnectionSettings): ConnectionOptions {
   // libpq's rule: 0600 or less, or 0640 or less where root owns the file.
   const tooOpen = stats.mode & (stats.uid === 0 ? 0o037 : 0o077);
   if (process.platform !== "win32" && tooOpen !== 0) {
-    throw new GuardianError({
+    throw new GuardianError("tls-file-invalid", {
       what: `the private key ${sslkey} can be read by others`,
       where: settings.toString(),
       todo: `chmod 0600 ${sslkey}`,

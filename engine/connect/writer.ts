@@ -61,7 +61,7 @@ export class Writer extends Session {
       const { xid, checkpoint } = answer.rows[0] ?? { xid: null, checkpoint: "" };
       return xid === null ? undefined : { xid, checkpoint };
     }
-    throw new GuardianError({
+    throw new GuardianError("transaction-broken", {
       what: answer
         ? "a statement ended the transaction it ran in"
         : "a statement of the transaction failed and its error was passed over; nothing is committed",

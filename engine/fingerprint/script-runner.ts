@@ -39,8 +39,7 @@ export class ScriptRunner {
       this.steps.push({ name, passed: true });
     } catch (err) {
       const error = fromPostgres(err, name);
-      const code = error instanceof GuardianError && error.sqlstate ? ` (SQLSTATE ${error.sqlstate})` : "";
-      const reason = error instanceof GuardianError ? error.what + code : error.message;
+      const reason = error.what + (error.sqlstate ? ` (SQLSTATE ${error.sqlstate})` : "");
       this.steps.push({ name, passed: false, reason });
       await this.client.query("ROLLBACK TO SAVEPOINT step"); // the role goes back with it
     }
@@ -54,7 +53,7 @@ export class ScriptRunner {
   /** The statement must return exactly `n` rows. @throws GuardianError when it does not. */
   async expect(n: number, sql: string, values: unknown[] = []): Promise<void> {
     const found = (await this.rows(sql, values)).length;
-    if (found !== n) throw new GuardianError({ what: `expected ${n} row(s), got ${found}` });
+    if (found !== n) throw new GuardianError("v6-script-failed", { what: `expected ${n} row(s), got ${found}` });
   }
 
   /** The rows of a query. */

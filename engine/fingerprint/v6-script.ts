@@ -129,7 +129,8 @@ async function deleteAccount(run: ScriptRunner, login: Actor, user: string): Pro
   await run.expect(0, "SELECT id FROM auth.users WHERE id = $1", [user]);
   for (const table of owned) {
     const left = (await run.rows(`SELECT id FROM public.${table} WHERE user_id = $1`, [user])).length;
-    if (left > 0) throw new GuardianError({ what: `${left} row(s) of the deleted account are left in ${table}` });
+    const what = `${left} row(s) of the deleted account are left in ${table}`;
+    if (left > 0) throw new GuardianError("v6-script-failed", { what });
   }
 }
 

@@ -25,7 +25,7 @@ export async function readPhysical(db: Queryable): Promise<Physical> {
     db,
     "SELECT system_identifier::text AS sys, pg_catalog.current_database() AS db FROM pg_catalog.pg_control_system()",
   );
-  if (!row) throw new GuardianError({ what: "pg_control_system() gave no row" });
+  if (!row) throw new GuardianError("unexpected", { what: "pg_control_system() gave no row" });
   return { systemIdentifier: row.sys, database: row.db };
 }
 
@@ -43,7 +43,7 @@ export async function readLedger(db: Askable): Promise<LedgerRow | undefined> {
     `SELECT id AS "ledgerId", system_identifier AS "systemIdentifier", database, stack, epoch, format FROM ${ledgerSchema}.ledger`,
   );
   if (row && row.format > ledgerFormat) {
-    throw new GuardianError({
+    throw new GuardianError("ledger-too-new", {
       what: `the ledger in this database has format ${row.format}, this product knows up to ${ledgerFormat}`,
       where: `schema ${ledgerSchema}`,
       todo: "use the release of this product that wrote it, or a newer one",

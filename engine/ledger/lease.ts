@@ -67,7 +67,7 @@ export async function holdEpoch(db: Queryable, epoch: string): Promise<void> {
 
 /** What an operator is told whose epoch is no longer the newest. */
 function takenOver(epoch: string): GuardianError {
-  return new GuardianError({
+  return new GuardianError("taken-over", {
     what: "another operator has taken over; this one commits nothing more",
     where: `epoch ${epoch} of the ledger`,
     todo: "see who runs a migration on this database, then run this again",
@@ -95,7 +95,7 @@ async function inTheWay(db: Queryable): Promise<string[]> {
 }
 
 function stuck(who: readonly string[], cause: unknown): GuardianError {
-  return new GuardianError({
+  return new GuardianError("operator-stuck", {
     what: "an earlier operator does not let go of the ledger",
     where: who.join("; ") || `${ledgerSchema}.ledger`,
     todo: "see what these sessions do and end them (pg_terminate_backend), then run this again",

@@ -116,7 +116,7 @@ export function describeHolder(holder: Holder): string {
 }
 
 function refused(holder: Holder, why: string): GuardianError {
-  return new GuardianError({
+  return new GuardianError("migration-locked", {
     what: `another operation holds the migration's lock on this database, and ${why}`,
     where: describeHolder(holder),
     todo: [

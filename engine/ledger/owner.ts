@@ -22,7 +22,7 @@ export function refuseForeign(
 ): void {
   if (adopt === ledger.ledgerId) return;
   if (isCopied(ledger, here)) {
-    throw new GuardianError({
+    throw new GuardianError("ledger-of-another-database", {
       what: "the ledger in this database was made for another one: this is a copy, or a restored dump",
       where: `here: ${here.database} of cluster ${here.systemIdentifier}; ledger: ${ledger.database} of cluster ${ledger.systemIdentifier}`,
       todo: [
@@ -34,7 +34,7 @@ export function refuseForeign(
   const foreign = steps.filter((step) => step.state !== "undone" && stackOf(step.urn) !== stack);
   if (foreign.length === 0) return;
   const other = [...new Set(foreign.map((step) => stackOf(step.urn)))].join(", ");
-  throw new GuardianError({
+  throw new GuardianError("ledger-of-another-stack", {
     what: `another stack migrates this database: ${other}`,
     where: `database ${here.database}, ledger ${ledger.ledgerId}, ${foreign.length} steps that are not undone`,
     todo: [
@@ -60,7 +60,8 @@ export async function openLedger(session: WriteSession, here: Physical, adopt: s
       [stack, here.systemIdentifier, here.database],
     );
     const row = await readLedger(db);
-    if (!row) throw new GuardianError({ what: "the ledger has no row of its own", where: `${ledgerSchema}.ledger` });
+    if (!row)
+      throw new GuardianError("ledger-broken", { what: "the ledger has no row", where: `${ledgerSchema}.ledger` });
     if ((await readStep(db, urn))?.state !== "done") {
       const step = await addStep(db, { urn, kind: "Ledger", state: "running", epoch: row.epoch });
       await setStep(db, step, { state: "done", physicalId: row.ledgerId });
@@ -76,7 +77,7 @@ async function makeTables(db: Queryable, here: Physical, stack: string): Promise
     [[archiveSchema, ledgerSchema]],
   );
   if (there.length > 0) {
-    throw new GuardianError({
+    throw new GuardianError("ledger-missing", {
       what: "schemas of the migration are in this database, and no ledger that explains them: a part of a dump was restored, perhaps",
       where: `database ${here.database}, schema ${there.map((row) => row.name).join(", ")}`,
       todo: "look at what is in them; drop them if it is not needed, or rename them: ALTER SCHEMA … RENAME TO …",
@@ -128,7 +129,7 @@ export async function closeLedger(
     refuseStanding(mine);
     const other = open.find((step) => stackOf(step.urn) !== stack);
     if (purge && other) {
-      throw new GuardianError({
+      throw new GuardianError("ledger-of-another-stack", {
         what: "another stack uses this ledger; it is not purged",
         where: stackOf(other.urn),
         todo: "destroy that stack first, or destroy this one without guardian:purge",
@@ -151,7 +152,7 @@ function refuseStanding(mine: readonly Step[]): void {
     (step) => !harmless.includes(step.kind) && (step.state === "done" || step.state === "undoing"),
   );
   if (standing.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("not-in-state", {
     what: "the ledger says that parts of the migration are still in the database, though this stack's state does not know them",
     where: [...new Set(standing.map((step) => step.urn.split("::").at(-1)))].join(", "),
     todo: "run up, which adopts them, then destroy again",

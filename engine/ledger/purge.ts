@@ -63,7 +63,7 @@ async function refuseStrangers(db: Queryable, tables: readonly string[]): Promis
     [[archiveSchema, ledgerSchema], tables.map(quoteName)],
   );
   if (strangers.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("foreign-objects", {
     what: "somebody keeps objects of his own in the schemas of the ledger and the archive; nothing was dropped",
     where: strangers.map((row) => row.what).join(", "),
     todo: "move them elsewhere (ALTER … SET SCHEMA) or drop them, then run this again",

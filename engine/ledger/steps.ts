@@ -91,7 +91,8 @@ export async function addStep<K extends StepKind>(db: Queryable, step: NewStep<K
       JSON.stringify(step.detail ?? {}),
     ],
   );
-  if (!row) throw new GuardianError({ what: "the ledger has no row of its own", where: `${ledgerSchema}.ledger` });
+  if (!row)
+    throw new GuardianError("ledger-broken", { what: "the ledger has no row", where: `${ledgerSchema}.ledger` });
   return row;
 }
 

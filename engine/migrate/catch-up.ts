@@ -175,7 +175,7 @@ async function settleNow(db: Queryable, epoch: string, run: Run, keys: readonly 
 }
 
 function unending(run: Run): GuardianError {
-  return new GuardianError({
+  return new GuardianError("too-many-writes", {
     what: "v6 writes more than can be caught up with in the moment for which its tables may be locked",
     where: `data migration ${run.it.name}, at its cut-over`,
     todo: "run this again at a quieter time: what is moved stays moved",

@@ -58,7 +58,7 @@ export async function loadMigration(name: string): Promise<Migration> {
   const at = join(folder, name);
   const where = `sql/data/${name}/migration.yaml`;
   if (!/^[a-z_]+$/.test(name) || !existsSync(join(at, "migration.yaml"))) {
-    throw new GuardianError({
+    throw new GuardianError("migration-unknown", {
       what: `there is no data migration ${JSON.stringify(name)}`,
       where,
       todo: `name one of: ${migrationNames().join(", ")}`,
@@ -81,7 +81,11 @@ export async function loadMigration(name: string): Promise<Migration> {
     const sizes = placeholders(source.sql);
     if (sizes.length > 0 && sizes.every((size) => size === key.length)) continue;
     const what = `in_range(…) must stand in the source, with as many columns as the key: ${key.join(", ")}`;
-    throw new GuardianError({ what, where: source.file, todo: "bind the key of every relation that it reads" });
+    throw new GuardianError("sql-invalid", {
+      what,
+      where: source.file,
+      todo: "bind the key of every relation that it reads",
+    });
   }
   const files = sources.flatMap((source) => (source.constants ? [source, source.constants] : [source]));
   const meanings = await Promise.all(files.map(({ file, sql }) => meaningOf(file, sql)));

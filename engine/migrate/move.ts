@@ -131,7 +131,7 @@ async function moveAll(
 function refuseOther(migration: Migration, current: Step, asked: string): void {
   const begun = detailOf(current, "DataMigration").asked;
   if (begun === undefined || begun === asked) return;
-  throw new GuardianError({
+  throw new GuardianError("migration-changed", {
     what: `data migration ${migration.name} began with other parameters or another text; rows that are written are not rewritten`,
     where: `guardian:legacyConsent, sql/data/${migration.name}`,
     todo: [
@@ -145,7 +145,7 @@ function refuseOther(migration: Migration, current: Step, asked: string): void {
 async function begin(session: WriteSession, it: Mapped, step: StepOf<"DataMigration">, asked: string): Promise<object> {
   const { constants: known, sourceFile } = step.detail;
   if (sourceFile !== undefined && sourceFile !== it.source.file) {
-    throw new GuardianError({
+    throw new GuardianError("migration-changed", {
       what: `data migration ${it.name} began with another source; rows that are written are not rewritten`,
       where: `${sourceFile} then, ${it.source.file} now: ${it.sources.flatMap(({ needs }) => needs ?? []).join(", ")} came or went meanwhile`,
       todo: [
@@ -178,7 +178,7 @@ async function refuseLoss(session: WriteSession, urn: string, total: number, mos
   const lost = rejected(rejects);
   if (lost <= most * total) return;
   const reasons = rejects.map(({ sqlstate, object, rows: n }) => `${n} × ${sqlstate}${object ? ` (${object})` : ""}`);
-  throw new GuardianError({
+  throw new GuardianError("too-many-rejects", {
     what: `${lost} rows cannot be moved, of ${total}: more than gates.maxDataLoss (${most}) allows; the migration stopped`,
     where: reasons.slice(0, 5).join(", "),
     todo: [

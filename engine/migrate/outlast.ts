@@ -23,7 +23,7 @@ export async function outlast(session: WriteSession, table: string, deadline: nu
     const left = await writers(session, table, before);
     if (left.length === 0) return;
     if (Date.now() > deadline) {
-      throw new GuardianError({
+      throw new GuardianError("open-transaction", {
         what: `a transaction that has written to ${table} does not end; what it wrote cannot be seen yet, nor left out of account`,
         where: named(left),
         todo: "end that transaction, then run this again: what is moved stays moved",

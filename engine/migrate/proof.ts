@@ -220,7 +220,7 @@ async function refuse(
   const named = found.map(
     ({ key: k, columns }) => `${k.join(", ")} (${columns ? columns.join(", ") : "the whole row"})`,
   );
-  throw new GuardianError({
+  throw new GuardianError("rows-differ", {
     what: `rows of ${it.target} differ from what v6 has for them, and nobody is known to have changed them`,
     where: named.join("; "),
     todo: [

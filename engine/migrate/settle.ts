@@ -63,7 +63,7 @@ interface Settled extends Record<string, string | null> {
 
 /** As the target's index says it where it has one: 23505, unique_violation. */
 function twice(it: Mapped): GuardianError {
-  return new GuardianError({
+  return new GuardianError("duplicate-rows", {
     what: `two source rows would become one row of ${it.target}`,
     where: `data migration ${it.name} (${it.match.join(", ")})`,
     todo: "mend them in v6, then run this again",

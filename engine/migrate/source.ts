@@ -31,7 +31,7 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
   // A range of the plan would hold other keys there.
   const crooked = key.filter((column) => !column.sorted).map((column) => column.name);
   if (crooked.length > 0) {
-    throw new GuardianError({
+    throw new GuardianError("key-unfit", {
       what: `data migration ${migration.name} walks a key that its target sorts by another collation`,
       where: `${migration.from} (${crooked.join(", ")}), ${migration.target} (${migration.targetKey.join(", ")})`,
       todo: "give the target's columns the collation of the key's",
@@ -39,7 +39,7 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
   }
   const foreign = key.filter((column) => column.foreign).map((column) => `${column.name} ${column.type}`);
   if (foreign.length > 0) {
-    throw new GuardianError({
+    throw new GuardianError("key-unfit", {
       what: `data migration ${migration.name} walks a key whose type is compared by operators of an extension or of v6's own; the engine sees PostgreSQL's only, and would miss rows`,
       where: `${migration.from} (${foreign.join(", ")})`,
       todo: "walk another key that is unique and not null, of a type that PostgreSQL brings (uuid, a number, text)",
@@ -53,7 +53,7 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
     [quoteName(migration.from), migration.key],
   );
   if (unique && key.every((column) => column.required)) return { ...migration, source, types: key.map((k) => k.type) };
-  throw new GuardianError({
+  throw new GuardianError("key-unfit", {
     what: `data migration ${migration.name} walks a key that is not unique and not null here, so a row could be missed or come twice`,
     where: `${migration.from} (${migration.key.join(", ")})`,
     todo: "give it a primary key or a unique index on columns that are NOT NULL",
@@ -80,7 +80,7 @@ async function sourceFor(db: Queryable, migration: Migration): Promise<Source> {
   for (const source of migration.sources) {
     if (!source.needs || (await exists(db, quoteName(source.needs)))) return source;
   }
-  throw new GuardianError({
+  throw new GuardianError("source-missing", {
     what: `none of the sources of the data migration ${migration.name} is in this database`,
     where: migration.sources.map((source) => source.needs).join(", "),
     todo: "see the assessment: is this a v6 database?",

@@ -49,7 +49,10 @@ export async function applyModule(
     applyId = await currentApply(session.writer, urn);
   }
   if (applyId === undefined)
-    throw new GuardianError({ what: "the ledger has no application of this module", where: module.name });
+    throw new GuardianError("ledger-broken", {
+      what: "the ledger does not know how it was applied",
+      where: module.name,
+    });
   const restored = await finishParts(session, parameters, module, deadline);
   return { applyId, restored };
 }
@@ -61,7 +64,7 @@ export async function applyModule(
  */
 export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): void {
   if (applied.meaning === module.meaning) return;
-  throw new GuardianError({
+  throw new GuardianError("module-changed", {
     what: `up.sql (or up/), indexes.sql or module.yaml of ${module.name} changed after it was applied`,
     where: `applied ${applied.meaning ?? "?"}, now ${module.meaning}`,
     todo: [
@@ -126,7 +129,7 @@ async function recordObjects(db: Queryable, applyId: string, module: Module, lat
   const there = await recordInventory(db, applyId, schemasOf(module.objects), module.objects);
   const missing = module.objects.filter((object) => !there.includes(object) && !later.includes(object));
   if (missing.length > 0) {
-    throw new GuardianError({
+    throw new GuardianError("objects-not-made", {
       what: "module.yaml lists objects that the module did not make",
       where: `sql/${module.name}/module.yaml: ${missing.join(", ")}`,
       todo: "make the list and the file agree",
@@ -138,7 +141,7 @@ async function requireModules(db: Queryable, module: Module): Promise<void> {
   const there = await standingModules(db);
   const missing = module.requires.filter((name) => !there.includes(name));
   if (missing.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("requirement-missing", {
     what: `module ${module.name} needs ${missing.join(", ")}, which this database does not have`,
     where: `sql/${module.name}/module.yaml, requires`,
     todo: "apply them first: they are part of an earlier step of the stack",

@@ -28,7 +28,7 @@ export async function indexParts(module: Pick<Module, "name" | "indexes">): Prom
     const node = statement.tree["IndexStmt"] as
       { concurrent?: boolean; idxname?: string; relation?: { schemaname?: string } } | undefined;
     if (!node?.concurrent || !node.idxname) {
-      throw new GuardianError({
+      throw new GuardianError("sql-invalid", {
         what: "indexes.sql may hold only CREATE INDEX CONCURRENTLY with a name",
         where: `${file}:${statement.line}`,
         todo: "put other statements into up.sql",

@@ -91,7 +91,7 @@ async function ownTables(db: Queryable, manifest: Manifest): Promise<string[]> {
 async function refuseNeeded(db: Queryable, recorded: Application<Manifest>): Promise<void> {
   const needing = await requiring(db, recorded);
   if (needing.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("module-needed", {
     what: `module ${recorded.name} is still needed`,
     where: needing.join(", "),
     todo: "roll those back first; the stack does so by itself when a whole stage goes",
@@ -102,7 +102,7 @@ async function refuseLeftOver(db: Queryable, recorded: Application<Manifest>): P
   const inventory = await readInventory(db, schemasOf(recorded.manifest.objects));
   const left = recorded.manifest.objects.filter((object) => inventory.has(object));
   if (left.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("objects-left", {
     what: `down.sql of ${recorded.name} leaves objects behind; the rollback was undone`,
     where: left.join(", "),
     todo: `mend sql/${recorded.name}/down.sql, run up (which records it), then roll back again`,

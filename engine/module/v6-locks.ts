@@ -187,7 +187,7 @@ async function refuseStray(db: Queryable, work: LockedWork): Promise<void> {
   );
   if (stray.length === 0) return;
   const listed = work.relations.length > 0;
-  throw new GuardianError({
+  throw new GuardianError("unlisted-lock", {
     what: listed
       ? "v6 relations are locked that module.yaml does not list under locks"
       : "v6 relations are locked before the time that is bounded",
@@ -250,7 +250,7 @@ function refused(
   const times = `${tries} ${tries === 1 ? "try" : "tries"}`;
   if (cause === "slow") {
     const at = err instanceof GuardianError && err.where ? `: ${err.where}` : "";
-    return new GuardianError({
+    return new GuardianError("lock-held-too-long", {
       what: `the work under the locks on v6 tables took longer than the ${parameters.lockHold} ms for which they may be held; it was rolled back (${times})`,
       where: `${named(work)}${at}`,
       todo: [
@@ -260,7 +260,7 @@ function refused(
       cause: err,
     });
   }
-  return new GuardianError({
+  return new GuardianError("v6-lock-timeout", {
     what: `tables could not be locked (${work.mode}, ${parameters.lockTimeout} ms a try) within this resource's timeout (${times}); nothing was changed`,
     where: holders || named(work),
     todo: [

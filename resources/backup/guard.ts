@@ -19,7 +19,7 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
     return step.state === "done" && protects?.[name] === meaning && later;
   });
   if (covered) return;
-  throw new GuardianError({
+  throw new GuardianError("backup-missing", {
     what: `no backup was taken for this change of ${name}; nothing was changed`,
     where: urn,
     todo: "declare the Backup before it, with this module among its modules, and do not target around it (--target)",

@@ -149,7 +149,12 @@ function describe(inputs: Inputs<Spec>, name: string, manifest: Manifest): Taken
 
 async function recorded(db: Queryable, urn: string): Promise<TakenBackup> {
   const step = await readStep(db, urn);
-  if (!step) throw new GuardianError({ what: "the ledger knows no backup of this stack", where: urn, todo: "run up" });
+  if (!step)
+    throw new GuardianError("backup-missing", {
+      what: "the ledger knows no backup of this stack",
+      where: urn,
+      todo: "run up",
+    });
   const { path = "", takenAt = "", bytes = 0, rows = 0, tables = 0 } = detailOf(step, "Backup");
   return { path, takenAt, bytes, rows, tables };
 }

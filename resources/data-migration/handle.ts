@@ -88,14 +88,14 @@ async function move(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSess
 function refuseChange(inputs: Inputs<Spec>, state: State<Spec>): void {
   const again = "roll the data stage back first (guardian:through schema, up), then raise it again";
   if (state.meaning !== inputs.meaning) {
-    throw new GuardianError({
+    throw new GuardianError("migration-changed", {
       what: `the SQL of data migration ${inputs.migration} changed after it had run`,
       where: `ran as ${state.meaning}, is now ${inputs.meaning}`,
       todo: [`restore sql/data/${inputs.migration} as it ran`, again],
     });
   }
   if (JSON.stringify(state.parameters) !== JSON.stringify(inputs.parameters)) {
-    throw new GuardianError({
+    throw new GuardianError("migration-changed", {
       what: `the parameters of data migration ${inputs.migration} changed after it had run; rows that are written are not rewritten`,
       where: "guardian:legacyConsent",
       todo: ["set them back", again],

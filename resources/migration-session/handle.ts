@@ -43,7 +43,7 @@ const kind: Kind<typeof migrationSessionSpec> = {
   async read(db, call) {
     const row = await readSession(db, call.urn);
     if (row) return outputs(row);
-    throw new GuardianError({
+    throw new GuardianError("session-row-missing", {
       what: "the session's row is gone from public.migration_sessions; somebody deleted it by hand",
       where: call.name,
       todo: "put it back from the backup; the ledger knows its id",

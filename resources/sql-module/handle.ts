@@ -114,7 +114,7 @@ async function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): Promise
     kind === "missing" && object.startsWith("table ") ? object.slice("table ".length) : [],
   );
   const backups = dropped.length > 0 ? await call.host.read(backupsTaken) : "";
-  throw new GuardianError({
+  throw new GuardianError("objects-changed", {
     what: `objects of this module were changed by hand; they are not overwritten (refresh lists those of all modules)`,
     where: `${call.name}\n    ${shown.join("\n    ")}`,
     todo: [
@@ -134,7 +134,7 @@ async function refuseStrangers(host: Database, inputs: Inputs<Spec>): Promise<vo
   const now = await presentObjects(host, schemasOf(inputs.objects));
   const there = inputs.objects.filter((object) => now.has(object));
   if (there.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("objects-exist", {
     what: `module ${inputs.module} would make objects that are there already, and that no ledger of this stack knows`,
     where: there.join(", "),
     todo: "see who made them; rename or drop them, then run this again",

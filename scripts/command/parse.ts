@@ -9,7 +9,7 @@ export class UsageError extends GuardianError {}
 /** @param hint goes before the pointer to --help */
 export function usage(command: Pick<Command, "name">, what: string, ...hint: string[]): UsageError {
   const todo = [...hint, `\`${command.name} -- --help\` lists what there is`];
-  return new UsageError({ what, where: command.name, todo });
+  return new UsageError("usage", { what, where: command.name, todo });
 }
 
 /** What was typed. */

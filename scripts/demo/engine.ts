@@ -56,7 +56,7 @@ export class DemoEngine {
       const seconds = Math.round((performance.now() - began) / 100) / 10;
       if (code === 0) return readOperation(log, verb === "preview", seconds);
       if (wasCancelled(log)) throw new Interrupted("SIGINT");
-      throw new GuardianError({
+      throw new GuardianError("command-failed", {
         what: `pulumi ${verb} failed with exit code ${code}; its own lines above say why`,
         where: `the demo's stack ${stack}`,
       });

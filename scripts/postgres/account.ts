@@ -36,7 +36,7 @@ export function serverAccount(): Account | undefined {
     if (uid?.status !== 0 || gid?.status !== 0) continue;
     return { name, uid: Number(uid.stdout), gid: Number(gid.stdout) };
   }
-  throw new GuardianError({
+  throw new GuardianError("no-server-account", {
     what: "PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as",
     todo: "run this command as an ordinary user",
   });
@@ -74,7 +74,7 @@ export function sharedFolder(account: Account | undefined, bases = [tmpdir(), "/
     if (found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0 && reaches(account, folder))
       return folder;
   }
-  throw new GuardianError({
+  throw new GuardianError("folder-unusable", {
     what: `No temporary folder is both ours alone and open to the user ${account?.name ?? "who runs this"}`,
     where: bases.join(", "),
     todo: ["remove the folder guardian-postgres-* there that someone else made", "set TMPDIR to a folder of your own"],

@@ -46,7 +46,7 @@ export function prepareFolder(folder: string, account: Account | undefined): voi
     give(account, folder);
   }
   if (reaches(account, folder)) return;
-  throw new GuardianError({
+  throw new GuardianError("folder-unusable", {
     what: `The user ${account?.name ?? "who runs this"}, who runs PostgreSQL, cannot get into the data folder`,
     where: folder,
     todo: "choose a folder outside of private ones such as /root",
@@ -74,7 +74,7 @@ export function initialise(binaries: Binaries, cluster: Cluster, account: Accoun
   const args = [`--pgdata=${cluster.data}`, ...locale, ...login, "--no-sync", "--no-instructions"];
   const run = spawnSync(join(binaries.root, "bin", "initdb"), args, { ...as(account), encoding: "utf8" });
   if (run.status === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("server-not-started", {
     what: `initdb of PostgreSQL ${binaries.version} failed: ${(run.stderr || run.error?.message || "").trim()}`,
     where: cluster.data,
     todo: "see that the folder is on a disk with room and that its user may write there",

@@ -48,7 +48,7 @@ export class DevFiles {
     } catch {
       // said below
     }
-    throw new GuardianError({
+    throw new GuardianError("server-note-unreadable", {
       what: "The note about the interactive server cannot be read",
       where: this.state,
       todo: "`npm run db -- reset` makes the server anew",
@@ -112,7 +112,7 @@ export class DevFiles {
   }
 
   private busy(pid: number): GuardianError {
-    return new GuardianError({
+    return new GuardianError("command-running", {
       what: "Another `npm run db` is at work on this clone",
       where: pid > 0 ? `process ${pid}, ${this.lock}` : this.lock,
       todo: "wait for it to end",

@@ -71,7 +71,7 @@ export async function start(files: DevFiles, options: StartOptions): Promise<Dev
   files.write(state); // before the server: a command killed half way leaves a note of what it began
   if (before.state === "running") await stop(files);
   if (await taken(port)) {
-    throw new GuardianError({
+    throw new GuardianError("port-taken", {
       what: `Port ${port} is taken by another program`,
       where: `127.0.0.1:${port}`,
       todo: ["stop that program", "choose another port: `npm run db -- start --port N`"],
@@ -122,7 +122,7 @@ function insist(known: DevState, wanted: StartOptions, running: boolean): void {
     running && wanted.port !== undefined && wanted.port !== known.port && `port ${known.port}`,
   ].filter((text) => text !== false);
   if (differs.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("server-exists", {
     what: `The database is there already, with ${differs.join(", ")}`,
     where: known.folder,
     todo: [

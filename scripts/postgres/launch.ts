@@ -43,7 +43,8 @@ export async function freePort(): Promise<number> {
   await new Promise<void>((done, fail) => probe.once("error", fail).listen(0, "127.0.0.1", done));
   const address = probe.address();
   await new Promise((done) => probe.close(done));
-  if (address === null || typeof address === "string") throw new GuardianError({ what: "no TCP port could be had" });
+  if (address === null || typeof address === "string")
+    throw new GuardianError("port-taken", { what: "no TCP port could be had" });
   return address.port;
 }
 
@@ -92,7 +93,7 @@ export async function ready(launched: Launched, cluster: Cluster, port: number, 
     if (pid !== undefined && postmasterPid(cluster) === pid && (await answers(cluster, port))) return pid;
     await sleep(25);
   }
-  throw new GuardianError({
+  throw new GuardianError("server-not-started", {
     what: `PostgreSQL did not start: ${lastWords(cluster)}`,
     where: `${cluster.data}, port ${port}`,
     todo: "mend what the log says, or choose another folder or port",

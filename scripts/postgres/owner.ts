@@ -9,7 +9,7 @@ export function notOurs(err: unknown): GuardianError | undefined {
   const { code, path } = err as NodeJS.ErrnoException;
   if ((code !== "EACCES" && code !== "EPERM") || path === undefined) return undefined;
   const owner = ownerOf(path);
-  return new GuardianError({
+  return new GuardianError("server-of-another-user", {
     what: `this clone's database belongs to ${owner ?? "another user"}, and ${userInfo().username} may not use its files`,
     where: `${path} (${code})`,
     todo: [

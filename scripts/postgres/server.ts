@@ -117,7 +117,7 @@ function prepare(program: Binaries, cluster: Cluster, account: Account | undefin
     return;
   }
   if (found === program.major) return;
-  throw new GuardianError({
+  throw new GuardianError("server-exists", {
     what: `The data folder belongs to PostgreSQL ${found} and cannot be used by ${program.major}`,
     where: cluster.data,
     todo: [`use major version ${found}`, "remove the folder, if its data is not needed"],

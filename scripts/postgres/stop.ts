@@ -45,7 +45,7 @@ export async function stopPid(pid: number, seconds = 30): Promise<void> {
       process.kill(pid, signal);
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code === "ESRCH") return;
-      throw new GuardianError({
+      throw new GuardianError("server-of-another-user", {
         what: "The PostgreSQL server belongs to another user and cannot be stopped",
         where: `process ${pid}`,
         todo: "run the command as the user who started it",
@@ -58,5 +58,8 @@ export async function stopPid(pid: number, seconds = 30): Promise<void> {
       await sleep(25);
     }
   }
-  throw new GuardianError({ what: "The PostgreSQL server does not stop", where: `process ${pid}` });
+  throw new GuardianError("server-not-stopped", {
+    what: "The PostgreSQL server does not stop",
+    where: `process ${pid}`,
+  });
 }

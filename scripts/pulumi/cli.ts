@@ -99,7 +99,7 @@ async function withGenerator(env: NodeJS.ProcessEnv, log: Log): Promise<NodeJS.P
 }
 
 function noHost(verb: string): GuardianError {
-  return new GuardianError({
+  return new GuardianError("pulumi-missing", {
     what: `pulumi ${verb} needs Pulumi's Node language host, which comes with the official Pulumi only`,
     todo: [
       "install Pulumi so that `pulumi` is on PATH (https://www.pulumi.com/docs/install/)",

@@ -91,7 +91,7 @@ function clean(folder: string): void {
 }
 
 function noEngine(reasons: readonly string[], env: NodeJS.ProcessEnv): GuardianError {
-  return new GuardianError({
+  return new GuardianError("pulumi-missing", {
     what: `There is no usable pulumi CLI and none could be had (${reasons.join(" | ")})`,
     where: `PATH, and the cache ${cacheFolder(env)}`,
     todo: [

@@ -71,7 +71,7 @@ export function prepare(local: LocalBackend, log: Log): void {
  */
 function makePassphrase(local: LocalBackend): void {
   if (existsSync(stateFile(local))) {
-    throw new GuardianError({
+    throw new GuardianError("passphrase-missing", {
       what: "The passphrase of this clone's dev stack is gone, and its state was encrypted with it",
       where: local.passphrase,
       todo: ["bring the file back", `remove ${local.state} as well, if the stack's resources are gone anyway`],
@@ -121,7 +121,7 @@ export async function ensureStack(local: LocalBackend, engine: string, log: Log)
   // Of two first runs at once one creates the stack, and the other finds it there.
   const result = first.code !== 0 && !there && existsSync(stateFile(local)) ? await run("select") : first;
   if (result.code !== 0) {
-    throw new GuardianError({
+    throw new GuardianError("command-failed", {
       what: `The stack ${stack} could not be ${there ? "selected" : "created"}: ${result.stderr.trim()}`,
       where: local.state,
       todo: "mend what the message names, or log in to a backend of your own: npm run pulumi -- login",

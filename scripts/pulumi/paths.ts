@@ -36,7 +36,7 @@ export function makeCacheFolder(folder: string): void {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
   } catch (cause) {
-    throw new GuardianError({
+    throw new GuardianError("folder-unusable", {
       what: "The folder that keeps the pulumi engine cannot be written",
       where: folder,
       todo: ["set XDG_CACHE_HOME to a folder you may write", "install Pulumi so that `pulumi` is on PATH"],

@@ -20,7 +20,7 @@ export async function look(db: Queryable): Promise<Found | undefined> {
   );
   if (schemas.length === 0) return undefined;
   if (!ledger) {
-    throw new GuardianError({
+    throw new GuardianError("ledger-missing", {
       what: "There is no ledger, so nobody can say whether the migration was rolled back; nothing is dropped",
       where: `found: schema ${schemas.map(({ name }) => name).join(", ")}`,
       todo: "look at what is in there, and drop it by hand if it is not needed: DROP SCHEMA … CASCADE",
@@ -47,7 +47,7 @@ export async function refuseStanding(db: Queryable): Promise<void> {
   if (standing.length === 0) return;
   const names = [...new Set(standing.map((step) => step.urn.split("::").at(-1) ?? ""))];
   const stacks = [...new Set(standing.map((step) => step.urn.split("::")[0]?.replace(/^urn:pulumi:/, "") ?? ""))];
-  throw new GuardianError({
+  throw new GuardianError("not-rolled-back", {
     what: `Stack ${stacks.join(", ")} is not rolled back; nothing is dropped`,
     where: `${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`,
     todo: [

@@ -12,7 +12,7 @@ export function readStack(folder: string, stack: string): DatabaseInput | undefi
     const names = existsSync(folder)
       ? readdirSync(folder).flatMap((name) => /^Pulumi\.(.+)\.yaml$/.exec(name)?.[1] ?? [])
       : [];
-    throw new GuardianError({
+    throw new GuardianError("stack-unknown", {
       what: `There is no stack ${stack} here`,
       where: file,
       todo:
@@ -25,7 +25,7 @@ export function readStack(folder: string, stack: string): DatabaseInput | undefi
   const value = config?.["guardian:database"];
   if (value === undefined) return undefined;
   if (typeof value === "object" && value !== null && "secure" in value) {
-    throw new GuardianError({
+    throw new GuardianError("config-encrypted", {
       what: "guardian:database is encrypted, and this command has no key",
       where: file,
       todo: "set it without --secret: it holds no password, passwordFrom only says where it is",
@@ -36,7 +36,7 @@ export function readStack(folder: string, stack: string): DatabaseInput | undefi
     "guardian:through": "infrastructure",
     "guardian:database": database,
   });
-  if (!read) throw new GuardianError({ what: errors.join("; "), where: file, todo: "mend the key" });
+  if (!read) throw new GuardianError("config-invalid", { what: errors.join("; "), where: file, todo: "mend the key" });
   const from = read.database?.passwordFrom;
   if (!from?.startsWith("file:") || isAbsolute(from.slice(5))) return read.database;
   return { ...read.database, passwordFrom: `file:${join(folder, from.slice(5))}` };

@@ -84,7 +84,7 @@ export class OwnStack {
     const { code, stdout, stderr } = await this.run(args);
     signal?.throwIfAborted();
     if (code === 0) return stdout;
-    throw new GuardianError({
+    throw new GuardianError("command-failed", {
       what: `pulumi ${args.join(" ")} failed with exit code ${code}`,
       where: folder,
       todo: `see its output:\n${stdout}${stderr}`,

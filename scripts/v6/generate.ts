@@ -34,7 +34,7 @@ export function volumes(users: number): { profiles: number; documents: number; c
 export async function loadV6(client: Client, options: V6Options): Promise<void> {
   const { users, profiles = true, seed = "guardian", progress = () => undefined } = options;
   if (!Number.isInteger(users) || users < 1 || users > 100_000_000) {
-    throw new GuardianError({
+    throw new GuardianError("usage", {
       what: `users must be a whole number from 1 to 100000000, not ${users}`,
       where: "loadV6",
     });

@@ -64,7 +64,7 @@ describe("the client programs", () => {
       expect(message).to.contain(way);
     }
     expect(await refusal(98, { GUARDIAN_PG_BIN: "/nowhere" })).to.contain(
-      "server; none is in the folder that GUARDIAN_PG_BIN names\n",
+      "server; none is in the folder that GUARDIAN_PG_BIN names [client-missing]\n",
     );
   });
 });

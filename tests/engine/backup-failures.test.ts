@@ -28,9 +28,10 @@ describe("a backup of PostgreSQL", function () {
   it("a pg_dump that is killed, fails, leaves rows out, or quotes a row", () =>
     withV6(async (db) => {
       const cases = {
-        "kill -9 $$": /^pg_dump failed: signal 9 ended it\n/,
+        "kill -9 $$": /^pg_dump failed: signal 9 ended it \[backup-failed\]\n/,
         [`echo 'pg_dump: error: query failed: ERROR:  bad value "${marker}"' >&2; exit 1`]: /the rest is withheld/,
-        'exec "$real" "$@" --exclude-table-data=public.documents': /^pg_dump left out the rows of public.documents\n/,
+        'exec "$real" "$@" --exclude-table-data=public.documents':
+          /^pg_dump left out the rows of public.documents \[backup-incomplete\]\n/,
         'for a in "$@"; do case $a in --file=*) d=${a#--file=}; esac; done; mkdir "$d"; echo x > "$d/toc.dat"; exit 0':
           /^pg_restore --list failed: /,
       };
@@ -63,7 +64,7 @@ describe("a backup of PostgreSQL", function () {
       await until(() => pid() > 0, 20);
       stop.abort();
       const started = Date.now();
-      expect(await running).to.match(/^the backup was cancelled; what it had written is removed\n/);
+      expect(await running).to.match(/^the backup was cancelled; what it had written is removed \[interrupted\]\n/);
       expect(Date.now() - started).to.be.lessThan(5000);
       place.expectNothing(pid());
     }));

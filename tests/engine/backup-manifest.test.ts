@@ -40,7 +40,7 @@ describe("a backup on disk", () => {
   const broken = (path: string, sha = true) =>
     verifyBackup(path, { sha }).then(
       () => "whole",
-      (err: unknown) => String(err).replace(/^.*broken: (.*)\n[^]*$/, "$1"),
+      (err: unknown) => String(err).replace(/^.*broken: (.*) \[backup-broken\]\n[^]*$/, "$1"),
     );
 
   it("is whole if every file is there with size and hash", async () => {

@@ -122,7 +122,7 @@ describe("a connection lost during COMMIT", function () {
       const settings = resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password });
       const answer = await transactionOutcome(settings, "999999999").catch((err: unknown) => String(err));
       expect(answer).to.match(
-        /SQLSTATE 22023\)\n {2}where: .*transaction 999999999\n {2}to do: check that this is still/,
+        /SQLSTATE 22023\) \[postgres-refused\]\n {2}where: .*transaction 999999999\n {2}to do: check that this is still/,
       );
       expect(await transactionOutcome(settings, "3")).to.equal("unknown");
     }));

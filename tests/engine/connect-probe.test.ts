@@ -67,7 +67,7 @@ describe("refusing a connection", function () {
   it("no server there", async () => {
     const message = await refusal(probeServer(settingsOf(on, { port: 1 })));
     expect(message).to.equal(
-      "no PostgreSQL server answers on 127.0.0.1:1\n" +
+      "no PostgreSQL server answers on 127.0.0.1:1 [server-down]\n" +
         "  where: 127.0.0.1:1/postgres as postgres (host, port, database, user from guardian:database; password from the variable PW)\n" +
         "  to do: start the dev database: npm run db -- start\n" +
         "     or: correct guardian:database.host in the stack's config: pulumi config set --path guardian:database.host HOST\n" +
@@ -77,7 +77,7 @@ describe("refusing a connection", function () {
 
   it("unknown host, missing socket", async () => {
     const unknown = await refusal(probeServer(settingsOf(on, { host: "no-such-host.invalid" })));
-    expect(unknown).to.match(/^the host name no-such-host.invalid cannot be resolved\n/);
+    expect(unknown).to.match(/^the host name no-such-host.invalid cannot be resolved \[host-unknown\]\n/);
     const socket = await refusal(probeServer(settingsOf(on, { host: "/nonexistent" })));
     expect(socket).to.match(/^there is no PostgreSQL socket in \/nonexistent for port/);
   });
@@ -98,7 +98,7 @@ describe("refusing a connection", function () {
     it("does not answer", async () => {
       await listen("nothing");
       const message = await refusal(probeServer(settingsOf(on, { port }, { PGCONNECT_TIMEOUT: "1" })));
-      expect(message).to.match(/^127.0.0.1:PORT did not answer within 1 s\n/);
+      expect(message).to.match(/^127.0.0.1:PORT did not answer within 1 s \[server-unreachable\]\n/);
     });
 
     it("hangs up", async () => {
@@ -111,21 +111,25 @@ describe("refusing a connection", function () {
 
   it("wrong password, no password, unknown role, wrong database", async () => {
     const wrong = await refusal(probeServer(settingsOf(on, {}, { PW: "geheim" })));
-    expect(wrong).to.match(/^the server refuses the password of user postgres \(SQLSTATE 28P01\)\n/);
+    expect(wrong).to.match(
+      /^the server refuses the password of user postgres \(SQLSTATE 28P01\) \[password-refused\]\n/,
+    );
     expect(wrong).to.contain("to do: correct the password (it came from the variable PW)").and.not.contain("geheim");
     expect(wrong).to.contain("guardian:database.passwordFrom (env:NAME or file:PATH) or PGPASSWORD");
     expect(wrong).to.contain("or: if there is no such role: correct guardian:database.user in the stack's config");
     const none = { passwordFrom: undefined };
     expect(await refusal(probeServer(settingsOf(on, none)))).to.match(
-      /^the server asks for a password for user postgres, and none is given\n/,
+      /^the server asks for a password for user postgres, and none is given \[password-missing\]\n/,
     );
     const role = await refusal(probeServer(settingsOf(on, { user: "nobody_here" })));
     expect(role).to.match(/^the server refuses the password of user nobody_here/);
     const database = await refusal(probeServer(settingsOf(on, { database: "nowhere" })));
-    expect(database).to.match(/^the database nowhere does not exist on this server \(SQLSTATE 3D000\)\n/);
+    expect(database).to.match(
+      /^the database nowhere does not exist on this server \(SQLSTATE 3D000\) \[database-missing\]\n/,
+    );
     expect(database).to.contain("pulumi config set --path guardian:database.database DATABASE");
     const host = await refusal(probeServer(settingsOf(on, { host: "nowhere.invalid" })));
-    expect(host).to.match(/^the host name nowhere.invalid cannot be resolved\n/);
+    expect(host).to.match(/^the host name nowhere.invalid cannot be resolved \[host-unknown\]\n/);
     expect(host).to.contain("to do: correct guardian:database.host in the stack's config");
   });
 
@@ -174,7 +178,9 @@ describe("refusing a connection", function () {
       expect(await refusal(probeServer(migrator))).to.match(/^guardian_migrator may not connect to test_/);
       await admin.query(`ALTER DATABASE ${db.name} SET default_transaction_read_only = on`);
       const message = await refusal(connectWriter(settingsOf(on, { database: db.name }), { detail: "x" }));
-      expect(message).to.match(/^the database is in read-only mode \(default_transaction_read_only is on\)\n/);
+      expect(message).to.match(
+        /^the database is in read-only mode \(default_transaction_read_only is on\) \[server-read-only\]\n/,
+      );
     }));
 
   it("too many connections", () =>
@@ -182,7 +188,9 @@ describe("refusing a connection", function () {
       const admin = await db.connect("admin");
       await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 0`);
       const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
-      expect(await refusal(probeServer(migrator))).to.match(/^the server has no free connection \(SQLSTATE 53300\)\n/);
+      expect(await refusal(probeServer(migrator))).to.match(
+        /^the server has no free connection \(SQLSTATE 53300\) \[too-many-connections\]\n/,
+      );
     }));
 
   it("a role that may not read which cluster it is", () =>
@@ -199,7 +207,7 @@ describe("refusing a connection", function () {
     const old = { major: 14, version: "14.9", inRecovery: false, readOnly: false };
     const client = { query: () => Promise.resolve({ rows: [old] }) } as unknown as Client;
     expect(await refusal(readServerInfo(client, settingsOf(on)))).to.match(
-      /^the server is PostgreSQL 14.9; the migration needs 15 or later\n/,
+      /^the server is PostgreSQL 14.9; the migration needs 15 or later \[server-too-old\]\n/,
     );
   });
 
@@ -215,7 +223,7 @@ describe("refusing a connection", function () {
     const standby = await startServer({ major, dataDir: folder });
     try {
       const message = await refusal(probeServer(settingsOf(standby)));
-      expect(message).to.match(/^the server is a standby in recovery and takes no writes\n/);
+      expect(message).to.match(/^the server is a standby in recovery and takes no writes \[server-is-standby\]\n/);
     } finally {
       await standby.stop();
       rmSync(folder, { recursive: true, force: true });
@@ -235,7 +243,7 @@ describe("refusing a connection", function () {
       try {
         const settings = settingsOf(on, { port: pooler.port });
         expect(await refusal(probeServer(settings, { patience: 0.5 }))).to.equal(
-          `a connection pooler in transaction mode stands before the database: ${sign}\n` +
+          `a connection pooler in transaction mode stands before the database: ${sign} [transaction-pooler]\n` +
             "  where: 127.0.0.1:PORT/postgres as postgres (host, port, database, user from guardian:database; password from the variable PW)\n" +
             "  to do: connect to the server's own port, usually 5432\n     or: switch the pool to session mode",
         );

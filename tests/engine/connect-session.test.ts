@@ -131,7 +131,9 @@ describe("sessions", function () {
           expect((await query(text)).message, text).to.match(readOnly);
         }
         expect((await script("COMMIT; INSERT INTO public.t VALUES (1)")).message).to.match(readOnly);
-        expect((await query("COMMIT")).message).to.match(/^a statement ended the read-only transaction it ran in\n/);
+        expect((await query("COMMIT")).message).to.match(
+          /^a statement ended the read-only transaction it ran in \[transaction-broken\]\n/,
+        );
         expect((await script("ROLLBACK")).message).to.match(/^a statement ended the read-only/);
         expect((await query("SELECT 1; SELECT 2")).message).to.match(/cannot insert multiple commands/);
         const kept = await reader.read((reading) => Promise.resolve(reading));
@@ -187,7 +189,9 @@ describe("sessions", function () {
         });
         expect((await failure(unheard)).message).to.match(/^a statement of the transaction failed/);
         const ended = writer.transaction(() => writer.script("COMMIT"));
-        expect((await failure(ended)).message).to.match(/^a statement ended the transaction it ran in\n/);
+        expect((await failure(ended)).message).to.match(
+          /^a statement ended the transaction it ran in \[transaction-broken\]\n/,
+        );
         const nested = writer.transaction(() => writer.transaction(() => Promise.resolve()));
         expect((await failure(nested)).message).to.match(/a transaction is open/);
         await Promise.all([writer.transaction(() => insert(4)), sleep(1)]);
@@ -216,7 +220,7 @@ describe("sessions", function () {
         const idle = await failure(writer.query("SELECT 1"));
         expect(idle).to.be.instanceOf(ConnectionLostError);
         expect(idle.message).to.match(
-          /^the connection to the database was lost: its session was terminated by an administrator, .* \(SQLSTATE 57P01\)\n/,
+          /^the connection to the database was lost: its session was terminated by an administrator, .* \(SQLSTATE 57P01\) \[connection-lost\]\n/,
         );
         const other = await connectWriter(settingsOf(db), { detail: "second" });
         const busy = failure(other.transaction(() => other.query("SELECT pg_sleep(20)")));
@@ -255,7 +259,9 @@ describe("sessions", function () {
           stop.abort();
           const err = await running;
           expect(err).to.be.instanceOf(GuardianError);
-          expect(err.message).to.match(/^cancelled on request; what was under way is rolled back \(SQLSTATE 57014\)\n/);
+          expect(err.message).to.match(
+            /^cancelled on request; what was under way is rolled back \(SQLSTATE 57014\) \[interrupted\]\n/,
+          );
           expect(Date.now() - started).to.be.lessThan(10_000);
           expect((await failure(writer.query("SELECT 1"))).message).to.match(/^cancelled on request/);
           expect(writer.client.getTransactionStatus()).to.equal("I");

@@ -71,13 +71,13 @@ describe("connection settings", () => {
     const bad = (line: string) =>
       refusal({}, { PGSERVICE: "mine", PGSERVICEFILE: put("bad", `[mine]\npassword=geheim\n${line}\n`) });
     expect(bad("hots=x")).to.equal(
-      `"hots" is no connection parameter of libpq, or blanks stand around its "="\n` +
+      `"hots" is no connection parameter of libpq, or blanks stand around its "=" [service-file-invalid]\n` +
         "  where: ~/bad:3, section [mine]\n  to do: write keyword=value, one a line",
     );
     expect(bad("geheimes wort"))
-      .to.match(/^the line is not of the form keyword=value\n/)
+      .to.match(/^the line is not of the form keyword=value \[service-file-invalid\]\n/)
       .and.not.contain("geheim");
-    expect(bad("service=other")).to.match(/^a service cannot name another service\n/);
+    expect(bad("service=other")).to.match(/^a service cannot name another service \[service-file-invalid\]\n/);
     expect(bad("ldap://host/dc=x")).to.match(/^the service is looked up by LDAP/);
   });
 
@@ -128,7 +128,7 @@ describe("connection settings", () => {
 
   it("refuses passwords that are not where they should be", () => {
     expect(refusal({ passwordFrom: "env:NONE" })).to.match(
-      /^the variable NONE is not set\n {2}where: guardian:database/,
+      /^the variable NONE is not set \[password-missing\]\n {2}where: guardian:database/,
     );
     expect(refusal({ passwordFrom: "file:/nowhere" })).to.match(
       /^the password file \/nowhere cannot be read \(ENOENT\)/,
@@ -144,7 +144,7 @@ describe("connection settings", () => {
 
   it("refuses values that are wrong, naming their source", () => {
     expect(refusal({ port: 0 })).to.equal(
-      'port is "0"; expected a whole number from 1 to 65535\n  where: guardian:database\n' +
+      'port is "0"; expected a whole number from 1 to 65535 [setting-invalid]\n  where: guardian:database\n' +
         "  to do: set it to a whole number from 1 to 65535",
     );
     expect(refusal({}, { PGPORT: "5432,5433" })).to.match(/^port is "5432,5433".*\n {2}where: PGPORT/);

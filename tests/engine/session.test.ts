@@ -232,7 +232,7 @@ describe("the session's row", function () {
       await refusalOf(
         engine.write("MigrationSession", "session", (session) =>
           attempt(session, { kind: "MigrationSession", state: "undoing" }, "done", () =>
-            Promise.reject(new GuardianError({ what: "no" })),
+            Promise.reject(new GuardianError("unexpected", { what: "no" })),
           ),
         ),
       );

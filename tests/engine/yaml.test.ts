@@ -57,7 +57,7 @@ describe("module.yaml and migration.yaml", () => {
     ].join("\n");
     expect(ofModule(yaml)).to.equal(
       [
-        "the file has 8 errors:",
+        "the file has 8 errors [file-invalid]:",
         '    line 1: name is "005_x": it must be the folder\'s name, 004_x',
         "    line 1: title is missing: it must be a sentence",
         "    line 2: requires does not fit: it must be a list of modules",

@@ -112,7 +112,7 @@ describe("provider: the product's configuration", () => {
       const wrong = configure({ database: '{"passwordFrom":"hunter2"}' });
       const failure = await plugin.fail(plugin.client.configure, wrong);
       expect(failure.message).to.equal(
-        "guardian:database.passwordFrom is neither env:NAME nor file:PATH\n  where: guardian:database\n" +
+        "guardian:database.passwordFrom is neither env:NAME nor file:PATH [setting-invalid]\n  where: guardian:database\n" +
           "  to do: passwordFrom: env:PGPASSWORD\n     or: passwordFrom: file:/run/secrets/guardian-password",
       );
     });

@@ -7,7 +7,8 @@ import { withV6, type V6 } from "../support/postgres";
 import { alive, descendants, until } from "../support/processes";
 import { withWalk, type Held, type Walk } from "../support/walk";
 
-const cancelled = /^cancelled on request; what was under way is rolled back \(SQLSTATE 57014\)\n  where: /;
+const cancelled =
+  /^cancelled on request; what was under way is rolled back \(SQLSTATE 57014\) \[interrupted\]\n  where: /;
 
 /** Sessions of ours that wait for somebody's lock. */
 async function waiting(client: Client): Promise<string[]> {

@@ -155,7 +155,9 @@ describe("provider: the product", function () {
           await fail(client.delete, calls.remove(urn, id, state, inputs)),
         ];
         for (const { message } of failures) {
-          expect(message).to.match(/^this stack's state belongs to another database; nothing was changed here\n/);
+          expect(message).to.match(
+            /^this stack's state belongs to another database; nothing was changed here \[state-of-another-database\]\n/,
+          );
         }
         expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
       }
@@ -189,7 +191,7 @@ describe("provider: the product", function () {
           id,
           properties: state,
           inputs,
-          reasons: ["unfinished: SqlModule is running; up finishes it"],
+          reasons: ["unfinished: SqlModule is running; up finishes it [unfinished]"],
         });
         expect(await next.diff(held)).to.deep.equal({ changes: "some", paths: { ledgerId: "update" } });
         const change = { id, olds: state, oldInputs: inputs, news: inputs };

@@ -100,16 +100,16 @@ Exit codes: 0 done; 1 not done; 2 wrong use; 130 stopped by ^C.`,
       expect(await tried([...args])).to.deep.equal({
         code: 2,
         printed: "",
-        said: `${what}\n  where: npm run try\n${ways}`,
+        said: `${what} [usage]\n  where: npm run try\n${ways}`,
       });
     });
   }
 
   it("an error of ours is its message, any other its stack, both with exit code 1; wrong use found late is 2", async () => {
     const failed = (err: Error) => tried(["up"], () => Promise.reject(err));
-    expect(await failed(new GuardianError({ what: "no", todo: "try" }))).to.include({
+    expect(await failed(new GuardianError("unexpected", { what: "no", todo: "try" }))).to.include({
       code: 1,
-      said: "no\n  to do: try",
+      said: "no [unexpected]\n  to do: try",
     });
     const bug = await failed(new TypeError("a bug"));
     expect(bug.code).to.equal(1);

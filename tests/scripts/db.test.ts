@@ -121,7 +121,7 @@ describe("npm run db", function () {
       const lock = join(clone, ".guardian", "db", "lock");
       writeFileSync(lock, String(process.ppid));
       expect((await db("start")).said).to.contain(
-        `Another \`npm run db\` is at work on this clone\n  where: process ${process.ppid}`,
+        `Another \`npm run db\` is at work on this clone [command-running]\n  where: process ${process.ppid}`,
       );
       writeFileSync(lock, "999999999"); // its process is gone
       expect((await db("stop")).code).to.equal(0);
@@ -163,7 +163,7 @@ describe("npm run db", function () {
         const { code, said } = await db(command).finally(() => process.seteuid?.(0));
         expect(code, command).to.equal(1);
         expect(said, command).to.match(
-          /^this clone's database belongs to user root, and \w+ may not use its files\n {2}where: .*\.guardian.* \(EACCES\)\n {2}to do: run this as user root\n/,
+          /^this clone's database belongs to user root, and \w+ may not use its files \[server-of-another-user\]\n {2}where: .*\.guardian.* \(EACCES\)\n {2}to do: run this as user root\n/,
         );
       }
       rmSync(join(home, "server.json"));

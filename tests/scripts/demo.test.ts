@@ -180,6 +180,6 @@ describe("npm run demo", function () {
     }
     const { code, stderr, stdout } = await demo(["--frobnicate"]);
     expect({ code, stdout }).to.deep.equal({ code: 2, stdout: "" });
-    expect(stderr).to.match(/^Unknown option '--frobnicate'\n/);
+    expect(stderr).to.match(/^Unknown option '--frobnicate' \[usage\]\n/);
   });
 });

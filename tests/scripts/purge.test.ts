@@ -76,7 +76,7 @@ describe("npm run purge", function () {
         const { code, said } = await purge(["--yes"]);
         expect(code).to.equal(1);
         expect(said).to.match(
-          /^Stack dev is not rolled back; nothing is dropped\n {2}where: ledger, backup, 000_audit_log,/,
+          /^Stack dev is not rolled back; nothing is dropped \[not-rolled-back\]\n {2}where: ledger, backup, 000_audit_log,/,
         );
         expect(said).to.contain("npm run pulumi -- destroy");
         expect(await schemas(await db.connect())).to.deep.equal(both);
@@ -95,7 +95,7 @@ describe("npm run purge", function () {
         const mistyped = await purge([], "no");
         expect(mistyped).to.deep.include({ code: 1 });
         expect(mistyped.said).to.contain(`Type the database's name (${db.name})`);
-        expect(mistyped.said).to.match(/\nnot confirmed; nothing was dropped$/);
+        expect(mistyped.said).to.match(/\nnot confirmed; nothing was dropped \[not-confirmed\]$/);
         expect(await schemas(client)).to.deep.equal(both);
         const typed = await purge([], `${db.name}\n`);
         expect(typed.code, typed.said).to.equal(0);

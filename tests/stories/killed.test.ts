@@ -165,13 +165,13 @@ describe("killed with SIGKILL", function () {
         return { errors: found?.initErrors?.join(), objects: found?.inputs["objects"] };
       };
       const failedState = (await part()) as { errors: string; objects: unknown };
-      expect(failedState.errors).to.match(/unfinished: rows public\.user_preferences/);
+      expect(failedState.errors).to.match(/\[postgres-refused\][^]*unfinished: rows public\.user_preferences/);
       await holder.query("DROP EVENT TRIGGER hold; DROP FUNCTION public.slow()");
 
       // What the ledger says is unfinished stays so in the state, or the next up would find nothing to do.
       await stack.refresh();
       expect(await part()).to.deep.equal({
-        errors: `unfinished: ${rowsPart} is planned; up finishes it`,
+        errors: `unfinished: ${rowsPart} is planned; up finishes it [unfinished]`,
         objects: failedState.objects,
       });
       const planned = await stack.preview();

@@ -155,7 +155,7 @@ function sslMode(sources: Sources, sslrootcert: string, env: NodeJS.ProcessEnv):
   const usual = system ? "verify-full" : env.PGREQUIRESSL?.startsWith("1") ? "require" : "prefer";
   const mode = sources.choice("sslmode", sslModes, usual);
   if (!system || mode === "verify-full") return mode;
-  throw new GuardianError({
+  throw new GuardianError("setting-invalid", {
     what: `sslmode ${mode} is too weak for sslrootcert=system`,
     where: `sslmode from ${sources.origin("sslmode")}`,
     todo: ["set sslmode to verify-full", "name the certificate authority's file in sslrootcert"],
@@ -168,5 +168,10 @@ function refuseMany(host: string, origin: string): void {
     : host.startsWith("@")
       ? "abstract unix-domain sockets are not supported"
       : undefined;
-  if (what) throw new GuardianError({ what, where: `host from ${origin}`, todo: "name the primary server alone" });
+  if (what)
+    throw new GuardianError("setting-invalid", {
+      what,
+      where: `host from ${origin}`,
+      todo: "name the primary server alone",
+    });
 }

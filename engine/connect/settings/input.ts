@@ -22,14 +22,14 @@ export interface DatabaseInput {
 export function checkInput(input: DatabaseInput): void {
   const { database, passwordFrom } = input;
   if (database && (/^postgres(ql)?:\/\//.test(database) || /^\s*\w+\s*=/.test(database))) {
-    throw new GuardianError({
+    throw new GuardianError("setting-invalid", {
       what: "guardian:database.database is a connection string; it may hold a password and is not shown",
       where: "guardian:database",
       todo: "give host, port, database, user and passwordFrom as keys of their own",
     });
   }
   if (passwordFrom !== undefined && !/^(env|file):./s.test(passwordFrom)) {
-    throw new GuardianError({
+    throw new GuardianError("setting-invalid", {
       what: "guardian:database.passwordFrom is neither env:NAME nor file:PATH",
       where: "guardian:database",
       todo: ["passwordFrom: env:PGPASSWORD", "passwordFrom: file:/run/secrets/guardian-password"],
@@ -77,5 +77,5 @@ export function configuredPassword(
 }
 
 function missing(what: string, from: string, todo: string[]): GuardianError {
-  return new GuardianError({ what, where: `guardian:database.passwordFrom (${from})`, todo });
+  return new GuardianError("password-missing", { what, where: `guardian:database.passwordFrom (${from})`, todo });
 }

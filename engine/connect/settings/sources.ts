@@ -76,7 +76,7 @@ export class Sources {
 
   #wrong(keyword: Keyword, text: string, expected: string): GuardianError {
     const what = `${shown(keyword)} is ${JSON.stringify(text.slice(0, 60))}; expected ${expected}`;
-    return new GuardianError({ what, where: this.origin(keyword), todo: `set it to ${expected}` });
+    return new GuardianError("setting-invalid", { what, where: this.origin(keyword), todo: `set it to ${expected}` });
   }
 
   /** What libpq would honour and pg cannot is refused, so that both connect alike or not at all. */
@@ -86,7 +86,7 @@ export class Sources {
       const value = only && this.text(keyword);
       if (!only || !value || only.includes(value)) continue;
       const allowed = only.length > 0 ? `only ${only.join(", ")}` : "leave it out";
-      throw new GuardianError({
+      throw new GuardianError("setting-invalid", {
         what: `the connection parameter ${keyword} is set to what the pg driver does not support (${allowed})`,
         where: this.origin(keyword),
         todo: `take ${keyword} out there`,

@@ -32,7 +32,7 @@ export async function refuseDependents(db: Queryable, objects: readonly string[]
     ({ object, part }) => !objects.includes(object) && !(part !== null && objects.includes(part)),
   );
   if (foreign.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("dependent-objects", {
     what,
     where: [...new Set(foreign.map(({ described }) => described))].join("; "),
     todo: "drop them, if they are not needed, or take out of them what refers to it; then run this again",

@@ -14,7 +14,7 @@ export async function refuseLost(db: Queryable, originals: readonly string[]): P
   const lost = await lostTables(db, originals);
   if (lost.length === 0) return;
   const taken = await backupsTaken(db);
-  throw new GuardianError({
+  throw new GuardianError("archive-dropped", {
     what: "an archived table was dropped by hand, with rows that this module is to bring back",
     where: lost
       .map((one) => `${one.archivedAs}, up to ${one.rows} rows of ${one.original}, archived ${one.archivedAt}`)

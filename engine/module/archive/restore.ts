@@ -68,7 +68,7 @@ async function moveAll(
 }
 
 function timeIsUp(waiting: Waiting): GuardianError {
-  return new GuardianError({
+  return new GuardianError("resource-timeout", {
     what: "this resource's timeout is over before all archived rows are back",
     where: `rows of ${waiting.original} in ${waiting.archivedAs}`,
     todo: ["run this again: it goes on where it stopped", "give the resource a longer timeout (customTimeouts)"],

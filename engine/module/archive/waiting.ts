@@ -37,7 +37,7 @@ export async function restoreOrder(db: Queryable, tables: readonly string[]): Pr
     const open = (name: string): boolean => keys.some((key) => key.from === name && !order.includes(key.to));
     const next = tables.find((name) => !order.includes(name) && !open(name));
     if (next === undefined) {
-      throw new GuardianError({
+      throw new GuardianError("archive-circular", {
         what: "archived tables refer to each other in a circle, and cannot be brought back one after the other",
         where: tables.filter((name) => !order.includes(name)).join(", "),
         todo: "take one of the foreign keys out of the module; the rows wait in the archive",
@@ -53,7 +53,7 @@ async function refuseDropped(db: Queryable, tables: readonly string[]): Promise<
   const there = await present(db, tables);
   const gone = tables.filter((name) => !there.includes(name));
   if (gone.length === 0) return;
-  throw new GuardianError({
+  throw new GuardianError("table-dropped", {
     what: "tables of this module were dropped by hand before their archived rows were back; these wait in the archive",
     where: gone.join(", "),
     todo: "roll the module back and apply it again: set guardian:through to a stage before it and up, then set it back and up",

@@ -62,7 +62,7 @@ export async function parseFiles(files: readonly SqlFile[]): Promise<Statement[]
 
 function endsTransaction(file: string, sql: string, bytes: number): GuardianError {
   const before = Buffer.from(sql).subarray(0, bytes).toString();
-  return new GuardianError({
+  return new GuardianError("transaction-control", {
     what: "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the engine's: what comes after them would not be undone with the rest",
     where: excerpt(file, sql, before.length + leadingBlank(sql.slice(before.length))),
     todo: "take it out of the file; nothing was changed in the database",
@@ -134,7 +134,7 @@ export function syntaxError(file: string, sql: string, err: unknown, piece = { t
   const details = (err as { sqlDetails?: { cursorPosition: number } }).sqlDetails;
   const at = piece.offset + (details ? utf16Offset(piece.text, details.cursorPosition) : 0);
   const where = details || piece.offset > 0 ? excerpt(file, sql, at) : file;
-  return new GuardianError({
+  return new GuardianError("sql-invalid", {
     what: `the file is not valid SQL: ${err instanceof Error ? err.message : String(err)}`,
     where,
     todo: "mend the file; nothing was changed in the database",

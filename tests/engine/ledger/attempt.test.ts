@@ -34,7 +34,7 @@ describe("the ledger's row of a piece of work", function () {
         return { state, meaning, physicalId, detail, n };
       };
       const fail = (): Promise<never> =>
-        Promise.reject(new GuardianError({ what: "no", where: "here", sqlstate: "23505" }));
+        Promise.reject(new GuardianError("unexpected", { what: "no", where: "here", sqlstate: "23505" }));
       const error = { what: "no", where: "here", sqlstate: "23505" };
       await refusalOf(make(engine, "first", "1", fail));
       expect(await now()).to.deep.equal({
@@ -77,7 +77,7 @@ describe("the ledger's row of a piece of work", function () {
       await make(engine, "first", "1");
       const killed = make(engine, "second", "2", async () => {
         await endWriters(admin);
-        throw new GuardianError({ what: "killed" });
+        throw new GuardianError("unexpected", { what: "killed" });
       });
       expect((await refusalOf(killed)).what).to.equal("killed");
       const read = (): Promise<unknown> =>

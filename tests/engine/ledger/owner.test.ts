@@ -200,7 +200,7 @@ describe("the ledger's owner", function () {
       await client.query("UPDATE guardian_migration.ledger SET format = 99");
       for (const attempt of [plan(engine), engine.open()]) {
         expect((await refusalOf(attempt)).message).to.equal(
-          `the ledger in this database has format 99, this product knows up to ${ledgerFormat}\n  where: schema guardian_migration\n` +
+          `the ledger in this database has format 99, this product knows up to ${ledgerFormat} [ledger-too-new]\n  where: schema guardian_migration\n` +
             "  to do: use the release of this product that wrote it, or a newer one",
         );
       }

@@ -38,7 +38,7 @@ describe("applying a module", function () {
     withEngine(async (engine, db) => {
       const broken = `-- é 😀 /* not nested\n${up}\n-- and\n/* two\nlines */ ALTER TABLE public.t\n  ADD CHECK (nte <> '');`;
       expect(await failsThenWorks(engine, db, { yaml, up: broken })).to.equal(
-        'PostgreSQL refused: column "nte" does not exist (SQLSTATE 42703)\n' +
+        'PostgreSQL refused: column "nte" does not exist (SQLSTATE 42703) [postgres-refused]\n' +
           `  where: sql/900_t/up.sql:6: ALTER TABLE public.t ADD CHECK (nte <> '')\n` +
           "  to do: mend the file; the transaction was rolled back and nothing of it is left",
       );
@@ -48,7 +48,7 @@ describe("applying a module", function () {
     withEngine(async (engine, db) => {
       const broken = `${up}-- 😀\nSELECT 'é😀',\n       nothing FROM public.t;`;
       expect(await failsThenWorks(engine, db, { yaml, up: broken })).to.equal(
-        'PostgreSQL refused: column "nothing" does not exist (SQLSTATE 42703)\n' +
+        'PostgreSQL refused: column "nothing" does not exist (SQLSTATE 42703) [postgres-refused]\n' +
           "  where: sql/900_t/up.sql:4:8\n    3 | SELECT 'é😀',\n    4 |        nothing FROM public.t\n               ^\n".replace(
             "public.t\n",
             "public.t;\n",
@@ -70,7 +70,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
         "CREATE TABLE public.t (id uuid PRIMARY KEY);\nALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users;";
       const said = await failsThenWorks(engine, db, { yaml: withKey, up: broken }, { yaml: withKey, up: whole });
       expect(said).to.match(
-        /^PostgreSQL refused: insert or update on table "t" violates foreign key constraint "t_id_fkey" \(SQLSTATE 23503\)\n {2}where: sql\/900_t\/up\.sql:3: ALTER TABLE public\.t ADD CONSTRAINT t_id_key UNIQUE \(id\).*, public\.t\.t_id_fkey\n/,
+        /^PostgreSQL refused: insert or update on table "t" violates foreign key constraint "t_id_fkey" \(SQLSTATE 23503\) \[postgres-refused\]\n {2}where: sql\/900_t\/up\.sql:3: ALTER TABLE public\.t ADD CONSTRAINT t_id_key UNIQUE \(id\).*, public\.t\.t_id_fkey\n/,
       );
     }));
 
@@ -82,7 +82,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
       const whole = `CREATE TABLE public.t (id uuid PRIMARY KEY);\n${key}`;
       const said = await failsThenWorks(engine, db, { yaml: withKey, up: broken }, { yaml: withKey, up: whole });
       expect(said).to.match(
-        /^PostgreSQL refused: column "nothing" does not exist \(SQLSTATE 42703\)\n {2}where: sql\/900_t\/up\.sql:6:10\n/,
+        /^PostgreSQL refused: column "nothing" does not exist \(SQLSTATE 42703\) \[postgres-refused\]\n {2}where: sql\/900_t\/up\.sql:6:10\n/,
       );
     }));
 
@@ -90,7 +90,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
     withEngine(async (engine, db) => {
       const verify = `-- c\nDO $$ BEGIN END $$; DO $$ BEGIN END $$; DO $$ BEGIN END $$;\nDO $$\nBEGIN\n  RAISE EXCEPTION USING ERRCODE = 'GM001', MESSAGE = 'row security is off on public.t';\nEND\n$$;`;
       expect(await failsThenWorks(engine, db, { yaml, up, verify })).to.match(
-        /^PostgreSQL refused: row security is off on public\.t \(SQLSTATE GM001\)\n {2}where: sql\/900_t\/verify\.sql:3: DO/,
+        /^PostgreSQL refused: row security is off on public\.t \(SQLSTATE GM001\) \[postgres-refused\]\n {2}where: sql\/900_t\/verify\.sql:3: DO/,
       );
     }));
 
@@ -98,7 +98,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
     withEngine(async (engine, db) => {
       const more = "objects:\n  table: [public.t]\n  function: [public.f()]\n  index: [public.t_note_idx]\n";
       expect(await failsThenWorks(engine, db, { yaml: more, up })).to.equal(
-        "module.yaml lists objects that the module did not make\n" +
+        "module.yaml lists objects that the module did not make [objects-not-made]\n" +
           "  where: sql/900_t/module.yaml: function public.f(), index public.t_note_idx\n" +
           "  to do: make the list and the file agree",
       );
@@ -116,7 +116,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
         const hidden = `CREATE TABLE public.t (id uuid PRIMARY KEY);
 DO $$ BEGIN EXECUTE 'ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users'; END $$;`;
         expect(await failsThenWorks(engine, db, { yaml: withLock, up: hidden })).to.match(
-          /^v6 relations are locked before the time that is bounded\n {2}where: auth\.users \(ShareRowExclusiveLock\)/,
+          /^v6 relations are locked before the time that is bounded \[unlisted-lock\]\n {2}where: auth\.users \(ShareRowExclusiveLock\)/,
         );
       }),
     ));
@@ -128,7 +128,7 @@ DO $$ BEGIN EXECUTE 'ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.u
 ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users;
 ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES public.documents;`;
       expect(await failsThenWorks(engine, db, { yaml: some, up: both })).to.match(
-        /^v6 relations are locked that module\.yaml does not list under locks\n {2}where: public\.documents \(ShareRowExclusiveLock\)/,
+        /^v6 relations are locked that module\.yaml does not list under locks \[unlisted-lock\]\n {2}where: public\.documents \(ShareRowExclusiveLock\)/,
       );
     }));
 

@@ -70,7 +70,7 @@ describe("a module whose application is cut off", function () {
       const module = await moduleOf("900_t", { ...broken, yaml: "objects:\n  table: [public.t]\n" });
       const said = await refusalOf(engine.apply(module));
       expect(said.message).to.match(
-        /^PostgreSQL refused: could not create unique index "t_a_idx" \(SQLSTATE 23505\)\n {2}where: sql\/900_t\/indexes\.sql:3/,
+        /^PostgreSQL refused: could not create unique index "t_a_idx" \(SQLSTATE 23505\) \[postgres-refused\]\n {2}where: sql\/900_t\/indexes\.sql:3/,
       );
       expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
         "": "done",

@@ -140,19 +140,19 @@ describe("a syntax error", () => {
   const places: Record<string, [string, string]> = {
     "in a file, after characters of two and four bytes": [
       "-- é 😀\nSELECT 1;\n  SELEC 2;\n",
-      'the file is not valid SQL: syntax error at or near "SELEC"\n' +
+      'the file is not valid SQL: syntax error at or near "SELEC" [sql-invalid]\n' +
         "  where: sql/x/up.sql:3:3\n    2 | SELECT 1;\n    3 |   SELEC 2;\n          ^\n" +
         "  to do: mend the file; nothing was changed in the database",
     ],
     "in a SQL body": [
       "SELECT 1;\nCREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$\n  -- é 😀\n  SELECT 1 +\n$$",
-      "the file is not valid SQL: syntax error at end of input\n" +
+      "the file is not valid SQL: syntax error at end of input [sql-invalid]\n" +
         "  where: sql/x/up.sql:5:1\n    4 |   SELECT 1 +\n    5 | $$\n        ^\n" +
         "  to do: mend the file; nothing was changed in the database",
     ],
     "in a PL/pgSQL body": [
       "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$\nBEGIN\n  RETRUN 1;\nEND\n$$",
-      'the file is not valid SQL: syntax error at or near "RETRUN"\n' +
+      'the file is not valid SQL: syntax error at or near "RETRUN" [sql-invalid]\n' +
         "  where: sql/x/up.sql:3:3\n    2 | BEGIN\n    3 |   RETRUN 1;\n          ^\n" +
         "  to do: mend the file; nothing was changed in the database",
     ],

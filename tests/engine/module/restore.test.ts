@@ -144,7 +144,7 @@ describe("bringing rows back", function () {
       await client.query("CREATE VIEW public.curious AS SELECT * FROM guardian_archive.t__1");
       const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));
       expect(said.message).to.match(
-        /^others made objects that depend on an archived table\n {2}where: view public\.curious\n/,
+        /^others made objects that depend on an archived table \[dependent-objects\]\n {2}where: view public\.curious\n/,
       );
       await client.query("DROP VIEW public.curious");
       await engine.apply(await moduleOf("900_t", files));

@@ -54,7 +54,7 @@ describe("rolling a module back", function () {
         const before = await catalogue(admin);
         const said = await refusalOf(engine.undo("900_t"));
         expect(said.message).to.equal(
-          `others made objects that depend on this module; a rollback would break them\n  where: ${named}\n` +
+          `others made objects that depend on this module; a rollback would break them [dependent-objects]\n  where: ${named}\n` +
             "  to do: drop them, if they are not needed, or take out of them what refers to it; then run this again",
         );
         expect(await catalogue(admin)).to.deep.equal(before);
@@ -67,7 +67,7 @@ describe("rolling a module back", function () {
       await engine.apply(await moduleOf("900_t", files));
       await engine.apply(await moduleOf("901_x", { yaml: "requires: [900_t]\n", up: "" }));
       const said = await refusalOf(engine.undo("900_t"));
-      expect(said.message).to.match(/^module 900_t is still needed\n {2}where: 901_x\n/);
+      expect(said.message).to.match(/^module 900_t is still needed \[module-needed\]\n {2}where: 901_x\n/);
       await engine.undo("901_x");
       await engine.undo("900_t");
       expect(await engine.undo("900_t"), "once more is nothing").to.equal(0n);
@@ -80,7 +80,7 @@ describe("rolling a module back", function () {
       await applied(engine, client, { down: broken });
       const before = await catalogue(client);
       expect((await refusalOf(engine.undo("900_t"))).message).to.equal(
-        "down.sql of 900_t leaves objects behind; the rollback was undone\n  where: sequence public.s\n" +
+        "down.sql of 900_t leaves objects behind; the rollback was undone [objects-left]\n  where: sequence public.s\n" +
           "  to do: mend sql/900_t/down.sql, run up (which records it), then roll back again",
       );
       expect(await catalogue(client)).to.deep.equal(before);
@@ -97,7 +97,7 @@ describe("rolling a module back", function () {
       await applied(engine, client, { down: `-- é\n\nDROP FUNCTION public.g();` });
       const before = await catalogue(client);
       expect((await refusalOf(engine.undo("900_t"))).message).to.match(
-        /^PostgreSQL refused: function public\.g\(\) does not exist \(SQLSTATE 42883\)\n {2}where: down\.sql of 900_t \(as applied\):3: DROP FUNCTION public\.g\(\)/,
+        /^PostgreSQL refused: function public\.g\(\) does not exist \(SQLSTATE 42883\) \[postgres-refused\]\n {2}where: down\.sql of 900_t \(as applied\):3: DROP FUNCTION public\.g\(\)/,
       );
       expect(await catalogue(client)).to.deep.equal(before);
     }));

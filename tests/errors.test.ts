@@ -1,0 +1,57 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { DatabaseError } from "pg";
+import { fromPostgres, GuardianError } from "../engine/base/errors";
+import { errorsPage } from "../scripts/docs/errors";
+import { errorCodes } from "../spec/codes";
+
+const root = join(__dirname, "..");
+const codes = Object.values(errorCodes).flatMap((area) => Object.keys(area));
+
+function* sources(): Generator<string> {
+  for (const folder of ["bench", "config", "engine", "resources", "scripts"])
+    for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }))
+      if (file.endsWith(".ts")) yield readFileSync(join(root, folder, file), "utf8");
+}
+
+/** The codes that no source names. */
+const unused = (among: readonly string[]): string[] => {
+  const text = [...sources()].join("\n");
+  return among.filter((code) => !text.includes(`"${code}"`));
+};
+
+describe("errors", () => {
+  it("have a code in brackets at the end of their first line, after SQLSTATE and before the colon of a list", () => {
+    const message = (what: string, sqlstate?: string): string =>
+      new GuardianError("lock-timeout", { what, where: "here", todo: ["a", "b"], ...(sqlstate ? { sqlstate } : {}) })
+        .message;
+    const rest = "\n  where: here\n  to do: a\n     or: b";
+    expect(message("no")).to.equal(`no [lock-timeout]${rest}`);
+    expect(message("no", "55P03")).to.equal(`no (SQLSTATE 55P03) [lock-timeout]${rest}`);
+    expect(message("2 errors:\n  one:\n  two")).to.equal(`2 errors [lock-timeout]:\n  one:\n  two${rest}`);
+    expect(message("two\nlines", "55P03")).to.equal(`two (SQLSTATE 55P03) [lock-timeout]\nlines${rest}`);
+  });
+
+  it("have one that the types know; what PostgreSQL or anybody else threw gets one", () => {
+    // @ts-expect-error no such code
+    expect(new GuardianError("no-such-code", { what: "no" })).to.have.property("code", "no-such-code");
+    expect(fromPostgres(new Error("no"), "here").message).to.equal("no [unexpected]\n  where: here");
+    const refused = Object.assign(new DatabaseError("no table t", 10, "error"), { code: "42P01" });
+    expect(fromPostgres(refused, "here")).to.include({ code: "postgres-refused", sqlstate: "42P01" });
+  });
+
+  it("have codes in kebab-case, each once, and every one is used", () => {
+    expect(codes.filter((code) => !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(code))).to.deep.equal([]);
+    expect(new Set(codes).size).to.equal(codes.length);
+    expect(unused(codes)).to.deep.equal([]);
+    expect(unused([...codes, "planted-and-never-used"])).to.deep.equal(["planted-and-never-used"]);
+  });
+
+  it("are all in docs/errors.md, with what they mean and what to do", () => {
+    const documented = (page: string): string[] =>
+      [...page.matchAll(/^\| `([^`]+)` +\| \S.+ +\| \S.+ +\|$/gm)].map(([, code = ""]) => code);
+    expect(documented(errorsPage())).to.deep.equal(codes);
+    expect(documented(readFileSync(join(root, "docs/errors.md"), "utf8")), "run `npm run docs`").to.deep.equal(codes);
+  });
+});
