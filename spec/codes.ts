@@ -27,7 +27,7 @@ export const errorCodes = {
     "transaction-pooler": ["A transaction pooler stands before the server.", "Connect to the server's own port."],
     "connection-failed": ["The connection failed in a way that is not known.", "Check host and port."],
     "connection-lost": ["The session ended, and its transaction is rolled back.", "Run again once it answers."],
-    "commit-unknown": ["The session ended during COMMIT.", "Run again: the ledger says what is done."],
+    "commit-unknown": ["It ended during COMMIT, whose outcome is unknown.", "Run again: the ledger says what is done."],
   },
   "The database": {
     "server-too-old": ["The server is older than PostgreSQL 15.", "Upgrade it first."],
