@@ -52,7 +52,7 @@ export async function assertIndexes(
     await admin.query(`SET enable_seqscan = ${reads.small ? "off" : "on"}; DISCARD PLANS`);
     const { indexes, whole } = await explained(name);
     if (whole || indexes.length === 0) {
-      throw new GuardianError("plan-without-index", {
+      throw new GuardianError("measurement-failed", {
         what: `the plan of ${name} uses no index of ${reads.table}`,
         where: "npm run bench -- calls",
         todo: "give its condition an index, or mend the one it has",

@@ -56,7 +56,7 @@ function known(code: string, err: unknown, settings: ConnectionSettings): Guardi
         `if there is no such role: ${place("user")}`,
       ]);
     case "NO_ROLE":
-      return refused("role-missing", `the role ${user} does not exist on this server, or may not log in`, [
+      return refused("login-refused", `the role ${user} does not exist on this server, or may not log in`, [
         place("user"),
         `as an administrator: CREATE ROLE, or ALTER ROLE ${user} LOGIN`,
       ]);

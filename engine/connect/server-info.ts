@@ -54,7 +54,7 @@ export async function readServerInfo(client: Client, settings: ConnectionSetting
     throw fromPostgres(err, settings.toString(), right ? todo : undefined);
   }
   if (!info)
-    throw new GuardianError("role-missing", {
+    throw new GuardianError("login-refused", {
       what: "the server does not know this session's role",
       where: settings.toString(),
     });

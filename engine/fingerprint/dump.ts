@@ -39,7 +39,7 @@ export async function readSchema(
     return entries(stdout);
   } catch (err) {
     const said = (err as { stderr?: string }).stderr?.split("\n")[0];
-    throw new GuardianError("fingerprint-failed", {
+    throw new GuardianError("measurement-failed", {
       what: said ? `pg_dump failed: ${said}` : "pg_dump could not be run",
       where: `${tool.pgDump}, schema dump for a fingerprint`,
       todo: "use a pg_dump that is not older than the server, and a user who may read every table",

@@ -53,7 +53,7 @@ export class ScriptRunner {
   /** The statement must return exactly `n` rows. @throws GuardianError when it does not. */
   async expect(n: number, sql: string, values: unknown[] = []): Promise<void> {
     const found = (await this.rows(sql, values)).length;
-    if (found !== n) throw new GuardianError("v6-script-failed", { what: `expected ${n} row(s), got ${found}` });
+    if (found !== n) throw new GuardianError("measurement-failed", { what: `expected ${n} row(s), got ${found}` });
   }
 
   /** The rows of a query. */

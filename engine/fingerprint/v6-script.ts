@@ -130,7 +130,7 @@ async function deleteAccount(run: ScriptRunner, login: Actor, user: string): Pro
   for (const table of owned) {
     const left = (await run.rows(`SELECT id FROM public.${table} WHERE user_id = $1`, [user])).length;
     const what = `${left} row(s) of the deleted account are left in ${table}`;
-    if (left > 0) throw new GuardianError("v6-script-failed", { what });
+    if (left > 0) throw new GuardianError("measurement-failed", { what });
   }
 }
 

@@ -95,7 +95,7 @@ async function inTheWay(db: Queryable): Promise<string[]> {
 }
 
 function stuck(who: readonly string[], cause: unknown): GuardianError {
-  return new GuardianError("operator-stuck", {
+  return new GuardianError("migration-locked", {
     what: "an earlier operator does not let go of the ledger",
     where: who.join("; ") || `${ledgerSchema}.ledger`,
     todo: "see what these sessions do and end them (pg_terminate_backend), then run this again",

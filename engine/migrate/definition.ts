@@ -58,7 +58,7 @@ export async function loadMigration(name: string): Promise<Migration> {
   const at = join(folder, name);
   const where = `sql/data/${name}/migration.yaml`;
   if (!/^[a-z_]+$/.test(name) || !existsSync(join(at, "migration.yaml"))) {
-    throw new GuardianError("migration-unknown", {
+    throw new GuardianError("name-unknown", {
       what: `there is no data migration ${JSON.stringify(name)}`,
       where,
       todo: `name one of: ${migrationNames().join(", ")}`,

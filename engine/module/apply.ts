@@ -129,7 +129,7 @@ async function recordObjects(db: Queryable, applyId: string, module: Module, lat
   const there = await recordInventory(db, applyId, schemasOf(module.objects), module.objects);
   const missing = module.objects.filter((object) => !there.includes(object) && !later.includes(object));
   if (missing.length > 0) {
-    throw new GuardianError("objects-not-made", {
+    throw new GuardianError("manifest-differs", {
       what: "module.yaml lists objects that the module did not make",
       where: `sql/${module.name}/module.yaml: ${missing.join(", ")}`,
       todo: "make the list and the file agree",

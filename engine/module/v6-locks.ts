@@ -187,7 +187,7 @@ async function refuseStray(db: Queryable, work: LockedWork): Promise<void> {
   );
   if (stray.length === 0) return;
   const listed = work.relations.length > 0;
-  throw new GuardianError("unlisted-lock", {
+  throw new GuardianError("manifest-differs", {
     what: listed
       ? "v6 relations are locked that module.yaml does not list under locks"
       : "v6 relations are locked before the time that is bounded",

@@ -118,7 +118,7 @@ function allFlags(host: Database): Promise<Map<string, FlagValues>> {
 async function delivered(db: Queryable, flag: string): Promise<Record<string, unknown>> {
   const seed = (await readSeed(db)).get(flag);
   if (seed) return seed.configuration;
-  throw new GuardianError("flag-unknown", {
+  throw new GuardianError("name-unknown", {
     what: `module 001_feature_flags delivers no flag ${flag}`,
     where: "feature_flag_seed()",
     todo: "check the name",

@@ -66,7 +66,7 @@ function without(content: Content, theirs: Theirs): Content {
 }
 
 function unfit(faults: readonly string[]): GuardianError {
-  return new GuardianError("fault-run-failed", {
+  return new GuardianError("measurement-failed", {
     what: `an undisturbed run there and back is not what it was the first time:\n  ${faults.join("\n  ")}`,
     where: "npm run faults",
     todo: "mend the migration first; there is nothing to compare disturbed runs with",

@@ -35,7 +35,7 @@ export async function useV7(client: Client, seed: string, n: number): Promise<vo
 async function pick(client: Client, sql: string, seed: string, n: number): Promise<string> {
   const { rows } = await client.query<{ id: string }>(sql, [`${seed} ${n}`]);
   if (rows[0]) return rows[0].id;
-  throw new GuardianError("fault-run-failed", { what: "every user has written by now", todo: "give more --users" });
+  throw new GuardianError("measurement-failed", { what: "every user has written by now", todo: "give more --users" });
 }
 
 /** As PostgREST does it: the role and the token's claims are the transaction's own. */

@@ -53,7 +53,7 @@ export async function run(world: World, plan: Plan): Promise<Report> {
   for (let n = 1; figures.kills < kills; n++) {
     // A miss is a run that nobody disturbed: its instant fell behind the run's end.
     if (n > 20 + 5 * kills)
-      throw new GuardianError("fault-run-failed", { what: "too few of the kills hit", where: `operation ${n}` });
+      throw new GuardianError("measurement-failed", { what: "too few of the kills hit", where: `operation ${n}` });
     const drawn = choose(seed, n, life.stand);
     const choice = { ...drawn, kills: drawn.kills.slice(0, kills - figures.kills) };
     if (choice.fresh) await anew(n + 1);
@@ -94,7 +94,7 @@ function unended({ tries, failed }: Outcome): Verdict {
 function lineOf(lines: Lines, from: Stand, to: Stand): Timeline {
   const line = lines[`${from} ${to}`];
   if (line) return line;
-  throw new GuardianError("fault-run-failed", { what: `the way from ${from} to ${to} was not measured` });
+  throw new GuardianError("measurement-failed", { what: `the way from ${from} to ${to} was not measured` });
 }
 
 /** A line for each kill of an operation; what became of the operation stands in the last one. */

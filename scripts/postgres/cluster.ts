@@ -74,7 +74,7 @@ export function initialise(binaries: Binaries, cluster: Cluster, account: Accoun
   const args = [`--pgdata=${cluster.data}`, ...locale, ...login, "--no-sync", "--no-instructions"];
   const run = spawnSync(join(binaries.root, "bin", "initdb"), args, { ...as(account), encoding: "utf8" });
   if (run.status === 0) return;
-  throw new GuardianError("server-not-started", {
+  throw new GuardianError("dev-server-failed", {
     what: `initdb of PostgreSQL ${binaries.version} failed: ${(run.stderr || run.error?.message || "").trim()}`,
     where: cluster.data,
     todo: "see that the folder is on a disk with room and that its user may write there",

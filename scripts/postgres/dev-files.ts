@@ -48,7 +48,7 @@ export class DevFiles {
     } catch {
       // said below
     }
-    throw new GuardianError("server-note-unreadable", {
+    throw new GuardianError("dev-server-failed", {
       what: "The note about the interactive server cannot be read",
       where: this.state,
       todo: "`npm run db -- reset` makes the server anew",

@@ -93,7 +93,7 @@ export async function ready(launched: Launched, cluster: Cluster, port: number, 
     if (pid !== undefined && postmasterPid(cluster) === pid && (await answers(cluster, port))) return pid;
     await sleep(25);
   }
-  throw new GuardianError("server-not-started", {
+  throw new GuardianError("dev-server-failed", {
     what: `PostgreSQL did not start: ${lastWords(cluster)}`,
     where: `${cluster.data}, port ${port}`,
     todo: "mend what the log says, or choose another folder or port",

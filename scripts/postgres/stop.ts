@@ -58,7 +58,7 @@ export async function stopPid(pid: number, seconds = 30): Promise<void> {
       await sleep(25);
     }
   }
-  throw new GuardianError("server-not-stopped", {
+  throw new GuardianError("dev-server-failed", {
     what: "The PostgreSQL server does not stop",
     where: `process ${pid}`,
   });

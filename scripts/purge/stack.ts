@@ -25,7 +25,7 @@ export function readStack(folder: string, stack: string): DatabaseInput | undefi
   const value = config?.["guardian:database"];
   if (value === undefined) return undefined;
   if (typeof value === "object" && value !== null && "secure" in value) {
-    throw new GuardianError("config-encrypted", {
+    throw new GuardianError("config-invalid", {
       what: "guardian:database is encrypted, and this command has no key",
       where: file,
       todo: "set it without --secret: it holds no password, passwordFrom only says where it is",

@@ -71,13 +71,13 @@ describe("connection settings", () => {
     const bad = (line: string) =>
       refusal({}, { PGSERVICE: "mine", PGSERVICEFILE: put("bad", `[mine]\npassword=geheim\n${line}\n`) });
     expect(bad("hots=x")).to.equal(
-      `"hots" is no connection parameter of libpq, or blanks stand around its "=" [service-file-invalid]\n` +
+      `"hots" is no connection parameter of libpq, or blanks stand around its "=" [setting-invalid]\n` +
         "  where: ~/bad:3, section [mine]\n  to do: write keyword=value, one a line",
     );
     expect(bad("geheimes wort"))
-      .to.match(/^the line is not of the form keyword=value \[service-file-invalid\]\n/)
+      .to.match(/^the line is not of the form keyword=value \[setting-invalid\]\n/)
       .and.not.contain("geheim");
-    expect(bad("service=other")).to.match(/^a service cannot name another service \[service-file-invalid\]\n/);
+    expect(bad("service=other")).to.match(/^a service cannot name another service \[setting-invalid\]\n/);
     expect(bad("ldap://host/dc=x")).to.match(/^the service is looked up by LDAP/);
   });
 

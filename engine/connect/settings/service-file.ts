@@ -38,7 +38,7 @@ export function readService(env: NodeJS.ProcessEnv): Service | undefined {
   for (const [i, file] of files.entries()) {
     if (!isFile(file)) {
       if (i > 0 || env.PGSERVICEFILE === undefined) continue;
-      throw new GuardianError("service-file-invalid", {
+      throw new GuardianError("setting-invalid", {
         what: `the service file ${file} does not exist`,
         where: "PGSERVICEFILE",
         todo: ["create the file", "unset PGSERVICEFILE and PGSERVICE"],
@@ -47,7 +47,7 @@ export function readService(env: NodeJS.ProcessEnv): Service | undefined {
     const values = parseService(readFileSync(file, "utf8"), name, file);
     if (values) return { name, file, values };
   }
-  throw new GuardianError("service-file-invalid", {
+  throw new GuardianError("setting-invalid", {
     what: `no service file defines the service "${name}"`,
     where: `PGSERVICE; looked in ${files.join(", ")}`,
     todo: [`add a section [${name}] to ${own}`, "unset PGSERVICE"],
@@ -86,7 +86,7 @@ function wrongLine(word: string, name: string, file: string, line: number): Guar
       : word.length <= 40 && /^\w+\s*$/.test(word)
         ? `"${word}" is no connection parameter of libpq, or blanks stand around its "="`
         : "the line is not of the form keyword=value";
-  return new GuardianError("service-file-invalid", {
+  return new GuardianError("setting-invalid", {
     what,
     where: `${file}:${line}, section [${name}]`,
     todo: "write keyword=value, one a line",

@@ -59,7 +59,7 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   const at = join(folder, name);
   const shown = (file: string): string => relative(join(folder, ".."), join(at, file));
   if (!/^\d{3}_[a-z0-9_]+$/.test(name) || !existsSync(join(at, "module.yaml"))) {
-    throw new GuardianError("module-unknown", {
+    throw new GuardianError("name-unknown", {
       what: `there is no module ${JSON.stringify(name)}`,
       where: shown("module.yaml"),
       todo: `name one of: ${moduleNames(folder).join(", ")}`,
@@ -68,7 +68,7 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   const manifest = readManifest(shown("module.yaml"), readFileSync(join(at, "module.yaml"), "utf8"), name);
   const read = (file: string): string => {
     if (existsSync(join(at, file))) return readFileSync(join(at, file), "utf8");
-    throw new GuardianError("module-files-invalid", {
+    throw new GuardianError("file-invalid", {
       what: "a module's file is missing",
       where: shown(file),
       todo: "put it back",

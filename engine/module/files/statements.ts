@@ -62,7 +62,7 @@ export async function parseFiles(files: readonly SqlFile[]): Promise<Statement[]
 
 function endsTransaction(file: string, sql: string, bytes: number): GuardianError {
   const before = Buffer.from(sql).subarray(0, bytes).toString();
-  return new GuardianError("transaction-control", {
+  return new GuardianError("transaction-broken", {
     what: "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the engine's: what comes after them would not be undone with the rest",
     where: excerpt(file, sql, before.length + leadingBlank(sql.slice(before.length))),
     todo: "take it out of the file; nothing was changed in the database",

@@ -22,7 +22,7 @@ const form = "files named 01_name.sql, 02_name.sql and so on: small letters, dig
 export function readUp(at: string, shown: (file: string) => string): SqlFile[] {
   const [single, folder] = [existsSync(join(at, "up.sql")), existsSync(join(at, "up"))];
   if (single === folder) {
-    throw new GuardianError("module-files-invalid", {
+    throw new GuardianError("file-invalid", {
       what: `a module has either up.sql or a folder up/; this one has ${single ? "both" : "neither"}`,
       where: shown("."),
       todo: single ? "take away the one that is out of date" : "put it back",
@@ -35,7 +35,7 @@ export function readUp(at: string, shown: (file: string) => string): SqlFile[] {
 /** The names in up/ in order. A number that is missing may be a part that was lost, and two alike leave the order open. */
 function partNames(folder: string, shown: (file: string) => string): string[] {
   const bad = (what: string, where: string): GuardianError =>
-    new GuardianError("module-files-invalid", {
+    new GuardianError("file-invalid", {
       what,
       where,
       todo: `up/ holds ${form}; rename what is there, or take it away`,

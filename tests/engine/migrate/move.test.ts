@@ -239,7 +239,7 @@ describe("the data migrations", function () {
     const said = await refusalOf(loadMigration("../consents"));
     expect(said).to.be.instanceOf(GuardianError);
     expect(said.message).to.equal(
-      'there is no data migration "../consents" [migration-unknown]\n  where: sql/data/../consents/migration.yaml\n  to do: name one of: consents, preferences',
+      'there is no data migration "../consents" [name-unknown]\n  where: sql/data/../consents/migration.yaml\n  to do: name one of: consents, preferences',
     );
   });
 });

@@ -98,7 +98,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
     withEngine(async (engine, db) => {
       const more = "objects:\n  table: [public.t]\n  function: [public.f()]\n  index: [public.t_note_idx]\n";
       expect(await failsThenWorks(engine, db, { yaml: more, up })).to.equal(
-        "module.yaml lists objects that the module did not make [objects-not-made]\n" +
+        "module.yaml lists objects that the module did not make [manifest-differs]\n" +
           "  where: sql/900_t/module.yaml: function public.f(), index public.t_note_idx\n" +
           "  to do: make the list and the file agree",
       );
@@ -116,7 +116,7 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
         const hidden = `CREATE TABLE public.t (id uuid PRIMARY KEY);
 DO $$ BEGIN EXECUTE 'ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users'; END $$;`;
         expect(await failsThenWorks(engine, db, { yaml: withLock, up: hidden })).to.match(
-          /^v6 relations are locked before the time that is bounded \[unlisted-lock\]\n {2}where: auth\.users \(ShareRowExclusiveLock\)/,
+          /^v6 relations are locked before the time that is bounded \[manifest-differs\]\n {2}where: auth\.users \(ShareRowExclusiveLock\)/,
         );
       }),
     ));
@@ -128,7 +128,7 @@ DO $$ BEGIN EXECUTE 'ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.u
 ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users;
 ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES public.documents;`;
       expect(await failsThenWorks(engine, db, { yaml: some, up: both })).to.match(
-        /^v6 relations are locked that module\.yaml does not list under locks \[unlisted-lock\]\n {2}where: public\.documents \(ShareRowExclusiveLock\)/,
+        /^v6 relations are locked that module\.yaml does not list under locks \[manifest-differs\]\n {2}where: public\.documents \(ShareRowExclusiveLock\)/,
       );
     }));
 
