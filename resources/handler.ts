@@ -1,20 +1,21 @@
 import type { Database, WriteSession } from "../engine/database";
-import { fromPostgres, GuardianError } from "../engine/base/errors";
+import { fromPostgres } from "../engine/base/errors";
 import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
-import { detailOf, readStep, readSteps, unfinished, type Step } from "../engine/ledger/steps";
+import { adoptStanding, detailOf, readStep, resourceId, unfinished, type Step } from "../engine/ledger/steps";
 import type { Plan } from "../engine/base/plan";
 import type { Progress } from "../engine/base/progress";
 import { sourceHash } from "../engine/module/files/source";
 import { writeAndSync } from "../engine/session";
 import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
-import { PartlyDone, type Call, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
+import { PartlyDone, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
 import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";
+import { ledgerSteps, type DatabaseCall } from "./call";
+import { currentId, notImported, outdated, see, standingOf, unknownToLedger } from "./identity";
 import { planText, progressLine } from "./sentences";
 import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
 import type { ErrorCode } from "../spec/codes";
 
-export type DatabaseCall = Call<Database>;
 type Outputs<S extends ResourceSpec> = Omit<Values<S["outputs"]>, "database">;
 
 /** What would be done, and the outputs that are certain; all others are shown as unknown, and may differ in `up`. */
@@ -42,20 +43,6 @@ export interface Kind<S extends ResourceSpec> {
   read(db: Queryable, call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Outputs<S>>;
   /** What differs from the state though the inputs do not. */
   drift?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Changes>;
-}
-
-/** How long a resource may take where customTimeouts says nothing, in seconds. */
-const defaultTimeout = 30 * 60;
-
-/** @returns the time, in Unix milliseconds, at which a call must give up */
-export function deadline(call: DatabaseCall): number {
-  return Date.now() + (call.timeoutSeconds || defaultTimeout) * 1000;
-}
-
-/** @returns the ledger's rows, asked once until this process writes; none where there is no ledger */
-export async function ledgerSteps(host: Database): Promise<Step[]> {
-  const { ledger } = await host.whereabouts();
-  return ledger ? host.cached("steps", readSteps) : [];
 }
 
 /**
@@ -107,9 +94,20 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     return { main: steps.find((step) => step.part === ""), open: unfinished(steps) };
   };
 
+  /** The id of what a create made or took over; from here on the state holds it. */
+  const idNow = async (call: DatabaseCall): Promise<string> => {
+    const { main } = await openParts(call);
+    const id = resourceId(call.name, main);
+    see(call, id);
+    return id;
+  };
+
   /** @returns the outputs that are certain */
   const plan = async (call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<WireValues> => {
-    const { outputs, ...planned } = await kind.plan(call, inputs, state);
+    const { outputs, ...found } = await kind.plan(call, inputs, state);
+    const { main } = state ? { main: undefined } : await openParts(call);
+    const adopts = currentId(call, main) !== undefined;
+    const planned = adopts ? { ...found, notes: [...(found.notes ?? []), adopted] } : found;
     for (const { severity, text } of planned.notes ?? []) if (severity === "warning") call.log.warn(text);
     const text = planText(planned);
     if (text !== "") call.log.info(text);
@@ -125,7 +123,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     const state = { ...inputs, ...(await whereNow(call)) };
     const { message } = fromPostgres(err, describe(call));
     throw new PartlyDone(
-      call.name,
+      await idNow(call),
       state,
       inputs,
       [message, `unfinished: ${open.map((step) => step.part || kind.spec.kind).join(", ")}; up goes on from here`],
@@ -162,6 +160,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     diff: (call, it: Comparison) =>
       shown(call, async () => {
         await call.host.assertSame(identity(it.oldState));
+        if ((await standingOf(call, it.id)) !== "current") throw outdated(call, it.id);
         const changes = changesBetween(it.oldInputs, it.news);
         const state = typedState(it.oldState);
         const drift = await kind.drift?.(call, typedInputs(it.news), state);
@@ -185,8 +184,18 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const ledgerId = inputs["ledgerId"];
         const expect = typeof ledgerId === "string" ? { ledgerId, ...here } : "new ledger";
         try {
-          const outputs = await write(call, expect, (session) => kind.create(call, typed, session));
-          return { id: call.name, state: { ...outputs, ...(await whereNow(call)) } };
+          const outputs = await write(call, expect, async (session) => {
+            const { ledger } = await call.host.whereabouts();
+            const there = ledger && (await readStep(session.writer, call.urn));
+            const standing = there && currentId(call, there) !== undefined ? there : undefined;
+            // Before the work: what is then done in part is kept under the new id. A ledger has no epoch before it is open.
+            if (standing && expect !== "new ledger") await session.transaction((db) => adoptStanding(db, standing));
+            const made = await kind.create(call, typed, session);
+            if (standing && expect === "new ledger")
+              await session.writer.transaction((db) => adoptStanding(db, standing));
+            return made;
+          });
+          return { id: await idNow(call), state: { ...outputs, ...(await whereNow(call)) } };
         } catch (err) {
           return await keepPart(call, inputs, err);
         }
@@ -195,6 +204,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     update: (call, it) =>
       shown(call, async () => {
         await call.host.assertSame(identity(it.oldState));
+        if ((await standingOf(call, it.id)) !== "current") throw outdated(call, it.id);
         const [typed, state] = [typedInputs(it.news), typedState(it.oldState)];
         if (call.preview) {
           return { database: it.oldState["database"] ?? null, ...(await plan(call, typed, state)) };
@@ -212,20 +222,36 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const { main, open } = await openParts(call);
         if (!main) throw await unknownToLedger(call);
         if (main.state === "undone") return { gone: true };
+        // Left over from a replacement that was cut off: it goes, and what stands keeps the newer id.
+        if ((await standingOf(call, id)) === "superseded") return { gone: true };
         if (open.length > 0) {
           const code: ErrorCode = "unfinished";
           const reasons = open.map(
             (step) => `unfinished: ${step.part || kind.spec.kind} is ${step.state}; up finishes it [${code}]`,
           );
-          throw new PartlyDone(id, state, inputs, reasons);
+          throw new PartlyDone(resourceId(call.name, main), state, inputs, reasons);
         }
         const outputs = await call.host.read((db) => kind.read(db, call, typedInputs(inputs), typedState(state)));
-        return { gone: false, id, inputs, state: { ...state, ...(outputs as unknown as WireValues) } };
+        return {
+          gone: false,
+          id: resourceId(call.name, main),
+          inputs,
+          state: { ...state, ...(outputs as unknown as WireValues) },
+        };
       }),
 
-    delete: (call, _id, _inputs, state) =>
+    delete: (call, id, _inputs, state) =>
       shown(call, async () => {
         if (await purgedAlready(call, state)) return;
+        await call.host.assertSame(identity(state));
+        const standing = await standingOf(call, id);
+        if (standing === "outdated") throw outdated(call, id);
+        if (standing === "superseded") {
+          call.log.warn(
+            `${id} was replaced by what was there already and stands: nothing belongs to it, nothing is deleted`,
+          );
+          return;
+        }
         await write(call, identity(state), async (session) => {
           if (!(await readStep(session.writer, call.urn))) throw await unknownToLedger(call);
           await kind.delete(call, typedState(state), session);
@@ -234,6 +260,12 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
       }),
   };
 }
+
+/** What a create finds there already; as in a replacement, which Pulumi makes of a create and a delete. */
+const adopted = {
+  severity: "info",
+  text: "it is in the database already and is taken over as it is; if this is a replacement, nothing is deleted",
+} as const;
 
 /**
  * Beside what check computed from files stands the hash of these files. Keys that begin so are the plugin's own: neither
@@ -252,28 +284,4 @@ function all(keys: readonly string[], value: Value): WireValues {
 
 function pick(values: WireValues, keys: readonly string[]): WireValues {
   return Object.fromEntries(keys.map((key) => [key, values[key] ?? null]));
-}
-
-function notImported(call: DatabaseCall): GuardianError {
-  return new GuardianError("import-refused", {
-    what: "resources of this package cannot be imported: the ledger says what is there",
-    where: call.name,
-    todo: "run up: what the ledger says is done is adopted, not done again",
-  });
-}
-
-async function unknownToLedger(call: DatabaseCall): Promise<GuardianError> {
-  const { ledger } = await call.host.whereabouts();
-  const own = stackOf(call.urn);
-  const taken = ledger && ledger.stack !== own;
-  return new GuardianError(taken ? "ledger-of-another-stack" : "not-in-ledger", {
-    what: taken
-      ? `another stack migrates this database: ${ledger.stack} took it over from this one`
-      : "the ledger in this database knows nothing of this resource",
-    where: call.urn,
-    todo: [
-      ...(taken ? [`use stack ${ledger.stack}`] : []),
-      `if the migration is to be this stack's, for good: pulumi stack rm --force --preserve-config, pulumi stack init, pulumi config set guardian:adopt ${ledger?.ledgerId ?? "<ledger id>"}, then up, which adopts what is there`,
-    ],
-  });
 }

@@ -1,7 +1,7 @@
 import type { Database } from "../engine/database";
 import { readObjects } from "../engine/ledger/objects";
 import { readInventory, type Inventory } from "../engine/module/inventory";
-import { ledgerSteps } from "./handler";
+import { ledgerSteps } from "./call";
 
 /** URN of a module → its objects as they were when they were made. Read once for all modules. */
 export function recordedObjects(host: Database): Promise<Map<string, Inventory>> {

@@ -55,6 +55,7 @@ export const errorCodes = {
     "ledger-missing": ["There are schemas of the migration, and no ledger.", "Look in, then drop or rename them."],
     "ledger-broken": ["The ledger lacks a row that it must have.", "Restore the schema of the ledger from a backup."],
     "not-in-ledger": ["The ledger does not know a resource of the state.", "Set `guardian:adopt` in a new stack."],
+    "state-outdated": ["The stack's state is older than the database.", "Run `refresh`, then the same again."],
     "not-in-state": ["The state does not know parts of the ledger.", "Run `up`, then destroy again."],
     "import-refused": ["Resources of this package cannot be imported.", "Run `up`: what is done is adopted."],
     "migration-locked": [

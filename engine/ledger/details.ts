@@ -87,4 +87,8 @@ interface Details {
 /** The same as it stands in a row: what the work has come to so far, and why it failed if it did. */
 export type Detail<K extends StepKind> = (K extends keyof Details ? Partial<Details[K]> : unknown) & {
   error?: Failure;
+  /** Of a resource: how often it was undone before this began. Absent: never, or the ledger is of a release that did not count. */
+  life?: number;
+  /** Of a resource: how often a create found it there and took it over. */
+  adoptions?: number;
 };

@@ -77,7 +77,9 @@ export async function addStep<K extends StepKind>(db: Queryable, step: NewStep<K
     `INSERT INTO ${stepTable} (urn, part, kind, ledger_id, attempt, state, meaning, epoch, pid, backend_start, physical_id, detail)
      SELECT $1, $2, $3, l.id, coalesce(s.attempt, 0) + 1, $4, $5, $6, pg_catalog.pg_backend_pid(), ${backendStart},
             CASE WHEN s.state <> 'undone' THEN s.physical_id END,
-            CASE WHEN s.state <> 'undone' THEN s.detail - 'error' ELSE '{}' END || $7::jsonb
+            CASE WHEN s.state <> 'undone' THEN s.detail - 'error'
+                 WHEN s.part = '' THEN pg_catalog.jsonb_build_object('life', (SELECT count(*) FROM ${stepTable} u WHERE u.urn = $1 AND u.part = '' AND u.state = 'undone'))
+                 ELSE '{}' END || $7::jsonb
      FROM ${ledgerSchema}.ledger l
      LEFT JOIN LATERAL (SELECT * FROM ${stepTable} WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1) s ON true
      RETURNING ${columns}`,
@@ -117,6 +119,23 @@ export async function setStep<K extends StepKind>(
      WHERE id = $1`,
     [step.id, change.state, change.physicalId ?? null, change.meaning ?? null, JSON.stringify(change.detail ?? {})],
   );
+}
+
+/**
+ * The id of a resource in Pulumi's state. Pulumi replaces by a create, which finds here what is there already, and a
+ * delete of the old id: every such adoption, and every new beginning after a rollback, has an id of its own, so that the
+ * two can be told apart. A plain name is the first; releases that did not count had no other.
+ */
+export function resourceId(name: string, step: Pick<Step, "detail"> | undefined): string {
+  const { life = 0, adoptions = 0 } = step?.detail ?? {};
+  return life + adoptions === 0 ? name : `${name}~${life}.${adoptions}`;
+}
+
+/** Whoever creates a resource that stands takes it over: from now on it has another id. */
+export async function adoptStanding(db: Queryable, step: Step): Promise<void> {
+  const adoptions = (step.detail.adoptions ?? 0) + 1;
+  const text = `UPDATE ${stepTable} SET detail = detail || pg_catalog.jsonb_build_object('adoptions', $2::int) WHERE id = $1`;
+  await db.query(text, [step.id, adoptions]);
 }
 
 /** Counts rows that a data migration took back. */

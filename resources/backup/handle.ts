@@ -12,7 +12,8 @@ import { hash } from "../../engine/base/hash";
 import type { Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
 import { backupLine } from "../sentences";
-import { handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
+import { ledgerSteps, type DatabaseCall } from "../call";
+import { handler, type Kind } from "../handler";
 import type { Inputs } from "../../spec";
 import { backupSpec } from "./spec";
 

@@ -4,7 +4,8 @@ import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
 import type { Moved } from "../../engine/migrate";
 import { requireBackup } from "../backup/guard";
-import { deadline, handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
+import { deadline, ledgerSteps, type DatabaseCall } from "../call";
+import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { dataMigrationSpec } from "./spec";
 

@@ -16,7 +16,8 @@ import {
 import type { Database } from "../../engine/database";
 import type { Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
-import { handler, ledgerSteps, type Kind } from "../handler";
+import { ledgerSteps } from "../call";
+import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { featureFlagSpec } from "./spec";
 

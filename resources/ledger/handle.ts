@@ -2,7 +2,8 @@ import { lazily } from "../../engine/lazy";
 import { alteredFrom, describeRaise } from "../../engine/ledger/format";
 import { readLedger, readPhysical, stackOf } from "../../engine/ledger/identity";
 import { ledgerFormat, ledgerObjects } from "../../engine/ledger/schema";
-import { handler, ledgerSteps, type Kind } from "../handler";
+import { ledgerSteps } from "../call";
+import { handler, type Kind } from "../handler";
 import { ledgerSpec } from "./spec";
 
 const kind: Kind<typeof ledgerSpec> = {

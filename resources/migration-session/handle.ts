@@ -1,7 +1,8 @@
 import { GuardianError } from "../../engine/base/errors";
 import { openSession, readSession, rollBackSession, setTotalSteps, type SessionRow } from "../../engine/session";
 import { lazily } from "../../engine/lazy";
-import { deadline, handler, type Kind } from "../handler";
+import { deadline } from "../call";
+import { handler, type Kind } from "../handler";
 import { migrationSessionSpec } from "./spec";
 
 const outputs = (row: SessionRow): { sessionId: string; initiatedBy: string } => ({

@@ -11,7 +11,8 @@ import type { Queryable } from "../../engine/base/sql";
 import { pathTo, type Changes } from "../../provider/diff";
 import { requireBackup } from "../backup/guard";
 import { presentObjects, recordedObjects } from "../readings";
-import { deadline, handler, ledgerSteps, type DatabaseCall, type Kind } from "../handler";
+import { deadline, ledgerSteps, type DatabaseCall } from "../call";
+import { handler, type Kind } from "../handler";
 import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
 
@@ -41,7 +42,7 @@ const kind: Kind<Spec> = {
     const back = await comingBack(call, inputs);
     if (!applied) return { outputs, made: inputs.objects, locks: locksOf(call, inputs.locks), ...back };
     const texts = { severity: "info", text: "down.sql and verify.sql are recorded as they are now" } as const;
-    return { outputs, ...back, notes: [texts] };
+    return { outputs, ...back, notes: state ? [texts] : [] };
   },
 
   async create(call, inputs, session) {

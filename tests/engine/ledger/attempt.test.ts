@@ -102,6 +102,6 @@ describe("the ledger's row of a piece of work", function () {
           addStep(tx, { urn: urnOf(engine), kind: "Backup", state: "running", epoch: session.epoch }),
         ),
       );
-      expect(await read()).to.deep.equal(["running", null, {}]);
+      expect(await read()).to.deep.equal(["running", null, { life: 1 }]);
     }));
 });

@@ -1,0 +1,19 @@
+import type { Database } from "../engine/database";
+import { readSteps, type Step } from "../engine/ledger/steps";
+import type { Call } from "../provider/types";
+
+export type DatabaseCall = Call<Database>;
+
+/** How long a resource may take where customTimeouts says nothing, in seconds. */
+const defaultTimeout = 30 * 60;
+
+/** @returns the time, in Unix milliseconds, at which a call must give up */
+export function deadline(call: DatabaseCall): number {
+  return Date.now() + (call.timeoutSeconds || defaultTimeout) * 1000;
+}
+
+/** @returns the ledger's rows, asked once until this process writes; none where there is no ledger */
+export async function ledgerSteps(host: Database): Promise<Step[]> {
+  const { ledger } = await host.whereabouts();
+  return ledger ? host.cached("steps", readSteps) : [];
+}

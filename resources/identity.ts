@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Database } from "../engine/database";
+import { GuardianError } from "../engine/base/errors";
+import { stackOf } from "../engine/ledger/identity";
+import { resourceId, type Step } from "../engine/ledger/steps";
+import { ledgerSteps, type DatabaseCall } from "./call";
+
+/** How long another call of the same run is waited for that has the id which stands, in milliseconds. */
+const company = 2000;
+
+/** Of each resource, the ids that Pulumi's state was seen to hold in this run. */
+const seenBy = new WeakMap<Database, Map<string, Set<string>>>();
+
+/** Notes that the state holds this id, by whatever call says so. */
+export function see(call: DatabaseCall, id: string): void {
+  const seen = seenBy.get(call.host) ?? new Map<string, Set<string>>();
+  seenBy.set(call.host, seen);
+  seen.set(call.urn, (seen.get(call.urn) ?? new Set()).add(id));
+}
+
+async function seenSoon(call: DatabaseCall, id: string): Promise<boolean> {
+  const until = Date.now() + company;
+  for (;;) {
+    if (seenBy.get(call.host)?.get(call.urn)?.has(id)) return true;
+    if (Date.now() > until || call.signal.aborted) return false;
+    await sleep(20);
+  }
+}
+
+/**
+ * How an id of the state relates to what stands. `current`: it is that, or nothing stands. `superseded`: the state holds
+ * a newer one besides, which is what stands: this one is left over from a replacement, and nothing belongs to it.
+ * `outdated`: the state does not know the newer one; it is older than the database.
+ */
+export async function standingOf(call: DatabaseCall, id: string): Promise<"current" | "superseded" | "outdated"> {
+  see(call, id);
+  const step = (await ledgerSteps(call.host)).find(({ urn, part }) => urn === call.urn && part === "");
+  const current = currentId(call, step);
+  if (current === undefined || current === id) return "current";
+  return (await seenSoon(call, current)) ? "superseded" : "outdated";
+}
+
+/** @returns the id of what stands, undefined if nothing does */
+export const currentId = (call: DatabaseCall, step: Step | undefined): string | undefined =>
+  step && step.state !== "undone" ? resourceId(call.name, step) : undefined;
+
+/** A state that was imported, or restored, from before the resource was made anew or taken over. */
+export function outdated(call: DatabaseCall, id: string): GuardianError {
+  return new GuardianError("state-outdated", {
+    what: "this stack's state is older than the database: the resource was made anew, or taken over, since; nothing was changed",
+    where: `${call.name}, ${id} in the state`,
+    todo: "run refresh, which brings the state up to date, then this again",
+  });
+}
+
+export function notImported(call: DatabaseCall): GuardianError {
+  return new GuardianError("import-refused", {
+    what: "resources of this package cannot be imported: the ledger says what is there",
+    where: call.name,
+    todo: "run up: what the ledger says is done is adopted, not done again",
+  });
+}
+
+export async function unknownToLedger(call: DatabaseCall): Promise<GuardianError> {
+  const { ledger } = await call.host.whereabouts();
+  const own = stackOf(call.urn);
+  const taken = ledger && ledger.stack !== own;
+  return new GuardianError(taken ? "ledger-of-another-stack" : "not-in-ledger", {
+    what: taken
+      ? `another stack migrates this database: ${ledger.stack} took it over from this one`
+      : "the ledger in this database knows nothing of this resource",
+    where: call.urn,
+    todo: [
+      ...(taken ? [`use stack ${ledger.stack}`] : []),
+      `if the migration is to be this stack's, for good: pulumi stack rm --force --preserve-config, pulumi stack init, pulumi config set guardian:adopt ${ledger?.ledgerId ?? "<ledger id>"}, then up, which adopts what is there`,
+    ],
+  });
+}

@@ -1,0 +1,153 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import * as calls from "../support/calls";
+import { withV6, type V6 } from "../support/postgres";
+import { withWalk, type Held, type Walk } from "../support/walk";
+import type { Wire } from "../support/wire";
+
+/** One resource of every kind, in the order in which they are made, with what makes it. */
+async function everything(walk: Walk): Promise<Map<string, { held: Held; again: () => Promise<Held> }>> {
+  const made = new Map<string, { held: Held; again: () => Promise<Held> }>();
+  const make = async (kind: string, name: string, args: Record<string, Wire>): Promise<Held> => {
+    const again = (): Promise<Held> => walk.create(kind, name, args);
+    const held = await again();
+    made.set(kind === "SqlModule" ? name : kind, { held, again });
+    return held;
+  };
+  const { state } = await make("Ledger", "ledger", { purge: false });
+  const ledgerId = state["ledgerId"]!;
+  await make("Backup", "backup", walk.backupArgs(ledgerId));
+  for (const module of ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent"])
+    await make("SqlModule", module, { module, ledgerId });
+  const session = await make("MigrationSession", "session", walk.session(ledgerId, 9));
+  await make("DataMigration", "consents", walk.consents(ledgerId));
+  const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [] };
+  await make("FeatureFlag", "enhanced_consent", { ...flag, ledgerId });
+  await make("SessionCompletion", "completion", { sessionId: session.state["sessionId"]!, ledgerId });
+  return made;
+}
+
+/** What must stand whatever the engine deletes of what was replaced. */
+async function standing(client: Client): Promise<unknown> {
+  const { rows } = await client.query(
+    `SELECT (SELECT count(*)::int FROM public.patient_consents) AS consents,
+       (SELECT rollout_percentage FROM public.feature_flags WHERE feature_name = 'enhanced_consent') AS percent,
+       (SELECT array_agg(status ORDER BY status) FROM public.migration_sessions) AS sessions,
+       (SELECT count(*)::int FROM pg_proc WHERE pronamespace = 'public'::regnamespace) AS functions`,
+  );
+  return rows[0];
+}
+
+const remove = (walk: Walk, { urn, id, state, inputs }: Held) =>
+  walk.plugin.call(walk.plugin.client.delete, calls.remove(urn, id, state, inputs));
+const refusal = async (walk: Walk, { urn, id, state, inputs }: Held): Promise<string> =>
+  (await walk.plugin.fail(walk.plugin.client.delete, calls.remove(urn, id, state, inputs))).message;
+/** @returns the id that a refresh finds; empty: gone */
+const read = async (walk: Walk, { urn, id, state, inputs }: Held): Promise<string> => {
+  const args = Object.fromEntries(Object.entries(inputs).filter(([key]) => key !== "__source"));
+  return (await walk.plugin.call(walk.plugin.client.read, calls.read(urn, id, state, args))).getId();
+};
+const warnings = (walk: Walk, urn: string): string[] =>
+  walk.plugin.engine.logs.filter((line) => line.urn === urn && line.severity === "warning").map((line) => line.message);
+
+const older = /^this stack.s state is older than the database.*\[state-outdated\]/;
+
+describe("provider: a resource that Pulumi replaces", function () {
+  this.timeout(120_000);
+  const walking = (test: (walk: Walk, db: V6, client: Client) => Promise<void>) =>
+    withV6((db) => withWalk({ database: db.migrator }, async (walk) => test(walk, db, await db.connect())));
+  /** Another run of the engine, which knows nothing of what the one before asked. */
+  const anotherRun = (db: V6, test: (walk: Walk) => Promise<void>) => withWalk({ database: db.migrator }, test);
+
+  it("16-1: of every kind: create takes over what is there, the delete of the old id warns and deletes nothing", () =>
+    walking(async (walk, _db, client) => {
+      const made = await everything(walk);
+      const before = await standing(client);
+      for (const [name, { held, again }] of made) {
+        const newer = await again();
+        expect(newer.id, name).to.match(new RegExp(`^${held.id}~0\\.1$`));
+        await remove(walk, held);
+        expect(await standing(client), name).to.deep.equal(before);
+        expect(warnings(walk, held.urn).join(), name).to.contain("nothing is deleted");
+        expect(await walk.diff(newer), name).to.deep.equal({ changes: "none", paths: {} });
+        made.set(name, { held: newer, again });
+      }
+      for (const { held } of [...made.values()].reverse()) await remove(walk, held);
+      const { rows } = await client.query("SELECT to_regclass('public.patient_consents') AS there");
+      expect(rows).to.deep.equal([{ there: null }]);
+    }));
+
+  it("16-1: preview says that it takes over what is there, and that a replacement deletes nothing", () =>
+    walking(async (walk) => {
+      const { ledger } = await walk.through(["000_audit_log"]);
+      const args = { module: "000_audit_log", ledgerId: ledger.state["ledgerId"]! };
+      const { urn } = await walk.create("SqlModule", "000_audit_log", args, { preview: true });
+      const said = walk.plugin.engine.logs.filter((line) => line.urn === urn && !line.ephemeral).at(-1)?.message;
+      expect(said).to.contain("is taken over as it is; if this is a replacement, nothing is deleted");
+    }));
+
+  it("16-1: a state from before is refused by diff and delete, and refresh brings it up to date", () =>
+    walking(async (walk, db, client) => {
+      const made = await everything(walk);
+      const before = await standing(client);
+      const newer = new Map<string, string>();
+      for (const [name, { again }] of made) newer.set(name, (await again()).id);
+      // A day later, with the state of the day before.
+      await anotherRun(db, async (later) => {
+        const consents = made.get("DataMigration")!.held;
+        expect(await refusal(later, consents))
+          .to.match(older)
+          .and.contain("run refresh");
+        const { urn, id, inputs, state } = consents;
+        const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news: inputs });
+        expect((await later.plugin.fail(later.plugin.client.diff, request)).message).to.match(older);
+        expect(await standing(client)).to.deep.equal(before);
+      });
+      await anotherRun(db, async (later) => {
+        const found = await Promise.all([...made.values()].map(({ held }) => read(later, held)));
+        expect(found).to.deep.equal([...newer.values()]);
+        const refreshed = [...made.values()].map(({ held }, i) => ({ ...held, id: found[i]! }));
+        for (const held of refreshed.reverse()) await remove(later, held);
+        const { rows } = await client.query("SELECT to_regclass('public.patient_consents') AS there");
+        expect(rows).to.deep.equal([{ there: null }]);
+      });
+    }));
+
+  it("16-1: a state from before a rollback and a new up is refused too", () =>
+    walking(async (walk, db) => {
+      const { ledger, modules } = await walk.through(["000_audit_log"]);
+      const [first] = modules as [Held];
+      await remove(walk, first);
+      const module = { module: "000_audit_log", ledgerId: ledger.state["ledgerId"]! };
+      await walk.create("Backup", "backup", walk.backupArgs(ledger.state["ledgerId"]!, ["000_audit_log"]));
+      const second = await walk.create("SqlModule", "000_audit_log", module);
+      expect([first.id, second.id]).to.deep.equal(["000_audit_log", "000_audit_log~1.0"]);
+      await anotherRun(db, async (later) => {
+        expect(await refusal(later, first)).to.match(older);
+        await remove(later, second);
+        await remove(later, first);
+      });
+    }));
+
+  it("16-1: killed between the two, a replacement clears itself: by up, by refresh and by destroy", () =>
+    walking(async (walk, db, client) => {
+      const made = await everything(walk);
+      const before = await standing(client);
+      const { held: old, again } = made.get("DataMigration")!;
+      const newer = await again();
+      // up: the program declares it, so that it is compared before what is pending is deleted.
+      await anotherRun(db, async (up) => {
+        expect(await up.diff(newer)).to.deep.equal({ changes: "none", paths: {} });
+        await remove(up, old);
+        expect(await standing(client)).to.deep.equal(before);
+      });
+      await anotherRun(db, async (refresh) => {
+        expect(await Promise.all([read(refresh, newer), read(refresh, old)])).to.deep.equal([newer.id, ""]);
+      });
+      // destroy: both at once, in whatever order.
+      await anotherRun(db, async (destroy) => {
+        await Promise.all([remove(destroy, old), remove(destroy, newer)]);
+        expect(await standing(client)).to.deep.include({ consents: 0 });
+      });
+    }));
+});
