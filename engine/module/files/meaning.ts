@@ -13,9 +13,15 @@ export async function meaningOf(file: string, sql: string): Promise<string> {
   return meaningOfFiles([{ file, text: sql }]);
 }
 
+/** What files meant that stood so: checking, planning and doing one resource read the same ones. */
+const known = new Map<string, string>();
+
 /** The meaning of files that are one script; where one file ends and the next begins says nothing. */
 export async function meaningOfFiles(files: readonly SqlFile[]): Promise<string> {
-  return hash(await Promise.all((await parseFiles(files)).map(meant)));
+  const texts = JSON.stringify(files);
+  const meaning = known.get(texts) ?? hash(await Promise.all((await parseFiles(files)).map(meant)));
+  known.set(texts, meaning);
+  return meaning;
 }
 
 /** Fields that say where something stands and not what it is (PostgreSQL, parsenodes.h). */
