@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { startPooler } from "../support/pooler";
 import { major, withEmpty, withV6 } from "../support/postgres";
 import { root, withStack, type StackOptions } from "../support/stack";
-import { differences, infrastructure, story } from "../support/story";
+import { afterUp } from "../support/migrated";
+import { differences, total } from "../support/story";
 
 /** Each of these must be refused by preview already, in words that say what, where and what to do. */
 const refusals: Record<string, { options: Partial<StackOptions>; says: RegExp[] }> = {
@@ -102,23 +103,18 @@ describe("bad input is refused before the first write", function () {
 
   it("an applied module that was edited", function () {
     return withCopy((copy, plugin) =>
-      story(
-        async ({ stack }) => {
-          await stack.set({ through: "infrastructure" });
-          await stack.up();
-          const file = join(copy, "sql", "001_feature_flags", "up.sql");
-          const written = readFileSync(file, "utf8");
-          writeFileSync(file, `-- a comment\n${written}`);
-          expect((await stack.preview()).changes, "a comment").to.deep.equal({ same: infrastructure });
-          writeFileSync(file, written.replace("'fhir_integration'", "'fhir_integrations'"));
-          const { output } = await stack.preview({ expectFailure: true });
-          expect(output).to.contain("of 001_feature_flags changed after it was applied");
-          expect(output).to.contain("to do: restore sql/001_feature_flags as it was applied");
-          writeFileSync(file, written);
-          expect((await stack.up()).changes).to.deep.equal({ same: infrastructure });
-        },
-        { stack: plugin },
-      ),
+      afterUp(async ({ stack }) => {
+        const file = join(copy, "sql", "001_feature_flags", "up.sql");
+        const written = readFileSync(file, "utf8");
+        writeFileSync(file, `-- a comment\n${written}`);
+        expect((await stack.preview()).changes, "a comment").to.deep.equal({ same: total });
+        writeFileSync(file, written.replace("'fhir_integration'", "'fhir_integrations'"));
+        const { output } = await stack.preview({ expectFailure: true });
+        expect(output).to.contain("of 001_feature_flags changed after it was applied");
+        expect(output).to.contain("to do: restore sql/001_feature_flags as it was applied");
+        writeFileSync(file, written);
+        expect((await stack.up()).changes).to.deep.equal({ same: total });
+      }, plugin),
     );
   });
 

@@ -20,7 +20,7 @@ describe("what somebody dropped by hand", function () {
       await stack.destroy();
       expect(differences(before, await fingerprint())).to.deep.equal([]);
       expect((await stack.up()).changes).to.deep.equal({ create: total });
-      await stack.set({ through: "infrastructure" });
+      stack.set({ through: "infrastructure" });
       await stack.up();
       expect((await stack.up()).changes).to.deep.equal({ same: infrastructure });
       await stack.destroy();

@@ -56,9 +56,9 @@ describe("killed with SIGKILL", function () {
         return story(async (it) => {
           const { stack, client, db } = it;
           if (point.hold.includes("public.")) {
-            await stack.set({ through: "schema" });
+            stack.set({ through: "schema" });
             await stack.up();
-            await stack.set({ through: "deployment" });
+            stack.set({ through: "deployment" });
           }
           const holder = await db.connect();
           await holder.query("BEGIN");
@@ -78,7 +78,7 @@ describe("killed with SIGKILL", function () {
           await gone(client, [...cli, ...plugins]);
           await holder.query("ROLLBACK");
 
-          await stack.stack.cancel().catch(() => undefined);
+          await stack.must(["cancel", "--yes"]).catch(() => undefined);
           await stack.up();
           expect(await result(it)).to.deep.equal(undisturbed);
           expect((await stack.up()).changes).to.deep.equal({ same: total });
@@ -131,11 +131,11 @@ describe("killed with SIGKILL", function () {
       }
       await running.catch(() => undefined);
       await gone(client, [...cli, ...plugins]);
-      expect((await stack.resources()).map((resource) => resource.urn)).to.include(rows[0]?.urn);
+      expect(stack.resources().map((resource) => resource.urn)).to.include(rows[0]?.urn);
 
-      await stack.stack.cancel().catch(() => undefined);
+      await stack.must(["cancel", "--yes"]).catch(() => undefined);
       await stack.destroy();
-      expect(await stack.resources()).to.deep.equal([]);
+      expect(stack.resources()).to.deep.equal([]);
       expect(await count(client, open)).to.equal(0);
       expect(differences(before, await it.fingerprint())).to.deep.equal([]);
     }, quickTries);
@@ -160,17 +160,17 @@ describe("killed with SIGKILL", function () {
       const rowsPart = waiting[0]!.part;
       const failed = await stack.up({ expectFailure: true });
       expect(failed.output).to.match(/unfinished: rows public\.user_preferences/);
-      const part = async (): Promise<unknown> => {
-        const found = (await stack.resources()).find((one) => one.urn.endsWith("005_user_preferences"));
+      const part = (): unknown => {
+        const found = stack.resources().find((one) => one.urn.endsWith("005_user_preferences"));
         return { errors: found?.initErrors?.join(), objects: found?.inputs["objects"] };
       };
-      const failedState = (await part()) as { errors: string; objects: unknown };
+      const failedState = part() as { errors: string; objects: unknown };
       expect(failedState.errors).to.match(/\[postgres-refused\][^]*unfinished: rows public\.user_preferences/);
       await holder.query("DROP EVENT TRIGGER hold; DROP FUNCTION public.slow()");
 
       // What the ledger says is unfinished stays so in the state, or the next up would find nothing to do.
       await stack.refresh();
-      expect(await part()).to.deep.equal({
+      expect(part()).to.deep.equal({
         errors: `unfinished: ${rowsPart} is planned; up finishes it [unfinished]`,
         objects: failedState.objects,
       });
@@ -178,7 +178,7 @@ describe("killed with SIGKILL", function () {
       expect(planned.changes).to.include({ update: 1 });
       expect(planned.output).to.match(/SqlModule +005_user_preferences +update/);
       await stack.up();
-      expect(await part()).to.include({ errors: undefined });
+      expect(part()).to.include({ errors: undefined });
       expect(await count(client, "public.user_preferences WHERE theme = 'dark'")).to.equal(300);
       expect((await stack.up()).changes).to.deep.equal({ same: total });
       await stack.destroy();

@@ -3,7 +3,7 @@ import { quickFingerprint } from "../../engine/fingerprint/take";
 import { afterUp } from "../support/migrated";
 import { withCopyOf, withV6 } from "../support/postgres";
 import { withStack } from "../support/stack";
-import { count, differences, story } from "../support/story";
+import { count, differences } from "../support/story";
 
 describe("state and database belong together", function () {
   this.timeout(600_000);
@@ -46,18 +46,16 @@ describe("state and database belong together", function () {
   });
 
   it("two stacks on one database: the second is refused with the way out, which then works", function () {
-    return story(async ({ stack, db, client }) => {
-      await stack.set({ through: "schema" });
-      await stack.up();
+    return afterUp(async ({ stack, db, client }) => {
       const applied = await count(client, "guardian_migration.module");
-      await withStack({ database: db.migrator, name: "second", config: { through: "schema" } }, async (second) => {
+      await withStack({ database: db.migrator, name: "second" }, async (second) => {
         for (const verb of ["preview", "up"] as const) {
           const { output } = await second[verb]({ expectFailure: true });
           expect(output, verb).to.contain("another stack migrates this database: dev::guardian");
           expect(output, verb).to.match(/pulumi config set guardian:adopt [0-9a-f-]{36}/);
         }
         const { rows } = await client.query<{ id: string }>("SELECT id FROM guardian_migration.ledger");
-        await second.set({ adopt: rows[0]!.id });
+        second.set({ adopt: rows[0]!.id });
         await second.up();
         expect(await count(client, "guardian_migration.module")).to.equal(applied, "nothing was applied a second time");
         const { output } = await stack.up({ expectFailure: true });
@@ -69,9 +67,7 @@ describe("state and database belong together", function () {
   });
 
   it("a stack of a destroyed migration leaves the database free for another", function () {
-    return story(async ({ stack, db }) => {
-      await stack.set({ through: "infrastructure" });
-      await stack.up();
+    return afterUp(async ({ stack, db }) => {
       await stack.destroy();
       await withStack(
         { database: db.migrator, name: "second", config: { through: "infrastructure" } },

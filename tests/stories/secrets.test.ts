@@ -20,15 +20,13 @@ describe("no password and no row value leaves the database", function () {
       await admin.query(`UPDATE public.user_profiles SET language = $1, timezone = $1`, [mark]);
       const texts: string[] = [];
       const user = "11111111-2222-4333-8444-555555555555";
-      await stack.stack.setConfig("guardian:allowList", {
-        value: JSON.stringify({ fhir_integration: [user] }),
-        secret: true,
-      });
+      const listed = JSON.stringify({ fhir_integration: [user] });
+      await stack.must(["config", "set", "--secret", "guardian:allowList", listed]);
       await stack.up();
       // Failures in the middle whose messages quote rows: free text of somebody's function, and a value that is no number.
-      await stack.set({ through: "schema" });
+      stack.set({ through: "schema" });
       await stack.up();
-      await stack.set({ through: "deployment" });
+      stack.set({ through: "deployment" });
       await admin.query(
         `ALTER TABLE public.user_profiles RENAME TO profiles;
          CREATE FUNCTION public.quote_row(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'row of %', $1; END $$;`,

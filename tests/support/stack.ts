@@ -1,19 +1,11 @@
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
-import {
-  LocalWorkspace,
-  type ConfigMap,
-  type ProjectSettings,
-  type PulumiFn,
-  type Stack,
-} from "@pulumi/pulumi/automation";
-import guardian = require("../../index");
+import { dirname, join } from "node:path";
+import { stringify } from "yaml";
 import { findEngine } from "../../scripts/pulumi/engine";
-import type { Program } from "../../scripts/pulumi/inline";
-import { pulumi } from "../../scripts/pulumi/run";
-import { projectFile, variables } from "../../scripts/stack/backend";
+import { environment, projectFile } from "../../scripts/stack/backend";
 import { countSteps, readEvents } from "../../scripts/stack/events";
+import { OwnStack } from "../../scripts/stack/own";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major, type Login } from "./postgres";
 
@@ -22,8 +14,7 @@ export const root = join(__dirname, "..", "..");
 
 /** A stack with a backend, a PULUMI_HOME and a backup folder of its own. */
 export interface TestStack {
-  stack: Stack;
-  /** Its temporary folder: state, home, backups. */
+  /** Its temporary folder: project, state, home, backups. */
   folder: string;
   /** Lines that the engine showed: diagnostics and progress of all operations so far. */
   lines: string[];
@@ -31,9 +22,13 @@ export interface TestStack {
   preview: (options?: RunOptions) => Promise<Outcome>;
   refresh: (options?: RunOptions) => Promise<Outcome>;
   destroy: (options?: RunOptions) => Promise<Outcome>;
-  set: (config: Record<string, string>) => Promise<void>;
+  set: (config: Record<string, string>) => void;
+  /** Another command of the CLI. @throws GuardianError if it fails */
+  must: (args: readonly string[]) => Promise<string>;
   /** The stack's resources as the state has them, without the stack, its stages and the provider. */
-  resources: () => Promise<StateResource[]>;
+  resources: () => StateResource[];
+  /** Changes the state by hand: gets the file's text, gives the new one. */
+  edit: (change: (state: string) => string) => void;
 }
 
 interface StateResource {
@@ -67,9 +62,10 @@ export interface StackOptions {
   name?: string;
   /** Folder of an earlier stack whose state is to be used on. */
   folder?: string;
+  /** Puts an earlier stack's files into the folder. */
+  begin?: (folder: string) => void;
   config?: Record<string, string>;
   env?: Record<string, string>;
-  program?: PulumiFn;
   /** Folder of the plugin, where it is not the product's own. */
   plugin?: string;
   /** node_modules for a plugin that is a copy: a link to it is made beside. */
@@ -86,41 +82,50 @@ export async function withStack<T>(options: StackOptions, story: (stack: TestSta
   }
 }
 
+/** Stacks that were made and no more, by their name: the CLI takes a third of a second for the key of a passphrase. */
+const initialised = new Map<string, string>();
+
+/** @returns a copy of the folder that stays until the process ends */
+export function keep(folder: string): string {
+  const copy = mkdtempSync(join(tmpdir(), "guardian-kept-"));
+  process.once("exit", () => rmSync(copy, { recursive: true, force: true }));
+  cpSync(folder, copy, { recursive: true });
+  return copy;
+}
+
 async function openStack(options: StackOptions, folder: string): Promise<TestStack> {
-  if (options.plugin && options.modules) symlinkSync(options.modules, join(dirname(options.plugin), "node_modules"));
-  const engine = await findEngine({ log: { line: () => undefined } });
-  process.env["PATH"] = [dirname(engine.path), process.env["PATH"]].join(delimiter);
-  const { host, port, user, password, database } = options.database;
-  const program = options.program ?? guardian;
-  const name = options.name ?? "dev";
-  const envVars = {
-    ...variables({ state: folder, home: join(folder, "home"), passphrase: "tests only" }),
-    PGHOST: host,
-    PGPORT: String(port),
-    PGUSER: user,
-    PGPASSWORD: password,
-    PGDATABASE: database,
+  const { database, name = "dev", plugin, modules } = options;
+  if (plugin && modules) symlinkSync(modules, join(dirname(plugin), "node_modules"));
+  options.begin?.(folder);
+  const backend = { state: folder, home: join(folder, "home"), passphrase: "tests only" };
+  const env = environment(backend, {
+    PGHOST: database.host,
+    PGPORT: String(database.port),
+    PGUSER: database.user,
+    PGPASSWORD: database.password,
+    PGDATABASE: database.database,
     GUARDIAN_PG_BIN: await clientFolder(major),
     // Nobody else uses this v6: a busy machine must not make a module wait half a minute for a moment to lock it.
     GUARDIAN_LOCK_HOLD_MS: "5000",
     GUARDIAN_LOCK_PAUSE_MS: "200",
     GUARDIAN_PATIENCE_MS: "2000",
+    NO_COLOR: "1",
+    PULUMI_DEBUG_COMMANDS: "true", // without it there is no --event-log
     ...options.env,
-  };
-  const stack = await LocalWorkspace.createOrSelectStack(
-    { stackName: name, projectName: "guardian", program },
-    {
-      envVars,
-      // `plugins` is part of Pulumi.yaml and missing from the SDK's type of it.
-      projectSettings: projectFile(options.plugin) as ProjectSettings,
-    },
-  );
-  const set = async (config: Record<string, string>): Promise<void> => {
-    const map: ConfigMap = {};
-    for (const [key, value] of Object.entries(config)) map[`guardian:${key}`] = { value };
-    await stack.setAllConfig(map);
-  };
-  await set({
+  });
+  const engine = (await findEngine({ log: { line: () => undefined } })).path;
+  const own = new OwnStack({ name, folder, engine, env });
+  const set = (config: Record<string, string>): void =>
+    own.configure(Object.fromEntries(Object.entries(config).map(([key, value]) => [`guardian:${key}`, value])));
+  const state = join(folder, ".pulumi", "stacks", "guardian", `${name}.json`);
+  const made = initialised.get(name);
+  if (made && !existsSync(state)) cpSync(made, folder, { recursive: true });
+  writeFileSync(join(folder, "Pulumi.yaml"), stringify(projectFile(plugin)));
+  if (!existsSync(state)) {
+    await own.must(["stack", "init", name]);
+    initialised.set(name, keep(folder));
+  }
+  set({
     legacyConsent: JSON.stringify({ mode: "assumed", legalBasis: "consent", statement: "test statement" }),
     backup: JSON.stringify({ directory: join(folder, "backups"), jobs: 1 }),
     ...options.config,
@@ -132,17 +137,12 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
   ): Promise<Outcome> => {
     const printed: string[] = [];
     // Not in the stack's folder: it holds debug events, and those hold secrets in clear.
-    const log = join(stack.workspace.workDir, "events.json");
+    const log = `${folder}.${name}.events`;
     const consent = verb === "preview" ? [] : ["--yes", "--skip-preview"];
     const began = Date.now();
-    // Not stack[verb]: it asks the CLI three times more for what no test wants to know, half a second each.
-    const { code } = await pulumi(
+    const { code } = await own.pulumi(
       [verb, ...consent, "--stack", name, "--event-log", log, "--non-interactive", ...flags],
       {
-        cwd: stack.workspace.workDir,
-        env: { ...process.env, ...envVars, NO_COLOR: "1", PULUMI_DEBUG_COMMANDS: "true" }, // without it there is no --event-log
-        engine: engine.path,
-        program: program as Program,
         stdio: "pipe",
         onOutput: (text) => void printed.push(text),
       },
@@ -158,17 +158,20 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     return { ok, output, changes, seconds: (Date.now() - began) / 1000 };
   };
   return {
-    stack,
     folder,
     lines,
     set,
+    must: (args) => own.must([...args, "--stack", name]),
     up: (o) => run("up", o),
     preview: (o) => run("preview", o),
     refresh: (o) => run("refresh", o),
     destroy: (o) => run("destroy", o),
-    resources: async () => {
-      const state = (await stack.exportStack()) as { deployment: { resources?: StateResource[] } };
-      return (state.deployment.resources ?? []).filter((resource) => resource.type.startsWith("guardian-migration:"));
+    resources: () => {
+      const { checkpoint } = JSON.parse(readFileSync(state, "utf8")) as {
+        checkpoint: { latest?: { resources?: StateResource[] } };
+      };
+      return (checkpoint.latest?.resources ?? []).filter(({ type }) => type.startsWith("guardian-migration:"));
     },
+    edit: (change) => writeFileSync(state, change(readFileSync(state, "utf8"))),
   };
 }
