@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { engineParameters } from "../engine/database";
-import { loadMigration } from "../engine/migrate/definition";
+import { loadMigration } from "../engine/migrate/definition/migration";
 import type { Operator } from "../engine/operator";
 import { applyAll, withOperator } from "../scripts/v6/operator";
 import { startServer } from "../scripts/postgres/server";

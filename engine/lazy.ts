@@ -17,7 +17,7 @@ export const lazily = {
     return load("./ledger/owner") as typeof import("./ledger/owner");
   },
   get migrations() {
-    return load("./migrate/definition") as typeof import("./migrate/definition");
+    return load("./migrate/definition/migration") as typeof import("./migrate/definition/migration");
   },
   get move() {
     return load("./migrate") as typeof import("./migrate");

@@ -5,7 +5,7 @@ import { readLedger, readPhysical, type DatabaseIdentity } from "./ledger/identi
 import { openLedger } from "./ledger/owner";
 import { readSteps, type Step } from "./ledger/steps";
 import { moveRows, takeBackRows, type Moved, type MoveOptions, type TakenBack } from "./migrate";
-import type { Migration } from "./migrate/definition";
+import type { Migration } from "./migrate/definition/migration";
 import { applyModule, type Applied } from "./module/apply";
 import type { Module } from "./module/files/manifest";
 import { undoModule } from "./module/undo";

@@ -20,6 +20,8 @@ describe("arrows go one way", function () {
     ["engine/base/errors.ts", "../../config", "engine/ knows nothing of Pulumi"],
     ["engine/module/apply.ts", "../../resources/registry", "engine/ knows nothing of Pulumi"],
     ["engine/base/errors.ts", "@pulumi/pulumi", "engine/ knows nothing of Pulumi"],
+    ["engine/migrate/phases/cut-over.ts", "./catch-up", "phases know neither each other nor Pulumi"],
+    ["engine/migrate/phases/cut-over.ts", "@pulumi/pulumi", "phases know neither each other nor Pulumi"],
     ["provider/serve.ts", "../resources/registry", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
     ["provider/serve.ts", "../config", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
     ["provider/serve.ts", "pg", "provider/ knows nothing of PostgreSQL, nor of what it serves"],
@@ -37,6 +39,7 @@ describe("arrows go one way", function () {
   const allowed = [
     ["spec/check.ts", "./shape"],
     ["engine/module/files/manifest.ts", "../../../spec"],
+    ["engine/migrate/phases/cut-over.ts", "../rows/proof"],
     ["provider/check.ts", "../spec"],
     ["config/index.ts", "../spec"],
     ["resources/main.ts", "../provider/serve"],

@@ -1,5 +1,5 @@
-import { loadMigration } from "../../engine/migrate/definition";
-import { under } from "../../engine/migrate/range";
+import { loadMigration } from "../../engine/migrate/definition/migration";
+import { under } from "../../engine/migrate/definition/range";
 import { quoteName } from "../../engine/base/sql";
 import { withClient, type Login } from "../../scripts/v6/database";
 import type { Job } from "./job";

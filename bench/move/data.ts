@@ -1,5 +1,5 @@
 import { escapeLiteral } from "pg";
-import { loadMigration } from "../../engine/migrate/definition";
+import { loadMigration } from "../../engine/migrate/definition/migration";
 import { forgetMigrations } from "../../engine/ledger/tools";
 import { quoteName } from "../../engine/base/sql";
 import { applyAll } from "../../scripts/v6/operator";

@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
-import { under } from "../../engine/migrate/range";
-import { matches, sourceIn, type Mapped } from "../../engine/migrate/source";
+import { under } from "../../engine/migrate/definition/range";
+import { matches, sourceIn, type Mapped } from "../../engine/migrate/definition/source";
 import { quoteName } from "../../engine/base/sql";
 
 /** How the single statement leaves rows alone that are there already. */

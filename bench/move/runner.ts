@@ -7,10 +7,9 @@ import type { WriteSession } from "../../engine/database";
 import { countBatches } from "../../engine/ledger/tools";
 import { addStep } from "../../engine/ledger/steps";
 import { moveRows } from "../../engine/migrate";
-import { openBatch, type Run } from "../../engine/migrate/batch";
-import { loadMigration, type Migration } from "../../engine/migrate/definition";
-import { onceOnly } from "../../engine/migrate/proof";
-import { mapped, readConstants } from "../../engine/migrate/source";
+import { openBatch, type Run } from "../../engine/migrate/rows/batch";
+import { loadMigration, type Migration } from "../../engine/migrate/definition/migration";
+import { mapped, onceOnly, readConstants } from "../../engine/migrate/definition/source";
 import type { Operator } from "../../engine/operator";
 import { withOperator } from "../../scripts/v6/operator";
 import { throttled } from "./figures";
@@ -68,6 +67,7 @@ const raw =
       it,
       urn: options.urn,
       stepId: step.id,
+      epoch,
       parameters: values,
       guarded,
       gate: () => Promise.resolve(),
@@ -77,7 +77,7 @@ const raw =
     );
     const began = performance.now();
     const rows = await session.transaction(async (db) => {
-      await openBatch(db, one, epoch);
+      await openBatch(db, one);
       return (await db.query(rawStatement(it, rule), [values])).rowCount ?? 0;
     });
     return { totalMs: performance.now() - began, rows, batches: 1 };

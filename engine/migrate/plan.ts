@@ -4,9 +4,9 @@ import { readWaiting } from "../ledger/archived";
 import { insertRanges, planSize } from "../ledger/ranges";
 import { readLedger } from "../ledger/identity";
 import { exists, first, quoteName, type Queryable } from "../base/sql";
-import type { Migration } from "./definition";
-import { condition, tuple, under } from "./range";
-import { mapped, matches, readConstants, sourceIn, type Mapped } from "./source";
+import type { Migration } from "./definition/migration";
+import { condition, tuple, under } from "./definition/range";
+import { mapped, matches, readConstants, sourceIn, type Mapped } from "./definition/source";
 
 /** Keys in one range of the plan; a batch takes as many ranges as fit its time. */
 export const { rangeKeys } = engineParameters();

@@ -3,8 +3,8 @@ import { standingRows } from "../ledger/batches";
 import { readRejects, rejected } from "../ledger/rejects";
 import { detailOf, readStep } from "../ledger/steps";
 import type { Queryable } from "../base/sql";
-import { followed } from "./definition";
-import type { Mapped } from "./source";
+import { followed } from "./definition/migration";
+import type { Mapped } from "./definition/source";
 
 /** @returns what the ledger is to keep */
 export function recorded(it: Mapped): RecordedMigration {

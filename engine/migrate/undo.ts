@@ -7,14 +7,14 @@ import { endOf, forgetRanges, freeRanges, lastMoved } from "../ledger/ranges";
 import { forgetRejects } from "../ledger/rejects";
 import { countRemoved, detailOf, readStep, readSteps, setStep, type Step, type StepOf } from "../ledger/steps";
 import { exists, quoteName, rows, type Queryable } from "../base/sql";
-import { openBatch } from "./batch";
-import { Crew, worthThrottling } from "./crew";
-import { Meter } from "./progress";
-import { dropFunctions, stopFollowing } from "./follow";
-import { patiently } from "./patient";
-import { condition, stretch, under } from "./range";
-import { lockUnreferred, unreferred } from "./referring";
-import { firstSize, nextSize } from "./workers";
+import { openBatch } from "./rows/batch";
+import { Crew, worthThrottling } from "./workers/crew";
+import { Meter } from "./workers/progress";
+import { dropFunctions, stopFollowing } from "./notes/triggers";
+import { patiently } from "./rows/patient";
+import { condition, stretch, under } from "./definition/range";
+import { lockUnreferred, unreferred } from "./rows/referring";
+import { firstSize, nextSize } from "./workers/sizes";
 
 /** What taking back did. */
 export interface TakenBack {
@@ -189,7 +189,7 @@ async function removeStretch(
   const own = `${condition(under("t", plan.targetKey), range)} AND ${isUntouched("t", 1)}`;
   const values = [urn, ...bounds];
   await lockUnreferred(db, plan.target, own, unless, values);
-  const batch = await openBatch(db, { urn, stepId: step.id, it: plan }, epoch);
+  const batch = await openBatch(db, { urn, stepId: step.id, epoch, it: plan });
   const gone = await rows<{ time: string; n: string }>(
     db,
     `WITH gone AS (DELETE FROM ${target} t WHERE ${own}${unless} RETURNING t.updated_at AS time)

@@ -12,7 +12,7 @@ import { Memory } from "../../bench/move/memory";
 import { Observer } from "../../bench/move/observer";
 import type { Job, Outcome } from "../../bench/move/job";
 import { connectWriter, Session, Writer } from "../../engine/connect";
-import { worthThrottling } from "../../engine/migrate/crew";
+import { worthThrottling } from "../../engine/migrate/workers/crew";
 import { help } from "../../scripts/command/help";
 import { parse, UsageError } from "../../scripts/command/parse";
 import { withOnline } from "../engine/migrate/harness";

@@ -3,7 +3,7 @@ import { assess, followedTables, lockedTables, type AssessmentItem } from "../..
 import { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { closeLedger } from "../../engine/ledger/owner";
-import { loadMigration, migrationNames } from "../../engine/migrate/definition";
+import { loadMigration, migrationNames } from "../../engine/migrate/definition/migration";
 import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule, moduleNames } from "../../engine/module/files/manifest";
 import { withEmpty, withV6, type Login, type V6 } from "../support/postgres";

@@ -13,7 +13,7 @@ import {
 } from "../../engine/session";
 import { attempt } from "../../engine/ledger/attempt";
 import { GuardianError } from "../../engine/base/errors";
-import { loadMigration } from "../../engine/migrate/definition";
+import { loadMigration } from "../../engine/migrate/definition/migration";
 import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule } from "../../engine/module/files/manifest";
 import { applyModule } from "../../engine/module/apply";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { GuardianError } from "../../engine/base/errors";
-import { definition } from "../../engine/migrate/definition-shape";
+import { definition } from "../../engine/migrate/definition/shape";
 import { readManifest } from "../../engine/module/files/manifest";
 import { readYaml } from "../../engine/base/yaml";
 

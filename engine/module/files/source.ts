@@ -11,8 +11,8 @@ const code = [
   "./lexer",
   "./statements",
   "./up-files",
-  "../../migrate/definition",
-  "../../migrate/range",
+  "../../migrate/definition/migration",
+  "../../migrate/definition/range",
 ];
 
 /**

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { defaultLimits } from "../../../engine/migrate/throttle";
-import { Monitor, noSignals } from "../../../engine/migrate/throttle/signals";
+import { defaultLimits } from "../../../engine/migrate/workers/throttle";
+import { Monitor, noSignals } from "../../../engine/migrate/workers/throttle/signals";
 import { column, refusalOf, until } from "../module/harness";
 import { withOnline } from "./harness";
 

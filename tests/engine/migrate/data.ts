@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { loadMigration, type Migration } from "../../../engine/migrate/definition";
+import { loadMigration, type Migration } from "../../../engine/migrate/definition/migration";
 import type { Moved, TakenBack } from "../../../engine/migrate";
 import type { V6 } from "../../support/postgres";
 import { withEngine, type Engine } from "../module/harness";

@@ -1,8 +1,8 @@
 import type { Client } from "pg";
 import type { EngineParameters } from "../../../engine/database";
-import { loadMigration, type Migration } from "../../../engine/migrate/definition";
+import { loadMigration, type Migration } from "../../../engine/migrate/definition/migration";
 import type { MoveOptions, Moved, TakenBack } from "../../../engine/migrate";
-import { bind } from "../../../engine/migrate/range";
+import { bind } from "../../../engine/migrate/definition/range";
 import type { V6 } from "../../support/postgres";
 import { refusalOf, withEngine, type Engine } from "../module/harness";
 

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { Migration } from "../../../engine/migrate/definition";
+import type { Migration } from "../../../engine/migrate/definition/migration";
 import { planMove } from "../../../engine/migrate/plan";
 import { column, moduleOf, refusalOf } from "../module/harness";
 import { assumed, stopped, withOnline, type Online } from "./harness";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { GuardianError } from "../../../engine/base/errors";
-import { loadMigration } from "../../../engine/migrate/definition";
+import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { planMove, readMoved } from "../../../engine/migrate";
 import { asRole } from "../../support/postgres";
 import { column, endWriters, Engine, refusalOf, until } from "../module/harness";

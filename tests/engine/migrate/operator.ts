@@ -1,5 +1,5 @@
 import { WriteSession, type EngineParameters } from "../../../engine/database";
-import { loadMigration } from "../../../engine/migrate/definition";
+import { loadMigration } from "../../../engine/migrate/definition/migration";
 import type { Queryable } from "../../../engine/base/sql";
 import type { Operator } from "../../../engine/operator";
 import { withOperator } from "../../../scripts/v6/operator";

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { moveStatement, openBatch } from "../../../engine/migrate/batch";
-import { loadMigration } from "../../../engine/migrate/definition";
-import { mapped, readConstants, type Mapped } from "../../../engine/migrate/source";
+import { moveStatement, openBatch } from "../../../engine/migrate/rows/batch";
+import { loadMigration } from "../../../engine/migrate/definition/migration";
+import { mapped, readConstants, type Mapped } from "../../../engine/migrate/definition/source";
 import { quoteName, type Queryable } from "../../../engine/base/sql";
 import { withEngine } from "../module/harness";
 
@@ -86,9 +86,9 @@ async function planInBatch(data: Data, text: string, [from, to]: readonly string
     `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
      SELECT 'u', 'DataMigration', id, 1, 'running', 0 FROM guardian_migration.ledger RETURNING id`,
   );
-  const run = { it, urn: "u", stepId: rows[0]!.id };
+  const run = { it, urn: "u", stepId: rows[0]!.id, epoch: "0" };
   const chunk = { firstPlace: 1, lastPlace: 5, from: [ends[0]], to: [ends[1]], keys: 5000 };
-  await openBatch(admin as unknown as Queryable, run, "0", chunk);
+  await openBatch(admin as unknown as Queryable, run, chunk);
   const plan = await planOf(data, text, ends);
   await admin.query("ROLLBACK");
   return plan;

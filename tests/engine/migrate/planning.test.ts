@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { mapped } from "../../../engine/migrate/source";
+import { mapped } from "../../../engine/migrate/definition/source";
 import { planRanges, rangeKeys } from "../../../engine/migrate/plan";
 import { column } from "../module/harness";
 import { withOnline, type Online } from "./harness";

@@ -1,7 +1,14 @@
 import { expect } from "chai";
-import { begin, decide, probeLimit, speedOf, type Pace, type Rules } from "../../../engine/migrate/throttle/control";
-import { noSignals } from "../../../engine/migrate/throttle/signals";
-import { defaultLimits, type Signals } from "../../../engine/migrate/throttle/types";
+import {
+  begin,
+  decide,
+  probeLimit,
+  speedOf,
+  type Pace,
+  type Rules,
+} from "../../../engine/migrate/workers/throttle/control";
+import { noSignals } from "../../../engine/migrate/workers/throttle/signals";
+import { defaultLimits, type Signals } from "../../../engine/migrate/workers/throttle/types";
 
 const rules: Rules = { limits: defaultLimits, maxWorkers: 2, budget: 0.1, baseline: 10, chance: 11 };
 

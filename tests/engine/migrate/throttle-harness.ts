@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSession, Session } from "../../../engine/connect/session";
-import { Throttle, type ThrottleOptions } from "../../../engine/migrate/throttle";
+import { Throttle, type ThrottleOptions } from "../../../engine/migrate/workers/throttle";
 import type { Login } from "../../support/postgres";
 import { settingsOf } from "../module/harness";
 

@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { Session } from "../../../engine/connect";
-import { expand, percentile, Probe, served } from "../../../engine/migrate/throttle/probe";
+import { expand, percentile, Probe, served } from "../../../engine/migrate/workers/throttle/probe";
 
 /** A server that answers when `answer` does. */
 function sessionThat(answer: () => Promise<unknown>): Session {

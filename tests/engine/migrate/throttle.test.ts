@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { GuardianError } from "../../../engine/base/errors";
-import { Throttle } from "../../../engine/migrate/throttle";
+import { Throttle } from "../../../engine/migrate/workers/throttle";
 import { withEmpty, withV6, type V6 } from "../../support/postgres";
 import { refusalOf } from "../module/harness";
 import { connections, until, withThrottle } from "./throttle-harness";

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { WriteSession } from "../../../engine/database";
-import type { Run } from "../../../engine/migrate/batch";
-import { Crew } from "../../../engine/migrate/crew";
-import type { Pace } from "../../../engine/migrate/pace";
+import type { Run } from "../../../engine/migrate/rows/batch";
+import { Crew } from "../../../engine/migrate/workers/crew";
+import type { Pace } from "../../../engine/migrate/workers/pace";
 import type { Progress } from "../../../engine/base/progress";
-import { Meter } from "../../../engine/migrate/progress";
-import { runWorkers } from "../../../engine/migrate/workers";
-import { Worklist } from "../../../engine/migrate/worklist";
+import { Meter } from "../../../engine/migrate/workers/progress";
+import { moveChunks } from "../../../engine/migrate/rows/chunks";
+import { Worklist } from "../../../engine/migrate/rows/worklist";
 
 /** A plan of so many ranges of 1000 keys, without a database. */
 function listOf(ranges: number, workers: number): Promise<Worklist> {
@@ -49,7 +49,7 @@ function restful(): Pace & { rested: number } {
 async function work(workers: WriteSession[], pace: Pace, ranges: number): Promise<void> {
   const crew = new Crew(workers, pace);
   try {
-    await runWorkers(crew, run, await listOf(ranges, 2), new Meter("move", "own", 1000 * ranges));
+    await moveChunks(crew, run, await listOf(ranges, 2), new Meter("move", "own", 1000 * ranges));
   } finally {
     await crew.close();
   }

@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import type { Chunk } from "../../../engine/migrate/batch";
-import { firstSize, nextSize } from "../../../engine/migrate/workers";
-import { Worklist } from "../../../engine/migrate/worklist";
+import type { Chunk } from "../../../engine/migrate/rows/batch";
+import { firstSize, nextSize } from "../../../engine/migrate/workers/sizes";
+import { Worklist } from "../../../engine/migrate/rows/worklist";
 import type { Queryable } from "../../../engine/base/sql";
 
 /** A plan with the ranges at these places left, of 1000 keys each. */

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { closeLedger } from "../../../engine/ledger/owner";
-import { loadMigration } from "../../../engine/migrate/definition";
+import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { moveRows } from "../../../engine/migrate";
 import { loadModule, moduleNames } from "../../../engine/module/files/manifest";
 import { restoreOrder } from "../../../engine/module/archive/waiting";

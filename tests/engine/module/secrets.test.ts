@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { expect } from "chai";
 import { fromPostgres, GuardianError } from "../../../engine/base/errors";
 import { readSeed, writeFlag } from "../../../engine/flags";
-import { loadMigration } from "../../../engine/migrate/definition";
+import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { moveRows, takeBackRows } from "../../../engine/migrate";
 import { moduleOf, refusalOf, withEngine } from "./harness";
 

@@ -1,5 +1,5 @@
-import { endBatch } from "../ledger/batches";
-import { quoteName, rows, type Queryable } from "../base/sql";
+import { endBatch } from "../../ledger/batches";
+import { quoteName, rows, type Queryable } from "../../base/sql";
 import { openBatch, type Run } from "./batch";
 
 /**
@@ -41,17 +41,11 @@ export async function lockUnreferred(
  * @param where a condition on alias `t`
  * @returns how many they were
  */
-export async function takeBackUnreferred(
-  db: Queryable,
-  epoch: string,
-  run: Run,
-  where: string,
-  values: unknown[],
-): Promise<number> {
+export async function takeBackUnreferred(db: Queryable, run: Run, where: string, values: unknown[]): Promise<number> {
   const { target } = run.it;
   const unless = await unreferred(db, target);
   await lockUnreferred(db, target, where, unless, values);
-  const id = await openBatch(db, run, epoch);
+  const id = await openBatch(db, run);
   const gone = await db.query(`DELETE FROM ${quoteName(target)} t WHERE ${where}${unless}`, values);
   const takenBack = gone.rowCount ?? 0;
   await endBatch(db, id, { takenBack: String(takenBack) });

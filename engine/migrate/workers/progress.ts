@@ -1,4 +1,4 @@
-import type { Phase, Progress } from "../base/progress";
+import type { Phase, Progress } from "../../base/progress";
 
 /** Measures a phase: how far it is and how fast. */
 export class Meter {

@@ -1,18 +1,18 @@
 import { escapeIdentifier } from "pg";
-import type { WriteSession } from "../database";
-import { GuardianError } from "../base/errors";
-import { isUntouched } from "../ledger/batches";
-import { isUnexcused } from "../ledger/changes";
-import { rangeEnds } from "../ledger/ranges";
-import { first, quoteName, rows, type Queryable } from "../base/sql";
+import type { WriteSession } from "../../database";
+import { GuardianError } from "../../base/errors";
+import { isUntouched } from "../../ledger/batches";
+import { isUnexcused } from "../../ledger/changes";
+import { rangeEnds } from "../../ledger/ranges";
+import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import type { Run } from "./batch";
-import type { Crew } from "./crew";
+import type { Crew } from "../workers/crew";
 import { patiently } from "./patient";
-import { Meter } from "./progress";
-import { columnsOf, condition, stretch, under, type Range } from "./range";
+import { Meter } from "../workers/progress";
+import { columnsOf, condition, stretch, under, type Range } from "../definition/range";
 import { takeBackUnreferred } from "./referring";
-import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
-import { firstSize, nextSize } from "./workers";
+import { matches, rowHash, sourceIn, targetIn } from "../definition/source";
+import { firstSize, nextSize } from "../workers/sizes";
 
 /** What the comparison found. */
 export interface Proof {
@@ -44,7 +44,7 @@ const proofKeys = 10_000;
  * row. What v6 changed and is not settled yet is left to the catch-up.
  * @throws GuardianError naming the keys and columns that differ; no values
  */
-export async function prove(crew: Crew, run: Run): Promise<Proof> {
+export async function proveAll(crew: Crew, run: Run): Promise<Proof> {
   const { it, urn } = run;
   const ends = await rangeEnds(crew.first.writer, urn);
   const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {} };
@@ -64,7 +64,7 @@ export async function prove(crew: Crew, run: Run): Promise<Proof> {
     const { range, bounds } = stretch(it.types, after, upTo);
     let found = await looking(session, (db) => compare(db, run, range, bounds));
     const beside = found.others !== "0";
-    if (beside && (await patiently(session, (db) => giveWay(db, session.epoch, run, range, bounds))))
+    if (beside && (await patiently(session, (db) => giveWay(db, run, range, bounds))))
       found = await looking(session, (db) => compare(db, run, range, bounds));
     for (const [at, name] of it.source.counts.entries())
       proof.counted[name] = (proof.counted[name] ?? 0) + Number(found.counted[at]);
@@ -83,11 +83,10 @@ export async function prove(crew: Crew, run: Run): Promise<Proof> {
 /**
  * Compares a few keys, for instance those that were settled after the comparison of all, in the open transaction.
  * @param answered notes that every key is in question, which this answers
- * @throws GuardianError as `prove` does
+ * @throws GuardianError as `proveAll` does
  */
 export async function proveKeys(
   db: Queryable,
-  epoch: string,
   run: Run,
   keys: readonly (readonly string[])[],
   answered: readonly string[] = [],
@@ -96,25 +95,11 @@ export async function proveKeys(
   const range: Range = { kind: "list", types: run.it.types };
   const bounds = columnsOf(keys, run.it.key.length);
   let found = await compare(db, run, range, bounds);
-  if (found.others !== "0" && (await giveWay(db, epoch, run, range, bounds)))
-    found = await compare(db, run, range, bounds);
+  if (found.others !== "0" && (await giveWay(db, run, range, bounds))) found = await compare(db, run, range, bounds);
   if (isSuspect(found)) await refuse(db, run, range, bounds, answered);
 }
 
 const isSuspect = (found: Compared): boolean => found.suspect !== "0" || found.source !== found.offered;
-
-/** True if an index sees to it that no row of the target is there twice. */
-export async function onceOnly(db: Queryable, it: Mapped): Promise<boolean> {
-  const index = await first(
-    db,
-    `SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-       AND NOT EXISTS (SELECT FROM unnest(i.indkey[0:i.indnkeyatts - 1]) u(num)
-         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num AND a.attnotnull
-         WHERE a.attname IS NULL OR a.attname <> ALL ($2))`,
-    [quoteName(it.target), it.match],
-  );
-  return index !== undefined;
-}
 
 interface Compared extends Record<string, unknown> {
   /** Rows that the comparison saw of the source. */
@@ -169,13 +154,13 @@ async function compare(db: Queryable, run: Run, range: Range, bounds: Bounds): P
  * was under way, which could not see it. A patient who refused has no assumed consent besides.
  * @returns whether there were any
  */
-async function giveWay(db: Queryable, epoch: string, run: Run, range: Range, bounds: Bounds): Promise<boolean> {
+async function giveWay(db: Queryable, run: Run, range: Range, bounds: Bounds): Promise<boolean> {
   const { it, urn } = run;
   const at = bounds.length + 1;
   const target = quoteName(it.target);
   const ours = `${condition(under("t", it.targetKey), range, 1)} AND ${isUntouched("t", at)}
     AND EXISTS (SELECT FROM ${target} o WHERE ${matches(it, "o", "t")} AND o.ctid <> t.ctid AND NOT ${isUntouched("o", at)})`;
-  return (await takeBackUnreferred(db, epoch, run, ours, [...bounds, urn])) > 0;
+  return (await takeBackUnreferred(db, run, ours, [...bounds, urn])) > 0;
 }
 
 /**

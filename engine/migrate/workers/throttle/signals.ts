@@ -1,6 +1,6 @@
-import type { Session } from "../../connect";
-import { isPostgres } from "../../base/errors";
-import { first, quoteName } from "../../base/sql";
+import type { Session } from "../../../connect";
+import { isPostgres } from "../../../base/errors";
+import { first, quoteName } from "../../../base/sql";
 import type { Signals } from "./types";
 
 /**

@@ -1,15 +1,15 @@
 import { escapeIdentifier } from "pg";
-import type { WriteSession } from "../database";
-import { GuardianError, isPostgres, sqlstateOf } from "../base/errors";
-import { endBatch, isUntouched } from "../ledger/batches";
-import { forgetKey, forgetKeys } from "../ledger/changes";
-import { addReject } from "../ledger/rejects";
-import { first, quoteName, rows, type Queryable } from "../base/sql";
+import type { WriteSession } from "../../database";
+import { GuardianError, isPostgres, sqlstateOf } from "../../base/errors";
+import { endBatch, isUntouched } from "../../ledger/batches";
+import { forgetKey, forgetKeys } from "../../ledger/changes";
+import { addReject } from "../../ledger/rejects";
+import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { openBatch, type Run } from "./batch";
 import { patiently } from "./patient";
-import { columnsOf, condition, stretch, under, type Range } from "./range";
+import { columnsOf, condition, stretch, under, type Range } from "../definition/range";
 import { lockUnreferred, takeBackUnreferred, unreferred } from "./referring";
-import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
+import { matches, rowHash, sourceIn, targetIn, type Mapped } from "../definition/source";
 
 /**
  * True for an error that a row is to blame for: class 22 (data exception), 23 (integrity constraint violation), what a
@@ -30,7 +30,7 @@ export async function settleKeys(session: WriteSession, run: Run, keys: readonly
   const [key] = keys;
   if (key && keys.length === 1) return settleOrReject(session, run, key);
   try {
-    await patiently(session, (db) => settleIn(db, session.epoch, run, keys));
+    await patiently(session, (db) => settleIn(db, run, keys));
   } catch (err) {
     if (!isRowError(err)) throw err;
     const half = Math.ceil(keys.length / 2);
@@ -40,10 +40,10 @@ export async function settleKeys(session: WriteSession, run: Run, keys: readonly
 }
 
 /** The same inside a transaction that is open already; a row that cannot be moved fails it. */
-export async function settleIn(db: Queryable, epoch: string, run: Run, keys: readonly string[][]): Promise<void> {
+export async function settleIn(db: Queryable, run: Run, keys: readonly string[][]): Promise<void> {
   const { it, urn } = run;
   const lists = columnsOf(keys, it.key.length);
-  const id = await openBatch(db, run, epoch);
+  const id = await openBatch(db, run);
   await forgetKeys(db, urn, it.name, lists);
   const unless = await unreferred(db, it.target);
   await lockUnreferred(db, it.target, ours(it), unless, [...lists, urn]);
@@ -129,14 +129,14 @@ async function settleOrReject(session: WriteSession, run: Run, key: readonly str
     for (let tries = 1; ; tries++) {
       await db.query("SAVEPOINT row");
       try {
-        await settleIn(db, session.epoch, run, [[...key]]);
+        await settleIn(db, run, [[...key]]);
         await db.query("SET CONSTRAINTS ALL IMMEDIATE");
         return false;
       } catch (err) {
         if (!isRowError(err)) throw err;
         await db.query("ROLLBACK TO SAVEPOINT row");
         if (isRace(err) && tries < 3) continue;
-        await reject(db, session.epoch, run, key, err);
+        await reject(db, run, key, err);
         return true;
       }
     }
@@ -148,13 +148,13 @@ async function settleOrReject(session: WriteSession, run: Run, key: readonly str
  * Notes a key and why its row cannot be moved, and takes back what was moved for it before v6 changed it: it says what v6
  * says no more, and would be counted as written beside its own reject.
  */
-async function reject(db: Queryable, epoch: string, run: Run, key: readonly string[], err: unknown): Promise<void> {
+async function reject(db: Queryable, run: Run, key: readonly string[], err: unknown): Promise<void> {
   const { it, urn } = run;
   // RAISE may put anything into these fields (PostgreSQL manual, 43.9.1).
   const told = isPostgres(err) && err.routine !== "exec_stmt_raise" ? err : undefined;
   const object = told?.constraint ?? told?.column ?? null;
   await addReject(db, urn, key, sqlstateOf(err) ?? "XX000", object);
-  await takeBackUnreferred(db, epoch, run, ours(it), [...columnsOf([key], it.key.length), urn]);
+  await takeBackUnreferred(db, run, ours(it), [...columnsOf([key], it.key.length), urn]);
 }
 
 /** The keys that the source table or, of the migration's own rows, the target has above one key and up to another. */

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromPostgres } from "../../base/errors";
+import { fromPostgres } from "../../../base/errors";
 import { begin, decide, decisionMs, speedOf, type Pace, type Rules } from "./control";
 import { keep, openQuietly } from "./keep";
 import { intervalMs, Probe, slowIntervalMs } from "./probe";

@@ -12,7 +12,7 @@ import {
   within,
   type Complaint,
   type Value,
-} from "../../spec";
+} from "../../../spec";
 
 const column = like(/\S/, "a column", "A column.");
 const columns = (description: string) => filled(column, description, "a list of columns, not empty");

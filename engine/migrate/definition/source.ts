@@ -1,7 +1,7 @@
 import { escapeIdentifier } from "pg";
-import { GuardianError } from "../base/errors";
-import { exists, first, quoteName, rows, type Queryable } from "../base/sql";
-import type { Migration, Source } from "./definition";
+import { GuardianError } from "../../base/errors";
+import { exists, first, quoteName, rows, type Queryable } from "../../base/sql";
+import type { Migration, Source } from "./migration";
 import { bind, condition, under, type Range } from "./range";
 
 /** A migration in one database: which source it has there, and the types of its key. */
@@ -85,6 +85,19 @@ async function sourceFor(db: Queryable, migration: Migration): Promise<Source> {
     where: migration.sources.map((source) => source.needs).join(", "),
     todo: "see the assessment: is this a v6 database?",
   });
+}
+
+/** True if an index sees to it that no row of the target is there twice. */
+export async function onceOnly(db: Queryable, it: Mapped): Promise<boolean> {
+  const index = await first(
+    db,
+    `SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+       AND NOT EXISTS (SELECT FROM unnest(i.indkey[0:i.indnkeyatts - 1]) u(num)
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num AND a.attnotnull
+         WHERE a.attname IS NULL OR a.attname <> ALL ($2))`,
+    [quoteName(it.target), it.match],
+  );
+  return index !== undefined;
 }
 
 /**

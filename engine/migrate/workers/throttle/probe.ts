@@ -1,6 +1,6 @@
 import { type EventLoopUtilization, performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Session } from "../../connect";
+import type { Session } from "../../../connect";
 import type { Latency, ThrottleOptions } from "./types";
 
 /** The window: so many probes make up the p95. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Session } from "../../connect";
-import { fromPostgres } from "../../base/errors";
+import type { Session } from "../../../connect";
+import { fromPostgres } from "../../../base/errors";
 
 /** Milliseconds before a lost connection is opened again. */
 const againMs = 500;

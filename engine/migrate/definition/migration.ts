@@ -1,14 +1,14 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { GuardianError } from "../base/errors";
-import { hash } from "../base/hash";
-import { meaningOf } from "../module/files/meaning";
-import { sqlFolder } from "../module/files/manifest";
-import { readYaml } from "../base/yaml";
-import { definition, type Definition, type Follow } from "./definition-shape";
+import { GuardianError } from "../../base/errors";
+import { hash } from "../../base/hash";
+import { meaningOf } from "../../module/files/meaning";
+import { sqlFolder } from "../../module/files/manifest";
+import { readYaml } from "../../base/yaml";
+import { definition, type Definition, type Follow } from "./shape";
 import { placeholders } from "./range";
 
-export type { Follow } from "./definition-shape";
+export type { Follow } from "./shape";
 
 /**
  * A SELECT that yields the target's columns by name. `$1` is the migration's parameters as jsonb, with `asOf`, the time

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WriteSession } from "../database";
-import { sqlstateOf } from "../base/errors";
-import type { Queryable } from "../base/sql";
+import type { WriteSession } from "../../database";
+import { sqlstateOf } from "../../base/errors";
+import type { Queryable } from "../../base/sql";
 
 /**
  * How long a batch waits for a row that v6 has locked, in milliseconds. It is below deadlock_timeout (1 s as PostgreSQL

@@ -1,5 +1,5 @@
-import { rangesLeft, type PlannedRange } from "../ledger/ranges";
-import type { Queryable } from "../base/sql";
+import { rangesLeft, type PlannedRange } from "../../ledger/ranges";
+import type { Queryable } from "../../base/sql";
 import type { Chunk } from "./batch";
 
 /**

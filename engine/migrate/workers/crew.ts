@@ -1,9 +1,9 @@
-import { connectWriter, type Writer } from "../connect";
-import { WriteSession } from "../database";
-import { first, type Queryable } from "../base/sql";
+import { connectWriter, type Writer } from "../../connect";
+import { WriteSession } from "../../database";
+import { first, type Queryable } from "../../base/sql";
 import { isFull, openPace, steady, type Pace } from "./pace";
 import type { Meter } from "./progress";
-import type { RecordedMigration } from "../ledger/details";
+import type { RecordedMigration } from "../../ledger/details";
 
 export interface CrewOptions {
   /** How many connections may work at once, where the server has room. */

@@ -1,10 +1,10 @@
 import { escapeIdentifier } from "pg";
-import type { WriteSession } from "../database";
-import { addBatch, endBatch } from "../ledger/batches";
-import { first, quoteName, type Queryable } from "../base/sql";
+import type { WriteSession } from "../../database";
+import { addBatch, endBatch } from "../../ledger/batches";
+import { first, quoteName, type Queryable } from "../../base/sql";
 import { patiently } from "./patient";
-import { under, type Range } from "./range";
-import { matches, rowHash, sourceIn, targetIn, type Mapped } from "./source";
+import { under, type Range } from "../definition/range";
+import { matches, rowHash, sourceIn, targetIn, type Mapped } from "../definition/source";
 
 /** Consecutive ranges of the plan that one transaction moves. */
 export interface Chunk {
@@ -20,6 +20,8 @@ export interface Run {
   it: Mapped;
   urn: string;
   stepId: string;
+  /** Of the write: no batch of an operator that was overtaken may be noted. */
+  epoch: string;
   /** `$1` of the source. */
   parameters: string;
   /** An index of the target sees to it that no row is there twice. */
@@ -28,7 +30,7 @@ export interface Run {
    * Asked after every rejected row, by the session that rejected it: another one may be in a transaction that failed.
    * @throws GuardianError if more are rejected than may be
    */
-  gate: (session: WriteSession) => Promise<void>;
+  gate(session: WriteSession): Promise<void>;
 }
 
 /**
@@ -46,11 +48,10 @@ const ofChunk = { enable_nestloop: "off", synchronous_commit: "off" };
 /** Begins a ledger batch in the open transaction; see addBatch. @returns the batch's id */
 export function openBatch(
   db: Queryable,
-  run: Pick<Run, "urn" | "stepId"> & { it: Pick<Mapped, "target"> },
-  epoch: string,
+  run: Pick<Run, "urn" | "stepId" | "epoch"> & { it: Pick<Mapped, "target"> },
   chunk?: Chunk,
 ): Promise<string> {
-  const { urn, stepId, it } = run;
+  const { urn, stepId, epoch, it } = run;
   const batch = { urn, stepId, target: it.target, epoch, from: text(chunk?.from), to: text(chunk?.to) };
   return addBatch(db, batch, chunk ? ofChunk : {});
 }
@@ -65,7 +66,7 @@ const text = (key: readonly string[] | undefined): string | null => (key ? key.j
  */
 export function moveChunk(session: WriteSession, run: Run, chunk: Chunk): Promise<number> {
   return patiently(session, async (db) => {
-    const id = await openBatch(db, run, session.epoch, chunk);
+    const id = await openBatch(db, run, chunk);
     const moved = await first<{ written: string; checksum: string | null }>(db, moveStatement(run.it), [
       run.parameters,
       ...chunk.from,

@@ -1,4 +1,4 @@
-import type { Session } from "../../connect";
+import type { Session } from "../../../connect";
 
 /** What makes a data migration go slower. */
 export interface ThrottleOptions {

@@ -1,12 +1,12 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
-import { textSettings } from "../connect/session-setup";
-import type { WriteSession } from "../database";
-import { followFunction, followFunctions, forgetSql, noteSql } from "../ledger/changes";
-import { isPlanned } from "../ledger/ranges";
-import { withV6Locks } from "../module/v6-locks";
-import { quoteName, rows, type Queryable } from "../base/sql";
-import { followed, type Follow } from "./definition";
-import type { Mapped } from "./source";
+import { textSettings } from "../../connect/session-setup";
+import type { WriteSession } from "../../database";
+import { followFunction, followFunctions, forgetSql, noteSql } from "../../ledger/changes";
+import { isPlanned } from "../../ledger/ranges";
+import { withV6Locks } from "../../module/v6-locks";
+import { quoteName, rows, type Queryable } from "../../base/sql";
+import { followed, type Follow } from "../definition/migration";
+import type { Mapped } from "../definition/source";
 
 /*
  * While a migration runs, triggers on the v6 tables that its source reads note the keys of rows that change: one row in

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
-import { connectWriter } from "../connect";
-import type { WriteSession } from "../database";
-import { sqlstateOf } from "../base/errors";
-import type { RecordedMigration } from "../ledger/details";
-import { sampleKeys } from "../ledger/ranges";
-import { exists, quoteName } from "../base/sql";
+import { connectWriter } from "../../connect";
+import type { WriteSession } from "../../database";
+import { sqlstateOf } from "../../base/errors";
+import type { RecordedMigration } from "../../ledger/details";
+import { sampleKeys } from "../../ledger/ranges";
+import { exists, quoteName } from "../../base/sql";
 import { Throttle } from "./throttle";
 
 /** What is asked before and after each piece of work. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WriteSession } from "../database";
-import { GuardianError } from "../base/errors";
-import { quoteName, rows } from "../base/sql";
+import type { WriteSession } from "../../database";
+import { GuardianError } from "../../base/errors";
+import { quoteName, rows } from "../../base/sql";
 
 interface Writer extends Record<string, unknown> {
   /** The transaction, by its virtual id. */

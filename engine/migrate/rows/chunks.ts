@@ -1,21 +1,17 @@
-import type { WriteSession } from "../database";
-import { endBatch } from "../ledger/batches";
-import { endOf, rangesBetween } from "../ledger/ranges";
-import type { Queryable } from "../base/sql";
+import type { WriteSession } from "../../database";
+import { endBatch } from "../../ledger/batches";
+import { endOf, rangesBetween } from "../../ledger/ranges";
+import type { Queryable } from "../../base/sql";
 import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
-import type { Crew } from "./crew";
-import type { Pace } from "./pace";
-import type { Meter } from "./progress";
-import { rangeKeys } from "./plan";
+import type { Crew } from "../workers/crew";
+import type { Meter } from "../workers/progress";
+import { firstSize, nextSize } from "../workers/sizes";
+import { rangeKeys } from "../plan";
 import { isRowError, keysBetween, settleKeys } from "./settle";
 import type { Worklist } from "./worklist";
 
-/** Keys in a batch at first: the size that was fastest where it was measured. */
-const startKeys = 10 * rangeKeys;
-const mostKeys = 25 * rangeKeys;
-
 /** Moves all that is left of the plan. */
-export async function runWorkers(crew: Crew, run: Run, list: Worklist, meter: Meter): Promise<void> {
+export async function moveChunks(crew: Crew, run: Run, list: Worklist, meter: Meter): Promise<void> {
   const sizes = crew.workers.map(() => firstSize(crew.pace));
   await crew.during(meter, () =>
     crew.inTurns(async (session, worker) => {
@@ -29,20 +25,6 @@ export async function runWorkers(crew: Crew, run: Run, list: Worklist, meter: Me
       return list.left > 0;
     }),
   );
-}
-
-/** @returns keys of a worker's first batch: a migration that is not at full speed begins with the least */
-export function firstSize(pace: Pick<Pace, "speed">): number {
-  return pace.speed < 1 ? rangeKeys : startKeys;
-}
-
-/**
- * @param speed the pace's; below 1 a migration that is to go slower makes shorter batches too
- * @returns keys of the next batch, so that it takes the target's time; at most twice as many as before
- */
-export function nextSize(keys: number, tookMs: number, targetMs: number, speed: number): number {
-  const wanted = (keys * targetMs * Math.min(1, speed)) / Math.max(tookMs, 1);
-  return Math.round(Math.max(rangeKeys, Math.min(wanted, 2 * keys, mostKeys)));
 }
 
 /** A batch with a row that cannot be moved is moved range by range, and the range with the row key by key. */
@@ -60,14 +42,14 @@ async function moveOrSettle(session: WriteSession, run: Run, chunk: Chunk): Prom
       if (!isRowError(err)) throw err;
       const after = await endOf(session.writer, run.urn, part.firstPlace - 1);
       await settleKeys(session, run, await keysBetween(session.writer, run, after, [...part.to]));
-      await session.transaction((db) => noteSettled(db, session.epoch, run, part));
+      await session.transaction((db) => noteSettled(db, run, part));
     }
   }
 }
 
 /** The plan's progress, by a batch that wrote nothing: the rows came one by one, or not at all. */
-async function noteSettled(db: Queryable, epoch: string, run: Run, part: Chunk): Promise<void> {
-  const id = await openBatch(db, run, epoch, part);
+async function noteSettled(db: Queryable, run: Run, part: Chunk): Promise<void> {
+  const id = await openBatch(db, run, part);
   await endBatch(db, id, {}, { urn: run.urn, low: part.firstPlace, high: part.lastPlace });
 }
 
