@@ -77,16 +77,12 @@ export class Operator {
 
   /** @param seconds the resource's timeout */
   apply(module: Module, seconds = 60): Promise<Applied> {
-    return this.write("SqlModule", module.name, (session) =>
-      applyModule(session, this.host.parameters, module, Date.now() + seconds * 1000),
-    );
+    return this.write("SqlModule", module.name, (session) => applyModule(session, module, Date.now() + seconds * 1000));
   }
 
   /** @param seconds the resource's timeout @returns how many rows went to the archive */
   undo(name: string, seconds = 60): Promise<bigint> {
-    return this.write("SqlModule", name, (session) =>
-      undoModule(session, this.host.parameters, Date.now() + seconds * 1000),
-    );
+    return this.write("SqlModule", name, (session) => undoModule(session, Date.now() + seconds * 1000));
   }
 
   /** Runs a data migration. @param values its parameters, as `legacyConsent` gives them */

@@ -22,7 +22,7 @@ export async function purgeAll(
 ): Promise<void> {
   const tables = await ourTables(session.writer);
   const objects = tables.map((table) => `table ${table}`);
-  await withV6Locks(session, session.parameters, deadline, {
+  await withV6Locks(session, deadline, {
     relations: await referencedBy(session.writer, tables),
     mode: "ACCESS EXCLUSIVE",
     own: objects,

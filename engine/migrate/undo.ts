@@ -33,7 +33,7 @@ export async function takeBackRows(session: WriteSession, deadline = Date.now() 
   const { urn } = session.options;
   const current = await readStep(session.writer, urn);
   if (!current || current.state === "undone") return { removed: 0n, kept: 0n };
-  return takeBack(session, deadline, urn, current);
+  return takeBack(session, deadline, current);
 }
 
 /** A migration that has not been taken back, though the stack's state may not know it. */
@@ -56,7 +56,7 @@ async function openMigrations(db: Queryable): Promise<Open[]> {
 async function takeBackEach(session: WriteSession, deadline: number, open: readonly Open[]): Promise<void> {
   for (const { urn } of open) {
     const step = await readStep(session.writer, urn);
-    if (step) await takeBack(session, deadline, urn, step);
+    if (step) await takeBack(session, deadline, step);
   }
 }
 
@@ -97,7 +97,8 @@ const isAbandoned =
   ({ state, name }: Open): boolean =>
     state !== "done" && !declared.includes(name);
 
-async function takeBack(session: WriteSession, deadline: number, urn: string, current: Step): Promise<TakenBack> {
+async function takeBack(session: WriteSession, deadline: number, current: Step): Promise<TakenBack> {
+  const { urn } = current;
   const { plan } = detailOf(current, "DataMigration");
   const undoing = { kind: "DataMigration", state: "undoing", meaning: current.meaning ?? undefined } as const;
   const total: TakenBack = { removed: 0n, kept: 0n };
@@ -108,8 +109,8 @@ async function takeBack(session: WriteSession, deadline: number, urn: string, cu
     async (step) => {
       try {
         if (plan) await stopFollowing(session, deadline, plan);
-        if (plan && (await exists(session.writer, quoteName(plan.target)))) await removeAll(session, urn, plan, step);
-        Object.assign(total, await close(session, urn, step));
+        if (plan && (await exists(session.writer, quoteName(plan.target)))) await removeAll(session, plan, step);
+        Object.assign(total, await close(session, step));
       } catch (err) {
         throw fromStatement(err, urn, "what was taken back stays so; mend the cause, then run this again", "");
       }
@@ -120,13 +121,9 @@ async function takeBack(session: WriteSession, deadline: number, urn: string, cu
 }
 
 /** Stretches of the plan from its end on; each takes what lies between two ranges with it. */
-async function removeAll(
-  session: WriteSession,
-  urn: string,
-  plan: RecordedMigration,
-  step: StepOf<"DataMigration">,
-): Promise<void> {
-  const unless = await unreferred(session.writer, plan.target);
+async function removeAll(session: WriteSession, plan: RecordedMigration, step: StepOf<"DataMigration">): Promise<void> {
+  const { urn } = step;
+  const removal = { epoch: session.epoch, plan, step, unless: await unreferred(session.writer, plan.target) };
   const written = Number(await standingRows(session.writer, urn));
   const open = (throttled: boolean): Promise<Crew> => Crew.open(session, urn, plan, { workers: 1, throttled });
   const crew = await open(worthThrottling(written)).catch((err: unknown) => {
@@ -147,8 +144,7 @@ async function removeAll(
         bottom = part.low <= 1;
         upTo = part.after;
         const remove = async (): Promise<void> => {
-          const work = (db: Queryable): Promise<number> =>
-            removeStretch(db, session.epoch, urn, plan, step, part, unless);
+          const work = (db: Queryable): Promise<number> => removeStretch(db, removal, part);
           meter.add(await patiently(session, work));
         };
         const took = await crew.turn(remove, bottom);
@@ -175,15 +171,21 @@ async function nextStretch(db: Queryable, urn: string, keys: number): Promise<Om
   return { low, high, after: await endOf(db, urn, low - 1) };
 }
 
+/** What all stretches are taken back by. */
+interface Removal {
+  epoch: string;
+  plan: RecordedMigration;
+  step: StepOf<"DataMigration">;
+  /** What `unreferred` returned. */
+  unless: string;
+}
+
 async function removeStretch(
   db: Queryable,
-  epoch: string,
-  urn: string,
-  plan: RecordedMigration,
-  step: StepOf<"DataMigration">,
+  { epoch, plan, step, unless }: Removal,
   { low, high, after, upTo }: Stretch,
-  unless: string,
 ): Promise<number> {
+  const { urn } = step;
   const target = quoteName(plan.target);
   const { range, bounds } = stretch(plan.types, after, upTo);
   const own = `${condition(under("t", plan.targetKey), range)} AND ${isUntouched("t", 1)}`;
@@ -205,7 +207,8 @@ async function removeStretch(
 }
 
 /** Says that it is taken back, and forgets what only a running migration needs: keys of persons are in it. */
-async function close(session: WriteSession, urn: string, step: StepOf<"DataMigration">): Promise<TakenBack> {
+async function close(session: WriteSession, step: StepOf<"DataMigration">): Promise<TakenBack> {
+  const { urn } = step;
   return session.transaction(async (db) => {
     // What is taken back is counted by the step, through all its attempts; batches count what v6 deleted as well.
     const kept = await undoBatches(db, urn);

@@ -1,4 +1,4 @@
-import type { EngineParameters, WriteSession } from "../database";
+import type { WriteSession } from "../database";
 import { GuardianError } from "../base/errors";
 import { attempt, attemptPart } from "../ledger/attempt";
 import { addApplication, currentApply, standingModules } from "../ledger/modules";
@@ -31,12 +31,7 @@ export interface Applied {
  * @throws GuardianError for a module that was edited after it was applied, for a missing requirement, for a failed
  *   statement with its line, for v6 locks that could not be had
  */
-export async function applyModule(
-  session: WriteSession,
-  parameters: EngineParameters,
-  module: Module,
-  deadline: number,
-): Promise<Applied> {
+export async function applyModule(session: WriteSession, module: Module, deadline: number): Promise<Applied> {
   const { urn } = session.options;
   const current = await readStep(session.writer, urn);
   let applyId = await currentApply(session.writer, urn);
@@ -45,7 +40,7 @@ export async function applyModule(
     // A rollback that was cut off left the module standing, and its row saying "undoing".
     if (current.state !== "done") await session.transaction((db) => setStep(db, current, { state: "done" }));
   } else {
-    await deploy(session, parameters, module, deadline);
+    await deploy(session, module, deadline);
     applyId = await currentApply(session.writer, urn);
   }
   if (applyId === undefined)
@@ -53,7 +48,7 @@ export async function applyModule(
       what: "the ledger does not know how it was applied",
       where: module.name,
     });
-  const restored = await finishParts(session, parameters, module, deadline);
+  const restored = await finishParts(session, module, deadline);
   return { applyId, restored };
 }
 
@@ -75,12 +70,7 @@ export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): vo
   });
 }
 
-async function deploy(
-  session: WriteSession,
-  parameters: EngineParameters,
-  module: Module,
-  deadline: number,
-): Promise<void> {
+async function deploy(session: WriteSession, module: Module, deadline: number): Promise<void> {
   await requireModules(session.writer, module);
   const statements = await parseFiles(module.up);
   const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
@@ -88,7 +78,7 @@ async function deploy(
   const later = (await indexParts(module)).map((part) => part.part);
   let applyId = "";
   await attempt(session, { kind: "SqlModule", state: "running", meaning: module.meaning }, "planned", (step) =>
-    withV6Locks(session, parameters, deadline, {
+    withV6Locks(session, deadline, {
       relations: module.locks,
       mode: "SHARE ROW EXCLUSIVE",
       own: module.objects,
@@ -109,7 +99,8 @@ async function record(
   module: Module,
   step: StepOf<"SqlModule">,
 ): Promise<string> {
-  const { urn, epoch } = { urn: session.options.urn, epoch: session.epoch };
+  const { epoch, options } = session;
+  const { urn } = options;
   const { up, down, verify, ...manifest } = module;
   const applyId = await addApplication(db, { urn, name: module.name, manifest, up: joined(up), down, verify });
   const originals = module.archive.map((entry) => entry.table);
@@ -149,12 +140,7 @@ async function requireModules(db: Queryable, module: Module): Promise<void> {
 }
 
 /** Indexes and rows that the ledger says are not there yet. */
-async function finishParts(
-  session: WriteSession,
-  parameters: EngineParameters,
-  module: Module,
-  deadline: number,
-): Promise<bigint> {
+async function finishParts(session: WriteSession, module: Module, deadline: number): Promise<bigint> {
   const { urn } = session.options;
   const open = unfinished((await readSteps(session.writer)).filter((step) => step.urn === urn && step.part !== ""));
   if (open.length === 0) return 0n;
@@ -168,7 +154,7 @@ async function finishParts(
   for (const table of waiting) {
     const step = open.find((found) => found.part === partOf(table));
     if (!step) continue;
-    restored += await attemptPart(session, step, () => restoreTable(session, parameters, step, table, deadline));
+    restored += await attemptPart(session, step, () => restoreTable(session, step, table, deadline));
   }
   return restored;
 }

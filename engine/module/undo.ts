@@ -1,4 +1,4 @@
-import type { EngineParameters, WriteSession } from "../database";
+import type { WriteSession } from "../database";
 import { GuardianError } from "../base/errors";
 import { attempt } from "../ledger/attempt";
 import { endApplication, readApplication, requiring, setTexts, type Application } from "../ledger/modules";
@@ -19,11 +19,7 @@ import { withV6Locks } from "./v6-locks";
  * @returns how many rows wait in the archive now
  * @throws GuardianError if another module still needs it, if something is left over, if v6 locks could not be had
  */
-export async function undoModule(
-  session: WriteSession,
-  parameters: EngineParameters,
-  deadline: number,
-): Promise<bigint> {
+export async function undoModule(session: WriteSession, deadline: number): Promise<bigint> {
   const { urn } = session.options;
   const current = await readStep(session.writer, urn);
   if (!current || current.state === "undone") return 0n;
@@ -49,7 +45,7 @@ export async function undoModule(
   let departure: Departure = { rows: 0n, locked: [] };
   const undoing = { kind: "SqlModule", state: "undoing", meaning: current.meaning ?? undefined } as const;
   await attempt(session, undoing, current.state, (step) =>
-    withV6Locks(session, parameters, deadline, {
+    withV6Locks(session, deadline, {
       relations: [...new Set([...manifest.locks, ...referenced])].sort(),
       mode: "ACCESS EXCLUSIVE",
       own: manifest.objects,

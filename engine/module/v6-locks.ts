@@ -44,12 +44,8 @@ export interface LockTimes {
  * @throws GuardianError naming who holds the lock, or saying that the work takes too long under it;
  *   ConnectionLostError with 25P03 if the server had to end the session
  */
-export async function withV6Locks(
-  session: WriteSession,
-  parameters: EngineParameters,
-  deadline: number,
-  work: LockedWork,
-): Promise<LockTimes> {
+export async function withV6Locks(session: WriteSession, deadline: number, work: LockedWork): Promise<LockTimes> {
+  const { parameters } = session;
   const { signal, onProgress } = session.options;
   for (let tries = 1; ; tries++) {
     const times: Times = { asked: 0, granted: 0 };

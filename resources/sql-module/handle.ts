@@ -48,14 +48,14 @@ const kind: Kind<Spec> = {
   async create(call, inputs, session) {
     const module = await lazily.modules.loadModule(inputs.module);
     await requireBackup(session.writer, call.urn, module.name, module.meaning);
-    const { applyId, restored } = await lazily.apply.applyModule(session, call.host.parameters, module, deadline(call));
+    const { applyId, restored } = await lazily.apply.applyModule(session, module, deadline(call));
     if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
     return outputs(session.writer, applyId, inputs.objects);
   },
 
   async update(call, inputs, state, session) {
     const module = await lazily.modules.loadModule(inputs.module);
-    const { applyId, restored } = await lazily.apply.applyModule(session, call.host.parameters, module, deadline(call));
+    const { applyId, restored } = await lazily.apply.applyModule(session, module, deadline(call));
     if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
     await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
     await lazily.undo.recordTexts(session, module);
@@ -64,7 +64,7 @@ const kind: Kind<Spec> = {
 
   async delete(call, state, session) {
     await lazily.move.takeBackForgotten(session, deadline(call), state.module);
-    const archived = await lazily.undo.undoModule(session, call.host.parameters, deadline(call));
+    const archived = await lazily.undo.undoModule(session, deadline(call));
     if (archived > 0n) call.log.info(`rows that wait in the archive for the next up: ${archived}`);
   },
 

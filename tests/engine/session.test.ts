@@ -38,15 +38,11 @@ class Stack {
   }
 
   apply(module: Awaited<ReturnType<typeof loadModule>>): Promise<unknown> {
-    return this.step("SqlModule", module.name, (session) =>
-      applyModule(session, this.engine.host.parameters, module, Date.now() + 2000),
-    );
+    return this.step("SqlModule", module.name, (session) => applyModule(session, module, Date.now() + 2000));
   }
 
   undo(name: string): Promise<unknown> {
-    return this.step("SqlModule", name, (session) =>
-      undoModule(session, this.engine.host.parameters, Date.now() + 2000),
-    );
+    return this.step("SqlModule", name, (session) => undoModule(session, Date.now() + 2000));
   }
 
   async applyReal(...names: string[]): Promise<void> {

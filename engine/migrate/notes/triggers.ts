@@ -55,7 +55,7 @@ export async function startFollowing(session: WriteSession, deadline: number, it
     .map((follow, at) => triggerSql(it, follow, at, owned.includes(follow.table)))
     .join("\n");
   const all = noteSql(it.name, "NULL", isPlanned(session.options.urn));
-  await withV6Locks(session, session.parameters, deadline, {
+  await withV6Locks(session, deadline, {
     relations: tables,
     mode: "SHARE ROW EXCLUSIVE",
     own: [],
@@ -76,7 +76,7 @@ export async function dropFunctions(db: Queryable, it: Named): Promise<void> {
 /** Takes the triggers away, wherever they are; for a rollback. */
 export async function stopFollowing(session: WriteSession, deadline: number, it: Named): Promise<void> {
   const tables = await followedNow(session.writer, it, true);
-  await withV6Locks(session, session.parameters, deadline, {
+  await withV6Locks(session, deadline, {
     relations: tables,
     mode: "ACCESS EXCLUSIVE",
     own: [],

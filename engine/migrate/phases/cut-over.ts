@@ -37,7 +37,7 @@ export async function cutOver(context: Context): Promise<void> {
     let locked = 0;
     let outcome: Partial<MigrationOutcome> = {};
     try {
-      await withV6Locks(session, session.parameters, deadline, {
+      await withV6Locks(session, deadline, {
         relations,
         mode: "ACCESS EXCLUSIVE",
         own: [],

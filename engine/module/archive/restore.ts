@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EngineParameters, WriteSession } from "../../database";
+import type { WriteSession } from "../../database";
 import { fromStatement, GuardianError, sqlstateOf } from "../../base/errors";
 import { closeArchived, type Waiting } from "../../ledger/archived";
 import { setStep, type Step } from "../../ledger/steps";
@@ -22,7 +22,6 @@ const batchTarget = 400;
  */
 export async function restoreTable(
   session: WriteSession,
-  parameters: EngineParameters,
   step: Step,
   waiting: Waiting,
   deadline: number,
@@ -36,8 +35,8 @@ export async function restoreTable(
     return 0n;
   }
   try {
-    const restored = await moveAll(session, parameters, waiting, deadline);
-    await finish(session, parameters, step, waiting, deadline);
+    const restored = await moveAll(session, waiting, deadline);
+    await finish(session, step, waiting, deadline);
     return restored;
   } catch (err) {
     const todo = "the rows that are not back wait in the archive; mend the cause, then run this again";
@@ -45,19 +44,14 @@ export async function restoreTable(
   }
 }
 
-async function moveAll(
-  session: WriteSession,
-  parameters: EngineParameters,
-  waiting: Waiting,
-  deadline: number,
-): Promise<bigint> {
+async function moveAll(session: WriteSession, waiting: Waiting, deadline: number): Promise<bigint> {
   const { signal, onProgress } = session.options;
   let [size, done, restored] = [2000, BigInt(waiting.accounted), 0n];
   for (;;) {
     signal.throwIfAborted();
     const began = Date.now();
     if (began > deadline) throw timeIsUp(waiting);
-    const batch = await again(session, parameters, deadline, (db) => moveBatch(db, waiting, size));
+    const batch = await again(session, deadline, (db) => moveBatch(db, waiting, size));
     if (batch.taken === 0n) return restored;
     done += batch.taken;
     restored += batch.restored;
@@ -81,21 +75,17 @@ function timeIsUp(waiting: Waiting): GuardianError {
  */
 const passing = new Set(["55P03", "40P01", "23503"]);
 
-async function again<T>(
-  session: WriteSession,
-  parameters: EngineParameters,
-  deadline: number,
-  work: (db: Queryable) => Promise<T>,
-): Promise<T> {
+async function again<T>(session: WriteSession, deadline: number, work: (db: Queryable) => Promise<T>): Promise<T> {
+  const { lockTimeout, pauseFloor } = session.parameters;
   for (let tries = 1; ; tries++) {
     try {
       return await session.transaction(async (db) => {
-        await db.query(`SET LOCAL lock_timeout = ${parameters.lockTimeout}`);
+        await db.query(`SET LOCAL lock_timeout = ${lockTimeout}`);
         return work(db);
       });
     } catch (err) {
       const code = sqlstateOf(err) ?? "";
-      const pause = Math.min(parameters.pauseFloor, 50 * tries) * (1 + Math.random());
+      const pause = Math.min(pauseFloor, 50 * tries) * (1 + Math.random());
       if (!passing.has(code) || (code === "23503" && tries > 5) || Date.now() + pause > deadline) throw err;
       await sleep(pause, undefined, { signal: session.options.signal });
     }
@@ -103,14 +93,8 @@ async function again<T>(
 }
 
 /** The archived table goes, with the key by which deleting an account deleted its rows: that needs v6 locked. */
-async function finish(
-  session: WriteSession,
-  parameters: EngineParameters,
-  step: Step,
-  waiting: Waiting,
-  deadline: number,
-): Promise<void> {
-  await withV6Locks(session, parameters, deadline, {
+async function finish(session: WriteSession, step: Step, waiting: Waiting, deadline: number): Promise<void> {
+  await withV6Locks(session, deadline, {
     relations: await referencedBy(session.writer, [waiting.archivedAs]),
     mode: "ACCESS EXCLUSIVE",
     own: [],

@@ -68,7 +68,7 @@ describe("an operator that stands still with v6 locked", function () {
           const done = engine.write("SqlModule", "900_t", (session) => {
             if (where === "commit") beforeCommit(session, stand);
             const work = dropping(where === "commit" ? () => Promise.resolve() : stand);
-            return withV6Locks(session, parameters, Date.now() + 1000, work);
+            return withV6Locks(session, Date.now() + 1000, work);
           });
           expect((await refusalOf(done)).what).to.match(
             /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back/,
@@ -94,7 +94,7 @@ describe("an operator that stands still with v6 locked", function () {
         await engine.write("SqlModule", "900_t", (session) => {
           pids.add(session.writer.pid);
           const stop = pids.size === 1 ? () => stopFor(1000) : () => Promise.resolve();
-          return withV6Locks(session, engine.host.parameters, Date.now() + 90_000, dropping(stop));
+          return withV6Locks(session, Date.now() + 90_000, dropping(stop));
         });
         expect(pids.size).to.equal(2);
         expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 80 ms under the locks" });

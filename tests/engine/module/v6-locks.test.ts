@@ -273,14 +273,9 @@ describe("locks on v6 tables", function () {
         const module = await moduleOf("900_t", files);
         const began = Date.now();
         const failed = await engine
-          .write(
-            "SqlModule",
-            "900_t",
-            (session) => applyModule(session, engine.host.parameters, module, Date.now() + 60_000),
-            {
-              signal: stop.signal,
-            },
-          )
+          .write("SqlModule", "900_t", (session) => applyModule(session, module, Date.now() + 60_000), {
+            signal: stop.signal,
+          })
           .catch((err: unknown) => err);
         expect(failed).to.be.instanceOf(Error);
         expect(Date.now() - began).to.be.below(3000);
