@@ -35,6 +35,11 @@ const layers = [
     // The guard is backup's word to the kinds that write: nothing was backed up, nothing is changed.
     to: { path: "^resources/[^/]+/", pathNot: ["^resources/$1/", "^resources/backup/guard\\.ts$"] },
   },
+  {
+    name: "ledger-knows-not-who-writes-it",
+    from: { path: "^engine/ledger/" },
+    to: { path: "^engine/(backup|migrate|module)/" },
+  },
   // What two of them need stands in notes/ or rows/; the list of them, and nobody else, says in what order they come.
   {
     name: "phases-do-not-know-each-other",

@@ -25,6 +25,9 @@ export const lazily = {
   get modules() {
     return load("./module/files/manifest") as typeof import("./module/files/manifest");
   },
+  get purge() {
+    return load("./purge") as typeof import("./purge");
+  },
   get apply() {
     return load("./module/apply") as typeof import("./module/apply");
   },

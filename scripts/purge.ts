@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import { resolveConnection } from "../engine/connect";
 import { Database } from "../engine/database";
 import { fromPostgres, GuardianError } from "../engine/base/errors";
-import { purgeAll } from "../engine/ledger/purge";
+import { purgeAll } from "../engine/purge";
 import { archiveSchema, ledgerSchema } from "../engine/ledger/schema";
 import * as commands from "./command";
 import type { Values } from "./command/description";

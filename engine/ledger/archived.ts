@@ -1,5 +1,5 @@
 import { rows, type Askable, type Queryable } from "../base/sql";
-import { archiveSchema, ledgerTable } from "./schema";
+import { archiveSchema, ledgerTable, ledgerTableNames } from "./schema";
 
 const table = ledgerTable("archived");
 
@@ -40,6 +40,12 @@ export async function readWaiting(db: Askable, originals?: readonly string[]): P
      ORDER BY pg_catalog.array_position($1, original), apply_id DESC`,
     [originals ?? null],
   );
+}
+
+/** @returns the ledger's tables, and those that it says wait in the archive; whether they are there is not asked */
+export async function ownTables(db: Queryable): Promise<string[]> {
+  const waiting = await readWaiting(db);
+  return [...waiting.map(({ archivedAs }) => archivedAs), ...ledgerTableNames.map(ledgerTable)];
 }
 
 /** An archived table that somebody dropped by hand, with rows in it as far as the ledger knows. */

@@ -3,9 +3,7 @@ import { GuardianError } from "../base/errors";
 import { rows, type Queryable } from "../base/sql";
 import { raiseFormat } from "./format";
 import { isCopied, readLedger, stackOf, type LedgerRow, type Physical } from "./identity";
-import { harmless } from "./kinds";
 import { archiveSchema, ledgerSchema, ledgerFormat, ledgerTables } from "./schema";
-import { purgeAll } from "./purge";
 import { addStep, readStep, readSteps, setStep, type Step } from "./steps";
 
 /**
@@ -110,51 +108,4 @@ async function takeOver(db: Queryable, stack: string): Promise<void> {
       await db.query(`UPDATE ${ledgerSchema}.${table} SET urn = $2 WHERE urn = $1`, [urn, mine]);
     }
   }
-}
-
-/**
- * Ends this stack's work with the ledger. It stays, with the archive, for the next up; with purge both are dropped.
- * @param deadline Unix time in milliseconds until which v6 locks are tried for
- * @throws GuardianError if something of the stack is still in the database
- */
-export async function closeLedger(
-  session: WriteSession,
-  purge: boolean,
-  deadline = Date.now() + 30 * 60_000,
-): Promise<void> {
-  const stack = stackOf(session.options.urn);
-  const refuse = async (db: Queryable): Promise<Step[]> => {
-    const open = (await readSteps(db)).filter((step) => step.state !== "undone");
-    const mine = open.filter((step) => stackOf(step.urn) === stack);
-    refuseStanding(mine);
-    const other = open.find((step) => stackOf(step.urn) !== stack);
-    if (purge && other) {
-      throw new GuardianError("ledger-of-another-stack", {
-        what: "another stack uses this ledger; it is not purged",
-        where: stackOf(other.urn),
-        todo: "destroy that stack first, or destroy this one without guardian:purge",
-      });
-    }
-    return mine;
-  };
-  if (purge) {
-    await purgeAll(session, deadline, refuse);
-    return;
-  }
-  await session.transaction(async (db) => {
-    // What was begun and never committed left nothing behind.
-    for (const step of await refuse(db)) await setStep(db, step, { state: "undone" });
-  });
-}
-
-function refuseStanding(mine: readonly Step[]): void {
-  const standing = mine.filter(
-    (step) => !harmless.includes(step.kind) && (step.state === "done" || step.state === "undoing"),
-  );
-  if (standing.length === 0) return;
-  throw new GuardianError("not-in-state", {
-    what: "the ledger says that parts of the migration are still in the database, though this stack's state does not know them",
-    where: [...new Set(standing.map((step) => step.urn.split("::").at(-1)))].join(", "),
-    todo: "run up, which adopts them, then destroy again",
-  });
 }

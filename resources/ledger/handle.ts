@@ -28,7 +28,7 @@ const kind: Kind<typeof ledgerSpec> = {
   },
 
   async delete(_call, state, session) {
-    await lazily.ledgerOwner.closeLedger(session, state.purge);
+    await lazily.purge.closeLedger(session, state.purge);
   },
 
   async read(db, _call, _inputs, state) {

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { assess, followedTables, lockedTables, type AssessmentItem } from "../../engine/assess";
 import { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
-import { closeLedger } from "../../engine/ledger/owner";
+import { closeLedger } from "../../engine/purge";
 import { loadMigration, migrationNames } from "../../engine/migrate/definition/migration";
 import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule, moduleNames } from "../../engine/module/files/manifest";

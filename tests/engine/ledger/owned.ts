@@ -1,4 +1,4 @@
-import { closeLedger } from "../../../engine/ledger/owner";
+import { closeLedger } from "../../../engine/purge";
 import type { Engine, Files } from "../module/harness";
 
 /** A module whose rows are archived. */

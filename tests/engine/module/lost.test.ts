@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { lostTables, type Lost } from "../../../engine/ledger/archived";
 import { giveUpLost } from "../../../engine/module/archive/lost";
-import { purgeAll } from "../../../engine/ledger/purge";
+import { purgeAll } from "../../../engine/purge";
 import { column, moduleOf, refusalOf, withEngine, type Engine, type Files } from "./harness";
 
 const files: Files = {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { closeLedger } from "../../../engine/ledger/owner";
+import { closeLedger } from "../../../engine/purge";
 import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { moveRows } from "../../../engine/migrate";
 import { loadModule, moduleNames } from "../../../engine/module/files/manifest";
