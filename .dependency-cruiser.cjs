@@ -32,8 +32,7 @@ const layers = [
   {
     name: "kinds-of-resources-know-no-other-kind",
     from: { path: "^resources/([^/]+)/", pathNot: "/declare\\.ts$" },
-    // The guard is backup's word to the kinds that write: nothing was backed up, nothing is changed.
-    to: { path: "^resources/[^/]+/", pathNot: ["^resources/$1/", "^resources/backup/guard\\.ts$"] },
+    to: { path: "^resources/[^/]+/", pathNot: "^resources/$1/" },
   },
   {
     name: "ledger-knows-not-who-writes-it",

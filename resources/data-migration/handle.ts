@@ -1,9 +1,9 @@
+import { requireBackup } from "../../engine/backup/policy";
 import type { WriteSession } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
 import type { Moved } from "../../engine/migrate";
-import { requireBackup } from "../backup/guard";
 import { deadline, ledgerSteps, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";

@@ -1,3 +1,4 @@
+import { requireBackup } from "../../engine/backup/policy";
 import type { Plan, PlannedLock } from "../../engine/base/plan";
 import type { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
@@ -9,7 +10,6 @@ import { readInventory, schemasOf } from "../../engine/module/inventory";
 import { backupsTaken } from "../../engine/module/archive/lost";
 import type { Queryable } from "../../engine/base/sql";
 import { pathTo, type Changes } from "../../provider/diff";
-import { requireBackup } from "../backup/guard";
 import { presentObjects, recordedObjects } from "../readings";
 import { deadline, ledgerSteps, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
