@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { ESLint, Linter } from "eslint";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 /** What lint says of an import in a file, by the rule that holds the arrows alone. */
@@ -48,4 +49,20 @@ describe("arrows go one way", function () {
   for (const [file, imported] of allowed) {
     it(`${file} may import ${imported}`, async () => expect(await said(file, imported)).to.equal(undefined));
   }
+});
+
+/** Folders that hold more files of their own than this are read by nobody as a whole. */
+const mostFiles = 20;
+
+function crowded(folder: string): string[] {
+  const entries = readdirSync(join(__dirname, "..", folder), { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).length;
+  const within = entries.filter((entry) => entry.isDirectory()).flatMap(({ name }) => crowded(join(folder, name)));
+  return files > mostFiles ? [`${folder}: ${files} files`, ...within] : within;
+}
+
+describe("folders of code", () => {
+  it(`have at most ${mostFiles} files each`, () => {
+    expect(["engine", "resources", "provider", "scripts", "bench"].flatMap(crowded)).to.deep.equal([]);
+  });
 });

@@ -9,7 +9,7 @@ import { countRemoved, detailOf, readStep, readSteps, setStep, type Step, type S
 import { exists, quoteName, rows, type Queryable } from "../base/sql";
 import { openBatch } from "./rows/batch";
 import { Crew, worthThrottling } from "./workers/crew";
-import { Meter } from "./workers/progress";
+import { Meter } from "./workers/meter";
 import { dropFunctions, stopFollowing } from "./notes/triggers";
 import { patiently } from "./rows/patient";
 import { condition, stretch, under } from "./definition/range";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { Meter } from "../../engine/migrate/workers/progress";
+import { Meter } from "../../engine/migrate/workers/meter";
 import { duration, planText, progressLine } from "../../resources/sentences";
 
 describe("the line beside a resource", () => {

@@ -3,7 +3,7 @@ import { forgetNotes, noted, notesOfAll } from "../../ledger/changes";
 import { endOf, planSize } from "../../ledger/ranges";
 import type { Context } from "../context";
 import { keysBetween } from "../rows/settle";
-import { Meter } from "../workers/progress";
+import { Meter } from "../workers/meter";
 
 /** Changes that are settled in one transaction. */
 export const noteKeys = 1000;

@@ -4,7 +4,7 @@ import type { Context } from "../context";
 import { moveChunks } from "../rows/chunks";
 import { settleKeys } from "../rows/settle";
 import { Worklist } from "../rows/worklist";
-import { Meter } from "../workers/progress";
+import { Meter } from "../workers/meter";
 
 /** Move: hires the crew, tries the rows again that an earlier run rejected, and moves all ranges that are left. */
 export async function move(context: Context): Promise<void> {

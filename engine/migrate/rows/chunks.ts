@@ -4,9 +4,8 @@ import { endOf, rangesBetween } from "../../ledger/ranges";
 import type { Queryable } from "../../base/sql";
 import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
 import type { Crew } from "../workers/crew";
-import type { Meter } from "../workers/progress";
-import { firstSize, nextSize } from "../workers/sizes";
-import { rangeKeys } from "../plan";
+import type { Meter } from "../workers/meter";
+import { firstSize, nextSize, rangeKeys } from "../workers/sizes";
 import { isRowError, keysBetween, settleKeys } from "./settle";
 import type { Worklist } from "./worklist";
 

@@ -8,7 +8,7 @@ import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import type { Run } from "./batch";
 import type { Crew } from "../workers/crew";
 import { patiently } from "./patient";
-import { Meter } from "../workers/progress";
+import { Meter } from "../workers/meter";
 import { columnsOf, condition, stretch, under, type Range } from "../definition/range";
 import { takeBackUnreferred } from "./referring";
 import { matches, rowHash, sourceIn, targetIn } from "../definition/source";

@@ -2,7 +2,7 @@ import { connectWriter, type Writer } from "../../connect";
 import { WriteSession } from "../../database";
 import { first, type Queryable } from "../../base/sql";
 import { isFull, openPace, steady, type Pace } from "./pace";
-import type { Meter } from "./progress";
+import type { Meter } from "./meter";
 import type { RecordedMigration } from "../../ledger/details";
 
 export interface CrewOptions {

@@ -1,6 +1,8 @@
-import { rangeKeys } from "../plan";
+import { engineParameters } from "../../database";
 import type { Pace } from "./pace";
 
+/** Keys in one range of the plan; a batch takes as many ranges as fit its time. */
+export const { rangeKeys } = engineParameters();
 /** Keys in a batch at first: the size that was fastest where it was measured. */
 const startKeys = 10 * rangeKeys;
 const mostKeys = 25 * rangeKeys;

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Migration } from "../../../engine/migrate/definition/migration";
-import { planMove } from "../../../engine/migrate/plan";
+import { planMove } from "../../../engine/migrate/preview";
 import { column, moduleOf, refusalOf } from "../module/harness";
 import { assumed, stopped, withOnline, type Online } from "./harness";
 

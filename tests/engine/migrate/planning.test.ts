@@ -1,7 +1,9 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { mapped } from "../../../engine/migrate/definition/source";
-import { planRanges, rangeKeys } from "../../../engine/migrate/plan";
+import type { Context } from "../../../engine/migrate/context";
+import { plan } from "../../../engine/migrate/phases/plan";
+import { rangeKeys } from "../../../engine/migrate/workers/sizes";
 import { column } from "../module/harness";
 import { withOnline, type Online } from "./harness";
 
@@ -10,11 +12,15 @@ const users = 2.5 * passKeys;
 const ranges = "SELECT count(*)::int FROM guardian_migration.range";
 const byPass = "SELECT sum(keys)::int FROM guardian_migration.range GROUP BY xmin::text ORDER BY min(place)";
 
-function plan({ engine, migration }: Online, over: { signal?: AbortSignal } = {}): Promise<number> {
+function planned({ engine, migration }: Online, over: { signal?: AbortSignal } = {}): Promise<number> {
   return engine.write(
     "DataMigration",
     migration.name,
-    async (session) => planRanges(session, await mapped(session.writer, migration), { passKeys }),
+    async (session) => {
+      const context = { session, it: await mapped(session.writer, migration), total: 0 } as Context;
+      await plan(context, passKeys);
+      return context.total;
+    },
     over,
   );
 }
@@ -36,7 +42,7 @@ describe("planning in several passes", function () {
   it("covers every key once and in order, no more of them in a pass than it may read", () =>
     withOnline("consents", users, async (online) => {
       expect(await column(online.admin, "SELECT count(*)::int FROM auth.users")).to.deep.equal([users]);
-      expect(await plan(online)).to.equal(users);
+      expect(await planned(online)).to.equal(users);
       await coversAll(online.admin);
       expect(await column(online.admin, byPass), "keys by transaction").to.deep.equal([
         passKeys,
@@ -55,7 +61,7 @@ describe("planning in several passes", function () {
       engine.onProgress = ({ phase }) => {
         if (phase === "plan") stop.abort(new Error("enough"));
       };
-      const cut = await plan(online, { signal: stop.signal }).then(
+      const cut = await planned(online, { signal: stop.signal }).then(
         () => "planned",
         (err: unknown) => String(err),
       );
@@ -63,7 +69,7 @@ describe("planning in several passes", function () {
       const first = "SELECT array_agg(xmin::text ORDER BY place) FROM guardian_migration.range WHERE place <= 2";
       const before = await column(admin, first);
       expect(await column(admin, ranges), "one pass").to.deep.equal([2]);
-      expect(await plan(online)).to.equal(users);
+      expect(await planned(online)).to.equal(users);
       await coversAll(admin);
       expect(await column(admin, first), "not planned again").to.deep.equal(before);
     }));
@@ -73,9 +79,9 @@ describe("planning in several passes", function () {
       const { admin } = online;
       const surplus = `SELECT id FROM auth.users ORDER BY id DESC LIMIT ${users - 2 * passKeys}`;
       await admin.query(`DELETE FROM auth.users WHERE id IN (${surplus})`);
-      expect(await plan(online)).to.equal(2 * passKeys);
+      expect(await planned(online)).to.equal(2 * passKeys);
       expect(await column(admin, byPass)).to.deep.equal([passKeys, passKeys]);
-      expect(await plan(online)).to.equal(2 * passKeys);
+      expect(await planned(online)).to.equal(2 * passKeys);
       expect(await column(admin, ranges)).to.deep.equal([4]);
     }));
 });

@@ -5,7 +5,7 @@ import type { Run } from "../../../engine/migrate/rows/batch";
 import { Crew } from "../../../engine/migrate/workers/crew";
 import type { Pace } from "../../../engine/migrate/workers/pace";
 import type { Progress } from "../../../engine/base/progress";
-import { Meter } from "../../../engine/migrate/workers/progress";
+import { Meter } from "../../../engine/migrate/workers/meter";
 import { moveChunks } from "../../../engine/migrate/rows/chunks";
 import { Worklist } from "../../../engine/migrate/rows/worklist";
 
