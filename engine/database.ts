@@ -71,7 +71,7 @@ export interface WriteOptions {
 }
 
 /** A writer that holds the lock, and the epoch by which its transactions are fenced. */
-export class WriteSession {
+export class FencedWriter {
   /** True once the ledger itself was dropped: nothing can be recorded any more. */
   purged = false;
 
@@ -184,7 +184,7 @@ export class Database {
    * session because it stood still in a transaction, the work is begun anew as the next `up` would: it goes on from what
    * the ledger says.
    */
-  write<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
+  write<T>(options: WriteOptions, work: (fenced: FencedWriter) => Promise<T>): Promise<T> {
     const turn = this.#writes.then(() => this.#write(options, work));
     this.#writes = turn.catch(() => undefined);
     return turn;
@@ -198,7 +198,7 @@ export class Database {
     );
   }
 
-  async #write<T>(given: WriteOptions, work: (session: WriteSession) => Promise<T>): Promise<T> {
+  async #write<T>(given: WriteOptions, work: (fenced: FencedWriter) => Promise<T>): Promise<T> {
     given.signal.throwIfAborted();
     const status = repeated(given.onProgress);
     const options = { ...given, onProgress: status.say };
@@ -217,7 +217,7 @@ export class Database {
     }
   }
 
-  async #underLock<T>(options: WriteOptions, work: (session: WriteSession) => Promise<T>, turn: Turn): Promise<T> {
+  async #underLock<T>(options: WriteOptions, work: (fenced: FencedWriter) => Promise<T>, turn: Turn): Promise<T> {
     const { label, signal, onProgress } = options;
     const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onProgress });
     const lease = keepLease(writer, this.parameters.lease);
@@ -237,12 +237,12 @@ export class Database {
         turn.epoch = await raiseEpoch(writer, options.label, this.parameters, turn.epoch);
         raise = ledger && describeRaise(ledger.format);
       }
-      const session = new WriteSession(writer, turn.epoch ?? "0", options, this.parameters);
+      const fenced = new FencedWriter(writer, turn.epoch ?? "0", options, this.parameters);
       if (raise !== undefined) {
         onProgress({ phase: "ledger format", reason: raise });
-        await session.transaction(raiseFormat);
+        await fenced.transaction(raiseFormat);
       }
-      return await work(session);
+      return await work(fenced);
     } finally {
       lease.end();
       this.forget();

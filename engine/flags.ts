@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { WriteSession } from "./database";
+import type { FencedWriter } from "./database";
 import { GuardianError } from "./base/errors";
 import { attempt } from "./ledger/attempt";
 import type { FlagValues } from "./ledger/details";
@@ -85,19 +85,19 @@ export async function refuseAfterRollback(
  * @throws GuardianError with who changed it and when
  */
 export async function writeFlag(
-  session: WriteSession,
+  fenced: FencedWriter,
   name: string,
   wanted: FlagValues,
   seen: FlagValues | undefined,
   acknowledged: string | undefined,
 ): Promise<void> {
-  const last = await readStep(session.writer, session.options.urn);
+  const last = await readStep(fenced.writer, fenced.options.urn);
   await attempt(
-    session,
+    fenced,
     { kind: "FeatureFlag", state: "running" },
     last?.state === "done" ? "done" : "planned",
     (step) =>
-      session.transaction(async (db) => {
+      fenced.transaction(async (db) => {
         await refuseAfterRollback(db, name, wanted, acknowledged);
         const live = (
           await rows<FlagValues & { name: string }>(
@@ -146,11 +146,11 @@ export async function refuseUnseen(
 }
 
 /** Puts a flag back to what module 001 delivers, whatever was there: flag values belong to the stack. */
-export async function resetFlag(session: WriteSession, name: string): Promise<void> {
-  const current = await readStep(session.writer, session.options.urn);
+export async function resetFlag(fenced: FencedWriter, name: string): Promise<void> {
+  const current = await readStep(fenced.writer, fenced.options.urn);
   if (!current || current.state === "undone") return;
-  await attempt(session, { kind: "FeatureFlag", state: "undoing" }, current.state, (step) =>
-    session.transaction(async (db) => {
+  await attempt(fenced, { kind: "FeatureFlag", state: "undoing" }, current.state, (step) =>
+    fenced.transaction(async (db) => {
       // What somebody dropped by hand needs no reset, and the rollback must not stop at it.
       const seeded = await exists(db, "public.feature_flag_seed()");
       if (!seeded || !(await exists(db, "public.feature_flags"))) {

@@ -1,6 +1,6 @@
 import type { Progress } from "./base/progress";
 import type { ConnectionSettings } from "./connect";
-import { Database, engineParameters, type EngineParameters, type WriteOptions, type WriteSession } from "./database";
+import { Database, engineParameters, type EngineParameters, type WriteOptions, type FencedWriter } from "./database";
 import { readLedger, readPhysical, type DatabaseIdentity } from "./ledger/identity";
 import { openLedger } from "./ledger/owner";
 import { readSteps, type Step } from "./ledger/steps";
@@ -51,7 +51,7 @@ export class Operator {
   }
 
   /** One write under the lock. @throws GuardianError as Database.write does */
-  async write<T>(kind: string, name: string, work: (session: WriteSession) => Promise<T>, over: Over = {}): Promise<T> {
+  async write<T>(kind: string, name: string, work: (fenced: FencedWriter) => Promise<T>, over: Over = {}): Promise<T> {
     return this.host.write(await this.options(kind, name, over), work);
   }
 
@@ -70,29 +70,24 @@ export class Operator {
 
   /** Makes the ledger, or opens this stack's. @param adopt the id of another stack's, to take it over @returns its id */
   open(adopt?: string): Promise<string> {
-    const work = async (session: WriteSession): Promise<string> =>
-      openLedger(session, await readPhysical(session.writer), adopt);
+    const work = async (fenced: FencedWriter): Promise<string> =>
+      openLedger(fenced, await readPhysical(fenced.writer), adopt);
     return this.write("Ledger", "ledger", work, { expect: "new ledger" });
   }
 
   /** @param seconds the resource's timeout */
   apply(module: Module, seconds = 60): Promise<Applied> {
-    return this.write("SqlModule", module.name, (session) => applyModule(session, module, Date.now() + seconds * 1000));
+    return this.write("SqlModule", module.name, (fenced) => applyModule(fenced, module, Date.now() + seconds * 1000));
   }
 
   /** @param seconds the resource's timeout @returns how many rows went to the archive */
   undo(name: string, seconds = 60): Promise<bigint> {
-    return this.write("SqlModule", name, (session) => undoModule(session, Date.now() + seconds * 1000));
+    return this.write("SqlModule", name, (fenced) => undoModule(fenced, Date.now() + seconds * 1000));
   }
 
   /** Runs a data migration. @param values its parameters, as `legacyConsent` gives them */
   move(migration: Migration, values: object, options: MoveOptions = {}, over: Over = {}): Promise<Moved> {
-    return this.write(
-      "DataMigration",
-      migration.name,
-      (session) => moveRows(session, migration, values, options),
-      over,
-    );
+    return this.write("DataMigration", migration.name, (fenced) => moveRows(fenced, migration, values, options), over);
   }
 
   /** Takes back what a data migration wrote. */

@@ -1,4 +1,4 @@
-import type { WriteSession } from "./database";
+import type { FencedWriter } from "./database";
 import { GuardianError } from "./base/errors";
 import { quoteName, rows, type Queryable } from "./base/sql";
 import { ownTables } from "./ledger/archived";
@@ -17,11 +17,11 @@ import { withV6Locks } from "./module/v6-locks";
  * @throws GuardianError if something of the stack is still in the database
  */
 export async function closeLedger(
-  session: WriteSession,
+  fenced: FencedWriter,
   purge: boolean,
   deadline = Date.now() + 30 * 60_000,
 ): Promise<void> {
-  const stack = stackOf(session.options.urn);
+  const stack = stackOf(fenced.options.urn);
   const refuse = async (db: Queryable): Promise<Step[]> => {
     const open = (await readSteps(db)).filter((step) => step.state !== "undone");
     const mine = open.filter((step) => stackOf(step.urn) === stack);
@@ -37,10 +37,10 @@ export async function closeLedger(
     return mine;
   };
   if (purge) {
-    await purgeAll(session, deadline, refuse);
+    await purgeAll(fenced, deadline, refuse);
     return;
   }
-  await session.transaction(async (db) => {
+  await fenced.transaction(async (db) => {
     // What was begun and never committed left nothing behind.
     for (const step of await refuse(db)) await setStep(db, step, { state: "undone" });
   });
@@ -66,15 +66,15 @@ function refuseStanding(mine: readonly Step[]): void {
  * @throws GuardianError naming what is not ours, or depends on what is
  */
 export async function purgeAll(
-  session: WriteSession,
+  fenced: FencedWriter,
   deadline: number,
   refuse: (db: Queryable) => Promise<unknown>,
 ): Promise<void> {
   // What somebody dropped by hand is gone already.
-  const tables = await present(session.writer, await ownTables(session.writer));
+  const tables = await present(fenced.writer, await ownTables(fenced.writer));
   const objects = tables.map((table) => `table ${table}`);
-  await withV6Locks(session, deadline, {
-    relations: await referencedBy(session.writer, tables),
+  await withV6Locks(fenced, deadline, {
+    relations: await referencedBy(fenced.writer, tables),
     mode: "ACCESS EXCLUSIVE",
     own: objects,
     before: async (db) => {
@@ -88,7 +88,7 @@ export async function purgeAll(
       ),
     ledgerGoes: true,
   });
-  session.purged = true;
+  fenced.purged = true;
 }
 
 /** @throws GuardianError naming what others keep in our two schemas: it would go with them, or keep them from going */

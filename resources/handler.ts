@@ -1,11 +1,11 @@
-import type { Database, WriteSession } from "../engine/database";
+import type { Database, FencedWriter } from "../engine/database";
 import { fromPostgres } from "../engine/base/errors";
 import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
 import { adoptStanding, detailOf, readStep, resourceId, unfinished, type Step } from "../engine/ledger/steps";
 import type { Plan } from "../engine/base/plan";
 import type { Progress } from "../engine/base/progress";
 import { sourceHash } from "../engine/module/files/source";
-import { writeAndSync } from "../engine/session";
+import { writeAndSync } from "../engine/migration-session";
 import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
@@ -34,11 +34,11 @@ export interface Kind<S extends ResourceSpec> {
    */
   plan(call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<Planned<S>>;
   /** Does the work, adopting what the ledger says is done already for this URN. */
-  create(call: DatabaseCall, inputs: Inputs<S>, session: WriteSession): Promise<Outputs<S>>;
+  create(call: DatabaseCall, inputs: Inputs<S>, fenced: FencedWriter): Promise<Outputs<S>>;
   /** Brings a resource that is there up to its inputs, or finishes one that is done in part; without it, create does. */
-  update?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>, session: WriteSession): Promise<Outputs<S>>;
+  update?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>, fenced: FencedWriter): Promise<Outputs<S>>;
   /** Undoes it; idempotent. */
-  delete(call: DatabaseCall, state: State<S>, session: WriteSession): Promise<void>;
+  delete(call: DatabaseCall, state: State<S>, fenced: FencedWriter): Promise<void>;
   /** The outputs as the database has them now. */
   read(db: Queryable, call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Outputs<S>>;
   /** What differs from the state though the inputs do not. */
@@ -60,7 +60,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   const write = async (
     call: DatabaseCall,
     expect: DatabaseIdentity | "new ledger",
-    work: (session: WriteSession) => Promise<Outputs<S> | undefined>,
+    work: (fenced: FencedWriter) => Promise<Outputs<S> | undefined>,
   ): Promise<WireValues> => {
     const stack = stackOf(call.urn);
     const options = {
@@ -184,15 +184,15 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const ledgerId = inputs["ledgerId"];
         const expect = typeof ledgerId === "string" ? { ledgerId, ...here } : "new ledger";
         try {
-          const outputs = await write(call, expect, async (session) => {
+          const outputs = await write(call, expect, async (fenced) => {
             const { ledger } = await call.host.whereabouts();
-            const there = ledger && (await readStep(session.writer, call.urn));
+            const there = ledger && (await readStep(fenced.writer, call.urn));
             const standing = there && currentId(call, there) !== undefined ? there : undefined;
             // Before the work: what is then done in part is kept under the new id. A ledger has no epoch before it is open.
-            if (standing && expect !== "new ledger") await session.transaction((db) => adoptStanding(db, standing));
-            const made = await kind.create(call, typed, session);
+            if (standing && expect !== "new ledger") await fenced.transaction((db) => adoptStanding(db, standing));
+            const made = await kind.create(call, typed, fenced);
             if (standing && expect === "new ledger")
-              await session.writer.transaction((db) => adoptStanding(db, standing));
+              await fenced.writer.transaction((db) => adoptStanding(db, standing));
             return made;
           });
           return { id: await idNow(call), state: { ...outputs, ...(await whereNow(call)) } };
@@ -209,8 +209,8 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         if (call.preview) {
           return { database: it.oldState["database"] ?? null, ...(await plan(call, typed, state)) };
         }
-        const outputs = await write(call, identity(it.oldState), (session) =>
-          kind.update ? kind.update(call, typed, state, session) : kind.create(call, typed, session),
+        const outputs = await write(call, identity(it.oldState), (fenced) =>
+          kind.update ? kind.update(call, typed, state, fenced) : kind.create(call, typed, fenced),
         );
         return { ...outputs, ...(await whereNow(call)) };
       }),
@@ -252,9 +252,9 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
           );
           return;
         }
-        await write(call, identity(state), async (session) => {
-          if (!(await readStep(session.writer, call.urn))) throw await unknownToLedger(call);
-          await kind.delete(call, typedState(state), session);
+        await write(call, identity(state), async (fenced) => {
+          if (!(await readStep(fenced.writer, call.urn))) throw await unknownToLedger(call);
+          await kind.delete(call, typedState(state), fenced);
           return undefined;
         });
       }),

@@ -93,8 +93,8 @@ async function purge({ stack, cwd, lost, yes }: Values<typeof options>, around: 
     say(`in ${settings.explain()}:`);
     table(found.tables).forEach(say);
     await sure("drop all of this");
-    await write(host, found.identity, "nothing was dropped", (session) =>
-      purgeAll(session, Date.now() + 5 * 60_000, refuseStanding),
+    await write(host, found.identity, "nothing was dropped", (fenced) =>
+      purgeAll(fenced, Date.now() + 5 * 60_000, refuseStanding),
     );
     say(`purged: ${archiveSchema} and ${ledgerSchema} are gone from ${database}; backup files are where they were`);
     return 0;

@@ -3,7 +3,7 @@
  * --expose-gc; it ends with its answer.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WriteSession } from "../../engine/database";
+import type { FencedWriter } from "../../engine/database";
 import { countBatches } from "../../engine/ledger/tools";
 import { addStep } from "../../engine/ledger/steps";
 import { moveRows } from "../../engine/migrate";
@@ -30,7 +30,7 @@ async function run({ login, migration: name, how }: Job): Promise<Outcome> {
     const migration = await loadMigration(name);
     const work = typeof how === "number" ? ours(how) : raw(how === "raw");
     const memory = await Memory.idle();
-    const timed = await operator.write("DataMigration", name, (session) => work(session, migration, observer));
+    const timed = await operator.write("DataMigration", name, (fenced) => work(fenced, migration, observer));
     const { peakMb: memoryMb, idleMb } = memory.end();
     return { ...timed, ...observer.end(), memoryMb, idleMb };
   };
@@ -41,21 +41,21 @@ type Timed = Pick<Outcome, "totalMs" | "rows" | "batches">;
 
 const ours =
   (workers: number) =>
-  async (session: WriteSession, migration: Migration, observer: Observer): Promise<Timed> => {
+  async (fenced: FencedWriter, migration: Migration, observer: Observer): Promise<Timed> => {
     observer.begin();
     const began = performance.now();
     const values = parameters[migration.name] ?? {};
-    const moved = await moveRows(session, migration, values, { workers, throttled });
+    const moved = await moveRows(fenced, migration, values, { workers, throttled });
     const totalMs = performance.now() - began;
-    const batches = await countBatches(session.writer, session.options.urn);
+    const batches = await countBatches(fenced.writer, fenced.options.urn);
     return { totalMs, rows: Number(moved.written), batches };
   };
 
 /** One statement in one ledger batch, so that the audit triggers pass over its rows as they do over ours. */
 const raw =
   (asGuide: boolean) =>
-  async (session: WriteSession, migration: Migration): Promise<Timed> => {
-    const { writer, epoch, options } = session;
+  async (fenced: FencedWriter, migration: Migration): Promise<Timed> => {
+    const { writer, epoch, options } = fenced;
     const it = await mapped(writer, migration);
     const guarded = await onceOnly(writer, it);
     const rule = asGuide && guarded ? "on conflict" : "not exists";
@@ -76,7 +76,7 @@ const raw =
       "SELECT pg_catalog.set_config('row_security', 'off', false), pg_catalog.set_config('jit', 'off', false)",
     );
     const began = performance.now();
-    const rows = await session.transaction(async (db) => {
+    const rows = await fenced.transaction(async (db) => {
       await openBatch(db, one);
       return (await db.query(rawStatement(it, rule), [values])).rowCount ?? 0;
     });

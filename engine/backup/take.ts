@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { hash } from "../base/hash";
 import { attempt } from "../ledger/attempt";
 import type { TakenBackup } from "../ledger/details";
@@ -30,8 +30,8 @@ interface Taken {
  * @throws GuardianError if pg_dump or a check of what it wrote fails
  * @lazily
  */
-export async function takeBackup(session: WriteSession, wanted: WantedBackup, says: Says): Promise<Taken> {
-  const { writer, options } = session;
+export async function takeBackup(fenced: FencedWriter, wanted: WantedBackup, says: Says): Promise<Taken> {
+  const { writer, options } = fenced;
   const meaning = hash(wanted.protects);
   const current = await readStep(writer, options.urn);
   if (current?.state === "done" && current.meaning === meaning) {
@@ -39,18 +39,18 @@ export async function takeBackup(session: WriteSession, wanted: WantedBackup, sa
     if (!isOutdated(await readSteps(writer), options.urn, wanted, taken)) return { taken, by: "an earlier run" };
   }
   const killed = current?.state === "running" && current.meaning === meaning;
-  const found = killed ? await ofKilledRun(session, wanted) : undefined;
+  const found = killed ? await ofKilledRun(fenced, wanted) : undefined;
   const otherwise = current?.state === "done" ? "done" : "planned";
-  return attempt(session, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
-    const { name, manifest } = found ?? (await takeAnew(session, wanted, says));
+  return attempt(fenced, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
+    const { name, manifest } = found ?? (await takeAnew(fenced, wanted, says));
     const taken = describe(join(wanted.directory, name), manifest);
     const detail = { ...taken, protects: wanted.protects, processed: 0 };
-    await session.transaction((db) => setStep(db, step, { state: "done", physicalId: taken.path, detail }));
+    await fenced.transaction((db) => setStep(db, step, { state: "done", physicalId: taken.path, detail }));
     return { taken, by: found ? "a killed run" : "this run" };
   });
 }
 
-async function takeAnew({ writer, options }: WriteSession, wanted: WantedBackup, says: Says): Promise<FoundBackup> {
+async function takeAnew({ writer, options }: FencedWriter, wanted: WantedBackup, says: Says): Promise<FoundBackup> {
   const { directory, jobs, ledgerId, protects } = wanted;
   const result = await dump({
     settings: writer.settings,
@@ -63,7 +63,7 @@ async function takeAnew({ writer, options }: WriteSession, wanted: WantedBackup,
   return result;
 }
 
-async function ofKilledRun({ writer }: WriteSession, wanted: WantedBackup): Promise<FoundBackup | undefined> {
+async function ofKilledRun({ writer }: FencedWriter, wanted: WantedBackup): Promise<FoundBackup | undefined> {
   const { directory, ledgerId, maxAgeSeconds: maxAge, protects } = wanted;
   const here = await readPhysical(writer);
   return adoptable(directory, { ledgerId, ...here, ...(await lastChange(writer)), maxAge, protects });

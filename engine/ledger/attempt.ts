@@ -1,4 +1,4 @@
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import type { Failure } from "./details";
 import type { StepKind } from "./kinds";
@@ -8,40 +8,40 @@ import { addStep, readStep, setStep, type Step, type StepOf, type StepState, typ
  * Does a piece of work under a ledger row that was committed before it: running or undoing while it lasts. The work ends
  * the row itself, in its own transaction. If it fails, the row says where things stand and why, without row values.
  * @param otherwise how things stand if the work fails
- * @param urn whose work it is, if not the session's own
+ * @param urn whose work it is, if not the writer's own
  */
 export async function attempt<T, K extends StepKind>(
-  session: WriteSession,
+  fenced: FencedWriter,
   step: Work<K>,
   otherwise: StepState,
   work: (step: StepOf<K>) => Promise<T>,
-  urn = session.options.urn,
+  urn = fenced.options.urn,
 ): Promise<T> {
-  const before = await readStep(session.writer, urn, step.part);
-  const added = await session.transaction((db) => addStep(db, { ...step, urn, epoch: session.epoch }));
+  const before = await readStep(fenced.writer, urn, step.part);
+  const added = await fenced.transaction((db) => addStep(db, { ...step, urn, epoch: fenced.epoch }));
   try {
     return await work(added);
   } catch (err) {
     // What stood before still stands, with the meaning that it was done with.
     const meaning = otherwise === before?.state && before.meaning !== null ? { meaning: before.meaning } : {};
-    await giveUp(session, added, { state: otherwise, ...meaning }, err);
+    await giveUp(fenced, added, { state: otherwise, ...meaning }, err);
     throw err;
   }
 }
 
 /** The same for a part, whose row was planned with the resource: a failed one is planned again. */
-export async function attemptPart<T>(session: WriteSession, step: Step, work: () => Promise<T>): Promise<T> {
-  await session.transaction((db) => setStep(db, step, { state: "running" }));
+export async function attemptPart<T>(fenced: FencedWriter, step: Step, work: () => Promise<T>): Promise<T> {
+  await fenced.transaction((db) => setStep(db, step, { state: "running" }));
   try {
     return await work();
   } catch (err) {
-    await giveUp(session, step, { state: "planned" }, err);
+    await giveUp(fenced, step, { state: "planned" }, err);
     throw err;
   }
 }
 
 async function giveUp(
-  session: WriteSession,
+  fenced: FencedWriter,
   step: Pick<Step, "id" | "kind">,
   change: { state: StepState; meaning?: string },
   err: unknown,
@@ -51,5 +51,5 @@ async function giveUp(
       ? { what: err.what, where: err.where ?? null, sqlstate: err.sqlstate ?? null }
       : { what: "see the engine's output", where: null, sqlstate: null };
   // If even this fails (the connection is gone), the next run finds "running" and goes on from what is committed.
-  await session.transaction((db) => setStep(db, step, { ...change, detail: { error } })).catch(() => undefined);
+  await fenced.transaction((db) => setStep(db, step, { ...change, detail: { error } })).catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { rows, type Queryable } from "../base/sql";
 import { raiseFormat } from "./format";
@@ -43,10 +43,10 @@ export function refuseForeign(
 }
 
 /** Makes the ledger, or goes on with the one that is there; a new one has a new uuid. */
-export async function openLedger(session: WriteSession, here: Physical, adopt: string | undefined): Promise<string> {
-  const { urn } = session.options;
+export async function openLedger(fenced: FencedWriter, here: Physical, adopt: string | undefined): Promise<string> {
+  const { urn } = fenced.options;
   const stack = stackOf(urn);
-  return session.writer.transaction(async (db) => {
+  return fenced.writer.transaction(async (db) => {
     const there = await readLedger(db);
     if (there) {
       refuseForeign(there, here, await readSteps(db), stack, adopt);

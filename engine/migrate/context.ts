@@ -1,4 +1,4 @@
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { readRejects, rejected, showRejects } from "../ledger/rejects";
 import { setStep, type StepOf } from "../ledger/steps";
@@ -39,12 +39,12 @@ export class Context implements Run {
   #crew: Crew | undefined;
 
   /**
-   * @param session the operator's own
+   * @param fenced the operator's own
    * @param parameters `$1` of the source
    * @param patience for how long a phase may ask for v6 tables, in milliseconds
    */
   constructor(
-    readonly session: WriteSession,
+    readonly fenced: FencedWriter,
     readonly it: Mapped,
     readonly stepId: string,
     readonly parameters: string,
@@ -52,8 +52,8 @@ export class Context implements Run {
     readonly patience: number,
     readonly options: MoveOptions,
   ) {
-    this.urn = session.options.urn;
-    this.epoch = session.epoch;
+    this.urn = fenced.options.urn;
+    this.epoch = fenced.epoch;
   }
 
   /** @returns Unix time in milliseconds until which a phase that begins now may ask for v6 tables */
@@ -68,7 +68,7 @@ export class Context implements Run {
   async hire(): Promise<void> {
     const { workers = this.it.workers, throttled, onWarning } = this.options;
     const large = worthThrottling(this.total);
-    this.#crew = await Crew.open(this.session, this.urn, recorded(this.it), {
+    this.#crew = await Crew.open(this.fenced, this.urn, recorded(this.it), {
       workers: large ? workers : 1,
       throttled: large && throttled !== false,
       onWarning,
@@ -82,7 +82,7 @@ export class Context implements Run {
   }
 
   /** @throws GuardianError naming the most frequent reasons, if more rows are rejected than maxDataLoss allows */
-  async gate(asking: WriteSession): Promise<void> {
+  async gate(asking: FencedWriter): Promise<void> {
     const { maxDataLoss: most = 0.001 } = this.options;
     const rejects = await readRejects(asking.writer, this.urn);
     const lost = rejected(rejects);
@@ -109,13 +109,13 @@ export class Context implements Run {
  * @throws GuardianError if the database's tables do not fit it, or do not any more
  */
 export async function begin(
-  session: WriteSession,
+  fenced: FencedWriter,
   step: StepOf<"DataMigration">,
   migration: Migration,
   { parameters, asked }: { parameters: object; asked: string },
   options: MoveOptions,
 ): Promise<Context> {
-  const { writer } = session;
+  const { writer } = fenced;
   const it = await mapped(writer, migration);
   const { deadline = Date.now() + 30 * 60_000 } = options;
   const { constants: known, sourceFile } = step.detail;
@@ -123,7 +123,7 @@ export async function begin(
   await writer.query("SELECT pg_catalog.set_config('row_security', 'off', false)");
   // The same for every run: rows of one migration are judged as of one time.
   const constants = known ?? (await readConstants(writer, it.source, step.startedAt));
-  await session.transaction((db) =>
+  await fenced.transaction((db) =>
     setStep(db, step, {
       state: "running",
       detail: { begun: true, removed: "0", asked, constants, sourceFile: it.source.file, plan: recorded(it) },
@@ -132,7 +132,7 @@ export async function begin(
   const patience = deadline - Date.now();
   const guarded = await onceOnly(writer, it);
   const given = JSON.stringify({ ...parameters, ...constants });
-  return new Context(session, it, step.id, given, guarded, patience, options);
+  return new Context(fenced, it, step.id, given, guarded, patience, options);
 }
 
 function otherSource(it: Mapped, before: string): GuardianError {

@@ -4,5 +4,5 @@ export { moveRows } from "./move";
 export { planMove } from "./preview";
 export { readMoved, type Moved } from "./recorded";
 /** @lazily */
-export { abandoned, takeBackAbandoned } from "./undo";
-export { takeBackForgotten, takeBackRows, type TakenBack } from "./undo";
+export { abandoned, takeBackAbandoned } from "./take-back";
+export { takeBackForgotten, takeBackRows, type TakenBack } from "./take-back";

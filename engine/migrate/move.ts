@@ -1,4 +1,4 @@
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { fromStatement, GuardianError } from "../base/errors";
 import { hash } from "../base/hash";
 import { attempt } from "../ledger/attempt";
@@ -27,21 +27,21 @@ const phases: readonly ((context: Context) => Promise<void>)[] = [follow, plan, 
  * @throws GuardianError without row values
  */
 export async function moveRows(
-  session: WriteSession,
+  fenced: FencedWriter,
   migration: Migration,
   parameters: object,
   options: MoveOptions = {},
 ): Promise<Moved> {
-  const { urn, onProgress } = session.options;
-  const current = await readStep(session.writer, urn);
+  const { urn, onProgress } = fenced.options;
+  const current = await readStep(fenced.writer, urn);
   const asked = hash([migration.meaning, parameters]);
   if (current && current.state !== "undone") refuseOther(migration, current, asked);
   if (current?.state !== "done") {
     onProgress({ phase: "begin", subject: migration.name });
     const running = { kind: "DataMigration", state: "running", meaning: migration.meaning } as const;
-    await attempt(session, running, "planned", async (step) => {
+    await attempt(fenced, running, "planned", async (step) => {
       try {
-        const context = await begin(session, step, migration, { parameters, asked }, options);
+        const context = await begin(fenced, step, migration, { parameters, asked }, options);
         try {
           for (const phase of phases) await phase(context);
         } finally {
@@ -53,7 +53,7 @@ export async function moveRows(
       }
     });
   }
-  return readMoved(session.writer, urn);
+  return readMoved(fenced.writer, urn);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { attempt, attemptPart } from "../ledger/attempt";
 import { addApplication, currentApply, standingModules } from "../ledger/modules";
@@ -31,24 +31,24 @@ export interface Applied {
  * @throws GuardianError for a module that was edited after it was applied, for a missing requirement, for a failed
  *   statement with its line, for v6 locks that could not be had
  */
-export async function applyModule(session: WriteSession, module: Module, deadline: number): Promise<Applied> {
-  const { urn } = session.options;
-  const current = await readStep(session.writer, urn);
-  let applyId = await currentApply(session.writer, urn);
+export async function applyModule(fenced: FencedWriter, module: Module, deadline: number): Promise<Applied> {
+  const { urn } = fenced.options;
+  const current = await readStep(fenced.writer, urn);
+  let applyId = await currentApply(fenced.writer, urn);
   if (current && applyId !== undefined) {
     refuseEdited(module, current);
     // A rollback that was cut off left the module standing, and its row saying "undoing".
-    if (current.state !== "done") await session.transaction((db) => setStep(db, current, { state: "done" }));
+    if (current.state !== "done") await fenced.transaction((db) => setStep(db, current, { state: "done" }));
   } else {
-    await deploy(session, module, deadline);
-    applyId = await currentApply(session.writer, urn);
+    await deploy(fenced, module, deadline);
+    applyId = await currentApply(fenced.writer, urn);
   }
   if (applyId === undefined)
     throw new GuardianError("ledger-broken", {
       what: "the ledger does not know how it was applied",
       where: module.name,
     });
-  const restored = await finishParts(session, module, deadline);
+  const restored = await finishParts(fenced, module, deadline);
   return { applyId, restored };
 }
 
@@ -70,21 +70,21 @@ export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): vo
   });
 }
 
-async function deploy(session: WriteSession, module: Module, deadline: number): Promise<void> {
-  await requireModules(session.writer, module);
+async function deploy(fenced: FencedWriter, module: Module, deadline: number): Promise<void> {
+  await requireModules(fenced.writer, module);
   const statements = await parseFiles(module.up);
   const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
   const split = firstTouching(statements, module.locks);
   const later = (await indexParts(module)).map((part) => part.part);
   let applyId = "";
-  await attempt(session, { kind: "SqlModule", state: "running", meaning: module.meaning }, "planned", (step) =>
-    withV6Locks(session, deadline, {
+  await attempt(fenced, { kind: "SqlModule", state: "running", meaning: module.meaning }, "planned", (step) =>
+    withV6Locks(fenced, deadline, {
       relations: module.locks,
       mode: "SHARE ROW EXCLUSIVE",
       own: module.objects,
       before: async (db) => {
         await runStatements(db, statements.slice(0, split));
-        applyId = await record(db, session, module, step);
+        applyId = await record(db, fenced, module, step);
       },
       locked: (db) => runTogether(db, `sql/${module.name}`, [...statements.slice(split), ...verify]),
       after: (db) => recordObjects(db, applyId, module, later),
@@ -93,13 +93,8 @@ async function deploy(session: WriteSession, module: Module, deadline: number): 
 }
 
 /** Records the application and what is still to come, before v6 is locked; the transaction's end makes it true. */
-async function record(
-  db: Queryable,
-  session: WriteSession,
-  module: Module,
-  step: StepOf<"SqlModule">,
-): Promise<string> {
-  const { epoch, options } = session;
+async function record(db: Queryable, fenced: FencedWriter, module: Module, step: StepOf<"SqlModule">): Promise<string> {
+  const { epoch, options } = fenced;
   const { urn } = options;
   const { up, down, verify, ...manifest } = module;
   const applyId = await addApplication(db, { urn, name: module.name, manifest, up: joined(up), down, verify });
@@ -140,21 +135,21 @@ async function requireModules(db: Queryable, module: Module): Promise<void> {
 }
 
 /** Indexes and rows that the ledger says are not there yet. */
-async function finishParts(session: WriteSession, module: Module, deadline: number): Promise<bigint> {
-  const { urn } = session.options;
-  const open = unfinished((await readSteps(session.writer)).filter((step) => step.urn === urn && step.part !== ""));
+async function finishParts(fenced: FencedWriter, module: Module, deadline: number): Promise<bigint> {
+  const { urn } = fenced.options;
+  const open = unfinished((await readSteps(fenced.writer)).filter((step) => step.urn === urn && step.part !== ""));
   if (open.length === 0) return 0n;
   for (const part of await indexParts(module)) {
     const step = open.find((found) => found.part === part.part);
-    if (step) await attemptPart(session, step, () => buildIndex(session, module, part, step, deadline));
+    if (step) await attemptPart(fenced, step, () => buildIndex(fenced, module, part, step, deadline));
   }
   const tables = module.archive.map((entry) => entry.table);
-  const waiting = await waitingFor(session.writer, await restoreOrder(session.writer, tables));
+  const waiting = await waitingFor(fenced.writer, await restoreOrder(fenced.writer, tables));
   let restored = 0n;
   for (const table of waiting) {
     const step = open.find((found) => found.part === partOf(table));
     if (!step) continue;
-    restored += await attemptPart(session, step, () => restoreTable(session, step, table, deadline));
+    restored += await attemptPart(fenced, step, () => restoreTable(fenced, step, table, deadline));
   }
   return restored;
 }

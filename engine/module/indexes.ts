@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
 import { lockTimeoutDefault } from "../connect/lock-wait";
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { fromPostgres, GuardianError } from "../base/errors";
 import { addObject } from "../ledger/objects";
 import { setStep, type Step } from "../ledger/steps";
@@ -44,13 +44,13 @@ export async function indexParts(module: Pick<Module, "name" | "indexes">): Prom
  * (PostgreSQL manual, CREATE INDEX), which is judged by pg_index, dropped and built anew.
  */
 export async function buildIndex(
-  session: WriteSession,
+  fenced: FencedWriter,
   module: Module,
   part: IndexPart,
   step: Step,
   deadline: number,
 ): Promise<void> {
-  const { writer, options } = session;
+  const { writer, options } = fenced;
   const name = `${escapeIdentifier(part.schema)}.${escapeIdentifier(part.index)}`;
   const there = await first<{ valid: boolean }>(
     writer,
@@ -76,7 +76,7 @@ export async function buildIndex(
       await writer.script(`SET statement_timeout = 0; SET lock_timeout = ${lockTimeoutDefault}`).catch(() => undefined);
     }
   }
-  await session.transaction(async (db) => {
+  await fenced.transaction(async (db) => {
     await recordIndex(db, options.urn, part.part, [part.schema]);
     await setStep(db, step, { state: "done" });
   });

@@ -1,4 +1,4 @@
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { attempt } from "../ledger/attempt";
 import { endApplication, readApplication, requiring, setTexts, type Application } from "../ledger/modules";
@@ -19,33 +19,33 @@ import { withV6Locks } from "./v6-locks";
  * @returns how many rows wait in the archive now
  * @throws GuardianError if another module still needs it, if something is left over, if v6 locks could not be had
  */
-export async function undoModule(session: WriteSession, deadline: number): Promise<bigint> {
-  const { urn } = session.options;
-  const current = await readStep(session.writer, urn);
+export async function undoModule(fenced: FencedWriter, deadline: number): Promise<bigint> {
+  const { urn } = fenced.options;
+  const current = await readStep(fenced.writer, urn);
   if (!current || current.state === "undone") return 0n;
-  const recorded = await readApplication<Manifest>(session.writer, urn);
+  const recorded = await readApplication<Manifest>(fenced.writer, urn);
   if (!recorded) {
     // Begun and never committed: nothing of it is in the database.
-    await session.transaction((db) => setStep(db, current, { state: "undone" }));
+    await fenced.transaction((db) => setStep(db, current, { state: "undone" }));
     return 0n;
   }
-  await refuseNeeded(session.writer, recorded);
+  await refuseNeeded(fenced.writer, recorded);
   const file = `down.sql of ${recorded.name} (as applied)`;
   const { manifest, applyId } = recorded;
-  const gone = await goneByHand(session.writer, manifest);
-  if (gone.length > 0) session.options.onProgress({ phase: "dropped by hand", reason: gone.join(", ") });
+  const gone = await goneByHand(fenced.writer, manifest);
+  if (gone.length > 0) fenced.options.onProgress({ phase: "dropped by hand", reason: gone.join(", ") });
   const parsed = await parseFile(file, recorded.down);
   const statements = gone.length > 0 ? parsed.map(tolerant) : parsed;
   const firstDrop = statements.findIndex(dropsTable);
   const touching = firstTouching(statements, manifest.locks);
   const split = firstDrop < 0 ? touching : Math.min(firstDrop, touching);
-  const tables = await ownTables(session.writer, manifest);
+  const tables = await ownTables(fenced.writer, manifest);
   const leaving = manifest.archive.filter((entry) => tables.includes(entry.table));
-  const referenced = await referencedBy(session.writer, tables);
+  const referenced = await referencedBy(fenced.writer, tables);
   let departure: Departure = { rows: 0n, locked: [] };
   const undoing = { kind: "SqlModule", state: "undoing", meaning: current.meaning ?? undefined } as const;
-  await attempt(session, undoing, current.state, (step) =>
-    withV6Locks(session, deadline, {
+  await attempt(fenced, undoing, current.state, (step) =>
+    withV6Locks(fenced, deadline, {
       relations: [...new Set([...manifest.locks, ...referenced])].sort(),
       mode: "ACCESS EXCLUSIVE",
       own: manifest.objects,
@@ -106,14 +106,14 @@ async function refuseLeftOver(db: Queryable, recorded: Application<Manifest>): P
 }
 
 /** Records changed texts of down.sql and verify.sql: a down.sql that is broken could else never be mended. */
-export async function recordTexts(session: WriteSession, module: Module): Promise<void> {
-  await session.transaction(async (db) => {
+export async function recordTexts(fenced: FencedWriter, module: Module): Promise<void> {
+  await fenced.transaction(async (db) => {
     // It is tried before it is trusted: a verify.sql that refuses what is there is not recorded.
     await runTogether(
       db,
       `sql/${module.name}/verify.sql`,
       await parseFile(`sql/${module.name}/verify.sql`, module.verify),
     );
-    await setTexts(db, session.options.urn, module);
+    await setTexts(db, fenced.options.urn, module);
   });
 }

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EngineParameters, WriteSession } from "../database";
+import type { EngineParameters, FencedWriter } from "../database";
 import { GuardianError, sqlstateOf } from "../base/errors";
 import { isOurs } from "../ledger/objects";
 import { archiveSchema, ledgerSchema } from "../ledger/schema";
@@ -44,15 +44,15 @@ export interface LockTimes {
  * @throws GuardianError naming who holds the lock, or saying that the work takes too long under it;
  *   ConnectionLostError with 25P03 if the server had to end the session
  */
-export async function withV6Locks(session: WriteSession, deadline: number, work: LockedWork): Promise<LockTimes> {
-  const { parameters } = session;
-  const { signal, onProgress } = session.options;
+export async function withV6Locks(fenced: FencedWriter, deadline: number, work: LockedWork): Promise<LockTimes> {
+  const { parameters } = fenced;
+  const { signal, onProgress } = fenced.options;
   for (let tries = 1; ; tries++) {
     const times: Times = { asked: 0, granted: 0 };
     await work.ahead?.();
     try {
       const relations = inOrder(work.relations, tries);
-      await session.transaction((db) => attempt(db, parameters, { ...work, relations }, times));
+      await fenced.transaction((db) => attempt(db, parameters, { ...work, relations }, times));
       return { tries, heldMs: times.asked > 0 ? Math.round(performance.now() - times.asked) : 0 };
     } catch (err) {
       const cause = causeOf(err, times);
@@ -60,7 +60,7 @@ export async function withV6Locks(session: WriteSession, deadline: number, work:
       // Whoever wakes up late counts what came after the server had let go, and v6 did not suffer that.
       const suffered = times.asked > 0 ? Math.min(performance.now() - times.asked, 2 * parameters.lockHold) : 0;
       const pause = pauseAfter(suffered, parameters);
-      const holders = cause === "busy" ? await readHolders(session, work) : "";
+      const holders = cause === "busy" ? await readHolders(fenced, work) : "";
       if (Date.now() + pause > deadline) throw refused(cause, work, parameters, holders, tries, err);
       const slow = `${named(work)}: longer than ${parameters.lockHold} ms under the locks`;
       const why = cause === "slow" ? slow : holders || `${named(work)}: locked by others`;
@@ -215,9 +215,9 @@ const conflicting = {
 };
 
 /** Who holds a lock in the way, as far as this role may see it. */
-async function readHolders(session: WriteSession, work: LockedWork): Promise<string> {
+async function readHolders(fenced: FencedWriter, work: LockedWork): Promise<string> {
   const holders = await rows<{ who: string }>(
-    session.writer,
+    fenced.writer,
     `SELECT DISTINCT pg_catalog.concat(l.relation::regclass, ' is held by ',
        coalesce(nullif(a.application_name, ''), CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE a.backend_type END, 'a session'),
        ' (', pg_catalog.concat_ws(', ', 'pid ' || l.pid, 'user ' || a.usename, a.state,

@@ -37,8 +37,8 @@ const kind: Kind<Spec> = {
     return { notes: [{ severity: "info", text }, ...warnings.map((text) => ({ severity: "warning", text }) as const)] };
   },
 
-  async create(call, inputs, session) {
-    const { taken, by } = await lazily.backup.takeBackup(session, inputs, {
+  async create(call, inputs, fenced) {
+    const { taken, by } = await lazily.backup.takeBackup(fenced, inputs, {
       onProgress: (progress) => call.log.status(backupLine(progress)),
       onWarning: call.log.warn,
     });
@@ -49,10 +49,10 @@ const kind: Kind<Spec> = {
     return taken;
   },
 
-  async delete(call, state, session) {
-    const current = await readStep(session.writer, call.urn);
+  async delete(call, state, fenced) {
+    const current = await readStep(fenced.writer, call.urn);
     if (!current || current.state === "undone") return;
-    await session.transaction((db) => setStep(db, current, { state: "undone" }));
+    await fenced.transaction((db) => setStep(db, current, { state: "undone" }));
     call.log.info(`the backup's files stay: ${state.path}`);
   },
 

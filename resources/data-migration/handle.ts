@@ -1,5 +1,5 @@
 import { requireBackup } from "../../engine/backup/policy";
-import type { WriteSession } from "../../engine/database";
+import type { FencedWriter } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
@@ -47,17 +47,17 @@ const kind: Kind<Spec> = {
     };
   },
 
-  async create(call, inputs, session) {
-    return move(call, inputs, session);
+  async create(call, inputs, fenced) {
+    return move(call, inputs, fenced);
   },
 
-  async update(call, inputs, state, session) {
+  async update(call, inputs, state, fenced) {
     refuseChange(inputs, state);
-    return move(call, inputs, session);
+    return move(call, inputs, fenced);
   },
 
-  async delete(call, state, session) {
-    const { removed, kept } = await lazily.move.takeBackRows(session, deadline(call));
+  async delete(call, state, fenced) {
+    const { removed, kept } = await lazily.move.takeBackRows(fenced, deadline(call));
     call.log.info(
       `rows taken back from ${state.target}: ${removed}; left there because somebody changed or refers to them, or gone with their account: ${kept}`,
     );
@@ -68,15 +68,15 @@ const kind: Kind<Spec> = {
 
 export const dataMigrationHandler = handler(kind);
 
-async function move(call: DatabaseCall, inputs: Inputs<Spec>, session: WriteSession): Promise<Outputs> {
+async function move(call: DatabaseCall, inputs: Inputs<Spec>, fenced: FencedWriter): Promise<Outputs> {
   const migration = await lazily.migrations.loadMigration(inputs.migration);
-  await requireBackup(session.writer, call.urn, migration.name, migration.meaning);
+  await requireBackup(fenced.writer, call.urn, migration.name, migration.meaning);
   const { maxDataLoss } = inputs;
   const options = { deadline: deadline(call), maxDataLoss, onWarning: call.log.warn };
-  const moved = await lazily.move.moveRows(session, migration, inputs.parameters, options);
+  const moved = await lazily.move.moveRows(fenced, migration, inputs.parameters, options);
   call.log.info(`${moved.written} rows written into ${migration.target}, of ${moved.source} that v6 offered`);
   for (const [what, n] of Object.entries(moved.counted)) call.log.info(`${what.replaceAll("_", " ")}: ${n} rows`);
-  for (const { rows, sqlstate, object } of await readRejects(session.writer, call.urn)) {
+  for (const { rows, sqlstate, object } of await readRejects(fenced.writer, call.urn)) {
     const by = object ? ` by ${object}` : "";
     call.log.warn(
       `${rows} rows could not be moved: refused${by} (SQLSTATE ${sqlstate}); their keys: SELECT key FROM ${rejectTable}`,

@@ -61,16 +61,16 @@ const kind: Kind<Spec> = {
     };
   },
 
-  async create(_call, inputs, session) {
-    const configuration = await delivered(session.writer, inputs.flag);
-    await writeFlag(session, inputs.flag, wantedOf(inputs, configuration), undefined, inputs.acknowledge);
+  async create(_call, inputs, fenced) {
+    const configuration = await delivered(fenced.writer, inputs.flag);
+    await writeFlag(fenced, inputs.flag, wantedOf(inputs, configuration), undefined, inputs.acknowledge);
     return { configuration };
   },
 
-  async update(_call, inputs, state, session) {
-    const configuration = await delivered(session.writer, inputs.flag);
+  async update(_call, inputs, state, fenced) {
+    const configuration = await delivered(fenced.writer, inputs.flag);
     await writeFlag(
-      session,
+      fenced,
       inputs.flag,
       wantedOf(inputs, configuration),
       wantedOf(state, state.configuration),
@@ -79,7 +79,7 @@ const kind: Kind<Spec> = {
     return { configuration };
   },
 
-  delete: (_call, state, session) => resetFlag(session, state.flag),
+  delete: (_call, state, fenced) => resetFlag(fenced, state.flag),
 
   async read(db, _call, inputs, state) {
     const live = (await readFlags(db)).get(inputs.flag);

@@ -22,13 +22,13 @@ const kind: Kind<typeof ledgerSpec> = {
     };
   },
 
-  async create(_call, inputs, session) {
-    const ledgerId = await lazily.ledgerOwner.openLedger(session, await readPhysical(session.writer), inputs.adopt);
+  async create(_call, inputs, fenced) {
+    const ledgerId = await lazily.ledgerOwner.openLedger(fenced, await readPhysical(fenced.writer), inputs.adopt);
     return { ledgerId, format: ledgerFormat };
   },
 
-  async delete(_call, state, session) {
-    await lazily.purge.closeLedger(session, state.purge);
+  async delete(_call, state, fenced) {
+    await lazily.purge.closeLedger(fenced, state.purge);
   },
 
   async read(db, _call, _inputs, state) {

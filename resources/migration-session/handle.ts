@@ -1,11 +1,17 @@
 import { GuardianError } from "../../engine/base/errors";
-import { openSession, readSession, rollBackSession, setTotalSteps, type SessionRow } from "../../engine/session";
+import {
+  openMigrationSession,
+  readMigrationSession,
+  rollBackMigrationSession,
+  setTotalSteps,
+  type MigrationSessionRow,
+} from "../../engine/migration-session";
 import { lazily } from "../../engine/lazy";
 import { deadline } from "../call";
 import { handler, type Kind } from "../handler";
 import { migrationSessionSpec } from "./spec";
 
-const outputs = (row: SessionRow): { sessionId: string; initiatedBy: string } => ({
+const outputs = (row: MigrationSessionRow): { sessionId: string; initiatedBy: string } => ({
   sessionId: row.id,
   initiatedBy: row.initiatedBy,
 });
@@ -26,23 +32,23 @@ const kind: Kind<typeof migrationSessionSpec> = {
     };
   },
 
-  async create(call, inputs, session) {
-    const row = await openSession(session, inputs);
+  async create(call, inputs, fenced) {
+    const row = await openMigrationSession(fenced, inputs);
     // Killed before its state was saved: nothing else would take it back while its table stays.
-    await lazily.move.takeBackAbandoned(session, deadline(call), inputs.migrations);
+    await lazily.move.takeBackAbandoned(fenced, deadline(call), inputs.migrations);
     return outputs(row);
   },
 
-  async update(call, inputs, _state, session) {
-    const row = await kind.create(call, inputs, session);
-    await setTotalSteps(session, inputs.totalSteps);
+  async update(call, inputs, _state, fenced) {
+    const row = await kind.create(call, inputs, fenced);
+    await setTotalSteps(fenced, inputs.totalSteps);
     return row;
   },
 
-  delete: (_call, _state, session) => rollBackSession(session),
+  delete: (_call, _state, fenced) => rollBackMigrationSession(fenced),
 
   async read(db, call) {
-    const row = await readSession(db, call.urn);
+    const row = await readMigrationSession(db, call.urn);
     if (row) return outputs(row);
     throw new GuardianError("session-row-missing", {
       what: "the session's row is gone from public.migration_sessions; somebody deleted it by hand",

@@ -1,4 +1,4 @@
-import { completionMissing, setCompletion } from "../../engine/session";
+import { completionMissing, setCompletion } from "../../engine/migration-session";
 import type { Changes } from "../../provider/diff";
 import { handler, type Kind } from "../handler";
 import { sessionCompletionSpec } from "./spec";
@@ -8,12 +8,12 @@ const kind: Kind<typeof sessionCompletionSpec> = {
 
   plan: () => Promise.resolve({ rows: [{ action: "update", relation: "public.migration_sessions", rows: 1 }] }),
 
-  async create(_call, _inputs, session) {
-    await setCompletion(session, true);
+  async create(_call, _inputs, fenced) {
+    await setCompletion(fenced, true);
     return {};
   },
 
-  delete: (_call, _state, session) => setCompletion(session, false),
+  delete: (_call, _state, fenced) => setCompletion(fenced, false),
 
   /** The row may have been held by somebody when the last up wrote it: what the ledger says is put there again. */
   drift: async (call, inputs): Promise<Changes> =>

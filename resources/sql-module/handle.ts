@@ -45,26 +45,26 @@ const kind: Kind<Spec> = {
     return { outputs, ...back, notes: state ? [texts] : [] };
   },
 
-  async create(call, inputs, session) {
+  async create(call, inputs, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
-    await requireBackup(session.writer, call.urn, module.name, module.meaning);
-    const { applyId, restored } = await lazily.apply.applyModule(session, module, deadline(call));
+    await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
+    const { applyId, restored } = await lazily.apply.applyModule(fenced, module, deadline(call));
     if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
-    return outputs(session.writer, applyId, inputs.objects);
+    return outputs(fenced.writer, applyId, inputs.objects);
   },
 
-  async update(call, inputs, state, session) {
+  async update(call, inputs, state, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
-    const { applyId, restored } = await lazily.apply.applyModule(session, module, deadline(call));
+    const { applyId, restored } = await lazily.apply.applyModule(fenced, module, deadline(call));
     if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
     await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
-    await lazily.undo.recordTexts(session, module);
-    return outputs(session.writer, applyId, inputs.objects);
+    await lazily.undo.recordTexts(fenced, module);
+    return outputs(fenced.writer, applyId, inputs.objects);
   },
 
-  async delete(call, state, session) {
-    await lazily.move.takeBackForgotten(session, deadline(call), state.module);
-    const archived = await lazily.undo.undoModule(session, deadline(call));
+  async delete(call, state, fenced) {
+    await lazily.move.takeBackForgotten(fenced, deadline(call), state.module);
+    const archived = await lazily.undo.undoModule(fenced, deadline(call));
     if (archived > 0n) call.log.info(`rows that wait in the archive for the next up: ${archived}`);
   },
 

@@ -33,7 +33,7 @@ export async function giveUp(
   }
   await sure("give these rows up");
   const identity = { ledgerId: ledger.ledgerId, ...here };
-  const given = await write(host, identity, "nothing was given up", (session) => giveUpLost(session, lost));
+  const given = await write(host, identity, "nothing was given up", (fenced) => giveUpLost(fenced, lost));
   say(`given up: ${given.map((one) => one.archivedAs).join(", ")}; the next up goes on without these rows`);
   return 0;
 }

@@ -1,4 +1,4 @@
-import type { Database, WriteSession } from "../../engine/database";
+import type { Database, FencedWriter } from "../../engine/database";
 import { fromPostgres } from "../../engine/base/errors";
 import type { DatabaseIdentity } from "../../engine/ledger/identity";
 
@@ -7,7 +7,7 @@ export async function write<T>(
   host: Database,
   expect: DatabaseIdentity,
   otherwise: string,
-  work: (session: WriteSession) => Promise<T>,
+  work: (fenced: FencedWriter) => Promise<T>,
 ): Promise<T> {
   const options = {
     urn: "purge",

@@ -154,11 +154,11 @@ async function wholeWay(login: Login): Promise<void> {
     const parameters = { mode: "assumed", legalBasis: "consent", statement: "s" };
     for (const name of migrationNames()) {
       const migration = await loadMigration(name);
-      await engine.write("DataMigration", name, (session) => moveRows(session, migration, parameters));
+      await engine.write("DataMigration", name, (fenced) => moveRows(fenced, migration, parameters));
     }
     for (const name of migrationNames().reverse()) await engine.write("DataMigration", name, takeBackRows);
     for (const name of moduleNames().reverse()) await engine.undo(name);
-    await engine.write("Ledger", "ledger", (session) => closeLedger(session, true));
+    await engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, true));
   } catch (err) {
     throw err instanceof GuardianError ? new Error(err.message) : err;
   } finally {

@@ -37,10 +37,10 @@ function withFlags(test: (flags: Flags) => Promise<void>): Promise<void> {
       client: await db.connect(),
       seed,
       write: (wanted, seen, acknowledged) =>
-        engine.write("FeatureFlag", flag, (session) =>
-          writeFlag(session, flag, values(wanted), seen && values(seen), acknowledged),
+        engine.write("FeatureFlag", flag, (fenced) =>
+          writeFlag(fenced, flag, values(wanted), seen && values(seen), acknowledged),
         ),
-      reset: () => engine.write("FeatureFlag", flag, (session) => resetFlag(session, flag)),
+      reset: () => engine.write("FeatureFlag", flag, (fenced) => resetFlag(fenced, flag)),
       live: async () => (await engine.host.read(readFlags)).get(flag)!,
     });
   };

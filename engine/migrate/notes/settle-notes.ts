@@ -21,9 +21,9 @@ export type Settle = (keys: readonly string[][], answered?: readonly string[]) =
  * @throws GuardianError if the deadline is over, and v6 still writes more than that
  */
 export async function settleNotes(context: Context, deadline: number, settle: Settle): Promise<void> {
-  const { session, crew, it } = context;
+  const { fenced, crew, it } = context;
   for (let count = 0; ;) {
-    const { keys, all } = await noted(session.writer, it.name, noteKeys);
+    const { keys, all } = await noted(fenced.writer, it.name, noteKeys);
     if (all) {
       await settleEveryKey(context, settle);
       continue;
@@ -32,11 +32,11 @@ export async function settleNotes(context: Context, deadline: number, settle: Se
     const took = await crew.turn(() => settle(keys), dry);
     if (dry) return;
     // Who writes without a pause is never dry: what comes during so short a turn can be settled under the locks.
-    if (keys.length <= noteKeys / 2 && took <= session.parameters.lockHold / 2) return;
+    if (keys.length <= noteKeys / 2 && took <= fenced.parameters.lockHold / 2) return;
     if (Date.now() > deadline) throw unending(it.name);
     count += keys.length;
     const { reason } = crew.pace;
-    session.options.onProgress({ phase: "catch up", subject: it.name, done: count, ...(reason ? { reason } : {}) });
+    fenced.options.onProgress({ phase: "catch up", subject: it.name, done: count, ...(reason ? { reason } : {}) });
   }
 }
 
@@ -45,24 +45,24 @@ export async function settleNotes(context: Context, deadline: number, settle: Se
  * is forgotten at the end only, so that a run that is cut off does it again.
  */
 async function settleEveryKey(context: Context, settle: Settle): Promise<void> {
-  const { session, crew, it, urn } = context;
-  const why = await notesOfAll(session.writer, it.name);
-  const plan = await planSize(session.writer, urn);
+  const { fenced, crew, it, urn } = context;
+  const why = await notesOfAll(fenced.writer, it.name);
+  const plan = await planSize(fenced.writer, urn);
   const last = plan.last?.place ?? 1;
   const meter = new Meter("look again", it.name, plan.keys);
   await crew.during(meter, async () => {
     let after: string[] | undefined;
     for (let place = 1; place <= last; place++) {
-      const upTo = place < last ? await endOf(session.writer, urn, place) : undefined;
+      const upTo = place < last ? await endOf(fenced.writer, urn, place) : undefined;
       await crew.turn(async () => {
-        const keys = await keysBetween(session.writer, context, after, upTo);
+        const keys = await keysBetween(fenced.writer, context, after, upTo);
         await settle(keys, why);
         meter.add(keys.length);
       }, place === last);
       after = upTo;
     }
   });
-  await session.transaction((db) => forgetNotes(db, why));
+  await fenced.transaction((db) => forgetNotes(db, why));
 }
 
 /** @param migration its name */

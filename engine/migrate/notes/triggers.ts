@@ -1,6 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { textSettings } from "../../connect/session-setup";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { followFunction, followFunctions, forgetSql, noteSql } from "../../ledger/changes";
 import { isPlanned } from "../../ledger/ranges";
 import { withV6Locks } from "../../module/v6-locks";
@@ -44,18 +44,18 @@ async function followedNow(db: Queryable, it: Named, any: boolean): Promise<stri
  * meanwhile is not known, and in the same transaction every key is noted.
  * @throws GuardianError naming who holds the tables
  */
-export async function startFollowing(session: WriteSession, deadline: number, it: Mapped): Promise<void> {
+export async function startFollowing(fenced: FencedWriter, deadline: number, it: Mapped): Promise<void> {
   const tables = followed(it.source.follows);
-  const there = await followedNow(session.writer, it, false);
+  const there = await followedNow(fenced.writer, it, false);
   if (tables.every((table) => there.includes(table))) return;
-  await stopFollowing(session, deadline, it);
+  await stopFollowing(fenced, deadline, it);
   const functions = it.source.follows.map((follow, at) => functionSql(it, follow, at)).join("\n");
-  const owned = await ownedOf(session.writer, tables);
+  const owned = await ownedOf(fenced.writer, tables);
   const triggers = it.source.follows
     .map((follow, at) => triggerSql(it, follow, at, owned.includes(follow.table)))
     .join("\n");
-  const all = noteSql(it.name, "NULL", isPlanned(session.options.urn));
-  await withV6Locks(session, deadline, {
+  const all = noteSql(it.name, "NULL", isPlanned(fenced.options.urn));
+  await withV6Locks(fenced, deadline, {
     relations: tables,
     mode: "SHARE ROW EXCLUSIVE",
     own: [],
@@ -74,9 +74,9 @@ export async function dropFunctions(db: Queryable, it: Named): Promise<void> {
 }
 
 /** Takes the triggers away, wherever they are; for a rollback. */
-export async function stopFollowing(session: WriteSession, deadline: number, it: Named): Promise<void> {
-  const tables = await followedNow(session.writer, it, true);
-  await withV6Locks(session, deadline, {
+export async function stopFollowing(fenced: FencedWriter, deadline: number, it: Named): Promise<void> {
+  const tables = await followedNow(fenced.writer, it, true);
+  await withV6Locks(fenced, deadline, {
     relations: tables,
     mode: "ACCESS EXCLUSIVE",
     own: [],

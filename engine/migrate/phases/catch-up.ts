@@ -7,7 +7,7 @@ import { settleKeys } from "../rows/settle";
  * @throws GuardianError if v6 writes faster than can be settled
  */
 export async function catchUp(context: Context): Promise<void> {
-  const { session } = context;
-  await settleNotes(context, context.deadline(), (keys) => settleKeys(session, context, keys));
-  await context.gate(session);
+  const { fenced } = context;
+  await settleNotes(context, context.deadline(), (keys) => settleKeys(fenced, context, keys));
+  await context.gate(fenced);
 }

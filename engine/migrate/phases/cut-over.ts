@@ -27,7 +27,7 @@ interface Late {
  * @throws GuardianError naming who holds the tables, or saying that v6 writes too much
  */
 export async function cutOver(context: Context): Promise<void> {
-  const { session, it, guarded } = context;
+  const { fenced, it, guarded } = context;
   const deadline = context.deadline();
   const tables = followed(it.source.follows);
   // With the target locked besides, what is settled at the last moment sees every row that somebody else wrote.
@@ -37,7 +37,7 @@ export async function cutOver(context: Context): Promise<void> {
     let locked = 0;
     let outcome: Partial<MigrationOutcome> = {};
     try {
-      await withV6Locks(session, deadline, {
+      await withV6Locks(fenced, deadline, {
         relations,
         mode: "ACCESS EXCLUSIVE",
         own: [],
@@ -63,21 +63,21 @@ export async function cutOver(context: Context): Promise<void> {
       return;
     } catch (err) {
       if (!(err instanceof Again) || Date.now() > deadline) throw err instanceof Again ? unending(it.name) : err;
-      session.options.onProgress({ phase: "once more", subject: it.name });
+      fenced.options.onProgress({ phase: "once more", subject: it.name });
       // v6 waited in vain: it is left alone as after any other missed try.
       const suffered = locked > 0 ? performance.now() - locked : 0;
       if (suffered > 0)
-        await sleep(pauseAfter(suffered, session.parameters), undefined, { signal: session.options.signal });
+        await sleep(pauseAfter(suffered, fenced.parameters), undefined, { signal: fenced.options.signal });
     }
   }
 }
 
 /** What is settled after the comparison of all rows is compared as well. @param late is told what it was */
 function settleAndProve(context: Context, late: Late): Settle {
-  const { session, guarded } = context;
+  const { fenced, guarded } = context;
   return async (keys, answered) => {
-    await settleKeys(session, context, keys);
-    await session.transaction((db) => proveKeys(db, context, keys, answered));
+    await settleKeys(fenced, context, keys);
+    await fenced.transaction((db) => proveKeys(db, context, keys, answered));
     if (answered) late.all = true;
     else if (!guarded) late.keys.push(...keys);
   };
@@ -89,14 +89,14 @@ function settleAndProve(context: Context, late: Late): Settle {
  * was settled since the comparison is looked at once more, and ours gives way.
  */
 async function lookAgain(context: Context, deadline: number, late: Late): Promise<void> {
-  const { session, crew, it, guarded } = context;
+  const { fenced, crew, it, guarded } = context;
   if (guarded || (!late.all && late.keys.length === 0)) return;
-  await outlast(session, it.target, deadline);
+  await outlast(fenced, it.target, deadline);
   if (late.all) await proveAll(crew, context);
   else {
     for (let at = 0; at < late.keys.length; at += noteKeys) {
       const part = late.keys.slice(at, at + noteKeys);
-      await session.transaction((db) => proveKeys(db, context, part));
+      await fenced.transaction((db) => proveKeys(db, context, part));
     }
   }
   Object.assign(late, { keys: [], all: false });
@@ -104,11 +104,11 @@ async function lookAgain(context: Context, deadline: number, late: Late): Promis
 
 /** @returns what the ledger keeps of the migration @throws GuardianError if too many rows were rejected */
 async function outcomeOf(context: Context): Promise<MigrationOutcome> {
-  const { session, urn, proof } = context;
+  const { fenced, urn, proof } = context;
   if (!proof) throw new Error("no cut-over of what was not proven");
-  await context.gate(session);
-  const rejects = await readRejects(session.writer, urn);
-  const written = await standingRows(session.writer, urn);
+  await context.gate(fenced);
+  const rejects = await readRejects(fenced.writer, urn);
+  const written = await standingRows(fenced.writer, urn);
   return {
     source: proof.source.toString(),
     equal: proof.equal.toString(),

@@ -6,7 +6,7 @@ import { startFollowing } from "../notes/triggers";
  * @throws GuardianError naming who holds the tables
  */
 export async function follow(context: Context): Promise<void> {
-  const { session, it } = context;
-  session.options.onProgress({ phase: "follow", subject: it.name });
-  await startFollowing(session, context.deadline(), it);
+  const { fenced, it } = context;
+  fenced.options.onProgress({ phase: "follow", subject: it.name });
+  await startFollowing(fenced, context.deadline(), it);
 }

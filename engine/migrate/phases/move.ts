@@ -9,9 +9,9 @@ import { Meter } from "../workers/meter";
 /** Move: hires the crew, tries the rows again that an earlier run rejected, and moves all ranges that are left. */
 export async function move(context: Context): Promise<void> {
   await context.hire();
-  const { session, crew, it, urn, total } = context;
-  const { writer } = session;
-  await settleKeys(session, context, await rejectedKeys(writer, urn));
+  const { fenced, crew, it, urn, total } = context;
+  const { writer } = fenced;
+  await settleKeys(fenced, context, await rejectedKeys(writer, urn));
   const { moved: done } = await planSize(writer, urn);
   if (done >= total) return;
   const list = await Worklist.read(writer, urn, crew.workers.length);

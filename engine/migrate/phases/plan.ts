@@ -12,11 +12,11 @@ import { rangeKeys } from "../workers/sizes";
  * @param passKeys keys that one of them reads at most, a multiple of a range's
  */
 export async function plan(context: Context, passKeys = 100_000): Promise<void> {
-  const { session, it } = context;
-  const { urn, onProgress } = session.options;
+  const { fenced, it } = context;
+  const { urn, onProgress } = fenced.options;
   for (;;) {
-    session.options.signal.throwIfAborted();
-    const { read, keys } = await session.transaction(async (db) => {
+    fenced.options.signal.throwIfAborted();
+    const { read, keys } = await fenced.transaction(async (db) => {
       const { keys: before, last } = await planSize(db, urn);
       const counted = await first<{ n: string }>(db, planPass(it, last !== undefined, passKeys), [
         urn,

@@ -7,10 +7,10 @@ import { proveAll } from "../rows/proof";
  * @throws GuardianError naming the keys and columns that differ
  */
 export async function prove(context: Context): Promise<void> {
-  const { session, it, guarded } = context;
+  const { fenced, it, guarded } = context;
   // Where an index keeps no second row out, a row that somebody is still writing beside one of ours cannot be seen yet.
-  if (!guarded) await outlast(session, it.target, context.deadline());
-  session.options.onProgress({ phase: "prove", subject: it.name });
+  if (!guarded) await outlast(fenced, it.target, context.deadline());
+  fenced.options.onProgress({ phase: "prove", subject: it.name });
   context.proof = await proveAll(context.crew, context);
   context.total = Number(context.proof.source);
 }

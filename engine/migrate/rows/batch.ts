@@ -1,5 +1,5 @@
 import { escapeIdentifier } from "pg";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { addBatch, endBatch } from "../../ledger/batches";
 import { first, quoteName, type Queryable } from "../../base/sql";
 import { patiently } from "./patient";
@@ -27,10 +27,10 @@ export interface Run {
   /** An index of the target sees to it that no row is there twice. */
   guarded: boolean;
   /**
-   * Asked after every rejected row, by the session that rejected it: another one may be in a transaction that failed.
+   * Asked after every rejected row, by the writer that rejected it: another one may be in a transaction that failed.
    * @throws GuardianError if more are rejected than may be
    */
-  gate(session: WriteSession): Promise<void>;
+  gate(fenced: FencedWriter): Promise<void>;
 }
 
 /**
@@ -64,8 +64,8 @@ const text = (key: readonly string[] | undefined): string | null => (key ? key.j
  * operator's epoch. A row of the target that is there already is left alone, whatever its state.
  * @returns how many rows were written
  */
-export function moveChunk(session: WriteSession, run: Run, chunk: Chunk): Promise<number> {
-  return patiently(session, async (db) => {
+export function moveChunk(fenced: FencedWriter, run: Run, chunk: Chunk): Promise<number> {
+  return patiently(fenced, async (db) => {
     const id = await openBatch(db, run, chunk);
     const moved = await first<{ written: string; checksum: string | null }>(db, moveStatement(run.it), [
       run.parameters,

@@ -1,4 +1,4 @@
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { endBatch } from "../../ledger/batches";
 import { endOf, rangesBetween } from "../../ledger/ranges";
 import type { Queryable } from "../../base/sql";
@@ -13,11 +13,11 @@ import type { Worklist } from "./worklist";
 export async function moveChunks(crew: Crew, run: Run, list: Worklist, meter: Meter): Promise<void> {
   const sizes = crew.workers.map(() => firstSize(crew.pace));
   await crew.during(meter, () =>
-    crew.inTurns(async (session, worker) => {
+    crew.inTurns(async (fenced, worker) => {
       const chunk = list.take(worker, sizes[worker] ?? rangeKeys);
       if (!chunk) return false;
       const began = performance.now();
-      await moveOrSettle(session, run, chunk);
+      await moveOrSettle(fenced, run, chunk);
       const took = performance.now() - began;
       meter.add(chunk.keys);
       sizes[worker] = nextSize(chunk.keys, took, run.it.batchMs, crew.pace.speed);
@@ -27,21 +27,21 @@ export async function moveChunks(crew: Crew, run: Run, list: Worklist, meter: Me
 }
 
 /** A batch with a row that cannot be moved is moved range by range, and the range with the row key by key. */
-async function moveOrSettle(session: WriteSession, run: Run, chunk: Chunk): Promise<void> {
+async function moveOrSettle(fenced: FencedWriter, run: Run, chunk: Chunk): Promise<void> {
   try {
-    await moveChunk(session, run, chunk);
+    await moveChunk(fenced, run, chunk);
     return;
   } catch (err) {
     if (!isRowError(err)) throw err;
   }
-  for (const part of await partsOf(session, run, chunk)) {
+  for (const part of await partsOf(fenced, run, chunk)) {
     try {
-      await moveChunk(session, run, part);
+      await moveChunk(fenced, run, part);
     } catch (err) {
       if (!isRowError(err)) throw err;
-      const after = await endOf(session.writer, run.urn, part.firstPlace - 1);
-      await settleKeys(session, run, await keysBetween(session.writer, run, after, [...part.to]));
-      await session.transaction((db) => noteSettled(db, run, part));
+      const after = await endOf(fenced.writer, run.urn, part.firstPlace - 1);
+      await settleKeys(fenced, run, await keysBetween(fenced.writer, run, after, [...part.to]));
+      await fenced.transaction((db) => noteSettled(db, run, part));
     }
   }
 }
@@ -52,7 +52,7 @@ async function noteSettled(db: Queryable, run: Run, part: Chunk): Promise<void> 
   await endBatch(db, id, {}, { urn: run.urn, low: part.firstPlace, high: part.lastPlace });
 }
 
-async function partsOf(session: WriteSession, run: Run, chunk: Chunk): Promise<Chunk[]> {
-  const ranges = await rangesBetween(session.writer, run.urn, chunk.firstPlace, chunk.lastPlace);
+async function partsOf(fenced: FencedWriter, run: Run, chunk: Chunk): Promise<Chunk[]> {
+  const ranges = await rangesBetween(fenced.writer, run.urn, chunk.firstPlace, chunk.lastPlace);
   return ranges.map(({ place, from, to, keys }) => ({ firstPlace: place, lastPlace: place, from, to, keys }));
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
 import { quoteName, rows } from "../../base/sql";
 
@@ -16,11 +16,11 @@ interface Writer extends Record<string, unknown> {
  * @param deadline Unix time in milliseconds
  * @throws GuardianError naming who is still at it
  */
-export async function outlast(session: WriteSession, table: string, deadline: number): Promise<void> {
-  const { signal, onProgress } = session.options;
-  const before = (await writers(session, table)).map(({ id }) => id);
+export async function outlast(fenced: FencedWriter, table: string, deadline: number): Promise<void> {
+  const { signal, onProgress } = fenced.options;
+  const before = (await writers(fenced, table)).map(({ id }) => id);
   for (let pause = 10; before.length > 0; pause = Math.min(500, 2 * pause)) {
-    const left = await writers(session, table, before);
+    const left = await writers(fenced, table, before);
     if (left.length === 0) return;
     if (Date.now() > deadline) {
       throw new GuardianError("open-transaction", {
@@ -40,9 +40,9 @@ const named = (writing: readonly Writer[]): string => writing.map(({ who }) => w
  * Every lock mode that a writer may have is held until its transaction ends (PostgreSQL manual, 13.3.1).
  * @param only virtual ids of transactions; all where it is not given
  */
-function writers(session: WriteSession, table: string, only?: readonly string[]): Promise<Writer[]> {
+function writers(fenced: FencedWriter, table: string, only?: readonly string[]): Promise<Writer[]> {
   return rows<Writer>(
-    session.writer,
+    fenced.writer,
     `SELECT DISTINCT l.virtualtransaction AS id,
        pg_catalog.concat(coalesce(nullif(a.application_name, ''), CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE 'a session' END),
          ' (', pg_catalog.concat_ws(', ', 'pid ' || l.pid, 'user ' || a.usename, a.state), ')') AS who

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { sqlstateOf } from "../../base/errors";
 import type { Queryable } from "../../base/sql";
 
@@ -18,13 +18,13 @@ const isInTheWay = (err: unknown): boolean => /^(55P03|40P01)$/.test(sqlstateOf(
  * One transaction of a migration, that waits for no row for long, because v6 waits for all that it has locked meanwhile;
  * it is rolled back and tried anew. The last try waits as usual, and its error names the holder.
  */
-export async function patiently<T>(session: WriteSession, work: (db: Queryable) => Promise<T>): Promise<T> {
-  const { signal, onProgress } = session.options;
+export async function patiently<T>(fenced: FencedWriter, work: (db: Queryable) => Promise<T>): Promise<T> {
+  const { signal, onProgress } = fenced.options;
   const began = Date.now();
   for (let tries = 1; ; tries++) {
     const last = Date.now() - began > patience;
     try {
-      return await session.transaction(async (db) => {
+      return await fenced.transaction(async (db) => {
         if (!last) await db.query(`SET LOCAL lock_timeout = ${rowWait}`);
         return work(db);
       });

@@ -1,5 +1,5 @@
 import { escapeIdentifier } from "pg";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
 import { isUntouched } from "../../ledger/batches";
 import { isUnexcused } from "../../ledger/changes";
@@ -53,7 +53,7 @@ export async function proveAll(crew: Crew, run: Run): Promise<Proof> {
   const sizes = crew.workers.map(() => firstSize(crew.pace));
   const parts = Math.max(ends.length, 1);
   let next = 0;
-  const turn = async (session: WriteSession, worker: number): Promise<boolean> => {
+  const turn = async (fenced: FencedWriter, worker: number): Promise<boolean> => {
     if (next >= parts) return false;
     const began = performance.now();
     const after = ends[next - 1]?.key;
@@ -62,16 +62,16 @@ export async function proveAll(crew: Crew, run: Run): Promise<Proof> {
     while (next < parts && keys + (ends[next]?.keys ?? 0) <= (sizes[worker] ?? 0));
     const upTo = next < parts ? ends[next - 1]?.key : undefined;
     const { range, bounds } = stretch(it.types, after, upTo);
-    let found = await looking(session, (db) => compare(db, run, range, bounds));
+    let found = await looking(fenced, (db) => compare(db, run, range, bounds));
     const beside = found.others !== "0";
-    if (beside && (await patiently(session, (db) => giveWay(db, run, range, bounds))))
-      found = await looking(session, (db) => compare(db, run, range, bounds));
+    if (beside && (await patiently(fenced, (db) => giveWay(db, run, range, bounds))))
+      found = await looking(fenced, (db) => compare(db, run, range, bounds));
     for (const [at, name] of it.source.counts.entries())
       proof.counted[name] = (proof.counted[name] ?? 0) + Number(found.counted[at]);
     proof.source += BigInt(found.source);
     proof.equal += BigInt(found.equal);
     proof.checksum += BigInt(found.checksum);
-    if (isSuspect(found)) await looking(session, (db) => refuse(db, run, range, bounds));
+    if (isSuspect(found)) await looking(fenced, (db) => refuse(db, run, range, bounds));
     meter.add(keys);
     sizes[worker] = Math.min(proofKeys, nextSize(keys, performance.now() - began, it.batchMs, crew.pace.speed));
     return next < parts;
@@ -118,8 +118,8 @@ interface Compared extends Record<string, unknown> {
  * While a target is new the server knows nothing of its rows, and takes a range of them for one: it would loop over every
  * batch for each (enable_nestloop, as in a batch).
  */
-function looking<T>(session: WriteSession, work: (db: Queryable) => Promise<T>): Promise<T> {
-  return session.transaction(async (db) => {
+function looking<T>(fenced: FencedWriter, work: (db: Queryable) => Promise<T>): Promise<T> {
+  return fenced.transaction(async (db) => {
     await db.query("SET LOCAL enable_nestloop = off");
     return work(db);
   });

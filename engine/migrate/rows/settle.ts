@@ -1,5 +1,5 @@
 import { escapeIdentifier } from "pg";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { GuardianError, isPostgres, sqlstateOf } from "../../base/errors";
 import { endBatch, isUntouched } from "../../ledger/batches";
 import { forgetKey, forgetKeys } from "../../ledger/changes";
@@ -24,18 +24,18 @@ export function isRowError(err: unknown): boolean {
  * follow the source, and go with it. A row that cannot be moved is found by halving the keys, and put into the reject
  * table with its reason.
  */
-export async function settleKeys(session: WriteSession, run: Run, keys: readonly string[][]): Promise<void> {
+export async function settleKeys(fenced: FencedWriter, run: Run, keys: readonly string[][]): Promise<void> {
   if (keys.length === 0) return;
-  session.options.signal.throwIfAborted();
+  fenced.options.signal.throwIfAborted();
   const [key] = keys;
-  if (key && keys.length === 1) return settleOrReject(session, run, key);
+  if (key && keys.length === 1) return settleOrReject(fenced, run, key);
   try {
-    await patiently(session, (db) => settleIn(db, run, keys));
+    await patiently(fenced, (db) => settleIn(db, run, keys));
   } catch (err) {
     if (!isRowError(err)) throw err;
     const half = Math.ceil(keys.length / 2);
-    await settleKeys(session, run, keys.slice(0, half));
-    await settleKeys(session, run, keys.slice(half));
+    await settleKeys(fenced, run, keys.slice(0, half));
+    await settleKeys(fenced, run, keys.slice(half));
   }
 }
 
@@ -123,8 +123,8 @@ const isRace = (err: unknown): boolean => /^(23503|23505|23P01)$/.test(sqlstateO
  * transaction, whose first statement takes the noted changes away: one that v6 makes after it is still noted then, and
  * the row is looked at once more.
  */
-async function settleOrReject(session: WriteSession, run: Run, key: readonly string[]): Promise<void> {
-  const rejected = await patiently(session, async (db) => {
+async function settleOrReject(fenced: FencedWriter, run: Run, key: readonly string[]): Promise<void> {
+  const rejected = await patiently(fenced, async (db) => {
     await forgetKey(db, run.it.name, key);
     for (let tries = 1; ; tries++) {
       await db.query("SAVEPOINT row");
@@ -141,7 +141,7 @@ async function settleOrReject(session: WriteSession, run: Run, key: readonly str
       }
     }
   });
-  if (rejected) await run.gate(session);
+  if (rejected) await run.gate(fenced);
 }
 
 /**

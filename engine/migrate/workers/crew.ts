@@ -1,5 +1,5 @@
 import { connectWriter, type Writer } from "../../connect";
-import { WriteSession } from "../../database";
+import { FencedWriter } from "../../database";
 import { first, type Queryable } from "../../base/sql";
 import { isFull, openPace, steady, type Pace } from "./pace";
 import type { Meter } from "./meter";
@@ -25,37 +25,37 @@ const spare = 20;
 const tellMs = 2000;
 
 /**
- * Who does a migration's work in all its phases, up and down: one or more sessions of the same operator, the throttle that
+ * Who does a migration's work in all its phases, up and down: one or more writers of the same operator, the throttle that
  * paces them, and the line that tells of it.
  */
 export class Crew {
   readonly #ticker: NodeJS.Timeout;
   #meter: Meter | undefined;
 
-  /** @param workers the first is the operator's own session */
+  /** @param workers the first is the operator's own writer */
   constructor(
-    readonly workers: readonly WriteSession[],
+    readonly workers: readonly FencedWriter[],
     readonly pace: Pace,
   ) {
     this.#ticker = setInterval(() => this.#tell(), tellMs);
   }
 
-  static async open(session: WriteSession, urn: string, plan: RecordedMigration, options: CrewOptions): Promise<Crew> {
-    const workers = await openWorkers(session, await roomFor(session.writer, options.workers));
+  static async open(fenced: FencedWriter, urn: string, plan: RecordedMigration, options: CrewOptions): Promise<Crew> {
+    const workers = await openWorkers(fenced, await roomFor(fenced.writer, options.workers));
     try {
-      return new Crew(workers, await openPace(session, urn, plan, workers, options));
+      return new Crew(workers, await openPace(fenced, urn, plan, workers, options));
     } catch (err) {
       await closeWorkers(workers);
       if (!isFull(err)) throw err;
       // Whoever watches matters more than whoever helps.
-      if (workers.length > 1) return Crew.open(session, urn, plan, { ...options, workers: 1 });
+      if (workers.length > 1) return Crew.open(fenced, urn, plan, { ...options, workers: 1 });
       options.onWarning?.("no connection is left to watch the server by; the migration works a tenth of its time");
       return new Crew(workers, steady(0.1, "no connection is left to watch the server by"));
     }
   }
 
   /** Whose work needs no company. */
-  get first(): WriteSession {
+  get first(): FencedWriter {
     const [operator] = this.workers;
     if (!operator) throw new Error("a crew has one worker at least");
     return operator;
@@ -94,15 +94,15 @@ export class Crew {
    * rest then need not wait. The first error ends the others after their turn.
    * @param turn says whether there may be more
    */
-  async inTurns(turn: (session: WriteSession, worker: number) => Promise<boolean>): Promise<void> {
+  async inTurns(turn: (fenced: FencedWriter, worker: number) => Promise<boolean>): Promise<void> {
     const over = new AbortController();
     const failed: unknown[] = [];
-    const work = async (session: WriteSession, worker: number): Promise<void> => {
+    const work = async (fenced: FencedWriter, worker: number): Promise<void> => {
       try {
         while (failed.length === 0) {
-          session.options.signal.throwIfAborted();
+          fenced.options.signal.throwIfAborted();
           const began = performance.now();
-          if (!(await turn(session, worker))) break;
+          if (!(await turn(fenced, worker))) break;
           await this.pace.rest(worker, performance.now() - began, over.signal);
         }
       } catch (err) {
@@ -115,7 +115,7 @@ export class Crew {
     if (failed.length > 0) throw failed[0];
   }
 
-  /** Ends the throttle, and closes all sessions but the operator's. */
+  /** Ends the throttle, and closes all writers but the operator's. */
   async close(): Promise<void> {
     clearInterval(this.#ticker);
     try {
@@ -140,10 +140,10 @@ async function roomFor(db: Queryable, wanted: number): Promise<number> {
   return Math.max(1, Math.min(wanted, (room?.free ?? 0) - spare));
 }
 
-/** Opens the sessions of the workers, as many as there is room for; the first is the operator's own. */
-async function openWorkers(session: WriteSession, count: number): Promise<WriteSession[]> {
-  const { writer, options, epoch, parameters } = session;
-  const workers = [session];
+/** Opens the writers of the workers, as many as there is room for; the first is the operator's own. */
+async function openWorkers(fenced: FencedWriter, count: number): Promise<FencedWriter[]> {
+  const { writer, options, epoch, parameters } = fenced;
+  const workers = [fenced];
   try {
     while (workers.length < count) {
       const detail = `${options.label}, worker ${workers.length + 1}`;
@@ -152,7 +152,7 @@ async function openWorkers(session: WriteSession, count: number): Promise<WriteS
         throw err;
       });
       if (!more) break;
-      workers.push(new WriteSession(more, epoch, options, parameters));
+      workers.push(new FencedWriter(more, epoch, options, parameters));
     }
     for (const { writer: db } of workers) await prepare(db);
     return workers;
@@ -162,7 +162,7 @@ async function openWorkers(session: WriteSession, count: number): Promise<WriteS
   }
 }
 
-async function closeWorkers(workers: readonly WriteSession[]): Promise<void> {
+async function closeWorkers(workers: readonly FencedWriter[]): Promise<void> {
   await Promise.all(workers.slice(1).map((worker) => worker.writer.close()));
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
 import { connectWriter } from "../../connect";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { sqlstateOf } from "../../base/errors";
 import type { RecordedMigration } from "../../ledger/details";
 import { sampleKeys } from "../../ledger/ranges";
@@ -24,13 +24,13 @@ export const isFull = (err: unknown): boolean => sqlstateOf(err) === "53300";
 
 /** @param onWarning gets a line for each thing that the throttle cannot watch here */
 export async function openPace(
-  session: WriteSession,
+  fenced: FencedWriter,
   urn: string,
   plan: RecordedMigration,
-  workers: readonly WriteSession[],
+  workers: readonly FencedWriter[],
   { throttled, onWarning }: { throttled: boolean; onWarning?: ((line: string) => void) | undefined },
 ): Promise<Pace> {
-  const throttle = throttled ? await openThrottle(session, urn, plan, workers) : undefined;
+  const throttle = throttled ? await openThrottle(fenced, urn, plan, workers) : undefined;
   throttle?.unavailable().forEach((line) => onWarning?.(line));
   return throttle ?? unhurried(workers.length);
 }
@@ -54,21 +54,21 @@ export function steady(speed: number, reason: string): Pace {
  * @returns undefined where there is nothing to read
  */
 async function openThrottle(
-  session: WriteSession,
+  fenced: FencedWriter,
   urn: string,
   plan: RecordedMigration,
-  workers: readonly WriteSession[],
+  workers: readonly FencedWriter[],
 ): Promise<Throttle | undefined> {
-  if (!(await exists(session.writer, quoteName(plan.from)))) return undefined;
-  const keys = await sampleKeys(session.writer, urn);
+  if (!(await exists(fenced.writer, quoteName(plan.from)))) return undefined;
+  const keys = await sampleKeys(fenced.writer, urn);
   if (keys.length === 0) return undefined;
   const where = plan.key.map((column, i) => `${escapeIdentifier(column)} = $${i + 1}::${plan.types[i]}`);
   let at = 0;
   return Throttle.open({
     connect: () =>
-      connectWriter(session.writer.settings, {
-        detail: `${session.options.label}, throttle`,
-        signal: session.options.signal,
+      connectWriter(fenced.writer.settings, {
+        detail: `${fenced.options.label}, throttle`,
+        signal: fenced.options.signal,
       }),
     tables: [plan.target, ...plan.follows],
     probe: {
@@ -78,6 +78,6 @@ async function openThrottle(
     workers: () => workers.map((worker) => worker.writer.pid),
     budget: plan.slowdown,
     maxWorkers: workers.length,
-    signal: session.options.signal,
+    signal: fenced.options.signal,
   });
 }

@@ -1,4 +1,4 @@
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
 import { closeArchived, lostTables, type Lost } from "../../ledger/archived";
 import { urnOfApply } from "../../ledger/modules";
@@ -36,9 +36,9 @@ export async function backupsTaken(db: Queryable): Promise<string> {
  * @param confirmed what the operator was shown; a table that is back meanwhile is left alone
  * @returns what was given up
  */
-export async function giveUpLost(session: WriteSession, confirmed: readonly Lost[]): Promise<Lost[]> {
+export async function giveUpLost(fenced: FencedWriter, confirmed: readonly Lost[]): Promise<Lost[]> {
   const shown = new Set(confirmed.map(partOf));
-  return session.transaction(async (db) => {
+  return fenced.transaction(async (db) => {
     const lost = (await lostTables(db)).filter((one) => shown.has(partOf(one)));
     const who = await first<{ name: string }>(db, "SELECT session_user AS name");
     for (const one of lost) {
@@ -49,7 +49,7 @@ export async function giveUpLost(session: WriteSession, confirmed: readonly Lost
       // "undone": nothing of it is in the database, and nothing waits for it.
       const detail = { lost: Number(one.rows), by: who?.name ?? "" };
       const part = `lost ${one.original} ${one.applyId}`;
-      await addStep(db, { urn, part, kind: "rows", state: "undone", epoch: session.epoch, detail });
+      await addStep(db, { urn, part, kind: "rows", state: "undone", epoch: fenced.epoch, detail });
     }
     return lost;
   });

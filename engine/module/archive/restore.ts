@@ -1,42 +1,42 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WriteSession } from "../../database";
+import type { FencedWriter } from "../../database";
 import { fromStatement, GuardianError, sqlstateOf } from "../../base/errors";
 import { closeArchived, type Waiting } from "../../ledger/archived";
 import { setStep, type Step } from "../../ledger/steps";
 import { quoteName, type Queryable } from "../../base/sql";
 import { referencedBy } from "./archive";
-import { moveBatch } from "./batch";
+import { moveSlice } from "./slice";
 import { refuseDependents } from "./dependents";
 import { withV6Locks } from "../v6-locks";
 
-/** How long one batch should take, in milliseconds; none may take more than a second. */
-const batchTarget = 400;
+/** How long one slice should take, in milliseconds; none may take more than a second. */
+const sliceTarget = 400;
 
 /**
- * Brings the rows of one archived table back, in batches of their own transactions: each takes rows out of the archive
- * and puts them into the table, so that a killed run goes on where it stopped and no row is there twice. A live row
- * wins. The archived table goes when every row is accounted for.
+ * Brings the rows of one archived table back, in slices, each a transaction of its own, which takes rows out of the
+ * archive and puts them into the table, so that a killed run goes on where it stopped and no row is there twice. A live
+ * row wins. The archived table goes when every row is accounted for.
  * @param deadline Unix time in milliseconds
  * @returns how many rows this call brought back
  * @throws GuardianError without row values
  */
 export async function restoreTable(
-  session: WriteSession,
+  fenced: FencedWriter,
   step: Step,
   waiting: Waiting,
   deadline: number,
 ): Promise<bigint> {
   const where = `rows of ${waiting.original} in ${waiting.archivedAs}`;
   if (!waiting.there) {
-    await session.transaction(async (db) => {
+    await fenced.transaction(async (db) => {
       await closeArchived(db, waiting);
       await setStep(db, step, { state: "done" });
     });
     return 0n;
   }
   try {
-    const restored = await moveAll(session, waiting, deadline);
-    await finish(session, step, waiting, deadline);
+    const restored = await moveAll(fenced, waiting, deadline);
+    await finish(fenced, step, waiting, deadline);
     return restored;
   } catch (err) {
     const todo = "the rows that are not back wait in the archive; mend the cause, then run this again";
@@ -44,20 +44,20 @@ export async function restoreTable(
   }
 }
 
-async function moveAll(session: WriteSession, waiting: Waiting, deadline: number): Promise<bigint> {
-  const { signal, onProgress } = session.options;
+async function moveAll(fenced: FencedWriter, waiting: Waiting, deadline: number): Promise<bigint> {
+  const { signal, onProgress } = fenced.options;
   let [size, done, restored] = [2000, BigInt(waiting.accounted), 0n];
   for (;;) {
     signal.throwIfAborted();
     const began = Date.now();
     if (began > deadline) throw timeIsUp(waiting);
-    const batch = await again(session, deadline, (db) => moveBatch(db, waiting, size));
-    if (batch.taken === 0n) return restored;
-    done += batch.taken;
-    restored += batch.restored;
+    const slice = await again(fenced, deadline, (db) => moveSlice(db, waiting, size));
+    if (slice.taken === 0n) return restored;
+    done += slice.taken;
+    restored += slice.restored;
     onProgress({ phase: "restore", subject: waiting.original, done: Number(done), total: Number(waiting.rows) });
     const took = Math.max(Date.now() - began, 1);
-    size = Math.max(100, Math.min(50_000, Math.round((size * batchTarget) / took)));
+    size = Math.max(100, Math.min(50_000, Math.round((size * sliceTarget) / took)));
   }
 }
 
@@ -75,11 +75,11 @@ function timeIsUp(waiting: Waiting): GuardianError {
  */
 const passing = new Set(["55P03", "40P01", "23503"]);
 
-async function again<T>(session: WriteSession, deadline: number, work: (db: Queryable) => Promise<T>): Promise<T> {
-  const { lockTimeout, pauseFloor } = session.parameters;
+async function again<T>(fenced: FencedWriter, deadline: number, work: (db: Queryable) => Promise<T>): Promise<T> {
+  const { lockTimeout, pauseFloor } = fenced.parameters;
   for (let tries = 1; ; tries++) {
     try {
-      return await session.transaction(async (db) => {
+      return await fenced.transaction(async (db) => {
         await db.query(`SET LOCAL lock_timeout = ${lockTimeout}`);
         return work(db);
       });
@@ -87,15 +87,15 @@ async function again<T>(session: WriteSession, deadline: number, work: (db: Quer
       const code = sqlstateOf(err) ?? "";
       const pause = Math.min(pauseFloor, 50 * tries) * (1 + Math.random());
       if (!passing.has(code) || (code === "23503" && tries > 5) || Date.now() + pause > deadline) throw err;
-      await sleep(pause, undefined, { signal: session.options.signal });
+      await sleep(pause, undefined, { signal: fenced.options.signal });
     }
   }
 }
 
 /** The archived table goes, with the key by which deleting an account deleted its rows: that needs v6 locked. */
-async function finish(session: WriteSession, step: Step, waiting: Waiting, deadline: number): Promise<void> {
-  await withV6Locks(session, deadline, {
-    relations: await referencedBy(session.writer, [waiting.archivedAs]),
+async function finish(fenced: FencedWriter, step: Step, waiting: Waiting, deadline: number): Promise<void> {
+  await withV6Locks(fenced, deadline, {
+    relations: await referencedBy(fenced.writer, [waiting.archivedAs]),
     mode: "ACCESS EXCLUSIVE",
     own: [],
     before: async (db) => {

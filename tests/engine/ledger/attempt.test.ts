@@ -13,12 +13,12 @@ function make(
   physicalId: string,
   fail?: (session: unknown) => Promise<never>,
 ): Promise<void> {
-  return engine.write("Thing", "x", async (session) => {
-    const current = await readStep(session.writer, urnOf(engine));
+  return engine.write("Thing", "x", async (fenced) => {
+    const current = await readStep(fenced.writer, urnOf(engine));
     const otherwise = current?.state ?? "planned";
-    await attempt(session, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
-      await fail?.(session);
-      await session.transaction((db) => setStep(db, step, { state: "done", physicalId, detail: { path: meaning } }));
+    await attempt(fenced, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
+      await fail?.(fenced);
+      await fenced.transaction((db) => setStep(db, step, { state: "done", physicalId, detail: { path: meaning } }));
     });
   });
 }
@@ -86,20 +86,20 @@ describe("the ledger's row of a piece of work", function () {
           return [step?.state, step?.physicalId, step?.detail];
         });
       expect(await read()).to.deep.equal(["running", "1", { path: "first" }]);
-      await engine.write("Thing", "x", (session) =>
-        session.transaction(async (tx) => {
+      await engine.write("Thing", "x", (fenced) =>
+        fenced.transaction(async (tx) => {
           const step = await addStep(tx, {
             urn: urnOf(engine),
             kind: "Backup",
             state: "undoing",
-            epoch: session.epoch,
+            epoch: fenced.epoch,
           });
           await setStep(tx, step, { state: "undone" });
         }),
       );
-      await engine.write("Thing", "x", (session) =>
-        session.transaction((tx) =>
-          addStep(tx, { urn: urnOf(engine), kind: "Backup", state: "running", epoch: session.epoch }),
+      await engine.write("Thing", "x", (fenced) =>
+        fenced.transaction((tx) =>
+          addStep(tx, { urn: urnOf(engine), kind: "Backup", state: "running", epoch: fenced.epoch }),
         ),
       );
       expect(await read()).to.deep.equal(["running", null, { life: 1 }]);

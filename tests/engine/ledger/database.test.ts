@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { Database, engineParameters, type WriteSession } from "../../../engine/database";
+import { Database, engineParameters, type FencedWriter } from "../../../engine/database";
 import { first } from "../../../engine/base/sql";
 import { withV6 } from "../../support/postgres";
 import { column, refusalOf, settingsOf, withEngine } from "../module/harness";
@@ -84,8 +84,8 @@ describe("a database as one process has it", function () {
     }));
 
   /** Stands still in a transaction until the server has ended the session. */
-  const standStill = (session: WriteSession, meanwhile: () => Promise<unknown>): Promise<unknown> =>
-    session.transaction(async (tx) => {
+  const standStill = (fenced: FencedWriter, meanwhile: () => Promise<unknown>): Promise<unknown> =>
+    fenced.transaction(async (tx) => {
       await tx.query("CREATE TABLE public.never ()");
       await tx.query("SET LOCAL idle_in_transaction_session_timeout = 50");
       await sleep(500);
@@ -95,10 +95,10 @@ describe("a database as one process has it", function () {
   it("begins a piece of work anew whose session stood still and was ended, with an epoch of its own", () =>
     withEngine(async (engine, db) => {
       const epochs: number[] = [];
-      await engine.write("Thing", "x", async (session) => {
-        epochs.push(Number(session.epoch));
-        if (epochs.length === 1) await standStill(session, () => Promise.resolve());
-        await session.transaction((tx) => tx.query("CREATE TABLE public.once ()"));
+      await engine.write("Thing", "x", async (fenced) => {
+        epochs.push(Number(fenced.epoch));
+        if (epochs.length === 1) await standStill(fenced, () => Promise.resolve());
+        await fenced.transaction((tx) => tx.query("CREATE TABLE public.once ()"));
       });
       expect(epochs).to.deep.equal([epochs[0], epochs[0]! + 1]);
       expect(engine.told.filter(({ phase }) => phase === "new session")).to.have.length(1);
@@ -110,9 +110,9 @@ describe("a database as one process has it", function () {
     withEngine(async (engine, db) => {
       const client = await db.connect();
       let runs = 0;
-      const slept = engine.write("Thing", "x", async (session) => {
+      const slept = engine.write("Thing", "x", async (fenced) => {
         runs += 1;
-        await standStill(session, () => client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1"));
+        await standStill(fenced, () => client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1"));
       });
       const said = await refusalOf(slept);
       expect(said.what).to.equal("another operator has taken over; this one commits nothing more");
@@ -122,9 +122,9 @@ describe("a database as one process has it", function () {
   it("does not for ever: whoever stands still a third time is told", () =>
     withEngine(async (engine) => {
       let runs = 0;
-      const slept = engine.write("Thing", "x", async (session) => {
+      const slept = engine.write("Thing", "x", async (fenced) => {
         runs += 1;
-        await standStill(session, () => Promise.resolve());
+        await standStill(fenced, () => Promise.resolve());
       });
       const said = await refusalOf(slept);
       expect(said.message).to.match(/idle_in_transaction_session_timeout ended it[^]*to do: run again/);

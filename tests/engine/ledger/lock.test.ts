@@ -25,9 +25,9 @@ describe("the lock of a database", function () {
     withEngine(async (engine) => {
       const log: string[] = [];
       const work = (name: string) =>
-        engine.write("SqlModule", name, async (session) => {
+        engine.write("SqlModule", name, async (fenced) => {
           log.push(`${name} begins`);
-          await session.writer.query("SELECT pg_sleep(0.05)");
+          await fenced.writer.query("SELECT pg_sleep(0.05)");
           if (name === "b") throw new Error("b fails");
           log.push(`${name} ends`);
         });
@@ -63,12 +63,12 @@ describe("the lock of a database", function () {
       const { open, opened } = gate();
       const other = new Engine(db.migrator, { stack: "prod::guardian" });
       try {
-        const first = engine.write("SqlModule", "900_t", async (session) => {
-          await session.transaction((tx) =>
-            addStep(tx, { urn: session.options.urn, kind: "SqlModule", state: "running", epoch: session.epoch }),
+        const first = engine.write("SqlModule", "900_t", async (fenced) => {
+          await fenced.transaction((tx) =>
+            addStep(tx, { urn: fenced.options.urn, kind: "SqlModule", state: "running", epoch: fenced.epoch }),
           );
           await opened;
-          return session.writer.pid;
+          return fenced.writer.pid;
         });
         await sleep(300);
         const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
@@ -125,21 +125,19 @@ describe("the lock of a database", function () {
         const second = new Engine(db.migrator, { parameters: { lease: 3_600_000 } });
         const third = new Engine(db.migrator);
         try {
-          const begun = await engine.write("SqlModule", "900_t", (session) =>
-            session.transaction((tx) =>
-              addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch }),
-            ),
+          const begun = await engine.write("SqlModule", "900_t", (fenced) =>
+            fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: fenced.epoch })),
           );
-          const idle = second.write("SqlModule", "900_t", async (session) => {
-            await session.transaction(async (tx) => {
+          const idle = second.write("SqlModule", "900_t", async (fenced) => {
+            await fenced.transaction(async (tx) => {
               if (resumed) await setStep(tx, begun, { state: "running" });
               else {
-                const step = await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: session.epoch });
+                const step = await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: fenced.epoch });
                 await setStep(tx, step, { state: "done" });
               }
             });
             await opened;
-            await session.writer.query("SELECT 1");
+            await fenced.writer.query("SELECT 1");
           });
           const failed = refusalOf(idle);
           await sleep(300);
@@ -159,11 +157,11 @@ describe("the lock of a database", function () {
       const { open, opened } = gate();
       const other = new Engine(db.migrator, { parameters: { patience: 900 } });
       try {
-        const alive = engine.write("SqlModule", "900_t", async (session) => {
-          const { epoch } = session;
-          await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+        const alive = engine.write("SqlModule", "900_t", async (fenced) => {
+          const { epoch } = fenced;
+          await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
           await opened;
-          return session.transaction((tx) => column<number>(tx as never, "SELECT 1"));
+          return fenced.transaction((tx) => column<number>(tx as never, "SELECT 1"));
         });
         await sleep(400);
         const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
@@ -187,10 +185,10 @@ describe("the lock of a database", function () {
         const other = new Engine(db.migrator, { parameters: { lease: 5000, patience } });
         try {
           let refused = false;
-          const alive = busy.write("SqlModule", "900_t", async (session) => {
-            const { epoch } = session;
-            await session.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
-            while (!refused) await session.transaction((tx) => tx.query("SELECT pg_sleep($1)", [seconds]));
+          const alive = busy.write("SqlModule", "900_t", async (fenced) => {
+            const { epoch } = fenced;
+            await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+            while (!refused) await fenced.transaction((tx) => tx.query("SELECT pg_sleep($1)", [seconds]));
             return "through";
           });
           await until(await db.connect("admin"), sleeping);
@@ -230,11 +228,11 @@ describe("the lock of a database", function () {
     withEngine(async (engine, db) => {
       const client = await db.connect();
       await client.query("CREATE TABLE public.mark (by text)");
-      const write = engine.write("SqlModule", "900_t", async (session) => {
-        await session.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('before')"));
+      const write = engine.write("SqlModule", "900_t", async (fenced) => {
+        await fenced.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('before')"));
         // Another operator has the lock by now, as after a network that was cut: every operator raises the epoch.
         await client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1");
-        const said = await refusalOf(session.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('after')")));
+        const said = await refusalOf(fenced.transaction((tx) => tx.query("INSERT INTO public.mark VALUES ('after')")));
         expect(said.what).to.equal("another operator has taken over; this one commits nothing more");
         return "told";
       });
@@ -246,8 +244,8 @@ describe("the lock of a database", function () {
     withEngine(async (engine, db) => {
       const [client, watcher] = [await db.connect(), await db.connect("admin")];
       let taken: Promise<unknown> = Promise.resolve();
-      await engine.write("SqlModule", "900_t", (session) =>
-        session.transaction(async (tx) => {
+      await engine.write("SqlModule", "900_t", (fenced) =>
+        fenced.transaction(async (tx) => {
           taken = client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1");
           await until(
             watcher,

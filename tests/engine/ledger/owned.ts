@@ -9,4 +9,4 @@ export const files: Files = {
 
 /** What destroy does to the Ledger resource. */
 export const close = (engine: Engine, purge = false): Promise<void> =>
-  engine.write("Ledger", "ledger", (session) => closeLedger(session, purge, Date.now() + 2000));
+  engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, purge, Date.now() + 2000));

@@ -18,13 +18,13 @@ describe("the ledger's owner", function () {
         expect(said.todo).to.deep.equal(["run up, which adopts them, then destroy again"]);
       }
       await engine.undo("900_t");
-      await engine.write("SqlModule", "901_x", (session) =>
-        session.transaction((tx) =>
+      await engine.write("SqlModule", "901_x", (fenced) =>
+        fenced.transaction((tx) =>
           addStep(tx, {
-            urn: session.options.urn.replace(":dev:", ":prod:"),
+            urn: fenced.options.urn.replace(":dev:", ":prod:"),
             kind: "SqlModule",
             state: "planned",
-            epoch: session.epoch,
+            epoch: fenced.epoch,
           }),
         ),
       );

@@ -109,7 +109,7 @@ describe("a migration that was killed before its state was saved", function () {
       expect(await column(admin, rows)).to.deep.equal([users]);
       // As resources/sql-module does it: another module's migrations are no business of its.
       const forget = (module: string): Promise<void> =>
-        engine.write("SqlModule", module, (session) => takeBackForgotten(session, Date.now() + 60_000, module));
+        engine.write("SqlModule", module, (fenced) => takeBackForgotten(fenced, Date.now() + 60_000, module));
       await forget(modules[1]!);
       expect(await column(admin, rows)).to.deep.equal([users]);
       await forget(modules[2]!);
@@ -212,7 +212,7 @@ describe("consents as requests", function () {
       const { admin, engine, migration } = online;
       const pending = { mode: "pending", legalBasis: "public_interest", statement: "letter of May" };
       const move = (): Promise<unknown> =>
-        engine.write("DataMigration", "consents", (session) => moveRows(session, migration, pending));
+        engine.write("DataMigration", "consents", (fenced) => moveRows(fenced, migration, pending));
       await move();
       const said =
         "SELECT DISTINCT concat_ws(' ', granted, legal_basis, consent_metadata ->> 'state') FROM public.patient_consents";

@@ -49,8 +49,8 @@ describe("a run that goes on, and its cut-over", function () {
     withOnline("preferences", 3000, async (online) => {
       await online.move();
       const { engine, migration } = online;
-      const other = engine.write("DataMigration", migration.name, (session) =>
-        moveRows(session, migration, { mode: "pending" }),
+      const other = engine.write("DataMigration", migration.name, (fenced) =>
+        moveRows(fenced, migration, { mode: "pending" }),
       );
       expect((await refusalOf(other)).what).to.match(/began with other parameters or another text/);
     }));

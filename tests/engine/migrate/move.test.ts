@@ -152,8 +152,8 @@ describe("the data migrations", function () {
           ]);
         });
       // A batch of the ledger's own, running in another session, and seen by all.
-      const pid = await engine.write("DataMigration", "x", async (session) => {
-        const batch = await session.transaction(async (tx) => {
+      const pid = await engine.write("DataMigration", "x", async (fenced) => {
+        const batch = await fenced.transaction(async (tx) => {
           const { rows } = await tx.query<{ id: string }>(
             `WITH s AS (INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch) SELECT 'x', 'x', id, 1, 'running', 0 FROM guardian_migration.ledger RETURNING id)
                  INSERT INTO guardian_migration.batch (urn, step_id, target, epoch) SELECT 'x', id, 'public.patient_consents', 0 FROM s RETURNING id`,
@@ -167,21 +167,21 @@ describe("the data migrations", function () {
         await client.query("UPDATE public.patient_consents SET valid_until = '2099-01-01'");
         expect(await column(client, actions)).to.have.length(2);
         // And the batch's own session: there it is passed over, for the owner.
-        await session.transaction(async (tx) => {
+        await fenced.transaction(async (tx) => {
           await tx.query("SELECT set_config('guardian_migration.batch', $1, true)", [batch]);
           await tx.query("UPDATE public.patient_consents SET valid_until = '2098-01-01'");
         });
         expect(await column(client, actions)).to.have.length(2);
         // Not outside of it, nor when it has ended.
-        await session.transaction((tx) => tx.query("UPDATE public.patient_consents SET valid_until = '2097-01-01'"));
+        await fenced.transaction((tx) => tx.query("UPDATE public.patient_consents SET valid_until = '2097-01-01'"));
         expect(await column(client, actions)).to.have.length(3);
-        await session.transaction(async (tx) => {
+        await fenced.transaction(async (tx) => {
           await tx.query("UPDATE guardian_migration.batch SET state = 'done'");
           await tx.query("SELECT set_config('guardian_migration.batch', $1, true)", [batch]);
           await tx.query("UPDATE public.patient_consents SET valid_until = '2096-01-01'");
         });
         expect(await column(client, actions)).to.have.length(4);
-        return session.writer.pid;
+        return fenced.writer.pid;
       });
       expect(pid).to.be.a("number");
       for (const forged of ["00000000-0000-0000-0000-000000000000", "'; DROP TABLE x", ""]) await grant(forged);

@@ -1,4 +1,4 @@
-import { WriteSession, type EngineParameters } from "../../../engine/database";
+import { FencedWriter, type EngineParameters } from "../../../engine/database";
 import { loadMigration } from "../../../engine/migrate/definition/migration";
 import type { Queryable } from "../../../engine/base/sql";
 import type { Operator } from "../../../engine/operator";
@@ -34,18 +34,18 @@ export interface OperatorEnd {
 
 /** Makes the n-th batch stop this process. */
 function stopAt(options: OperatorOptions): void {
-  const usual = WriteSession.prototype.transaction;
-  // Whose transactions count: every session's, or all but the first one's, which is the operator's own.
-  const sessions: WriteSession[] = [];
+  const usual = FencedWriter.prototype.transaction;
+  // Whose transactions count: every writer's, or all but the first one's, which is the operator's own.
+  const writers: FencedWriter[] = [];
   let batches = 0;
   const isBatch = async (db: Queryable): Promise<boolean> => {
     const text = "SELECT EXISTS (SELECT FROM guardian_migration.batch WHERE xid = pg_current_xact_id()) AS yes";
     return (await db.query<{ yes: boolean }>(text)).rows[0]?.yes ?? false;
   };
   const stop = (): boolean => process.kill(process.pid, "SIGSTOP");
-  WriteSession.prototype.transaction = async function <T>(work: (db: Queryable) => Promise<T>): Promise<T> {
-    if (!sessions.includes(this)) sessions.push(this);
-    const counts = !options.second || sessions.indexOf(this) > 0;
+  FencedWriter.prototype.transaction = async function <T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    if (!writers.includes(this)) writers.push(this);
+    const counts = !options.second || writers.indexOf(this) > 0;
     const { result, due } = (await usual.call(this, async (db: Queryable) => {
       const done = { result: await work(db), due: false };
       if (counts && (await isBatch(db))) done.due = ++batches === options.at;

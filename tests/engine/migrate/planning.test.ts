@@ -16,8 +16,8 @@ function planned({ engine, migration }: Online, over: { signal?: AbortSignal } =
   return engine.write(
     "DataMigration",
     migration.name,
-    async (session) => {
-      const context = { session, it: await mapped(session.writer, migration), total: 0 } as Context;
+    async (fenced) => {
+      const context = { fenced, it: await mapped(fenced.writer, migration), total: 0 } as Context;
       await plan(context, passKeys);
       return context.total;
     },

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { openSession, syncSession } from "../../../engine/session";
+import { openMigrationSession, syncMigrationSession } from "../../../engine/migration-session";
 import { moveRows } from "../../../engine/migrate";
 import { column, refusalOf, until } from "../module/harness";
 import { assumed, withOnline, type Online } from "./harness";
@@ -48,11 +48,11 @@ describe("rows that cannot be moved", function () {
       const { admin, engine } = online;
       await engine.applyReal("002_migration_tracking");
       const wanted = { migrationType: "v6_to_v7", sourceVersion: "v6", targetVersion: "v7", environment: "test" };
-      await engine.write("MigrationSession", "session", (s) => openSession(s, { ...wanted, totalSteps: 1 }));
+      await engine.write("MigrationSession", "session", (s) => openMigrationSession(s, { ...wanted, totalSteps: 1 }));
       const ids = await plant(online, 3);
-      const moved = await engine.write("DataMigration", "preferences", async (session) => {
-        const done = await moveRows(session, online.migration, assumed);
-        await syncSession(session, engine.stack);
+      const moved = await engine.write("DataMigration", "preferences", async (fenced) => {
+        const done = await moveRows(fenced, online.migration, assumed);
+        await syncMigrationSession(fenced, engine.stack);
         return done;
       });
       expect(moved).to.deep.include({ source: BigInt(users), written: BigInt(users - 3), rejected: 3n });

@@ -4,7 +4,7 @@ import {
   decide,
   probeLimit,
   speedOf,
-  type Pace,
+  type Decision,
   type Rules,
 } from "../../../engine/migrate/workers/throttle/control";
 import { noSignals } from "../../../engine/migrate/workers/throttle/signals";
@@ -13,45 +13,49 @@ import { defaultLimits, type Signals } from "../../../engine/migrate/workers/thr
 const rules: Rules = { limits: defaultLimits, maxWorkers: 2, budget: 0.1, baseline: 10, chance: 11 };
 
 /** One decision after another, each with these signals and probes of this p95. */
-function run(from: Pace, times: number, signals: Partial<Signals>, p95 = 10, count = 100, by = rules): Pace[] {
-  const all: Pace[] = [];
-  let pace = from;
+function run(from: Decision, times: number, signals: Partial<Signals>, p95 = 10, count = 100, by = rules): Decision[] {
+  const all: Decision[] = [];
+  let decision = from;
   for (let i = 0; i < times; i++) {
-    pace = decide(pace, { signals: { ...noSignals, ...signals }, latency: { p95, count }, blind: undefined }, by);
-    all.push(pace);
+    decision = decide(
+      decision,
+      { signals: { ...noSignals, ...signals }, latency: { p95, count }, blind: undefined },
+      by,
+    );
+    all.push(decision);
   }
   return all;
 }
 
-function last(paces: Pace[]): Pace {
-  return paces.at(-1)!;
+function last(decisions: Decision[]): Decision {
+  return decisions.at(-1)!;
 }
 
 /** As it is when nothing was wrong for a while. */
-function full(by: Rules): Pace {
-  return { ...begin(by), pace: by.maxWorkers, reason: undefined };
+function full(by: Rules): Decision {
+  return { ...begin(by), speed: by.maxWorkers, reason: undefined };
 }
 
 describe("throttle: what it decides", () => {
   it("begins slowly, says so, and is at full speed within 3 s on a server that bears it", () => {
     const first = begin(rules);
-    expect([first.pace, first.reason]).to.deep.equal([0.1, "beginning slowly, to see what the server bears"]);
-    const paces = run(first, 15, {}, 10);
-    expect(paces[0]?.reason).to.equal(first.reason);
-    expect([last(paces).pace, last(paces).reason]).to.deep.equal([2, undefined]);
-    expect(last(run(first, 15, {}, 1000)).pace, "one that does not").to.equal(0.02);
+    expect([first.speed, first.reason]).to.deep.equal([0.1, "beginning slowly, to see what the server bears"]);
+    const decisions = run(first, 15, {}, 10);
+    expect(decisions[0]?.reason).to.equal(first.reason);
+    expect([last(decisions).speed, last(decisions).reason]).to.deep.equal([2, undefined]);
+    expect(last(run(first, 15, {}, 1000)).speed, "one that does not").to.equal(0.02);
   });
 
   it("full speed, and nothing to say, while all is well", () => {
-    const paces = run(full(rules), 20, {}, 10.9);
-    expect(paces.map(speedOf)).to.deep.equal(Array<number>(20).fill(2));
-    expect(last(paces).reason).to.equal(undefined);
+    const decisions = run(full(rules), 20, {}, 10.9);
+    expect(decisions.map(speedOf)).to.deep.equal(Array<number>(20).fill(2));
+    expect(last(decisions).reason).to.equal(undefined);
   });
 
   it("probes over the budget cut it by as much as they are over, to a half at most", () => {
     const [slightly] = run(full(rules), 1, {}, 11.1);
     expect(slightly).to.deep.equal({
-      pace: 1.6,
+      speed: 1.6,
       calm: 0,
       doubts: 0,
       stops: [],
@@ -61,8 +65,8 @@ describe("throttle: what it decides", () => {
       cause: "p95 of probes 11 ms, +11 % (budget +10 %)",
       judged: true,
     });
-    expect(run(full(rules), 1, {}, 11 / 0.7)[0]?.pace).to.be.closeTo(1.4, 1e-9);
-    expect(run(full(rules), 1, {}, 1000)[0]?.pace).to.equal(1);
+    expect(run(full(rules), 1, {}, 11 / 0.7)[0]?.speed).to.be.closeTo(1.4, 1e-9);
+    expect(run(full(rules), 1, {}, 1000)[0]?.speed).to.equal(1);
     expect(run(full(rules), 10, {}, 1000).map(speedOf)).to.deep.equal([
       1,
       0.5,
@@ -79,22 +83,22 @@ describe("throttle: what it decides", () => {
     const fast = { ...rules, baseline: 0.2, chance: 0.24 };
     expect(probeLimit(fast)).to.be.closeTo(0.25, 1e-9);
     expect(probeLimit(rules)).to.be.closeTo(11, 1e-9);
-    expect(last(run(full(fast), 5, {}, 0.24, 100, fast)).pace).to.equal(2);
-    expect(last(run(full(fast), 1, {}, 0.26, 100, fast)).pace).to.equal(1.6);
-    expect(last(run(full(rules), 5, {}, 1000, 29)).pace).to.equal(2);
-    expect(last(run(full(rules), 1, {}, 1000, 30)).pace).to.equal(1);
+    expect(last(run(full(fast), 5, {}, 0.24, 100, fast)).speed).to.equal(2);
+    expect(last(run(full(fast), 1, {}, 0.26, 100, fast)).speed).to.equal(1.6);
+    expect(last(run(full(rules), 5, {}, 1000, 29)).speed).to.equal(2);
+    expect(last(run(full(rules), 1, {}, 1000, 30)).speed).to.equal(1);
   });
 
   it("what may be chance is held against it only if it lasts", () => {
     const noisy = { ...rules, chance: 20 };
-    expect(last(run(full(noisy), 19, {}, 20, 100, noisy)).pace).to.equal(2);
-    expect(last(run(full(noisy), 20, {}, 20, 100, noisy)).pace, "4 s").to.equal(1.1);
+    expect(last(run(full(noisy), 19, {}, 20, 100, noisy)).speed).to.equal(2);
+    expect(last(run(full(noisy), 20, {}, 20, 100, noisy)).speed, "4 s").to.equal(1.1);
     const once = last(run(last(run(full(noisy), 19, {}, 20, 100, noisy)), 1, {}, 10, 100, noisy));
-    expect(last(run(once, 19, {}, 20, 100, noisy)).pace).to.equal(2);
-    expect(last(run(full(noisy), 1, {}, 20.1, 100, noisy)).pace).to.be.below(2);
+    expect(last(run(once, 19, {}, 20, 100, noisy)).speed).to.equal(2);
+    expect(last(run(full(noisy), 1, {}, 20.1, 100, noisy)).speed).to.be.below(2);
     const slow = last(run(full(noisy), 1, {}, 40, 100, noisy));
     const held = last(run(slow, 5, {}, 15, 100, noisy));
-    expect([held.pace, held.reason]).to.deep.equal([
+    expect([held.speed, held.reason]).to.deep.equal([
       1,
       "getting faster again (was: p95 of probes 40 ms, +300 % (budget +10 %))",
     ]);
@@ -103,7 +107,7 @@ describe("throttle: what it decides", () => {
   it("gets faster again: gently, then bolder, and only gently near the budget", () => {
     const slow = last(run(full(rules), 10, {}, 1000));
     const calm = run(slow, 20, {}, 10);
-    expect(calm.slice(0, 3).map((pace) => Number(speedOf(pace).toFixed(2)))).to.deep.equal([0.04, 0.08, 0.14]);
+    expect(calm.slice(0, 3).map((decision) => Number(speedOf(decision).toFixed(2)))).to.deep.equal([0.04, 0.08, 0.14]);
     expect(calm[0]?.reason).to.match(/^getting faster again \(was: p95 of probes 1000 ms, \+9900 %/);
     expect(speedOf(last(calm)), "within 4 s").to.equal(2);
     expect(last(calm).reason).to.equal(undefined);
@@ -163,7 +167,7 @@ describe("throttle: what it decides", () => {
       const stopped = run(full(rules), 5, over);
       expect(stopped.map(speedOf)).to.deep.equal([0, 0, 0, 0, 0]);
       expect(last(stopped).reason).to.equal(reason);
-      expect(last(stopped).pace, "halved once").to.equal(1);
+      expect(last(stopped).speed, "halved once").to.equal(1);
       const waiting = last(run(last(stopped), 3, still));
       expect(speedOf(waiting)).to.equal(0);
       const on = run(waiting, 15, gone);
@@ -179,7 +183,7 @@ describe("throttle: what it decides", () => {
     expect(both.reason).to.equal("replication lag 9 s (at most 5 s); 30 WAL files wait to be archived (at most 16)");
     const one = last(run(both, 1, { lagSeconds: 0, archiveFiles: 12 }));
     expect(one.stops).to.deep.equal(["archive"]);
-    expect(one.pace).to.equal(1);
+    expect(one.speed).to.equal(1);
   });
 
   it("goes on at the least speed when it stood still for minutes and that did not help, and at full speed afterwards", () => {

@@ -21,7 +21,7 @@ async function archived(engine: Engine, client: Client): Promise<void> {
 }
 
 function giveUp(engine: Engine, lost: readonly Lost[]): Promise<Lost[]> {
-  return engine.write("purge", "purge", (session) => giveUpLost(session, lost));
+  return engine.write("purge", "purge", (fenced) => giveUpLost(fenced, lost));
 }
 
 describe("an archived table that somebody dropped", function () {
@@ -127,8 +127,8 @@ describe("an archived table that somebody dropped", function () {
       await client.query("INSERT INTO public.t (note) VALUES ('new')");
       expect(await engine.undo("900_t")).to.equal(1n);
       await client.query("DROP SCHEMA guardian_archive CASCADE");
-      await engine.write("Ledger", "ledger", (session) =>
-        purgeAll(session, Date.now() + 10_000, () => Promise.resolve()),
+      await engine.write("Ledger", "ledger", (fenced) =>
+        purgeAll(fenced, Date.now() + 10_000, () => Promise.resolve()),
       );
       const left = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'guardian%'";
       expect(await column(client, left)).to.deep.equal([]);

@@ -27,7 +27,7 @@ describe("the modules of sql/, by the engine", function () {
           const left = (await catalogue(admin)).filter((line) => !line.includes("guardian_archive"));
           expect(left).to.deep.equal(before.filter((line) => !line.includes("guardian_archive")));
         }
-        await engine.write("Ledger", "ledger", (session) => closeLedger(session, true));
+        await engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, true));
       },
       { parameters: { lockTimeout: 50, lockHold: 1000 } },
     ));
@@ -41,7 +41,7 @@ describe("the modules of sql/, by the engine", function () {
       await engine.applyReal(...moduleNames());
       for (const name of ["consents", "preferences"]) {
         const migration = await loadMigration(name);
-        await engine.write("DataMigration", name, (session) => moveRows(session, migration, parameters));
+        await engine.write("DataMigration", name, (fenced) => moveRows(fenced, migration, parameters));
       }
       const [person, friend] = await column<string>(
         client,

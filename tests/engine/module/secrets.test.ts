@@ -101,8 +101,8 @@ describe("values of rows", function () {
       await engine.applyReal("000_audit_log", "004_enhanced_consent");
       const migration = await loadMigration("consents");
       const move = (): Promise<unknown> =>
-        engine.write("DataMigration", "consents", (session) =>
-          moveRows(session, migration, { mode: "assumed", legalBasis: "consent", statement: mark }),
+        engine.write("DataMigration", "consents", (fenced) =>
+          moveRows(fenced, migration, { mode: "assumed", legalBasis: "consent", statement: mark }),
         );
       const back = (): Promise<unknown> => engine.write("DataMigration", "consents", takeBackRows);
       for (const event of ["INSERT", "DELETE"]) {
@@ -131,8 +131,8 @@ describe("values of rows", function () {
       for (const talk of talks) {
         await admin.query(`CREATE FUNCTION public.talk() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE e text := '${mark}'; BEGIN ${talk} RETURN NULL; END $$;
             CREATE TRIGGER talk BEFORE UPDATE ON public.feature_flags FOR EACH ROW EXECUTE FUNCTION public.talk()`);
-        const write = engine.write("FeatureFlag", "event_sourcing", (session) =>
-          writeFlag(session, "event_sourcing", { ...seed, enabled: true }, undefined, undefined),
+        const write = engine.write("FeatureFlag", "event_sourcing", (fenced) =>
+          writeFlag(fenced, "event_sourcing", { ...seed, enabled: true }, undefined, undefined),
         );
         // As handler.ts shows it.
         const shown = await write.catch((err: unknown) => fromPostgres(err, "FeatureFlag event_sourcing"));

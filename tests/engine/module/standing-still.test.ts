@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import type { WriteSession } from "../../../engine/database";
+import type { FencedWriter } from "../../../engine/database";
 import { withV6Locks, type LockedWork } from "../../../engine/module/v6-locks";
 import { column, refusalOf, until, withEngine } from "./harness";
 
@@ -15,8 +15,8 @@ async function stopFor(ms: number): Promise<void> {
 }
 
 /** Makes the session stand still before its COMMIT, after everything under the locks is done and checked. */
-function beforeCommit(session: WriteSession, stop: () => Promise<void>): void {
-  const { writer } = session;
+function beforeCommit(fenced: FencedWriter, stop: () => Promise<void>): void {
+  const { writer } = fenced;
   const usual = writer.query.bind(writer);
   writer.query = async (text, values) => {
     if (text.includes("xact_id_if_assigned")) await stop();
@@ -65,10 +65,10 @@ describe("an operator that stands still with v6 locked", function () {
             );
             await stop();
           };
-          const done = engine.write("SqlModule", "900_t", (session) => {
-            if (where === "commit") beforeCommit(session, stand);
+          const done = engine.write("SqlModule", "900_t", (fenced) => {
+            if (where === "commit") beforeCommit(fenced, stand);
             const work = dropping(where === "commit" ? () => Promise.resolve() : stand);
-            return withV6Locks(session, Date.now() + 1000, work);
+            return withV6Locks(fenced, Date.now() + 1000, work);
           });
           expect((await refusalOf(done)).what).to.match(
             /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back/,
@@ -91,10 +91,10 @@ describe("an operator that stands still with v6 locked", function () {
         const admin = await db.connect("admin");
         await admin.query("CREATE TABLE public.t (); ALTER TABLE public.t OWNER TO guardian_migrator");
         const pids = new Set<number>();
-        await engine.write("SqlModule", "900_t", (session) => {
-          pids.add(session.writer.pid);
+        await engine.write("SqlModule", "900_t", (fenced) => {
+          pids.add(fenced.writer.pid);
           const stop = pids.size === 1 ? () => stopFor(1000) : () => Promise.resolve();
-          return withV6Locks(session, Date.now() + 90_000, dropping(stop));
+          return withV6Locks(fenced, Date.now() + 90_000, dropping(stop));
         });
         expect(pids.size).to.equal(2);
         expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 80 ms under the locks" });

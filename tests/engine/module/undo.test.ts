@@ -87,7 +87,7 @@ describe("rolling a module back", function () {
       expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
       const mended = await moduleOf("900_t", files);
       await engine.apply(mended);
-      await engine.write("SqlModule", "900_t", (session) => recordTexts(session, mended));
+      await engine.write("SqlModule", "900_t", (fenced) => recordTexts(fenced, mended));
       expect(await engine.undo("900_t")).to.equal(6n);
     }));
 
@@ -110,7 +110,7 @@ describe("rolling a module back", function () {
         down: "SELECT 1",
         verify: "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'GM001', MESSAGE = 'no'; END $$",
       });
-      const said = await refusalOf(engine.write("SqlModule", "900_t", (session) => recordTexts(session, wrong)));
+      const said = await refusalOf(engine.write("SqlModule", "900_t", (fenced) => recordTexts(fenced, wrong)));
       expect(said.sqlstate).to.equal("GM001");
       expect(await column(await db.connect(), "SELECT down FROM guardian_migration.module")).to.deep.equal([
         files.down,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { WriteSession } from "../../../engine/database";
+import { FencedWriter } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
 import { inOrder, pauseAfter } from "../../../engine/module/v6-locks";
 import type { Queryable } from "../../../engine/base/sql";
@@ -99,10 +99,10 @@ describe("locks on v6 tables", function () {
   it("time that runs out between two statements is the machine's fault and not the file's, and another try's matter", () =>
     withEngine(
       async (engine) => {
-        const [now, transaction] = [performance.now.bind(performance), WriteSession.prototype.transaction];
+        const [now, transaction] = [performance.now.bind(performance), FencedWriter.prototype.transaction];
         let late = 0;
         performance.now = () => now() + late;
-        WriteSession.prototype.transaction = function (work) {
+        FencedWriter.prototype.transaction = function (work) {
           const stalled = (db: Queryable): Queryable => ({
             query: db.query.bind(db),
             script: async (text) => {
@@ -120,7 +120,7 @@ describe("locks on v6 tables", function () {
           expect(todo[0]).to.contain("run this again when the server");
         } finally {
           performance.now = now;
-          WriteSession.prototype.transaction = transaction;
+          FencedWriter.prototype.transaction = transaction;
         }
       },
       { parameters: real },
@@ -273,7 +273,7 @@ describe("locks on v6 tables", function () {
         const module = await moduleOf("900_t", files);
         const began = Date.now();
         const failed = await engine
-          .write("SqlModule", "900_t", (session) => applyModule(session, module, Date.now() + 60_000), {
+          .write("SqlModule", "900_t", (fenced) => applyModule(fenced, module, Date.now() + 60_000), {
             signal: stop.signal,
           })
           .catch((err: unknown) => err);

@@ -15,9 +15,9 @@ const start = 0.1;
 const gain = 0.02;
 
 /** What a decision leaves for the next one. */
-export interface Pace {
+export interface Decision {
   /** Speed while nothing stops it, floor … maxWorkers. */
-  pace: number;
+  speed: number;
   /** Decisions in a row that found nothing wrong. */
   calm: number;
   /** Decisions in a row that found the probes over the budget, but not by more than chance may do. */
@@ -60,15 +60,15 @@ export interface Rules {
   chance: number;
 }
 
-export function begin(rules: Rules): Pace {
-  const pace = Math.min(start, rules.maxWorkers);
+export function begin(rules: Rules): Decision {
+  const speed = Math.min(start, rules.maxWorkers);
   const reason = "beginning slowly, to see what the server bears";
-  return { pace, calm: 0, doubts: 0, stops: [], stood: 0, creeps: false, reason, cause: undefined, judged: false };
+  return { speed, calm: 0, doubts: 0, stops: [], stood: 0, creeps: false, reason, cause: undefined, judged: false };
 }
 
-/** The speed a pace amounts to: 0 while something stops it. */
-export function speedOf(pace: Pace): number {
-  return pace.stops.length > 0 && !pace.creeps ? 0 : pace.pace;
+/** The speed that a decision amounts to: 0 while something stops it. */
+export function speedOf(decision: Decision): number {
+  return decision.stops.length > 0 && !decision.creeps ? 0 : decision.speed;
 }
 
 /**
@@ -78,7 +78,7 @@ export function speedOf(pace: Pace): number {
  * settles below what the server can bear (additive increase, multiplicative decrease, as TCP has it). A function of its
  * arguments alone.
  */
-export function decide(was: Pace, seen: Seen, rules: Rules): Pace {
+export function decide(was: Decision, seen: Seen, rules: Rules): Decision {
   const { maxWorkers, limits } = rules;
   const found = stopsOf(was.stops, seen.signals, limits);
   const stops = found.map(([stop]) => stop);
@@ -89,16 +89,16 @@ export function decide(was: Pace, seen: Seen, rules: Rules): Pace {
     if (stood * decisionMs > limits.standStillMs) {
       const minutes = (limits.standStillMs / 60_000).toFixed(0);
       const reason = `${cause}; standing still for ${minutes} minutes did not help, so it goes on at the least speed`;
-      return { ...still, pace: limits.floor, creeps: true, reason };
+      return { ...still, speed: limits.floor, creeps: true, reason };
     }
-    const pace = was.stops.length > 0 ? was.pace : Math.max(limits.floor, was.pace / 2);
-    return { ...still, pace, creeps: false, reason: cause };
+    const speed = was.stops.length > 0 ? was.speed : Math.max(limits.floor, was.speed / 2);
+    return { ...still, speed, creeps: false, reason: cause };
   }
   was = { ...was, stood: 0, creeps: false };
   if (seen.blind !== undefined)
     return {
       ...was,
-      pace: limits.floor,
+      speed: limits.floor,
       calm: 0,
       doubts: 0,
       stops,
@@ -111,15 +111,15 @@ export function decide(was: Pace, seen: Seen, rules: Rules): Pace {
   // A VACUUM that is not urgent runs alongside, but what it reads and writes is its share: half the speed is left.
   const most = vacuum ? maxWorkers / 2 : maxWorkers;
   const next = byProbes(was, seen.latency, rules);
-  if (next.pace >= most && vacuum) {
+  if (next.speed >= most && vacuum) {
     const text = `VACUUM at work on ${vacuum.table} (half speed at most)`;
-    return { ...next, pace: most, stops, reason: text, cause: text };
+    return { ...next, speed: most, stops, reason: text, cause: text };
   }
-  if (next.pace >= most) return { ...next, pace: most, stops, reason: undefined, cause: undefined };
+  if (next.speed >= most) return { ...next, speed: most, stops, reason: undefined, cause: undefined };
   return { ...next, stops };
 }
 
-function byProbes(was: Pace, { p95, count }: Latency, rules: Rules): Pace {
+function byProbes(was: Decision, { p95, count }: Latency, rules: Rules): Decision {
   const { baseline, budget, limits } = rules;
   const again = was.cause === undefined ? undefined : `getting faster again (was: ${was.cause})`;
   if (count < enoughProbes) return { ...was, reason: was.stops.length > 0 ? again : was.reason, judged: false };
@@ -128,12 +128,12 @@ function byProbes(was: Pace, { p95, count }: Latency, rules: Rules): Pace {
     const doubts = p95 > rules.chance ? 0 : was.doubts + 1;
     if (doubts > 0 && doubts < enoughDoubts)
       return { ...was, calm: 0, doubts, reason: was.reason && again, judged: false };
-    const pace = Math.max(limits.floor, was.pace * Math.min(0.8, Math.max(0.5, limit / p95)));
+    const speed = Math.max(limits.floor, was.speed * Math.min(0.8, Math.max(0.5, limit / p95)));
     const text = `p95 of probes ${millis(p95)}, ${percent(p95 / baseline - 1)} (budget ${percent(budget)})`;
-    return { ...was, pace, calm: 0, doubts: 0, reason: text, cause: text, judged: pace < was.pace };
+    return { ...was, speed, calm: 0, doubts: 0, reason: text, cause: text, judged: speed < was.speed };
   }
   const calm = p95 > (baseline + limit) / 2 ? 1 : was.calm + 1;
-  return { ...was, pace: was.pace + gain * calm, calm, doubts: 0, reason: again ?? was.reason, judged: false };
+  return { ...was, speed: was.speed + gain * calm, calm, doubts: 0, reason: again ?? was.reason, judged: false };
 }
 
 /**

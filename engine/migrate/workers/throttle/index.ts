@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromPostgres } from "../../../base/errors";
-import { begin, decide, decisionMs, speedOf, type Pace, type Rules } from "./control";
+import { begin, decide, decisionMs, speedOf, type Decision, type Rules } from "./control";
 import { keep, openQuietly } from "./keep";
 import { intervalMs, Probe, slowIntervalMs } from "./probe";
 import { Monitor, noSignals } from "./signals";
@@ -30,7 +30,7 @@ export class Throttle {
   readonly #troubles = new Map<string, string>();
   #signals: Signals = noSignals;
   #heard = performance.now();
-  #pace: Pace;
+  #decision: Decision;
   #wake: () => void = () => undefined;
   #decided: Promise<void> = Promise.resolve();
 
@@ -46,7 +46,7 @@ export class Throttle {
     this.#monitor = monitor;
     const limits = { ...defaultLimits, ...options.limits };
     this.#rules = { budget, maxWorkers, baseline: baseline.p95, chance: baseline.p99, limits };
-    this.#pace = begin(this.#rules);
+    this.#decision = begin(this.#rules);
   }
 
   /**
@@ -81,12 +81,12 @@ export class Throttle {
    * works. At least 0.05, but 0 while a hard reason stops them all. At most 250 ms old.
    */
   get speed(): number {
-    return speedOf(this.#pace);
+    return speedOf(this.#decision);
   }
 
   /** Why it goes slower, for the status line; undefined at full speed. */
   get reason(): string | undefined {
-    return this.#pace.reason;
+    return this.#decision.reason;
   }
 
   /** p95 of the probes in milliseconds: before the migration, and now. */
@@ -161,8 +161,8 @@ export class Throttle {
     const silent = silence > silenceMs ? `the server has not answered for ${(silence / 1000).toFixed(0)} s` : undefined;
     const [trouble] = this.#troubles.values();
     const seen = { signals: this.#signals, latency: this.#probe.latency(), blind: trouble ?? silent };
-    this.#pace = decide(this.#pace, seen, this.#rules);
-    if (this.#pace.judged) this.#probe.forget();
+    this.#decision = decide(this.#decision, seen, this.#rules);
+    if (this.#decision.judged) this.#probe.forget();
     this.#wake();
     this.#decided = new Promise((resolve) => (this.#wake = resolve));
   }

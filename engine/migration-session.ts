@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectionLostError } from "./connect";
-import type { Database, WriteOptions, WriteSession } from "./database";
+import type { Database, WriteOptions, FencedWriter } from "./database";
 import { GuardianError, sqlstateOf } from "./base/errors";
 import { attempt } from "./ledger/attempt";
 import type { StepKind } from "./ledger/kinds";
@@ -9,7 +9,7 @@ import { toldErrors, toldSteps } from "./ledger/told";
 import { exists, first, type Queryable } from "./base/sql";
 
 /** The row of public.migration_sessions that a stack keeps (guide 3.1 step 2). */
-export interface SessionRow {
+export interface MigrationSessionRow {
   id: string;
   migrationType: string;
   sourceVersion: string;
@@ -18,8 +18,8 @@ export interface SessionRow {
 }
 
 /** Opens the session's row, once: its uuid is in the ledger by URN. */
-export async function openSession(
-  session: WriteSession,
+export async function openMigrationSession(
+  fenced: FencedWriter,
   wanted: {
     migrationType: string;
     sourceVersion: string;
@@ -27,14 +27,14 @@ export async function openSession(
     environment: string;
     totalSteps: number;
   },
-): Promise<SessionRow> {
-  const current = await readStep(session.writer, session.options.urn);
+): Promise<MigrationSessionRow> {
+  const current = await readStep(fenced.writer, fenced.options.urn);
   if (current?.state === "undoing") {
     // A rollback that was cut off left the row standing.
-    await session.transaction((db) => setStep(db, current, { state: "done" }));
+    await fenced.transaction((db) => setStep(db, current, { state: "done" }));
   } else if (current?.state !== "done") {
-    await attempt(session, { kind: "MigrationSession", state: "running" }, "planned", (step) =>
-      session.transaction(async (db) => {
+    await attempt(fenced, { kind: "MigrationSession", state: "running" }, "planned", (step) =>
+      fenced.transaction(async (db) => {
         const row = await first<{ id: string }>(
           db,
           `INSERT INTO public.migration_sessions (migration_type, source_version, target_version, status, total_steps, migration_environment)
@@ -45,28 +45,28 @@ export async function openSession(
       }),
     );
   }
-  const row = await readSession(session.writer, session.options.urn);
+  const row = await readMigrationSession(fenced.writer, fenced.options.urn);
   if (row) return row;
   throw new GuardianError("session-row-missing", {
     what: "the session's row is gone from public.migration_sessions, though the ledger says that it was made",
-    where: session.options.urn,
+    where: fenced.options.urn,
     todo: "put the row back from the backup; the ledger knows its id",
   });
 }
 
 /** Sets what the program says of a session that is there already. */
-export async function setTotalSteps(session: WriteSession, totalSteps: number): Promise<void> {
-  const step = await readStep(session.writer, session.options.urn);
-  await session.transaction((db) =>
+export async function setTotalSteps(fenced: FencedWriter, totalSteps: number): Promise<void> {
+  const step = await readStep(fenced.writer, fenced.options.urn);
+  await fenced.transaction((db) =>
     db.query("UPDATE public.migration_sessions SET total_steps = $2 WHERE id = $1", [step?.physicalId, totalSteps]),
   );
 }
 
 /** @returns the session's row as it is now */
-export async function readSession(db: Queryable, urn: string): Promise<SessionRow | undefined> {
+export async function readMigrationSession(db: Queryable, urn: string): Promise<MigrationSessionRow | undefined> {
   const step = await readStep(db, urn);
   if (step?.state === "undone") return undefined;
-  return first<SessionRow & Record<string, unknown>>(
+  return first<MigrationSessionRow & Record<string, unknown>>(
     db,
     `SELECT id, migration_type AS "migrationType", source_version AS "sourceVersion", target_version AS "targetVersion",
             initiated_by AS "initiatedBy" FROM public.migration_sessions WHERE id::text = $1`,
@@ -75,11 +75,11 @@ export async function readSession(db: Queryable, urn: string): Promise<SessionRo
 }
 
 /** Ends the session: the row stays, and says that the migration was rolled back. */
-export async function rollBackSession(session: WriteSession): Promise<void> {
-  const current = await readStep(session.writer, session.options.urn);
+export async function rollBackMigrationSession(fenced: FencedWriter): Promise<void> {
+  const current = await readStep(fenced.writer, fenced.options.urn);
   if (!current || current.state === "undone") return;
-  await attempt(session, { kind: "MigrationSession", state: "undoing" }, current.state, (step) =>
-    session.transaction(async (db) => {
+  await attempt(fenced, { kind: "MigrationSession", state: "undoing" }, current.state, (step) =>
+    fenced.transaction(async (db) => {
       // A table that somebody dropped by hand has no row to end.
       if (await exists(db, "public.migration_sessions"))
         await db.query(
@@ -91,14 +91,14 @@ export async function rollBackSession(session: WriteSession): Promise<void> {
   );
 }
 
-/** Marks the migration as completed, or, on the way back, as not completed any more; the row follows by syncSession. */
-export async function setCompletion(session: WriteSession, completed: boolean): Promise<void> {
-  const current = await readStep(session.writer, session.options.urn);
+/** Marks the migration as completed, or, on the way back, as not completed any more; the row follows by syncMigrationSession. */
+export async function setCompletion(fenced: FencedWriter, completed: boolean): Promise<void> {
+  const current = await readStep(fenced.writer, fenced.options.urn);
   const wanted = completed ? "done" : "undone";
   if (current?.state === wanted || (!completed && !current)) return;
   const state = completed ? "running" : "undoing";
-  await attempt(session, { kind: "SessionCompletion", state }, current?.state ?? "planned", (step) =>
-    session.transaction((db) => setStep(db, step, { state: wanted })),
+  await attempt(fenced, { kind: "SessionCompletion", state }, current?.state ?? "planned", (step) =>
+    fenced.transaction((db) => setStep(db, step, { state: wanted })),
   );
 }
 
@@ -115,28 +115,28 @@ const comeback = 30_000;
 export async function writeAndSync<T>(
   host: Database,
   options: WriteOptions,
-  work: (session: WriteSession) => Promise<T>,
+  work: (fenced: FencedWriter) => Promise<T>,
 ): Promise<T> {
   const { stack, signal } = options;
-  const follow = async (session: WriteSession): Promise<"lost" | "over"> => {
-    if (session.purged) return "over";
-    return syncSession(session, stack).then(
+  const follow = async (fenced: FencedWriter): Promise<"lost" | "over"> => {
+    if (fenced.purged) return "over";
+    return syncMigrationSession(fenced, stack).then(
       () => "over",
       (err: unknown) => (err instanceof ConnectionLostError ? "lost" : "over"),
     );
   };
-  const { result, row } = await host.write(options, async (session) => {
-    const result = await work(session).catch(async (err: unknown) => {
-      await follow(session);
+  const { result, row } = await host.write(options, async (fenced) => {
+    const result = await work(fenced).catch(async (err: unknown) => {
+      await follow(fenced);
       throw err;
     });
-    return { result, row: await follow(session) };
+    return { result, row: await follow(fenced) };
   });
   // A ledger that was just made has no session beside it yet.
   if (row === "over" || options.expect === "new ledger") return result;
   for (const until = Date.now() + comeback; ;) {
     try {
-      await host.write(options, (session) => syncSession(session, stack));
+      await host.write(options, (fenced) => syncMigrationSession(fenced, stack));
       break;
     } catch (err) {
       if (sqlstateOf(err) === "55P03") break;
@@ -159,8 +159,8 @@ export async function completionMissing(db: Queryable, sessionId: string): Promi
  * run left out is made good by the next write. Does nothing where there is no session yet, or none any more.
  * @param stack as in identity.stackOf
  */
-export async function syncSession(session: WriteSession, stack: string): Promise<void> {
-  await session.transaction(async (db) => {
+export async function syncMigrationSession(fenced: FencedWriter, stack: string): Promise<void> {
+  await fenced.transaction(async (db) => {
     // Whoever holds the row must not stall the migration: the next write makes it good.
     await db.query("SET LOCAL lock_timeout = '1s'");
     const open = await madeBy(db, "MigrationSession", stack);

@@ -3,7 +3,7 @@ import { countBack, type Waiting } from "../../ledger/archived";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { foreignKeys, matches, reaches, type ForeignKey } from "./references";
 
-/** What became of the rows of a batch. */
+/** What became of the rows of a slice. */
 export interface Moved {
   /** Rows taken out of the archive. */
   taken: bigint;
@@ -30,11 +30,11 @@ interface Column extends Record<string, unknown> {
 }
 
 /**
- * Moves up to `size` rows from the archive into the table, in one statement: taken, put in or counted as beaten by a live
+ * Moves a slice, up to `size` rows, from the archive into the table, in one statement: taken, put in or counted as beaten by a live
  * row or as left out. The table's user triggers are off for it: these rows are no news. Rows that refer to rows of their
  * own table come after those.
  */
-export async function moveBatch(db: Queryable, waiting: Waiting, size: number): Promise<Moved> {
+export async function moveSlice(db: Queryable, waiting: Waiting, size: number): Promise<Moved> {
   await db.query("SET LOCAL row_security = off");
   const [table, archived] = [quoteName(waiting.original), quoteName(waiting.archivedAs)];
   const [columns, keys] = [await commonColumns(db, table, archived), await foreignKeys(db, table)];

@@ -1,4 +1,4 @@
-import type { WriteSession } from "../database";
+import type { FencedWriter } from "../database";
 import { fromStatement, GuardianError } from "../base/errors";
 import { attempt } from "../ledger/attempt";
 import type { RecordedMigration } from "../ledger/details";
@@ -29,11 +29,11 @@ export interface TakenBack {
  * be throttled also the table that the keys came from.
  * @param deadline Unix time in milliseconds until which v6 tables are asked for, where a trigger is still on them
  */
-export async function takeBackRows(session: WriteSession, deadline = Date.now() + 30 * 60_000): Promise<TakenBack> {
-  const { urn } = session.options;
-  const current = await readStep(session.writer, urn);
+export async function takeBackRows(fenced: FencedWriter, deadline = Date.now() + 30 * 60_000): Promise<TakenBack> {
+  const { urn } = fenced.options;
+  const current = await readStep(fenced.writer, urn);
   if (!current || current.state === "undone") return { removed: 0n, kept: 0n };
-  return takeBack(session, deadline, current);
+  return takeBack(fenced, deadline, current);
 }
 
 /** A migration that has not been taken back, though the stack's state may not know it. */
@@ -53,10 +53,10 @@ async function openMigrations(db: Queryable): Promise<Open[]> {
   });
 }
 
-async function takeBackEach(session: WriteSession, deadline: number, open: readonly Open[]): Promise<void> {
+async function takeBackEach(fenced: FencedWriter, deadline: number, open: readonly Open[]): Promise<void> {
   for (const { urn } of open) {
-    const step = await readStep(session.writer, urn);
-    if (step) await takeBack(session, deadline, step);
+    const step = await readStep(fenced.writer, urn);
+    if (step) await takeBack(fenced, deadline, step);
   }
 }
 
@@ -64,10 +64,10 @@ async function takeBackEach(session: WriteSession, deadline: number, open: reado
  * Takes back what a migration left that the stack's state does not know: one that was killed before its state was saved.
  * @param module its target's module, which is about to go
  */
-export async function takeBackForgotten(session: WriteSession, deadline: number, module: string): Promise<void> {
-  const open = await openMigrations(session.writer);
+export async function takeBackForgotten(fenced: FencedWriter, deadline: number, module: string): Promise<void> {
+  const open = await openMigrations(fenced.writer);
   await takeBackEach(
-    session,
+    fenced,
     deadline,
     open.filter((one) => one.module === module),
   );
@@ -85,11 +85,11 @@ export async function abandoned(db: Queryable, declared: readonly string[]): Pro
 
 /** Takes back what `abandoned` names. @lazily */
 export async function takeBackAbandoned(
-  session: WriteSession,
+  fenced: FencedWriter,
   deadline: number,
   declared: readonly string[],
 ): Promise<void> {
-  await takeBackEach(session, deadline, (await openMigrations(session.writer)).filter(isAbandoned(declared)));
+  await takeBackEach(fenced, deadline, (await openMigrations(fenced.writer)).filter(isAbandoned(declared)));
 }
 
 const isAbandoned =
@@ -97,20 +97,20 @@ const isAbandoned =
   ({ state, name }: Open): boolean =>
     state !== "done" && !declared.includes(name);
 
-async function takeBack(session: WriteSession, deadline: number, current: Step): Promise<TakenBack> {
+async function takeBack(fenced: FencedWriter, deadline: number, current: Step): Promise<TakenBack> {
   const { urn } = current;
   const { plan } = detailOf(current, "DataMigration");
   const undoing = { kind: "DataMigration", state: "undoing", meaning: current.meaning ?? undefined } as const;
   const total: TakenBack = { removed: 0n, kept: 0n };
   await attempt(
-    session,
+    fenced,
     undoing,
     "undoing",
     async (step) => {
       try {
-        if (plan) await stopFollowing(session, deadline, plan);
-        if (plan && (await exists(session.writer, quoteName(plan.target)))) await removeAll(session, plan, step);
-        Object.assign(total, await close(session, step));
+        if (plan) await stopFollowing(fenced, deadline, plan);
+        if (plan && (await exists(fenced.writer, quoteName(plan.target)))) await removeAll(fenced, plan, step);
+        Object.assign(total, await close(fenced, step));
       } catch (err) {
         throw fromStatement(err, urn, "what was taken back stays so; mend the cause, then run this again", "");
       }
@@ -121,16 +121,16 @@ async function takeBack(session: WriteSession, deadline: number, current: Step):
 }
 
 /** Stretches of the plan from its end on; each takes what lies between two ranges with it. */
-async function removeAll(session: WriteSession, plan: RecordedMigration, step: StepOf<"DataMigration">): Promise<void> {
+async function removeAll(fenced: FencedWriter, plan: RecordedMigration, step: StepOf<"DataMigration">): Promise<void> {
   const { urn } = step;
-  const removal = { epoch: session.epoch, plan, step, unless: await unreferred(session.writer, plan.target) };
-  const written = Number(await standingRows(session.writer, urn));
-  const open = (throttled: boolean): Promise<Crew> => Crew.open(session, urn, plan, { workers: 1, throttled });
+  const removal = { epoch: fenced.epoch, plan, step, unless: await unreferred(fenced.writer, plan.target) };
+  const written = Number(await standingRows(fenced.writer, urn));
+  const open = (throttled: boolean): Promise<Crew> => Crew.open(fenced, urn, plan, { workers: 1, throttled });
   const crew = await open(worthThrottling(written)).catch((err: unknown) => {
-    session.options.signal.throwIfAborted();
+    fenced.options.signal.throwIfAborted();
     // The way back must not depend on what only spares the application.
     const reason = err instanceof GuardianError ? err.what : "error";
-    session.options.onProgress({ phase: "unthrottled", subject: plan.name, reason });
+    fenced.options.onProgress({ phase: "unthrottled", subject: plan.name, reason });
     return open(false);
   });
   const meter = new Meter("take back", plan.name, written);
@@ -140,12 +140,12 @@ async function removeAll(session: WriteSession, plan: RecordedMigration, step: S
     await crew.during(meter, async () => {
       for (let bottom = false; !bottom;) {
         // The first one has no end, and each goes up to the one before it: whatever the plan says, no key is left out.
-        const part = { ...(await nextStretch(session.writer, urn, keys)), upTo };
+        const part = { ...(await nextStretch(fenced.writer, urn, keys)), upTo };
         bottom = part.low <= 1;
         upTo = part.after;
         const remove = async (): Promise<void> => {
           const work = (db: Queryable): Promise<number> => removeStretch(db, removal, part);
-          meter.add(await patiently(session, work));
+          meter.add(await patiently(fenced, work));
         };
         const took = await crew.turn(remove, bottom);
         keys = nextSize(keys, took, plan.batchMs, crew.pace.speed);
@@ -207,9 +207,9 @@ async function removeStretch(
 }
 
 /** Says that it is taken back, and forgets what only a running migration needs: keys of persons are in it. */
-async function close(session: WriteSession, step: StepOf<"DataMigration">): Promise<TakenBack> {
+async function close(fenced: FencedWriter, step: StepOf<"DataMigration">): Promise<TakenBack> {
   const { urn } = step;
-  return session.transaction(async (db) => {
+  return fenced.transaction(async (db) => {
     // What is taken back is counted by the step, through all its attempts; batches count what v6 deleted as well.
     const kept = await undoBatches(db, urn);
     const { removed = "0" } = detailOf(await readStep(db, urn), "DataMigration");

@@ -2,15 +2,15 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import {
   completionMissing,
-  openSession,
-  readSession,
-  rollBackSession,
+  openMigrationSession,
+  readMigrationSession,
+  rollBackMigrationSession,
   setCompletion,
   setTotalSteps,
-  syncSession,
+  syncMigrationSession,
   writeAndSync,
-  type SessionRow,
-} from "../../engine/session";
+  type MigrationSessionRow,
+} from "../../engine/migration-session";
 import { attempt } from "../../engine/ledger/attempt";
 import { GuardianError } from "../../engine/base/errors";
 import { loadMigration } from "../../engine/migrate/definition/migration";
@@ -38,33 +38,35 @@ class Stack {
   }
 
   apply(module: Awaited<ReturnType<typeof loadModule>>): Promise<unknown> {
-    return this.step("SqlModule", module.name, (session) => applyModule(session, module, Date.now() + 2000));
+    return this.step("SqlModule", module.name, (fenced) => applyModule(fenced, module, Date.now() + 2000));
   }
 
   undo(name: string): Promise<unknown> {
-    return this.step("SqlModule", name, (session) => undoModule(session, Date.now() + 2000));
+    return this.step("SqlModule", name, (fenced) => undoModule(fenced, Date.now() + 2000));
   }
 
   async applyReal(...names: string[]): Promise<void> {
     for (const name of names) await this.apply(await loadModule(name));
   }
 
-  open(totalSteps = wanted.totalSteps): Promise<SessionRow> {
-    return this.step("MigrationSession", "session", (session) => openSession(session, { ...wanted, totalSteps }));
+  open(totalSteps = wanted.totalSteps): Promise<MigrationSessionRow> {
+    return this.step("MigrationSession", "session", (fenced) =>
+      openMigrationSession(fenced, { ...wanted, totalSteps }),
+    );
   }
 
   rollBack(): Promise<unknown> {
-    return this.step("MigrationSession", "session", rollBackSession);
+    return this.step("MigrationSession", "session", rollBackMigrationSession);
   }
 
   complete(done = true): Promise<unknown> {
-    return this.step("SessionCompletion", "completion", (session) => setCompletion(session, done));
+    return this.step("SessionCompletion", "completion", (fenced) => setCompletion(fenced, done));
   }
 
   async move(name: string): Promise<unknown> {
     const migration = await loadMigration(name);
-    return this.step("DataMigration", name, (session) =>
-      moveRows(session, migration, { mode: "assumed", legalBasis: "consent", statement: "s" }),
+    return this.step("DataMigration", name, (fenced) =>
+      moveRows(fenced, migration, { mode: "assumed", legalBasis: "consent", statement: "s" }),
     );
   }
 
@@ -130,7 +132,7 @@ describe("the session's row", function () {
         "completion SessionCompletion done 0 t",
       ]);
       const [touched] = await column<Date>(client, "SELECT updated_at FROM public.migration_sessions");
-      await engine.write("SqlModule", "none", (session) => syncSession(session, engine.stack));
+      await engine.write("SqlModule", "none", (fenced) => syncMigrationSession(fenced, engine.stack));
       expect(
         await column(client, "SELECT updated_at FROM public.migration_sessions"),
         "nothing new is no write",
@@ -139,16 +141,16 @@ describe("the session's row", function () {
       await stack.back("preferences");
       await stack.back("consents");
       expect(await row(client)).to.deep.equal(["in_progress 7 7 0 0 f"]);
-      await engine.write("MigrationSession", "session", (session) => setTotalSteps(session, 9));
+      await engine.write("MigrationSession", "session", (fenced) => setTotalSteps(fenced, 9));
       expect(await column(client, "SELECT total_steps FROM public.migration_sessions")).to.deep.equal([9]);
     }));
 
   it("is completed though the connection was lost between the last step and the row", () =>
     withStack(async (stack, client, engine) => {
-      await stack.step("SessionCompletion", "completion", async (session) => {
-        await setCompletion(session, true);
+      await stack.step("SessionCompletion", "completion", async (fenced) => {
+        await setCompletion(fenced, true);
         // The first thing that anybody hears of it is the row's own transaction.
-        await client.query("SELECT pg_terminate_backend($1, 5000)", [session.writer.pid]);
+        await client.query("SELECT pg_terminate_backend($1, 5000)", [fenced.writer.pid]);
       });
       expect(await row(client)).to.deep.equal(["completed 6 7 0 0 t"]);
       expect((await engine.states("SessionCompletion", "completion"))[""]).to.equal("done");
@@ -226,14 +228,14 @@ describe("the session's row", function () {
     withStack(async (stack, client, engine) => {
       const { id } = await stack.open();
       await refusalOf(
-        engine.write("MigrationSession", "session", (session) =>
-          attempt(session, { kind: "MigrationSession", state: "undoing" }, "done", () =>
+        engine.write("MigrationSession", "session", (fenced) =>
+          attempt(fenced, { kind: "MigrationSession", state: "undoing" }, "done", () =>
             Promise.reject(new GuardianError("unexpected", { what: "no" })),
           ),
         ),
       );
       expect(
-        await engine.host.read((db) => readSession(db, engine.urn("MigrationSession", "session"))),
+        await engine.host.read((db) => readMigrationSession(db, engine.urn("MigrationSession", "session"))),
       ).to.have.property("id", id);
       await stack.rollBack();
       expect(await row(client)).to.deep.equal(["rolled_back 5 7 0 0 t"]);
