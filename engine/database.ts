@@ -94,10 +94,13 @@ export class FencedWriter {
   }
 }
 
-/** How many sessions one piece of work may use up: whoever stands still again and again is told so. */
+/** So many sessions may be lost by standing still under v6's locks; the last one's error is thrown. */
 const sessions = 3;
 
-/** What one piece of work keeps from session to session: whoever slept while another took over does not go on. */
+/**
+ * What one piece of work keeps when it goes on with a new session: its epoch. If another operator took over meanwhile, it is
+ * not the newest any more, and the work is refused.
+ */
 interface Turn {
   epoch?: string;
 }

@@ -106,8 +106,8 @@ export async function setCompletion(fenced: FencedWriter, completed: boolean): P
 const comeback = 30_000;
 
 /**
- * One write, and the session's row after it. Who holds the row does not stall the migration: the next write makes it
- * good. A connection that is lost between the two is no reason to leave the row as it was, for this may have been the
+ * One write, and the session's row after it. If somebody holds the row, it is left to the next write: the migration does not
+ * wait for it. A connection that is lost between the two is no reason to leave the row as it was, for this may have been the
  * last write: it is made good over another one.
  * @param stack as in identity.stackOf
  * @throws what the work throws; GuardianError if there is no other connection to be had
@@ -161,7 +161,7 @@ export async function completionMissing(db: Queryable, sessionId: string): Promi
  */
 export async function syncMigrationSession(fenced: FencedWriter, stack: string): Promise<void> {
   await fenced.transaction(async (db) => {
-    // Whoever holds the row must not stall the migration: the next write makes it good.
+    // If somebody holds the row for longer, the next write brings it up to date.
     await db.query("SET LOCAL lock_timeout = '1s'");
     const open = await madeBy(db, "MigrationSession", stack);
     if (open === undefined || !(await exists(db, "public.migration_session_steps"))) return;

@@ -128,7 +128,7 @@ async function removeAll(fenced: FencedWriter, plan: RecordedMigration, step: St
   const open = (throttled: boolean): Promise<Crew> => Crew.open(fenced, urn, plan, { workers: 1, throttled });
   const crew = await open(worthThrottling(written)).catch((err: unknown) => {
     fenced.options.signal.throwIfAborted();
-    // The way back must not depend on what only spares the application.
+    // The throttle only spares the application: a rollback does not fail because the server cannot be watched.
     const reason = err instanceof GuardianError ? err.what : "error";
     fenced.options.onProgress({ phase: "unthrottled", subject: plan.name, reason });
     return open(false);
@@ -139,7 +139,8 @@ async function removeAll(fenced: FencedWriter, plan: RecordedMigration, step: St
   try {
     await crew.during(meter, async () => {
       for (let bottom = false; !bottom;) {
-        // The first one has no end, and each goes up to the one before it: whatever the plan says, no key is left out.
+        // Each stretch ends where the one before it began, and the first one is open: a row whose key lies between two
+        // ranges of the plan, or behind the last, is taken back too.
         const part = { ...(await nextStretch(fenced.writer, urn, keys)), upTo };
         bottom = part.low <= 1;
         upTo = part.after;

@@ -57,7 +57,7 @@ export async function withV6Locks(fenced: FencedWriter, deadline: number, work: 
     } catch (err) {
       const cause = causeOf(err, times);
       if (!cause || signal.aborted) throw err;
-      // Whoever wakes up late counts what came after the server had let go, and v6 did not suffer that.
+      // A process that was stopped wakes up long after the server ended its session: v6 suffered only until then.
       const suffered = times.asked > 0 ? Math.min(performance.now() - times.asked, 2 * parameters.lockHold) : 0;
       const pause = pauseAfter(suffered, parameters);
       const holders = cause === "busy" ? await readHolders(fenced, work) : "";
@@ -71,7 +71,8 @@ export async function withV6Locks(fenced: FencedWriter, deadline: number, work: 
 }
 
 /**
- * v6 may lock two tables in the other order: whoever has one and wants the other waits for us, as we do for him.
+ * v6 may lock two of the tables in the other order: then each holds what the other waits for, at every try that asks in the
+ * same order.
  * @param tries 1 for the first one
  * @returns the relations as that try asks for them
  */
@@ -154,7 +155,7 @@ class HeldTooLong extends Error {}
  * language.
  */
 function causeOf(err: unknown, times: Times): "busy" | "slow" | undefined {
-  // Whoever ran the statement may have said where it stands.
+  // The statement's error may be wrapped in one that says where it stands in its file.
   if (err instanceof HeldTooLong || (err instanceof Error && err.cause instanceof HeldTooLong)) return "slow";
   const code = sqlstateOf(err);
   if (code === "55P03" || code === "40P01") return "busy";

@@ -31,7 +31,8 @@ export async function settleNotes(context: Context, deadline: number, settle: Se
     const dry = keys.length <= dryKeys;
     const took = await crew.turn(() => settle(keys), dry);
     if (dry) return;
-    // Who writes without a pause is never dry: what comes during so short a turn can be settled under the locks.
+    // While v6 writes without a pause there are always notes. If a turn is short, those that came during it are few enough
+    // to be settled under the locks.
     if (keys.length <= noteKeys / 2 && took <= fenced.parameters.lockHold / 2) return;
     if (Date.now() > deadline) throw unending(it.name);
     count += keys.length;
@@ -41,8 +42,8 @@ export async function settleNotes(context: Context, deadline: number, settle: Se
 }
 
 /**
- * Settles every key there is, stretch by stretch of the plan: where it cannot be known what v6 changed. That it had to be
- * is forgotten at the end only, so that a run that is cut off does it again.
+ * Settles every key there is, stretch by stretch of the plan: after a TRUNCATE, or where somebody dropped the triggers, it
+ * is not known what v6 changed. The notes that ask for it go at the end only, so that a run that is cut off does it again.
  */
 async function settleEveryKey(context: Context, settle: Settle): Promise<void> {
   const { fenced, crew, it, urn } = context;

@@ -64,7 +64,7 @@ export async function cutOver(context: Context): Promise<void> {
     } catch (err) {
       if (!(err instanceof Again) || Date.now() > deadline) throw err instanceof Again ? unending(it.name) : err;
       fenced.options.onProgress({ phase: "once more", subject: it.name });
-      // v6 waited in vain: it is left alone as after any other missed try.
+      // v6 was locked for nothing, so that the pause is the one after any try that failed.
       const suffered = locked > 0 ? performance.now() - locked : 0;
       if (suffered > 0)
         await sleep(pauseAfter(suffered, fenced.parameters), undefined, { signal: fenced.options.signal });

@@ -37,7 +37,7 @@ export async function plan(context: Context, passKeys = 100_000): Promise<void> 
  * index in their order, only both ends and their number are kept. Numbering all keys of a pass takes four times as long.
  */
 function planPass(it: Mapped, more: boolean, most: number): string {
-  // A pass that is not full is taken for the last one.
+  // Rounded up: a pass that reads fewer than `most` keys is taken for the last one.
   const hops = Math.ceil(most / rangeKeys);
   const key = it.key.map((column) => escapeIdentifier(column)).join(", ");
   const column = (name: string, nth: string): string =>

@@ -78,9 +78,10 @@ function ours(it: Mapped): string {
 }
 
 /**
- * `$1` the source's parameters, then the lists of keys, then the URN. Which of two source rows an UPDATE would take is
- * anybody's guess: such rows are inserted once more than they may be, so that the target's index refuses them by its name;
- * and are counted, where it has none. Beside a row of somebody else's they are left alone, as any are.
+ * `$1` the source's parameters, then the lists of keys, then the URN. If two source rows
+ * would be one row of the target, an UPDATE would take either: both are inserted instead, so that the target's unique index
+ * refuses them by its name; where it has none, their number (twice) says so. Beside a row of somebody else's they are left
+ * alone, as any source row is.
  */
 function settleStatement(it: Mapped, unless: string): string {
   const range: Range = { kind: "list", types: it.types };

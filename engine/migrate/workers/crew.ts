@@ -47,14 +47,14 @@ export class Crew {
     } catch (err) {
       await closeWorkers(workers);
       if (!isFull(err)) throw err;
-      // Whoever watches matters more than whoever helps.
+      // The throttle needs two connections, and a migration that nobody watches is slowed to a tenth: helpers are given up.
       if (workers.length > 1) return Crew.open(fenced, urn, plan, { ...options, workers: 1 });
       options.onWarning?.("no connection is left to watch the server by; the migration works a tenth of its time");
       return new Crew(workers, steady(0.1, "no connection is left to watch the server by"));
     }
   }
 
-  /** Whose work needs no company. */
+  /** The operator's own writer, for work that is done on one connection. */
   get first(): FencedWriter {
     const [operator] = this.workers;
     if (!operator) throw new Error("a crew has one worker at least");
@@ -76,7 +76,7 @@ export class Crew {
 
   /**
    * One piece of the first worker's work, and the rest after it.
-   * @param last nothing comes after it that would have to wait
+   * @param last there is no more work after it, so that nothing is gained by resting
    * @returns its milliseconds without the rest
    */
   async turn(work: () => Promise<void>, last = false): Promise<number> {

@@ -31,8 +31,8 @@ interface Column extends Record<string, unknown> {
 
 /**
  * Moves a slice, up to `size` rows, from the archive into the table, in one statement: taken, put in or counted as beaten by a live
- * row or as left out. The table's user triggers are off for it: these rows are no news. Rows that refer to rows of their
- * own table come after those.
+ * row or as left out. The table's user triggers are off for it: what they do for new rows was done when these were
+ * new. Rows that refer to rows of their own table come after those.
  */
 export async function moveSlice(db: Queryable, waiting: Waiting, size: number): Promise<Moved> {
   await db.query("SET LOCAL row_security = off");
@@ -42,7 +42,8 @@ export async function moveSlice(db: Queryable, waiting: Waiting, size: number): 
   return withoutTriggers(db, table, async () => {
     const free = await moveRows(db, waiting, shape, { size });
     if (free.taken > 0n || !keys.some((key) => key.self)) return free;
-    // What is left waits for each other. Rows that cannot come back at all may free others; a true circle comes as one.
+    // Every row that is left refers to another that is left. If some can never come back they are left out first, since
+    // others may be free then; if none, the rows refer to each other in a circle, and come in one statement.
     const lost = await leaveOut(db, waiting, shape);
     return lost > 0n ? { taken: lost, restored: 0n } : moveRows(db, waiting, shape, { circle: true });
   });
@@ -96,7 +97,10 @@ async function leaveOut(db: Queryable, waiting: Waiting, shape: Shape): Promise<
   return n;
 }
 
-/** True if the key's ON DELETE empties columns. The subject is never forgotten, and what must not be NULL cannot be. */
+/**
+ * True if the key's ON DELETE empties columns, which a row that refers to what was deleted then gets. Not the subject's, nor
+ * any that must not be NULL: such a row is left out.
+ */
 function sets(shape: Shape, key: ForeignKey): boolean {
   if (key.action !== "n" && key.action !== "d") return false;
   if (shape.subject !== null && key.columns.includes(shape.subject)) return false;

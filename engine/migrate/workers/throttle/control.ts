@@ -26,7 +26,7 @@ export interface Decision {
   stops: readonly Stop[];
   /** Decisions in a row that found something to stand still for. */
   stood: number;
-  /** It stood still for so long that what it waits for does not come of it: it goes on at the least speed. */
+  /** It stood still for so long that the reason cannot be the migration: it goes on at the least speed. */
   creeps: boolean;
   /** For the status line; undefined at full speed. */
   reason: string | undefined;
