@@ -10,7 +10,7 @@ import { majors, type Major } from "../scripts/postgres/binaries";
 import { major } from "./support/major";
 
 const help = `npm test [-- FILE …]      the suite, or the named files, on PostgreSQL $GUARDIAN_TEST_PG (default 17)
-npm run test:slow         benchmarks and fault injection
+npm run test:slow         benchmarks, fault injection, random sequences of verbs
 npm run test:versions     on the other versions: every module up, down and up again, and one whole story
 npm run test:all          the suite on every version, and what is slow
 
@@ -20,8 +20,8 @@ One test: npx mocha FILE -g "part of its title". Exit codes: 0 passed, 1 somethi
 const folder = __dirname;
 const root = join(folder, "..");
 
-/** Tests of the tools that measure and break, and not of the product. */
-const slow = /^(bench\/|stories\/faults|scripts\/faults)/;
+/** Tests of the tools that measure and break, and what takes minutes. */
+const slow = /^(bench\/|stories\/faults|scripts\/faults|resources\/verbs)/;
 
 /** Tests that measure how long something takes, or how long something else waits: nothing may run beside them. */
 const timed =

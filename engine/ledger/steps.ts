@@ -156,6 +156,16 @@ export async function endParts(db: Queryable, urn: string): Promise<void> {
   );
 }
 
+/** Says that no resource of a kind stands any more, of a stack. */
+export async function endKind(db: Queryable, kind: StepKind, stack: string): Promise<void> {
+  await db.query(
+    `UPDATE ${stepTable} s SET state = 'undone', ended_at = pg_catalog.clock_timestamp()
+     WHERE kind = $1 AND pg_catalog.starts_with(urn, $2) AND state <> 'undone'
+       AND attempt = (SELECT max(attempt) FROM ${stepTable} n WHERE n.urn = s.urn AND n.part = s.part)`,
+    [kind, `urn:pulumi:${stack}::`],
+  );
+}
+
 /** Says of a part, whose resource it may be, that nothing of it is to be done any more. */
 export async function endPart(db: Queryable, part: string): Promise<void> {
   await db.query(

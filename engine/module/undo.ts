@@ -2,7 +2,8 @@ import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { attempt } from "../ledger/attempt";
 import { endApplication, readApplication, requiring, setTexts, type Application } from "../ledger/modules";
-import { endParts, readStep, setStep } from "../ledger/steps";
+import { stackOf } from "../ledger/identity";
+import { endKind, endParts, readStep, setStep } from "../ledger/steps";
 import type { Queryable } from "../base/sql";
 import { prepareArchive, referencedBy, type Departure } from "./archive/archive";
 import { readInventory, schemasOf } from "./inventory";
@@ -54,6 +55,8 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
         await runStatements(db, statements.slice(0, split));
         await endApplication(db, applyId);
         await endParts(db, urn);
+        // A flag's row goes with the table: one that the state has forgotten would be taken for changed by hand later on.
+        if (manifest.objects.includes("table public.feature_flags")) await endKind(db, "FeatureFlag", stackOf(urn));
         await setStep(db, step, { state: "undone", physicalId: applyId });
       },
       locked: (db) => runTogether(db, file, [...departure.locked, ...statements.slice(split)]),
@@ -82,6 +85,16 @@ function tolerant(statement: Statement): Statement {
 async function ownTables(db: Queryable, manifest: Manifest): Promise<string[]> {
   const tables = manifest.objects.flatMap((object) => (object.startsWith("table ") ? [object.slice(6)] : []));
   return present(db, tables);
+}
+
+/**
+ * What a module's undoing asks first, for who has other work to do before it.
+ * @throws GuardianError naming what still needs it
+ * @lazily
+ */
+export async function refuseStillNeeded(fenced: FencedWriter): Promise<void> {
+  const recorded = await readApplication<Manifest>(fenced.writer, fenced.options.urn);
+  if (recorded) await refuseNeeded(fenced.writer, recorded);
 }
 
 async function refuseNeeded(db: Queryable, recorded: Application<Manifest>): Promise<void> {

@@ -63,6 +63,8 @@ const kind: Kind<Spec> = {
   },
 
   async delete(call, state, fenced) {
+    // Asked before any row is touched.
+    await lazily.undo.refuseStillNeeded(fenced);
     await lazily.move.takeBackForgotten(fenced, deadline(call), state.module);
     const archived = await lazily.undo.undoModule(fenced, deadline(call));
     if (archived > 0n) call.log.info(`rows that wait in the archive for the next up: ${archived}`);

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import * as calls from "../support/calls";
 import { withV6, type V6 } from "../support/postgres";
-import { withWalk, type Held, type Walk } from "../support/walk";
+import { walkModules, withWalk, type Held, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
 
 /** One resource of every kind, in the order in which they are made, with what makes it. */
@@ -17,8 +17,7 @@ async function everything(walk: Walk): Promise<Map<string, { held: Held; again: 
   const { state } = await make("Ledger", "ledger", { purge: false });
   const ledgerId = state["ledgerId"]!;
   await make("Backup", "backup", walk.backupArgs(ledgerId));
-  for (const module of ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent"])
-    await make("SqlModule", module, { module, ledgerId });
+  for (const module of walkModules) await make("SqlModule", module, { module, ledgerId });
   const session = await make("MigrationSession", "session", walk.session(ledgerId, 9));
   await make("DataMigration", "consents", walk.consents(ledgerId));
   const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [] };
@@ -149,5 +148,29 @@ describe("provider: a resource that Pulumi replaces", function () {
         await Promise.all([remove(destroy, old), remove(destroy, newer)]);
         expect(await standing(client)).to.deep.include({ consents: 0 });
       });
+    }));
+
+  it("16-1: what is still needed is asked before any row is touched", () =>
+    walking(async (walk, _db, client) => {
+      const needing = ["005_user_preferences", "006_document_queue", "007_notification_queue"];
+      const { ledger, modules } = await walk.through([...walkModules, ...needing]);
+      await walk.create("DataMigration", "consents", walk.consents(ledger.state["ledgerId"]!));
+      const before = await standing(client);
+      const needed = modules.find(({ urn }) => urn.endsWith("004_enhanced_consent"))!;
+      expect(await refusal(walk, needed)).to.match(/still needed \[module-needed\]\n {2}where: 007_notification_queue/);
+      expect(await standing(client)).to.deep.equal(before);
+    }));
+
+  it("16-1: a flag that the state has forgotten goes with its table, and is no flag changed by hand when it comes back", () =>
+    walking(async (walk) => {
+      const { ledger, modules } = await walk.through(["000_audit_log", "001_feature_flags"]);
+      const { ledgerId } = ledger.state as { ledgerId: Wire };
+      const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [], ledgerId };
+      await walk.create("FeatureFlag", "enhanced_consent", flag);
+      await remove(walk, modules[1]!);
+      await walk.create("Backup", "backup", walk.backupArgs(ledgerId, ["001_feature_flags"]));
+      await walk.create("SqlModule", "001_feature_flags", { module: "001_feature_flags", ledgerId });
+      const { id } = await walk.create("FeatureFlag", "enhanced_consent", flag);
+      expect(id).to.equal("enhanced_consent~1.0");
     }));
 });

@@ -18,7 +18,7 @@ export interface Held {
 }
 
 /** The modules that the walk applies: as many as the data migration of consents needs. */
-const walkModules = ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent"];
+export const walkModules = ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent"];
 
 export interface WalkOptions extends PluginOptions {
   database: Login;
