@@ -42,6 +42,7 @@ describe("npm test", function () {
       ]);
       expect(last).to.equal(`${1 + more.length} passed, 1 failed, 2 skipped`);
       expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
+      expect(said).to.match(/\nthe slowest:\n( +\d+\.\d s {2}\S+\.test\.cjs\n)+took /);
       expect(code).to.equal(1);
     });
 

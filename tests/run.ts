@@ -1,6 +1,6 @@
 /**
  * The test commands. What measures time runs alone, the rest in two processes, each with a server of its own. Ends with the
- * minutes it took and one line "N passed, N failed, N skipped".
+ * slowest files, the minutes it took and one line "N passed, N failed, N skipped".
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -37,6 +37,8 @@ interface Summary {
   passed: number;
   failed: number;
   skipped: number;
+  /** Milliseconds by file. */
+  took: Record<string, number>;
 }
 
 interface Part {
@@ -97,7 +99,7 @@ async function run(part: Part, scratch: string): Promise<Summary> {
     const found = JSON.parse(readFileSync(summary, "utf8")) as Summary;
     return { ...found, failed: found.failed || (code === 0 ? 0 : 1) };
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0, took: {} };
   }
 }
 
@@ -112,19 +114,24 @@ async function main(args: string[]): Promise<number> {
   process.on("SIGINT", () => stop.abort());
   const began = Date.now();
   const scratch = mkdtempSync(join(tmpdir(), "guardian-tests-"));
-  const total: Summary = { passed: 0, failed: 0, skipped: 0 };
+  const total: Summary = { passed: 0, failed: 0, skipped: 0, took: {} };
   try {
     for (const part of planned) {
       if (stop.signal.aborted) break;
       console.log(`\nPostgreSQL ${part.on}, ${part.files.length} files, ${part.title}`);
-      const { passed, failed, skipped } = await run(part, scratch);
+      const { passed, failed, skipped, took } = await run(part, scratch);
       total.passed += passed;
       total.failed += failed;
       total.skipped += skipped;
+      for (const [file, ms] of Object.entries(took)) total.took[file] = (total.took[file] ?? 0) + ms;
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+  const slowest = Object.entries(total.took).sort(([, a], [, b]) => b - a);
+  console.log("\nthe slowest:");
+  for (const [file, ms] of slowest.slice(0, 10))
+    console.log(`${(ms / 1000).toFixed(1).padStart(7)} s  ${relative(root, file)}`);
   console.log(`took ${((Date.now() - began) / 60_000).toFixed(1)} minutes`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   if (stop.signal.aborted) return 130;

@@ -5,7 +5,7 @@ import { withV6Locks, type LockedWork } from "../../../engine/module/v6-locks";
 import { column, refusalOf, until, withEngine } from "./harness";
 
 /** How long the operator stands still; far longer than a busy machine makes anyone wait. */
-const still = 5000;
+const still = 3000;
 const parameters = { lockTimeout: 1000, lockHold: 200, pauseFloor: 20, patience: 300, lease: 60_000, rangeKeys: 1000 };
 
 /** As SIGSTOP does, or a machine that sleeps: not even a timer of this process runs. */
@@ -97,10 +97,10 @@ describe("an operator that stands still with v6 locked", function () {
           return withV6Locks(fenced, Date.now() + 90_000, dropping(stop));
         });
         expect(pids.size).to.equal(2);
-        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 80 ms under the locks" });
+        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 40 ms under the locks" });
         expect(engine.told).to.deep.include({ phase: "new session" });
         expect(await column(admin, "SELECT to_regclass('public.t')")).to.deep.equal([null]);
       },
-      { parameters: { ...parameters, lockHold: 80 } },
+      { parameters: { ...parameters, lockHold: 40 } },
     ));
 });

@@ -61,10 +61,10 @@ describe("locks on v6 tables", function () {
         const wait = "SELECT CASE WHEN NOT EXISTS (SELECT FROM public.gate) THEN pg_sleep(1) END;";
         await engine.apply(await moduleOf("900_t", { ...files, up: `${files.up}\n${wait}` }));
         await opened;
-        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 60 ms under the locks" });
+        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 40 ms under the locks" });
         expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
       },
-      { parameters: { ...real, lockHold: 60 } },
+      { parameters: { ...real, lockHold: 40 } },
     ));
 
   for (const [what, second, module] of [
