@@ -3,9 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { LanguageRuntimeService } from "@pulumi/pulumi/proto/language_grpc_pb";
 import { RunRequest, RunResponse } from "@pulumi/pulumi/proto/language_pb";
 import { createRequire } from "node:module";
-
-/** A Pulumi program as a function; what it resolves with are the stack's outputs. */
-export type Program = () => Promise<Record<string, unknown> | undefined>;
+import type { Program } from "./program";
 
 type Run = grpc.handleUnaryCall<RunRequest, RunResponse>;
 
@@ -20,18 +18,11 @@ const { LanguageServer: Inline } = createRequire(__filename)("@pulumi/pulumi/aut
   LanguageServer: new (program: Program) => LanguageServer;
 };
 
-/** The program of a project, loaded when the engine asks for it, so that an error in it is shown as the program's. */
-export function programOf(project: string): Program {
-  return async () => {
-    const exported: unknown = createRequire(__filename)(project);
-    return typeof exported === "function" ? await (exported as Program)() : (exported as Record<string, unknown>);
-  };
-}
-
 /**
  * Serves a program to the engine as its Node language host would, on 127.0.0.1 and a free port, as long as fn runs.
  * Errors of the program are shown by the engine among its diagnostics, in the words of the language host.
  * @param fn gets the address for --client
+ * @lazily
  */
 export async function withInlineServer<T>(program: Program, fn: (address: string) => Promise<T>): Promise<T> {
   const server = new grpc.Server({

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { engineArguments, parse } from "./arguments";
 import { findEngine } from "./engine";
-import { withInlineServer, type Program } from "./inline";
+import type { Program } from "./program";
 
 export interface PulumiOptions {
   /** The project's folder; -C among the arguments wins. */
@@ -43,7 +44,10 @@ export async function pulumi(args: readonly string[], options: PulumiOptions): P
   const engine = options.engine ?? (await findEngine({ env })).path;
   const start = (address?: string): Promise<PulumiResult> =>
     run(engine, engineArguments(line, address), { ...options, env, cwd: line.folder ?? options.cwd });
-  return line.operation && options.program ? withInlineServer(options.program, start) : start();
+  if (!line.operation || !options.program) return start();
+  // Loaded only here: Pulumi's SDK takes a second, which `stack ls` or `config set` would wait for in vain.
+  const { withInlineServer } = createRequire(__filename)("./inline") as typeof import("./inline");
+  return withInlineServer(options.program, start);
 }
 
 function run(engine: string, args: string[], options: PulumiOptions & { env: NodeJS.ProcessEnv }) {

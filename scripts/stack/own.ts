@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { GuardianError } from "../../engine/base/errors";
-import { programOf } from "../pulumi/inline";
+import { programOf } from "../pulumi/program";
 import { pulumi, type PulumiOptions, type PulumiResult } from "../pulumi/run";
 import type { Login } from "../v6/database";
 import { clone, environment, projectFile } from "./backend";

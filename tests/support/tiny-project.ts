@@ -67,7 +67,7 @@ export function tinyProject(): TinyProject {
   }
 
   function start(args: string[], extra: NodeJS.ProcessEnv = {}): Started {
-    const command = ["--import", "tsx", join(root, "scripts", "pulumi", "cli.ts"), "-C", project, ...args];
+    const command = ["--require", "tsx/cjs", join(root, "scripts", "pulumi", "cli.ts"), "-C", project, ...args];
     const child = spawn(process.execPath, command, {
       cwd: root,
       env: environment(extra),
