@@ -93,22 +93,18 @@ describe("npm run demo", function () {
     expect(processes).to.deep.equal([]);
   });
 
-  const moments: [NodeJS.Signals, number, string, RegExp][] = [
-    ["SIGINT", 130, "in the middle of up", /becomes v7[^]*Ledger ledger created/],
-    ["SIGTERM", 143, "while v6 is loaded", /listens on/],
+  const moments: [NodeJS.Signals, number, string, string, RegExp][] = [
+    ["SIGINT", 130, "300", "in the middle of up", /becomes v7[^]*Ledger ledger created/],
+    ["SIGTERM", 143, "30000", "while v6 is loaded", /listens on/],
   ];
-  for (const [name, exit, when, mark] of moments) {
+  for (const [name, exit, users, when, mark] of moments) {
     it(`stops everything on ${name} ${when}`, async () => {
       let sent = false;
-      const { code, stdout, stderr, left, processes } = await demo(
-        ["--users", "30000", "--json"],
-        {},
-        (said, child) => {
-          if (sent || !mark.test(said)) return;
-          sent = true;
-          child.kill(name);
-        },
-      );
+      const { code, stdout, stderr, left, processes } = await demo(["--users", users, "--json"], {}, (said, child) => {
+        if (sent || !mark.test(said)) return;
+        sent = true;
+        child.kill(name);
+      });
       expect(code, stderr).to.equal(exit);
       expect(stderr).to.contain(`stopped by ${name}; nothing of the demo is left`);
       expect(stdout).to.equal("");
