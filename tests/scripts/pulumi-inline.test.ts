@@ -1,6 +1,8 @@
 import * as grpc from "@grpc/grpc-js";
 import { expect } from "chai";
+import { spawnSync } from "node:child_process";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { forgetChannels } from "../../scripts/pulumi/inline";
 
 const insecure = grpc.credentials.createInsecure();
@@ -40,4 +42,28 @@ describe("the inline program's channels", () => {
       server.forceShutdown();
     }
   });
+});
+
+describe("Pulumi's SDK", () => {
+  it("comes without compiler and package manager, and has them where a function becomes a resource", () => {
+    const script = `require("./scripts/pulumi/inline");
+      const { runtime } = require("@pulumi/pulumi");
+      const loaded = () => ["typescript/lib", "@npmcli/arborist/lib/arborist"].map((part) =>
+        Object.keys(require.cache).some((file) => file.includes(part)));
+      const before = loaded();
+      runtime.serializeFunction(() => "served").then(async ({ text }) => {
+        const paths = await runtime.computeCodePaths({});
+        console.log(JSON.stringify({ before, after: loaded(), served: text.includes("served"), paths: paths.size > 0 }));
+      });`;
+    const { stdout, stderr } = spawnSync(process.execPath, ["--require", "tsx/cjs", "-e", script], {
+      cwd: join(__dirname, "..", ".."),
+      encoding: "utf8",
+    });
+    expect(JSON.parse(stdout || "{}"), stderr).to.deep.equal({
+      before: [false, false],
+      after: [true, true],
+      served: true,
+      paths: true,
+    });
+  }).timeout(20_000);
 });
