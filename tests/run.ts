@@ -25,7 +25,7 @@ const slow = /^(bench\/|stories\/faults|scripts\/faults|resources\/verbs)/;
 
 /** Tests that measure how long something takes, or how long something else waits: nothing may run beside them. */
 const timed =
-  /^(engine\/(connect-lock-wait|migrate\/(crew|cut-over|follow|in-flight|online|takeover|throttle.*|workers)|module\/(standing-still|v6-locks|killed)|ledger\/lock)|provider\/(process|interrupted)|scripts\/pulumi-engine)\.test\.ts$/;
+  /^(engine\/(connect-lock-wait|migrate\/(crew|follow|online|throttle.*|workers)|module\/(standing-still|v6-locks)|ledger\/lock)|provider\/(process|interrupted)|scripts\/pulumi-engine)\.test\.ts$/;
 
 /** The longest first: a long one that begins last leaves a processor idle. */
 const long = /^(stories|scripts|provider|sql\/(permissions|every|deletion|009))/;
