@@ -1,9 +1,9 @@
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { backendFiles } from "../pulumi/backend-files";
-import { pendingIn } from "../pulumi/pending";
+import { backendFiles } from "../pulumi/backend/files";
+import { pendingIn } from "../pulumi/backend/pending";
 import type { PulumiResult } from "../pulumi/run";
-import { mendTorn } from "../pulumi/torn";
+import { mendTorn } from "../pulumi/backend/torn";
 import { OwnStack } from "../stack/own";
 import type { Login } from "../v6/database";
 

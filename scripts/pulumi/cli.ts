@@ -11,12 +11,12 @@ import { ensureStack, localBackend, prepare, withoutSalt } from "./local";
 import { stderrLog, type Log } from "./log";
 import { hasLogin } from "./login";
 import { cacheFolder, hasLanguageHost } from "./paths";
-import { pendingHints } from "./pending";
+import { pendingHints } from "./backend/pending";
 import { programOf } from "./program";
 import { pulumi } from "./run";
 import { passSignals } from "./signals";
-import { lockHints } from "./stale";
-import { mendTorn } from "./torn";
+import { lockHints } from "./backend/stale";
+import { mendTorn } from "./backend/torn";
 
 /** The clone: the Pulumi project that is meant unless -C says otherwise. */
 const clone = resolve(__dirname, "../..");

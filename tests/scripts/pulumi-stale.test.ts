@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { lockHints } from "../../scripts/pulumi/stale";
+import { lockHints } from "../../scripts/pulumi/backend/stale";
 
 describe("what to do about a lock of Pulumi's file backend", () => {
   it("is said by who owns it: alive, dead, elsewhere, or another program that got its number", async () => {

@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { backendFiles } from "./backend-files";
+import { backendFiles } from "./files";
 import { lockState } from "./stale";
 
 /** Milliseconds in which a file that somebody is writing would change. */

@@ -2,8 +2,8 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
-import { backendFiles } from "./backend-files";
-import { alive } from "./lock";
+import { backendFiles } from "./files";
+import { alive } from "../lock";
 
 interface Owner {
   pid: number;

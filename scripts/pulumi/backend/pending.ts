@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { backendFiles } from "./backend-files";
+import { backendFiles } from "./files";
 
 interface StateFile {
   checkpoint?: { latest?: { pending_operations?: { type?: string }[] } };
