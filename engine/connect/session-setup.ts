@@ -17,6 +17,18 @@ export const textSettings = {
   extra_float_digits: "1",
 } as const;
 
+/** What decides how the catalogue's functions write definitions, and what the SQL of modules means. */
+const sqlSettings = {
+  quote_all_identifiers: "off",
+  array_nulls: "on",
+  transform_null_equals: "off",
+  check_function_bodies: "on",
+  backslash_quote: "safe_encoding",
+  escape_string_warning: "on",
+  xmlbinary: "base64",
+  xmloption: "content",
+} as const;
+
 /**
  * Gives a session known settings, whatever its role or database sets (manual, chapter 20). pg_temp comes last in
  * search_path, or a temporary table could stand in for a catalogue. A lock that somebody else holds is not waited for
@@ -34,6 +46,7 @@ export async function setUpSession(
     client_encoding: "UTF8",
     standard_conforming_strings: "on",
     ...textSettings,
+    ...sqlSettings,
     statement_timeout: "0",
     lock_timeout: `${limits.lockTimeout}ms`,
     idle_session_timeout: "0",
