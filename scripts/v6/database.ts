@@ -1,4 +1,4 @@
-import { Client, escapeIdentifier, escapeLiteral } from "pg";
+import { Client, escapeIdentifier, escapeLiteral, type Pool } from "pg";
 import { fromPostgres } from "../../engine/base/errors";
 import type { Server } from "../postgres/server";
 import { grantDatabase, loadV6, type V6Options } from "./generate";
@@ -69,10 +69,10 @@ export async function cloneDatabase(
   server: Pick<Server, "host" | "port" | "user" | "password">,
   original: string,
   name: string,
-  kept?: Client,
+  kept?: Pool,
 ): Promise<Logins> {
   const all = logins(server, name);
-  const copy = async (client: Client): Promise<void> => {
+  const copy = async (client: Pick<Client, "query">): Promise<void> => {
     const [to, from] = [escapeIdentifier(name), escapeIdentifier(original)];
     await client.query(`CREATE DATABASE ${to} TEMPLATE ${from} STRATEGY file_copy`);
     await grantDatabase(client, name);

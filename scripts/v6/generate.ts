@@ -85,7 +85,7 @@ export async function loadV6(client: Client, options: V6Options): Promise<void> 
 }
 
 /** The migrator's rights on a database itself, which CREATE DATABASE … TEMPLATE does not copy (manual, CREATE DATABASE). */
-export async function grantDatabase(client: Client, name: string): Promise<void> {
+export async function grantDatabase(client: Pick<Client, "query">, name: string): Promise<void> {
   await client.query(`GRANT CREATE ON DATABASE ${escapeIdentifier(name)} TO guardian_migrator`);
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client, escapeIdentifier } from "pg";
+import { Client, escapeIdentifier, type Pool } from "pg";
 import { cloneDatabase, logins, type Logins } from "../../scripts/v6/database";
 import type { Major } from "../../scripts/postgres/binaries";
 import { major } from "./major";
@@ -85,7 +85,7 @@ async function withDatabase<T>(
 }
 
 /** Drops the database; names the sessions that were still in it after a second. */
-async function dropDatabase(admin: Client, name: string): Promise<string> {
+async function dropDatabase(admin: Pool, name: string): Promise<string> {
   const left = async () => {
     const { rows } = await admin.query<{ who: string }>(
       `SELECT format('%s as %s (%s)', coalesce(nullif(application_name, ''), 'unnamed'), usename, state) AS who

@@ -1,4 +1,4 @@
-import { Client, escapeIdentifier } from "pg";
+import { escapeIdentifier, Pool } from "pg";
 import { startServer, type Server } from "../../scripts/postgres/server";
 import type { Major } from "../../scripts/postgres/binaries";
 import { cloneDatabase, createV6, withClient, type Logins } from "../../scripts/v6/database";
@@ -16,9 +16,9 @@ export interface Preparation {
 /** What a copy of a database with a ledger is told: where it is now. */
 export const movedHere = "UPDATE guardian_migration.ledger SET database = pg_catalog.current_database()";
 
-/** A server of this process, and a superuser's connection to its database "postgres" that is kept. */
+/** A server of this process, and a superuser's one connection to its database "postgres" that is kept. */
 export interface TestServer extends Server {
-  admin: Client;
+  admin: Pool;
 }
 
 const servers = new Map<Major, Promise<TestServer>>();
@@ -33,9 +33,9 @@ export function running(on: Major): Promise<TestServer> {
   return remember(servers, on, async () => {
     const server = await startServer({ major: on });
     const { host, port, user, password } = server;
-    const admin = new Client({ host, port, user, password, database: "postgres", application_name: "kept" });
+    const login = { host, port, user, password, database: "postgres", application_name: "kept" };
+    const admin = new Pool({ ...login, max: 1, idleTimeoutMillis: 0 });
     admin.on("error", () => undefined); // the server is gone: the next query says so
-    await admin.connect();
     return Object.assign(server, { admin });
   });
 }

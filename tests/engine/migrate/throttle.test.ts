@@ -29,7 +29,23 @@ describe("throttle", function () {
   // What else runs on the machine is felt as well: that is what it is made for.
   this.retries(2);
 
-  it("is slower within 2 s of a load step, and faster again afterwards", () =>
+  // They do nothing but wait, each on a database of its own: all begin at once. One that is tried again begins anew.
+  const tests = new Map<string, () => Promise<void>>();
+  const begun = new Map<string, Promise<void>>();
+  before(() => {
+    for (const [title, test] of tests) begun.set(title, test());
+    for (const run of begun.values()) run.catch(() => undefined);
+  });
+  const together = (title: string, test: () => Promise<void>): void => {
+    tests.set(title, test);
+    it(title, () => {
+      const first = begun.get(title);
+      begun.delete(title);
+      return first ?? test();
+    });
+  };
+
+  together("is slower within 2 s of a load step, and faster again afterwards", () =>
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(`${table}; CREATE TABLE public.load (delay float8); INSERT INTO public.load VALUES (0)`);
@@ -54,9 +70,10 @@ describe("throttle", function () {
         await until(throttle, () => throttle.reason === undefined);
         expect(throttle.speed).to.equal(2);
       });
-    }));
+    }),
+  );
 
-  it("sees a probe that hangs before it comes back", () =>
+  together("sees a probe that hangs before it comes back", () =>
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(table);
@@ -73,9 +90,10 @@ describe("throttle", function () {
         expect(Date.now() - from, "closing does not wait for it").to.be.at.most(2000);
         await admin.query("ROLLBACK");
       });
-    }));
+    }),
+  );
 
-  it("stands still while somebody waits behind a worker, and only then", () =>
+  together("stands still while somebody waits behind a worker, and only then", () =>
     withV6(async (db) => {
       const [worker, other, app] = [await db.connect(), await db.connect(), await db.connect()];
       const admin = await db.connect("admin");
@@ -105,9 +123,10 @@ describe("throttle", function () {
         await until(throttle, () => throttle.speed === 2);
         expect(throttle.unavailable()).to.deep.equal([]);
       });
-    }));
+    }),
+  );
 
-  it("goes half as fast beside a VACUUM, and stops for one against wraparound", () =>
+  together("goes half as fast beside a VACUUM, and stops for one against wraparound", () =>
     withV6(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(`${table}; INSERT INTO public.t SELECT generate_series(1, 200000)`);
@@ -127,9 +146,10 @@ describe("throttle", function () {
         await urgent.end();
         await until(throttle, () => throttle.speed === 1);
       });
-    }));
+    }),
+  );
 
-  it("creeps while it has lost its eyes, and opens them again", () =>
+  together("creeps while it has lost its eyes, and opens them again", () =>
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await withThrottle(db.admin, {}, async (throttle, opened) => {
@@ -141,9 +161,10 @@ describe("throttle", function () {
         }
         expect(opened).to.have.length(4);
       });
-    }));
+    }),
+  );
 
-  it("an abort ends every rest and closes the connections", () =>
+  together("an abort ends every rest and closes the connections", () =>
     withEmpty(async (db) => {
       const stop = new AbortController();
       await withThrottle(db.admin, { signal: stop.signal }, async (throttle) => {
@@ -152,9 +173,10 @@ describe("throttle", function () {
         await rest;
         await throttle.rest(5, 60_000);
       });
-    }));
+    }),
+  );
 
-  it("cannot write, and says at once what is wrong with its probe", () =>
+  together("cannot write, and says at once what is wrong with its probe", () =>
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(table);
@@ -173,5 +195,6 @@ describe("throttle", function () {
       expect(await opening("INSERT INTO public.t VALUES (1)")).to.be.instanceOf(GuardianError);
       expect((await opening("INSERT INTO public.t VALUES (1)")).sqlstate).to.equal("25006");
       expect((await opening("SELECT nothing FROM public.t")).sqlstate).to.equal("42703");
-    }));
+    }),
+  );
 });
