@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { ledgerFormat } from "../../engine/ledger/schema";
 import * as calls from "../support/calls";
 import { withV6, type V6 } from "../support/postgres";
-import { withWalk, type Walk } from "../support/walk";
+import { walkModules, withWalk, type Walk } from "../support/walk";
 import { plain, secretly, unknownMark } from "../support/wire";
 
 const user = "11111111-2222-4333-8444-555555555555";
@@ -71,6 +71,24 @@ describe("provider: the product", function () {
         const kept = await updated(session, changed.session);
         expect(kept).to.deep.equal({ ...session.state, totalSteps: 6 });
       }
+    }));
+
+  it("changes nothing for which no backup was taken: a module, and rows", () =>
+    walking(async (walk) => {
+      const ledger = await walk.create("Ledger", "ledger", { purge: false });
+      const ledgerId = ledger.state["ledgerId"]!;
+      const said = (work: Promise<unknown>): Promise<string> =>
+        work.then(
+          () => "made",
+          (err: unknown) => String(err),
+        );
+      const refused = (name: string): string => `no backup was taken for this change of ${name}; nothing was changed`;
+      const apply = (module: string) => walk.create("SqlModule", module, { module, ledgerId });
+      expect(await said(apply("000_audit_log"))).to.contain(refused("000_audit_log"));
+      await walk.create("Backup", "backup", { ...walk.backupArgs(ledgerId), migrations: [] });
+      for (const module of walkModules) await apply(module);
+      const moved = walk.create("DataMigration", "consents", walk.consents(ledgerId));
+      expect(await said(moved)).to.contain(refused("consents"));
     }));
 
   it("keeps who is on an allow-list secret on every way", () =>

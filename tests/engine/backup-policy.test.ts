@@ -1,0 +1,75 @@
+import { expect } from "chai";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isOutdated, requireBackup } from "../../engine/backup/policy";
+import type { StepKind } from "../../engine/ledger/kinds";
+import { addStep, setStep, type Step, type StepState } from "../../engine/ledger/steps";
+import { Engine, refusalOf, withEngine } from "./module/harness";
+
+describe("the backup that a change needs", function () {
+  this.timeout(60_000);
+
+  /** Notes in the ledger that something ended so. */
+  const ended = (engine: Engine, kind: StepKind, name: string, state: StepState, detail = {}): Promise<void> =>
+    engine.write(kind, name, (fenced) =>
+      fenced.transaction(async (db) => {
+        const { epoch, options } = fenced;
+        const step = await addStep(db, { urn: options.urn, kind, state: "running", epoch });
+        await setStep(db, step, { state, detail });
+      }),
+    );
+  const dumped = (engine: Engine, protects: Record<string, string>): Promise<void> =>
+    ended(engine, "Backup", "backup", "done", { protects });
+  const ask = (engine: Engine): Promise<void> =>
+    engine.host.read((db) => requireBackup(db, engine.urn("SqlModule", "900_t"), "900_t", "meant"));
+
+  it("is one that this stack took for exactly this change, since the change was last taken back", () =>
+    withEngine(async (engine, db) => {
+      const refused = async (why: string): Promise<void> => {
+        const said = await refusalOf(ask(engine));
+        expect(said.code, why).to.equal("backup-missing");
+        expect(said.what).to.equal("no backup was taken for this change of 900_t; nothing was changed");
+      };
+      await refused("there is none");
+      await dumped(engine, { "900_t": "something else", "901_x": "meant" });
+      await refused("it was taken for another text");
+      const other = new Engine(db.migrator, { stack: "prod::guardian" });
+      await dumped(other, { "900_t": "meant" }).finally(() => other.close());
+      await refused("another stack took it");
+      await dumped(engine, { "900_t": "meant" });
+      await ask(engine);
+      await ended(engine, "SqlModule", "900_t", "undone");
+      await refused("rows may have been collected that are not in it");
+      await dumped(engine, { "900_t": "meant" });
+      await ask(engine);
+      await ended(engine, "Backup", "backup", "undone");
+      await refused("it does not stand any more");
+    }));
+
+  it("is taken anew where it is old, or its files are gone, or something was taken back since, while it is needed", () => {
+    const path = mkdtempSync(join(tmpdir(), "guardian backup "));
+    const at = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString();
+    const step = (name: string, state: StepState, endedAt = at(-50)): Step =>
+      ({ urn: `urn:pulumi:dev::guardian::type::${name}`, part: "", state, endedAt }) as Step;
+    const backup = step("backup", "done");
+    const outdated = (others: Step[], takenAt: string, folder = path): boolean => {
+      const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 60, protects: { one: "1", two: "2" } };
+      return isOutdated([backup, ...others], backup.urn, wanted, { path: folder, takenAt });
+    };
+    try {
+      writeFileSync(join(path, "manifest.json"), "{}");
+      const half = [step("one", "done")];
+      expect(outdated(half, at(-50))).to.equal(false);
+      expect(outdated(half, at(-70)), "too old").to.equal(true);
+      expect(outdated(half, at(-50), join(path, "gone")), "cleared away").to.equal(true);
+      expect(outdated([...half, step("two", "undone", at(-40))], at(-50)), "undone since").to.equal(true);
+      expect(outdated([...half, step("two", "undone", at(-60))], at(-50)), "undone before").to.equal(false);
+      expect(outdated([...half, step("three", "undone", at(-40))], at(-50)), "not its business").to.equal(false);
+      const all = [...half, step("two", "done")];
+      expect(outdated(all, at(-70), join(path, "gone")), "nothing is to come").to.equal(false);
+    } finally {
+      rmSync(path, { recursive: true });
+    }
+  });
+});
