@@ -78,11 +78,17 @@ describe("provider: a resource that Pulumi replaces", function () {
 
   it("16-1: preview says that it takes over what is there, and that a replacement deletes nothing", () =>
     walking(async (walk) => {
-      const { ledger } = await walk.through(["000_audit_log"]);
+      const { ledger, modules } = await walk.through(["000_audit_log"]);
       const args = { module: "000_audit_log", ledgerId: ledger.state["ledgerId"]! };
-      const { urn } = await walk.create("SqlModule", "000_audit_log", args, { preview: true });
-      const said = walk.plugin.engine.logs.filter((line) => line.urn === urn && !line.ephemeral).at(-1)?.message;
-      expect(said).to.contain("is taken over as it is; if this is a replacement, nothing is deleted");
+      const said = async (): Promise<string | undefined> => {
+        const { urn } = await walk.create("SqlModule", "000_audit_log", args, { preview: true });
+        return walk.plugin.engine.logs.filter((line) => line.urn === urn && !line.ephemeral).at(-1)?.message;
+      };
+      expect(await said()).to.contain("is taken over as it is; if this is a replacement, nothing is deleted");
+      await remove(walk, modules[0]!);
+      expect(await said(), "what was rolled back is not there")
+        .to.match(/^will make /)
+        .and.not.contain("taken over");
     }));
 
   it("16-1: a state from before is refused by diff and delete, and refresh brings it up to date", () =>

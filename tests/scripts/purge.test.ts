@@ -118,6 +118,14 @@ describe("npm run purge", function () {
         undefined,
         async (purge) => {
           const client = await db.connect();
+          // What was cut off is not rolled back.
+          const end =
+            "UPDATE guardian_migration.step SET state = $1 WHERE id = (SELECT max(id) FROM guardian_migration.step)";
+          for (const state of ["planned", "running", "undoing"]) {
+            await client.query(end, [state]);
+            expect((await purge(["--yes"])).said, state).to.match(/^Stack dev is not rolled back; nothing is dropped/);
+          }
+          await client.query(end, ["undone"]);
           const inTheWay: [string, RegExp, string][] = [
             [
               "CREATE VIEW public.mine AS SELECT urn FROM guardian_migration.step",
