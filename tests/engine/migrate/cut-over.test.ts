@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { moveRows } from "../../../engine/migrate";
 import { column, refusalOf, until } from "../module/harness";
-import { withOnline } from "./harness";
+import { constants, stopped, withOnline } from "./harness";
 
 describe("a run that goes on, and its cut-over", function () {
   this.timeout(120_000);
@@ -49,6 +49,19 @@ describe("a run that goes on, and its cut-over", function () {
       await online.move();
       expect(await online.differing()).to.equal(0);
       expect(await online.traces()).to.equal(0);
+    }));
+
+  it("an account that was a day old when it began, to the microsecond, is not older than a day", () =>
+    withOnline("consents", 300, async (online) => {
+      const { admin } = online;
+      await stopped(online);
+      await admin.query(`INSERT INTO auth.users (id, email, created_at)
+        SELECT gen_random_uuid(), n || '@day', (${constants} ->> 'asOf')::timestamptz - interval '1 day' - n * interval '1 us'
+        FROM generate_series(0, 1) n`);
+      await online.move();
+      const asked =
+        "SELECT email FROM auth.users JOIN public.patient_consents ON patient_id = users.id WHERE email LIKE '%@day'";
+      expect(await column(admin, asked)).to.deep.equal(["1@day"]);
     }));
 
   it("what began with one choice does not go on with another", () =>

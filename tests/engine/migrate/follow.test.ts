@@ -68,6 +68,8 @@ describe("triggers on v6's tables", function () {
   const fires =
     "SELECT DISTINCT concat_ws(' ', tgrelid::regclass, tgenabled) FROM pg_trigger WHERE tgname LIKE 'guardian_follow_%' ORDER BY 1";
 
+  const callable = `SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'follow_%' AND has_function_privilege('anon', oid, 'EXECUTE')`;
+
   it("that the operator owns fire for a subscription and a bulk load too", () =>
     withOnline("preferences", users, async (online) => {
       const { admin } = online;
@@ -91,6 +93,7 @@ describe("triggers on v6's tables", function () {
     withOnline("preferences", users, async (online) => {
       await stopped(online);
       expect(await column(online.admin, fires)).to.deep.equal(["auth.users O", "user_profiles A"]);
+      expect(await column(online.admin, callable), "the functions run with the operator's rights").to.deep.equal([]);
       expect(await online.move()).to.deep.include({ written: BigInt(users) });
       expect(await online.traces()).to.equal(0);
     }));

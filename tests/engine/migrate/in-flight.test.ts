@@ -69,6 +69,29 @@ describe("a patient's refusal that is still being written while his row moves", 
       expect(await consentOf(online.admin, patient)).to.deep.equal([["f refused"], false]);
     }));
 
+  it("a change that begins after the comparison has ended before the cut-over, which locks the target besides", () =>
+    withOnline(
+      "consents",
+      users,
+      async (online) => {
+        const patient = await anybody(online);
+        const other = await online.db.connect("admin");
+        const revoke = "UPDATE public.patient_consents SET granted = false, revoked_at = now() WHERE patient_id = $1";
+        let begun: Promise<unknown> | undefined;
+        let ended: Promise<unknown> | undefined;
+        online.engine.onProgress = ({ phase, tries }) => {
+          if (phase === "prove") begun ??= other.query("BEGIN").then(() => other.query(revoke, [patient]));
+          if (tries !== undefined) ended ??= other.query("COMMIT");
+        };
+        await online.move();
+        await Promise.all([begun, ended ?? other.query("ROLLBACK")]);
+        expect(online.engine.told.find(({ phase }) => phase === "v6 locks")?.reason).to.match(
+          /^public\.patient_consents is held by test \(pid \d+, user postgres/,
+        );
+      },
+      { lockTimeout: 20 },
+    ));
+
   it("one that does not end is named when the time is up", () =>
     withOnline("consents", users, async (online) => {
       const other = await online.db.connect("admin");
