@@ -37,6 +37,8 @@ describe("connection settings", () => {
     expect(fields).to.include({ host: "localhost", port: 5432, user: userInfo().username, sslmode: "prefer" });
     expect(fields.database).to.equal(fields.user);
     expect(resolve({}, {}).fields.host).to.match(/^(localhost|\/.*)$/);
+    const empty = { PGHOST: "", PGPORT: "", PGUSER: "", PGDATABASE: "", PGSSLMODE: "", PGCONNECT_TIMEOUT: "" };
+    expect(resolve({}, empty).fields, "an empty variable is as good as none").to.deep.equal(resolve({}, {}).fields);
   });
 
   it("takes config before service file before environment, part by part", () => {

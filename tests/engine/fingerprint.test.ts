@@ -111,6 +111,12 @@ describe("fingerprint, what plain pg_dump would miss or blur", function () {
     expect(brief(found)).to.deep.equal(["changed: table rows public.documents"]);
   });
 
+  it("that of equal rows one is now like others", async () => {
+    const make = "CREATE TABLE public.t AS SELECT unnest('{1,1,2}'::int[]) AS i";
+    const found = await plant("UPDATE public.t SET i = 2 WHERE ctid = '(0,1)'", make);
+    expect(brief(found)).to.deep.equal(["changed: table rows public.t"]);
+  });
+
   it("a row that is gone", async () => {
     const [found] = await plant(
       "DELETE FROM user_profiles WHERE user_id = (SELECT user_id FROM user_profiles LIMIT 1)",
@@ -156,6 +162,16 @@ describe("fingerprint, what plain pg_dump would miss or blur", function () {
     const found = await plant(`DO $$ BEGIN EXECUTE format($q$${role}$q$, current_database()); END $$`);
     expect(found.map((d) => d.text)).to.deep.equal([
       "setting app.service_role_key for authenticated in this database: added",
+    ]);
+  });
+
+  it("nor what was and is where it may be a secret: settings, options of servers and subscriptions", () => {
+    const hidden = ["SERVER", "SUBSCRIPTION", "USER MAPPING", "catalogue", "setting"];
+    const facts = (x: string) => Object.fromEntries(["FUNCTION", ...hidden].map((kind) => [kind, { x }]));
+    const saying = (x: string): Fingerprint => ({ facts: facts(x), cascadeKeys: [] });
+    expect(compareFingerprints(saying("was"), saying("is")).map(({ text }) => text)).to.deep.equal([
+      "FUNCTION x: changed from «was» to «is»",
+      ...hidden.map((kind) => `${kind} x: changed`),
     ]);
   });
 

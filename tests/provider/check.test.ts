@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { problemsWith } from "../../provider/check";
 import { unknown, type Value, type Values } from "../../provider/wire";
-import { any, flag, integer, list, map, optional, record, secret, text } from "../../spec";
+import { any, check, flag, integer, list, map, optional, record, secret, text, within } from "../../spec";
 
 const shape = {
   name: text("The name."),
@@ -62,6 +62,13 @@ describe("provider/check: what a program may give", () => {
     expect(JSON.stringify(problems({ name: "n", pin: ["hunter2"], settings: { a: "hunter2" } }))).not.to.contain(
       "hunter2",
     );
+  });
+
+  it("nor does the spec's own sentence, of a number that is one", () => {
+    const { faults } = check(record({ pin: secret(within(1, 9, integer("A pin."))) }, ""), { pin: 1234 });
+    expect(faults.map((fault) => fault.text)).to.deep.equal([
+      "pin is not allowed (a secret, not shown): it must be a whole number from 1 to 9",
+    ]);
   });
 
   it("refuses keys that nobody knows, with those that are known; Pulumi's own are let through", () => {

@@ -42,9 +42,10 @@ describe("provider/diff: what changed", () => {
   it("takes null for absent, and an unknown on either side for a change", () => {
     expect(between({ a: null }, {})).to.deep.equal({});
     expect(between({}, { a: null, b: unknown })).to.deep.equal({ b: "add" });
-    expect(between({ a: 1, b: { c: unknown } }, { a: unknown, b: { c: 1 } })).to.deep.equal({
+    expect(between({ a: 1, b: { c: unknown }, d: unknown }, { a: unknown, b: { c: 1 }, d: unknown })).to.deep.equal({
       a: "update",
       "b.c": "update",
+      d: "update",
     });
   });
 

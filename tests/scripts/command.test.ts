@@ -76,10 +76,12 @@ Exit codes: 0 done; 1 not done; 2 wrong use; 130 stopped by ^C.`,
     expect(await tried(["up", "-C", "here"], note)).to.deep.equal({ code: 1, said: "", printed: "" });
     expect(await tried(["--fast", "--rows=9", "down"], note)).to.include({ code: 2 });
     await tried(["off"], note);
+    await tried(["up", "--rows", "1"], note);
     expect(given).to.deep.equal([
       { word: "up", into: "here", fast: false, help: false, own: { rows: 3 } },
       { word: "down", into: undefined, fast: true, help: false, own: { rows: 9 } },
       { word: "off", into: undefined, fast: false, help: false, own: {} },
+      { word: "up", into: undefined, fast: false, help: false, own: { rows: 1 } },
     ]);
   });
 
@@ -90,6 +92,7 @@ Exit codes: 0 done; 1 not done; 2 wrong use; 130 stopped by ^C.`,
     [["up", "--rows"], "Option '--rows <value>' argument missing"],
     [["up", "--fast=1"], "Option '--fast' does not take an argument"],
     [["up", "--rows", "10"], "--rows must be a whole number from 1 to 9, not '10'"],
+    [["up", "--rows", "0"], "--rows must be a whole number from 1 to 9, not '0'"],
     [["off", "--rows", "3"], "off takes no --rows"],
     [["up", "down"], "Unexpected argument 'down'"],
     [["toString"], "There is no way 'toString'; there are: up, down, off"],
