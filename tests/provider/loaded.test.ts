@@ -7,6 +7,7 @@ import { root } from "../support/plugin";
 interface Loaded {
   files: string[];
   declared: string[];
+  enabled: string[];
 }
 
 describe("provider: what the program loads", function () {
@@ -25,6 +26,9 @@ describe("provider: what the program loads", function () {
     expect(ours.filter((type) => type.endsWith(":FeatureFlag"))).to.have.length(12);
     expect(loaded.files).to.include.members(["index.ts", "config/index.ts", "resources/feature-flag/declare.ts"]);
   });
+
+  it("switches on what is rolled out to somebody, or has a list of users", () =>
+    expect(loaded.enabled.sort()).to.deep.equal(["event_sourcing", "multi_tenancy"]));
 
   it("holds neither pg nor the engine nor the plugin: what is declared does no work", () => {
     const foreign = loaded.files.filter(

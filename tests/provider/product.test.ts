@@ -2,8 +2,8 @@ import { expect } from "chai";
 import { ledgerFormat } from "../../engine/ledger/schema";
 import * as calls from "../support/calls";
 import { withV6, type V6 } from "../support/postgres";
-import { walkModules, withWalk, type Walk } from "../support/walk";
-import { plain, secretly, unknownMark } from "../support/wire";
+import { walkModules, withWalk, type Held, type Walk } from "../support/walk";
+import { plain, secretly, unknownMark, type Wire } from "../support/wire";
 
 const user = "11111111-2222-4333-8444-555555555555";
 
@@ -91,6 +91,24 @@ describe("provider: the product", function () {
       expect(await said(moved)).to.contain(refused("consents"));
     }));
 
+  it("refuses in preview what up would refuse: other parameters of rows that are written, a flag changed unseen", () =>
+    walking(async (walk, db) => {
+      const { ledger } = await walk.through();
+      const ledgerId = ledger.state["ledgerId"]!;
+      const off = { flag: "event_sourcing", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
+      const consents = await walk.create("DataMigration", "consents", walk.consents(ledgerId));
+      const flag = await walk.create("FeatureFlag", "event_sourcing", off);
+      await (await db.connect()).query("UPDATE public.feature_flags SET rollout_percentage = 7");
+      const refusal = async ({ urn, id, inputs, state }: Held, changed: Record<string, Wire>): Promise<string> => {
+        const change = { id, olds: state, oldInputs: inputs, news: { ...inputs, ...changed } };
+        const { client, fail } = walk.plugin;
+        return (await fail(client.update, calls.update(urn, change, { preview: true }))).message;
+      };
+      const parameters = { mode: "assumed", legalBasis: "contract", statement: "a test" };
+      expect(await refusal(consents, { parameters })).to.match(/^the parameters of data migration consents changed/);
+      expect(await refusal(flag, { enabled: true })).to.contain("[flag-changed]");
+    }));
+
   it("keeps who is on an allow-list secret on every way", () =>
     walking(async (walk) => {
       const { ledger } = await walk.through(["000_audit_log", "001_feature_flags"]);
@@ -156,6 +174,22 @@ describe("provider: the product", function () {
       });
     }));
 
+  it("sees that a session is not marked as completed any more", () =>
+    walking(async (walk, db) => {
+      const { ledger } = await walk.through(["000_audit_log", "002_migration_tracking"]);
+      const ledgerId = ledger.state["ledgerId"]!;
+      const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 1));
+      const done = await walk.create("SessionCompletion", "completion", {
+        sessionId: session.state["sessionId"]!,
+        ledgerId,
+      });
+      expect((await walk.diff(done)).changes).to.equal("none");
+      await (
+        await db.connect()
+      ).query("UPDATE public.migration_sessions SET status = 'in_progress', completed_at = NULL");
+      expect(await walk.diff(done)).to.deep.equal({ changes: "some", paths: { ledgerId: "update, output" } });
+    }));
+
   it("refuses the state of another database before anything else, and keeps its hands off", () =>
     walking(async (walk) => {
       const { backup, modules } = await walk.through(["000_audit_log"]);
@@ -190,6 +224,19 @@ describe("provider: the product", function () {
       await call(client.delete, calls.remove(urn, id, state, inputs));
       const read = await call(client.read, calls.read(urn, id, state, inputs));
       expect([read.getId(), read.hasProperties()]).to.deep.equal(["", false]);
+      // A state that still has it: up makes it again.
+      expect(await walk.diff(modules[0]!)).to.deep.equal({ changes: "some", paths: { ledgerId: "update, output" } });
+    }));
+
+  it("deletes a ledger that it has purged a second time without a word, and none of another database", () =>
+    walking(async (walk) => {
+      const { urn, id, state, inputs } = await walk.create("Ledger", "ledger", { purge: true });
+      const { client, call, fail } = walk.plugin;
+      await call(client.delete, calls.remove(urn, id, state, inputs));
+      await call(client.delete, calls.remove(urn, id, state, inputs));
+      const database = { ...(state["database"] as Record<string, string>), systemIdentifier: "42" };
+      const other = calls.remove(urn, id, { ...state, database }, inputs);
+      expect((await fail(client.delete, other)).message).to.contain("[state-of-another-database]");
     }));
 
   it("reads what is unfinished as done in part; update finishes it", () =>

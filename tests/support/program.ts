@@ -1,5 +1,5 @@
 // A process of its own: runs the stack's program with mocks and prints, as JSON, which of the project's and of the
-// packages' files it loaded, and how many resources it declared.
+// packages' files it loaded, which resources it declared, and which of them are enabled.
 import * as pulumi from "@pulumi/pulumi";
 import { createRequire } from "node:module";
 import { join, relative, sep } from "node:path";
@@ -8,25 +8,32 @@ const root = join(__dirname, "..", "..");
 const load = createRequire(__filename);
 
 async function main(): Promise<void> {
-  const declared: string[] = [];
+  const [declared, enabled]: [string[], string[]] = [[], []];
   const statement = { mode: "assumed", legalBasis: "consent", statement: "a test" };
   await pulumi.runtime.setMocks(
     {
       newResource: ({ type, name, inputs }) => {
+        const state = inputs as Record<string, unknown>;
         declared.push(type);
-        return { id: name, state: inputs as Record<string, unknown> };
+        if (state["enabled"] === true) enabled.push(name);
+        return { id: name, state };
       },
       call: () => ({ server: "PostgreSQL", items: [] }),
     },
     "guardian",
     "dev",
   );
-  pulumi.runtime.setAllConfig({ "guardian:legacyConsent": JSON.stringify(statement) });
+  const listed = ["11111111-2222-4333-8444-555555555555"];
+  pulumi.runtime.setAllConfig({
+    "guardian:legacyConsent": JSON.stringify(statement),
+    "guardian:rollout": JSON.stringify({ event_sourcing: 1, document_queue_v2: 0 }),
+    "guardian:allowList": JSON.stringify({ multi_tenancy: listed }),
+  });
   const program = load(root) as () => Promise<unknown>;
   await program();
   await pulumi.runtime.disconnect();
   const files = Object.keys(load.cache).map((file) => relative(root, file).split(sep).join("/"));
-  process.stdout.write(JSON.stringify({ files, declared }));
+  process.stdout.write(JSON.stringify({ files, declared, enabled }));
 }
 
 void main();
