@@ -91,18 +91,24 @@ describe("provider: the product", function () {
       expect(await said(moved)).to.contain(refused("consents"));
     }));
 
-  it("refuses in preview what up would refuse: other parameters of rows that are written, a flag changed unseen", () =>
+  it("refuses in preview what up would refuse: objects of others, other parameters of written rows, a flag changed unseen", () =>
     walking(async (walk, db) => {
+      const client = await db.connect();
+      await client.query("CREATE TABLE public.audit_log ()");
+      const module = { module: "000_audit_log", ledgerId: unknownMark };
+      const strange = walk.create("SqlModule", "000_audit_log", module, { preview: true });
+      expect(await strange.then(() => "planned", String)).to.contain("[objects-exist]");
+      await client.query("DROP TABLE public.audit_log");
       const { ledger } = await walk.through();
       const ledgerId = ledger.state["ledgerId"]!;
       const off = { flag: "event_sourcing", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
       const consents = await walk.create("DataMigration", "consents", walk.consents(ledgerId));
       const flag = await walk.create("FeatureFlag", "event_sourcing", off);
-      await (await db.connect()).query("UPDATE public.feature_flags SET rollout_percentage = 7");
+      await client.query("UPDATE public.feature_flags SET rollout_percentage = 7");
       const refusal = async ({ urn, id, inputs, state }: Held, changed: Record<string, Wire>): Promise<string> => {
         const change = { id, olds: state, oldInputs: inputs, news: { ...inputs, ...changed } };
-        const { client, fail } = walk.plugin;
-        return (await fail(client.update, calls.update(urn, change, { preview: true }))).message;
+        const { plugin } = walk;
+        return (await plugin.fail(plugin.client.update, calls.update(urn, change, { preview: true }))).message;
       };
       const parameters = { mode: "assumed", legalBasis: "contract", statement: "a test" };
       expect(await refusal(consents, { parameters })).to.match(/^the parameters of data migration consents changed/);
