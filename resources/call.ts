@@ -17,3 +17,8 @@ export async function ledgerSteps(host: Database): Promise<Step[]> {
   const { ledger } = await host.whereabouts();
   return ledger ? host.cached("steps", readSteps) : [];
 }
+
+/** @returns the newest attempt at the call's resource itself, its parts aside */
+export async function mainStep(call: DatabaseCall): Promise<Step | undefined> {
+  return (await ledgerSteps(call.host)).find((step) => step.urn === call.urn && step.part === "");
+}

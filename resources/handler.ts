@@ -10,7 +10,7 @@ import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
 import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";
-import { ledgerSteps, type DatabaseCall } from "./call";
+import { ledgerSteps, mainStep, type DatabaseCall } from "./call";
 import { currentId, notImported, outdated, see, standingOf, unknownToLedger } from "./identity";
 import { planText, progressLine } from "./sentences";
 import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
@@ -91,13 +91,18 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
   const openParts = async (call: DatabaseCall): Promise<{ main: Step | undefined; open: Step[] }> => {
     const steps = (await ledgerSteps(call.host)).filter((step) => step.urn === call.urn);
-    return { main: steps.find((step) => step.part === ""), open: unfinished(steps) };
+    return { main: await mainStep(call), open: unfinished(steps) };
+  };
+
+  /** @throws GuardianError for a state of another database, or one that is older than this */
+  const assertCurrent = async (call: DatabaseCall, { id, oldState }: Comparison): Promise<void> => {
+    await call.host.assertSame(identity(oldState));
+    if ((await standingOf(call, id)) !== "current") throw outdated(call, id);
   };
 
   /** The id of what a create made or took over; from here on the state holds it. */
   const idNow = async (call: DatabaseCall): Promise<string> => {
-    const { main } = await openParts(call);
-    const id = resourceId(call.name, main);
+    const id = resourceId(call.name, await mainStep(call));
     see(call, id);
     return id;
   };
@@ -105,8 +110,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   /** @returns the outputs that are certain */
   const plan = async (call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<WireValues> => {
     const { outputs, ...found } = await kind.plan(call, inputs, state);
-    const { main } = state ? { main: undefined } : await openParts(call);
-    const adopts = currentId(call, main) !== undefined;
+    const adopts = !state && currentId(call, await mainStep(call)) !== undefined;
     const planned = adopts ? { ...found, notes: [...(found.notes ?? []), adopted] } : found;
     for (const { severity, text } of planned.notes ?? []) if (severity === "warning") call.log.warn(text);
     const text = planText(planned);
@@ -159,8 +163,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
     diff: (call, it: Comparison) =>
       shown(call, async () => {
-        await call.host.assertSame(identity(it.oldState));
-        if ((await standingOf(call, it.id)) !== "current") throw outdated(call, it.id);
+        await assertCurrent(call, it);
         const changes = changesBetween(it.oldInputs, it.news);
         const state = typedState(it.oldState);
         const drift = await kind.drift?.(call, typedInputs(it.news), state);
@@ -180,14 +183,13 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
           await call.host.server();
           return { id: "", state: await plan(call, typed, undefined) };
         }
-        const { here } = await call.host.whereabouts();
+        const { ledger, here } = await call.host.whereabouts();
         const ledgerId = inputs["ledgerId"];
         const expect = typeof ledgerId === "string" ? { ledgerId, ...here } : "new ledger";
         try {
           const outputs = await write(call, expect, async (fenced) => {
-            const { ledger } = await call.host.whereabouts();
             const there = ledger && (await readStep(fenced.writer, call.urn));
-            const standing = there && currentId(call, there) !== undefined ? there : undefined;
+            const standing = there?.state === "undone" ? undefined : there;
             // Before the work: what is then done in part is kept under the new id. A ledger has no epoch before it is open.
             if (standing && expect !== "new ledger") await fenced.transaction((db) => adoptStanding(db, standing));
             const made = await kind.create(call, typed, fenced);
@@ -203,8 +205,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
     update: (call, it) =>
       shown(call, async () => {
-        await call.host.assertSame(identity(it.oldState));
-        if ((await standingOf(call, it.id)) !== "current") throw outdated(call, it.id);
+        await assertCurrent(call, it);
         const [typed, state] = [typedInputs(it.news), typedState(it.oldState)];
         if (call.preview) {
           return { database: it.oldState["database"] ?? null, ...(await plan(call, typed, state)) };

@@ -3,7 +3,7 @@ import type { Database } from "../engine/database";
 import { GuardianError } from "../engine/base/errors";
 import { stackOf } from "../engine/ledger/identity";
 import { resourceId, type Step } from "../engine/ledger/steps";
-import { ledgerSteps, type DatabaseCall } from "./call";
+import { mainStep, type DatabaseCall } from "./call";
 
 /** How long another call of the same run is waited for that has the id which stands, in milliseconds. */
 const company = 2000;
@@ -34,8 +34,7 @@ async function seenSoon(call: DatabaseCall, id: string): Promise<boolean> {
  */
 export async function standingOf(call: DatabaseCall, id: string): Promise<"current" | "superseded" | "outdated"> {
   see(call, id);
-  const step = (await ledgerSteps(call.host)).find(({ urn, part }) => urn === call.urn && part === "");
-  const current = currentId(call, step);
+  const current = currentId(call, await mainStep(call));
   if (current === undefined || current === id) return "current";
   return (await seenSoon(call, current)) ? "superseded" : "outdated";
 }

@@ -12,7 +12,6 @@ const verbs: Record<PlannedRows["action"], (it: PlannedRows) => string> = {
   insert: ({ relation, rows, of }) =>
     `write ${many(rows)} into ${relation}${of === undefined ? "" : `, of ${of} that v6 offers`}`,
   update: ({ relation, rows }) => `change ${many(rows)} of ${relation}`,
-  delete: ({ relation, rows }) => `take ${many(rows)} back from ${relation}`,
   restore: ({ relation, rows }) => `bring ${many(rows, "archived row")} of ${relation} back`,
 };
 

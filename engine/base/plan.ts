@@ -8,8 +8,8 @@ export interface PlannedLock {
 
 /** Rows that would be touched, as many as there are now. */
 export interface PlannedRows {
-  /** `restore`: back from the archive; `delete`: those that a migration wrote. */
-  action: "insert" | "update" | "delete" | "restore";
+  /** `restore`: back from the archive. Pulumi asks nobody what a delete would do. */
+  action: "insert" | "update" | "restore";
   relation: string;
   rows: number;
   /** Of so many that the source offers. */

@@ -4,7 +4,7 @@ import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
 import type { Moved } from "../../engine/migrate";
-import { deadline, ledgerSteps, type DatabaseCall } from "../call";
+import { deadline, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { dataMigrationSpec } from "./spec";
@@ -33,8 +33,7 @@ const kind: Kind<Spec> = {
   async plan(call, inputs, state) {
     const migration = await lazily.migrations.loadMigration(inputs.migration);
     if (state) refuseChange(inputs, state);
-    const step = (await ledgerSteps(call.host)).find((found) => found.urn === call.urn);
-    if (step?.state === "done") return {};
+    if ((await mainStep(call))?.state === "done") return {};
     const { written, source } = await call.host.read((db) => lazily.move.planMove(db, migration, inputs.parameters));
     const holdMs = call.host.parameters.lockHold;
     const modes = ["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"] as const;

@@ -16,7 +16,7 @@ import {
 import type { Database } from "../../engine/database";
 import type { Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
-import { ledgerSteps } from "../call";
+import { mainStep } from "../call";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { featureFlagSpec } from "./spec";
@@ -48,7 +48,7 @@ const kind: Kind<Spec> = {
     await call.host.read((db) => refuseAfterRollback(db, inputs.flag, wantedOf(inputs, {}), inputs.acknowledge));
     if (state && !live) throw flagGone(inputs.flag);
     if (state && live) {
-      const last = (await ledgerSteps(call.host)).find((step) => step.urn === call.urn && step.part === "");
+      const last = await mainStep(call);
       const accepted = [wantedOf(inputs, live.configuration), wantedOf(state, state.configuration)];
       await call.host.read((db) => refuseUnseen(db, inputs.flag, live, accepted, last));
     }

@@ -11,7 +11,7 @@ import { backupsTaken } from "../../engine/module/archive/lost";
 import type { Queryable } from "../../engine/base/sql";
 import { pathTo, type Changes } from "../../provider/diff";
 import { presentObjects, recordedObjects } from "../readings";
-import { deadline, ledgerSteps, type DatabaseCall } from "../call";
+import { deadline, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
@@ -33,7 +33,7 @@ const kind: Kind<Spec> = {
 
   async plan(call, inputs, state) {
     const module = await lazily.modules.loadModule(inputs.module);
-    const step = (await ledgerSteps(call.host)).find((found) => found.urn === call.urn && found.part === "");
+    const step = await mainStep(call);
     const applied = step?.state === "done" || step?.state === "undoing";
     if (applied) lazily.apply.refuseEdited(module, step);
     if (state) await refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));

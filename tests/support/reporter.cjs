@@ -1,7 +1,7 @@
 "use strict";
 // The spec reporter, and after it what was skipped and why, and the one plain line that CI reads; a part of a larger run
-// (tests/run.ts) hands its figures over instead, with the milliseconds that each file took. A test that skips itself says why by `skip(this, reason)`
-// (tests/support/skip.ts); a skip without a reason is a failure.
+// (tests/run.ts) hands its figures over instead, with the milliseconds that each file took. A test that skips itself says
+// why by `skip(this, reason)` (tests/support/skip.ts); a skip without a reason is a failure.
 const { writeFileSync } = require("node:fs");
 const { reporters, Runner } = require("mocha");
 
