@@ -8,18 +8,27 @@ import {
   type Rules,
 } from "../../../engine/migrate/workers/throttle/control";
 import { noSignals } from "../../../engine/migrate/workers/throttle/signals";
-import { defaultLimits, type Signals } from "../../../engine/migrate/workers/throttle/types";
+import { defaultLimits, type Signals, type Usual } from "../../../engine/migrate/workers/throttle/types";
 
-const rules: Rules = { limits: defaultLimits, maxWorkers: 2, budget: 0.1, baseline: 10, chance: 11 };
+const rules: Rules = { limits: defaultLimits, maxWorkers: 2, budget: 0.1 };
+const usual: Usual = { p95: 10, p99: 11 };
 
 /** One decision after another, each with these signals and probes of this p95. */
-function run(from: Decision, times: number, signals: Partial<Signals>, p95 = 10, count = 100, by = rules): Decision[] {
+function run(
+  from: Decision,
+  times: number,
+  signals: Partial<Signals>,
+  p95 = 10,
+  count = 100,
+  by = rules,
+  be = usual,
+): Decision[] {
   const all: Decision[] = [];
   let decision = from;
   for (let i = 0; i < times; i++) {
     decision = decide(
       decision,
-      { signals: { ...noSignals, ...signals }, latency: { p95, count }, blind: undefined },
+      { signals: { ...noSignals, ...signals }, latency: { p95, count, usual: be }, blind: undefined },
       by,
     );
     all.push(decision);
@@ -80,24 +89,24 @@ describe("throttle: what it decides", () => {
   });
 
   it("takes 0.05 ms for noise, and judges nothing by a few probes", () => {
-    const fast = { ...rules, baseline: 0.2, chance: 0.24 };
-    expect(probeLimit(fast)).to.be.closeTo(0.25, 1e-9);
-    expect(probeLimit(rules)).to.be.closeTo(11, 1e-9);
-    expect(last(run(full(fast), 5, {}, 0.24, 100, fast)).speed).to.equal(2);
-    expect(last(run(full(fast), 1, {}, 0.26, 100, fast)).speed).to.equal(1.6);
+    const fast = { p95: 0.2, p99: 0.24 };
+    expect(probeLimit(fast, rules)).to.be.closeTo(0.25, 1e-9);
+    expect(probeLimit(usual, rules)).to.be.closeTo(11, 1e-9);
+    expect(last(run(full(rules), 5, {}, 0.24, 100, rules, fast)).speed).to.equal(2);
+    expect(last(run(full(rules), 1, {}, 0.26, 100, rules, fast)).speed).to.equal(1.6);
     expect(last(run(full(rules), 5, {}, 1000, 29)).speed).to.equal(2);
     expect(last(run(full(rules), 1, {}, 1000, 30)).speed).to.equal(1);
   });
 
   it("what may be chance is held against it only if it lasts", () => {
-    const noisy = { ...rules, chance: 20 };
-    expect(last(run(full(noisy), 19, {}, 20, 100, noisy)).speed).to.equal(2);
-    expect(last(run(full(noisy), 20, {}, 20, 100, noisy)).speed, "4 s").to.equal(1.1);
-    const once = last(run(last(run(full(noisy), 19, {}, 20, 100, noisy)), 1, {}, 10, 100, noisy));
-    expect(last(run(once, 19, {}, 20, 100, noisy)).speed).to.equal(2);
-    expect(last(run(full(noisy), 1, {}, 20.1, 100, noisy)).speed).to.be.below(2);
-    const slow = last(run(full(noisy), 1, {}, 40, 100, noisy));
-    const held = last(run(slow, 5, {}, 15, 100, noisy));
+    const noisy = { p95: 10, p99: 20 };
+    expect(last(run(full(rules), 19, {}, 20, 100, rules, noisy)).speed).to.equal(2);
+    expect(last(run(full(rules), 20, {}, 20, 100, rules, noisy)).speed, "4 s").to.equal(1.1);
+    const once = last(run(last(run(full(rules), 19, {}, 20, 100, rules, noisy)), 1, {}, 10, 100, rules, noisy));
+    expect(last(run(once, 19, {}, 20, 100, rules, noisy)).speed).to.equal(2);
+    expect(last(run(full(rules), 1, {}, 20.1, 100, rules, noisy)).speed).to.be.below(2);
+    const slow = last(run(full(rules), 1, {}, 40, 100, rules, noisy));
+    const held = last(run(slow, 5, {}, 15, 100, rules, noisy));
     expect([held.speed, held.reason]).to.deep.equal([
       1,
       "getting faster again (was: p95 of probes 40 ms, +300 % (budget +10 %))",
@@ -211,7 +220,11 @@ describe("throttle: what it decides", () => {
   });
 
   it("creeps while it is blind", () => {
-    const seen = { signals: noSignals, latency: { p95: 10, count: 100 }, blind: "the server has not answered for 3 s" };
+    const seen = {
+      signals: noSignals,
+      latency: { p95: 10, count: 100, usual },
+      blind: "the server has not answered for 3 s",
+    };
     const blind = decide(full(rules), seen, rules);
     expect(speedOf(blind)).to.equal(0.02);
     expect(blind.reason).to.equal("the server has not answered for 3 s");

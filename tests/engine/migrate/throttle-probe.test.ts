@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { Session } from "../../../engine/connect";
-import { expand, percentile, Probe, served } from "../../../engine/migrate/workers/throttle/probe";
+import { expand, percentile, Probe, served, slowIntervalMs } from "../../../engine/migrate/workers/throttle/probe";
 
 /** A server that answers when `answer` does. */
 function sessionThat(answer: () => Promise<unknown>): Session {
@@ -46,7 +46,7 @@ describe("throttle: its probes", function () {
       for (const until = performance.now() + 300; performance.now() < until;);
     });
     for (let i = 0; i < 3; i++) await probe.turn(busy);
-    expect(probe.latency()).to.deep.equal({ p95: 0, count: 0 });
+    expect(probe.latency()).to.include({ p95: 0, count: 0 });
     // The same time spent waiting counts.
     await probe.turn(sessionThat(() => sleep(400)));
     expect(probe.latency().p95).to.be.at.least(300);
@@ -61,10 +61,31 @@ describe("throttle: its probes", function () {
     expect(probe.latency().p95).to.be.at.least(150);
     expect(probe.latency().count).to.be.at.least(10);
     probe.forget();
-    expect(probe.latency()).to.deep.equal({ p95: 0, count: 0 });
+    expect(probe.latency()).to.include({ p95: 0, count: 0 });
     await sleep(100);
     answer();
     await turn;
     expect(probe.latency().count).to.be.at.least(1);
+  });
+
+  it("those that are sent seldom are judged by what is usual for them: an idle processor wakes up slowly", async () => {
+    const probe = probeOf();
+    let seldom = false;
+    const turn = probe.turn.bind(probe);
+    probe.turn = (session, signal, interval) => {
+      seldom = interval === slowIntervalMs;
+      return turn(session, signal, interval);
+    };
+    const sleepy = sessionThat(() => sleep(seldom ? 200 : 1));
+    await probe.measureUsual(sleepy);
+    expect(probe.latency()).to.include({ count: 0 });
+    await probe.turn(sleepy);
+    expect(probe.latency().usual.p95).to.be.below(100);
+    for (let i = 0; i < 3; i++) await probe.turn(sleepy, undefined, slowIntervalMs);
+    expect(probe.latency().usual.p95).to.be.at.least(180);
+    expect(probe.latency().count).to.be.at.least(3);
+    await probe.turn(sleepy);
+    expect(probe.latency().usual.p95, "of its own kind").to.be.below(100);
+    expect(probe.latency().count, "the others are forgotten").to.be.below(20);
   });
 });

@@ -1,4 +1,4 @@
-import type { Latency, Limits, Signals } from "./types";
+import type { Latency, Limits, Signals, Usual } from "./types";
 
 /** Milliseconds between two decisions; the steps below are made for it. */
 export const decisionMs = 200;
@@ -51,13 +51,6 @@ export interface Rules {
   maxWorkers: number;
   /** 0.10 = 10 %. */
   budget: number;
-  /** p95 of the probes before the migration began, in milliseconds. */
-  baseline: number;
-  /**
-   * Their p99: the p95 of a hundred is measured no better. With a chance of 0.96 the true one lies below it (all but
-   * one of a hundred independent probes do, if each does with 0.95).
-   */
-  chance: number;
 }
 
 export function begin(rules: Rules): Decision {
@@ -119,20 +112,20 @@ export function decide(was: Decision, seen: Seen, rules: Rules): Decision {
   return { ...next, stops };
 }
 
-function byProbes(was: Decision, { p95, count }: Latency, rules: Rules): Decision {
-  const { baseline, budget, limits } = rules;
+function byProbes(was: Decision, { p95, count, usual }: Latency, rules: Rules): Decision {
+  const { budget, limits } = rules;
   const again = was.cause === undefined ? undefined : `getting faster again (was: ${was.cause})`;
   if (count < enoughProbes) return { ...was, reason: was.stops.length > 0 ? again : was.reason, judged: false };
-  const limit = probeLimit(rules);
+  const limit = probeLimit(usual, rules);
   if (p95 > limit) {
-    const doubts = p95 > rules.chance ? 0 : was.doubts + 1;
+    const doubts = p95 > usual.p99 ? 0 : was.doubts + 1;
     if (doubts > 0 && doubts < enoughDoubts)
       return { ...was, calm: 0, doubts, reason: was.reason && again, judged: false };
     const speed = Math.max(limits.floor, was.speed * Math.min(0.8, Math.max(0.5, limit / p95)));
-    const text = `p95 of probes ${millis(p95)}, ${percent(p95 / baseline - 1)} (budget ${percent(budget)})`;
+    const text = `p95 of probes ${millis(p95)}, ${percent(p95 / usual.p95 - 1)} (budget ${percent(budget)})`;
     return { ...was, speed, calm: 0, doubts: 0, reason: text, cause: text, judged: speed < was.speed };
   }
-  const calm = p95 > (baseline + limit) / 2 ? 1 : was.calm + 1;
+  const calm = p95 > (usual.p95 + limit) / 2 ? 1 : was.calm + 1;
   return { ...was, speed: was.speed + gain * calm, calm, doubts: 0, reason: again ?? was.reason, judged: false };
 }
 
@@ -140,8 +133,8 @@ function byProbes(was: Decision, { p95, count }: Latency, rules: Rules): Decisio
  * The p95 from which on probes are slow: over the budget, and by more than `noiseMs` besides. A probe on the same
  * machine takes 0.2 ms, and a tenth of that is what any two samples of a hundred differ by.
  */
-export function probeLimit({ baseline, budget, limits }: Rules): number {
-  return Math.max(baseline * (1 + budget), baseline + limits.noiseMs);
+export function probeLimit({ p95 }: Usual, { budget, limits }: Rules): number {
+  return Math.max(p95 * (1 + budget), p95 + limits.noiseMs);
 }
 
 /** Hysteresis: what has stopped it is let go at half of the limit. */

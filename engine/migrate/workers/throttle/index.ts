@@ -34,23 +34,18 @@ export class Throttle {
   #wake: () => void = () => undefined;
   #decided: Promise<void> = Promise.resolve();
 
-  private constructor(
-    options: ThrottleOptions,
-    probe: Probe,
-    monitor: Monitor,
-    baseline: { p95: number; p99: number },
-  ) {
+  private constructor(options: ThrottleOptions, probe: Probe, monitor: Monitor) {
     const { budget, maxWorkers } = options;
     this.#options = options;
     this.#probe = probe;
     this.#monitor = monitor;
     const limits = { ...defaultLimits, ...options.limits };
-    this.#rules = { budget, maxWorkers, baseline: baseline.p95, chance: baseline.p99, limits };
+    this.#rules = { budget, maxWorkers, limits };
     this.#decision = begin(this.#rules);
   }
 
   /**
-   * Measures the baseline, with about 1.5 s of probes, and the signals once. Call it before there is any load of ours.
+   * Measures what is usual, with about 3.5 s of probes, and the signals once. Call it before there is any load of ours.
    *
    * @throws GuardianError if a connection or the probe fails.
    */
@@ -61,8 +56,8 @@ export class Throttle {
     try {
       const forSignals = await openQuietly(options.connect);
       try {
-        const baseline = await probe.baseline(forProbes);
-        const throttle = new Throttle(options, probe, monitor, baseline);
+        await probe.measureUsual(forProbes);
+        const throttle = new Throttle(options, probe, monitor);
         throttle.#signals = await monitor.read(forSignals, options.workers());
         throttle.#start(forProbes, forSignals);
         return throttle;
@@ -87,11 +82,6 @@ export class Throttle {
   /** Why it goes slower, for the status line; undefined at full speed. */
   get reason(): string | undefined {
     return this.#decision.reason;
-  }
-
-  /** p95 of the probes in milliseconds: before the migration, and now. */
-  get probes(): { baseline: number; p95: number } {
-    return { baseline: this.#rules.baseline, p95: this.#probe.latency().p95 };
   }
 
   /** What is not watched, for want of rights; say each line once. */

@@ -1,7 +1,7 @@
 import { type EventLoopUtilization, performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "../../../connect";
-import type { Latency, ThrottleOptions } from "./types";
+import type { Latency, ThrottleOptions, Usual } from "./types";
 
 /** The window: so many probes make up the p95. */
 const windowSize = 100;
@@ -12,11 +12,13 @@ export const intervalMs = 15;
  * takes then, and who has to get slower still learns it from 6 of them, in 0.3 s.
  */
 export const slowIntervalMs = 50;
-/** Probes thrown away before the baseline: caches of the session are filled, and our own code gets compiled. */
+/** Probes thrown away before what is usual is measured: caches of the session are filled, and our own code gets compiled. */
 const warmUp = 10;
-/** Milliseconds after which a baseline of fewer probes has to do, where each is slow. */
-const baselineMs = 3000;
+/** Milliseconds after which fewer probes have to tell what is usual, where each is slow. */
+const usualMs = 3000;
 const fewest = 20;
+/** So many of the slow interval tell what is usual: 2 s. */
+const enoughSlow = 40;
 
 /** The nearest-rank percentile of a sample, 0 of none. */
 export function percentile(sample: readonly number[], share: number): number {
@@ -60,33 +62,44 @@ export class Probe {
   readonly #options: Pick<ThrottleOptions, "probe" | "signal">;
   #window: number[] = [];
   #running: Mark | undefined;
+  #interval = intervalMs;
+  readonly #usual = new Map<number, Usual>();
 
   constructor(options: Pick<ThrottleOptions, "probe" | "signal">) {
     this.#options = options;
   }
 
   /**
-   * Measures what the application has now.
+   * Measures what the application has now, by probes of either interval: an idle processor falls asleep between those
+   * that are sent seldom, and they take half as long again. Judged by what is usual for the others they kept a migration at
+   * its least speed on a server that had nothing else to do, for the slow speed's own sake.
    *
-   * @returns milliseconds: p95, and the p99 as what that p95 may be by chance (see Rules.chance).
    * @throws DatabaseError of the probe; ConnectionLostError.
    */
-  async baseline(session: Session): Promise<{ p95: number; p99: number }> {
+  async measureUsual(session: Session): Promise<void> {
     for (let i = 0; i < warmUp; i++) await this.#once(session);
+    await this.#measure(session, intervalMs, windowSize);
+    await this.#measure(session, slowIntervalMs, enoughSlow);
     this.forget();
-    const until = performance.now() + baselineMs;
-    while (this.#window.length < windowSize && (performance.now() < until || this.#window.length < fewest))
-      await this.turn(session);
+  }
+
+  async #measure(session: Session, interval: number, enough: number): Promise<void> {
+    this.forget();
+    const until = performance.now() + usualMs;
+    while (this.#window.length < enough && (performance.now() < until || this.#window.length < fewest))
+      await this.turn(session, undefined, interval);
     const [p95, p99] = [percentile(this.#window, 0.95), percentile(this.#window, 0.99)];
-    return { p95: Math.max(0.01, p95), p99 };
+    this.#usual.set(interval, { p95: Math.max(0.01, p95), p99 });
   }
 
   /**
-   * One probe, and the pause up to the next one.
+   * One probe, and the pause up to the next one. With another interval than before what was measured is forgotten.
    *
    * @param interval milliseconds from its start to that of the next one
    */
   async turn(session: Session, signal?: AbortSignal, interval = intervalMs): Promise<void> {
+    if (interval !== this.#interval) this.forget();
+    this.#interval = interval;
     const start = performance.now();
     await this.#once(session);
     const rest = Math.max(1, interval - (performance.now() - start));
@@ -98,7 +111,8 @@ export class Probe {
     const open = this.#running && this.#elapsed(this.#running);
     const all = open === undefined || open < intervalMs ? this.#window : [...this.#window, ...expand(open)];
     const last = all.slice(-windowSize);
-    return { p95: percentile(last, 0.95), count: last.length };
+    const usual = this.#usual.get(this.#interval) ?? { p95: 0, p99: 0 };
+    return { p95: percentile(last, 0.95), count: last.length, usual };
   }
 
   /** From now on only what comes is judged. */

@@ -66,10 +66,22 @@ export interface Signals {
   vacuum: { table: string; wraparound: boolean } | undefined;
 }
 
+/** What probes took before the migration began, in milliseconds. */
+export interface Usual {
+  p95: number;
+  /**
+   * The p95 of a hundred is measured no better. With a chance of 0.96 the true one lies below it (all but one of a
+   * hundred independent probes do, if each does with 0.95).
+   */
+  p99: number;
+}
+
 /** The probes that count now. */
 export interface Latency {
   /** Milliseconds; nearest rank. */
   p95: number;
   /** How many there are, at most 100. */
   count: number;
+  /** What those took that were sent as often, before the migration began. */
+  usual: Usual;
 }
