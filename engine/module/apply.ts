@@ -82,6 +82,7 @@ async function deploy(fenced: FencedWriter, module: Module, deadline: number): P
       relations: module.locks,
       mode: "SHARE ROW EXCLUSIVE",
       own: module.objects,
+      sql: joined(module.up),
       before: async (db) => {
         await runStatements(db, statements.slice(0, split));
         applyId = await record(db, fenced, module, step);

@@ -15,7 +15,7 @@ export const inventoryVersion = 1;
  * row security, function bodies, whether triggers fire. Names and definitions are the server's own (PostgreSQL manual,
  * 9.26, System Catalog Information Functions), qualified because the session's search_path is empty.
  * Objects of extensions, and what belongs to a table anyway (indexes of constraints, sequences of columns), are not
- * listed on their own.
+ * listed on their own; nor is a foreign key once more for each partition of the table that it refers to.
  */
 export async function readInventory(db: Queryable, schemas: readonly string[]): Promise<Inventory> {
   const found = await rows<{ object: string; definition: string }>(db, inventorySql, [schemas]);
@@ -74,7 +74,8 @@ SELECT 'table ' || c.full_name AS object, pg_catalog.concat_ws(E'\\n',
       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     (SELECT pg_catalog.string_agg('constraint ' || k.conname || ' ' || pg_catalog.pg_get_constraintdef(k.oid)
         || CASE WHEN k.convalidated THEN '' ELSE ' not valid' END, E'\\n' ORDER BY k.conname)
-      FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n')) AS definition
+      FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint whole WHERE whole.oid = k.conparentid AND whole.conrelid = c.oid))) AS definition
 FROM c WHERE c.relkind IN ('r', 'p')
 UNION ALL
 SELECT 'view ' || c.full_name, pg_catalog.concat_ws(E'\\n', 'owner ' || pg_catalog.pg_get_userbyid(c.relowner),

@@ -50,6 +50,7 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
       relations: [...new Set([...manifest.locks, ...referenced])].sort(),
       mode: "ACCESS EXCLUSIVE",
       own: manifest.objects,
+      sql: recorded.down,
       before: async (db) => {
         departure = await prepareArchive(db, applyId, leaving, manifest.objects);
         await runStatements(db, statements.slice(0, split));

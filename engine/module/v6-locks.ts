@@ -2,18 +2,20 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineParameters, FencedWriter } from "../database";
 import { GuardianError, sqlstateOf } from "../base/errors";
-import { isOurs } from "../ledger/objects";
-import { archiveSchema, ledgerSchema } from "../ledger/schema";
-import { quoteName, rows, type Queryable } from "../base/sql";
+import type { Queryable } from "../base/sql";
+import { readHolders, type LockMode } from "./v6/holders";
+import { lockTargets } from "./v6/relations";
+import { refuseStray } from "./v6/stray";
 
 /** Work of one transaction that needs v6 tables for a moment. */
 export interface LockedWork {
   /** v6 relations, in the order in which the first try locks them; every second one goes the other way round. */
   relations: readonly string[];
-  /** SHARE ROW EXCLUSIVE to make foreign keys and triggers, ACCESS EXCLUSIVE to drop them (PostgreSQL manual, 13.3.1). */
-  mode: "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE";
+  mode: LockMode;
   /** Objects of ours, as module.yaml lists them: whatever else is locked is v6. */
   own: readonly string[];
+  /** The SQL of the module that runs: tables that it names are looked at wherever they are. */
+  sql?: string;
   /** What is committed by itself before each try: its row locks are in nobody's way while the tables are waited for. */
   ahead?: () => Promise<void>;
   /** What needs no v6 lock; done first. */
@@ -60,7 +62,7 @@ export async function withV6Locks(fenced: FencedWriter, deadline: number, work: 
       // A process that was stopped wakes up long after the server ended its session: v6 suffered only until then.
       const suffered = times.asked > 0 ? Math.min(performance.now() - times.asked, 2 * parameters.lockHold) : 0;
       const pause = pauseAfter(suffered, parameters);
-      const holders = cause === "busy" ? await readHolders(fenced, work) : "";
+      const holders = cause === "busy" ? await readHolders(fenced.writer, work.relations, work.mode) : "";
       if (Date.now() + pause > deadline) throw refused(cause, work, parameters, holders, tries, err);
       const slow = `${named(work)}: longer than ${parameters.lockHold} ms under the locks`;
       const why = cause === "slow" ? slow : holders || `${named(work)}: locked by others`;
@@ -105,12 +107,13 @@ async function attempt(db: Queryable, parameters: EngineParameters, work: Locked
     return;
   }
   await refuseStray(db, { ...work, relations: [] });
+  const targets = await lockTargets(db, work.relations);
   times.asked = performance.now();
   await db.script(
     `SELECT pg_catalog.set_config('guardian_migration.locked_at', pg_catalog.clock_timestamp()::text, true);
      SET LOCAL statement_timeout = ${parameters.lockHold};
      SET LOCAL idle_in_transaction_session_timeout = ${parameters.lockHold};
-     LOCK TABLE ${work.relations.map(quoteName).join(", ")} IN ${work.mode} MODE`,
+     LOCK TABLE ${targets} IN ${work.mode} MODE`,
   );
   times.granted = performance.now();
   const timed = new Timed(db, parameters.lockHold, times);
@@ -163,73 +166,6 @@ function causeOf(err: unknown, times: Times): "busy" | "slow" | undefined {
   if (code === "25P03") return "slow";
   if (code !== "57014") return undefined;
   return times.granted > 0 ? "slow" : "busy";
-}
-
-/**
- * A module's author may err: v6 relations that are locked against others outside the time that is bounded, or that
- * module.yaml does not list, are found by what the transaction really holds.
- */
-async function refuseStray(db: Queryable, work: LockedWork): Promise<void> {
-  const stray = await rows<{ name: string; mode: string }>(
-    db,
-    `SELECT DISTINCT n.nspname || '.' || c.relname AS name, l.mode FROM pg_catalog.pg_locks l
-     JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND c.relkind IN ('r', 'p')
-       AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
-       AND n.nspname <> ALL ($1) AND n.nspname !~ '^pg_(catalog|toast|temp)'
-       AND n.nspname || '.' || c.relname <> ALL ($2) AND 'table ' || n.nspname || '.' || c.relname <> ALL ($3)
-       AND NOT ${isOurs("'table ' || n.nspname || '.' || c.relname")}
-     ORDER BY 1, 2`,
-    [[ledgerSchema, archiveSchema], work.relations, work.own],
-  );
-  if (stray.length === 0) return;
-  const listed = work.relations.length > 0;
-  throw new GuardianError("manifest-differs", {
-    what: listed
-      ? "v6 relations are locked that module.yaml does not list under locks"
-      : "v6 relations are locked before the time that is bounded",
-    where: stray.map(({ name, mode }) => `${name} (${mode})`).join(", "),
-    todo: "list them under locks in module.yaml, and put what touches them at the end of the file",
-  });
-}
-
-/** Modes that stand in the way of each of the two (PostgreSQL manual, 13.3.1, table 13.2). */
-const conflicting = {
-  "SHARE ROW EXCLUSIVE": [
-    "RowExclusive",
-    "ShareUpdateExclusive",
-    "Share",
-    "ShareRowExclusive",
-    "Exclusive",
-    "AccessExclusive",
-  ],
-  "ACCESS EXCLUSIVE": [
-    "AccessShare",
-    "RowShare",
-    "RowExclusive",
-    "ShareUpdateExclusive",
-    "Share",
-    "ShareRowExclusive",
-    "Exclusive",
-    "AccessExclusive",
-  ],
-};
-
-/** Who holds a lock in the way, as far as this role may see it. */
-async function readHolders(fenced: FencedWriter, work: LockedWork): Promise<string> {
-  const holders = await rows<{ who: string }>(
-    fenced.writer,
-    `SELECT DISTINCT pg_catalog.concat(l.relation::regclass, ' is held by ',
-       coalesce(nullif(a.application_name, ''), CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE a.backend_type END, 'a session'),
-       ' (', pg_catalog.concat_ws(', ', 'pid ' || l.pid, 'user ' || a.usename, a.state,
-         'for ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s'), ')') AS who
-     FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-     WHERE l.relation = ANY ($1::regclass[]) AND l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
-       AND l.mode = ANY ($2)
-     LIMIT 3`,
-    [work.relations.map(quoteName), conflicting[work.mode].map((mode) => `${mode}Lock`)],
-  );
-  return holders.map((holder) => holder.who).join("; ");
 }
 
 function named(work: LockedWork): string {

@@ -182,6 +182,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     CASE WHEN c.contype = 'f' THEN c.conname || ' ' || pg_get_constraintdef(c.oid) ELSE 'constraint ' || c.conname END,
     CASE WHEN c.contype = 'f' OR c.convalidated THEN '' ELSE ', NOT VALID' END)
   FROM rel AS r JOIN pg_constraint AS c ON c.conrelid = r.oid WHERE c.contype IN ('c', 'f', 'p', 'u', 'x')
+    -- A key to a partitioned table is there once more for each of its partitions.
+    AND NOT EXISTS (SELECT FROM pg_constraint AS w WHERE w.oid = c.conparentid AND w.conrelid = r.oid)
   UNION ALL
   SELECT format('%s: %sindex %s%s', r.name, CASE WHEN i.indisunique THEN 'unique ' ELSE '' END, i.indexrelid::regclass,
     CASE WHEN i.indisvalid THEN '' ELSE ', INVALID' END)

@@ -45,7 +45,7 @@ FROM (SELECT ARRAY[
   'definition of public.write_audit_log(text, text, text, text[]): 4b0e6986',
   'definition of public.audit_row(): 3d89cba6',
   'definition of public.is_ledger_batch(regclass): 72acceb7',
-  'definition of public.security_facts(text[], text[]): 34ee7b90',
+  'definition of public.security_facts(text[], text[]): 7d8356e0',
   'definition of public.definition_facts(text[]): 9d7e043f',
   'definition of public.assert_module(text, text[]): 4d352fb1',
   'definition of audit_log_append_only on public.audit_log: 7e66aa2d'

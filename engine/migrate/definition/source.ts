@@ -2,11 +2,14 @@ import { escapeIdentifier } from "pg";
 import { GuardianError } from "../../base/errors";
 import { exists, first, quoteName, rows, type Queryable } from "../../base/sql";
 import type { Migration, Source } from "./migration";
+import { onlyOf, parents, readOnly } from "./only";
 import { bind, condition, under, type Range } from "./range";
 
 /** A migration in one database: which source it has there, and the types of its key. */
 export interface Mapped extends Migration {
   source: Source;
+  /** `from` as it is read: without the rows of tables that inherit from it. */
+  readFrom: string;
   /** Types of the key's columns, as format_type writes them. */
   types: string[];
 }
@@ -17,7 +20,9 @@ export interface Mapped extends Migration {
  *   or by operators that the engine's sessions do not see
  */
 export async function mapped(db: Queryable, migration: Migration): Promise<Mapped> {
-  const source = await sourceFor(db, migration);
+  const alone = await parents(db);
+  const found = await sourceFor(db, migration);
+  const source = { ...found, sql: await readOnly(found.sql, alone) };
   const key = await rows<{ name: string; type: string; required: boolean; sorted: boolean; foreign: boolean }>(
     db,
     `SELECT k.name, pg_catalog.format_type(a.atttypid, -1) AS type, a.attnotnull AS required,
@@ -52,7 +57,9 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
             JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num) = $2::text[]`,
     [quoteName(migration.from), migration.key],
   );
-  if (unique && key.every((column) => column.required)) return { ...migration, source, types: key.map((k) => k.type) };
+  if (unique && key.every((column) => column.required)) {
+    return { ...migration, source, readFrom: onlyOf(migration.from, alone), types: key.map((k) => k.type) };
+  }
   throw new GuardianError("key-unfit", {
     what: `data migration ${migration.name} walks a key that is not unique and not null here, so a row could be missed or come twice`,
     where: `${migration.from} (${migration.key.join(", ")})`,

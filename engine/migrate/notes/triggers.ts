@@ -25,7 +25,7 @@ const trigger = (it: Named, kind: (typeof kinds)[number]): string =>
 
 /**
  * @param any true for tables that have some of the triggers, else those that have all
- * @returns the tables
+ * @returns the tables; of a partitioned one not its partitions, whose triggers come and go with it
  */
 async function followedNow(db: Queryable, it: Named, any: boolean): Promise<string[]> {
   const names = kinds.map((kind) => trigger(it, kind).replaceAll('"', ""));
@@ -33,7 +33,7 @@ async function followedNow(db: Queryable, it: Named, any: boolean): Promise<stri
     db,
     `SELECT n.nspname || '.' || c.relname AS name FROM pg_catalog.pg_trigger t
      JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE t.tgname = ANY ($1) AND ($3 OR t.tgenabled IN ('O', 'A')) GROUP BY 1 HAVING count(*) = $2 OR $3 ORDER BY 1`,
+     WHERE t.tgname = ANY ($1) AND t.tgparentid = 0 AND ($3 OR t.tgenabled IN ('O', 'A')) GROUP BY 1 HAVING count(*) = $2 OR $3 ORDER BY 1`,
     [names, kinds.length, any],
   );
   return found.map((row) => row.name);

@@ -1,5 +1,5 @@
 import { escapeIdentifier } from "pg";
-import { first, quoteName } from "../../base/sql";
+import { first } from "../../base/sql";
 import { insertRanges, planSize } from "../../ledger/ranges";
 import type { Context } from "../context";
 import { condition, tuple, under } from "../definition/range";
@@ -45,7 +45,7 @@ function planPass(it: Mapped, more: boolean, most: number): string {
   const end = (nth: string): string => `ARRAY[${it.key.map((name) => column(name, nth)).join(", ")}]`;
   const range = (after: string): string =>
     `(SELECT ${end("1")} AS low, ${end("count(*)")} AS high, count(*)::integer AS keys FROM (
-        SELECT ${key} FROM ${quoteName(it.from)} u WHERE ${after} ORDER BY ${key} LIMIT ${rangeKeys}) k) x`;
+        SELECT ${key} FROM ${it.readFrom} u WHERE ${after} ORDER BY ${key} LIMIT ${rangeKeys}) k) x`;
   const afterLast = condition(under("u", it.key), { kind: "after", types: it.types, from: more, to: false }, 3);
   const afterHigh = `${tuple(under("u", it.key))} > ${tuple(it.types.map((type, i) => `r.high[${i + 1}]::${type}`))}`;
   return `WITH RECURSIVE r (hop, low, high, keys) AS (

@@ -168,7 +168,7 @@ export async function keysBetween(
   const { it, urn } = run;
   const { range, bounds } = stretch(it.types, after, upTo);
   const both = [
-    `SELECT ${under("u", it.key).join(", ")} FROM ${quoteName(it.from)} u WHERE ${condition(under("u", it.key), range)}`,
+    `SELECT ${under("u", it.key).join(", ")} FROM ${it.readFrom} u WHERE ${condition(under("u", it.key), range)}`,
     `SELECT ${under("t", it.targetKey).join(", ")} FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${isUntouched("t", 1)}`,
   ];
   const names = it.key.map((_column, i) => `k${i}`);

@@ -15,14 +15,18 @@ export interface Departure {
   locked: { text: string }[];
 }
 
-/** @returns relations of others that the tables' foreign keys refer to, sorted: their keys cannot go without locking them */
+/**
+ * @returns relations of others that the tables' foreign keys refer to, sorted: their keys cannot go without locking them. A
+ *   key to a partitioned table is in the catalogue once more for each partition (PostgreSQL manual, 53.13, conparentid).
+ */
 export async function referencedBy(db: Queryable, tables: readonly string[]): Promise<string[]> {
   const found = await rows<{ name: string }>(
     db,
     `SELECT DISTINCT n.nspname || '.' || c.relname AS name
      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE k.contype = 'f' AND k.conrelid = ANY ($1::regclass[]) AND k.confrelid <> ALL ($1::regclass[]) ORDER BY 1`,
+     WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = ANY ($1::regclass[])
+       AND k.confrelid <> ALL ($1::regclass[]) ORDER BY 1`,
     [tables.map(quoteName)],
   );
   return found.map((row) => row.name);
@@ -139,7 +143,7 @@ async function foreignKeys(db: Queryable, table: string): Promise<Key[]> {
     `SELECT k.conname AS name, k.confdeltype AS action, k.confrelid::regclass::text AS to,
             CASE WHEN pg_catalog.cardinality(k.conkey) = 1 THEN a.attname END AS column
      FROM pg_catalog.pg_constraint k LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
-     WHERE k.contype = 'f' AND k.conrelid = $1::regclass ORDER BY 1`,
+     WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = $1::regclass ORDER BY 1`,
     [quoteName(table)],
   );
 }

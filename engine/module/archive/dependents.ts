@@ -63,6 +63,8 @@ WITH mine AS (
   LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND a.oid = d.objid
   LEFT JOIN pg_catalog.pg_index i ON d.classid = 'pg_catalog.pg_class'::regclass AND i.indexrelid = d.objid
   LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid
+  -- What a partition has of its table's triggers and keys goes with them.
+  WHERE coalesce(t.tgparentid, 0) = 0 AND coalesce(k.conparentid, 0) = 0
 )
 SELECT DISTINCT CASE WHEN f.relation IS NOT NULL
     THEN CASE WHEN c.relkind IN ('v', 'm') THEN 'view ' ELSE 'table ' END || n.nspname || '.' || c.relname

@@ -15,7 +15,7 @@ export interface ForeignKey extends Record<string, unknown> {
   self: boolean;
 }
 
-/** Reads the foreign keys of a table (PostgreSQL manual, 53.13, pg_constraint). */
+/** Reads the foreign keys of a table (PostgreSQL manual, 53.13, pg_constraint); one to a partitioned table once. */
 export async function foreignKeys(db: Queryable, table: string): Promise<ForeignKey[]> {
   const columns = (list: string, relation: string): string => `ARRAY(
     SELECT a.attname::text FROM unnest(${list}) WITH ORDINALITY u(num, i)
@@ -26,7 +26,7 @@ export async function foreignKeys(db: Queryable, table: string): Promise<Foreign
             ${columns("k.conkey", "k.conrelid")} AS columns, ${columns("k.confkey", "k.confrelid")} AS "toColumns",
             ${columns("coalesce(k.confdelsetcols, k.conkey)", "k.conrelid")} AS set
      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE k.contype = 'f' AND k.conrelid = $1::regclass ORDER BY k.conname`,
+     WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = $1::regclass ORDER BY k.conname`,
     [table],
   );
 }

@@ -6,6 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { EngineParameters, WriteOptions } from "../../../engine/database";
 import { GuardianError } from "../../../engine/base/errors";
+import { readObjects } from "../../../engine/ledger/objects";
+import { findDrift, type Drift } from "../../../engine/module/drift";
+import { readInventory } from "../../../engine/module/inventory";
 import { loadModule, type Module } from "../../../engine/module/files/manifest";
 import { Operator, type Over } from "../../../engine/operator";
 import { settingsOf } from "../../../scripts/v6/operator";
@@ -137,6 +140,13 @@ export async function moduleOf(name: string, files: Files | Parted): Promise<Mod
 process.once("exit", () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
+
+/** What of the schema public differs from what the ledger recorded. */
+export const driftNow = (engine: Operator): Promise<Drift[]> =>
+  engine.host.read(async (db) => {
+    const recorded = (await readObjects(db)).map(({ object, definition }) => [object, definition] as const);
+    return findDrift(new Map(recorded), await readInventory(db, ["public"]));
+  });
 
 /** Rejects as expected, or fails; the whole text of the error. */
 export async function refusalOf(work: Promise<unknown>): Promise<GuardianError> {
