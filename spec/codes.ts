@@ -113,11 +113,12 @@ export const errorCodes = {
   "Commands and their tools": {
     usage: ["The command line is wrong.", "See --help."],
     "config-invalid": ["The stack's configuration has errors, or cannot be read.", "Mend the keys that are named."],
+    "stack-unselected": ["No stack is selected, and dev is not made in its place.", "Select the one that is meant."],
     "stack-unknown": ["There is no such stack in the folder.", "Name one with --stack, or the folder with --cwd."],
     "not-rolled-back": ["A stack is not rolled back; nothing was purged.", "Destroy it first."],
     "not-confirmed": ["The question was not answered; nothing was done.", "Type the name, or give --yes."],
     "pulumi-missing": ["There is no usable Pulumi for this command.", "Install Pulumi, or let it be fetched."],
-    "passphrase-missing": ["The passphrase of the dev stack is gone.", "Bring the file back."],
+    "passphrase-missing": ["The passphrase of a clone's own stacks is gone.", "Bring the file back."],
     "measurement-failed": ["A benchmark, fault run or comparison could not be made.", "Mend what the error names."],
     "command-failed": ["A command that this one ran has failed.", "See its own lines."],
     "command-running": ["Another `npm run db` is at work on this clone.", "Wait for it to end."],

@@ -21,6 +21,9 @@ const hosted = new Set(["import", "watch"]);
 /** `pulumi stack …` that need no stack to be there. */
 const stackless = new Set(["init", "ls", "list", "select", "new", "unselect"]);
 
+/** `pulumi stack …` whose next word is the stack that is meant. */
+const naming = new Set(["init", "new", "select", "rm", "remove"]);
+
 /** The commands that work on the selected stack. */
 const onStack = new Set(["config", "state", "logs", "cancel", "stack", ...hosted]);
 
@@ -40,6 +43,8 @@ export interface CommandLine {
   needsHost: boolean;
   /** The arguments that name the stack; none where the selected one is meant. */
   stack: string[];
+  /** The stack that a word names: `stack init NAME`, `cancel NAME`. */
+  named: string | undefined;
   /** The command works on the selected stack, which must be there. */
   needsStack: boolean;
 }
@@ -70,6 +75,7 @@ export function parse(argv: readonly string[], from: string = process.cwd()): Co
     if (arg.startsWith("--stack=")) return [arg];
     return arg === "-s" || arg === "--stack" ? args.slice(i, i + 2) : [];
   });
+  const named = verb === "cancel" ? object : verb === "stack" && naming.has(object ?? "") ? words[2] : undefined;
   return {
     args,
     folder: folder === undefined ? undefined : resolve(from, folder),
@@ -79,9 +85,11 @@ export function parse(argv: readonly string[], from: string = process.cwd()): Co
     help,
     needsHost: !help && verb !== undefined && hosted.has(verb),
     stack,
+    named,
     needsStack:
       !help &&
       stack.length === 0 &&
+      named === undefined &&
       verb !== undefined &&
       (operation !== undefined || onStack.has(verb)) &&
       !free(words),

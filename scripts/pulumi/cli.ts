@@ -1,5 +1,6 @@
 /** `npm run pulumi -- ARGS`: the real CLI on this project; help.ts says what is added to it. */
 import { existsSync, realpathSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
 import { endWith } from "../command";
@@ -7,14 +8,16 @@ import { parse, type CommandLine } from "./arguments";
 import { buildGenerator } from "./build";
 import { findEngine } from "./engine";
 import { help } from "./help";
-import { ensureStack, localBackend, prepare, withoutSalt } from "./local";
+import { localBackend, prepare } from "./local";
 import { stderrLog, type Log } from "./log";
 import { hasLogin } from "./login";
 import { cacheFolder, hasLanguageHost } from "./paths";
 import { pendingHints } from "./backend/pending";
 import { programOf } from "./program";
 import { pulumi } from "./run";
+import { passphraseHints, withoutSalt } from "./salt";
 import { passSignals } from "./signals";
+import { ensureStack, stackMeant } from "./stacks";
 import { lockHints } from "./backend/stale";
 import { mendTorn } from "./backend/torn";
 
@@ -78,6 +81,10 @@ async function run(line: CommandLine, { engine, project, env: given, hosted }: R
   const backend = env["PULUMI_BACKEND_URL"];
   const hints = result.code === 0 ? [] : lockHints(backend);
   if (hints.length === 0 && line.operation) hints.push(...pendingHints(backend, began, result.code === 0));
+  if (result.code !== 0 && usesState(line)) {
+    const home = env["PULUMI_HOME"] ?? join(env["HOME"] ?? homedir(), ".pulumi");
+    hints.push(...passphraseHints(project, stackMeant(line, project, home, env), env));
+  }
   hints.forEach((hint) => console.error(hint));
   return result.code;
 }

@@ -9,7 +9,8 @@ code. What it adds:
   the program  preview, up, refresh and destroy work without Pulumi's Node language host: index.ts is then served by this
                process. destroy and refresh run the program too (--run-program).
   the state    with a Pulumi login of yours (PULUMI_BACKEND_URL, PULUMI_ACCESS_TOKEN or \`pulumi login\`) it is used
-               untouched. Without one, state, a generated passphrase and the stack dev live in the ignored folder .guardian.
+               untouched. Without one, state and a generated passphrase live in the ignored folder .guardian, and the
+               stack dev is made where no other ever was; else the one that is selected is meant.
 
 First steps:  npm run db -- start             a v6 database to try it on
               npm run pulumi -- preview --diff

@@ -148,7 +148,7 @@ describe("npm run pulumi, on the real engine", function () {
     writeFileSync(at("passphrase"), saved, { mode: 0o600 });
     expect(code).to.equal(1);
     expect(stderr)
-      .to.include("error: The passphrase of this clone's dev stack is gone")
+      .to.include("error: The passphrase of this clone's stacks is gone")
       .and.include("to do: bring the file back");
   });
 
