@@ -1,7 +1,9 @@
 import { expect } from "chai";
 import { ESLint, Linter } from "eslint";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 
 /** What lint says of an import in a file, by the rule that holds the arrows alone. */
 async function said(file: string, imported: string): Promise<string | undefined> {
@@ -49,6 +51,90 @@ describe("arrows go one way", function () {
   for (const [file, imported] of allowed) {
     it(`${file} may import ${imported}`, async () => expect(await said(file, imported)).to.equal(undefined));
   }
+});
+
+interface Cruised {
+  summary: { violations: { from: string; to: string; rule: { name: string } }[] };
+}
+
+/** What dependency-cruiser says of these files by our rules: the rule, the file, and where its import leads. */
+function broken(files: Record<string, string>): string[] {
+  const folder = mkdtempSync(join(tmpdir(), "guardian-arrows-"));
+  const root = join(__dirname, "..");
+  try {
+    for (const [file, text] of Object.entries({ ...files, "tsconfig.json": "{}" })) {
+      mkdirSync(dirname(join(folder, file)), { recursive: true });
+      writeFileSync(join(folder, file), text);
+    }
+    const bin = join(root, "node_modules", ".bin", "depcruise");
+    const args = [bin, "--config", join(root, ".dependency-cruiser.cjs"), "--output-type", "json", "."];
+    const { stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: "utf8" });
+    const { violations } = (JSON.parse(stdout) as Cruised).summary;
+    return violations.map(({ from, to, rule }) => `${rule.name}: ${from} → ${to}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe("dependency-cruiser", function () {
+  this.timeout(60_000);
+
+  it("sees every kind of arrow that may not be, and no other", () => {
+    const rules = (require("../.dependency-cruiser.cjs") as { forbidden: { name: string }[] }).forbidden;
+    const imports = (...what: string[]): string =>
+      what.map((one, i) => `import { x as x${i} } from "${one}";`).join("\n") + "\nexport const x = 1;\n";
+    const found = broken({
+      "node_modules/pg/package.json": '{ "name": "pg", "main": "index.js" }',
+      "node_modules/pg/index.js": "exports.x = 1;",
+      "index.ts": imports("./config/all"),
+      "config/all.ts": imports("./keys", "../spec/leaf"),
+      "config/keys.ts": imports("../engine/leaf"),
+      "config/stage.ts": imports("../components/leaf"),
+      "components/leaf.ts": imports("../spec/leaf"),
+      "engine/leaf.ts": imports("pg"),
+      "engine/provided.ts": imports("../provider/leaf"),
+      "engine/tooled.ts": imports("../scripts/leaf"),
+      "engine/ledger/writes.ts": imports("../module/leaf"),
+      "engine/module/leaf.ts": imports("../leaf"),
+      "engine/migrate/phases/plan.ts": imports("./move"),
+      "engine/migrate/phases/move.ts": imports("../../leaf"),
+      "provider/leaf.ts": imports("../spec/leaf"),
+      "provider/stored.ts": imports("../engine/leaf"),
+      "resources/one/handle.ts": imports("../two/handle"),
+      "resources/two/handle.ts": imports("../../engine/leaf"),
+      "scripts/leaf.ts": imports("../spec/leaf"),
+      "scripts/tested.ts": imports("../tests/leaf"),
+      "scripts/benched.ts": imports("../bench/leaf"),
+      "tests/leaf.ts": imports("../engine/leaf"),
+      "bench/leaf.ts": imports("../engine/leaf"),
+      "spec/leaf.ts": "export const x = 1;",
+      "spec/curious.ts": imports("../scripts/leaf"),
+      "spec/there.ts": imports("./back"),
+      "spec/back.ts": imports("./there"),
+      "spec/alone.ts": "export const x = 1;",
+      "spec/lost.ts": imports("./nowhere"),
+    });
+    expect(found.sort()).to.deep.equal([
+      "config-knows-only-spec: config/stage.ts → components/leaf.ts",
+      "engine-knows-no-pulumi: engine/provided.ts → provider/leaf.ts",
+      "kinds-of-resources-know-no-other-kind: resources/one/handle.ts → resources/two/handle.ts",
+      "ledger-knows-not-who-writes-it: engine/ledger/writes.ts → engine/module/leaf.ts",
+      "no-circles: spec/back.ts → spec/there.ts",
+      "no-import-that-leads-nowhere: spec/lost.ts → ./nowhere",
+      "no-orphans: spec/alone.ts → spec/alone.ts",
+      "phases-do-not-know-each-other: engine/migrate/phases/plan.ts → engine/migrate/phases/move.ts",
+      "product-needs-no-tools: engine/tooled.ts → scripts/leaf.ts",
+      "product-needs-no-tools: spec/curious.ts → scripts/leaf.ts",
+      "program-reaches-no-postgres: index.ts → node_modules/pg/index.js",
+      "provider-knows-no-postgres-nor-what-it-serves: provider/stored.ts → engine/leaf.ts",
+      "scripts-need-no-bench: scripts/benched.ts → bench/leaf.ts",
+      "spec-imports-nothing: spec/curious.ts → scripts/leaf.ts",
+      "spec-imports-nothing: spec/lost.ts → ./nowhere",
+      "tools-need-no-tests: scripts/tested.ts → tests/leaf.ts",
+      "what-is-declared-knows-no-engine: config/keys.ts → engine/leaf.ts",
+    ]);
+    for (const { name } of rules) expect(found.join("\n"), "has a planted arrow").to.contain(`${name}: `);
+  });
 });
 
 /** Folders that hold more files of their own than this are read by nobody as a whole. */
