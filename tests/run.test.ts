@@ -11,13 +11,17 @@ describe("npm test", function () {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   /** The last line, and the exit code, of a run of test files with these texts. */
-  function run(texts: string[], env: Record<string, string> = {}): { last: string; said: string; code: number | null } {
+  function run(
+    texts: string[],
+    env: Record<string, string> = {},
+    more: string[] = [],
+  ): { last: string; said: string; code: number | null } {
     const files = texts.map((text, i) => {
       const file = join(folder, `${i}.test.cjs`);
       writeFileSync(file, text);
       return file;
     });
-    const args = ["--require", "tsx/cjs", join(__dirname, "run.ts"), ...files];
+    const args = ["--require", "tsx/cjs", join(__dirname, "run.ts"), ...files, ...more];
     const { stdout, stderr, status } = spawnSync(process.execPath, args, {
       encoding: "utf8",
       env: { ...process.env, ...env },
@@ -58,6 +62,10 @@ describe("npm test", function () {
       expect(code).to.equal(1);
     });
   }
+
+  it("refuses a file that is not there, whatever else is named: exit code 2", () => {
+    expect(run([passes], {}, ["typo.test.ts"])).to.include({ last: "no such file: typo.test.ts", code: 2 });
+  });
 
   it("ends with an error for a version that there is no server of", () => {
     const { said, code } = run([passes], { GUARDIAN_TEST_PG: "14" });
