@@ -34,6 +34,9 @@ export const lazily = {
   get undo() {
     return load("./module/undo") as typeof import("./module/undo");
   },
+  get remaining() {
+    return load("./module/archive/remaining") as typeof import("./module/archive/remaining");
+  },
   get waiting() {
     return load("./module/archive/waiting") as typeof import("./module/archive/waiting");
   },

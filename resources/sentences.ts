@@ -1,6 +1,8 @@
 import type { BackupProgress } from "../engine/backup";
 import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
 import type { Phase, Progress } from "../engine/base/progress";
+import { showRejects } from "../engine/ledger/rejects";
+import type { Remaining } from "../engine/module/archive/remaining";
 
 /* The one place where what the engine knows becomes a sentence beside a resource. */
 
@@ -45,6 +47,15 @@ export function planText(plan: Plan): string {
   const { made = [], replaced = [], dropped = [], locks = [], rows = [], notes = [] } = plan;
   const objects = { made: made.length, replaced: replaced.length, dropped: dropped.length };
   return `${sentence}\n${JSON.stringify({ plan: { objects, locks, rows, notes } })}`;
+}
+
+/** @returns what is said of archived rows that the module refused, with what to do; no values */
+export function remainingText({ original, archivedAs, rows, changed, rejects }: Remaining): string {
+  const why = rejects.map((one) => `${one.rows} by ${one.object ?? "a trigger"} (SQLSTATE ${one.sqlstate})`);
+  const next = changed
+    ? "some of them were changed since: up tries them once more"
+    : "mend them there, or delete those that are given up; the next up tries them once more";
+  return `${many(rows, "archived row")} of ${original} stay in ${archivedAs}, refused: ${why.join(", ")}; their keys: ${showRejects(archivedAs)}; ${next}`;
 }
 
 const count = (n: number): string => Math.round(n).toLocaleString("en");

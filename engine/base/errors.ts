@@ -80,6 +80,14 @@ export function sqlstateOf(err: unknown): string | undefined {
 }
 
 /**
+ * True for an error that a row is to blame for: class 22 (data exception), 23 (integrity constraint violation), what a
+ * trigger raises, and an index entry that is too long (PostgreSQL manual, appendix A).
+ */
+export function isRowError(err: unknown): boolean {
+  return /^(22|23|P0001|54000)/.test(sqlstateOf(err) ?? "");
+}
+
+/**
  * Turns what pg threw into an error that may be shown: SQLSTATE and place stay, DETAIL, CONTEXT, the internal query and
  * the message of classes that quote values do not. Anything else is passed through.
  * @param otherwise the code of what the server did not say

@@ -80,8 +80,11 @@ interface Details {
   Backup: TakenBackup & { protects: Record<string, string>; processed: number };
   DataMigration: MigrationDetail;
   FeatureFlag: { values: FlagValues };
-  /** Rows that were given up, and the role that did so. */
-  rows: { lost: number; by: string };
+  /**
+   * Rows that were given up, and the role that did so. Of rows that came back: how many the table refused, and a hash of
+   * how these stood in the archive then.
+   */
+  rows: { lost: number; by: string; refused: number; seen: string };
 }
 
 /** The same as it stands in a row: what the work has come to so far, and why it failed if it did. */

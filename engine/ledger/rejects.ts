@@ -2,7 +2,10 @@ import { escapeLiteral } from "pg";
 import { rows, type Queryable } from "../base/sql";
 import { ledgerTable } from "./schema";
 
-/** Rows that could not be moved, by key; a name for people too. */
+/**
+ * Rows that could not be moved, by key; a name for people too. Whose they are says `urn`: the URN of a data migration, or the
+ * name of the archived table that they wait in.
+ */
 export const rejectTable = ledgerTable("reject");
 
 /** Rows that could not be moved, by reason. */
@@ -48,6 +51,26 @@ export async function addReject(
     [urn, key, sqlstate, object],
   );
 }
+
+/**
+ * Notes that rows cannot be moved, whose keys a SELECT finds; what was noted of a key stays.
+ * @param keys a SELECT of one column, text[]; its parameters begin at $4
+ * @returns how many were not noted before
+ */
+export async function addRejects(
+  db: Queryable,
+  of: { urn: string; sqlstate: string; object: string },
+  keys: string,
+  values: readonly unknown[] = [],
+): Promise<number> {
+  const text = `INSERT INTO ${rejectTable} (urn, sqlstate, object, key) SELECT $1, $2, $3, k.key FROM (${keys}) k(key)
+    ON CONFLICT (urn, key) DO NOTHING`;
+  return (await db.query(text, [of.urn, of.sqlstate, of.object, ...values])).rowCount ?? 0;
+}
+
+/** SQL: whether a key is noted. @param key SQL for the key, text[] */
+export const isRejected = (urn: string, key: string): string =>
+  `EXISTS (SELECT FROM ${rejectTable} j WHERE j.urn = ${escapeLiteral(urn)} AND j.key = ${key})`;
 
 /** Forgets them all. */
 export async function forgetRejects(db: Queryable, urn: string): Promise<void> {

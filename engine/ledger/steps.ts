@@ -207,6 +207,9 @@ export async function lastChange(db: Queryable): Promise<{ now: string; since: s
   return { now: row?.now ?? "", since: row?.since ?? undefined };
 }
 
+/** Whether a part brought archived rows back but for some that the module refused. */
+export const isRefused = (step: Step): boolean => step.state === "done" && (detailOf(step, "rows").refused ?? 0) > 0;
+
 /** Parts that the ledger says were begun, or planned, and not ended. */
 export function unfinished(steps: readonly Step[]): Step[] {
   return steps.filter((step) => step.state === "planned" || step.state === "running" || step.state === "undoing");

@@ -9,6 +9,7 @@ import { recordInventory, schemasOf } from "./inventory";
 import type { Module } from "./files/manifest";
 import { partOf } from "./archive/lost";
 import { restoreTable } from "./archive/restore";
+import { readRemaining, type Remaining } from "./archive/remaining";
 import { raiseSequences } from "./archive/sequences";
 import { restoreOrder, waitingFor } from "./archive/waiting";
 import { runStatements, runTogether } from "./runner";
@@ -22,6 +23,8 @@ export interface Applied {
   applyId: string;
   /** Rows that came back from the archive. */
   restored: bigint;
+  /** Archived tables of which rows stay, because the module refuses them. */
+  refused: Remaining[];
 }
 
 /**
@@ -39,6 +42,7 @@ export async function applyModule(fenced: FencedWriter, module: Module, deadline
     refuseEdited(module, current);
     // A rollback that was cut off left the module standing, and its row saying "undoing".
     if (current.state !== "done") await fenced.transaction((db) => setStep(db, current, { state: "done" }));
+    await planMended(fenced);
   } else {
     await deploy(fenced, module, deadline);
     applyId = await currentApply(fenced.writer, urn);
@@ -49,7 +53,22 @@ export async function applyModule(fenced: FencedWriter, module: Module, deadline
       where: module.name,
     });
   const restored = await finishParts(fenced, module, deadline);
-  return { applyId, restored };
+  return { applyId, restored, refused: await refusedOf(fenced) };
+}
+
+/** Archived tables of this module of which rows stay. */
+async function refusedOf(fenced: FencedWriter): Promise<Remaining[]> {
+  const steps = (await readSteps(fenced.writer)).filter((step) => step.urn === fenced.options.urn);
+  return fenced.transaction((db) => readRemaining(db, steps));
+}
+
+/** Rows that were refused are tried once more if somebody changed them since. */
+async function planMended(fenced: FencedWriter): Promise<void> {
+  const { epoch, options } = fenced;
+  for (const { part, changed } of await refusedOf(fenced)) {
+    if (!changed) continue;
+    await fenced.transaction((db) => addStep(db, { urn: options.urn, part, kind: "rows", state: "planned", epoch }));
+  }
 }
 
 /**
@@ -150,7 +169,8 @@ async function finishParts(fenced: FencedWriter, module: Module, deadline: numbe
   for (const table of waiting) {
     const step = open.find((found) => found.part === partOf(table));
     if (!step) continue;
-    restored += await attemptPart(fenced, step, () => restoreTable(fenced, step, table, deadline));
+    const { checks = [] } = module.archive.find((entry) => entry.table === table.original) ?? {};
+    restored += await attemptPart(fenced, step, () => restoreTable(fenced, step, table, checks, deadline));
   }
   return restored;
 }

@@ -5,14 +5,18 @@ import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
 import { currentApply } from "../../engine/ledger/modules";
 import { showObject } from "../../engine/ledger/objects";
+import type { Applied } from "../../engine/module/apply";
 import { findDrift, fingerprints, type Drift } from "../../engine/module/drift";
 import { readInventory, schemasOf } from "../../engine/module/inventory";
+import { isRefused, readSteps } from "../../engine/ledger/steps";
 import { backupsTaken } from "../../engine/module/archive/lost";
+import type { Remaining } from "../../engine/module/archive/remaining";
 import type { Queryable } from "../../engine/base/sql";
 import { pathTo, type Changes } from "../../provider/diff";
 import { presentObjects, recordedObjects } from "../readings";
-import { deadline, mainStep, type DatabaseCall } from "../call";
+import { deadline, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
+import { remainingText } from "../sentences";
 import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
 
@@ -39,7 +43,7 @@ const kind: Kind<Spec> = {
     if (state) await refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));
     if (!applied) await refuseStrangers(call.host, inputs);
     const outputs = state ? { applyId: state.applyId, definitions: state.definitions } : {};
-    const back = await comingBack(call, inputs);
+    const back = await comingBack(call, inputs, applied);
     if (!applied) return { outputs, made: inputs.objects, locks: locksOf(call, inputs.locks), ...back };
     const texts = { severity: "info", text: "down.sql and verify.sql are recorded as they are now" } as const;
     return { outputs, ...back, notes: state ? [texts] : [] };
@@ -48,18 +52,18 @@ const kind: Kind<Spec> = {
   async create(call, inputs, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
     await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
-    const { applyId, restored } = await lazily.apply.applyModule(fenced, module, deadline(call));
-    if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
-    return outputs(fenced.writer, applyId, inputs.objects);
+    const applied = await lazily.apply.applyModule(fenced, module, deadline(call));
+    tell(call, applied);
+    return outputs(fenced.writer, applied.applyId, inputs.objects);
   },
 
   async update(call, inputs, state, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
-    const { applyId, restored } = await lazily.apply.applyModule(fenced, module, deadline(call));
-    if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
+    const applied = await lazily.apply.applyModule(fenced, module, deadline(call));
+    tell(call, applied);
     await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
     await lazily.undo.recordTexts(fenced, module);
-    return outputs(fenced.writer, applyId, inputs.objects);
+    return outputs(fenced.writer, applied.applyId, inputs.objects);
   },
 
   async delete(call, state, fenced) {
@@ -71,6 +75,8 @@ const kind: Kind<Spec> = {
   },
 
   async read(db, call, inputs) {
+    const remaining = await lazily.remaining.readRemaining(db, await readSteps(db));
+    warnOf(call, remaining);
     return outputs(db, (await currentApply(db, call.urn)) ?? "", inputs.objects);
   },
 
@@ -80,6 +86,9 @@ const kind: Kind<Spec> = {
       call.log.warn(describe(drift));
       changes.set(pathTo("definitions", drift.object), drift.kind === "missing" ? "delete" : "update");
     }
+    const remaining = await remainingOf(call);
+    warnOf(call, remaining);
+    if (remaining.some(({ changed }) => changed)) changes.set("archive", "drift");
     return changes;
   },
 };
@@ -89,6 +98,24 @@ export const sqlModuleHandler = handler(kind);
 async function outputs(db: Queryable, applyId: string, objects: readonly string[]): Promise<Outputs> {
   const inventory = await readInventory(db, schemasOf(objects));
   return { applyId, definitions: fingerprints(inventory, objects) };
+}
+
+/** Says what became of archived rows. */
+function tell(call: DatabaseCall, { restored, refused }: Applied): void {
+  if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
+  warnOf(call, refused);
+}
+
+function warnOf(call: DatabaseCall, remaining: readonly Remaining[]): void {
+  for (const one of remaining) if (one.urn === call.urn) call.log.warn(remainingText(one));
+}
+
+/** Archived rows that this module refused when they were to come back. Read once for all modules. */
+async function remainingOf(call: DatabaseCall): Promise<Remaining[]> {
+  const steps = await ledgerSteps(call.host);
+  if (!steps.some(isRefused)) return [];
+  const all = await call.host.cached("remaining", (db) => lazily.remaining.readRemaining(db, steps));
+  return all.filter(({ urn }) => urn === call.urn);
 }
 
 /** What was done by hand to the module's objects. */
@@ -145,13 +172,24 @@ async function refuseStrangers(host: Database, inputs: Inputs<Spec>): Promise<vo
 }
 
 /** Archived rows that would come back, and the tables that hold them until then. */
-async function comingBack(call: DatabaseCall, inputs: Inputs<Spec>): Promise<Pick<Plan, "rows" | "dropped">> {
+async function comingBack(
+  call: DatabaseCall,
+  inputs: Inputs<Spec>,
+  applied: boolean,
+): Promise<Pick<Plan, "rows" | "dropped">> {
   const { ledger } = await call.host.whereabouts();
   const tables = inputs.archive.map((entry) => entry.table);
   const waiting = ledger ? await call.host.read((db) => lazily.waiting.waitingFor(db, tables)) : [];
+  // What this application refused already is tried again only if somebody changed it.
+  const staying = applied ? (await remainingOf(call)).filter(({ changed }) => !changed) : [];
+  const back = waiting.filter(({ archivedAs }) => !staying.some((one) => one.archivedAs === archivedAs));
   return {
-    rows: waiting.map(({ original, rows }) => ({ action: "restore", relation: original, rows: Number(rows) })),
-    dropped: waiting.map(({ archivedAs }) => `table ${archivedAs}`),
+    rows: back.map(({ original, rows, accounted }) => ({
+      action: "restore",
+      relation: original,
+      rows: Number(BigInt(rows) - BigInt(accounted)),
+    })),
+    dropped: back.map(({ archivedAs }) => `table ${archivedAs}`),
   };
 }
 

@@ -1,6 +1,8 @@
 import { escapeIdentifier } from "pg";
 import { GuardianError } from "../../base/errors";
 import { exists, first, quoteName, rows, type Queryable } from "../../base/sql";
+import { readWaiting } from "../../ledger/archived";
+import { ledgerTable } from "../../ledger/schema";
 import type { Migration, Source } from "./migration";
 import { onlyOf, parents, readOnly } from "./only";
 import { bind, condition, under, type Range } from "./range";
@@ -12,6 +14,11 @@ export interface Mapped extends Migration {
   readFrom: string;
   /** Types of the key's columns, as format_type writes them. */
   types: string[];
+  /**
+   * Archived forms of the target of which rows wait: what somebody decided is in there still, so that a row which the
+   * migration would write beside one of them is not written.
+   */
+  waiting: string[];
 }
 
 /**
@@ -58,13 +65,29 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
     [quoteName(migration.from), migration.key],
   );
   if (unique && key.every((column) => column.required)) {
-    return { ...migration, source, readFrom: onlyOf(migration.from, alone), types: key.map((k) => k.type) };
+    const readFrom = onlyOf(migration.from, alone);
+    const waiting = await waitingForms(db, migration);
+    return { ...migration, source, readFrom, types: key.map((k) => k.type), waiting };
   }
   throw new GuardianError("key-unfit", {
     what: `data migration ${migration.name} walks a key that is not unique and not null here, so a row could be missed or come twice`,
     where: `${migration.from} (${migration.key.join(", ")})`,
     todo: "give it a primary key or a unique index on columns that are NOT NULL",
   });
+}
+
+/** Those that have the columns by which a row is known; one of an older release may not. */
+async function waitingForms(db: Queryable, { target, targetKey, match }: Migration): Promise<string[]> {
+  if (!(await exists(db, ledgerTable("archived")))) return [];
+  const names = (await readWaiting(db, [target])).filter(({ there }) => there).map(({ archivedAs }) => archivedAs);
+  const fit = await rows<{ name: string }>(
+    db,
+    `SELECT t.name FROM unnest($1::text[], $2::regclass[]) t(name, oid) WHERE NOT EXISTS (
+       SELECT FROM unnest($3::text[]) c(name) WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = t.oid AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped))`,
+    [names, names.map(quoteName), [...targetKey, ...match]],
+  );
+  return fit.map(({ name }) => name);
 }
 
 /**
@@ -131,6 +154,19 @@ export function matches(it: Migration, target = "t", source = "s"): string {
   return it.match
     .map((column) => `${target}.${escapeIdentifier(column)} = ${source}.${escapeIdentifier(column)}`)
     .join(" AND ");
+}
+
+/**
+ * The condition on a source row, alias `s`, that neither the target nor the archive has the row that it would become.
+ * @param look what bounds the look at them: the range that the source is bound by; the tables, where not all are there
+ */
+export function isAbsent(it: Mapped, look: { range?: Range; tables?: readonly string[] } = {}): string {
+  const { range, tables = [it.target, ...it.waiting] } = look;
+  const within = range ? ` AND ${targetIn(it, "p", range)}` : "";
+  const absent = tables.map(
+    (table) => `NOT EXISTS (SELECT FROM ${quoteName(table)} p WHERE ${matches(it, "p")}${within})`,
+  );
+  return absent.length > 0 ? absent.join(" AND ") : "true";
 }
 
 /** A row's hash over the columns that the migration writes: 64 bits, equal for equal values (pg_catalog.hash_record_extended). */

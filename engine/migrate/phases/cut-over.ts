@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { isRowError } from "../../base/errors";
 import type { Queryable } from "../../base/sql";
 import { standingRows } from "../../ledger/batches";
 import { noted } from "../../ledger/changes";
@@ -12,7 +13,7 @@ import { noteKeys, settleNotes, unending, type Settle } from "../notes/settle-no
 import { dropFunctions } from "../notes/triggers";
 import { outlast } from "../rows/outlast";
 import { proveAll, proveKeys } from "../rows/proof";
-import { isRowError, settleIn, settleKeys } from "../rows/settle";
+import { settleIn, settleKeys } from "../rows/settle";
 
 /** What was settled since the comparison of all rows, and is to be looked at again. */
 interface Late {

@@ -4,7 +4,7 @@ import { addBatch, endBatch } from "../../ledger/batches";
 import { first, quoteName, type Queryable } from "../../base/sql";
 import { patiently } from "./patient";
 import { under, type Range } from "../definition/range";
-import { matches, rowHash, sourceIn, targetIn, type Mapped } from "../definition/source";
+import { isAbsent, rowHash, sourceIn, type Mapped } from "../definition/source";
 
 /** Consecutive ranges of the plan that one transaction moves. */
 export interface Chunk {
@@ -87,7 +87,7 @@ export function moveStatement(it: Mapped): string {
   return `WITH written AS (
       INSERT INTO ${target} AS t (${it.columns.map((column) => escapeIdentifier(column)).join(", ")})
       SELECT ${under("s", it.columns).join(", ")} FROM ${sourceIn(it, range)} s
-      WHERE NOT EXISTS (SELECT FROM ${target} p WHERE ${matches(it, "p")} AND ${targetIn(it, "p", range)})
+      WHERE ${isAbsent(it, { range })}
       ORDER BY ${under("s", it.targetKey).join(", ")}
       RETURNING ${rowHash(it, "t")} AS hash
     ) SELECT count(*) AS written, sum(hash)::text AS checksum FROM written`;

@@ -1,4 +1,5 @@
 import type { FencedWriter } from "../../database";
+import { isRowError } from "../../base/errors";
 import { endBatch } from "../../ledger/batches";
 import { endOf, rangesBetween } from "../../ledger/ranges";
 import type { Queryable } from "../../base/sql";
@@ -6,7 +7,7 @@ import { moveChunk, openBatch, type Chunk, type Run } from "./batch";
 import type { Crew } from "../workers/crew";
 import type { Meter } from "../workers/meter";
 import { firstSize, nextSize, rangeKeys } from "../workers/sizes";
-import { isRowError, keysBetween, settleKeys } from "./settle";
+import { keysBetween, settleKeys } from "./settle";
 import type { Worklist } from "./worklist";
 
 /** Moves all that is left of the plan. */

@@ -11,7 +11,7 @@ import { patiently } from "./patient";
 import { Meter } from "../workers/meter";
 import { columnsOf, condition, stretch, under, type Range } from "../definition/range";
 import { takeBackUnreferred } from "./referring";
-import { matches, rowHash, sourceIn, targetIn } from "../definition/source";
+import { isAbsent, matches, rowHash, sourceIn, targetIn } from "../definition/source";
 import { firstSize, nextSize } from "../workers/sizes";
 
 /** What the comparison found. */
@@ -141,8 +141,7 @@ async function compare(db: Queryable, run: Run, range: Range, bounds: Bounds): P
             FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${isUntouched("t", at)})
      SELECT count(s.*) AS source, ${offered} AS offered, ${others} AS others, ARRAY[${counted.join(", ")}]::text[] AS counted, count(*) FILTER (WHERE s.hash = t.hash) AS equal,
             coalesce(sum(t.hash) FILTER (WHERE s.hash = t.hash), 0)::text AS checksum,
-            count(*) FILTER (WHERE s.hash IS DISTINCT FROM t.hash AND (s.hash IS NULL OR t.hash IS NOT NULL OR NOT EXISTS (
-              SELECT FROM ${quoteName(it.target)} p WHERE ${matches(it, "p")}))) AS suspect
+            count(*) FILTER (WHERE s.hash IS DISTINCT FROM t.hash AND (s.hash IS NULL OR t.hash IS NOT NULL OR ${isAbsent(it)})) AS suspect
      FROM s FULL JOIN t ON ${matches(it)}`,
     [run.parameters, ...bounds, urn],
   );
@@ -193,8 +192,7 @@ async function refuse(
               CASE WHEN s.hash IS NOT NULL AND t.hash IS NOT NULL
                 THEN pg_catalog.array_remove(ARRAY[${differing.join(", ")}], NULL) END AS columns
        FROM s FULL JOIN t ON ${matches(it)}
-       WHERE s.hash IS DISTINCT FROM t.hash AND (s.hash IS NULL OR t.hash IS NOT NULL OR NOT EXISTS (
-         SELECT FROM ${quoteName(it.target)} p WHERE ${matches(it, "p")}))
+       WHERE s.hash IS DISTINCT FROM t.hash AND (s.hash IS NULL OR t.hash IS NOT NULL OR ${isAbsent(it)})
        UNION ALL SELECT ${key("t")}, ARRAY['twice'] FROM t
        GROUP BY ${under("t", it.match).join(", ")} HAVING count(*) > 1
      ) d

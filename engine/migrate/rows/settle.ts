@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
 import type { FencedWriter } from "../../database";
-import { GuardianError, isPostgres, sqlstateOf } from "../../base/errors";
+import { GuardianError, isPostgres, isRowError, sqlstateOf } from "../../base/errors";
 import { endBatch, isUntouched } from "../../ledger/batches";
 import { forgetKey, forgetKeys } from "../../ledger/changes";
 import { addReject } from "../../ledger/rejects";
@@ -9,15 +9,7 @@ import { openBatch, type Run } from "./batch";
 import { patiently } from "./patient";
 import { columnsOf, condition, stretch, under, type Range } from "../definition/range";
 import { lockUnreferred, takeBackUnreferred, unreferred } from "./referring";
-import { matches, rowHash, sourceIn, targetIn, type Mapped } from "../definition/source";
-
-/**
- * True for an error that a row is to blame for: class 22 (data exception), 23 (integrity constraint violation), what a
- * trigger raises, and an index entry that is too long (PostgreSQL manual, appendix A).
- */
-export function isRowError(err: unknown): boolean {
-  return /^(22|23|P0001|54000)/.test(sqlstateOf(err) ?? "");
-}
+import { isAbsent, matches, rowHash, sourceIn, targetIn, type Mapped } from "../definition/source";
 
 /**
  * Makes the target agree with the source for some keys: missing rows come, rows of the migration that nobody changed
@@ -104,7 +96,7 @@ function settleStatement(it: Mapped, unless: string): string {
     written AS (
       INSERT INTO ${target} AS t (${it.columns.map((column) => escapeIdentifier(column)).join(", ")})
       SELECT ${under("s", it.columns).join(", ")} FROM s
-      WHERE NOT EXISTS (SELECT FROM ${target} p WHERE ${matches(it, "p")})
+      WHERE ${isAbsent(it)}
       UNION ALL SELECT ${under("s", it.columns).join(", ")} FROM s JOIN twice d ON ${matches(it, "d")}
       RETURNING ${rowHash(it, "t")} AS hash
     ), removed AS (

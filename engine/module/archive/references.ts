@@ -3,11 +3,14 @@ import { rows, type Queryable } from "../../base/sql";
 
 /** A foreign key of a table that gets its rows back. */
 export interface ForeignKey extends Record<string, unknown> {
+  name: string;
   columns: string[];
   /** Columns that ON DELETE SET NULL or SET DEFAULT sets: all, unless the key names some. */
   set: string[];
   /** The other relation, quoted. */
   to: string;
+  /** The same as `schema.name`. */
+  target: string;
   toColumns: string[];
   /** pg_constraint.confdeltype: a no action, r restrict, c cascade, n set null, d set default. */
   action: string;
@@ -22,7 +25,7 @@ export async function foreignKeys(db: Queryable, table: string): Promise<Foreign
     JOIN pg_catalog.pg_attribute a ON a.attrelid = ${relation} AND a.attnum = u.num ORDER BY u.i)`;
   return rows<ForeignKey>(
     db,
-    `SELECT k.confdeltype AS action, pg_catalog.format('%I.%I', n.nspname, c.relname) AS to, k.confrelid = k.conrelid AS self,
+    `SELECT k.conname AS name, k.confdeltype AS action, pg_catalog.format('%I.%I', n.nspname, c.relname) AS to, n.nspname || '.' || c.relname AS target, k.confrelid = k.conrelid AS self,
             ${columns("k.conkey", "k.conrelid")} AS columns, ${columns("k.confkey", "k.confrelid")} AS "toColumns",
             ${columns("coalesce(k.confdelsetcols, k.conkey)", "k.conrelid")} AS set
      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,21 +1,28 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FencedWriter } from "../../database";
-import { fromStatement, GuardianError, sqlstateOf } from "../../base/errors";
+import { fromStatement, GuardianError, isRowError, sqlstateOf } from "../../base/errors";
 import { closeArchived, type Waiting } from "../../ledger/archived";
+import { forgetRejects } from "../../ledger/rejects";
 import { setStep, type Step } from "../../ledger/steps";
 import { quoteName, type Queryable } from "../../base/sql";
 import { referencedBy } from "./archive";
-import { moveSlice } from "./slice";
+import { moveSingly, moveSlice, type Moved, type Way } from "./slice";
 import { refuseDependents } from "./dependents";
+import { beginRefused } from "./refused";
+import { stillThere } from "./remaining";
 import { withV6Locks } from "../v6-locks";
 
 /** How long one slice should take, in milliseconds; none may take more than a second. */
 const sliceTarget = 400;
+/** Rows among which the one at fault is looked for in one transaction. */
+const suspects = 256;
 
 /**
  * Brings the rows of one archived table back, in slices, each a transaction of its own, which takes rows out of the
  * archive and puts them into the table, so that a killed run goes on where it stopped and no row is there twice. A live
- * row wins. The archived table goes when every row is accounted for.
+ * row wins. A row that the table refuses, or that refers to one which waits, stays in the archive, noted by key among the
+ * rejects. The archived table goes when every row is accounted for.
+ * @param checks triggers of the table that only check a row: they stay on
  * @param deadline Unix time in milliseconds
  * @returns how many rows this call brought back
  * @throws GuardianError without row values
@@ -24,6 +31,7 @@ export async function restoreTable(
   fenced: FencedWriter,
   step: Step,
   waiting: Waiting,
+  checks: readonly string[],
   deadline: number,
 ): Promise<bigint> {
   const where = `rows of ${waiting.original} in ${waiting.archivedAs}`;
@@ -35,8 +43,8 @@ export async function restoreTable(
     return 0n;
   }
   try {
-    const restored = await moveAll(fenced, waiting, deadline);
-    await finish(fenced, step, waiting, deadline);
+    const restored = await moveAll(fenced, waiting, checks, deadline);
+    if (!(await leave(fenced, step, waiting))) await finish(fenced, step, waiting, deadline);
     return restored;
   } catch (err) {
     const todo = "the rows that are not back wait in the archive; mend the cause, then run this again";
@@ -44,20 +52,48 @@ export async function restoreTable(
   }
 }
 
-async function moveAll(fenced: FencedWriter, waiting: Waiting, deadline: number): Promise<bigint> {
+async function moveAll(
+  fenced: FencedWriter,
+  waiting: Waiting,
+  checks: readonly string[],
+  deadline: number,
+): Promise<bigint> {
   const { signal, onProgress } = fenced.options;
+  const way: Way = { checks, refused: await fenced.transaction((db) => beginRefused(db, waiting)) };
   let [size, done, restored] = [2000, BigInt(waiting.accounted), 0n];
   for (;;) {
     signal.throwIfAborted();
     const began = Date.now();
     if (began > deadline) throw timeIsUp(waiting);
-    const slice = await again(fenced, deadline, (db) => moveSlice(db, waiting, size));
-    if (slice.taken === 0n) return restored;
+    const slice = await moveOrFind(fenced, waiting, size, way, deadline);
+    if (slice.taken === 0n && slice.refused === 0) return restored;
+    way.refused += slice.refused;
     done += slice.taken;
     restored += slice.restored;
-    onProgress({ phase: "restore", subject: waiting.original, done: Number(done), total: Number(waiting.rows) });
+    onProgress({
+      phase: "restore",
+      subject: waiting.original,
+      done: Number(done) + way.refused,
+      total: Number(waiting.rows),
+    });
     const took = Math.max(Date.now() - began, 1);
     size = Math.max(100, Math.min(50_000, Math.round((size * sliceTarget) / took)));
+  }
+}
+
+/** A slice with a row that the table refuses is done in smaller pieces, which find it. */
+async function moveOrFind(
+  fenced: FencedWriter,
+  waiting: Waiting,
+  size: number,
+  way: Way,
+  deadline: number,
+): Promise<Moved> {
+  try {
+    return await again(fenced, deadline, (db) => moveSlice(db, waiting, size, way));
+  } catch (err) {
+    if (!isRowError(err)) throw err;
+    return again(fenced, deadline, (db) => moveSingly(db, waiting, Math.min(size, suspects), way));
   }
 }
 
@@ -92,6 +128,20 @@ async function again<T>(fenced: FencedWriter, deadline: number, work: (db: Query
   }
 }
 
+/**
+ * Ends the step where rows stay in the archive. Their table stays as it is, with the key by which deleting an account deletes
+ * its rows.
+ * @returns whether any stay
+ */
+function leave(fenced: FencedWriter, step: Step, waiting: Waiting): Promise<boolean> {
+  return fenced.transaction(async (db) => {
+    const { rows, seen } = await stillThere(db, waiting);
+    if (rows === 0) return false;
+    await setStep<"rows">(db, { id: step.id, kind: "rows" }, { state: "done", detail: { refused: rows, seen } });
+    return true;
+  });
+}
+
 /** The archived table goes, with the key by which deleting an account deleted its rows: that needs v6 locked. */
 async function finish(fenced: FencedWriter, step: Step, waiting: Waiting, deadline: number): Promise<void> {
   await withV6Locks(fenced, deadline, {
@@ -106,7 +156,8 @@ async function finish(fenced: FencedWriter, step: Step, waiting: Waiting, deadli
       );
       // Rows that an erasure under v6 took out of the archive were left out too, by their subject's own wish.
       await closeArchived(db, waiting);
-      await setStep(db, step, { state: "done" });
+      await forgetRejects(db, waiting.archivedAs);
+      await setStep<"rows">(db, { id: step.id, kind: "rows" }, { state: "done", detail: { refused: 0 } });
     },
     locked: (db) => db.script(`DROP TABLE ${quoteName(waiting.archivedAs)}`),
   });

@@ -1,7 +1,9 @@
 import { escapeIdentifier } from "pg";
 import { countBack, type Waiting } from "../../ledger/archived";
+import { isRejected } from "../../ledger/rejects";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { foreignKeys, matches, reaches, type ForeignKey } from "./references";
+import { blameCircle, halving, namedRows, noteOwnReferring, type Named } from "./refused";
 
 /** What became of the rows of a slice. */
 export interface Moved {
@@ -9,15 +11,26 @@ export interface Moved {
   taken: bigint;
   /** Rows that are in the table now. */
   restored: bigint;
+  /** Rows that stay in the archive, and are noted. */
+  refused: number;
+}
+
+/** How the rows of one table come back. */
+export interface Way {
+  /** Triggers that stay on. */
+  checks: readonly string[];
+  /** How many rows are noted as refused by now: those are passed over. */
+  refused: number;
 }
 
 /** A table that gets its rows back. */
-interface Shape {
+interface Shape extends Named {
   table: string;
-  archived: string;
   columns: Column[];
   keys: ForeignKey[];
   subject: string | null;
+  /** Conditions on alias `a` that a row may be tried: none refused it yet. */
+  open: string[];
 }
 
 interface Column extends Record<string, unknown> {
@@ -29,41 +42,87 @@ interface Column extends Record<string, unknown> {
   cast: string | null;
 }
 
+/** Which rows are moved: so many, those at some places, or all that are left, which refer to each other in a circle. */
+interface Which {
+  size?: number;
+  ctids?: readonly string[];
+  circle?: boolean;
+}
+
 /**
  * Moves a slice, up to `size` rows, from the archive into the table, in one statement: taken, put in or counted as beaten by a live
- * row or as left out. The table's user triggers are off for it: what they do for new rows was done when these were
- * new. Rows that refer to rows of their own table come after those.
+ * row or as left out. The table's user triggers are off for it, those that only check aside: what they do for new rows was done
+ * when these were new. Rows that refer to rows of their own table come after those.
  */
-export async function moveSlice(db: Queryable, waiting: Waiting, size: number): Promise<Moved> {
-  await db.query("SET LOCAL row_security = off");
-  const [table, archived] = [quoteName(waiting.original), quoteName(waiting.archivedAs)];
-  const [columns, keys] = [await commonColumns(db, table, archived), await foreignKeys(db, table)];
-  const shape: Shape = { table, archived, columns, keys, subject: waiting.subject };
-  return withoutTriggers(db, table, async () => {
+export async function moveSlice(db: Queryable, waiting: Waiting, size: number, way: Way): Promise<Moved> {
+  return inShape(db, waiting, way, async (shape) => {
     const free = await moveRows(db, waiting, shape, { size });
-    if (free.taken > 0n || !keys.some((key) => key.self)) return free;
+    if (free.taken > 0n || !shape.keys.some((key) => key.self)) return free;
+    const refused = way.refused > 0 ? await noteOwnReferring(db, shape, shape.keys) : 0;
+    if (refused > 0) return { taken: 0n, restored: 0n, refused };
     // Every row that is left refers to another that is left. If some can never come back they are left out first, since
     // others may be free then; if none, the rows refer to each other in a circle, and come in one statement.
     const lost = await leaveOut(db, waiting, shape);
-    return lost > 0n ? { taken: lost, restored: 0n } : moveRows(db, waiting, shape, { circle: true });
+    return lost > 0n ? { taken: lost, restored: 0n, refused: 0 } : moveRows(db, waiting, shape, { circle: true });
   });
 }
 
-async function moveRows(
+/** The same after a row was at fault, in one transaction: rows that are refused are noted, the others of up to `size` come. */
+export async function moveSingly(db: Queryable, waiting: Waiting, size: number, way: Way): Promise<Moved> {
+  return inShape(db, waiting, way, async (shape) => {
+    const places = async (conditions: readonly string[], limit: string): Promise<string[]> => {
+      const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
+      const text = `SELECT a.ctid::text AS at FROM ${shape.archived} a ${where} ${limit}`;
+      return (await rows<{ at: string }>(db, text)).map(({ at }) => at);
+    };
+    const moved: Moved = { taken: 0n, restored: 0n, refused: 0 };
+    const ctids = await places([...shape.open, ...unreferring(shape)], `LIMIT ${size}`);
+    if (ctids.length === 0) {
+      const circle = await places(shape.open, "");
+      moved.refused = await blameCircle(db, shape, circle, async (some) => {
+        await moveRows(db, waiting, shape, { ctids: some, circle: true });
+      });
+      return moved;
+    }
+    moved.refused = await halving(db, shape, ctids, async (some) => {
+      const { taken, restored } = await moveRows(db, waiting, shape, { ctids: some });
+      return () => {
+        moved.taken += taken;
+        moved.restored += restored;
+      };
+    });
+    return moved;
+  });
+}
+
+async function inShape<T>(
   db: Queryable,
   waiting: Waiting,
-  shape: Shape,
-  which: { size: number } | { circle: true },
-): Promise<Moved> {
-  const { table, archived, columns, keys } = shape;
-  const circle = "circle" in which;
-  const self = keys.filter((key) => key.self);
-  const free = self.map(
-    (key) => `NOT EXISTS (SELECT FROM ${archived} p WHERE ${matches(key, "a", "p")} AND p.ctid <> a.ctid)`,
-  );
-  const pick = circle
-    ? "SELECT a.ctid FROM pick_from a"
-    : `SELECT a.ctid FROM pick_from a ${free.length > 0 ? `WHERE ${free.join(" AND ")}` : ""} LIMIT ${which.size}`;
+  { checks, refused }: Way,
+  work: (shape: Shape) => Promise<T>,
+): Promise<T> {
+  await db.query("SET LOCAL row_security = off");
+  const table = quoteName(waiting.original);
+  const named = await namedRows(db, waiting);
+  const [columns, keys] = [await commonColumns(db, table, named.archived), await foreignKeys(db, table)];
+  const open = refused > 0 ? [`NOT ${isRejected(named.urn, named.key("a"))}`] : [];
+  const shape: Shape = { ...named, table, columns, keys, subject: waiting.subject, open };
+  return withoutTriggers(db, table, checks, () => work(shape));
+}
+
+/** Conditions on alias `a` that a row refers to no other of its table that is still in the archive. */
+const unreferring = ({ archived, keys }: Shape): string[] =>
+  keys
+    .filter((key) => key.self)
+    .map((key) => `NOT EXISTS (SELECT FROM ${archived} p WHERE ${matches(key, "a", "p")} AND p.ctid <> a.ctid)`);
+
+async function moveRows(db: Queryable, waiting: Waiting, shape: Shape, which: Which): Promise<Moved> {
+  const { table, archived, columns, keys, open } = shape;
+  const { size, ctids, circle = false } = which;
+  const conditions = [...open, ...(circle || ctids ? [] : unreferring(shape))];
+  const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
+  const limit = size === undefined ? "" : `LIMIT ${size}`;
+  const pick = ctids ? "$1::tid[]" : `ARRAY(SELECT a.ctid FROM ${archived} a ${where} ${limit})`;
   const list = columns.map((column) => escapeIdentifier(column.name)).join(", ");
   const there = (key: ForeignKey): string => reaches(key, circle && key.self ? archived : undefined);
   const kept = keys.filter((key) => !sets(shape, key)).map(there);
@@ -71,17 +130,18 @@ async function moveRows(
   const counts = await first<{ taken: string; fit: string; put: string }>(
     db,
     `WITH m AS MATERIALIZED (
-       DELETE FROM ${archived} WHERE ctid = ANY (ARRAY(${pick.replace("pick_from", archived)})) RETURNING *
+       DELETE FROM ${archived} WHERE ctid = ANY (${pick}) RETURNING *
      ), fit AS MATERIALIZED (
        SELECT ${select.join(", ")} FROM m ${kept.length > 0 ? `WHERE ${kept.join(" AND ")}` : ""}
      ), put AS (
        INSERT INTO ${table} (${list}) OVERRIDING SYSTEM VALUE SELECT * FROM fit ON CONFLICT DO NOTHING RETURNING 1
      )
      SELECT (SELECT count(*) FROM m) AS taken, (SELECT count(*) FROM fit) AS fit, (SELECT count(*) FROM put) AS put`,
+    ctids ? [ctids] : [],
   );
   const [taken, fit, put] = [BigInt(counts?.taken ?? 0), BigInt(counts?.fit ?? 0), BigInt(counts?.put ?? 0)];
   await countBack(db, waiting, { restored: put, beaten: fit - put, leftOut: taken - fit });
-  return { taken, restored: put };
+  return { taken, restored: put, refused: 0 };
 }
 
 /** Takes rows out whose subject, or what they belong to outside their own table, was deleted since. */
@@ -90,7 +150,9 @@ async function leaveOut(db: Queryable, waiting: Waiting, shape: Shape): Promise<
   if (kept.length === 0) return 0n;
   const gone = await first<{ n: string }>(
     db,
-    `WITH gone AS (DELETE FROM ${shape.archived} m WHERE NOT (${kept.join(" AND ")}) RETURNING 1) SELECT count(*) AS n FROM gone`,
+    `WITH gone AS (DELETE FROM ${shape.archived} a USING ${shape.archived} m
+       WHERE m.ctid = a.ctid AND ${["true", ...shape.open].join(" AND ")} AND NOT (${kept.join(" AND ")}) RETURNING 1)
+     SELECT count(*) AS n FROM gone`,
   );
   const n = BigInt(gone?.n ?? 0);
   await countBack(db, waiting, { restored: 0n, beaten: 0n, leftOut: n });
@@ -131,12 +193,17 @@ async function commonColumns(db: Queryable, table: string, archived: string): Pr
   );
 }
 
-/** Runs work while the user triggers of a table of ours are off, inside the transaction only. */
-async function withoutTriggers<T>(db: Queryable, table: string, work: () => Promise<T>): Promise<T> {
+/** Runs work while the user triggers of a table of ours are off, but for some, inside the transaction only. */
+async function withoutTriggers<T>(
+  db: Queryable,
+  table: string,
+  but: readonly string[],
+  work: () => Promise<T>,
+): Promise<T> {
   const triggers = await rows<{ name: string; state: string }>(
     db,
-    "SELECT tgname AS name, tgenabled AS state FROM pg_catalog.pg_trigger WHERE tgrelid = $1::regclass AND NOT tgisinternal AND tgenabled <> 'D'",
-    [table],
+    "SELECT tgname AS name, tgenabled AS state FROM pg_catalog.pg_trigger WHERE tgrelid = $1::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgname <> ALL ($2)",
+    [table, but],
   );
   const change = (how: (state: string) => string): string =>
     triggers.map(({ name, state }) => `${how(state)} TRIGGER ${escapeIdentifier(name)}`).join(", ");

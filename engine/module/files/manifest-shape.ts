@@ -5,7 +5,11 @@ export const objectKinds = ["table", "view", "sequence", "type", "function", "in
 
 const relation = like(/\S/, "a relation with its schema", "A relation.");
 const archived = record(
-  { table: relation, subject: like(/\S/, "a column, or none", "The column that holds the person; none for an audit.") },
+  {
+    table: relation,
+    subject: like(/\S/, "a column, or none", "The column that holds the person; none for an audit."),
+    checks: otherwise([], list(text("A trigger."), "Triggers that only check a row.", "a list of its triggers")),
+  },
   "A table whose rows are kept by a rollback.",
 );
 

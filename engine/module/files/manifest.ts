@@ -12,6 +12,11 @@ export interface ArchivedTable {
   table: string;
   /** The column that holds the person, or undefined where rows outlive the person (audit). */
   subject: string | undefined;
+  /**
+   * Triggers that only check a row, as a CHECK does: they stay on while rows come back, all others are off. Absent where
+   * there is none, so that a module without them means what it meant before there were any.
+   */
+  checks?: string[];
 }
 
 /** module.yaml, read and checked. */
@@ -103,6 +108,10 @@ export function readManifest(file: string, content: string, name: string): Manif
     requires,
     locks: locks.sort(),
     objects: objectKinds.flatMap((kind) => (objects[kind] ?? []).map((id) => `${kind} ${id}`)),
-    archive: archive.map(({ table, subject }) => ({ table, subject: subject === "none" ? undefined : subject })),
+    archive: archive.map(({ table, subject, checks }) => ({
+      table,
+      subject: subject === "none" ? undefined : subject,
+      ...(checks.length > 0 ? { checks: checks.sort() } : {}),
+    })),
   };
 }

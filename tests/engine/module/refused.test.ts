@@ -1,0 +1,196 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import { applyModule } from "../../../engine/module/apply";
+import { column, moduleOf, withEngine, type Engine, type Files } from "./harness";
+import { archived, counts } from "./restored";
+
+const check = "CONSTRAINT t_note_bound CHECK (octet_length(note) <= 10)";
+/** Things that belong to a person; the later version bounds what may be noted of them. */
+const version = (bound = ""): Files => ({
+  yaml: "locks: [auth.users]\nobjects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: person }\n",
+  up: `CREATE TABLE public.t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n int, person uuid, note text ${bound});
+ALTER TABLE public.t ADD FOREIGN KEY (person) REFERENCES auth.users ON DELETE CASCADE;`,
+});
+const later = version(check);
+const rejects = "SELECT concat_ws(' ', urn, key[1], sqlstate, object) FROM guardian_migration.reject ORDER BY key";
+const detail = `SELECT DISTINCT ON (part) (detail ->> 'refused')::int FROM guardian_migration.step
+  WHERE kind = 'rows' ORDER BY part, attempt DESC`;
+const standing = "SELECT relname FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace AND relkind = 'r'";
+
+/** Notes, three of which are longer than the later version takes. */
+const fill = (n = 300): string => `INSERT INTO public.t (n, person, note)
+  SELECT i, (SELECT id FROM auth.users ORDER BY id LIMIT 1), CASE WHEN i IN (1, ${n / 2}, ${n}) THEN 'too long, a secret' ELSE 'short' END
+  FROM generate_series(1, ${n}) i`;
+const long = "SELECT id FROM guardian_archive.t__1 ORDER BY id";
+
+/** The three wait, the others are back. */
+async function threeRefused(engine: Engine, client: Client): Promise<string[]> {
+  await engine.apply(await moduleOf("900_t", version()));
+  await client.query(fill());
+  await engine.undo("900_t");
+  await engine.apply(await moduleOf("900_t", later));
+  return column<string>(client, long);
+}
+
+describe("archived rows that a new bound refuses", function () {
+  this.timeout(60_000);
+
+  it("16-15: stay in the archive, counted and named by key, and block nothing", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await engine.apply(await moduleOf("900_t", version()));
+      await client.query(fill(5000));
+      await engine.undo("900_t");
+      const { restored, refused } = await engine.apply(await moduleOf("900_t", later));
+      expect(restored).to.equal(4997n);
+      expect(await column(client, counts)).to.deep.equal(["public.t 5000 4997 0 0 f"]);
+      const keys = await column<string>(client, long);
+      expect(await column(client, "SELECT n FROM guardian_archive.t__1 ORDER BY n")).to.deep.equal([1, 2500, 5000]);
+      expect(await column(client, rejects)).to.deep.equal(
+        keys.map((key) => `guardian_archive.t__1 ${key} 23514 t_note_bound`),
+      );
+      expect(await column(client, detail)).to.deep.equal([3]);
+      expect(refused.map(({ rows, changed, rejects: why }) => ({ rows, changed, why }))).to.deep.equal([
+        { rows: 3, changed: false, why: [{ sqlstate: "23514", object: "t_note_bound", rows: "3" }] },
+      ]);
+      expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "done" });
+      // Nothing is left to do: a later up finds all as it is.
+      expect((await engine.apply(await moduleOf("900_t", later))).restored).to.equal(0n);
+      expect(await column(client, long)).to.deep.equal(keys);
+      const said = JSON.stringify([engine.told, refused]);
+      const [ledger] = await column<string>(
+        client,
+        "SELECT concat((SELECT jsonb_agg(to_jsonb(s)) FROM guardian_migration.step s), (SELECT jsonb_agg(to_jsonb(r)) FROM guardian_migration.reject r))",
+      );
+      expect(said + ledger!).not.to.contain("secret");
+    }));
+
+  it("16-15: mended in the archive they come back, given up there they are gone, and the archived table with them", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await threeRefused(engine, client);
+      await client.query("UPDATE guardian_archive.t__1 SET note = 'mended' WHERE n = 1");
+      expect((await engine.apply(await moduleOf("900_t", later))).restored).to.equal(1n);
+      expect(await column(client, "SELECT note FROM public.t WHERE n = 1")).to.deep.equal(["mended"]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 300 298 0 0 f"]);
+      expect(await column(client, detail)).to.deep.equal([2]);
+      await client.query("DELETE FROM guardian_archive.t__1");
+      const { restored, refused } = await engine.apply(await moduleOf("900_t", later));
+      expect([restored, refused]).to.deep.equal([0n, []]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 300 298 0 2 t"]);
+      expect(await column(client, standing)).to.deep.equal([]);
+      expect(await column(client, rejects)).to.deep.equal([]);
+    }));
+
+  it("16-15: come back with the next version that takes them, beside what was made meanwhile", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await threeRefused(engine, client);
+      await client.query("INSERT INTO public.t (n, note) VALUES (6000, 'meanwhile')");
+      await engine.undo("900_t");
+      expect(await column(client, standing)).to.have.members(["t__1", "t__2"]);
+      expect((await engine.apply(await moduleOf("900_t", version()))).restored).to.equal(301n);
+      expect(await column(client, "SELECT count(*) FROM public.t WHERE note LIKE 'too long%'")).to.deep.equal(["3"]);
+      expect(await column(client, standing)).to.deep.equal([]);
+    }));
+
+  it("16-15: go with their account", () =>
+    withEngine(async (engine, db) => {
+      const [client, admin] = [await db.connect(), await db.connect("admin")];
+      await threeRefused(engine, client);
+      await admin.query("DELETE FROM auth.users WHERE id IN (SELECT person FROM guardian_archive.t__1)");
+      expect(await column(client, long)).to.deep.equal([]);
+      await engine.apply(await moduleOf("900_t", later));
+      expect(await column(client, counts)).to.deep.equal(["public.t 300 297 0 3 t"]);
+    }));
+
+  it("16-15: what refers to one waits with it, in its own table and in another", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const of = (bound = ""): Files => ({
+        yaml: `objects:\n  table: [public.t, public.u]\narchive:\n  - { table: public.u, subject: none }\n  - { table: public.t, subject: none }\n`,
+        up: `CREATE TABLE public.t (id int PRIMARY KEY, note text ${bound}, parent int REFERENCES public.t ON DELETE SET NULL);
+          CREATE TABLE public.u (id int PRIMARY KEY, t int REFERENCES public.t ON DELETE CASCADE)`,
+      });
+      await archived(
+        engine,
+        client,
+        `INSERT INTO public.t VALUES (1, 'short', NULL), (2, 'far too long', NULL), (3, 'short', 2), (4, 'short', 3), (5, 'short', 1),
+           (6, 'too long too', NULL), (7, 'short', 6), (8, 'short', NULL), (9, 'short', 8);
+         UPDATE public.t SET parent = 7 WHERE id = 6; UPDATE public.t SET parent = 9 WHERE id = 8;
+         INSERT INTO public.u VALUES (1, 1), (2, 2), (3, 4), (4, NULL)`,
+        of(),
+      );
+      await engine.apply(await moduleOf("900_t", of(check)));
+      expect(await column(client, "SELECT concat_ws(' ', id, parent) FROM public.t ORDER BY id")).to.deep.equal([
+        "1",
+        "5 1",
+        "8 9",
+        "9 8",
+      ]);
+      expect(await column(client, "SELECT id FROM public.u ORDER BY id")).to.deep.equal([1, 4]);
+      expect(
+        await column(
+          client,
+          "SELECT concat_ws(' ', urn, key[1], sqlstate) FROM guardian_migration.reject ORDER BY urn, key",
+        ),
+      ).to.deep.equal([
+        ...["2 23514", "3 23503", "4 23503", "6 23514", "7 23503"].map((line) => `guardian_archive.t__1 ${line}`),
+        ...["2 23503", "3 23503"].map((line) => `guardian_archive.u__1 ${line}`),
+      ]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 9 4 0 0 f", "public.u 4 2 0 0 f"]);
+      // All of them come back with the version that takes them, and still refer to each other.
+      await engine.undo("900_t");
+      await engine.apply(await moduleOf("900_t", of()));
+      expect(
+        await column(client, "SELECT concat_ws(' ', id, parent) FROM public.t WHERE id IN (2, 3, 4, 6, 7) ORDER BY id"),
+      ).to.deep.equal(["2", "3 2", "4 3", "6 7", "7 6"]);
+      expect(await column(client, "SELECT concat_ws(' ', id, t) FROM public.u ORDER BY id")).to.deep.equal([
+        "1 1",
+        "2 2",
+        "3 4",
+        "4",
+      ]);
+      expect(await column(client, standing)).to.deep.equal([]);
+    }));
+
+  it("16-15: without a key of uuids and numbers they are named by their place: a key may say who it is", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const of = (bound = ""): Files => ({
+        ...version(bound),
+        up: version(bound).up.replace("id uuid PRIMARY KEY DEFAULT gen_random_uuid()", "id text PRIMARY KEY"),
+      });
+      await archived(
+        engine,
+        client,
+        "INSERT INTO public.t (id, note) VALUES ('ann@example', 'far too long'), ('b', 'short')",
+        of(),
+      );
+      await engine.apply(await moduleOf("900_t", of(check)));
+      expect(await column(client, rejects)).to.deep.equal(["guardian_archive.t__1 (0,1) 23514 t_note_bound"]);
+    }));
+
+  it("16-15: a run that is killed meanwhile goes on, and refuses the same", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await archived(engine, client, fill(5000), version());
+      const stop = new AbortController();
+      engine.onProgress = ({ phase, done = 0 }) => {
+        if (phase === "restore" && done > 2500) stop.abort();
+      };
+      const module = await moduleOf("900_t", later);
+      await engine
+        .write("SqlModule", "900_t", (fenced) => applyModule(fenced, module, Date.now() + 60_000), {
+          signal: stop.signal,
+        })
+        .then(
+          () => expect.fail("it was not stopped"),
+          () => undefined,
+        );
+      engine.onProgress = () => undefined;
+      await engine.apply(module);
+      expect(await column(client, counts)).to.deep.equal(["public.t 5000 4997 0 0 f"]);
+      expect(await column(client, "SELECT count(*)::int FROM guardian_migration.reject")).to.deep.equal([3]);
+    }));
+});
