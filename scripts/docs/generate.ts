@@ -2,6 +2,8 @@ import type { Client } from "pg";
 import type { Module } from "../../engine/module/files/manifest";
 import { withClient, type Logins } from "../v6/database";
 import { applyAll } from "../v6/operator";
+import { readBounds, type Bounds } from "./bounds";
+import { boundsPage } from "./bounds-page";
 import { describeModule, foreignKeys, listed, type Key } from "./catalogue";
 import { tryAll, type Matrix } from "./matrix";
 import { indexPage, modulePage, permissionsPage } from "./pages";
@@ -12,6 +14,7 @@ export interface Findings {
   modules: Module[];
   keys: Key[];
   matrix: Matrix;
+  bounds: Bounds;
   /** Pages by their path below docs/, not yet formatted. */
   pages: Map<string, string>;
 }
@@ -24,12 +27,14 @@ export async function examine(logins: Logins): Promise<Findings> {
     await admin.query("SET search_path = ''");
     const keys = await foreignKeys(admin, tables);
     const pages = new Map([["v7/README.md", indexPage(modules, keys)]]);
+    const bounds = await readBounds(admin, tables);
+    pages.set("bounds.md", boundsPage(bounds));
     for (const module of modules) pages.set(`v7/${module.name}.md`, modulePage(await describeModule(admin, module)));
     await addPeople(admin, [people.owner]);
     await seed(admin, tables, (_table, column) => (column === "granted_to" ? people.provider : people.owner));
     const matrix = await tryModules(admin, modules);
     pages.set("permissions.md", permissionsPage(modules, matrix));
-    return { modules, keys, matrix, pages };
+    return { modules, keys, matrix, bounds, pages };
   });
 }
 

@@ -8,6 +8,5 @@ DROP FUNCTION public.write_audit_log(text, text, text, text[]);
 DROP FUNCTION public.caller_is_trusted();
 DROP FUNCTION public.caller_is_operator();
 DROP FUNCTION public.caller_role();
-DROP FUNCTION public.changed_columns(jsonb, jsonb);
 DROP FUNCTION public.set_updated_at();
 DROP FUNCTION public.refuse_change();

@@ -51,15 +51,6 @@ $$;
 COMMENT ON FUNCTION public.set_updated_at() IS
   'Trigger BEFORE UPDATE: a changed row never keeps the time of the transaction that first wrote it, unless that is a batch of the migration.';
 
-CREATE FUNCTION public.changed_columns(p_old jsonb, p_new jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(array_agg(n.key ORDER BY n.key), '{}')
-  FROM jsonb_each(p_new) AS n
-  WHERE n.key <> 'updated_at' AND p_old -> n.key IS DISTINCT FROM n.value
-$$;
-COMMENT ON FUNCTION public.changed_columns(jsonb, jsonb) IS
-  'Names of the columns in which two states of a row (to_jsonb) differ, updated_at aside.';
-
 -- GUC "role" is the SET ROLE of the session and stays visible inside SECURITY DEFINER, where current_user is the owner.
 CREATE FUNCTION public.caller_role() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(nullif(current_setting('role'), 'none'), session_user::text)
@@ -91,13 +82,24 @@ $$;
 COMMENT ON FUNCTION public.write_audit_log(text, text, text, text[]) IS
   'The one writer of audit_log; called by the owner''s SECURITY DEFINER functions and triggers only.';
 
+-- Column by column, and only the key becomes text: a row as a whole may be more than jsonb takes (256 MB), and then nobody
+-- could delete it, nor the account it belongs to. *<> compares what is stored, for a type without an equality too.
 CREATE FUNCTION public.audit_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_row jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+  v_key text;
+  v_changed text[];
 BEGIN
-  PERFORM public.write_audit_log(TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME,
-    (SELECT string_agg(v_row ->> a.key, ',' ORDER BY a.place) FROM unnest(TG_ARGV) WITH ORDINALITY AS a (key, place)),
-    TG_OP, CASE WHEN TG_OP = 'UPDATE' THEN public.changed_columns(to_jsonb(OLD), v_row) END);
+  EXECUTE (SELECT format('SELECT concat_ws('','', %s)', string_agg(format('($1).%I', a.key), ', ' ORDER BY a.place))
+    FROM unnest(TG_ARGV) WITH ORDINALITY AS a (key, place))
+  INTO v_key USING CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+  IF TG_OP = 'UPDATE' THEN
+    EXECUTE (SELECT format('SELECT array_remove(ARRAY[%s], NULL)', string_agg(format(
+      'CASE WHEN ROW(($1).%1$I)::record *<> ROW(($2).%1$I)::record THEN %1$L END', a.attname), ', ' ORDER BY a.attname))
+      FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'updated_at')
+    INTO v_changed USING OLD, NEW;
+  END IF;
+  PERFORM public.write_audit_log(TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME, v_key, TG_OP, v_changed);
   RETURN NULL;
 END
 $$;
@@ -251,8 +253,7 @@ CREATE POLICY audit_log_read ON public.audit_log FOR SELECT TO service_role USIN
 
 REVOKE ALL ON public.audit_log FROM PUBLIC, anon, authenticated, service_role;
 GRANT SELECT ON public.audit_log TO service_role;
-REVOKE ALL ON FUNCTION public.refuse_change(), public.set_updated_at(), public.changed_columns(jsonb, jsonb),
-  public.caller_role(), public.caller_is_operator(), public.caller_is_trusted(),
+REVOKE ALL ON FUNCTION public.refuse_change(), public.set_updated_at(), public.caller_role(), public.caller_is_operator(), public.caller_is_trusted(),
   public.write_audit_log(text, text, text, text[]), public.audit_row(), public.is_ledger_batch(regclass),
   public.security_facts(text[], text[]), public.definition_facts(text[]), public.assert_module(text, text[])
   FROM PUBLIC, anon, authenticated, service_role;

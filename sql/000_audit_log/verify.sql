@@ -24,7 +24,6 @@ FROM (SELECT ARRAY[
   'public.audit_log: trigger audit_log_append_only calls public.refuse_change',
   'public.refuse_change(): invoker, pinned',
   'public.set_updated_at(): invoker, pinned',
-  'public.changed_columns(jsonb, jsonb): invoker, pinned',
   'public.caller_role(): invoker, pinned',
   'public.caller_is_operator(): invoker, pinned',
   'public.caller_is_trusted(): invoker, pinned',
@@ -38,12 +37,11 @@ FROM (SELECT ARRAY[
   'definition of public.audit_log: 11238799',
   'definition of public.refuse_change(): 228587cf',
   'definition of public.set_updated_at(): bc00e024',
-  'definition of public.changed_columns(jsonb, jsonb): 60a01bb6',
   'definition of public.caller_role(): 313255bc',
   'definition of public.caller_is_operator(): 3b9f1188',
   'definition of public.caller_is_trusted(): 3756d04a',
   'definition of public.write_audit_log(text, text, text, text[]): 4b0e6986',
-  'definition of public.audit_row(): 3d89cba6',
+  'definition of public.audit_row(): 61e68808',
   'definition of public.is_ledger_batch(regclass): 72acceb7',
   'definition of public.security_facts(text[], text[]): 7d8356e0',
   'definition of public.definition_facts(text[]): 9d7e043f',
@@ -53,6 +51,6 @@ FROM (SELECT ARRAY[
 -- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.audit_log', '; '),
-    string_to_array('public.refuse_change(); public.set_updated_at(); public.changed_columns(jsonb, jsonb); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.write_audit_log(text, text, text, text[]); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[])', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.audit_log; public.refuse_change(); public.set_updated_at(); public.changed_columns(jsonb, jsonb); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.write_audit_log(text, text, text, text[]); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[]); audit_log_append_only on public.audit_log', '; ')) AS f
+    string_to_array('public.refuse_change(); public.set_updated_at(); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.write_audit_log(text, text, text, text[]); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[])', '; ')) AS f
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.audit_log; public.refuse_change(); public.set_updated_at(); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.write_audit_log(text, text, text, text[]); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[]); audit_log_append_only on public.audit_log', '; ')) AS f
   ORDER BY 1);

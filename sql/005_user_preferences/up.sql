@@ -116,8 +116,13 @@ BEGIN
       -- Raises for a zone that the server does not know, by the server's own cache of zones.
       WHEN (TIMESTAMPTZ '2000-01-01 00:00:00+00' AT TIME ZONE NEW.timezone) IS NULL
         AND NEW.timezone IS NOT NULL THEN 'timezone'
-      WHEN jsonb_typeof(NEW.preferred_units) <> 'object' THEN 'preferred_units'
-      WHEN jsonb_typeof(NEW.dashboard_layout) <> 'object' THEN 'dashboard_layout'
+      -- Bounds are of the value as text: of one that is stored, pg_column_size tells the compressed size.
+      WHEN jsonb_typeof(NEW.preferred_units) <> 'object' OR octet_length(NEW.preferred_units::text) > 4096
+        THEN 'preferred_units'
+      WHEN jsonb_typeof(NEW.dashboard_layout) <> 'object' OR octet_length(NEW.dashboard_layout::text) > 65536
+        THEN 'dashboard_layout'
+      WHEN cardinality(NEW.hide_sensitive_conditions) > 200 OR octet_length(NEW.hide_sensitive_conditions::text) > 16384
+        THEN 'hide_sensitive_conditions'
       -- The default passes at once, as it is what most rows have.
       WHEN NEW.notification_channels <> '{"email": true, "sms": false, "push": true, "in_app": true}'
         AND CASE WHEN jsonb_typeof(NEW.notification_channels) <> 'object' THEN true
@@ -127,10 +132,11 @@ BEGIN
       WHEN NEW.quiet_hours <> '{"enabled": false, "start": "22:00", "end": "08:00", "timezone": "user"}'
         AND NOT coalesce(jsonb_typeof(NEW.quiet_hours -> 'enabled') = 'boolean'
           AND NEW.quiet_hours ->> 'start' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'
-          AND NEW.quiet_hours ->> 'end' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$', false) THEN 'quiet_hours'
+          AND NEW.quiet_hours ->> 'end' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$', false)
+        OR octet_length(NEW.quiet_hours::text) > 1024 THEN 'quiet_hours'
       WHEN CASE WHEN jsonb_typeof(NEW.emergency_contacts) = 'array'
         THEN jsonb_array_length(NEW.emergency_contacts) > 20 ELSE NEW.emergency_contacts IS NOT NULL END
-        THEN 'emergency_contacts'
+        OR octet_length(NEW.emergency_contacts::text) > 32768 THEN 'emergency_contacts'
     END;
   END IF;
   IF v_bad IS NOT NULL THEN
@@ -159,7 +165,7 @@ CREATE TRIGGER user_preferences_check BEFORE UPDATE ON public.user_preferences
 CREATE TRIGGER user_preferences_check_all BEFORE INSERT OR UPDATE OF
   language, secondary_languages, timezone, date_format, time_format, preferred_units, medical_terminology_level,
   dashboard_layout, notification_channels, notification_frequency, quiet_hours, default_sharing_level,
-  emergency_contacts, family_access_level, preferred_export_format, auto_backup_frequency
+  emergency_contacts, family_access_level, preferred_export_format, auto_backup_frequency, hide_sensitive_conditions
   ON public.user_preferences FOR EACH ROW EXECUTE FUNCTION public.check_user_preferences('all');
 -- Audited is what others may see. Rows with the defaults, as the migration writes them, say nothing.
 CREATE TRIGGER user_preferences_audit_insert AFTER INSERT ON public.user_preferences

@@ -98,6 +98,30 @@ describe("000_audit_log", function () {
     });
   });
 
+  it("16-9: serialises keys only: what cannot be written as JSON keeps nobody from changing or deleting a row", async () => {
+    await withModules(modules, async (client) => {
+      // Whatever serialises it fails, as 256 MB of JSON do.
+      await client.query(`CREATE TYPE public.heavy AS ENUM ('a', 'b');
+        CREATE FUNCTION public.too_large(public.heavy) RETURNS json LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '54000'; END $$;
+        CREATE CAST (public.heavy AS json) WITH FUNCTION public.too_large(public.heavy);
+        CREATE TABLE public.things (id int, part text, weight public.heavy, plain json, big text, updated_at timestamptz, PRIMARY KEY (id, part));
+        CREATE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON public.things FOR EACH ROW EXECUTE FUNCTION public.audit_row('id', 'part')`);
+      expect((await refusal(client.query("SELECT to_jsonb('a'::public.heavy)"))).code).to.equal("54000");
+      await client.query(`INSERT INTO public.things VALUES (1, 'x', 'a', '{}', repeat('b', 100000));
+        UPDATE public.things SET weight = 'b', plain = '{ }', updated_at = now();
+        UPDATE public.things SET big = big || 'c', plain = plain;
+        DELETE FROM public.things`);
+      const trail =
+        "SELECT concat_ws(' ', record_key, action, changed_columns) AS line FROM public.audit_log ORDER BY occurred_at";
+      expect((await client.query<{ line: string }>(trail)).rows.map(({ line }) => line)).to.deep.equal([
+        "1,x INSERT {}",
+        "1,x UPDATE {plain,weight}",
+        "1,x UPDATE {big}",
+        "1,x DELETE {}",
+      ]);
+    });
+  });
+
   it("K-7: a key that looks like an e-mail address or a sentence is refused", async () => {
     await withModules(modules, async (client) => {
       for (const key of ["jane@example.org", "Jane Doe", ""]) {

@@ -53,6 +53,35 @@ describe("004_enhanced_consent: every change is audited", function () {
     });
   });
 
+  it("16-9: names every column that changed, each compared by itself", async () => {
+    await withModules(modules, async (client) => {
+      const [patient, doctor] = await people(client);
+      await as(client, patient, grant, [patient, doctor]);
+      await client.query(`ALTER TABLE public.patient_consents DISABLE TRIGGER patient_consents_identity;
+        DO $$ DECLARE v text; BEGIN
+          FOR v IN SELECT conname FROM pg_constraint WHERE conrelid = 'public.patient_consents'::regclass AND contype IN ('c', 'f') LOOP
+            EXECUTE format('ALTER TABLE public.patient_consents DROP CONSTRAINT %I', v);
+          END LOOP; END $$`);
+      const { rows } = await client.query<{ name: string; type: string }>(
+        `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
+         WHERE attrelid = 'public.patient_consents'::regclass AND attnum > 0 AND attname NOT IN ('id', 'updated_at') ORDER BY 1`,
+      );
+      const other: Record<string, (column: string) => string> = {
+        uuid: () => "gen_random_uuid()",
+        text: (column) => `concat(${column}, 'x')`,
+        boolean: (column) => `NOT ${column}`,
+        jsonb: () => `'{"x": 1, "state": "expired"}'`,
+        "timestamp with time zone": (column) => `coalesce(${column}, now()) + interval '1 day'`,
+      };
+      for (const { name, type } of rows)
+        await client.query(`UPDATE public.patient_consents SET ${name} = ${other[type]!(name)}`);
+      const { rows: said } = await client.query<{ names: string[] }>(
+        "SELECT changed_columns AS names FROM public.patient_consent_audit WHERE action <> 'granted' OR previous_state IS NOT NULL ORDER BY action_timestamp",
+      );
+      expect(said.map(({ names }) => names)).to.deep.equal(rows.map(({ name }) => [name]));
+    });
+  });
+
   it("C-10: nobody changes, deletes or truncates the trail, service_role and owner included", async () => {
     await withModules(modules, async (client) => {
       const [patient, doctor] = await people(client);

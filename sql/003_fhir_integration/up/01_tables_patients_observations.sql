@@ -11,7 +11,8 @@ CREATE TABLE public.fhir_patient_mappings (
   source_system text NOT NULL
     CONSTRAINT fhir_patient_mappings_source_check CHECK (source_system ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$'),
   resource jsonb NOT NULL
-    CONSTRAINT fhir_patient_mappings_resource_check CHECK (coalesce(resource ->> 'resourceType' = 'Patient', false)),
+    CONSTRAINT fhir_patient_mappings_resource_check CHECK (coalesce(resource ->> 'resourceType' = 'Patient', false))
+    CONSTRAINT fhir_patient_mappings_resource_bound CHECK (octet_length(resource::text) <= 16777216),
   identifier jsonb GENERATED ALWAYS AS (resource -> 'identifier') STORED NOT NULL,
   name_official jsonb
     GENERATED ALWAYS AS (jsonb_path_query_first(resource, '$.name[*] ? (@.use == "official")')) STORED,
@@ -64,7 +65,8 @@ CREATE TABLE public.fhir_observations (
   source_system text NOT NULL
     CONSTRAINT fhir_observations_source_check CHECK (source_system ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$'),
   resource jsonb NOT NULL
-    CONSTRAINT fhir_observations_resource_check CHECK (coalesce(resource ->> 'resourceType' = 'Observation', false)),
+    CONSTRAINT fhir_observations_resource_check CHECK (coalesce(resource ->> 'resourceType' = 'Observation', false))
+    CONSTRAINT fhir_observations_resource_bound CHECK (octet_length(resource::text) <= 16777216),
   identifier jsonb GENERATED ALWAYS AS (resource -> 'identifier') STORED,
   based_on jsonb GENERATED ALWAYS AS (resource -> 'basedOn') STORED,
   part_of jsonb GENERATED ALWAYS AS (resource -> 'partOf') STORED,

@@ -8,7 +8,8 @@ CREATE TABLE public.fhir_medication_requests (
   source_system text NOT NULL
     CONSTRAINT fhir_medication_requests_source_check CHECK (source_system ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$'),
   resource jsonb NOT NULL CONSTRAINT fhir_medication_requests_resource_check
-    CHECK (coalesce(resource ->> 'resourceType' = 'MedicationRequest', false)),
+    CHECK (coalesce(resource ->> 'resourceType' = 'MedicationRequest', false))
+    CONSTRAINT fhir_medication_requests_resource_bound CHECK (octet_length(resource::text) <= 16777216),
   identifier jsonb GENERATED ALWAYS AS (resource -> 'identifier') STORED,
   status text GENERATED ALWAYS AS (resource ->> 'status') STORED NOT NULL
     CONSTRAINT fhir_medication_requests_status_check CHECK (status IN ('active', 'on-hold', 'cancelled', 'completed',
@@ -81,7 +82,8 @@ CREATE TABLE public.fhir_document_references (
   source_system text NOT NULL
     CONSTRAINT fhir_document_references_source_check CHECK (source_system ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$'),
   resource jsonb NOT NULL CONSTRAINT fhir_document_references_resource_check
-    CHECK (coalesce(resource ->> 'resourceType' = 'DocumentReference', false)),
+    CHECK (coalesce(resource ->> 'resourceType' = 'DocumentReference', false))
+    CONSTRAINT fhir_document_references_resource_bound CHECK (octet_length(resource::text) <= 16777216),
   master_identifier jsonb GENERATED ALWAYS AS (resource -> 'masterIdentifier') STORED,
   identifier jsonb GENERATED ALWAYS AS (resource -> 'identifier') STORED,
   status text GENERATED ALWAYS AS (resource ->> 'status') STORED NOT NULL
@@ -134,7 +136,8 @@ CREATE TABLE public.consent_fhir_mappings (
     CONSTRAINT consent_fhir_mappings_fhir_id_check CHECK (fhir_resource_id ~ '^[A-Za-z0-9.-]{1,64}$'),
   fhir_version text NOT NULL DEFAULT 'R4' CONSTRAINT consent_fhir_mappings_version_check CHECK (fhir_version = 'R4'),
   resource jsonb NOT NULL
-    CONSTRAINT consent_fhir_mappings_resource_check CHECK (coalesce(resource ->> 'resourceType' = 'Consent', false)),
+    CONSTRAINT consent_fhir_mappings_resource_check CHECK (coalesce(resource ->> 'resourceType' = 'Consent', false))
+    CONSTRAINT consent_fhir_mappings_resource_bound CHECK (octet_length(resource::text) <= 16777216),
   fhir_status text GENERATED ALWAYS AS (resource ->> 'status') STORED NOT NULL
     CONSTRAINT consent_fhir_mappings_status_check CHECK (fhir_status IN ('draft', 'proposed', 'active', 'rejected',
       'inactive', 'entered-in-error')),

@@ -9,8 +9,10 @@ CREATE TABLE public.hl7_messages (
   sending_facility text,
   receiving_application text,
   receiving_facility text,
-  raw_message text NOT NULL,
-  message_segments jsonb,
+  raw_message text NOT NULL
+    CONSTRAINT hl7_messages_raw_message_bound CHECK (octet_length(raw_message) <= 16777216),
+  message_segments jsonb
+    CONSTRAINT hl7_messages_message_segments_bound CHECK (octet_length(message_segments::text) <= 33554432),
   processing_status text NOT NULL DEFAULT 'received' CONSTRAINT hl7_messages_status_check
     CHECK (processing_status IN ('received', 'parsing', 'parsed', 'processing', 'processed', 'failed', 'rejected')),
   processing_errors jsonb NOT NULL DEFAULT '[]'
@@ -35,7 +37,8 @@ CREATE TABLE public.hl7_to_fhir_conversions (
     CONSTRAINT hl7_to_fhir_conversions_message_fkey REFERENCES public.hl7_messages (id) ON DELETE CASCADE,
   guardian_patient_id uuid,
   fhir_resources jsonb NOT NULL
-    CONSTRAINT hl7_to_fhir_conversions_resources_check CHECK (jsonb_typeof(fhir_resources) = 'array'),
+    CONSTRAINT hl7_to_fhir_conversions_resources_check CHECK (jsonb_typeof(fhir_resources) = 'array')
+    CONSTRAINT hl7_to_fhir_conversions_resources_bound CHECK (octet_length(fhir_resources::text) <= 33554432),
   conversion_status text NOT NULL DEFAULT 'pending' CONSTRAINT hl7_to_fhir_conversions_status_check
     CHECK (conversion_status IN ('pending', 'completed', 'failed', 'partial')),
   conversion_errors jsonb NOT NULL DEFAULT '[]'

@@ -15,14 +15,18 @@ CREATE TABLE public.patient_consents (
     'consent', 'contract', 'legal_obligation', 'vital_interests', 'public_task', 'legitimate_interests')),
   explicit_consent boolean NOT NULL DEFAULT false,
   consent_evidence jsonb DEFAULT '{}' CONSTRAINT patient_consents_consent_evidence_check
-    CHECK (coalesce(jsonb_typeof(consent_evidence) = 'object', NOT granted)),
+    CHECK (coalesce(jsonb_typeof(consent_evidence) = 'object', NOT granted))
+    CONSTRAINT patient_consents_consent_evidence_bound CHECK (octet_length(consent_evidence::text) <= 65536),
   valid_from timestamptz NOT NULL DEFAULT now(),
   valid_until timestamptz,
   revoked_at timestamptz,
-  revocation_reason text,
+  revocation_reason text
+    CONSTRAINT patient_consents_revocation_reason_bound CHECK (octet_length(revocation_reason) <= 10240),
   consent_metadata jsonb NOT NULL DEFAULT '{}'
-    CONSTRAINT patient_consents_consent_metadata_check CHECK (jsonb_typeof(consent_metadata) = 'object'),
-  consent_version text NOT NULL DEFAULT '1.0',
+    CONSTRAINT patient_consents_consent_metadata_check CHECK (jsonb_typeof(consent_metadata) = 'object')
+    CONSTRAINT patient_consents_consent_metadata_bound CHECK (octet_length(consent_metadata::text) <= 16384),
+  consent_version text NOT NULL DEFAULT '1.0'
+    CONSTRAINT patient_consents_consent_version_bound CHECK (octet_length(consent_version) <= 64),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
   created_by uuid,

@@ -31,7 +31,25 @@ BEGIN
         WHEN s.new = 'granted' AND (s.old = 'expired' OR s.old = 'granted'
           AND coalesce(n.valid_until, 'infinity') > coalesce(o.valid_until, 'infinity')) THEN 'renewed'
         WHEN s.new <> s.old THEN s.new ELSE 'modified' END,
-      v_by, v_role, public.changed_columns(to_jsonb(o), to_jsonb(n)), s.old, s.new, n.legal_basis <> o.legal_basis,
+      v_by, v_role, array_remove(ARRAY[
+        CASE WHEN n.consent_evidence IS DISTINCT FROM o.consent_evidence THEN 'consent_evidence' END,
+        CASE WHEN n.consent_metadata <> o.consent_metadata THEN 'consent_metadata' END,
+        CASE WHEN n.consent_type <> o.consent_type THEN 'consent_type' END,
+        CASE WHEN n.consent_version <> o.consent_version THEN 'consent_version' END,
+        CASE WHEN n.created_at <> o.created_at THEN 'created_at' END,
+        CASE WHEN n.created_by IS DISTINCT FROM o.created_by THEN 'created_by' END,
+        CASE WHEN n.explicit_consent <> o.explicit_consent THEN 'explicit_consent' END,
+        CASE WHEN n.granted <> o.granted THEN 'granted' END,
+        CASE WHEN n.granted_to IS DISTINCT FROM o.granted_to THEN 'granted_to' END,
+        CASE WHEN n.legal_basis <> o.legal_basis THEN 'legal_basis' END,
+        CASE WHEN n.patient_id <> o.patient_id THEN 'patient_id' END,
+        CASE WHEN n.purpose <> o.purpose THEN 'purpose' END,
+        CASE WHEN n.resource_type IS DISTINCT FROM o.resource_type THEN 'resource_type' END,
+        CASE WHEN n.revocation_reason IS DISTINCT FROM o.revocation_reason THEN 'revocation_reason' END,
+        CASE WHEN n.revoked_at IS DISTINCT FROM o.revoked_at THEN 'revoked_at' END,
+        CASE WHEN n.updated_by IS DISTINCT FROM o.updated_by THEN 'updated_by' END,
+        CASE WHEN n.valid_from <> o.valid_from THEN 'valid_from' END,
+        CASE WHEN n.valid_until IS DISTINCT FROM o.valid_until THEN 'valid_until' END], NULL), s.old, s.new, n.legal_basis <> o.legal_basis,
       s.old = 'granted' AND s.new <> 'granted' AND n.granted_to IS NOT NULL
     FROM old_rows AS o JOIN new_rows AS n ON n.id = o.id, LATERAL (SELECT
       public.consent_state(o.granted, o.revoked_at, o.valid_until, o.consent_metadata, NULL),

@@ -51,12 +51,13 @@ CREATE TABLE public.document_processing_queue (
   max_attempts integer NOT NULL DEFAULT 4
     CONSTRAINT document_processing_queue_max_attempts_check CHECK (max_attempts BETWEEN 1 AND 100),
   lease_token uuid,
-  leased_by text,
+  leased_by text CONSTRAINT document_processing_queue_leased_by_bound CHECK (octet_length(leased_by) <= 1024),
   progress_percentage integer NOT NULL DEFAULT 0
     CONSTRAINT document_processing_queue_progress_check CHECK (progress_percentage BETWEEN 0 AND 100),
   error_code text CONSTRAINT document_processing_queue_error_code_check CHECK (error_code ~ '^[A-Za-z0-9_.:-]{1,64}$'),
-  error_message text,
-  processing_results jsonb,
+  error_message text CONSTRAINT document_processing_queue_error_bound CHECK (octet_length(error_message) <= 16000),
+  processing_results jsonb CONSTRAINT document_processing_queue_results_bound
+    CHECK (octet_length(processing_results::text) <= 16777216),
   quality_score numeric(4,3)
     CONSTRAINT document_processing_queue_quality_check CHECK (quality_score BETWEEN 0 AND 1),
   started_at timestamptz,

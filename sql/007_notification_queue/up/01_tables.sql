@@ -15,10 +15,12 @@ CREATE TABLE public.notification_queue (
   title text NOT NULL CONSTRAINT notification_queue_title_check CHECK (length(title) BETWEEN 1 AND 200),
   body text NOT NULL CONSTRAINT notification_queue_body_check CHECK (length(body) BETWEEN 1 AND 4000),
   data jsonb NOT NULL DEFAULT '{}'
-    CONSTRAINT notification_queue_data_check CHECK (jsonb_typeof(data) = 'object'),
+    CONSTRAINT notification_queue_data_check CHECK (jsonb_typeof(data) = 'object')
+    CONSTRAINT notification_queue_data_bound CHECK (octet_length(data::text) <= 1048576),
   delivery_channels text[] NOT NULL DEFAULT '{in_app}'
     CONSTRAINT notification_queue_channels_check CHECK (delivery_channels <> '{}'
-      AND delivery_channels <@ '{email,sms,push,in_app}'::text[]),
+      AND delivery_channels <@ '{email,sms,push,in_app}'::text[])
+    CONSTRAINT notification_queue_channels_bound CHECK (cardinality(delivery_channels) <= 16),
   scheduled_for timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz,
   respect_quiet_hours boolean NOT NULL DEFAULT true,
@@ -31,10 +33,12 @@ CREATE TABLE public.notification_queue (
   digest_id uuid,
   attempts integer NOT NULL DEFAULT 0 CONSTRAINT notification_queue_attempts_check CHECK (attempts >= 0),
   lease_token uuid,
-  leased_by text,
+  leased_by text CONSTRAINT notification_queue_leased_by_bound CHECK (octet_length(leased_by) <= 1024),
   error_code text CONSTRAINT notification_queue_error_code_check CHECK (error_code ~ '^[A-Za-z0-9_.:-]{1,64}$'),
-  delivered_channels text[] NOT NULL DEFAULT '{}',
-  failed_channels text[] NOT NULL DEFAULT '{}',
+  delivered_channels text[] NOT NULL DEFAULT '{}' CONSTRAINT notification_queue_delivered_bound
+    CHECK (cardinality(delivered_channels) <= 16 AND octet_length(delivered_channels::text) <= 1024),
+  failed_channels text[] NOT NULL DEFAULT '{}' CONSTRAINT notification_queue_failed_bound
+    CHECK (cardinality(failed_channels) <= 16 AND octet_length(failed_channels::text) <= 1024),
   delivered_at timestamptz,
   read_at timestamptz,
   clicked_at timestamptz,
@@ -77,10 +81,13 @@ CREATE TABLE public.notification_delivery_channels (
     CHECK (length(channel_identifier) BETWEEN 3 AND 500),
   is_active boolean NOT NULL DEFAULT true,
   verified_at timestamptz,
-  verification_hash bytea,
+  verification_hash bytea
+    CONSTRAINT notification_delivery_channels_hash_bound CHECK (octet_length(verification_hash) <= 32),
   verification_expires_at timestamptz,
   verification_tries integer NOT NULL DEFAULT 0,
-  notification_types_enabled text[],
+  -- Counted first: of a hundred million entries even the text is too large.
+  notification_types_enabled text[] CONSTRAINT notification_delivery_channels_types_bound
+    CHECK (cardinality(notification_types_enabled) <= 100 AND octet_length(notification_types_enabled::text) <= 10240),
   priority_threshold text NOT NULL DEFAULT 'low' CONSTRAINT notification_delivery_channels_threshold_check
     CHECK (priority_threshold IN ('urgent', 'high', 'normal', 'low')),
   created_at timestamptz NOT NULL DEFAULT now(),

@@ -86,8 +86,8 @@ CREATE TABLE public.collaborative_note_versions (
   version_number integer NOT NULL,
   session_id uuid NOT NULL,
   patient_id uuid NOT NULL,
-  title text NOT NULL,
-  content text NOT NULL,
+  title text NOT NULL CONSTRAINT collaborative_note_versions_title_bound CHECK (octet_length(title) <= 2000),
+  content text NOT NULL CONSTRAINT collaborative_note_versions_content_bound CHECK (octet_length(content) <= 800000),
   editor uuid,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT collaborative_note_versions_pkey PRIMARY KEY (note_id, version_number)
@@ -107,8 +107,10 @@ CREATE TABLE public.collaboration_conflicts (
     CHECK (conflict_type IN ('concurrent_edit', 'version_mismatch')),
   expected_version integer,
   current_version integer NOT NULL,
-  attempted_title text NOT NULL,
-  attempted_content text NOT NULL,
+  attempted_title text NOT NULL
+    CONSTRAINT collaboration_conflicts_title_bound CHECK (octet_length(attempted_title) <= 2000),
+  attempted_content text NOT NULL
+    CONSTRAINT collaboration_conflicts_content_bound CHECK (octet_length(attempted_content) <= 800000),
   status text NOT NULL DEFAULT 'detected'
     CONSTRAINT collaboration_conflicts_status_check CHECK (status IN ('detected', 'resolved')),
   resolution_strategy text CONSTRAINT collaboration_conflicts_strategy_check

@@ -1,8 +1,13 @@
 import { expect } from "chai";
 import type { Client } from "pg";
+import { loadMigration } from "../../../engine/migrate/definition/migration";
+import { planMove } from "../../../engine/migrate/preview";
 import { applyModule } from "../../../engine/module/apply";
+import { loadModule } from "../../../engine/module/files/manifest";
+import { asRole } from "../../support/postgres";
 import { column, moduleOf, withEngine, type Engine, type Files } from "./harness";
 import { archived, counts } from "./restored";
+import { withoutBounds } from "./unbounded";
 
 const check = "CONSTRAINT t_note_bound CHECK (octet_length(note) <= 10)";
 /** Things that belong to a person; the later version bounds what may be noted of them. */
@@ -15,6 +20,7 @@ const later = version(check);
 const rejects = "SELECT concat_ws(' ', urn, key[1], sqlstate, object) FROM guardian_migration.reject ORDER BY key";
 const detail = `SELECT DISTINCT ON (part) (detail ->> 'refused')::int FROM guardian_migration.step
   WHERE kind = 'rows' ORDER BY part, attempt DESC`;
+const assumed = { mode: "assumed", legalBasis: "consent", statement: "s" };
 const standing = "SELECT relname FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace AND relkind = 'r'";
 
 /** Notes, three of which are longer than the later version takes. */
@@ -193,4 +199,70 @@ describe("archived rows that a new bound refuses", function () {
       expect(await column(client, counts)).to.deep.equal(["public.t 5000 4997 0 0 f"]);
       expect(await column(client, "SELECT count(*)::int FROM guardian_migration.reject")).to.deep.equal([3]);
     }));
+
+  it("16-15: preferences of the version without bounds: what is too large waits, all else comes back", () =>
+    withEngine(
+      async (engine, db) => {
+        const [client, admin] = [await db.connect(), await db.connect("admin")];
+        await engine.apply(await loadModule("005_user_preferences", withoutBounds("005_user_preferences")));
+        const [rich, plain] = await column<string>(client, "SELECT id FROM auth.users ORDER BY id LIMIT 2");
+        for (const [user, size] of [
+          [rich!, 100_000],
+          [plain!, 1000],
+        ] as const)
+          await asRole(admin, "authenticated", user, (c) =>
+            c.query(
+              "INSERT INTO public.user_preferences (user_id, dashboard_layout) VALUES ($1, jsonb_build_object('x', repeat('y', $2)))",
+              [user, size],
+            ),
+          );
+        await engine.undo("005_user_preferences");
+        const { refused } = await engine.apply(await loadModule("005_user_preferences"));
+        expect(await column(client, "SELECT user_id FROM public.user_preferences")).to.deep.equal([plain]);
+        const [apply] = await column<string>(client, "SELECT apply_id FROM guardian_migration.archived");
+        expect(await column(client, rejects)).to.deep.equal([
+          `guardian_archive.user_preferences__${apply!} ${rich!} 23514 user_preferences_check_all.dashboard_layout`,
+        ]);
+        expect(refused.map(({ rows }) => rows)).to.deep.equal([1]);
+        // The data migration leaves alone what waits, and finds nothing amiss.
+        const moved = await engine.move(await loadMigration("preferences"), {});
+        expect(moved.source - moved.written).to.equal(2n);
+        expect(
+          await column(client, "SELECT count(*)::int FROM public.user_preferences WHERE user_id = $1", [rich]),
+        ).to.deep.equal([0]);
+      },
+      { modules: ["000_audit_log"] },
+    ));
+
+  it("16-15: who revoked a consent in words that are too long now gets no assumed one from the migration", () =>
+    withEngine(
+      async (engine, db) => {
+        const [client, admin] = [await db.connect(), await db.connect("admin")];
+        await engine.apply(await loadModule("004_enhanced_consent", withoutBounds("004_enhanced_consent")));
+        const [patient] = await column<string>(
+          client,
+          "SELECT id FROM auth.users WHERE created_at < now() - interval '2 days' ORDER BY id LIMIT 1",
+        );
+        await asRole(admin, "authenticated", patient!, (c) =>
+          c.query(
+            "SELECT public.refuse_patient_consent($1, 'data_sharing', 'healthcare_services', p_reason => repeat('no ', 10000))",
+            [patient],
+          ),
+        );
+        await engine.undo("004_enhanced_consent");
+        await engine.apply(await loadModule("004_enhanced_consent"));
+        expect(await column(client, "SELECT object FROM guardian_migration.reject")).to.deep.equal([
+          "patient_consents_revocation_reason_bound",
+        ]);
+        const migration = await loadMigration("consents");
+        const planned = await engine.host.read((reader) => planMove(reader, migration, assumed));
+        const moved = await engine.move(migration, assumed);
+        expect(moved.written).to.equal(planned.written);
+        expect(moved.source - moved.written).to.equal(1n);
+        expect(
+          await column(client, "SELECT count(*)::int FROM public.patient_consents WHERE patient_id = $1", [patient]),
+        ).to.deep.equal([0]);
+      },
+      { modules: ["000_audit_log"] },
+    ));
 });
