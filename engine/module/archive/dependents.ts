@@ -51,10 +51,12 @@ WITH mine AS (
   SELECT 'pg_catalog.pg_proc'::regclass, p.oid, NULL
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE 'function ' || n.nspname || '.' || p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' = ANY ($2)
-), found AS (
+), found AS MATERIALIZED (
   SELECT DISTINCT d.classid, d.objid, m.relation AS base,
     coalesce(r.ev_class, k.conrelid, l.polrelid, t.tgrelid, a.adrelid, i.indrelid, c.oid) AS relation,
-    coalesce('trigger ' || t.tgname, 'policy ' || l.polname) || ' on ' AS part
+    coalesce('trigger ' || t.tgname, 'policy ' || l.polname) || ' on ' AS part,
+    -- What a partition has of its table's triggers and keys goes with them.
+    coalesce(t.tgparentid, k.conparentid, 0) <> 0 AS inherited
   FROM mine m JOIN pg_catalog.pg_depend d ON d.refclassid = m.classid AND d.refobjid = m.oid AND d.deptype = 'n'
   LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
   LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid
@@ -63,8 +65,6 @@ WITH mine AS (
   LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND a.oid = d.objid
   LEFT JOIN pg_catalog.pg_index i ON d.classid = 'pg_catalog.pg_class'::regclass AND i.indexrelid = d.objid
   LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid
-  -- What a partition has of its table's triggers and keys goes with them.
-  WHERE coalesce(t.tgparentid, 0) = 0 AND coalesce(k.conparentid, 0) = 0
 )
 SELECT DISTINCT CASE WHEN f.relation IS NOT NULL
     THEN CASE WHEN c.relkind IN ('v', 'm') THEN 'view ' ELSE 'table ' END || n.nspname || '.' || c.relname
@@ -78,5 +78,5 @@ FROM found f
 LEFT JOIN pg_catalog.pg_class c ON c.oid = f.relation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_proc p ON f.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = f.objid
 LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-WHERE f.relation IS DISTINCT FROM f.base
+WHERE f.relation IS DISTINCT FROM f.base AND NOT f.inherited
 ORDER BY 1, 2`;
