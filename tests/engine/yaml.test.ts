@@ -1,5 +1,9 @@
 import { expect } from "chai";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
+import { loadMigration } from "../../engine/migrate/definition/migration";
 import { definition } from "../../engine/migrate/definition/shape";
 import { readManifest } from "../../engine/module/files/manifest";
 import { readYaml } from "../../engine/base/yaml";
@@ -207,6 +211,22 @@ describe("module.yaml and migration.yaml", () => {
   for (const [what, yaml, errors] of migrations) {
     it(`migration.yaml: ${what} is refused`, () => expect(listed(ofMigration(yaml))).to.deep.equal(errors));
   }
+
+  it("migration.yaml: a file that is not there is refused, and nothing of this machine is said", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-data-"));
+    try {
+      mkdirSync(join(folder, "x"));
+      writeFileSync(join(folder, "x", "migration.yaml"), migration);
+      const said = await loadMigration("x", folder).catch((err: unknown) => err);
+      expect(said).to.be.instanceOf(GuardianError);
+      expect((said as Error).message).to.equal(
+        "a file that migration.yaml names is missing [file-invalid]\n  where: sql/data/x/select.sql\n" +
+          "  to do: put it back, or mend its name in migration.yaml",
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it("take what they leave out as nothing, and the pace as it is by default", () => {
     expect(readManifest("f", module, "004_x")).to.deep.equal({

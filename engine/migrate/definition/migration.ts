@@ -39,10 +39,10 @@ export function followed(follows: readonly Follow[]): string[] {
   return [...new Set(follows.map((follow) => follow.table))].sort();
 }
 
-const folder = join(sqlFolder, "data");
+const own = join(sqlFolder, "data");
 
 /** @returns the names of all data migrations */
-export function migrationNames(): string[] {
+export function migrationNames(folder = own): string[] {
   const entries = readdirSync(folder, { withFileTypes: true });
   return entries
     .filter((entry) => entry.isDirectory())
@@ -54,22 +54,28 @@ export function migrationNames(): string[] {
  * Reads a data migration.
  * @throws GuardianError naming the file and what is wrong with it
  */
-export async function loadMigration(name: string): Promise<Migration> {
+export async function loadMigration(name: string, folder = own): Promise<Migration> {
   const at = join(folder, name);
   const where = `sql/data/${name}/migration.yaml`;
   if (!/^[a-z_]+$/.test(name) || !existsSync(join(at, "migration.yaml"))) {
     throw new GuardianError("name-unknown", {
       what: `there is no data migration ${JSON.stringify(name)}`,
       where,
-      todo: `name one of: ${migrationNames().join(", ")}`,
+      todo: `name one of: ${migrationNames(folder).join(", ")}`,
     });
   }
   const written = readYaml(where, readFileSync(join(at, "migration.yaml"), "utf8"), definition);
   const { module, from, key, target, targetKey, columns, match } = written;
-  const read = (file: string): { file: string; sql: string } => ({
-    file: `sql/data/${name}/${file}`,
-    sql: readFileSync(join(at, file), "utf8").trim().replace(/;$/, ""),
-  });
+  const read = (file: string): { file: string; sql: string } => {
+    const shown = `sql/data/${name}/${file}`;
+    if (existsSync(join(at, file)))
+      return { file: shown, sql: readFileSync(join(at, file), "utf8").trim().replace(/;$/, "") };
+    throw new GuardianError("file-invalid", {
+      what: "a file that migration.yaml names is missing",
+      where: shown,
+      todo: "put it back, or mend its name in migration.yaml",
+    });
+  };
   const sources = written.sources.map(({ file, needs, constants, counts, follows }) => ({
     ...read(file),
     needs,
