@@ -3,6 +3,7 @@ import { Backup } from "../resources/backup/declare";
 import { Ledger } from "../resources/ledger/declare";
 import { MigrationSession } from "../resources/migration-session/declare";
 import { SqlModule } from "../resources/sql-module/declare";
+import { isOn } from "./deployment";
 import type { Plan } from "./plan";
 import { Stage, type StageArgs } from "./stage";
 
@@ -15,8 +16,10 @@ export class Infrastructure extends Stage {
   constructor(args: Omit<StageArgs, "ledgerId"> & { config: StackConfig; plan: Plan; stack: string }) {
     super("infrastructure", args);
     const { config, plan } = args;
-    const { purge, adopt } = config;
-    this.ledger = this.chain(new Ledger("ledger", { purge, ...(adopt ? { adopt } : {}) }, this.next()));
+    const { purge, adopt, acknowledge } = config;
+    const given = { ...(adopt ? { adopt } : {}), ...(acknowledge ? { acknowledge } : {}) };
+    const switchesOn = plan.flags.some((flag) => isOn(config, flag));
+    this.ledger = this.chain(new Ledger("ledger", { purge, ...given, switchesOn }, this.next()));
     const { ledgerId } = this.ledger;
     this.backup = this.chain(
       new Backup(

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { FencedWriter } from "./database";
 import { GuardianError } from "./base/errors";
+import { covered, readRollbacks, refuseUnacknowledged, waiting, type EmergencyRollback } from "./emergency";
 import { attempt } from "./ledger/attempt";
 import type { FlagValues } from "./ledger/details";
 import { detailOf, readStep, setStep, type Step } from "./ledger/steps";
@@ -40,56 +41,37 @@ export function sameFlag(a: FlagValues, b: FlagValues): boolean {
 }
 
 /**
- * The emergency rollback that nobody acknowledged: after one, the stack switches nothing on.
- * @returns the id of its session
+ * What an emergency rollback made of a flag: whoever acknowledges it has seen that, and no refresh is needed.
+ * @param last the newest attempt of this stack at the flag
+ * @param acknowledge the session that the program acknowledges
+ * @returns undefined where one waits to be acknowledged, and where none came after this stack last wrote the flag
  */
-export async function unacknowledgedRollback(
+export async function leftByRollback(
   db: Queryable,
-  acknowledged: string | undefined,
-): Promise<string | undefined> {
-  const there = await first<{ there: boolean }>(
-    db,
-    "SELECT pg_catalog.to_regclass('public.migration_sessions') IS NOT NULL AS there",
-  );
-  if (!there?.there) return undefined;
-  const row = await first<{ id: string }>(
-    db,
-    "SELECT id FROM public.migration_sessions WHERE status = 'emergency_rollback' ORDER BY created_at DESC, id LIMIT 1",
-  );
-  return row && row.id !== acknowledged ? row.id : undefined;
-}
-
-/** @throws GuardianError if the flag would be on while an emergency rollback waits to be acknowledged */
-export async function refuseAfterRollback(
-  db: Queryable,
-  name: string,
-  wanted: FlagValues,
-  acknowledged: string | undefined,
-): Promise<void> {
-  if (!wanted.enabled) return;
-  const rollback = await unacknowledgedRollback(db, acknowledged);
-  if (!rollback) return;
-  throw new GuardianError("emergency-rollback", {
-    what: "all features were switched off by an emergency rollback in the database; this stack switches nothing on until it is acknowledged",
-    where: `flag ${name}, rollback session ${rollback}`,
-    todo: [
-      `when the cause is mended: pulumi config set guardian:acknowledge ${rollback}`,
-      "set the rollout of the flags to 0",
-    ],
-  });
+  rollbacks: readonly EmergencyRollback[],
+  last: Step | undefined,
+  acknowledge: string | undefined,
+): Promise<FlagValues | undefined> {
+  const [newest] = rollbacks;
+  if (!newest || (waiting(rollbacks).length > 0 && covered(rollbacks, acknowledge).length === 0)) return undefined;
+  const { values, writtenAt = last?.endedAt } = detailOf(last, "FeatureFlag");
+  if (!values || !writtenAt) return undefined;
+  const later = await first(db, "SELECT 1 WHERE $1::timestamptz > $2::timestamptz", [newest.at, writtenAt]);
+  return later && { ...values, enabled: false, rolloutPercentage: 0, enabledForUsers: [] };
 }
 
 /**
  * Writes a flag: compare-and-set on what this stack last wrote, or on what its operator has seen by a refresh.
  * @param seen the values in Pulumi's state
- * @throws GuardianError with who changed it and when
+ * @param acknowledge the session of an emergency rollback after which flags may be on again; the ledger notes that
+ * @throws GuardianError with who changed it and when, or with the rollback that waits to be acknowledged
  */
 export async function writeFlag(
   fenced: FencedWriter,
   name: string,
   wanted: FlagValues,
   seen: FlagValues | undefined,
-  acknowledged: string | undefined,
+  acknowledge: string | undefined,
 ): Promise<void> {
   const last = await readStep(fenced.writer, fenced.options.urn);
   await attempt(
@@ -98,7 +80,8 @@ export async function writeFlag(
     last?.state === "done" ? "done" : "planned",
     (step) =>
       fenced.transaction(async (db) => {
-        await refuseAfterRollback(db, name, wanted, acknowledged);
+        const rollbacks = await readRollbacks(db);
+        if (wanted.enabled) refuseUnacknowledged(rollbacks, `flag ${name}`, acknowledge);
         const live = (
           await rows<FlagValues & { name: string }>(
             db,
@@ -108,7 +91,8 @@ export async function writeFlag(
         )[0];
         if (!live) throw flagGone(name);
         const now: FlagValues = { ...live };
-        await refuseUnseen(db, name, now, [wanted, seen], last);
+        const left = await leftByRollback(db, rollbacks, last, acknowledge);
+        await refuseUnseen(db, name, now, [wanted, seen, left], last);
         await db.query(
           `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
          WHERE feature_name = $1 AND (enabled, rollout_percentage, enabled_for_users, configuration) IS DISTINCT FROM ($2, $3, $4::uuid[], $5::jsonb)`,
@@ -120,7 +104,13 @@ export async function writeFlag(
             JSON.stringify(wanted.configuration),
           ],
         );
-        await setStep(db, step, { state: "done", physicalId: name, detail: { values: wanted } });
+        const time = await first<{ now: string }>(db, "SELECT pg_catalog.clock_timestamp()::text AS now");
+        const seenBack = covered(rollbacks, acknowledge).map(({ id }) => id);
+        const detail = { values: wanted, writtenAt: time?.now ?? "" };
+        await setStep(db, step, {
+          ...{ state: "done", physicalId: name },
+          detail: seenBack.length > 0 ? { ...detail, acknowledged: seenBack } : detail,
+        });
       }),
   );
 }

@@ -1,4 +1,5 @@
 import type { Database } from "../engine/database";
+import { readRollbacks, type EmergencyRollback } from "../engine/emergency";
 import { readSteps, type Step } from "../engine/ledger/steps";
 import type { Call } from "../provider/types";
 
@@ -22,3 +23,7 @@ export async function ledgerSteps(host: Database): Promise<Step[]> {
 export async function mainStep(call: DatabaseCall): Promise<Step | undefined> {
   return (await ledgerSteps(call.host)).find((step) => step.urn === call.urn && step.part === "");
 }
+
+/** @returns all emergency rollbacks, the newest first, asked once until this process writes */
+export const emergencyRollbacks = (host: Database): Promise<EmergencyRollback[]> =>
+  host.cached("emergency rollbacks", readRollbacks);

@@ -79,7 +79,11 @@ interface Details {
   /** `protects`: names of modules and migrations → their meanings. `processed` is for the session's row. */
   Backup: TakenBackup & { protects: Record<string, string>; processed: number };
   DataMigration: MigrationDetail;
-  FeatureFlag: { values: FlagValues };
+  /**
+   * `writtenAt`: when the values were written, by the server's clock; absent of a release that did not note it.
+   * `acknowledged`: the emergency rollbacks that were acknowledged when this stack switched something on after them.
+   */
+  FeatureFlag: { values: FlagValues; writtenAt: string; acknowledged: readonly string[] };
   /**
    * Rows that were given up, and the role that did so. Of rows that came back: how many the table refused, and a hash of
    * how these stood in the archive then.

@@ -188,6 +188,16 @@ export async function madeBy(db: Queryable, kind: StepKind, stack: string): Prom
   return row?.id ?? undefined;
 }
 
+/** @returns the emergency rollbacks that were acknowledged, whatever became of the flags since */
+export async function acknowledgedRollbacks(db: Queryable): Promise<Set<string>> {
+  const found = await rows<{ id: string }>(
+    db,
+    `SELECT DISTINCT pg_catalog.jsonb_array_elements_text(detail -> 'acknowledged') AS id FROM ${stepTable}
+     WHERE detail ? 'acknowledged'`,
+  );
+  return new Set(found.map(({ id }) => id));
+}
+
 /** @returns the three newest backups, of whatever stack, the newest first */
 export async function newestBackups(db: Queryable): Promise<Pick<TakenBackup, "path" | "takenAt">[]> {
   const kind: StepKind = "Backup";

@@ -3,20 +3,20 @@ import { GuardianError } from "../../engine/base/errors";
 import {
   flagGone,
   lastChange,
+  leftByRollback,
   readFlags,
   readSeed,
-  refuseAfterRollback,
   refuseUnseen,
   resetFlag,
   sameFlag,
-  unacknowledgedRollback,
   writeFlag,
   type FlagValues,
 } from "../../engine/flags";
 import type { Database } from "../../engine/database";
+import { covered, refuseUnacknowledged, waiting } from "../../engine/emergency";
 import type { Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
-import { mainStep } from "../call";
+import { emergencyRollbacks, mainStep } from "../call";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { featureFlagSpec } from "./spec";
@@ -45,12 +45,16 @@ const kind: Kind<Spec> = {
 
   async plan(call, inputs, state) {
     const live = (await allFlags(call.host)).get(inputs.flag);
-    await call.host.read((db) => refuseAfterRollback(db, inputs.flag, wantedOf(inputs, {}), inputs.acknowledge));
+    const rollbacks = await emergencyRollbacks(call.host);
+    if (inputs.enabled) refuseUnacknowledged(rollbacks, `flag ${inputs.flag}`, inputs.acknowledge);
     if (state && !live) throw flagGone(inputs.flag);
     if (state && live) {
       const last = await mainStep(call);
       const accepted = [wantedOf(inputs, live.configuration), wantedOf(state, state.configuration)];
-      await call.host.read((db) => refuseUnseen(db, inputs.flag, live, accepted, last));
+      await call.host.read(async (db) => {
+        const left = await leftByRollback(db, rollbacks, last, inputs.acknowledge);
+        await refuseUnseen(db, inputs.flag, live, [...accepted, left], last);
+      });
     }
     if (!live) return {};
     const now = `now ${live.enabled ? "on" : "off"} for ${live.rolloutPercentage} %`;
@@ -91,12 +95,16 @@ const kind: Kind<Spec> = {
 
   async drift(call, inputs, state) {
     const changes: Changes = new Map();
+    const rollbacks = await emergencyRollbacks(call.host);
+    // The ledger is told of it, so that the id may go from the program.
+    if (covered(rollbacks, inputs.acknowledge).length > 0) changes.set("acknowledge", "drift");
+    const told = changes.size;
     const live = (await allFlags(call.host)).get(state.flag);
     if (!live || !sameFlag(live, wantedOf(state, state.configuration))) {
-      const why = await call.host.read(async (db) => {
-        const rollback = await unacknowledgedRollback(db, inputs.acknowledge);
-        return rollback ? `emergency rollback, session ${rollback}` : `changed ${await lastChange(db, state.flag)}`;
-      });
+      const [newest] = waiting(rollbacks);
+      const why = newest
+        ? `emergency rollback, session ${newest.id}`
+        : `changed ${await call.host.read((db) => lastChange(db, state.flag))}`;
       call.log.warn(`drift: flag ${state.flag} is not what this stack wrote; ${why}`);
     }
     // Against the program and not the state: after a refresh the state says what is there, and up must still act.
@@ -105,7 +113,7 @@ const kind: Kind<Spec> = {
     if (live?.enabled !== wanted.enabled) changes.set("enabled", "drift");
     if (live?.rolloutPercentage !== wanted.rolloutPercentage) changes.set("rolloutPercentage", "drift");
     if (live && !isDeepStrictEqual(live.configuration, state.configuration)) changes.set("configuration", "drift");
-    if (changes.size === 0) changes.set("enabledForUsers", "drift");
+    if (changes.size === told) changes.set("enabledForUsers", "drift");
     return changes;
   },
 };

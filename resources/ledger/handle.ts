@@ -1,8 +1,17 @@
+import {
+  describeAcknowledgement,
+  readRollbacks,
+  refuseUnacknowledged,
+  waiting,
+  type EmergencyRollback,
+} from "../../engine/emergency";
 import { lazily } from "../../engine/lazy";
 import { alteredFrom, describeRaise } from "../../engine/ledger/format";
 import { readLedger, readPhysical, stackOf } from "../../engine/ledger/identity";
 import { ledgerFormat, ledgerObjects } from "../../engine/ledger/schema";
-import { ledgerSteps } from "../call";
+import type { Changes } from "../../provider/diff";
+import type { Inputs } from "../../spec";
+import { emergencyRollbacks, ledgerSteps } from "../call";
 import { handler, type Kind } from "../handler";
 import { ledgerSpec } from "./spec";
 
@@ -13,16 +22,26 @@ const kind: Kind<typeof ledgerSpec> = {
     const { ledger, here } = await call.host.whereabouts();
     if (!ledger) return { outputs: { format: ledgerFormat }, made: ledgerObjects };
     lazily.ledgerOwner.refuseForeign(ledger, here, await ledgerSteps(call.host), stackOf(call.urn), inputs.adopt);
+    const rollbacks = await emergencyRollbacks(call.host);
+    refuseSwitchingOn(rollbacks, inputs);
     const raise = describeRaise(ledger.format);
-    const told = `${raise}; an older release of this product refuses it from then on`;
+    const told = [
+      raise && `${raise}; an older release of this product refuses it from then on`,
+      describeAcknowledgement(rollbacks, inputs.acknowledge),
+    ];
     return {
       outputs: { ledgerId: ledger.ledgerId, format: ledgerFormat },
       replaced: alteredFrom(ledger.format),
-      notes: raise === undefined ? [] : [{ severity: "info", text: told }],
+      notes: told.flatMap((text) => (!text ? [] : [{ severity: "info", text } as const])),
     };
   },
 
-  async create(_call, inputs, fenced) {
+  async create(call, inputs, fenced) {
+    // Here, before anything is written: what switches on comes last, and would stop an up half way.
+    const rollbacks = await readRollbacks(fenced.writer);
+    refuseSwitchingOn(rollbacks, inputs);
+    const told = describeAcknowledgement(rollbacks, inputs.acknowledge);
+    if (told !== undefined) call.log.info(told);
     const ledgerId = await lazily.ledgerOwner.openLedger(fenced, await readPhysical(fenced.writer), inputs.adopt);
     return { ledgerId, format: ledgerFormat };
   },
@@ -35,10 +54,21 @@ const kind: Kind<typeof ledgerSpec> = {
     return { ledgerId: state.ledgerId, format: (await readLedger(db))?.format ?? ledgerFormat };
   },
 
-  async drift(call) {
+  async drift(call, inputs) {
     const { ledger } = await call.host.whereabouts();
-    return new Map(ledger && ledger.format < ledgerFormat ? [["format", "update"]] : []);
+    const changes: Changes = new Map();
+    if (!ledger) return changes;
+    if (ledger.format < ledgerFormat) changes.set("format", "update");
+    // Not refused here: destroy and refresh compare too. The update that this makes is.
+    const open = waiting(await emergencyRollbacks(call.host));
+    if (inputs.switchesOn && open.length > 0 && open[0]?.id !== inputs.acknowledge) changes.set("acknowledge", "drift");
+    return changes;
   },
 };
+
+/** @throws GuardianError with the emergency rollback that waits to be acknowledged, where a flag is to be on */
+function refuseSwitchingOn(rollbacks: readonly EmergencyRollback[], inputs: Inputs<typeof ledgerSpec>): void {
+  if (inputs.switchesOn) refuseUnacknowledged(rollbacks, "flags of this stack", inputs.acknowledge);
+}
 
 export const ledgerHandler = handler(kind);

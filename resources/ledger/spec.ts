@@ -7,6 +7,12 @@ export const ledgerSpec = resource(
     inputs: {
       purge: flag("Whether destroy also drops the archive and the ledger itself, with all rows that wait there."),
       adopt: optional(text("The id of a ledger of another stack that this stack takes over.")),
+      acknowledge: optional(
+        text("The session of an emergency rollback after which features may be switched on again."),
+      ),
+      switchesOn: optional(
+        flag("Whether a flag of the stack is to be on, which an emergency rollback forbids until it is acknowledged."),
+      ),
     },
     computed: {},
     outputs: {

@@ -1,0 +1,85 @@
+import { GuardianError } from "./base/errors";
+import { exists, quoteName, rows, type Queryable } from "./base/sql";
+import { readWaiting } from "./ledger/archived";
+import { acknowledgedRollbacks } from "./ledger/steps";
+import { ledgerTable } from "./ledger/schema";
+
+const table = "public.migration_sessions";
+
+/** An emergency rollback in the database: all features were switched off outside the stack (module 009). */
+export interface EmergencyRollback {
+  /** Its session's. */
+  id: string;
+  /** By the server's clock. */
+  at: string;
+  /** The ledger says that somebody acknowledged it. */
+  acknowledged: boolean;
+}
+
+/** @returns all emergency rollbacks, the newest first; those that wait in the archive after a destroy are among them */
+export async function readRollbacks(db: Queryable): Promise<EmergencyRollback[]> {
+  const ledger = await exists(db, ledgerTable("step"));
+  const archived = ledger ? (await readWaiting(db, [table])).filter(({ there }) => there) : [];
+  const tables = [...((await exists(db, table)) ? [table] : []), ...archived.map(({ archivedAs }) => archivedAs)];
+  if (tables.length === 0) return [];
+  const each = tables.map(
+    (name) => `SELECT id, created_at FROM ${quoteName(name)} WHERE status = 'emergency_rollback'`,
+  );
+  const found = await rows<{ id: string; at: string }>(
+    db,
+    `SELECT id::text AS id, min(created_at)::text AS at FROM (${each.join(" UNION ALL ")}) r
+     GROUP BY id ORDER BY min(created_at) DESC, id`,
+  );
+  const acknowledged = ledger && found.length > 0 ? await acknowledgedRollbacks(db) : new Set<string>();
+  return found.map((one) => ({ ...one, acknowledged: acknowledged.has(one.id) }));
+}
+
+/** @returns those that nobody acknowledged, the newest first: while there is one, the stack switches nothing on */
+export const waiting = (rollbacks: readonly EmergencyRollback[]): EmergencyRollback[] =>
+  rollbacks.filter(({ acknowledged }) => !acknowledged);
+
+/** @returns those that an acknowledgement of the newest covers, itself first; none where it names another, or nothing waits */
+export function covered(
+  rollbacks: readonly EmergencyRollback[],
+  acknowledge: string | undefined,
+): readonly EmergencyRollback[] {
+  const open = waiting(rollbacks);
+  return open[0]?.id === acknowledge ? open : [];
+}
+
+/** @returns what an acknowledgement means, for people; undefined where nothing waits for one */
+export function describeAcknowledgement(
+  rollbacks: readonly EmergencyRollback[],
+  acknowledge: string | undefined,
+): string | undefined {
+  const [newest, ...older] = covered(rollbacks, acknowledge);
+  if (!newest) return undefined;
+  const also = older.length > 0 ? `, and with it the older ${older.map(named).join(", ")}` : "";
+  return `acknowledges the emergency rollback ${named(newest)}${also}: what it switched off is as the program says again`;
+}
+
+const named = ({ id, at }: EmergencyRollback): string => `${id} of ${at}`;
+
+/**
+ * Refuses to switch anything on while an emergency rollback waits to be acknowledged.
+ * @param what that would be on
+ * @throws GuardianError with the id to set
+ */
+export function refuseUnacknowledged(
+  rollbacks: readonly EmergencyRollback[],
+  what: string,
+  acknowledge: string | undefined,
+): void {
+  const [newest, ...older] = waiting(rollbacks);
+  if (!newest || newest.id === acknowledge) return;
+  const besides = older.length > 0 ? `; it covers the older ${older.map(named).join(", ")}` : "";
+  const given = acknowledge === undefined ? "" : `; guardian:acknowledge names another, ${acknowledge}`;
+  throw new GuardianError("emergency-rollback", {
+    what: "all features were switched off by an emergency rollback in the database; this stack switches nothing on until it is acknowledged",
+    where: `${what}, rollback session ${named(newest)}${besides}${given}`,
+    todo: [
+      `when the cause is mended: pulumi config set guardian:acknowledge ${newest.id}, then up`,
+      "set the rollout of the flags to 0",
+    ],
+  });
+}
