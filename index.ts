@@ -15,7 +15,7 @@ export = async () => {
   const plan = planThrough(config.through, flagNames);
 
   const provider = new GuardianProvider("database", { database: config.database });
-  const assessment = await assess({ provider });
+  const assessment = await assess([...plan.infrastructureModules, ...plan.schemaModules], { provider });
 
   const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack });
   const { ledgerId } = infrastructure.ledger;

@@ -3,6 +3,7 @@ import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
 import type { Phase, Progress } from "../engine/base/progress";
 import { showRejects } from "../engine/ledger/rejects";
 import type { Remaining } from "../engine/module/archive/remaining";
+import type { Leaving } from "../engine/module/leaving";
 
 /* The one place where what the engine knows becomes a sentence beside a resource. */
 
@@ -110,6 +111,13 @@ export function progressLine(it: Progress): string {
     slower && `slower: ${slower}`,
   ].filter(Boolean);
   return parts.join(", ");
+}
+
+/** @returns the warning about a module that is applied and no longer declared */
+export function leavingText({ module, rows }: Leaving): string {
+  const each = rows.map(({ table, rows: n, about }) => `${about ? "about " : ""}${many(n)} of ${table}`);
+  const does = each.length > 0 ? `archives ${each.join(", ")}, which come back with it` : "leaves no rows to archive";
+  return `${module} is applied in this database and not among the stack's modules: taking it out ${does}. If that is not meant, put sql/${module} back, or guardian:through up`;
 }
 
 /** @returns the line beside a backup that is being taken */

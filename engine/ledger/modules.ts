@@ -58,6 +58,17 @@ export async function standingModules(db: Queryable): Promise<string[]> {
   return (await rows<{ name: string }>(db, text)).map((row) => row.name);
 }
 
+/**
+ * @returns the modules that stand, with what module.yaml gives, but for those of these names, the newest first: in that order they are taken out
+ */
+export async function standingBut(
+  db: Queryable,
+  names: readonly string[],
+): Promise<{ name: string; manifest: unknown }[]> {
+  const text = `SELECT name, manifest FROM ${moduleTable} WHERE undone_at IS NULL AND name <> ALL ($1) ORDER BY apply_id DESC`;
+  return rows<{ name: string; manifest: unknown }>(db, text, [names]);
+}
+
 /** @returns names of the modules that stand and require another */
 export async function requiring(db: Queryable, of: { name: string; applyId: string }): Promise<string[]> {
   const text = `SELECT name FROM ${moduleTable} WHERE undone_at IS NULL AND manifest->'requires' ? $1 AND apply_id <> $2`;

@@ -3,15 +3,18 @@ import { GuardianError } from "../base/errors";
 import { attempt, attemptPart } from "../ledger/attempt";
 import { addApplication, currentApply, standingModules } from "../ledger/modules";
 import { addStep, readStep, readSteps, setStep, unfinished, type Step, type StepOf } from "../ledger/steps";
+import type { Waiting } from "../ledger/archived";
 import type { Queryable } from "../base/sql";
 import { buildIndex, indexParts } from "./indexes";
 import { recordInventory, schemasOf } from "./inventory";
+import { refuseUnlisted, whatIsThere, willMake, type Before } from "./made";
 import type { Module } from "./files/manifest";
 import { partOf } from "./archive/lost";
 import { restoreTable } from "./archive/restore";
 import { readRemaining, type Remaining } from "./archive/remaining";
-import { raiseSequences } from "./archive/sequences";
+import { archivedNumbers, raiseSequences, type Numbers } from "./archive/sequences";
 import { restoreOrder, waitingFor } from "./archive/waiting";
+import { present } from "./present";
 import { runStatements, runTogether } from "./runner";
 import { parseFile, parseFiles } from "./files/statements";
 import { firstTouching } from "./files/touching";
@@ -95,7 +98,9 @@ async function deploy(fenced: FencedWriter, module: Module, deadline: number): P
   const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
   const split = firstTouching(statements, module.locks);
   const later = (await indexParts(module)).map((part) => part.part);
-  let applyId = "";
+  const soon = willMake(statements.slice(split), module.objects);
+  let there: Before = [];
+  let recorded: Recorded = { applyId: "", raise: () => Promise.resolve() };
   await attempt(fenced, { kind: "SqlModule", state: "running", meaning: module.meaning }, "planned", (step) =>
     withV6Locks(fenced, deadline, {
       relations: module.locks,
@@ -103,44 +108,57 @@ async function deploy(fenced: FencedWriter, module: Module, deadline: number): P
       own: module.objects,
       sql: joined(module.up),
       before: async (db) => {
+        there = await whatIsThere(db);
         await runStatements(db, statements.slice(0, split));
-        applyId = await record(db, fenced, module, step);
+        if (soon) await refuseUnlisted(db, there, module, later, soon);
+        recorded = await record(db, fenced, module, step);
       },
       locked: (db) => runTogether(db, `sql/${module.name}`, [...statements.slice(split), ...verify]),
-      after: (db) => recordObjects(db, applyId, module, later),
+      after: async (db) => {
+        await recorded.raise(db);
+        if (!soon) await refuseUnlisted(db, there, module, later);
+        await recordInventory(db, recorded.applyId, schemasOf(module.objects), module.objects);
+      },
     }),
   );
 }
 
+interface Recorded {
+  applyId: string;
+  /** Raises the sequences of tables that are made only while v6 is locked: their CREATE TABLE has a key to it. */
+  raise: (db: Queryable) => Promise<void>;
+}
+
 /** Records the application and what is still to come, before v6 is locked; the transaction's end makes it true. */
-async function record(db: Queryable, fenced: FencedWriter, module: Module, step: StepOf<"SqlModule">): Promise<string> {
+async function record(
+  db: Queryable,
+  fenced: FencedWriter,
+  module: Module,
+  step: StepOf<"SqlModule">,
+): Promise<Recorded> {
   const { epoch, options } = fenced;
   const { urn } = options;
   const { up, down, verify, ...manifest } = module;
   const applyId = await addApplication(db, { urn, name: module.name, manifest, up: joined(up), down, verify });
   const originals = module.archive.map((entry) => entry.table);
   const waiting = await waitingFor(db, originals);
-  for (const table of waiting) await raiseSequences(db, table);
+  const made = await present(db, originals);
+  const late: [Waiting, Numbers][] = [];
+  for (const table of waiting) {
+    const numbers = await archivedNumbers(db, table);
+    if (made.includes(table.original)) await raiseSequences(db, table, numbers);
+    else late.push([table, numbers]);
+  }
   const parts = [
     ...(await indexParts(module)).map((part) => ({ part: part.part, kind: "index" as const })),
     ...waiting.map((table) => ({ part: partOf(table), kind: "rows" as const })),
   ];
   for (const { part, kind } of parts) await addStep(db, { urn, part, kind, state: "planned", epoch });
   await setStep(db, step, { state: "done", physicalId: applyId, meaning: module.meaning });
-  return applyId;
-}
-
-/** Records the module's objects as the catalogue describes them. Indexes that are built later are recorded then. */
-async function recordObjects(db: Queryable, applyId: string, module: Module, later: readonly string[]): Promise<void> {
-  const there = await recordInventory(db, applyId, schemasOf(module.objects), module.objects);
-  const missing = module.objects.filter((object) => !there.includes(object) && !later.includes(object));
-  if (missing.length > 0) {
-    throw new GuardianError("manifest-differs", {
-      what: "module.yaml lists objects that the module did not make",
-      where: `sql/${module.name}/module.yaml: ${missing.join(", ")}`,
-      todo: "make the list and the file agree",
-    });
-  }
+  const raise = async (now: Queryable): Promise<void> => {
+    for (const [table, numbers] of late) await raiseSequences(now, table, numbers);
+  };
+  return { applyId, raise };
 }
 
 async function requireModules(db: Queryable, module: Module): Promise<void> {

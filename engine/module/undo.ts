@@ -7,6 +7,7 @@ import { endKind, endParts, readStep, setStep } from "../ledger/steps";
 import type { Queryable } from "../base/sql";
 import { prepareArchive, referencedBy, type Departure } from "./archive/archive";
 import { readInventory, schemasOf } from "./inventory";
+import { dropsOnly } from "./files/down";
 import type { Manifest, Module } from "./files/manifest";
 import { present } from "./present";
 import { runStatements, runTogether } from "./runner";
@@ -35,7 +36,9 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
   const { manifest, applyId } = recorded;
   const gone = await goneByHand(fenced.writer, manifest);
   if (gone.length > 0) fenced.options.onProgress({ phase: "dropped by hand", reason: gone.join(", ") });
-  const parsed = await parseFile(file, recorded.down);
+  // An older release took a down.sql that drops what the engine takes away.
+  const archived = manifest.archive.map((entry) => entry.table);
+  const parsed = (await parseFile(file, recorded.down)).filter((statement) => !dropsOnly(statement, archived));
   const statements = gone.length > 0 ? parsed.map(tolerant) : parsed;
   const firstDrop = statements.findIndex(dropsTable);
   const touching = firstTouching(statements, manifest.locks);
@@ -115,7 +118,10 @@ async function refuseLeftOver(db: Queryable, recorded: Application<Manifest>): P
   throw new GuardianError("objects-left", {
     what: `down.sql of ${recorded.name} leaves objects behind; the rollback was undone`,
     where: left.join(", "),
-    todo: `mend sql/${recorded.name}/down.sql, run up (which records it), then roll back again`,
+    todo: [
+      `mend sql/${recorded.name}/down.sql, run up (which records it), then roll back again`,
+      "if that folder is gone, put it back first, as it was when it was applied: from version control",
+    ],
   });
 }
 

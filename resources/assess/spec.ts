@@ -4,7 +4,12 @@ export const assessSpec = invocation(
   "assess",
   "Looks at the database before anything is done to it; refuses one that is not a Guardian v6, or where a right is missing.",
   {
-    inputs: {},
+    inputs: {
+      modules: list(
+        text("A module."),
+        "Modules that the stack declares: what is applied besides is taken out, and told.",
+      ),
+    },
     outputs: {
       server: text("The server's version."),
       items: list(

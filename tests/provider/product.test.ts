@@ -16,7 +16,9 @@ describe("provider: the product", function () {
   it("assesses, plans without writing, creates, and then finds nothing to do", () =>
     walking(async (walk, db) => {
       const { plugin } = walk;
-      const assessed = await plugin.call(plugin.client.invoke, calls.invoke("guardian-migration:index:assess", {}));
+      const assess = (modules: string[]) =>
+        plugin.call(plugin.client.invoke, calls.invoke("guardian-migration:index:assess", { modules }));
+      const assessed = await assess(walkModules);
       expect(plain(assessed.getReturn())).to.have.keys("server", "items");
 
       const planned = await walk.create("Ledger", "ledger", { purge: false }, { preview: true });
@@ -39,6 +41,21 @@ describe("provider: the product", function () {
       const { ledger, backup: taken, modules } = await walk.through();
       const identity = ledger.state["database"] as Record<string, unknown>;
       expect(identity).to.include({ ledgerId: ledger.state["ledgerId"], database: db.name });
+      const admin = await db.connect("admin");
+      await admin.query(
+        `INSERT INTO public.audit_log (table_name, record_key, action, actor_role) SELECT 'public.t', '1', 'INSERT', 'x' FROM generate_series(1, 2)`,
+      );
+      const warned = (): string[] =>
+        plugin.engine.logs.filter(({ severity }) => severity === "warning").map((it) => it.message);
+      await assess(walkModules);
+      expect(warned()).to.deep.equal([]);
+      await assess(walkModules.slice(1, -1));
+      // 16-16: Pulumi asks nobody about a delete in preview.
+      const rows = (await admin.query<{ n: string }>("SELECT count(*) AS n FROM public.audit_log")).rows[0]!.n;
+      expect(warned().map((line) => line.replace(/ If that.*/, ""))).to.deep.equal([
+        "004_enhanced_consent is applied in this database and not among the stack's modules: taking it out leaves no rows to archive.",
+        `000_audit_log is applied in this database and not among the stack's modules: taking it out archives ${rows} rows of public.audit_log, which come back with it.`,
+      ]);
       for (const held of [ledger, taken, ...modules]) {
         expect(held.id).to.equal(held.urn.split("::").at(-1));
         expect(held.state["database"]).to.deep.equal(identity);

@@ -4,8 +4,10 @@ import { GuardianError } from "../../base/errors";
 import { hash } from "../../base/hash";
 import { readYaml } from "../../base/yaml";
 import { sqlFolder } from "./folder";
+import { refuseDown } from "./down";
 import { manifestOf, objectKinds } from "./manifest-shape";
 import { meaningOf, meaningOfFiles } from "./meaning";
+import { parseFile, parseFiles } from "./statements";
 import { readUp, type SqlFile } from "./up-files";
 
 export interface ArchivedTable {
@@ -56,6 +58,9 @@ export function moduleNames(folder = sqlFolder): string[] {
     .sort();
 }
 
+/** Modules whose down.sql was found to be right: checking, planning and doing one resource read the same one. */
+const sound = new Set<string>();
+
 /**
  * Reads a module.
  * @throws GuardianError naming the file and what is wrong with it
@@ -84,6 +89,14 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   const indexes = existsSync(join(at, "indexes.sql")) ? read("indexes.sql") : "";
   const upMeaning = await meaningOfFiles(up);
   const indexMeaning = await meaningOf(shown("indexes.sql"), indexes);
+  const verifyMeaning = await meaningOf(shown("verify.sql"), verify);
+  const downMeaning = await meaningOf(shown("down.sql"), down);
+  const texts = JSON.stringify([manifest, up, indexes, down]);
+  if (!sound.has(texts)) {
+    const made = [...(await parseFiles(up)), ...(await parseFile(shown("indexes.sql"), indexes))];
+    refuseDown(shown("down.sql"), await parseFile(shown("down.sql"), down), made, manifest);
+    sound.add(texts);
+  }
   return {
     ...manifest,
     up,
@@ -91,8 +104,8 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
     verify,
     indexes,
     meaning: hash([{ ...manifest, title: undefined }, upMeaning, indexMeaning]),
-    downMeaning: await meaningOf(shown("down.sql"), down),
-    verifyMeaning: await meaningOf(shown("verify.sql"), verify),
+    downMeaning,
+    verifyMeaning,
   };
 }
 

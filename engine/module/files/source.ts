@@ -6,10 +6,12 @@ import { sqlFolder } from "./folder";
 /** The code that reads modules and data migrations: what it makes of the same files may change with it. */
 const code = [
   "../../base/hash",
+  "./down",
   "./manifest",
   "./meaning",
   "./lexer",
   "./statements",
+  "./touching",
   "./up-files",
   "../../migrate/definition/migration",
   "../../migrate/definition/range",

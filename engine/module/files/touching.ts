@@ -19,14 +19,14 @@ const lockingKinds = new Set([
 export function firstTouching(statements: readonly Statement[], relations: readonly string[]): number {
   const index = statements.findIndex((statement) => {
     const kind = Object.keys(statement.tree)[0] ?? "";
-    return lockingKinds.has(kind) && relations.some((relation) => names(statement.tree, relation));
+    return lockingKinds.has(kind) && relations.some((relation) => mentions(statement.tree, relation));
   });
   return index < 0 ? statements.length : index;
 }
 
 /** True if the tree holds that relation: a RangeVar, or the list of names that DROP and COMMENT have instead. */
-function names(node: Node, relation: string): boolean {
-  if (Array.isArray(node)) return node.some((item) => names(item, relation));
+export function mentions(node: Node, relation: string): boolean {
+  if (Array.isArray(node)) return node.some((item) => mentions(item, relation));
   if (node === null || typeof node !== "object") return false;
   if (typeof node["relname"] === "string") {
     const schema = typeof node["schemaname"] === "string" ? node["schemaname"] : "public";
@@ -37,7 +37,7 @@ function names(node: Node, relation: string): boolean {
     const path = `${items.map((item) => item.String?.sval).join(".")}.`;
     if (path.startsWith(`${relation}.`)) return true;
   }
-  return Object.values(node).some((item) => names(item, relation));
+  return Object.values(node).some((item) => mentions(item, relation));
 }
 
 /** True for DROP TABLE. */

@@ -99,8 +99,9 @@ COMMENT ON TABLE public.t IS 'it''s $$';`;
       const more = "objects:\n  table: [public.t]\n  function: [public.f()]\n  index: [public.t_note_idx]\n";
       expect(await failsThenWorks(engine, db, { yaml: more, up })).to.equal(
         "module.yaml lists objects that the module did not make [manifest-differs]\n" +
-          "  where: sql/900_t/module.yaml: function public.f(), index public.t_note_idx\n" +
-          "  to do: make the list and the file agree",
+          "  where: sql/900_t/module.yaml: listed and not made: function public.f(), index public.t_note_idx\n" +
+          "  to do: make the list and the file agree\n" +
+          "     or: what was there before the module ran is not its own: leave it out of the list",
       );
     }));
 

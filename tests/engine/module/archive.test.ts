@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { stamped } from "../../../engine/module/archive/stamp";
+import { leavingModules } from "../../../engine/module/leaving";
 import { catalogue } from "../../support/modules";
 import { applied, files, key } from "./archived";
 import { column, moduleOf, withEngine } from "./harness";
@@ -16,6 +17,31 @@ describe("names in the archive", () => {
     expect(stamped(`${"x".repeat(60)}_1`, "1")).not.to.equal(stamped(`${"x".repeat(60)}_2`, "1"));
     expect(stamped("x".repeat(60), "1")).to.equal(`${"x".repeat(60)}__1`);
   });
+});
+
+describe("modules that are applied and not declared any more", function () {
+  this.timeout(60_000);
+
+  it("16-16 are told with the rows that would be archived, the newest first", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await applied(engine, client);
+      const one = { yaml: "objects:\n  table: [public.one]\n", up: "CREATE TABLE public.one ()" };
+      await engine.apply(await moduleOf("901_one", one));
+      const leaving = (declared: string[]) => engine.host.read((db) => leavingModules(db, declared));
+      const t = {
+        module: "900_t",
+        rows: [
+          { table: "public.t", rows: 3, about: false },
+          { table: "public.u", rows: 3, about: false },
+        ],
+      };
+      expect(await leaving([])).to.deep.equal([{ module: "901_one", rows: [] }, t]);
+      expect(await leaving(["901_one", "902_new"])).to.deep.equal([t]);
+      expect(await leaving(["900_t", "901_one"])).to.deep.equal([]);
+      await client.query("DROP TABLE public.u CASCADE");
+      expect(await leaving(["901_one"])).to.deep.equal([{ ...t, rows: t.rows.slice(0, 1) }]);
+    }));
 });
 
 describe("rolling a module back", function () {

@@ -34,6 +34,25 @@ describe("bringing rows back", function () {
       expect(await column(client, counts)).to.deep.equal(["public.t 50 50 0 0 t"]);
     }));
 
+  it("16-16 so does a table that is made while v6 is locked: its key to v6 stands in CREATE TABLE", () =>
+    withEngine(async (engine, db) => {
+      const [client, holder] = [await db.connect(), await db.connect()];
+      const inline = {
+        yaml: files.yaml!,
+        up: `CREATE TABLE public.t (
+          id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, person uuid REFERENCES auth.users ON DELETE CASCADE, actor uuid,
+          note text UNIQUE, shelf int, updated_at timestamptz)`,
+      };
+      const before = await archived(engine, client, `${some(50)}; DELETE FROM public.t WHERE id > 48`, inline);
+      await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
+      await refusalOf(engine.apply(await moduleOf("900_t", inline), 1));
+      expect(await column(client, "INSERT INTO public.t (note) VALUES ('live') RETURNING id")).to.deep.equal([51]);
+      await holder.query("COMMIT");
+      expect((await engine.apply(await moduleOf("900_t", inline))).restored).to.equal(48n);
+      await client.query("DELETE FROM public.t WHERE note = 'live'");
+      expect(await column(client, content)).to.deep.equal(before);
+    }));
+
   it("a killed run goes on where it stopped, and no row is there twice", () =>
     withEngine(async (engine, db) => {
       const [client, admin] = [await db.connect(), await db.connect("admin")];

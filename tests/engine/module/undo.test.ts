@@ -81,7 +81,8 @@ describe("rolling a module back", function () {
       const before = await catalogue(client);
       expect((await refusalOf(engine.undo("900_t"))).message).to.equal(
         "down.sql of 900_t leaves objects behind; the rollback was undone [objects-left]\n  where: sequence public.s\n" +
-          "  to do: mend sql/900_t/down.sql, run up (which records it), then roll back again",
+          "  to do: mend sql/900_t/down.sql, run up (which records it), then roll back again\n" +
+          "     or: if that folder is gone, put it back first, as it was when it was applied: from version control",
       );
       expect(await catalogue(client)).to.deep.equal(before);
       expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
@@ -94,10 +95,10 @@ describe("rolling a module back", function () {
   it("a down.sql that fails is named by its line, and is undone", () =>
     withEngine(async (engine, db) => {
       const client = await db.connect();
-      await applied(engine, client, { down: `-- é\n\nDROP FUNCTION public.g();` });
+      await applied(engine, client, { down: `-- é\n\nDROP FUNCTION public.f(text);` });
       const before = await catalogue(client);
       expect((await refusalOf(engine.undo("900_t"))).message).to.match(
-        /^PostgreSQL refused: function public\.g\(\) does not exist \(SQLSTATE 42883\) \[postgres-refused\]\n {2}where: down\.sql of 900_t \(as applied\):3: DROP FUNCTION public\.g\(\)/,
+        /^PostgreSQL refused: function public\.f\(text\) does not exist \(SQLSTATE 42883\) \[postgres-refused\]\n {2}where: down\.sql of 900_t \(as applied\):3: DROP FUNCTION public\.f\(text\)/,
       );
       expect(await catalogue(client)).to.deep.equal(before);
     }));

@@ -1,0 +1,153 @@
+import { GuardianError } from "../../base/errors";
+import type { Manifest } from "./manifest";
+import type { Node, Statement } from "./statements";
+import { mentions } from "./touching";
+
+/** A statement of down.sql that a rollback would fail at, or that would take away what is not the module's. */
+interface Flaw {
+  statement: Statement;
+  why: string;
+}
+
+/** Kinds of DROP by the word that module.yaml has for what they drop (parsenodes.h, ObjectType). */
+const dropKinds: Readonly<Record<string, string>> = {
+  OBJECT_TABLE: "table",
+  OBJECT_VIEW: "view",
+  OBJECT_MATVIEW: "view",
+  OBJECT_SEQUENCE: "sequence",
+  OBJECT_TYPE: "type",
+  OBJECT_DOMAIN: "type",
+  OBJECT_FUNCTION: "function",
+  OBJECT_PROCEDURE: "function",
+  OBJECT_ROUTINE: "function",
+  OBJECT_AGGREGATE: "function",
+  OBJECT_INDEX: "index",
+  OBJECT_TRIGGER: "trigger",
+  OBJECT_POLICY: "policy",
+};
+
+/**
+ * Finds what would be wrong with a rollback before there is anything to roll back: once the module is applied, and its
+ * folder perhaps gone, it is too late. What a DO block does cannot be told.
+ * @param up the statements that make the module: views and indexes of archived tables go with these
+ * @throws GuardianError naming every place
+ */
+export function refuseDown(
+  file: string,
+  down: readonly Statement[],
+  up: readonly Statement[],
+  manifest: Pick<Manifest, "objects" | "archive">,
+): void {
+  const gone = goneBefore(up, manifest);
+  const flaws = down.flatMap((statement) => flawsOf(statement, gone, manifest.objects));
+  if (flaws.length === 0) return;
+  const places = flaws.map(({ statement, why }) => {
+    const text = statement.text.replaceAll(/\s+/g, " ");
+    return `${file}:${statement.line}: ${text.length > 80 ? `${text.slice(0, 80)}…` : text} (${why})`;
+  });
+  throw new GuardianError("file-invalid", {
+    what: "down.sql would fail in the rollback, or take away what is not the module's",
+    where: places.join("\n    "),
+    todo: [
+      "take these out of down.sql: it drops, one by one, what module.yaml lists and the engine does not take away itself",
+      "if a table's rows are to go with it, take the table out of archive in module.yaml",
+    ],
+  });
+}
+
+/** What the engine has taken away before down.sql runs: archived tables, their indexes, and the module's views over them. */
+function goneBefore(up: readonly Statement[], { archive, objects }: Pick<Manifest, "objects" | "archive">): string[] {
+  const gone = archive.map(({ table }) => table);
+  for (const { tree } of up) {
+    const index = tree["IndexStmt"] as { idxname?: string; relation?: Relation } | undefined;
+    if (index?.idxname && gone.includes(nameOf(index.relation))) {
+      gone.push(`${index.relation?.schemaname ?? "public"}.${index.idxname}`);
+    }
+    // A view stands after what it is over.
+    const view = (tree["ViewStmt"] as { view?: Relation } | undefined)?.view;
+    const stored = (tree["CreateTableAsStmt"] as { into?: { rel?: Relation } } | undefined)?.into?.rel;
+    const name = nameOf(view ?? stored);
+    if (objects.includes(`view ${name}`) && gone.some((relation) => mentions(tree, relation))) gone.push(name);
+  }
+  return gone;
+}
+
+interface Relation {
+  schemaname?: string;
+  relname?: string;
+}
+
+function nameOf(relation: Relation | undefined): string {
+  return `${relation?.schemaname ?? "public"}.${relation?.relname ?? ""}`;
+}
+
+function flawsOf(statement: Statement, gone: readonly string[], objects: readonly string[]): Flaw[] {
+  const { tree } = statement;
+  const flaw = (why: string): Flaw => ({ statement, why });
+  const taken = gone.filter((relation) => mentions(tree, relation));
+  const strange = dropped(tree).filter(
+    (name) => !taken.some((it) => (name.on ?? name.id) === it) && !lists(objects, name),
+  );
+  return [
+    ...taken.map((relation) => flaw(`${relation} is not there any more: the engine archives or drops it before`)),
+    ...strange.map(({ kind, id, on }) => flaw(`${kind} ${id}${on ? ` on ${on}` : ""} is not listed in module.yaml`)),
+    ...(holds(tree, "behavior", "DROP_CASCADE") ? [flaw("CASCADE takes away what others made")] : []),
+    ...(holds(tree, "missing_ok", true) ? [flaw("IF EXISTS hides that something is missing")] : []),
+  ];
+}
+
+/** What a DROP names. */
+interface Dropped {
+  kind: string;
+  /** `schema.name`; of a trigger or policy its own name alone. */
+  id: string;
+  /** The table of a trigger or policy. */
+  on: string | undefined;
+}
+
+function dropped(tree: Statement["tree"]): Dropped[] {
+  const drop = tree["DropStmt"] as { removeType?: string; objects?: Node[] } | undefined;
+  if (!drop) return [];
+  const type = drop.removeType ?? "";
+  const kind =
+    dropKinds[type] ??
+    type
+      .replace(/^OBJECT_/, "")
+      .replaceAll("_", " ")
+      .toLowerCase();
+  return (drop.objects ?? []).map((object) => {
+    const path = pathOf(object);
+    const full = (parts: readonly string[]): string =>
+      parts.length > 1 ? parts.join(".") : `public.${parts.join("")}`;
+    return kind === "trigger" || kind === "policy"
+      ? { kind, id: path.at(-1) ?? "", on: full(path.slice(0, -1)) }
+      : { kind, id: type in dropKinds ? full(path) : path.join("."), on: undefined };
+  });
+}
+
+/** @returns whether all that a statement does is to drop tables that are among these */
+export function dropsOnly({ tree }: Statement, tables: readonly string[]): boolean {
+  const all = dropped(tree);
+  return all.length > 0 && all.every(({ kind, id }) => kind === "table" && tables.includes(id));
+}
+
+/** The parts of a name, in whichever node DROP has it. */
+function pathOf(node: Node): string[] {
+  const { List, ObjectWithArgs, TypeName, String: word } = node as Record<string, Record<string, Node> | undefined>;
+  if (word) return [typeof word["sval"] === "string" ? word["sval"] : ""];
+  const items = List?.["items"] ?? ObjectWithArgs?.["objname"] ?? TypeName?.["names"] ?? [];
+  return (Array.isArray(items) ? items : []).flatMap(pathOf);
+}
+
+/** Functions are compared without their arguments: a type has many names. */
+function lists(objects: readonly string[], { kind, id, on }: Dropped): boolean {
+  if (kind === "function") return objects.some((object) => object.startsWith(`function ${id}(`));
+  return objects.includes(`${kind} ${id}${on === undefined ? "" : ` on ${on}`}`);
+}
+
+/** True if a field has that value anywhere in the tree. */
+function holds(node: Node, field: string, value: Node): boolean {
+  if (Array.isArray(node)) return node.some((item) => holds(item, field, value));
+  if (node === null || typeof node !== "object") return false;
+  return node[field] === value || Object.values(node).some((item) => holds(item, field, value));
+}

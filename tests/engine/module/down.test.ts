@@ -1,0 +1,81 @@
+import { expect } from "chai";
+import { column, moduleOf, refusalOf, withEngine, type Files } from "./harness";
+
+const yaml = `objects:
+  table: [public.t, public.u]
+  view: [public.v, public.w]
+  function: [public.f(integer), public.g()]
+  index: [public.t_note]
+  trigger: [told on public.u]
+  type: [public.e]
+archive:
+  - { table: public.t, subject: none }
+`;
+const up = `CREATE TYPE public.e AS ENUM ('a');
+CREATE TABLE public.t (id int PRIMARY KEY, note text);
+CREATE TABLE public.u (id int PRIMARY KEY);
+CREATE INDEX t_note ON public.t (note);
+CREATE VIEW public.v AS SELECT * FROM public.t;
+CREATE VIEW public.w AS SELECT * FROM public.u;
+CREATE FUNCTION public.f(i int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION public.g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER told AFTER INSERT ON public.u FOR EACH ROW EXECUTE FUNCTION public.g();`;
+const down = `DROP TRIGGER told ON public.u;
+DROP VIEW public.w;
+DROP TABLE public.u;
+DROP FUNCTION public.f(integer), public.g();
+DROP TYPE public.e;`;
+const files: Files = { yaml, up, down };
+
+/** What a rollback would fail at, or take from others, and why. */
+const wrong: [string, string][] = [
+  ["DROP TABLE public.t", "public.t is not there any more: the engine archives or drops it before"],
+  ["DROP TABLE public.u, public.t", "public.t is not there any more"],
+  ["ALTER TABLE public.t DROP COLUMN note", "public.t is not there any more"],
+  ["DELETE FROM public.t", "public.t is not there any more"],
+  ["DROP INDEX public.t_note", "public.t_note is not there any more"],
+  ["DROP VIEW public.v", "public.v is not there any more"],
+  ["DROP POLICY p ON public.t", "public.t is not there any more"],
+  ["DROP FUNCTION public.f(int) CASCADE", "CASCADE takes away what others made"],
+  ["REVOKE ALL ON public.u FROM PUBLIC CASCADE", "CASCADE takes away what others made"],
+  ["TRUNCATE public.u CASCADE", "CASCADE takes away what others made"],
+  ["DROP VIEW IF EXISTS public.w", "IF EXISTS hides that something is missing"],
+  ["ALTER TABLE IF EXISTS public.u DROP COLUMN x", "IF EXISTS hides that something is missing"],
+  ["ALTER TABLE public.u DROP CONSTRAINT IF EXISTS x", "IF EXISTS hides that something is missing"],
+  ["DROP TABLE public.documents", "table public.documents is not listed in module.yaml"],
+  ["DROP TRIGGER told ON public.documents", "trigger told on public.documents is not listed in module.yaml"],
+  ["DROP FUNCTION public.h()", "function public.h is not listed in module.yaml"],
+  ["DROP SCHEMA auth", "schema auth is not listed in module.yaml"],
+];
+
+describe("a down.sql that would fail in the rollback", function () {
+  this.timeout(60_000);
+
+  it("16-16 is found before anything is applied, with its line and why", async () => {
+    await moduleOf("900_t", files);
+    for (const [statement, why] of wrong) {
+      const said = await refusalOf(moduleOf("900_t", { ...files, down: `${down}\n${statement};` }));
+      expect(said.code, statement).to.equal("file-invalid");
+      expect(said.where, statement).to.match(/^sql\/900_t\/down\.sql:6: /);
+      expect(said.where, statement).to.contain(why);
+    }
+    const several = await refusalOf(
+      moduleOf("900_t", { ...files, down: "DROP TABLE public.t;\nDROP VIEW public.v CASCADE;" }),
+    );
+    expect(several.where?.split("\n")).to.have.length(3);
+    for (const file of ["down", "verify"] as const) {
+      const ended = await refusalOf(moduleOf("900_t", { ...files, [file]: "COMMIT" }));
+      expect(ended.what, file).to.match(/^BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the engine's/);
+    }
+  });
+
+  it("16-16 and was recorded by an older release all the same does not stop the rollback", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await engine.apply(await moduleOf("900_t", files));
+      await client.query("INSERT INTO public.t VALUES (1, 'kept')");
+      await client.query("UPDATE guardian_migration.module SET down = $1", [`DROP TABLE public.t;\n${down}`]);
+      expect(await engine.undo("900_t")).to.equal(1n);
+      expect(await column(client, "SELECT note FROM guardian_archive.t__1")).to.deep.equal(["kept"]);
+    }));
+});
