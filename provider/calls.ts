@@ -38,9 +38,10 @@ export class Calls {
     };
   }
 
-  /** Asks every running call to stop; each still answers for itself. */
+  /** Asks every running call to stop; each still answers for itself. What it throws then is an AbortError, as Node's own. */
   cancel(reason: string): void {
-    for (const running of this.#running) running.abort.abort(new Error(reason));
+    const err = Object.assign(new Error(reason), { name: "AbortError", code: "ABORT_ERR" });
+    for (const running of this.#running) running.abort.abort(err);
   }
 
   /** Stops and fails every running call at once, and every later one: the process is no longer to be trusted. */

@@ -51,7 +51,7 @@ export class Service<Host> {
       delete: method((r: pb.DeleteRequest, signal) => this.#delete(r, signal)),
       invoke: method((r: pb.InvokeRequest, signal) => this.#invoke(r, signal)),
       cancel: method(() => {
-        this.calls.cancel("stopped by the user (^C)");
+        this.calls.cancel("stopped by the user (^C or SIGTERM)");
         return Promise.resolve(new Empty());
       }),
     };

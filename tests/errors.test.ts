@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { DatabaseError } from "pg";
 import { fromPostgres, GuardianError } from "../engine/base/errors";
@@ -39,6 +40,20 @@ describe("errors", () => {
     expect(fromPostgres(new Error("no"), "here").message).to.equal("no [unexpected]\n  where: here");
     const refused = Object.assign(new DatabaseError("no table t", 10, "error"), { code: "42P01" });
     expect(fromPostgres(refused, "here")).to.include({ code: "postgres-refused", sqlstate: "42P01" });
+  });
+
+  it("16-18 of a wait that was cut off say who asked for it and what to do, not ABORT_ERR", async () => {
+    const stop = new AbortController();
+    const wait = sleep(60_000, undefined, { signal: stop.signal });
+    stop.abort(Object.assign(new Error("stopped by the user"), { name: "AbortError", code: "ABORT_ERR" }));
+    const out = (err: unknown): string => fromPostgres(err, "Backup backup").message;
+    const said =
+      "stopped by the user; what was under way is rolled back [interrupted]\n  where: Backup backup\n" +
+      "  to do: run the same again: it goes on from what the ledger says is done";
+    expect(await wait.catch(out)).to.equal(said);
+    expect(out(stop.signal.reason)).to.equal(said);
+    const plain = AbortSignal.abort();
+    expect(out(plain.reason)).to.match(/^stopped on request; what was under way is rolled back \[interrupted\]/);
   });
 
   it("have codes in kebab-case, each once, and every one is used", () => {

@@ -55,14 +55,49 @@ const speakable = /^(08|0A|23|25|26|28|2B|3D|3F|40|42|53|54|55|57|58|GM)/;
 const naming = /^(42|3F)/;
 
 /**
+ * Of these, the ones whose message names only objects that are there, types, columns that were found, or nothing: no text
+ * that was read from a row gets into them, whatever was asked (PostgreSQL manual, appendix A; errmsg of each in
+ * src/backend). Not among them: a syntax error quotes the token it stumbled over, which may be a literal.
+ */
+const existing = new Set([
+  ...["42702", "42710", "42723", "42725", "42803", "42804", "42809", "42830", "42846"],
+  ...["42P06", "42P07", "42P10", "42P16", "42P17", "42P18", "42P19", "42P20", "42P21", "42P22"],
+]);
+
+/** Who says 42501 of an object or a row's table (aclchk.c, execMain.c, rls.c). A file that cannot be opened has it too. */
+const forbidding = new Set(["aclcheck_error", "aclcheck_error_col", "ExecWithCheckOptions", "check_enable_rls"]);
+
+/**
+ * The server's functions that report an unknown name of a statement's own text (parse_relation.c, parse_func.c,
+ * parse_oper.c). A name that is looked up at run time is reported by others.
+ */
+const parsing = new Set(["parserOpenTable", "errorMissingRTE", "errorMissingColumn", "ParseFuncOrColumn", "op_error"]);
+
+/** A CONTEXT line of a statement that is written in a function. What EXECUTE runs may be put together from rows. */
+const written =
+  /^(PL\/pgSQL function .+ line \d+ at (?!EXECUTE|FOR over EXECUTE|OPEN|RETURN QUERY|PL)[\w ().-]+|SQL function ".+" (statement \d+|during (startup|inlining)))$/s;
+
+/** A CONTEXT line of a parameter that cannot be read: the engine binds names only where a name is wanted. */
+const binding = /^unnamed portal parameter \$\d+( = '.*')?$/s;
+
+/**
  * May the message be shown? RAISE (pl_exec.c) gives any text any SQLSTATE; and inside a function a name may come from a
  * row, or the query be put together from rows.
  */
 function speaks(err: DatabaseError): boolean {
   const code = err.code ?? "";
   if (code.startsWith("GM")) return true;
+  if (!speakable.test(code) || raised(err)) return false;
   const inside = err.internalQuery !== undefined || err.where !== undefined;
-  return speakable.test(code) && !raised(err) && !(inside && naming.test(code));
+  return !inside || !naming.test(code) || ofOwnText(err, code);
+}
+
+/** True if an error that names objects, from inside a function, says only what was written by who made the function. */
+function ofOwnText(err: DatabaseError, code: string): boolean {
+  if (existing.has(code) || (code === "42501" && forbidding.has(err.routine ?? ""))) return true;
+  const lines = (err.where ?? "").split("\n");
+  if (lines.every((line) => binding.test(line))) return true;
+  return parsing.has(err.routine ?? "") && written.test(lines[0] ?? "");
 }
 
 function raised(err: DatabaseError): boolean {
@@ -102,10 +137,22 @@ export function fromPostgres(
   if (isPostgres(err)) return speaks(err) ? told(err, where, todo) : withheld(err, where, todo);
   const message = err instanceof Error ? err.message : String(err);
   const code = err instanceof Error && "code" in err ? String(err.code) : "";
+  if (err instanceof Error && err.name === "AbortError") return stopped(err, where);
   return new GuardianError(otherwise, {
     what: [message || "unknown error", code && `(${code})`].filter(Boolean).join(" "),
     where,
     ...(todo ? { todo } : {}),
+    cause: err,
+  });
+}
+
+/** What Node throws out of a wait that was cut off, or the reason itself: somebody asked for an end. */
+function stopped(err: Error, where: string): GuardianError {
+  const reason = err.cause instanceof Error ? err.cause.message : err.message;
+  return new GuardianError("interrupted", {
+    what: `${/^Th(e|is) operation was aborted$/.test(reason) ? "stopped on request" : reason}; what was under way is rolled back`,
+    where,
+    todo: "run the same again: it goes on from what the ledger says is done",
     cause: err,
   });
 }
@@ -120,7 +167,8 @@ export function fromStatement(err: unknown, where: string, todo: string | readon
   const pointed = err.position !== undefined && err.internalQuery === undefined;
   const quoted = [...err.message.matchAll(/["«»„“”]([^"«»„“”]+)["«»„“”]/g)].map((match) => match[1] ?? "");
   const own = quoted.every((name) => name.split(".").every((part) => text.includes(part)));
-  return !raised(err) && (pointed || own) ? told(err, where, todo) : withheld(err, where, todo);
+  const shown = pointed || own || ofOwnText(err, err.code ?? "");
+  return !raised(err) && shown ? told(err, where, todo) : withheld(err, where, todo);
 }
 
 function told(err: DatabaseError, where: string, todo?: string | readonly string[]): GuardianError {

@@ -123,8 +123,8 @@ describe("provider: the process", () => {
         await toy.call(toy.client.cancel, new Empty());
         await toy.call(toy.client.cancel, new Empty());
         expect(await Promise.all(calls.map((call) => call.outcome))).to.deep.equal([
-          "stopped by the user (^C)",
-          "stopped by the user (^C)",
+          "stopped by the user (^C or SIGTERM)",
+          "stopped by the user (^C or SIGTERM)",
         ]);
         expect(await begin(toy, "talk").outcome).to.equal("talked");
       });

@@ -143,6 +143,41 @@ describe("values of rows", function () {
       expect(inspect(await engine.steps(), { depth: 9 })).not.to.contain(mark);
     }));
 
+  it("16-16 while an error that quotes none is shown: by its code, or as the text of who wrote the function", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      await engine.applyReal("000_audit_log", "001_feature_flags");
+      const seed = (await engine.host.read(readSeed)).get("event_sourcing")!;
+      for (const [talk, what] of [
+        ["PERFORM 1 FROM public.nothing;", 'relation "public.nothing" does not exist'],
+        ["PERFORM n.nothing FROM pg_catalog.pg_class n;", "column n.nothing does not exist"],
+        ["PERFORM public.nothing(1);", "function public.nothing(integer) does not exist"],
+        ["PERFORM 1 + true;", "operator does not exist: integer + boolean"],
+        ["DELETE FROM pg_catalog.pg_am;", "permission denied for table pg_am"],
+        ["EXECUTE 'DELETE FROM pg_catalog.pg_am';", "permission denied for table pg_am"],
+        ["EXECUTE 'CREATE TABLE public.feature_flags ()';", 'relation "feature_flags" already exists'],
+        [
+          "PERFORM CASE WHEN true THEN 1 ELSE now() END;",
+          "CASE types timestamp with time zone and integer cannot be matched",
+        ],
+      ] as const) {
+        await admin.query(`CREATE FUNCTION public.talk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${talk} RETURN NULL; END $$;
+            CREATE TRIGGER talk BEFORE UPDATE ON public.feature_flags FOR EACH ROW EXECUTE FUNCTION public.talk()`);
+        const write = engine.write("FeatureFlag", "event_sourcing", (fenced) =>
+          writeFlag(fenced, "event_sourcing", { ...seed, enabled: true }, undefined, undefined),
+        );
+        const shown = await write.catch((err: unknown) => fromPostgres(err, "FeatureFlag event_sourcing"));
+        expect((shown as GuardianError).what, talk).to.equal(`PostgreSQL refused: ${what}`);
+        await admin.query("DROP TRIGGER talk ON public.feature_flags; DROP FUNCTION public.talk()");
+      }
+      // What the engine itself names: the server reports it as an error within the reading of a parameter.
+      const named = engine.host.read((read) =>
+        read.query("SELECT 1 FROM pg_catalog.pg_class WHERE oid = $1::regclass", ["public.nothing"]),
+      );
+      const shown = await named.catch((err: unknown) => fromPostgres(err, "here"));
+      expect((shown as GuardianError).what).to.equal('PostgreSQL refused: relation "public.nothing" does not exist');
+    }));
+
   it("nor of rows that cannot come back,", () =>
     withEngine(async (engine, db) => {
       const client = await db.connect();
