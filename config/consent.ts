@@ -1,4 +1,4 @@
-import { choice, like, optional, record, ruled } from "../spec";
+import { choice, like, optional, record, ruled, type Complaint } from "../spec";
 
 /** The lawful bases of GDPR article 6(1), as patient_consents.legal_basis spells them. */
 const legalBases = [
@@ -9,6 +9,18 @@ const legalBases = [
   "public_task",
   "legitimate_interests",
 ] as const;
+
+/** Marks of a text that somebody meant to write later, wherever they stand; in capitals, since "todo" is Spanish too. */
+const marks = /\b(TODO|TBD|FIXME|XXX+)\b|<[\p{L}_][^<>]*>|\{\{|\$\{|\blorem ipsum\b|\bchange ?me\b/u;
+
+/** Texts that say nothing, as a whole; the examples of this project's own files among them. */
+const empty =
+  /^\W*(todo|tbd|fixme|x{3,}|tests?|testing|example|placeholder|(your |the )?(reason|statement|text)|none|n\/?a|null|undefined|foo|bar|asdf\w*|qwert\w*|lorem.*|why, in one sentence|the operator's reason in words)\W*$/isu;
+
+/** @returns whether a statement is a placeholder, or has no word in it */
+function isPlaceholder(statement: string): boolean {
+  return marks.test(statement) || empty.test(statement) || !/\p{L}{2}/u.test(statement);
+}
 
 export const consentKeys = {
   legacyConsent: optional(
@@ -28,10 +40,18 @@ export const consentKeys = {
         },
         "What becomes of users who were never asked for consent. Must be given when guardian:through reaches the data stage: no default decides it.",
       ),
-      ({ mode, legalBasis }) => {
-        if (mode !== "pending" || !legalBasis || legalBasis === "consent") return [];
-        const text = `is ${legalBasis}, but mode pending asks for a consent: only consent is allowed with it`;
-        return [{ path: ["legalBasis"], text }];
+      ({ mode, legalBasis, statement }) => {
+        const wrong: Complaint[] = [];
+        if (mode === "pending" && legalBasis && legalBasis !== "consent") {
+          const text = `is ${legalBasis}, but mode pending asks for a consent: only consent is allowed with it`;
+          wrong.push({ path: ["legalBasis"], text });
+        }
+        if (statement && isPlaceholder(statement)) {
+          const text =
+            "is a placeholder, and would be kept as evidence with each patient's row: say why, in your own words";
+          wrong.push({ path: ["statement"], text });
+        }
+        return wrong;
       },
     ),
   ),

@@ -156,7 +156,7 @@ describe("config", () => {
     ],
     [
       "pending on another basis than consent",
-      { legacyConsent: { mode: "pending", legalBasis: "contract", statement: "x" } },
+      { legacyConsent: { mode: "pending", legalBasis: "contract", statement: "ask them" } },
       "guardian:legacyConsent.legalBasis is contract, but mode pending asks for a consent: only consent is allowed with it",
     ],
     [
@@ -164,6 +164,21 @@ describe("config", () => {
       { legacyConsent: { ...consent, statement: "  " } },
       "guardian:legacyConsent.statement does not fit: it must be the operator's reason in words",
     ],
+    ...[
+      "TODO",
+      "todo.",
+      "<your reason>",
+      "Lorem ipsum dolor sit",
+      "xxx",
+      "...",
+      "x",
+      "test",
+      "why, in one sentence",
+    ].map((statement): [string, Record<string, unknown>, string] => [
+      `16-18 a statement that is a placeholder: ${statement}`,
+      { legacyConsent: { ...consent, statement } },
+      "guardian:legacyConsent.statement is a placeholder, and would be kept as evidence with each patient's row: say why, in your own words",
+    ]),
     [
       "an unknown basis",
       { legacyConsent: { ...consent, legalBasis: "habit" } },
@@ -171,7 +186,7 @@ describe("config", () => {
     ],
     [
       "no mode",
-      { legacyConsent: { legalBasis: "consent", statement: "x" } },
+      { legacyConsent: { legalBasis: "consent", statement: "ask them" } },
       "guardian:legacyConsent.mode is missing: it must be one of assumed, pending",
     ],
   ];
