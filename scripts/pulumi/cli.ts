@@ -1,6 +1,6 @@
 /** `npm run pulumi -- ARGS`: the real CLI on this project; help.ts says what is added to it. */
 import { existsSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
+import { constants, homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
 import { endWith } from "../command";
@@ -16,9 +16,9 @@ import { pendingHints } from "./backend/pending";
 import { programOf } from "./program";
 import { pulumi } from "./run";
 import { passphraseHints, withoutSalt } from "./salt";
-import { passSignals } from "./signals";
+import { holdSignals, passSignals, type Held } from "./signals";
 import { ensureStack, stackMeant } from "./stacks";
-import { lockHints } from "./backend/stale";
+import { giveBack, lockHints } from "./backend/stale";
 import { mendTorn } from "./backend/torn";
 
 /** The clone: the Pulumi project that is meant unless -C says otherwise. */
@@ -38,12 +38,14 @@ async function main(argv: string[], log: Log): Promise<number> {
   const project = line.folder && existsSync(line.folder) ? realpathSync(line.folder) : (line.folder ?? clone);
   const local = needsLocal(line, project) ? localBackend(project, process.env) : undefined;
   const env = local?.env ?? process.env;
-  if (local) prepare(local, log);
-  if (usesState(line)) (await mendTorn(env["PULUMI_BACKEND_URL"])).forEach((said) => log.line(said));
-  if (local && line.needsStack) await ensureStack(local, engine, log);
+  const held = holdSignals();
   try {
-    return await run(line, { engine, project, env, hosted }, log);
+    if (local) prepare(local, log);
+    if (usesState(line)) (await mendTorn(env["PULUMI_BACKEND_URL"])).forEach((said) => log.line(said));
+    if (local && line.needsStack) await ensureStack(local, engine, log);
+    return await run(line, { engine, project, env, hosted }, log, held);
   } finally {
+    held.release();
     if (local) withoutSalt(local);
   }
 }
@@ -62,12 +64,22 @@ interface Run {
   hosted: boolean;
 }
 
-async function run(line: CommandLine, { engine, project, env: given, hosted }: Run, log: Log): Promise<number> {
+/** Codes of an engine that a signal ended which asks for an end: SIGHUP, SIGINT, SIGTERM. */
+const stoppedCodes = [129, 130, 143];
+
+async function run(
+  line: CommandLine,
+  { engine, project, env: given, hosted }: Run,
+  log: Log,
+  held: Held,
+): Promise<number> {
   const env = line.verb === "package" && line.object === "gen-sdk" && !hosted ? await withGenerator(given, log) : given;
   const terminal = process.stdin.isTTY;
   const began = Date.now();
   let release: (() => void) | undefined;
+  let pid = 0;
   // Of an empty stack there is nothing to take back, and the program would put its stages into the state.
+  if (held.stopped) return 128 + constants.signals[held.stopped];
   const empty = line.operation === "destroy" && (await isEmpty(line, { engine, project, env }));
   const result = await pulumi(empty ? [...line.args, "--run-program=false"] : line.args, {
     cwd: project,
@@ -75,10 +87,16 @@ async function run(line: CommandLine, { engine, project, env: given, hosted }: R
     engine,
     ...(!hosted && { program: programOf(project) }),
     detached: !terminal,
-    onStart: (child) => (release = passSignals(child, terminal)),
+    onStart: (child) => {
+      release = passSignals(child, terminal);
+      held.release();
+      pid = child.pid ?? 0;
+      if (held.stopped) child.kill("SIGINT");
+    },
   });
   release?.();
   const backend = env["PULUMI_BACKEND_URL"];
+  if (stoppedCodes.includes(result.code)) giveBack(backend, pid).forEach((line) => log.line(line));
   const hints = result.code === 0 ? [] : lockHints(backend);
   if (hints.length === 0 && line.operation) hints.push(...pendingHints(backend, began, result.code === 0));
   if (result.code !== 0 && usesState(line)) {

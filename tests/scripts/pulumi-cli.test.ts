@@ -78,6 +78,29 @@ describe("npm run pulumi, on the real engine", function () {
     expect(await run(["preview"])).to.include({ code: 0 });
   });
 
+  it("16-18 leaves no lock behind where ^C, SIGTERM or a hangup comes before the engine listens to it", async () => {
+    // An engine that has its lock and no handler of signals yet, as the real one for its first instants.
+    const bin = join(folder, "early");
+    const lock = at("state", ".pulumi", "locks", "organization", "tiny", "dev", "1.json");
+    const early = `#!/bin/sh
+case "$*" in *version*) echo v3.250.0; exit 0;; *up*) ;; *) exit 0;; esac
+mkdir -p "$(dirname "$LOCK")"; printf '{"pid": %s, "hostname": "%s"}' $$ "$(hostname)" > "$LOCK"
+exec sleep 30
+`;
+    mkdirSync(bin, { recursive: true });
+    writeFileSync(join(bin, "pulumi"), early, { mode: 0o755 });
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      const path = `${bin}:${process.env["PATH"] ?? ""}`;
+      const { child, ended } = start(["up", "--yes"], { PATH: path, LOCK: lock });
+      await until(() => existsSync(lock));
+      child.kill(signal);
+      const { code, stderr } = await ended;
+      expect(code, signal).to.equal({ SIGINT: 130, SIGTERM: 143, SIGHUP: 130 }[signal]);
+      expect(existsSync(lock), signal).to.equal(false);
+      expect(stderr).to.contain("stopped; the lock of stack dev that this run had taken is given back");
+    }
+  });
+
   it("names the way out after kill -9, and the way out works", async () => {
     const { ended, child } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "killed") });
     await until(() => existsSync(join(folder, "killed")));

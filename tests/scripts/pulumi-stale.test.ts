@@ -1,10 +1,38 @@
 import { expect } from "chai";
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { lockHints } from "../../scripts/pulumi/backend/stale";
+import { giveBack, lockHints } from "../../scripts/pulumi/backend/stale";
+
+describe("the lock of an engine that a signal ended", () => {
+  it("16-18 is given back if it is this run's own and the engine has ended, and no other", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian locks "));
+    const backend = pathToFileURL(folder).href;
+    const lock = (name: string): string => join(folder, ".pulumi", "locks", "organization", "guardian", name, "1.json");
+    const put = (name: string, pid: number, host = hostname()): void => {
+      mkdirSync(dirname(lock(name)), { recursive: true });
+      writeFileSync(lock(name), JSON.stringify({ pid, hostname: host }));
+    };
+    const child = spawn("sleep", ["60"], { stdio: "ignore" });
+    try {
+      put("dev", child.pid!);
+      put("other", process.pid);
+      put("far", child.pid!, "elsewhere");
+      expect(giveBack(backend, child.pid!)).to.deep.equal([]);
+      child.kill("SIGINT");
+      await new Promise((done) => child.once("close", done));
+      expect(giveBack(backend, child.pid!)).to.deep.equal([
+        "stopped; the lock of stack dev that this run had taken is given back",
+      ]);
+      expect(["dev", "other", "far"].map((name) => existsSync(lock(name)))).to.deep.equal([false, true, true]);
+    } finally {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
 
 describe("what to do about a lock of Pulumi's file backend", () => {
   it("is said by who owns it: alive, dead, elsewhere, or another program that got its number", async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
 import { backendFiles } from "./files";
@@ -33,6 +33,22 @@ export function lockHints(backend: string | undefined): string[] {
       ];
     }
     return [`the run that locked stack ${stack} is dead; the way out is: npm run pulumi -- cancel`];
+  });
+}
+
+/**
+ * Gives back the locks of an engine that a signal ended: it takes its lock before it listens to signals, so that ^C in
+ * the first seconds would leave one behind, for which the next run would ask for a `cancel`.
+ * @param backend PULUMI_BACKEND_URL
+ * @param engine its pid; this process started it, and has seen it end
+ * @returns one line a lock
+ */
+export function giveBack(backend: string | undefined, engine: number): string[] {
+  return backendFiles(backend, "locks").flatMap((file) => {
+    const owner = read(file);
+    if (owner?.pid !== engine || owner.hostname !== hostname() || alive(engine)) return [];
+    rmSync(file, { force: true });
+    return [`stopped; the lock of stack ${basename(dirname(file))} that this run had taken is given back`];
   });
 }
 
