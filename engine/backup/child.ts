@@ -50,13 +50,19 @@ export async function runClient(path: string, args: readonly string[], options: 
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
   let hardStop: NodeJS.Timeout | undefined;
+  let giveUp: () => void = () => undefined;
   const onAbort = () => {
     child.kill("SIGTERM");
-    hardStop = setTimeout(() => killGroup(child.pid), 5000);
+    hardStop = setTimeout(() => {
+      killGroup(child.pid);
+      // A process that waits for a file system that is gone cannot even be killed; it is left behind.
+      hardStop = setTimeout(() => giveUp(), 5000);
+    }, 5000);
   };
   const texts = [child.stdout, child.stderr].map((stream) => (stream ? collect(stream) : () => ""));
   try {
     const code = await new Promise<number>((resolve, reject) => {
+      giveUp = () => resolve(137);
       child.once("error", reject);
       child.once("exit", () => {
         child.stdio[3]?.destroy();

@@ -6,7 +6,8 @@ import { findClient } from "./client";
 import { checkContents } from "./contents";
 import { finishFolder, lockDown, removeFolder, removeStale, startFolder, writeDurably } from "./folder";
 import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile } from "./manifest";
-import { folderFailure, preflight } from "./preflight";
+import { folderFailure } from "./place";
+import { preflight } from "./preflight";
 import { ProgressReport } from "./progress";
 import { dumpAndCount, type Snapshot } from "./snapshot";
 import type { DumpOptions, Work } from "./work";
@@ -67,7 +68,11 @@ async function refuseUnfit(reader: Reader, options: DumpOptions & { env: NodeJS.
 
 async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResult, "warnings">> {
   const { pgDump, folder, signal } = work;
-  const report = new ProgressReport(folder.path, options.onProgress ?? (() => undefined));
+  let silent: Error | undefined;
+  const report = new ProgressReport(folder.path, options.onProgress ?? (() => undefined), (err) => {
+    silent = fromPostgres(err, folder.path);
+    work.stop.abort(err);
+  });
   try {
     const snapshot = await dumpAndCount(work, report, options);
     report.phase = "checking";
@@ -90,6 +95,7 @@ async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResul
       rows: snapshot.tables.reduce((sum, table) => sum + table.rows, 0),
     };
   } catch (err) {
+    if (silent) throw silent;
     // What node:fs throws has a syscall; anything else says by itself what it is.
     throw err instanceof Error && "syscall" in err ? folderFailure(err, options.directory) : err;
   } finally {

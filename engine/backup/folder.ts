@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { folderFailure } from "./preflight";
+import { folderFailure, makeFolder, within } from "./place";
 
 const partialPrefix = ".partial-";
 const ownerFile = "owner.json";
@@ -24,11 +24,14 @@ export async function startFolder(directory: string, database: string): Promise<
   const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
   const name = `${database.replace(/[^A-Za-z0-9_]+/g, "-").slice(0, 40)}-${time}-${randomBytes(4).toString("hex")}`;
   const path = join(directory, partialPrefix + name);
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+  const make = async (): Promise<void> => {
+    await makeFolder(directory);
     await mkdir(path, { mode: 0o700 });
     const owner = JSON.stringify({ host: hostname(), pid: process.pid });
     await writeFile(join(path, ownerFile), owner, { mode: 0o600, flag: "wx" });
+  };
+  try {
+    await within(make(), directory);
   } catch (err) {
     throw folderFailure(err, directory);
   }
@@ -37,7 +40,8 @@ export async function startFolder(directory: string, database: string): Promise<
 
 /** Removes what a failed or cancelled run wrote; never throws, since the failure itself is what matters. */
 export async function removeFolder(folder: PartialFolder): Promise<void> {
-  await rm(folder.path, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+  const removed = rm(folder.path, { recursive: true, force: true, maxRetries: 3 });
+  await within(removed, folder.path).catch(() => undefined);
 }
 
 /**
@@ -47,7 +51,7 @@ export async function removeFolder(folder: PartialFolder): Promise<void> {
  */
 export async function removeStale(directory: string): Promise<string[]> {
   const left: string[] = [];
-  for (const entry of await readdir(directory).catch(() => [])) {
+  for (const entry of await within(readdir(directory), directory).catch(() => [])) {
     if (!entry.startsWith(partialPrefix)) continue;
     const path = join(directory, entry);
     if (await isStale(path)) await removeFolder({ name: entry, path });

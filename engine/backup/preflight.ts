@@ -1,10 +1,9 @@
-import { constants } from "node:fs";
-import { access, stat, statfs } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { escapeIdentifier } from "pg";
+import { resolve } from "node:path";
+import { escapeIdentifier, escapeLiteral } from "pg";
 import { count, type Queryable, type ServerInfo } from "../connect";
 import { GuardianError } from "../base/errors";
 import { findClient } from "./client";
+import { lookAt, type Place } from "./place";
 import { hiddenLargeObjects, type MissingRight, missingRights } from "./tables";
 
 export interface PreflightOptions {
@@ -31,63 +30,18 @@ export interface Preflight {
 export async function preflight(db: Queryable, options: PreflightOptions): Promise<Preflight> {
   const { server, where, directory, excludeSchemas, env } = options;
   const errors: GuardianError[] = [];
-  const collect = (err: unknown) => {
+  const collect = (err: unknown): undefined => {
     if (!(err instanceof GuardianError)) throw err;
     errors.push(err);
   };
   await findClient("pg_dump", server.major, env).catch(collect);
   await findClient("pg_restore", server.major, env).catch(collect);
-  await writable(resolve(directory)).catch(collect);
+  const place = await lookAt(resolve(directory)).catch(collect);
   const missing = await missingRights(db, excludeSchemas);
   if (missing.length > 0) errors.push(rightsError(missing, server.user, where));
   const hidden = await hiddenLargeObjects(db);
-  if (hidden > 0) {
-    errors.push(
-      new GuardianError("right-missing", {
-        what: `${server.user} may not read ${hidden} large objects, and a backup must hold all`,
-        where,
-        todo: ["as their owner: GRANT SELECT ON LARGE OBJECT … TO that role", "connect as a superuser"],
-      }),
-    );
-  }
-  return { errors, warnings: await spaceWarning(db, resolve(directory)) };
-}
-
-/** Tests without writing; a folder that is not there yet is made later, in the nearest one that is. */
-async function writable(directory: string): Promise<void> {
-  const base = await nearest(directory);
-  try {
-    await access(base, constants.W_OK | constants.X_OK);
-  } catch (err) {
-    throw folderFailure(err, directory);
-  }
-}
-
-async function nearest(directory: string): Promise<string> {
-  for (let at = directory; ; at = dirname(at)) {
-    const found = await stat(at).catch((err: unknown) => {
-      if (err instanceof Error && "code" in err && err.code === "ENOENT") return undefined;
-      throw folderFailure(err, directory);
-    });
-    if (found && !found.isDirectory()) throw folderFailure(undefined, directory);
-    if (found) return at;
-  }
-}
-
-/** The error for a backup folder that cannot be made, written or read; `err` is what node:fs threw. */
-export function folderFailure(err: unknown, directory: string): GuardianError {
-  if (err instanceof GuardianError) return err;
-  const code = err instanceof Error && "code" in err ? String(err.code) : "ENOTDIR";
-  const full = ["ENOSPC", "EDQUOT", "EFBIG"].includes(code);
-  const what = full ? "the disk is full" : "the backup folder cannot be written";
-  return new GuardianError(full ? "disk-full" : "folder-unusable", {
-    what: `${what} (${code})`,
-    where: directory,
-    todo: [
-      full ? "free space there" : "make the folder, for the user that runs this alone (mode 0700)",
-      "set guardian:backup.directory to another place",
-    ],
-  });
+  if (hidden.length > 0) errors.push(largeObjectsError(hidden, server.user, where));
+  return { errors, warnings: place ? await placeWarnings(db, resolve(directory), place) : [] };
 }
 
 const shown = 20;
@@ -117,19 +71,29 @@ function rightsError(missing: readonly MissingRight[], user: string, where: stri
   });
 }
 
+/** Names those that are hidden by their oids: nothing else tells one from another. */
+function largeObjectsError(oids: readonly string[], user: string, where: string): GuardianError {
+  const role = escapeIdentifier(user);
+  const all = `SELECT pg_catalog.format('GRANT SELECT ON LARGE OBJECT %s TO %I', oid, ${escapeLiteral(user)}) FROM pg_catalog.pg_largeobject_metadata \\gexec`;
+  const named = oids.slice(0, shown).join(", ");
+  const more = oids.length > shown ? ` and ${oids.length - shown} more` : "";
+  return new GuardianError("right-missing", {
+    what: `${user} may not read ${oids.length} large ${oids.length === 1 ? "object" : "objects"}, and a backup must hold all`,
+    where: `${where}; pg_largeobject_metadata.oid ${named}${more}`,
+    todo: [
+      `as their owner or a superuser: GRANT SELECT ON LARGE OBJECT ${named} TO ${role};${more ? ` or, in psql, for all: ${all}` : ""}`,
+      "connect as a superuser",
+    ],
+  });
+}
+
 /** A compressed dump is usually smaller than the database, so too little space is a warning. */
-async function spaceWarning(db: Queryable, directory: string): Promise<string[]> {
+async function placeWarnings(db: Queryable, directory: string, place: Place): Promise<string[]> {
   const text = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes";
   const size = count((await db.query<{ bytes: string }>(text)).rows[0]?.bytes);
-  try {
-    const disk = await statfs(await nearest(directory));
-    const free = disk.bavail * disk.bsize;
-    return free >= size
-      ? []
-      : [`the database has ${mebi(size)}, and only ${mebi(free)} are free for its backup in ${directory}`];
-  } catch {
-    return []; // no such folder: said as an error
-  }
+  const small = `the database has ${mebi(size)}, and only ${mebi(place.free)} are free for its backup in ${directory}`;
+  const brief = `${directory} is in memory: a restart of this machine takes the backup away`;
+  return [...(place.free < size ? [small] : []), ...(place.inMemory ? [brief] : [])];
 }
 
 function mebi(bytes: number): string {

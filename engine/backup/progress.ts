@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { filesUnder } from "./manifest";
+import { within } from "./place";
 
 /** What a backup is at; reported at least every 2 s, since a silent step looks dead. */
 export interface BackupProgress {
@@ -20,13 +21,20 @@ export class ProgressReport {
   tables = 0;
   readonly #started = Date.now();
   readonly #timer: NodeJS.Timeout;
+  #looking: Promise<void> | undefined;
 
   constructor(
     readonly folder: string,
     readonly say: (progress: BackupProgress) => void,
+    /** Told once if the folder does not answer any more: what writes there would hang with it. */
+    readonly onSilent: (err: unknown) => void = () => undefined,
     everyMs = 2000,
   ) {
-    this.#timer = setInterval(() => void this.report(), everyMs);
+    this.#timer = setInterval(() => {
+      this.#looking ??= within(this.report(), folder)
+        .catch((err: unknown) => this.onSilent(err))
+        .finally(() => (this.#looking = undefined));
+    }, everyMs);
   }
 
   async report(): Promise<void> {

@@ -81,16 +81,17 @@ export async function missingRights(db: Queryable, excluded: readonly string[]):
   return rows;
 }
 
-/** Large objects that this role may not read (manual, 35.3, lo_compat_privileges aside). */
-export async function hiddenLargeObjects(db: Queryable): Promise<number> {
-  const { rows } = await db.query<{ n: string }>(
-    `SELECT count(*) AS n FROM pg_catalog.pg_largeobject_metadata m
+/** @returns oids of the large objects that this role may not read (manual, 35.3, lo_compat_privileges aside), in order */
+export async function hiddenLargeObjects(db: Queryable): Promise<string[]> {
+  const { rows } = await db.query<{ oid: string }>(
+    `SELECT m.oid::text AS oid FROM pg_catalog.pg_largeobject_metadata m
       WHERE pg_catalog.current_setting('lo_compat_privileges') = 'off'
         AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
         AND NOT pg_catalog.pg_has_role(m.lomowner, 'USAGE')
         AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) a
                          WHERE a.privilege_type = 'SELECT'
-                           AND CASE a.grantee WHEN 0 THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END)`,
+                           AND CASE a.grantee WHEN 0 THEN true ELSE pg_catalog.pg_has_role(a.grantee, 'USAGE') END)
+      ORDER BY m.oid`,
   );
-  return count(rows[0]?.n);
+  return rows.map(({ oid }) => oid);
 }

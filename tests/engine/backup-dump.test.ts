@@ -129,7 +129,10 @@ describe("a backup of PostgreSQL", function () {
         const objects = await refusal(
           dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
         );
-        expect(objects).to.match(/may not read 1 large objects/);
+        // 16-18: which, since an oid is all that a large object has.
+        const { rows: large } = await admin.query<{ oid: number }>("SELECT oid FROM pg_largeobject_metadata");
+        expect(objects).to.match(/may not read 1 large object, and a backup must hold all/);
+        expect(objects).to.contain(`GRANT SELECT ON LARGE OBJECT ${large[0]!.oid} TO "${weak}";`);
         await admin.query("SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
         await dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }));
       } finally {
@@ -146,6 +149,12 @@ describe("a backup of PostgreSQL", function () {
         reader.read((read) =>
           preflight(read, { server: reader.server, where: String(settings), directory, excludeSchemas: [], env }),
         );
+      for (const made of ["/proc/backups", "/sys/a/b", "/dev/shm/backups"]) {
+        const { errors } = await check(made, { GUARDIAN_PG_BIN: place.bin });
+        expect(errors.map((err) => err.message).join(), `16-18 ${made}`).to.match(
+          /keeps no files \((proc|sysfs|dev)\)/,
+        );
+      }
       const good = await check(join(place.folder, "a", "b"), { GUARDIAN_PG_BIN: place.bin });
       expect(good).to.deep.equal({ errors: [], warnings: [] });
       const bad = await check(join(place.folder, "file", "b"), { GUARDIAN_PG_BIN: "/nowhere" });
