@@ -8,6 +8,10 @@ export const errorCodes = {
   "The connection": {
     "setting-invalid": ["A setting of the connection or its service file is wrong.", "Mend it where the error says."],
     "password-missing": ["The server asks for a password, and none can be read.", "Mend what `passwordFrom` names."],
+    "password-exposed": [
+      "The server asks for the password in clear text, without TLS.",
+      "Set sslmode to require, or have the server ask by scram-sha-256.",
+    ],
     "password-refused": ["The server refuses the password.", "Mend the password, or the user."],
     "login-refused": [
       "The server does not let this user in this way, or at all.",

@@ -35,6 +35,7 @@ export function toClientEnv(
     PGSSLCRL: fields.sslcrl,
     PGSSLMINPROTOCOLVERSION: fields.minTls,
     PGSSLMAXPROTOCOLVERSION: fields.maxTls,
+    PGREQUIREAUTH: fields.requireAuth,
     PGOPTIONS: fields.options,
     PGCONNECT_TIMEOUT: String(fields.connectTimeout),
     PGGSSENCMODE: "disable",

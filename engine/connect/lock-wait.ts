@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { GuardianError, isPostgres } from "../base/errors";
 import type { Progress } from "../base/progress";
 import { discard, openClient } from "./open";
+import { endPrepared, isPrepared, preparedText } from "./prepared";
 import type { ConnectionSettings } from "./settings";
 
 /** Milliseconds that a statement waits for a lock, unless its transaction sets less (manual, 20.11, lock_timeout). */
@@ -72,7 +73,10 @@ export class LockWatch {
       where: `${this.session.where}; held by ${describe(holders)}`,
       todo: [
         "wait until that session's transaction has ended, then run this again",
-        ...holders.flatMap(({ pid }) => (pid > 0 ? [`if nobody needs it: SELECT pg_terminate_backend(${pid});`] : [])),
+        ...holders.flatMap(({ pid, gid }) => [
+          ...(pid > 0 ? [`if nobody needs it: SELECT pg_terminate_backend(${pid});`] : []),
+          ...(gid === null ? [] : [endPrepared(gid)]),
+        ]),
       ],
       sqlstate: "55P03",
       cause,
@@ -83,17 +87,29 @@ export class LockWatch {
 interface Holder {
   /** 0 for a prepared transaction (manual, 9.26, pg_blocking_pids). */
   pid: number;
+  /** The name of a prepared transaction, which no session has any more. */
+  gid: string | null;
   who: string;
 }
 
 async function readBlockers(helper: Client, pid: number): Promise<Holder[]> {
   const { rows } = await helper.query<Holder>(
-    `SELECT b.pid, CASE WHEN b.pid = 0 THEN 'a prepared transaction' ELSE pg_catalog.concat(
+    `WITH b AS (
+       SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS pid
+     )
+     SELECT b.pid, NULL AS gid, pg_catalog.concat(
        coalesce(nullif(a.application_name, ''), a.backend_type, 'a session'), ' (',
        pg_catalog.concat_ws(', ', 'pid ' || b.pid, 'user ' || a.usename, a.state,
-         'transaction since ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s'), ')') END AS who
-     FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS pid) b
-     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid ORDER BY 1 LIMIT 3`,
+         'transaction since ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s'), ')') AS who
+     FROM b LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid WHERE b.pid > 0
+     UNION ALL
+     SELECT 0, p.gid, coalesce(${preparedText}, 'a prepared transaction')
+     FROM b LEFT JOIN (pg_catalog.pg_locks w JOIN pg_catalog.pg_locks h ON h.granted AND h.pid IS NULL AND h.locktype = w.locktype
+         AND (h.database, h.relation, h.page, h.tuple, h.transactionid, h.classid, h.objid, h.objsubid)
+           IS NOT DISTINCT FROM (w.database, w.relation, w.page, w.tuple, w.transactionid, w.classid, w.objid, w.objsubid)
+       JOIN pg_catalog.pg_prepared_xacts p ON ${isPrepared("h")}) ON w.pid = $1 AND NOT w.granted
+     WHERE b.pid = 0
+     ORDER BY 1 LIMIT 3`,
     [pid],
   );
   return rows;

@@ -1,5 +1,6 @@
 import { Client, type ClientConfig } from "pg";
-import { isPostgres } from "../base/errors";
+import { GuardianError, isPostgres } from "../base/errors";
+import { AuthMethods } from "./auth-methods";
 import { connectFailure, failureCode } from "./failures";
 import type { ConnectionSettings } from "./settings";
 import { type TlsAttempt, tlsAttempts } from "./tls";
@@ -10,8 +11,14 @@ import { valueTypes } from "./values";
  *
  * @param attempt  one of tlsAttempts().
  * @param applicationName  shown in pg_stat_activity; cut to 63 bytes.
+ * @param methods  asked before the password is handed out.
  */
-export function toPgConfig(settings: ConnectionSettings, attempt: TlsAttempt, applicationName: string): ClientConfig {
+export function toPgConfig(
+  settings: ConnectionSettings,
+  attempt: TlsAttempt,
+  applicationName: string,
+  methods?: AuthMethods,
+): ClientConfig {
   const { host, hostaddr, port, database, user, options, sslnegotiation, connectTimeout } = settings.fields;
   return {
     host: hostaddr ?? host,
@@ -19,7 +26,10 @@ export function toPgConfig(settings: ConnectionSettings, attempt: TlsAttempt, ap
     database,
     user,
     // A function, so that no copy of it hangs on pg's own objects before the server asks for it.
-    password: () => settings.password()?.reveal() ?? "",
+    password: () => {
+      methods?.check();
+      return settings.password()?.reveal() ?? "";
+    },
     ssl: attempt,
     sslnegotiation: attempt ? sslnegotiation : "postgres",
     // A blank keeps pg from taking PGOPTIONS of the process where the settings have none.
@@ -41,10 +51,13 @@ export function toPgConfig(settings: ConnectionSettings, attempt: TlsAttempt, ap
 export async function openClient(settings: ConnectionSettings, applicationName: string): Promise<Client> {
   const attempts = inOrder(tlsAttempts(settings), lastWay.get(settings));
   for (const [i, attempt] of attempts.entries()) {
-    const client = new Client(toPgConfig(settings, attempt, applicationName));
+    const methods = new AuthMethods(settings, attempt !== false || settings.fields.host.startsWith("/"));
+    const client = new Client(toPgConfig(settings, attempt, applicationName, methods));
     client.on("error", () => undefined);
+    methods.watch(client);
     try {
       await client.connect();
+      methods.check();
       lastWay.set(settings, attempt !== false);
       return client;
     } catch (err) {
@@ -75,6 +88,7 @@ export async function discard(client: Client): Promise<void> {
  * for how it came (28000: no pg_hba.conf line fits). A wrong password (28P01) is not sent a second time.
  */
 function worthAnother(err: unknown, withTls: boolean): boolean {
+  if (err instanceof GuardianError) return !withTls;
   if (isPostgres(err)) return err.code === "28000";
   const network = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "TIMEOUT"];
   return withTls && !network.includes(failureCode(err)) && failureCode(err) !== "NO_PASSWORD";

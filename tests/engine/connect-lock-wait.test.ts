@@ -68,6 +68,24 @@ describe("a lock that another session holds", function () {
       expect((await holder.query("SELECT percent FROM public.flags")).rows).to.deep.equal([{ percent: 2 }]);
     }));
 
+  it("16-18 is named where no session holds it any more: a prepared transaction, and what ends it", () =>
+    withEmpty(async (db) => {
+      const [holder, admin] = [await held(db), await db.connect("admin")];
+      await holder.query("PREPARE TRANSACTION 'it''s one'");
+      try {
+        await withWriter(db, { lockTimeout: 500 }, async (writer) => {
+          for (const statement of [write, "ALTER TABLE public.flags ADD COLUMN x int"]) {
+            const { where, todo } = (await failure(writer.transaction(() => writer.query(statement)))) as GuardianError;
+            const who = `prepared transaction 'it''s one' (user postgres, database ${db.name}, prepared since `;
+            expect(where, statement).to.contain(`; held by ${who}`);
+            expect(todo.join(), statement).to.contain("ROLLBACK PREPARED 'it''s one';");
+          }
+        });
+      } finally {
+        await admin.query("ROLLBACK PREPARED 'it''s one'");
+      }
+    }));
+
   it("given back in time, the statement goes on, and the connection that looked is closed", () =>
     withEmpty(async (db) => {
       const holder = await held(db);

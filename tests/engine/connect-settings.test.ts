@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -139,9 +140,35 @@ describe("connection settings", () => {
     const message = refusal({ passwordFrom: "geheim" });
     expect(message).to.match(/^guardian:database.passwordFrom is neither/);
     expect(message).not.to.contain("geheim");
-    expect(resolve({ passwordFrom: `file:${put("open", "x", 0o644)}` }).warnings[0]).to.match(
-      /can be read by everyone/,
-    );
+  });
+
+  it("16-18 refuses a password file that is no plain file, never ends, or that others may read", () => {
+    const from = (path: string): string => refusal({ passwordFrom: `file:${path}` });
+    execFileSync("mkfifo", [join(home, "pipe")]);
+    for (const path of [join(home, "pipe"), home, "/dev/zero"]) expect(from(path)).to.contain("is not a plain file");
+    expect(from(put("long", "x".repeat(70_000)))).to.match(/has 70000 bytes, more than a password/);
+    for (const mode of [0o644, 0o604, 0o660, 0o602]) {
+      const said = from(put("open", "geheim", mode));
+      expect(said, mode.toString(8)).to.match(
+        /^the password file ~\/open can be read by others \(mode 0\d{3}\) and was/,
+      );
+      expect(said).to.contain("chmod 0600 ").and.contain("defaultMode: 0400").and.not.contain("geheim");
+    }
+    const root = process.getuid?.() === 0;
+    const shared = put("shared", "x", 0o640);
+    // As with keys: root's file may be read by one group.
+    if (root)
+      expect(
+        resolve({ passwordFrom: `file:${shared}` })
+          .password()
+          ?.reveal(),
+      ).to.equal("x");
+    else expect(from(shared)).to.contain("can be read by others");
+    expect(
+      resolve({ passwordFrom: `file:${put("mounted", "x", 0o400)}` })
+        .password()
+        ?.reveal(),
+    ).to.equal("x");
   });
 
   it("refuses values that are wrong, naming their source", () => {
@@ -165,8 +192,11 @@ describe("connection settings", () => {
     expect(refusal({}, { PGCHANNELBINDING: "require" })).to.match(
       /^the connection parameter channel_binding .*\n.*PGCHANN/,
     );
-    for (const name of ["PGREQUIREAUTH", "PGREQUIREPEER", "PGSSLCRLDIR"]) refusal({}, { [name]: "x" });
+    for (const name of ["PGREQUIREPEER", "PGSSLCRLDIR"]) refusal({}, { [name]: "x" });
     refusal({}, { PGGSSENCMODE: "require" });
+    for (const value of ["x", "md5,!none", "none,none"])
+      expect(refusal({}, { PGREQUIREAUTH: value })).to.match(/^require_auth is ".*"; expected a list of password, md5/);
+    resolve({}, { PGREQUIREAUTH: "!password,!md5" });
     refusal({}, { PGTARGETSESSIONATTRS: "standby" });
     resolve({}, { PGCHANNELBINDING: "prefer", PGGSSENCMODE: "disable", PGTARGETSESSIONATTRS: "read-write" });
   });

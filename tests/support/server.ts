@@ -31,7 +31,7 @@ let numbered = 0;
  */
 export function running(on: Major): Promise<TestServer> {
   return remember(servers, on, async () => {
-    const server = await startServer({ major: on });
+    const server = await startServer({ major: on, settings: { max_prepared_transactions: "5" } });
     const { host, port, user, password } = server;
     const login = { host, port, user, password, database: "postgres", application_name: "kept" };
     const admin = new Pool({ ...login, max: 1, idleTimeoutMillis: 0 });

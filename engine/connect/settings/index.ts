@@ -31,6 +31,8 @@ export interface ConnectionFields {
   readonly sslcrl: string;
   readonly minTls: string;
   readonly maxTls: string | undefined;
+  /** Ways of being asked for a password that are allowed, or with "!" not (manual, libpq, require_auth). */
+  readonly requireAuth: string | undefined;
   /** Command-line options for the server process, as PGOPTIONS. */
   readonly options: string | undefined;
   /** Seconds; 0 waits for ever. */
@@ -118,6 +120,7 @@ export function resolveConnection(input: DatabaseInput | undefined, env: NodeJS.
     minTls: sources.choice("ssl_min_protocol_version", tlsVersions, "TLSv1.2"),
     maxTls:
       sources.text("ssl_max_protocol_version") && sources.choice("ssl_max_protocol_version", tlsVersions, "TLSv1.3"),
+    requireAuth: requireAuth(sources),
     options: sources.text("options"),
     // libpq waits for ever by default; a migration that hangs without a word helps nobody.
     connectTimeout: sources.integer("connect_timeout", 15, -1, 86_400),
@@ -125,7 +128,6 @@ export function resolveConnection(input: DatabaseInput | undefined, env: NodeJS.
   const chosen = configuredPassword(input?.passwordFrom, env) ?? sources.secret("password");
   if (chosen) {
     sources.note("password", chosen.origin);
-    if (chosen.warning) sources.warnings.push(chosen.warning);
     return new ConnectionSettings(fields, chosen.password, sources);
   }
   // libpq's rule: the default socket is "localhost" in the password file, any other host is what was given.
@@ -159,6 +161,24 @@ function sslMode(sources: Sources, sslrootcert: string, env: NodeJS.ProcessEnv):
     what: `sslmode ${mode} is too weak for sslrootcert=system`,
     where: `sslmode from ${sources.origin("sslmode")}`,
     todo: ["set sslmode to verify-full", "name the certificate authority's file in sslrootcert"],
+  });
+}
+
+const authMethods = ["password", "md5", "gss", "sspi", "scram-sha-256", "oauth", "none"];
+
+/** As in libpq 16: each method once, and "!" before all of them or before none. */
+function requireAuth(sources: Sources): string | undefined {
+  const text = sources.text("require_auth");
+  if (text === undefined) return undefined;
+  const words = text.split(",").map((word) => word.trim());
+  const negated = words.filter((word) => word.startsWith("!"));
+  const names = words.map((word) => word.replace(/^!/, ""));
+  const sound = names.every((name) => authMethods.includes(name)) && new Set(names).size === names.length;
+  if (sound && (negated.length === 0 || negated.length === words.length)) return text;
+  throw new GuardianError("setting-invalid", {
+    what: `require_auth is ${JSON.stringify(text.slice(0, 60))}; expected a list of ${authMethods.join(", ")}, with ! before all or none of them`,
+    where: `require_auth from ${sources.origin("require_auth")}`,
+    todo: "mend it there, or take it out",
   });
 }
 

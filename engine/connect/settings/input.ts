@@ -1,6 +1,6 @@
-import { readFileSync, statSync } from "node:fs";
 import { GuardianError } from "../../base/errors";
 import { Secret } from "./secret";
+import { readSecretFile } from "./secret-file";
 
 /** The config key guardian:database, or the provider's `database` input; each absent field is libpq's business. */
 export interface DatabaseInput {
@@ -41,12 +41,12 @@ export function checkInput(input: DatabaseInput): void {
  * The password that `passwordFrom` points to; one newline at the end of a file is dropped. A relative path counts from
  * the working directory, which for the plugin is the project's folder.
  *
- * @throws GuardianError if the variable is unset or the file cannot be read or is empty.
+ * @throws GuardianError if the variable is unset or the file cannot be read, may be read by others, or is empty.
  */
 export function configuredPassword(
   from: string | undefined,
   env: NodeJS.ProcessEnv,
-): { password: Secret; origin: string; warning?: string } | undefined {
+): { password: Secret; origin: string } | undefined {
   if (from === undefined) return undefined;
   const name = from.slice(from.indexOf(":") + 1);
   if (from.startsWith("env:")) {
@@ -54,26 +54,7 @@ export function configuredPassword(
     if (value) return { password: new Secret(value), origin: `the variable ${name}` };
     throw missing(`the variable ${name} is not set`, from, [`export ${name} before pulumi is started`]);
   }
-  let value: string;
-  let mode: number;
-  try {
-    mode = statSync(name).mode;
-    value = readFileSync(name, "utf8").replace(/\r?\n$/, "");
-  } catch (err) {
-    const code = err instanceof Error && "code" in err ? String(err.code) : "unreadable";
-    throw missing(`the password file ${name} cannot be read (${code})`, from, [
-      "for the dev database: npm run db -- start",
-      "write the password alone into the file, mode 0600",
-    ]);
-  }
-  if (value === "") throw missing(`the password file ${name} is empty`, from, ["write the password into it"]);
-  const exposed = process.platform !== "win32" && (mode & 0o007) !== 0;
-  const origin = `the file ${name}`;
-  return {
-    password: new Secret(value),
-    origin,
-    ...(exposed ? { warning: `the password file ${name} can be read by everyone; mend: chmod 0600 ${name}` } : {}),
-  };
+  return { password: readSecretFile(name, from), origin: `the file ${name}` };
 }
 
 function missing(what: string, from: string, todo: string[]): GuardianError {

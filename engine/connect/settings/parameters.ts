@@ -35,7 +35,7 @@ export const parameters = {
   sslcertmode: { env: "PGSSLCERTMODE", only: ["allow"] },
   channel_binding: { env: "PGCHANNELBINDING", only: ["prefer", "disable"] },
   gssencmode: { env: "PGGSSENCMODE", only: ["prefer", "disable"] },
-  require_auth: { env: "PGREQUIREAUTH", only: [] },
+  require_auth: { env: "PGREQUIREAUTH" },
   requirepeer: { env: "PGREQUIREPEER", only: [] },
   replication: { only: ["false", "off", "no", "0"] },
   target_session_attrs: { env: "PGTARGETSESSIONATTRS", only: ["any", "read-write", "primary", "prefer-standby"] },

@@ -61,7 +61,7 @@ export class Sources {
     throw this.#wrong(keyword, text, `one of ${allowed.join(", ")}`);
   }
 
-  secret(keyword: Keyword): { password: Secret; origin: Origin; warning?: string } | undefined {
+  secret(keyword: Keyword): { password: Secret; origin: Origin } | undefined {
     const value = this.text(keyword);
     return value === undefined ? undefined : { password: new Secret(value), origin: this.origin(keyword) };
   }
