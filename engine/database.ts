@@ -11,8 +11,12 @@ import {
 import { GuardianError, sqlstateOf } from "./base/errors";
 import { describeRaise, raiseFormat } from "./ledger/format";
 import {
+  databaseRenamed,
   describe,
+  identityOf,
   isCopied,
+  isRenamed,
+  isSame,
   readLedger,
   readPhysical,
   type DatabaseIdentity,
@@ -111,6 +115,11 @@ export class Database {
   #memo = new Map<string, Promise<unknown>>();
   #reads: Promise<unknown> = Promise.resolve();
   #writes: Promise<unknown> = Promise.resolve();
+  /**
+   * The id of the ledger that the program takes over (guardian:adopt), once the Ledger resource was asked: in a preview it
+   * is still the other stack's, or that of the database's former name.
+   */
+  adopts: string | undefined;
 
   constructor(
     readonly settings: ConnectionSettings,
@@ -178,7 +187,7 @@ export class Database {
    */
   async assertSame(expected: DatabaseIdentity): Promise<void> {
     const { ledger, here } = await this.whereabouts();
-    assertIdentity(expected, ledger, here);
+    assertIdentity(expected, ledger, here, this.adopts);
   }
 
   /**
@@ -236,7 +245,7 @@ export class Database {
       });
       if (options.expect !== "new ledger") {
         const ledger = await readLedger(writer);
-        assertIdentity(options.expect, ledger, await readPhysical(writer));
+        assertIdentity(options.expect, ledger, await readPhysical(writer), this.adopts);
         turn.epoch = await raiseEpoch(writer, options.label, this.parameters, turn.epoch);
         raise = ledger && describeRaise(ledger.format);
       }
@@ -254,18 +263,20 @@ export class Database {
   }
 }
 
-function assertIdentity(expected: DatabaseIdentity, ledger: LedgerRow | undefined, here: Physical): void {
-  const same =
-    ledger !== undefined &&
-    ledger.ledgerId === expected.ledgerId &&
-    here.systemIdentifier === expected.systemIdentifier &&
-    here.database === expected.database;
-  if (same) return;
+function assertIdentity(
+  expected: DatabaseIdentity,
+  ledger: LedgerRow | undefined,
+  here: Physical,
+  adopts: string | undefined,
+): void {
+  if (isSame(expected, ledger, here, adopts)) return;
+  if (ledger && isRenamed(ledger, here) && isSame(expected, ledger, here, ledger.ledgerId))
+    throw databaseRenamed(ledger, here);
   const found = !ledger
     ? `database ${here.database} of cluster ${here.systemIdentifier}, which has no ledger`
     : isCopied(ledger, here)
-      ? `${describe({ ...here, ledgerId: ledger.ledgerId })}, a copy of database ${ledger.database} of cluster ${ledger.systemIdentifier}`
-      : describe({ ...here, ledgerId: ledger.ledgerId });
+      ? `${describe(identityOf(ledger.ledgerId, here))}, a copy of database ${ledger.database} of cluster ${ledger.systemIdentifier}`
+      : describe(identityOf(ledger.ledgerId, here));
   throw new GuardianError("state-of-another-database", {
     what: "this stack's state belongs to another database; nothing was changed here",
     where: `state: ${describe(expected)}; connected to: ${found}`,

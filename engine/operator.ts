@@ -1,7 +1,7 @@
 import type { Progress } from "./base/progress";
 import type { ConnectionSettings } from "./connect";
 import { Database, engineParameters, type EngineParameters, type WriteOptions, type FencedWriter } from "./database";
-import { readLedger, readPhysical, type DatabaseIdentity } from "./ledger/identity";
+import { identityOf, readLedger, readPhysical, type DatabaseIdentity } from "./ledger/identity";
 import { openLedger } from "./ledger/owner";
 import { readSteps, type Step } from "./ledger/steps";
 import { moveRows, takeBackRows, type Moved, type MoveOptions, type TakenBack } from "./migrate";
@@ -46,7 +46,7 @@ export class Operator {
   identity(): Promise<DatabaseIdentity> {
     return this.host.read(async (db) => {
       const [ledger, here] = [await readLedger(db), await readPhysical(db)];
-      return { ...here, ledgerId: ledger?.ledgerId ?? "none" };
+      return identityOf(ledger?.ledgerId ?? "none", here);
     });
   }
 

@@ -1,5 +1,6 @@
 import type { Database } from "../engine/database";
 import { readRollbacks, type EmergencyRollback } from "../engine/emergency";
+import { stackOf, urnIn } from "../engine/ledger/identity";
 import { readSteps, type Step } from "../engine/ledger/steps";
 import type { Call } from "../provider/types";
 
@@ -17,6 +18,16 @@ export function deadline(call: DatabaseCall): number {
 export async function ledgerSteps(host: Database): Promise<Step[]> {
   const { ledger } = await host.whereabouts();
   return ledger ? host.cached("steps", readSteps) : [];
+}
+
+/**
+ * The call by the URN that the ledger has. In the preview of a takeover, and until the Ledger's own update, that is the
+ * other stack's.
+ */
+export async function asInLedger(call: DatabaseCall): Promise<DatabaseCall> {
+  const { ledger } = await call.host.whereabouts();
+  if (!ledger || call.host.adopts !== ledger.ledgerId || ledger.stack === stackOf(call.urn)) return call;
+  return { ...call, urn: urnIn(ledger.stack, call.urn) };
 }
 
 /** @returns the newest attempt at the call's resource itself, its parts aside */

@@ -1,6 +1,6 @@
 import type { Database, FencedWriter } from "../engine/database";
 import { fromPostgres } from "../engine/base/errors";
-import { stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
+import { identityOf, stackOf, type DatabaseIdentity } from "../engine/ledger/identity";
 import { adoptStanding, detailOf, readStep, resourceId, unfinished, type Step } from "../engine/ledger/steps";
 import type { Plan } from "../engine/base/plan";
 import type { Progress } from "../engine/base/progress";
@@ -9,8 +9,9 @@ import { writeAndSync } from "../engine/migration-session";
 import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
-import { hasUnknown, unknown, type Value, type Values as WireValues } from "../provider/wire";
-import { ledgerSteps, mainStep, type DatabaseCall } from "./call";
+import { unknown, type Values as WireValues } from "../provider/wire";
+import { asInLedger, ledgerSteps, mainStep, type DatabaseCall } from "./call";
+import { all, dependsOnUnknown, pick } from "./computed";
 import { currentId, notImported, outdated, see, standingOf, unknownToLedger } from "./identity";
 import { planText, progressLine } from "./sentences";
 import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
@@ -41,6 +42,8 @@ export interface Kind<S extends ResourceSpec> {
   delete(call: DatabaseCall, state: State<S>, fenced: FencedWriter): Promise<void>;
   /** The outputs as the database has them now. */
   read(db: Queryable, call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Outputs<S>>;
+  /** The id of a ledger that the program takes over: until that is written, the others are found under the name it has. */
+  adopts?(inputs: Inputs<S>): string | undefined;
   /** What differs from the state though the inputs do not. */
   drift?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Changes>;
 }
@@ -78,7 +81,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   /** Identity as it is now, for the state. */
   const whereNow = async (call: DatabaseCall): Promise<WireValues> => {
     const { ledger, here } = await call.host.whereabouts();
-    return { database: { ledgerId: ledger?.ledgerId ?? "", ...here } };
+    return { database: { ...identityOf(ledger?.ledgerId ?? "", here) } };
   };
 
   const shown = async <T>(call: DatabaseCall, work: () => Promise<T>): Promise<T> => {
@@ -92,6 +95,16 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   const openParts = async (call: DatabaseCall): Promise<{ main: Step | undefined; open: Step[] }> => {
     const steps = (await ledgerSteps(call.host)).filter((step) => step.urn === call.urn);
     return { main: await mainStep(call), open: unfinished(steps) };
+  };
+
+  /**
+   * @returns the call by the URN that the ledger has, where the program takes over what is another stack's; and as the
+   *   kind gets it: the one that takes over speaks of both
+   */
+  const known = async (call: DatabaseCall, inputs: WireValues): Promise<[DatabaseCall, DatabaseCall]> => {
+    call.host.adopts = kind.adopts?.(typedInputs(inputs)) ?? call.host.adopts;
+    const found = await asInLedger(call);
+    return [found, kind.adopts ? call : found];
   };
 
   /** @throws GuardianError for a state of another database, or one that is older than this */
@@ -161,15 +174,19 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
       return { inputs: { ...news, ...(computed as unknown as WireValues), ...marked }, failures: failures ?? [] };
     },
 
-    diff: (call, it: Comparison) =>
-      shown(call, async () => {
+    diff: (asked, it: Comparison) =>
+      shown(asked, async () => {
+        const [call, about] = await known(asked, it.news);
         await assertCurrent(call, it);
         const changes = changesBetween(it.oldInputs, it.news);
         const state = typedState(it.oldState);
-        const drift = await kind.drift?.(call, typedInputs(it.news), state);
+        const drift = await kind.drift?.(about, typedInputs(it.news), state);
         for (const [path, change] of drift ?? []) changes.set(path, change);
         const { main, open } = await openParts(call);
-        if (!main) throw await unknownToLedger(call);
+        if (!main) throw await unknownToLedger(asked);
+        // The database was renamed; the state follows.
+        const { here } = await call.host.whereabouts();
+        if (identity(it.oldState).database !== here.database) changes.set("database", "update");
         // Killed between the commit of a rollback and the saving of the state: what the state still has is done again.
         if (main.state === "undone") changes.set("ledgerId", "drift");
         if (open.length > 0 && changes.size === 0) changes.set("ledgerId", "update");
@@ -179,13 +196,14 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     create: (call, inputs) =>
       shown(call, async () => {
         const typed = typedInputs(inputs);
+        const [, about] = await known(call, inputs);
         if (call.preview) {
           await call.host.server();
-          return { id: "", state: await plan(call, typed, undefined) };
+          return { id: "", state: await plan(about, typed, undefined) };
         }
         const { ledger, here } = await call.host.whereabouts();
         const ledgerId = inputs["ledgerId"];
-        const expect = typeof ledgerId === "string" ? { ledgerId, ...here } : "new ledger";
+        const expect = typeof ledgerId === "string" ? identityOf(ledgerId, here) : "new ledger";
         try {
           const outputs = await write(call, expect, async (fenced) => {
             const there = ledger && (await readStep(fenced.writer, call.urn));
@@ -205,10 +223,11 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
     update: (call, it) =>
       shown(call, async () => {
-        await assertCurrent(call, it);
+        const [found, about] = await known(call, it.news);
+        await assertCurrent(found, it);
         const [typed, state] = [typedInputs(it.news), typedState(it.oldState)];
         if (call.preview) {
-          return { database: it.oldState["database"] ?? null, ...(await plan(call, typed, state)) };
+          return { database: it.oldState["database"] ?? null, ...(await plan(about, typed, state)) };
         }
         const outputs = await write(call, identity(it.oldState), (fenced) =>
           kind.update ? kind.update(call, typed, state, fenced) : kind.create(call, typed, fenced),
@@ -273,16 +292,3 @@ const adopted = {
  * Pulumi's display nor our diff shows them, or a comment in a file would look like a change.
  */
 const sourceKey = "__source";
-
-/** The ledger's id is unknown in every first preview, and nothing is computed from it. */
-function dependsOnUnknown(inputs: WireValues): boolean {
-  return Object.entries(inputs).some(([key, value]) => key !== "ledgerId" && hasUnknown(value));
-}
-
-function all(keys: readonly string[], value: Value): WireValues {
-  return Object.fromEntries(keys.map((key) => [key, value]));
-}
-
-function pick(values: WireValues, keys: readonly string[]): WireValues {
-  return Object.fromEntries(keys.map((key) => [key, values[key] ?? null]));
-}

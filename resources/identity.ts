@@ -63,15 +63,23 @@ export function notImported(call: DatabaseCall): GuardianError {
 export async function unknownToLedger(call: DatabaseCall): Promise<GuardianError> {
   const { ledger } = await call.host.whereabouts();
   const own = stackOf(call.urn);
-  const taken = ledger && ledger.stack !== own;
-  return new GuardianError(taken ? "ledger-of-another-stack" : "not-in-ledger", {
-    what: taken
-      ? `another stack migrates this database: ${ledger.stack} took it over from this one`
-      : "the ledger in this database knows nothing of this resource",
+  const id = ledger?.ledgerId ?? "<ledger id>";
+  const anew = `pulumi stack rm --force --preserve-config, pulumi stack init, pulumi config set guardian:adopt ${id}, then up, which adopts what is there`;
+  if (!ledger || ledger.stack === own) {
+    return new GuardianError("not-in-ledger", {
+      what: "the ledger in this database knows nothing of this resource",
+      where: call.urn,
+      todo: `if the migration is to be this stack's, for good: ${anew}`,
+    });
+  }
+  const [theirs, mine] = [ledger.stack, own].map((stack) => stack.split("::")[0] ?? stack);
+  return new GuardianError("ledger-of-another-stack", {
+    what: `the ledger has this migration under the stack ${theirs}, and this is ${mine}: either this stack was renamed, or ${theirs} took the migration over`,
     where: call.urn,
     todo: [
-      ...(taken ? [`use stack ${ledger.stack}`] : []),
-      `if the migration is to be this stack's, for good: pulumi stack rm --force --preserve-config, pulumi stack init, pulumi config set guardian:adopt ${ledger?.ledgerId ?? "<ledger id>"}, then up, which adopts what is there`,
+      `if it was renamed: pulumi config set guardian:adopt ${id}, then up, which writes the new name into the ledger (or back to the old one: pulumi stack rename ${theirs})`,
+      `if ${theirs} took it over: use that stack`,
+      `to take it from there, for good: ${anew}`,
     ],
   });
 }

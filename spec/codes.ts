@@ -54,7 +54,11 @@ export const errorCodes = {
       "The database is a copy, or a restored dump, of the one that was migrated.",
       "Set `guardian:adopt` if it takes the other's place, else drop the copied schemas.",
     ],
-    "ledger-of-another-stack": ["Another stack migrates it.", "Use that stack, or set `guardian:adopt`."],
+    "ledger-of-another-stack": [
+      "Another stack migrates it, or this one was renamed.",
+      "Use that stack, or set `guardian:adopt`.",
+    ],
+    "database-renamed": ["The database was renamed.", "Set `guardian:adopt`, then run `up`; or name it as it was."],
     "ledger-too-new": ["A newer release wrote the ledger.", "Use that release, or a newer one."],
     "ledger-missing": ["There are schemas of the migration, and no ledger.", "Look in, then drop or rename them."],
     "ledger-broken": ["The ledger lacks a row that it must have.", "Restore the schema of the ledger from a backup."],

@@ -2,7 +2,16 @@ import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { rows, type Queryable } from "../base/sql";
 import { raiseFormat } from "./format";
-import { isCopied, readLedger, stackOf, type LedgerRow, type Physical } from "./identity";
+import {
+  databaseRenamed,
+  isCopied,
+  isRenamed,
+  readLedger,
+  stackOf,
+  urnIn,
+  type LedgerRow,
+  type Physical,
+} from "./identity";
 import { archiveSchema, ledgerSchema, ledgerFormat, ledgerTables } from "./schema";
 import { addStep, readStep, readSteps, setStep, type Step } from "./steps";
 
@@ -19,13 +28,19 @@ export function refuseForeign(
   adopt: string | undefined,
 ): void {
   if (adopt === ledger.ledgerId) return;
+  if (isRenamed(ledger, here)) throw databaseRenamed(ledger, here);
   if (isCopied(ledger, here)) {
+    // An older release did not note by which the two can be told apart.
+    const perhaps = ledger.databaseOid === null && ledger.systemIdentifier === here.systemIdentifier;
     throw new GuardianError("ledger-of-another-database", {
-      what: "the ledger in this database was made for another one: this is a copy, or a restored dump",
+      what: `the ledger in this database was made for another one: this is a copy, or a restored dump${perhaps ? ", or it was renamed" : ""}`,
       where: `here: ${here.database} of cluster ${here.systemIdentifier}; ledger: ${ledger.database} of cluster ${ledger.systemIdentifier}`,
       todo: [
         `if this database takes the other's place: pulumi config set guardian:adopt ${ledger.ledgerId}`,
         `else drop the schemas ${ledgerSchema} and ${archiveSchema} of the copy`,
+        ...(perhaps
+          ? [`if it was renamed: give it the name ${ledger.database} back, up once, and rename it then`]
+          : []),
       ],
     });
   }
@@ -54,8 +69,9 @@ export async function openLedger(fenced: FencedWriter, here: Physical, adopt: st
     } else await makeTables(db, here, stack);
     if (adopt !== undefined && adopt === there?.ledgerId) await takeOver(db, stack);
     await db.query(
-      `UPDATE ${ledgerSchema}.ledger SET stack = $1, system_identifier = $2, database = $3, epoch = epoch + 1`,
-      [stack, here.systemIdentifier, here.database],
+      `UPDATE ${ledgerSchema}.ledger SET stack = $1, system_identifier = $2, database = $3, database_oid = $4,
+         former_names = $5, epoch = epoch + 1`,
+      [stack, here.systemIdentifier, here.database, here.databaseOid, formerNames(there, here)],
     );
     const row = await readLedger(db);
     if (!row)
@@ -66,6 +82,12 @@ export async function openLedger(fenced: FencedWriter, here: Physical, adopt: st
     }
     return row.ledgerId;
   });
+}
+
+/** The names by which states of this database may know it; a copy has none but its own. */
+function formerNames(ledger: LedgerRow | undefined, here: Physical): string[] {
+  if (!ledger || isCopied(ledger, here)) return [];
+  return [...new Set([...ledger.formerNames, ledger.database])].filter((name) => name !== here.database);
 }
 
 async function makeTables(db: Queryable, here: Physical, stack: string): Promise<void> {
@@ -95,7 +117,7 @@ async function makeTables(db: Queryable, here: Physical, stack: string): Promise
 async function takeOver(db: Queryable, stack: string): Promise<void> {
   const others = await rows<{ urn: string }>(db, `SELECT DISTINCT urn FROM ${ledgerSchema}.step`);
   for (const { urn } of others.filter((row) => stackOf(row.urn) !== stack)) {
-    const mine = `urn:pulumi:${stack}::${urn.split("::").slice(2).join("::")}`;
+    const mine = urnIn(stack, urn);
     // Negative ids on the way: unique, and below every attempt, in whatever order the rows are updated.
     await db.query(`UPDATE ${ledgerSchema}.step s SET urn = $2, attempt = -s.id WHERE s.urn IN ($1, $2)`, [urn, mine]);
     await db.query(

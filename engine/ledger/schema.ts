@@ -28,7 +28,7 @@ export const ledgerObjects = [
  * Raised with every change of the tables below, by a step in format/; a newer one in the database is refused by an older
  * product. What only reads must do so from every older one.
  */
-export const ledgerFormat = 2;
+export const ledgerFormat = 3;
 
 /** The plan of a data migration, what v6 changed meanwhile, and what could not be moved. */
 const onlineTables = `
@@ -82,9 +82,13 @@ CREATE TABLE ${ledgerSchema}.ledger (
   epoch             bigint NOT NULL DEFAULT 0,
   holder            text,
   created_at        timestamptz NOT NULL DEFAULT now(),
-  created_by        text NOT NULL DEFAULT current_user
+  created_by        text NOT NULL DEFAULT current_user,
+  database_oid      oid,
+  former_names      text[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON COLUMN ${ledgerSchema}.ledger.stack IS 'The Pulumi stack that owns the migration, as in its URNs.';
+COMMENT ON COLUMN ${ledgerSchema}.ledger.database_oid IS 'By which a database that was renamed is told from a copy; NULL: an older release did not note it.';
+COMMENT ON COLUMN ${ledgerSchema}.ledger.former_names IS 'Names that this database had before it was renamed; states of then are states of it.';
 COMMENT ON COLUMN ${ledgerSchema}.ledger.epoch IS 'Raised by every operator that takes the lock; a transaction of an earlier one commits nothing.';
 
 CREATE TABLE ${ledgerSchema}.step (

@@ -7,7 +7,7 @@ import {
 } from "../../engine/emergency";
 import { lazily } from "../../engine/lazy";
 import { alteredFrom, describeRaise } from "../../engine/ledger/format";
-import { readLedger, readPhysical, stackOf } from "../../engine/ledger/identity";
+import { isRenamed, readLedger, readPhysical, stackOf } from "../../engine/ledger/identity";
 import { ledgerFormat, ledgerObjects } from "../../engine/ledger/schema";
 import type { Changes } from "../../provider/diff";
 import type { Inputs } from "../../spec";
@@ -18,6 +18,8 @@ import { ledgerSpec } from "./spec";
 const kind: Kind<typeof ledgerSpec> = {
   spec: ledgerSpec,
 
+  adopts: (inputs) => inputs.adopt,
+
   async plan(call, inputs) {
     const { ledger, here } = await call.host.whereabouts();
     if (!ledger) return { outputs: { format: ledgerFormat }, made: ledgerObjects };
@@ -25,7 +27,11 @@ const kind: Kind<typeof ledgerSpec> = {
     const rollbacks = await emergencyRollbacks(call.host);
     refuseSwitchingOn(rollbacks, inputs);
     const raise = describeRaise(ledger.format);
+    const own = stackOf(call.urn);
     const told = [
+      ledger.stack !== own && `takes over what the ledger has under ${ledger.stack}, as ${own}`,
+      isRenamed(ledger, here) &&
+        `takes over the name of the database: it was ${ledger.database}, and is ${here.database}`,
       raise && `${raise}; an older release of this product refuses it from then on`,
       describeAcknowledgement(rollbacks, inputs.acknowledge),
     ];
@@ -55,10 +61,12 @@ const kind: Kind<typeof ledgerSpec> = {
   },
 
   async drift(call, inputs) {
-    const { ledger } = await call.host.whereabouts();
+    const { ledger, here } = await call.host.whereabouts();
     const changes: Changes = new Map();
     if (!ledger) return changes;
     if (ledger.format < ledgerFormat) changes.set("format", "update");
+    const elsewhere = ledger.stack !== stackOf(call.urn) || isRenamed(ledger, here);
+    if (elsewhere && inputs.adopt === ledger.ledgerId) changes.set("adopt", "drift");
     // Not refused here: destroy and refresh compare too. The update that this makes is.
     const open = waiting(await emergencyRollbacks(call.host));
     if (inputs.switchesOn && open.length > 0 && open[0]?.id !== inputs.acknowledge) changes.set("acknowledge", "drift");

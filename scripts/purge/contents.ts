@@ -1,5 +1,5 @@
 import { GuardianError } from "../../engine/base/errors";
-import { readLedger, readPhysical, type DatabaseIdentity } from "../../engine/ledger/identity";
+import { identityOf, readLedger, readPhysical, type DatabaseIdentity } from "../../engine/ledger/identity";
 import { archiveSchema, ledgerSchema } from "../../engine/ledger/schema";
 import { readSteps } from "../../engine/ledger/steps";
 import { quoteName, rows, type Queryable } from "../../engine/base/sql";
@@ -38,7 +38,7 @@ export async function look(db: Queryable): Promise<Found | undefined> {
     const counted = await rows<{ n: string }>(db, `SELECT count(*) AS n FROM ${quoteName(table)}`);
     tables.push({ table, rows: Number(counted[0]?.n ?? 0) });
   }
-  return { identity: { ledgerId: ledger.ledgerId, ...(await readPhysical(db)) }, tables };
+  return { identity: identityOf(ledger.ledgerId, await readPhysical(db)), tables };
 }
 
 /** @throws GuardianError while the ledger has anything that is not undone, of whatever stack */

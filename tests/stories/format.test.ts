@@ -31,14 +31,14 @@ describe("a migration that the release before brought up", function () {
       expect(preview.changes).to.deep.equal({ update: 1, same: total - 1 });
       expect(preview.output)
         .to.match(/ledger +update/)
-        .and.include("the ledger's format goes from 1 to 2");
+        .and.include("the ledger's format goes from 1 to 3");
       expect((await stack.refresh()).ok).to.equal(true);
       expect((await stack.preview()).changes).to.deep.equal({ update: 1, same: total - 1 });
       expect(differences(quick, await quickFingerprint(client)), "something was written").to.deep.equal([]);
       expect(await formatOf(client)).to.equal(1);
 
       expect((await stack.up()).changes).to.deep.equal({ update: 1, same: total - 1 });
-      expect(await formatOf(client)).to.equal(2);
+      expect(await formatOf(client)).to.equal(3);
       expect((await stack.up()).changes).to.deep.equal({ same: total });
 
       await toFormat1(client);

@@ -59,7 +59,8 @@ describe("state and database belong together", function () {
         await second.up();
         expect(await count(client, "guardian_migration.module")).to.equal(applied, "nothing was applied a second time");
         const { output } = await stack.up({ expectFailure: true });
-        expect(output).to.contain("another stack migrates this database: second::guardian");
+        expect(output).to.contain("the ledger has this migration under the stack second, and this is dev");
+        expect(output).to.contain("if second took it over: use that stack");
         await second.destroy();
         expect(await count(client, "guardian_migration.module WHERE undone_at IS NULL")).to.equal(0);
       });

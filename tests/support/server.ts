@@ -14,7 +14,8 @@ export interface Preparation {
 }
 
 /** What a copy of a database with a ledger is told: where it is now. */
-export const movedHere = "UPDATE guardian_migration.ledger SET database = pg_catalog.current_database()";
+export const movedHere = `UPDATE guardian_migration.ledger SET database = d.datname, database_oid = d.oid
+  FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`;
 
 /** A server of this process, and a superuser's one connection to its database "postgres" that is kept. */
 export interface TestServer extends Server {

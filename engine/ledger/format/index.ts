@@ -1,6 +1,7 @@
 import { first, type Queryable } from "../../base/sql";
 import { ledgerFormat, ledgerTable } from "../schema";
 import { facts } from "./002_facts";
+import { renamed } from "./003_renamed";
 
 /** One step of the ledger's format: from the one before it to the next. What schema.ts makes anew is the same. */
 interface FormatStep {
@@ -14,7 +15,7 @@ interface FormatStep {
 }
 
 /** Every step there was since format 1, in their order. A step that was released is never changed. */
-export const formatSteps: readonly FormatStep[] = [facts];
+export const formatSteps: readonly FormatStep[] = [facts, renamed];
 
 /** @returns what raising the ledger from a format would do, for people; undefined where nothing is to be raised */
 export function describeRaise(from: number): string | undefined {

@@ -76,7 +76,7 @@ describe("the ledger's format", function () {
 
       await engine.write("SqlModule", "901_u", () => Promise.resolve());
       expect(engine.told.flatMap(({ phase, reason }) => (phase === "ledger format" ? [reason] : []))).to.deep.equal([
-        "the ledger's format goes from 1 to 2: it notes by which version of the inventory each object was described",
+        "the ledger's format goes from 1 to 3: it notes by which version of the inventory each object was described; it notes by which a database that was renamed is told from a copy",
       ]);
       expect(await shape(engine, client)).to.deep.equal(made);
       expect(await contents(client)).to.deep.equal(held);

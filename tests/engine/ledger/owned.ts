@@ -1,5 +1,8 @@
+import { escapeIdentifier } from "pg";
 import { closeLedger } from "../../../engine/purge";
-import type { Engine, Files } from "../module/harness";
+import { withClient } from "../../../scripts/v6/database";
+import type { V6 } from "../../support/postgres";
+import { until, type Engine, type Files } from "../module/harness";
 
 /** A module whose rows are archived. */
 export const files: Files = {
@@ -10,3 +13,44 @@ export const files: Files = {
 /** What destroy does to the Ledger resource. */
 export const close = (engine: Engine, purge = false): Promise<void> =>
   engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, purge, Date.now() + 2000));
+
+/** A copy of a database, as CREATE DATABASE … TEMPLATE makes it, or the database under another name; nobody may be connected. */
+async function moved<T>(
+  db: V6,
+  sql: (from: string, to: string) => string,
+  back: (from: string, to: string) => string,
+  work: (login: V6["migrator"]) => Promise<T>,
+): Promise<T> {
+  const [from, to] = [escapeIdentifier(db.name), escapeIdentifier(`${db.name}_copy`)];
+  const server = { ...db.admin, database: "postgres" };
+  await withClient(server, async (client) => {
+    await until(client, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1)", [db.name]);
+    await client.query(sql(from, to));
+  });
+  try {
+    return await work({ ...db.migrator, database: `${db.name}_copy` });
+  } finally {
+    await withClient(server, async (client) => {
+      await until(client, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1)", [`${db.name}_copy`]);
+      await client.query(back(from, to));
+    });
+  }
+}
+
+/** On a copy of the database. */
+export const copied = <T>(db: V6, work: (login: V6["migrator"]) => Promise<T>): Promise<T> =>
+  moved(
+    db,
+    (from, to) => `CREATE DATABASE ${to} TEMPLATE ${from}`,
+    (_from, to) => `DROP DATABASE ${to}`,
+    work,
+  );
+
+/** On the database under another name. */
+export const renamed = <T>(db: V6, work: (login: V6["migrator"]) => Promise<T>): Promise<T> =>
+  moved(
+    db,
+    (from, to) => `ALTER DATABASE ${from} RENAME TO ${to}`,
+    (from, to) => `ALTER DATABASE ${to} RENAME TO ${from}`,
+    work,
+  );

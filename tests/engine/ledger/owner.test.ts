@@ -1,13 +1,12 @@
 import { expect } from "chai";
-import { escapeIdentifier } from "pg";
-import { readLedger, readPhysical } from "../../../engine/ledger/identity";
+import { readLedger, readPhysical, type DatabaseIdentity } from "../../../engine/ledger/identity";
 import { refuseForeign } from "../../../engine/ledger/owner";
 import { ledgerFormat } from "../../../engine/ledger/schema";
 import { readSteps } from "../../../engine/ledger/steps";
 import { withClient } from "../../../scripts/v6/database";
 import type { V6 } from "../../support/postgres";
-import { column, Engine, moduleOf, refusalOf, until, withEngine } from "../module/harness";
-import { close, files } from "./owned";
+import { column, Engine, moduleOf, refusalOf, withEngine } from "../module/harness";
+import { close, copied, files, renamed } from "./owned";
 
 /** What a preview asks: may this stack work here? */
 const plan = (engine: Engine, adopt?: string): Promise<void> =>
@@ -25,44 +24,6 @@ async function beside<T>(login: V6["migrator"], stack: string, work: (engine: En
     await engine.close();
   }
 }
-
-/** A copy of a database, as CREATE DATABASE … TEMPLATE makes it, or the database under another name. */
-async function moved<T>(
-  db: V6,
-  sql: (from: string, to: string) => string,
-  back: (from: string, to: string) => string,
-  work: (login: V6["migrator"]) => Promise<T>,
-): Promise<T> {
-  const [from, to] = [escapeIdentifier(db.name), escapeIdentifier(`${db.name}_copy`)];
-  const server = { ...db.admin, database: "postgres" };
-  await withClient(server, async (client) => {
-    await until(client, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1)", [db.name]);
-    await client.query(sql(from, to));
-  });
-  try {
-    return await work({ ...db.migrator, database: `${db.name}_copy` });
-  } finally {
-    await withClient(server, async (client) => {
-      await until(client, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1)", [`${db.name}_copy`]);
-      await client.query(back(from, to));
-    });
-  }
-}
-
-const copied = <T>(db: V6, work: (login: V6["migrator"]) => Promise<T>): Promise<T> =>
-  moved(
-    db,
-    (from, to) => `CREATE DATABASE ${to} TEMPLATE ${from}`,
-    (_from, to) => `DROP DATABASE ${to}`,
-    work,
-  );
-const renamed = <T>(db: V6, work: (login: V6["migrator"]) => Promise<T>): Promise<T> =>
-  moved(
-    db,
-    (from, to) => `ALTER DATABASE ${from} RENAME TO ${to}`,
-    (from, to) => `ALTER DATABASE ${to} RENAME TO ${from}`,
-    work,
-  );
 
 describe("the ledger's owner", function () {
   this.timeout(60_000);
@@ -148,26 +109,86 @@ describe("the ledger's owner", function () {
       expect(await engine.undo("900_t")).to.equal(0n);
     }));
 
-  it("state of one database is refused in another, in a copy, and under another name", () =>
+  const written = (engine: Engine, expect: DatabaseIdentity): Promise<unknown> =>
+    engine.write("SqlModule", "900_t", () => Promise.resolve(), { expect });
+
+  it("state of one database is refused in a copy", () =>
     withEngine(async (engine, db) => {
       await engine.apply(await moduleOf("900_t", files));
       const here = await engine.identity();
       await engine.close();
-      for (const [place, what] of [
-        [copied, /, a copy of database /],
-        [renamed, /, a copy of database /],
-      ] as const) {
-        await place(db, (login) =>
-          beside(login, engine.stack, async (there) => {
-            const said = await refusalOf(
-              there.write("SqlModule", "900_t", () => Promise.reject(new Error("it wrote")), { expect: here }),
-            );
+      await copied(db, (login) =>
+        beside(login, engine.stack, async (there) => {
+          // Though the copy be taken over, the state stays the other database's.
+          for (const adopts of [undefined, here.ledgerId]) {
+            there.host.adopts = adopts;
+            const said = await refusalOf(written(there, here));
             expect(said.what).to.equal("this stack's state belongs to another database; nothing was changed here");
-            expect(said.where).to.match(what).and.contain(`state: database ${db.name} of cluster`);
+            expect(said.where).to.contain(", a copy of database ").and.contain(`state: database ${db.name} of cluster`);
             await refusalOf(there.host.assertSame(here));
-          }),
-        );
-      }
+          }
+          await there.open(here.ledgerId);
+          await refusalOf(written(there, here));
+          const former = "SELECT former_names FROM guardian_migration.ledger";
+          expect(await withClient(login, (client) => column(client, former))).to.deep.equal([[]]);
+        }),
+      );
+    }));
+
+  it("16-2: a database that was renamed is no copy: it says so, and one setting takes the new name over", () =>
+    withEngine(async (engine, db) => {
+      await engine.apply(await moduleOf("900_t", files));
+      const here = await engine.identity();
+      await engine.close();
+      await renamed(db, (login) =>
+        beside(login, engine.stack, async (there) => {
+          for (const attempt of [plan(there), there.open(), written(there, here)]) {
+            const said = await refusalOf(attempt);
+            expect(said.code).to.equal("database-renamed");
+            expect(said.what).to.contain(`it was ${db.name} and is ${db.name}_copy`);
+            expect(said.todo[0]).to.equal(
+              `take the new name over: pulumi config set guardian:adopt ${here.ledgerId}, then up`,
+            );
+          }
+          there.host.adopts = here.ledgerId;
+          await written(there, here);
+          await there.open(here.ledgerId);
+          there.host.adopts = undefined;
+          // The state of before is of this database still, and the name may go on being told.
+          await written(there, here);
+          await there.open(here.ledgerId);
+          await written(there, { ...here, database: login.database });
+          expect((await refusalOf(written(there, { ...here, database: "yet_another" }))).code).to.equal(
+            "state-of-another-database",
+          );
+        }),
+      );
+      // Named as it was before, it was renamed once more.
+      await beside(db.migrator, engine.stack, async (back) => {
+        expect((await refusalOf(plan(back))).code).to.equal("database-renamed");
+        await back.open(here.ledgerId);
+        await back.undo("900_t");
+      });
+    }));
+
+  it("16-2: where an older release did not note by which to tell, a renamed database may be a copy, and is told so", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await client.query("UPDATE guardian_migration.ledger SET database_oid = NULL");
+      await client.end();
+      const here = await engine.identity();
+      await engine.close();
+      await renamed(db, (login) =>
+        beside(login, engine.stack, async (there) => {
+          const said = await refusalOf(plan(there));
+          expect(said.what).to.match(/this is a copy, or a restored dump, or it was renamed$/);
+          expect(said.todo[2]).to.equal(
+            `if it was renamed: give it the name ${db.name} back, up once, and rename it then`,
+          );
+          there.host.adopts = here.ledgerId;
+          expect((await refusalOf(written(there, here))).code).to.equal("state-of-another-database");
+        }),
+      );
     }));
 
   it("a copy's ledger says nothing of the copy; adopted, it does", () =>

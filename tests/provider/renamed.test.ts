@@ -1,0 +1,177 @@
+import { expect } from "chai";
+import { withClient } from "../../scripts/v6/database";
+import { copied, renamed } from "../engine/ledger/owned";
+import * as calls from "../support/calls";
+import { withV6, type Login } from "../support/postgres";
+import { walkModules, withWalk, type Held, type Walk } from "../support/walk";
+import { plain } from "../support/wire";
+
+/** One resource of every kind but the completion, in their order; the stack is dev. */
+async function everything(walk: Walk, rows = true): Promise<Held[]> {
+  const { ledger, backup, modules: made } = await walk.through(rows ? walkModules : walkModules.slice(0, 3));
+  const ledgerId = ledger.state["ledgerId"]!;
+  const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 9));
+  const consents = rows ? [await walk.create("DataMigration", "consents", walk.consents(ledgerId))] : [];
+  const values = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [] };
+  const flag = await walk.create("FeatureFlag", "enhanced_consent", { ...values, ledgerId });
+  return [ledger, backup, ...made, session, ...consents, flag];
+}
+
+const change = ({ id, state, inputs }: Held, adopt?: string): calls.Change => ({
+  ...{ id, olds: state, oldInputs: inputs, news: adopt === undefined ? inputs : { ...inputs, adopt } },
+});
+const paths = async ({ plugin }: Walk, held: Held, adopt?: string): Promise<Record<string, string>> =>
+  calls.changesOf(await plugin.call(plugin.client.diff, calls.diff(held.urn, change(held, adopt)))).paths;
+const update = async (walk: Walk, held: Held, adopt?: string): Promise<Held> => {
+  const { plugin } = walk;
+  const it = change(held, adopt);
+  await plugin.call(plugin.client.update, calls.update(held.urn, it, { preview: true }));
+  const response = await plugin.call(plugin.client.update, calls.update(held.urn, it));
+  return { ...held, inputs: it.news, state: plain(response.getProperties()) ?? {} };
+};
+const remove = ({ plugin }: Walk, { urn, id, state, inputs }: Held) =>
+  plugin.call(plugin.client.delete, calls.remove(urn, id, state, inputs));
+/** What diff, read, update and delete say. */
+const refusals = async ({ plugin }: Walk, held: Held, adopt?: string): Promise<string[]> => {
+  const { urn, id, state, inputs } = held;
+  const { client, fail } = plugin;
+  const args = Object.fromEntries(Object.entries(inputs).filter(([key]) => key !== "__source"));
+  const failures = [
+    await fail(client.diff, calls.diff(urn, change(held, adopt))),
+    await fail(client.read, calls.read(urn, id, state, args)),
+    await fail(client.delete, calls.remove(urn, id, state, inputs)),
+  ];
+  return failures.map(({ message }) => message);
+};
+/** Whether the first module is there. */
+const there = (login: Login): Promise<unknown> =>
+  withClient(login, async (client) => {
+    const { rows } = await client.query<{ there: boolean }>(
+      "SELECT to_regclass('public.audit_log') IS NOT NULL AS there",
+    );
+    return rows[0]?.there;
+  });
+
+describe("provider: what was renamed", function () {
+  this.timeout(120_000);
+
+  it("16-2: a stack: says so, gives both ways, and takes the new name over with one setting", () =>
+    withV6(async (db) => {
+      const made = await withWalk({ database: db.migrator }, everything);
+      // Pulumi writes the new name into every URN of the state.
+      const held = made.map((one) => ({ ...one, urn: one.urn.replace(":dev:", ":prod:") }));
+      const [ledger, ...others] = held as [Held, ...Held[]];
+      const id = ledger.state["ledgerId"] as string;
+      const options = { database: db.migrator, stack: "prod" };
+      await withWalk(options, async (walk) => {
+        for (const one of held)
+          for (const message of await refusals(walk, one))
+            expect(message, one.urn)
+              .to.contain("the ledger has this migration under the stack dev, and this is prod")
+              .and.contain("either this stack was renamed, or dev took the migration over [ledger-of-another-stack]")
+              .and.contain(`if it was renamed: pulumi config set guardian:adopt ${id}, then up`)
+              .and.contain("pulumi stack rename dev")
+              .and.contain("if dev took it over: use that stack");
+      });
+      // Preview: the ledger is dev's still, and only the Ledger changes.
+      await withWalk(options, async (walk) => {
+        expect(await paths(walk, ledger, id)).to.have.keys("adopt");
+        for (const one of others) expect(await paths(walk, one), one.urn).to.deep.equal({});
+      });
+      await withWalk(options, async (walk) => {
+        expect(await paths(walk, ledger, id)).to.have.keys("adopt");
+        const adopted = await update(walk, ledger, id);
+        const told = walk.plugin.engine.logs.map(({ message }) => message).join("\n");
+        expect(told).to.contain("takes over what the ledger has under dev::guardian, as prod::guardian");
+        for (const one of others) expect(await paths(walk, one), one.urn).to.deep.equal({});
+        // The setting may stay, and may go.
+        expect(await paths(walk, adopted)).to.deep.equal({});
+        expect(await there(db.migrator)).to.equal(true);
+        for (const one of [adopted, ...others].reverse()) await remove(walk, one);
+        expect(await there(db.migrator)).to.equal(false);
+      });
+    }));
+
+  it("16-2: renamed twice, with the same setting in its file: the second time it is an update too", () =>
+    withV6(async (db) => {
+      const { ledger } = await withWalk({ database: db.migrator }, (walk) => walk.through(["000_audit_log"]));
+      const id = ledger.state["ledgerId"] as string;
+      let held = ledger;
+      for (const [from, to] of [
+        ["dev", "prod"],
+        ["prod", "live"],
+      ] as const) {
+        held = { ...held, urn: held.urn.replace(`:${from}:`, `:${to}:`) };
+        await withWalk({ database: db.migrator, stack: to }, async (walk) => {
+          expect(Object.keys(await paths(walk, held, id))).to.deep.equal(["adopt"]);
+          held = await update(walk, held, id);
+          expect(await paths(walk, held, id)).to.deep.equal({});
+        });
+      }
+    }));
+
+  it("16-2: another stack's preview of a takeover says what is there, and not that strangers made it", () =>
+    withV6(async (db) => {
+      const { ledger } = await withWalk({ database: db.migrator }, (walk) => walk.through(["000_audit_log"]));
+      const ledgerId = ledger.state["ledgerId"]!;
+      await withWalk({ database: db.migrator, stack: "prod" }, async (walk) => {
+        const preview = { preview: true };
+        const module = { module: "000_audit_log", ledgerId };
+        await walk.create("Ledger", "ledger", { purge: false, adopt: ledgerId }, preview);
+        const { urn } = await walk.create("SqlModule", "000_audit_log", module, preview);
+        const said = walk.plugin.engine.logs.filter((line) => line.urn === urn).map(({ message }) => message);
+        expect(said.join()).to.contain("it is in the database already and is taken over as it is");
+      });
+    }));
+
+  it("16-2: a database: it is no copy, and one setting takes the new name over, in every resource's state", () =>
+    withV6(async (db) => {
+      const made = await withWalk({ database: db.migrator }, (walk) => everything(walk, false));
+      const [ledger, ...others] = made as [Held, ...Held[]];
+      const id = ledger.state["ledgerId"] as string;
+      await renamed(db, async (database) => {
+        await withWalk({ database }, async (walk) => {
+          for (const one of made)
+            for (const message of await refusals(walk, one))
+              expect(message, one.urn)
+                .to.contain(`it was ${db.name} and is ${database.database}; nothing was changed [database-renamed]`)
+                .and.contain(`pulumi config set guardian:adopt ${id}, then up`)
+                .and.contain(`ALTER DATABASE`);
+        });
+        await withWalk({ database }, async (walk) => {
+          expect(await paths(walk, ledger, id)).to.have.keys("adopt", "database");
+          for (const one of others) expect(await paths(walk, one), one.urn).to.include({ database: "update, output" });
+        });
+        await withWalk({ database }, async (walk) => {
+          await paths(walk, ledger, id);
+          const now = [await update(walk, ledger, id)];
+          for (const one of others) {
+            expect(await paths(walk, one), one.urn).to.include({ database: "update, output" });
+            now.push(await update(walk, one));
+          }
+          for (const one of now) {
+            expect(one.state["database"], one.urn).to.deep.include({ database: database.database });
+            expect(await paths(walk, one), one.urn).to.deep.equal({});
+          }
+          for (const one of now.reverse()) await remove(walk, one);
+        });
+        expect(await there(database)).to.equal(false);
+      });
+    }));
+
+  it("16-2: a copy is no renamed database, whatever is set: the state stays the other's", () =>
+    withV6(async (db) => {
+      const { ledger, modules: held } = await withWalk({ database: db.migrator }, (walk) =>
+        walk.through(["000_audit_log"]),
+      );
+      await copied(db, (database) =>
+        withWalk({ database }, async (walk) => {
+          for (const message of [
+            ...(await refusals(walk, ledger, ledger.state["ledgerId"] as string)),
+            ...(await refusals(walk, held[0]!)),
+          ])
+            expect(message).to.contain("[state-of-another-database]").and.contain(`a copy of database ${db.name}`);
+        }),
+      );
+    }));
+});
