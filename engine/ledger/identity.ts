@@ -103,10 +103,10 @@ export const identityOf = (ledgerId: string, { systemIdentifier, database }: Phy
 /** What the operator of a database is told that was renamed; one setting takes the new name over. */
 export function databaseRenamed(ledger: LedgerRow, here: Physical): GuardianError {
   return new GuardianError("database-renamed", {
-    what: `this database was renamed since the migration last ran in it: it was ${ledger.database} and is ${here.database}; nothing was changed`,
+    what: `this database was renamed since the migration last ran in it (or is in a copy of the whole cluster, made by a base backup): it was ${ledger.database} and is ${here.database}; nothing was changed`,
     where: `database ${here.database} (oid ${here.databaseOid}) of cluster ${here.systemIdentifier}, ledger ${ledger.ledgerId}`,
     todo: [
-      `take the new name over: pulumi config set guardian:adopt ${ledger.ledgerId}, then up`,
+      `if it is no copy, take the new name over: pulumi config set guardian:adopt ${ledger.ledgerId}, then up`,
       `give it its old name back: ALTER DATABASE ${escapeIdentifier(here.database)} RENAME TO ${escapeIdentifier(ledger.database)}`,
     ],
   });

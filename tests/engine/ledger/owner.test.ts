@@ -147,7 +147,7 @@ describe("the ledger's owner", function () {
             expect(said.code).to.equal("database-renamed");
             expect(said.what).to.contain(`it was ${db.name} and is ${db.name}_copy`);
             expect(said.todo[0]).to.equal(
-              `take the new name over: pulumi config set guardian:adopt ${here.ledgerId}, then up`,
+              `if it is no copy, take the new name over: pulumi config set guardian:adopt ${here.ledgerId}, then up`,
             );
           }
           there.host.adopts = here.ledgerId;
