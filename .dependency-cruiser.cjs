@@ -13,6 +13,11 @@ const layers = [
     to: { path: `^(index\\.ts$|(provider|resources|components|config)/)|node_modules/@pulumi/` },
   },
   {
+    name: "base-is-below-the-engine",
+    from: { path: "^engine/base/" },
+    to: { path: "^engine/", pathNot: "^engine/base/" },
+  },
+  {
     name: "provider-knows-no-postgres-nor-what-it-serves",
     from: { path: "^provider/" },
     to: { path: "^(index\\.ts$|(engine|resources|components|config)/)|node_modules/(pg|@libpg-query)/" },

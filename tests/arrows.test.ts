@@ -91,7 +91,9 @@ describe("dependency-cruiser", function () {
       "config/keys.ts": imports("../engine/leaf"),
       "config/stage.ts": imports("../components/leaf"),
       "components/leaf.ts": imports("../spec/leaf"),
-      "engine/leaf.ts": imports("pg"),
+      "engine/leaf.ts": imports("pg", "./base/leaf"),
+      "engine/base/leaf.ts": imports("../../spec/leaf"),
+      "engine/base/high.ts": imports("../leaf"),
       "engine/provided.ts": imports("../provider/leaf"),
       "engine/tooled.ts": imports("../scripts/leaf"),
       "engine/ledger/writes.ts": imports("../module/leaf"),
@@ -115,6 +117,7 @@ describe("dependency-cruiser", function () {
       "spec/lost.ts": imports("./nowhere"),
     });
     expect(found.sort()).to.deep.equal([
+      "base-is-below-the-engine: engine/base/high.ts → engine/leaf.ts",
       "config-knows-only-spec: config/stage.ts → components/leaf.ts",
       "engine-knows-no-pulumi: engine/provided.ts → provider/leaf.ts",
       "kinds-of-resources-know-no-other-kind: resources/one/handle.ts → resources/two/handle.ts",

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { escapeIdentifier, escapeLiteral } from "pg";
-import { count, type Queryable, type ServerInfo } from "../connect";
+import type { Queryable } from "../base/sql";
+import { count, type ServerInfo } from "../connect";
 import { GuardianError } from "../base/errors";
 import { findClient } from "./client";
 import { lookAt, type Place } from "./place";

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Queryable, toClientEnv } from "../connect";
+import type { Queryable } from "../base/sql";
+import { toClientEnv } from "../connect";
 import { runClient } from "./child";
 import type { CountedTable } from "./contents";
 import { dumpFolder } from "./manifest";

@@ -1,5 +1,6 @@
 import { escapeIdentifier } from "pg";
-import { count, type Queryable } from "../connect";
+import type { Queryable } from "../base/sql";
+import { count } from "../connect";
 
 /** Schemas that are never part of a backup's count; names that begin with pg_ are the system's (manual, 5.9). */
 const userSchemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspname <> ALL($1::text[])";

@@ -1,7 +1,17 @@
-import { escapeIdentifier, type QueryResultRow } from "pg";
-import type { Queryable } from "../connect";
+import { escapeIdentifier, type QueryResult, type QueryResultRow } from "pg";
 
-export type { Queryable } from "../connect";
+/** What reading code takes: a read transaction and a Writer both have it. */
+export interface Queryable {
+  /**
+   * One statement with its parameters, by the extended protocol: a second statement in the text is a syntax error.
+   * Errors of the server come as pg's DatabaseError: pass them through fromPostgres() before anyone sees them.
+   *
+   * @throws ConnectionLostError
+   */
+  query<R extends QueryResultRow = QueryResultRow>(text: string, values?: readonly unknown[]): Promise<QueryResult<R>>;
+  /** Several statements of a file at once, without parameters; results are dropped. */
+  script(text: string): Promise<void>;
+}
 
 /** What SQL can be asked of: a session of ours, or a client of pg. */
 export type Askable = Pick<Queryable, "query">;

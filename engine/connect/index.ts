@@ -4,7 +4,7 @@ export { openClient, toPgConfig } from "./open";
 export { transactionOutcome } from "./outcome";
 export { knownServer, probeServer, type ServerInfo } from "./probe";
 export { connectReader, Reader, Reading } from "./reader";
-export { Session, type Queryable, type SessionOptions } from "./session";
+export { Session, type SessionOptions } from "./session";
 export { ConnectionSettings, type DatabaseInput, resolveConnection } from "./settings";
 export { count } from "./values";
 export { connectWriter, Writer } from "./writer";

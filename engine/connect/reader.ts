@@ -1,6 +1,7 @@
 import type { QueryResult, QueryResultRow } from "pg";
 import { GuardianError } from "../base/errors";
-import { openSession, type Queryable, Session, type SessionOptions } from "./session";
+import type { Queryable } from "../base/sql";
+import { openSession, Session, type SessionOptions } from "./session";
 import type { ConnectionSettings } from "./settings";
 
 /** One read-only transaction with one snapshot; of no use once the callback that got it has ended. */

@@ -2,25 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, QueryResult, QueryResultRow } from "pg";
 import { GuardianError, isPostgres } from "../base/errors";
 import type { Progress } from "../base/progress";
+import type { Queryable } from "../base/sql";
 import { LockWatch, lockTimeoutDefault } from "./lock-wait";
 import { connectionLost, isLoss } from "./lost";
 import { discard, openClient } from "./open";
 import { knownServer, type ServerInfo } from "./probe";
 import { idleInTransactionDefault, setUpSession } from "./session-setup";
 import type { ConnectionSettings } from "./settings";
-
-/** What reading code takes: a read transaction and a Writer both have it. */
-export interface Queryable {
-  /**
-   * One statement with its parameters, by the extended protocol: a second statement in the text is a syntax error.
-   * Errors of the server come as pg's DatabaseError: pass them through fromPostgres() before anyone sees them.
-   *
-   * @throws ConnectionLostError
-   */
-  query<R extends QueryResultRow = QueryResultRow>(text: string, values?: readonly unknown[]): Promise<QueryResult<R>>;
-  /** Several statements of a file at once, without parameters; results are dropped. */
-  script(text: string): Promise<void>;
-}
 
 export interface SessionOptions {
   /** Completes application_name: "guardian-migration <detail>". */

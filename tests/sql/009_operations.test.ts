@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import type { Queryable } from "../../engine/connect";
+import type { Queryable } from "../../engine/base/sql";
 import { readRollbacks, waiting as unacknowledged } from "../../engine/emergency";
 import { describeLifecycle, refusal, upOf, value, withModules } from "../support/modules";
 import { verifyOf } from "./every_module";
