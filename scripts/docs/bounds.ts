@@ -16,7 +16,7 @@ export interface Bound {
   checkedBy?: string;
 }
 
-export interface Bounded extends Bound {
+interface Bounded extends Bound {
   table: string;
   column: string;
   /** As format_type gives it. */
@@ -68,7 +68,7 @@ export async function readBounds(client: Client, tables: readonly string[]): Pro
 }
 
 /** What one expression, a CHECK's or a trigger's, says of a column. */
-export function boundIn(text: string, column: string): Bound {
+function boundIn(text: string, column: string): Bound {
   const of = `\\(*${column.replace(".", "\\.")}\\)*(?:::text)?\\)*`;
   const most = (call: string): number | undefined => {
     const found = [...text.matchAll(new RegExp(`(?<![a-z_])${call}\\(${of} (?:<=|>) (\\d+)`, "g"))];

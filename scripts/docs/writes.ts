@@ -104,7 +104,7 @@ function words(source: string): string[] {
 }
 
 /** @returns the tables that a body inserts into or updates, each with the columns that it gives */
-export function targets(source: string): Map<string, Set<string>> {
+function targets(source: string): Map<string, Set<string>> {
   const all = words(source);
   const found = new Map<string, Set<string>>();
   const note = (table: string, columns: readonly string[]): void => {
