@@ -4,6 +4,8 @@ DROP FUNCTION public.definition_facts(text[]);
 DROP FUNCTION public.security_facts(text[], text[]);
 DROP FUNCTION public.is_ledger_batch(regclass);
 DROP FUNCTION public.audit_row();
+DROP FUNCTION public.pass_over(text, text);
+DROP FUNCTION public.is_passed_over(text, text);
 DROP FUNCTION public.write_audit_log(text, text, text, text[]);
 DROP FUNCTION public.caller_is_trusted();
 DROP FUNCTION public.caller_is_operator();

@@ -82,6 +82,22 @@ $$;
 COMMENT ON FUNCTION public.write_audit_log(text, text, text, text[]) IS
   'The one writer of audit_log; called by the owner''s SECURITY DEFINER functions and triggers only.';
 
+-- A job of all passes over the row that it cannot do. WARNINGs carry counts only; here stands which rows, once a day each.
+CREATE FUNCTION public.is_passed_over(p_table text, p_record_key text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM public.audit_log AS a WHERE a.table_name = p_table AND a.record_key = p_record_key
+    AND a.action = 'PASSED_OVER' AND a.occurred_at > clock_timestamp() - interval '1 day')
+$$;
+COMMENT ON FUNCTION public.is_passed_over(text, text) IS 'Whether a job passed over a row within a day.';
+
+CREATE FUNCTION public.pass_over(p_table text, p_record_key text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT public.write_audit_log(p_table, p_record_key, 'PASSED_OVER', NULL)
+  WHERE NOT public.is_passed_over(p_table, p_record_key)
+$$;
+COMMENT ON FUNCTION public.pass_over(text, text) IS
+  'Notes in audit_log, action PASSED_OVER, that a job could not do a row and went on without it; once a day.';
+
 -- Column by column, and only the key becomes text: a row as a whole may be more than jsonb takes (256 MB), and then nobody
 -- could delete it, nor the account it belongs to. *<> compares what is stored, for a type without an equality too.
 CREATE FUNCTION public.audit_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -254,7 +270,8 @@ CREATE POLICY audit_log_read ON public.audit_log FOR SELECT TO service_role USIN
 REVOKE ALL ON public.audit_log FROM PUBLIC, anon, authenticated, service_role;
 GRANT SELECT ON public.audit_log TO service_role;
 REVOKE ALL ON FUNCTION public.refuse_change(), public.set_updated_at(), public.caller_role(), public.caller_is_operator(), public.caller_is_trusted(),
-  public.write_audit_log(text, text, text, text[]), public.audit_row(), public.is_ledger_batch(regclass),
+  public.write_audit_log(text, text, text, text[]), public.is_passed_over(text, text), public.pass_over(text, text),
+  public.audit_row(), public.is_ledger_batch(regclass),
   public.security_facts(text[], text[]), public.definition_facts(text[]), public.assert_module(text, text[])
   FROM PUBLIC, anon, authenticated, service_role;
 -- A trigger's WHEN is evaluated as whoever writes.

@@ -6,6 +6,7 @@ DROP FUNCTION public.store_fhir_tokens(text, text, text, timestamptz);
 DROP FUNCTION public.save_fhir_oauth_config(text, text, text, text, text, text, text);
 DROP FUNCTION public.save_fhir_endpoint(text, text, text, jsonb);
 DROP FUNCTION public.refresh_fhir_mappings(uuid, integer);
+DROP FUNCTION public.write_fhir_mapping(text, uuid, integer);
 DROP FUNCTION public.fhir_to_guardian_observation(jsonb, text);
 DROP FUNCTION public.fhir_to_guardian_patient(jsonb, text, uuid);
 DROP FUNCTION public.require_valid_fhir(text, jsonb, text);

@@ -12,6 +12,7 @@ DROP FUNCTION public.mark_notification(uuid, text);
 DROP FUNCTION public.complete_notification(uuid, uuid, text[], text[]);
 DROP FUNCTION public.fail_notification(uuid, uuid, text);
 DROP FUNCTION public.claim_notifications(text, integer, interval);
+DROP FUNCTION public.pass_over_notifications(uuid[], text);
 DROP FUNCTION public.create_notification_digest(uuid, text);
 DROP FUNCTION public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamptz, text);
 DROP FUNCTION public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamptz);

@@ -143,7 +143,7 @@ FROM (SELECT ARRAY[
   'definition of public.set_note_status(uuid, text, integer): b4c61b68',
   'definition of public.end_collaboration_session(uuid, text): 0865595f',
   'definition of public.pause_idle_collaborations(): 2f38a3c8',
-  'definition of public.notify_collaboration(): 74fbad07',
+  'definition of public.notify_collaboration(): 354295bd',
   'definition of collaboration_sessions_identity on public.collaboration_sessions: ade34135',
   'definition of collaborative_note_versions_immutable on public.collaborative_note_versions: 70b9d79d',
   'definition of collaboration_sessions_updated_at on public.collaboration_sessions: 62500174',

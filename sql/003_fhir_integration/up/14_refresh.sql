@@ -1,8 +1,94 @@
 -- The mapping rows of what v6 holds.
 
 -- source_version is compared for being another, not a later one: v6's updated_at is the start of a transaction, so a
--- row may become visible long after a refresh with a time before it. Only rows that differ are built. Custom plans,
--- because one for all patients is no plan for a single one.
+-- row may become visible long after a refresh with a time before it. Only rows that differ are built. Texts and not
+-- statements, so that they are planned for what is asked: one plan for all patients is no plan for a single one.
+CREATE FUNCTION public.write_fhir_mapping(p_mapping text, p_patient_id uuid, p_limit integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_insert text;
+  v_source text;
+  v_key text := 'b.fhir_id';
+  v_update text;
+  v_one text;
+  v_count bigint;
+  v_passed bigint := 0;
+BEGIN
+  CASE p_mapping
+    WHEN 'fhir_patient_mappings' THEN
+      v_key := 'b.patient_id::text';
+      v_insert := 'INSERT INTO public.fhir_patient_mappings
+          (guardian_user_id, fhir_patient_id, source_system, resource, birth_date, source_version)
+        SELECT b.patient_id, b.patient_id, ''guardian'', b.resource, (b.resource ->> ''birthDate'')::date, b.source_version';
+      v_source := format('FROM (%s %s) AS b
+        LEFT JOIN public.fhir_patient_mappings AS m
+          ON m.fhir_patient_id = b.patient_id::text AND m.source_system = ''guardian''
+        WHERE m.source_version IS DISTINCT FROM b.source_version',
+        public.fhir_patient_query(), CASE WHEN p_patient_id IS NOT NULL THEN 'WHERE u.id = $1' END);
+      v_update := '(fhir_patient_id, source_system) DO UPDATE SET birth_date = excluded.birth_date';
+    WHEN 'fhir_observations' THEN
+      v_insert := 'INSERT INTO public.fhir_observations (guardian_patient_id, fhir_observation_id, source_system, resource,
+          effective_datetime, guardian_lab_result_id, guardian_vital_id, source_version)
+        SELECT b.patient_id, b.fhir_id, ''guardian'', b.resource, b.effective_date::timestamp AT TIME ZONE ''UTC'', b.lab_id,
+          b.vital_id, b.source_version';
+      v_source := 'FROM (
+          SELECT l.patient_id, l.fhir_id, l.resource, l.effective_date, l.source_id AS lab_id, NULL::uuid AS vital_id,
+            l.source_version FROM public.guardian_fhir_lab_observations AS l
+          UNION ALL
+          SELECT v.patient_id, v.fhir_id, v.resource, v.effective_date, NULL, v.source_id, v.source_version
+            FROM public.guardian_fhir_vital_observations AS v
+        ) AS b
+        LEFT JOIN public.fhir_observations AS m ON m.fhir_observation_id = b.fhir_id AND m.source_system = ''guardian''
+        WHERE m.source_version IS DISTINCT FROM b.source_version AND ($1 IS NULL OR b.patient_id = $1)';
+      v_update := '(fhir_observation_id, source_system) DO UPDATE SET effective_datetime = excluded.effective_datetime';
+    WHEN 'fhir_medication_requests' THEN
+      v_insert := 'INSERT INTO public.fhir_medication_requests (guardian_patient_id, fhir_request_id, source_system, resource,
+          authored_on, guardian_medication_id, source_version)
+        SELECT b.patient_id, b.fhir_id, ''guardian'', b.resource, b.start_date::timestamp AT TIME ZONE ''UTC'', b.source_id,
+          b.source_version';
+      v_source := 'FROM public.guardian_fhir_medication_requests AS b
+        LEFT JOIN public.fhir_medication_requests AS m ON m.fhir_request_id = b.fhir_id AND m.source_system = ''guardian''
+        WHERE m.source_version IS DISTINCT FROM b.source_version AND ($1 IS NULL OR b.patient_id = $1)';
+      v_update := '(fhir_request_id, source_system) DO UPDATE SET authored_on = excluded.authored_on';
+    WHEN 'fhir_document_references' THEN
+      v_insert := 'INSERT INTO public.fhir_document_references (guardian_patient_id, fhir_document_id, source_system, resource,
+          date, guardian_document_id, source_version)
+        SELECT b.patient_id, b.fhir_id, ''guardian'', b.resource, b.created_at, b.source_id, b.source_version';
+      v_source := 'FROM public.guardian_fhir_document_references AS b
+        LEFT JOIN public.fhir_document_references AS m ON m.fhir_document_id = b.fhir_id AND m.source_system = ''guardian''
+        WHERE m.source_version IS DISTINCT FROM b.source_version AND ($1 IS NULL OR b.patient_id = $1)';
+      v_update := '(fhir_document_id, source_system) DO UPDATE SET date = excluded.date';
+  END CASE;
+  v_update := ' ON CONFLICT ' || v_update || ', resource = excluded.resource, source_version = excluded.source_version,
+    last_sync = now(), sync_status = ''active'', sync_errors = NULL';
+  BEGIN
+    EXECUTE concat_ws(' ', v_insert, v_source, 'LIMIT $2', v_update) USING p_patient_id, p_limit;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    RETURN v_count;
+  EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+    v_count := 0;
+  END;
+  -- A row of v6 is at fault: one by one, so that the others come. One that was passed over today is not tried again.
+  FOR v_one IN EXECUTE concat_ws(' ', 'SELECT', v_key, v_source, 'AND NOT public.is_passed_over($3,', v_key, ') LIMIT $2')
+    USING p_patient_id, p_limit, 'public.' || p_mapping
+  LOOP
+    BEGIN
+      EXECUTE concat_ws(' ', v_insert, v_source, 'AND', v_key, '= $3', v_update) USING p_patient_id, p_limit, v_one;
+      v_count := v_count + 1;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+      PERFORM public.pass_over('public.' || p_mapping, v_one);
+      v_passed := v_passed + 1;
+    END;
+  END LOOP;
+  IF v_passed > 0 THEN
+    RAISE WARNING '% rows for % were passed over: audit_log has their keys (PASSED_OVER)', v_passed, p_mapping;
+  END IF;
+  RETURN v_count;
+END
+$$;
+COMMENT ON FUNCTION public.write_fhir_mapping(text, uuid, integer) IS
+  'Writes what differs of one mapping table, and passes over what v6 holds that it does not take.';
+
 CREATE FUNCTION public.refresh_fhir_mappings(p_patient_id uuid DEFAULT NULL, p_limit integer DEFAULT NULL)
 RETURNS TABLE (mapping text, written bigint, removed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = 'force_custom_plan' AS $$
@@ -17,21 +103,7 @@ BEGIN
   -- Two refreshes at once would build the same rows and wait for each other's keys.
   PERFORM pg_advisory_xact_lock(3, 'public.fhir_patient_mappings'::regclass::oid::integer);
 
-  EXECUTE format($q$
-    INSERT INTO public.fhir_patient_mappings
-      (guardian_user_id, fhir_patient_id, source_system, resource, birth_date, source_version)
-    SELECT b.patient_id, b.patient_id, 'guardian', b.resource, (b.resource ->> 'birthDate')::date, b.source_version
-    FROM (%s %s) AS b
-    LEFT JOIN public.fhir_patient_mappings AS m
-      ON m.fhir_patient_id = b.patient_id::text AND m.source_system = 'guardian'
-    WHERE m.source_version IS DISTINCT FROM b.source_version
-    LIMIT $2
-    ON CONFLICT (fhir_patient_id, source_system) DO UPDATE SET resource = excluded.resource,
-      birth_date = excluded.birth_date, source_version = excluded.source_version, last_sync = now(),
-      sync_status = 'active', sync_errors = NULL
-    $q$, public.fhir_patient_query(), CASE WHEN p_patient_id IS NOT NULL THEN 'WHERE u.id = $1' END)
-  USING p_patient_id, p_limit;
-  GET DIAGNOSTICS v_written = ROW_COUNT;
+  v_written := public.write_fhir_mapping('fhir_patient_mappings', p_patient_id, p_limit);
   RETURN QUERY SELECT 'fhir_patient_mappings', v_written, 0::bigint; -- a deleted account takes its row with it
 
   DELETE FROM public.fhir_observations AS m
@@ -41,24 +113,7 @@ BEGIN
     AND NOT EXISTS (SELECT FROM public.guardian_fhir_vital_observations AS b
       WHERE b.fhir_id = m.fhir_observation_id AND b.patient_id = m.guardian_patient_id);
   GET DIAGNOSTICS v_removed = ROW_COUNT;
-  INSERT INTO public.fhir_observations (guardian_patient_id, fhir_observation_id, source_system, resource,
-    effective_datetime, guardian_lab_result_id, guardian_vital_id, source_version)
-  SELECT b.patient_id, b.fhir_id, 'guardian', b.resource, b.effective_date::timestamp AT TIME ZONE 'UTC', b.lab_id,
-    b.vital_id, b.source_version
-  FROM (
-    SELECT l.patient_id, l.fhir_id, l.resource, l.effective_date, l.source_id AS lab_id, NULL::uuid AS vital_id,
-      l.source_version FROM public.guardian_fhir_lab_observations AS l
-    UNION ALL
-    SELECT v.patient_id, v.fhir_id, v.resource, v.effective_date, NULL, v.source_id, v.source_version
-      FROM public.guardian_fhir_vital_observations AS v
-  ) AS b
-  LEFT JOIN public.fhir_observations AS m ON m.fhir_observation_id = b.fhir_id AND m.source_system = 'guardian'
-  WHERE m.source_version IS DISTINCT FROM b.source_version AND (p_patient_id IS NULL OR b.patient_id = p_patient_id)
-  LIMIT p_limit
-  ON CONFLICT (fhir_observation_id, source_system) DO UPDATE SET resource = excluded.resource,
-    effective_datetime = excluded.effective_datetime, source_version = excluded.source_version, last_sync = now(),
-    sync_status = 'active', sync_errors = NULL;
-  GET DIAGNOSTICS v_written = ROW_COUNT;
+  v_written := public.write_fhir_mapping('fhir_observations', p_patient_id, p_limit);
   RETURN QUERY SELECT 'fhir_observations', v_written, v_removed;
 
   DELETE FROM public.fhir_medication_requests AS m
@@ -66,18 +121,7 @@ BEGIN
     AND NOT EXISTS (SELECT FROM public.guardian_fhir_medication_requests AS b
       WHERE b.source_id = m.guardian_medication_id AND b.patient_id = m.guardian_patient_id);
   GET DIAGNOSTICS v_removed = ROW_COUNT;
-  INSERT INTO public.fhir_medication_requests (guardian_patient_id, fhir_request_id, source_system, resource,
-    authored_on, guardian_medication_id, source_version)
-  SELECT b.patient_id, b.fhir_id, 'guardian', b.resource, b.start_date::timestamp AT TIME ZONE 'UTC', b.source_id,
-    b.source_version
-  FROM public.guardian_fhir_medication_requests AS b
-  LEFT JOIN public.fhir_medication_requests AS m ON m.fhir_request_id = b.fhir_id AND m.source_system = 'guardian'
-  WHERE m.source_version IS DISTINCT FROM b.source_version AND (p_patient_id IS NULL OR b.patient_id = p_patient_id)
-  LIMIT p_limit
-  ON CONFLICT (fhir_request_id, source_system) DO UPDATE SET resource = excluded.resource,
-    authored_on = excluded.authored_on, source_version = excluded.source_version, last_sync = now(),
-    sync_status = 'active', sync_errors = NULL;
-  GET DIAGNOSTICS v_written = ROW_COUNT;
+  v_written := public.write_fhir_mapping('fhir_medication_requests', p_patient_id, p_limit);
   RETURN QUERY SELECT 'fhir_medication_requests', v_written, v_removed;
 
   DELETE FROM public.fhir_document_references AS m
@@ -85,16 +129,7 @@ BEGIN
     AND NOT EXISTS (SELECT FROM public.guardian_fhir_document_references AS b
       WHERE b.source_id = m.guardian_document_id AND b.patient_id = m.guardian_patient_id);
   GET DIAGNOSTICS v_removed = ROW_COUNT;
-  INSERT INTO public.fhir_document_references (guardian_patient_id, fhir_document_id, source_system, resource, date,
-    guardian_document_id, source_version)
-  SELECT b.patient_id, b.fhir_id, 'guardian', b.resource, b.created_at, b.source_id, b.source_version
-  FROM public.guardian_fhir_document_references AS b
-  LEFT JOIN public.fhir_document_references AS m ON m.fhir_document_id = b.fhir_id AND m.source_system = 'guardian'
-  WHERE m.source_version IS DISTINCT FROM b.source_version AND (p_patient_id IS NULL OR b.patient_id = p_patient_id)
-  LIMIT p_limit
-  ON CONFLICT (fhir_document_id, source_system) DO UPDATE SET resource = excluded.resource, date = excluded.date,
-    source_version = excluded.source_version, last_sync = now(), sync_status = 'active', sync_errors = NULL;
-  GET DIAGNOSTICS v_written = ROW_COUNT;
+  v_written := public.write_fhir_mapping('fhir_document_references', p_patient_id, p_limit);
   RETURN QUERY SELECT 'fhir_document_references', v_written, v_removed;
 
   v_removed := 0;

@@ -88,8 +88,8 @@ REVOKE ALL ON FUNCTION public.fhir_text(text), public.fhir_blood_pressure(numeri
   public.fhir_resource_issues(text, jsonb), public.fhir_completeness(text, jsonb),
   public.validate_fhir_resource(text, jsonb, text), public.run_fhir_test_cases(),
   public.require_valid_fhir(text, jsonb, text), public.fhir_to_guardian_patient(jsonb, text, uuid),
-  public.fhir_to_guardian_observation(jsonb, text), public.refresh_fhir_mappings(uuid, integer),
-  public.save_fhir_endpoint(text, text, text, jsonb),
+  public.fhir_to_guardian_observation(jsonb, text), public.write_fhir_mapping(text, uuid, integer),
+  public.refresh_fhir_mappings(uuid, integer), public.save_fhir_endpoint(text, text, text, jsonb),
   public.save_fhir_oauth_config(text, text, text, text, text, text, text),
   public.store_fhir_tokens(text, text, text, timestamptz), public.fhir_connection(text),
   public.fhir_endpoint_status(), public.hl7_conversion_patient()

@@ -85,8 +85,8 @@ $$;
 COMMENT ON FUNCTION public.consent_end(uuid, timestamptz) IS
   'The end asked for, or the patient''s default duration from now.';
 
-CREATE FUNCTION public.expire_patient_consents(p_patient_id uuid DEFAULT NULL) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION public.expire_due_consents(p_patient_id uuid, p_consent_id uuid) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_count bigint;
 BEGIN
@@ -94,6 +94,7 @@ BEGIN
     SELECT c.id, coalesce(p.auto_renew_enabled, false) AS renew, CASE WHEN p.auto_renew_enabled THEN now() + p.default_consent_duration END AS renewed_until
     FROM public.patient_consents AS c LEFT JOIN public.user_consent_preferences AS p ON p.user_id = c.patient_id
     WHERE c.granted AND c.valid_until <= now() AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
+      AND (p_consent_id IS NULL OR c.id = p_consent_id)
     FOR UPDATE OF c
   )
   UPDATE public.patient_consents AS c SET granted = due.renew,
@@ -104,5 +105,36 @@ BEGIN
   RETURN v_count;
 END
 $$;
+COMMENT ON FUNCTION public.expire_due_consents(uuid, uuid) IS
+  'Ends or renews what is due, of one patient or of all, or one consent; fails where one of them cannot be.';
+
+CREATE FUNCTION public.expire_patient_consents(p_patient_id uuid DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_count bigint := 0;
+  v_passed bigint := 0;
+  v_id uuid;
+BEGIN
+  RETURN public.expire_due_consents(p_patient_id, NULL);
+EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+  -- A row is at fault: one by one, so that nobody's consent goes on because of another's.
+  FOR v_id IN
+    SELECT c.id FROM public.patient_consents AS c
+    WHERE c.granted AND c.valid_until <= now() AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
+  LOOP
+    BEGIN
+      v_count := v_count + public.expire_due_consents(p_patient_id, v_id);
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+      PERFORM public.pass_over('public.patient_consents', v_id::text);
+      v_passed := v_passed + 1;
+    END;
+  END LOOP;
+  IF v_passed > 0 THEN
+    RAISE WARNING '% consents could not be ended and were passed over: audit_log has their ids (PASSED_OVER)', v_passed;
+  END IF;
+  RETURN v_count;
+END
+$$;
 COMMENT ON FUNCTION public.expire_patient_consents(uuid) IS
-  'Ends consents whose time is over, of one patient or of all, or renews them where the patient wants that; how many.';
+  'Ends consents whose time is over, of one patient or of all, or renews them where the patient wants that; how many. '
+  'Passes over one that cannot be, and notes it.';

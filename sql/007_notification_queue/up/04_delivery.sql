@@ -1,5 +1,21 @@
 -- How workers deliver, and what users do with a message.
 
+CREATE FUNCTION public.pass_over_notifications(p_ids uuid[], p_error_code text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM public.pass_over('public.notification_queue', i::text) FROM unnest(p_ids) AS i;
+  UPDATE public.notification_queue AS n SET attempts = n.attempts + 1, error_code = p_error_code, lease_token = NULL,
+    for_digest = n.for_digest AND n.attempts < 4, status = CASE WHEN n.attempts >= 4 THEN 'failed' ELSE 'scheduled' END,
+    next_attempt_at = clock_timestamp() + interval '1 hour'
+  WHERE n.id = ANY (p_ids);
+  RETURN cardinality(p_ids);
+EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+  RETURN cardinality(p_ids); -- not even that: the claim leaves them alone
+END
+$$;
+COMMENT ON FUNCTION public.pass_over_notifications(uuid[], text) IS
+  'Puts messages off for an hour that cannot be prepared, and ends them as failed after the fifth time; how many.';
+
 CREATE FUNCTION public.claim_notifications(p_worker text, p_limit integer DEFAULT 100,
   p_lease interval DEFAULT '5 minutes')
 RETURNS TABLE (id uuid, lease_token uuid, user_id uuid, notification_type text, priority text, title text, body text,
@@ -10,6 +26,11 @@ DECLARE
   v_left integer := p_limit;
   v_seen integer;
   v_digests uuid[];
+  v_user uuid;
+  v_ids uuid[];
+  v_batch integer := p_limit;
+  v_bad uuid[] := '{}';
+  v_passed integer := 0;
   v_row record;
 BEGIN
   IF p_limit NOT BETWEEN 1 AND 1000 OR p_lease NOT BETWEEN interval '1 second' AND interval '1 day'
@@ -19,60 +40,86 @@ BEGIN
   LOOP
     v_seen := 0;
     v_digests := '{}';
-    FOR v_row IN
-      WITH due AS MATERIALIZED (
-        SELECT n.* FROM public.notification_queue AS n
-        WHERE n.status IN ('queued', 'scheduled', 'processing') AND coalesce(n.next_attempt_at, n.scheduled_for) <= v_now
-        ORDER BY array_position('{urgent,high,normal,low}'::text[], n.priority), coalesce(n.next_attempt_at, n.scheduled_for)
-        LIMIT v_left FOR UPDATE SKIP LOCKED
-      ), plan AS MATERIALIZED (
-        SELECT d.id, u.usable, q.until, g.digest_at, CASE
-            WHEN coalesce(d.expires_at, d.scheduled_for + interval '30 days') <= v_now THEN 'expired'
-            WHEN d.attempts >= 5 THEN 'failed'
-            WHEN d.category = 'marketing' AND NOT public.marketing_allowed(d.user_id) THEN 'suppressed'
-            WHEN u.usable = '{}' AND d.priority <> 'urgent' THEN 'suppressed'
-            WHEN d.for_digest THEN 'digest'
-            WHEN q.until IS NOT NULL OR g.digest_at IS NOT NULL THEN 'scheduled'
-            ELSE 'processing' END AS act
-        FROM due AS d LEFT JOIN public.user_preferences AS p ON p.user_id = d.user_id,
-          LATERAL (SELECT public.usable_channels(d.user_id, d.delivery_channels, d.notification_type, d.priority)) AS u (usable),
-          LATERAL (SELECT CASE WHEN d.respect_quiet_hours AND d.priority <> 'urgent'
-            THEN public.quiet_hours_end(p.quiet_hours, p.timezone, v_now) END) AS q (until),
-          LATERAL (SELECT CASE WHEN d.digest_eligible AND public.notification_rank(d.priority) > 2
-            THEN public.next_digest_at(p.notification_frequency, p.timezone, v_now) END) AS g (digest_at)
-      )
-      UPDATE public.notification_queue AS n SET
-        status = CASE WHEN plan.act = 'digest' THEN n.status ELSE plan.act END,
-        for_digest = plan.act = 'digest' OR plan.act = 'scheduled' AND plan.digest_at IS NOT NULL,
-        next_attempt_at = CASE plan.act WHEN 'scheduled' THEN coalesce(plan.digest_at, plan.until)
-          WHEN 'processing' THEN v_now + p_lease ELSE n.next_attempt_at END,
-        lease_token = CASE plan.act WHEN 'processing' THEN gen_random_uuid() END,
-        leased_by = CASE plan.act WHEN 'processing' THEN p_worker ELSE n.leased_by END,
-        attempts = n.attempts + CASE plan.act WHEN 'processing' THEN 1 ELSE 0 END
-      FROM plan WHERE n.id = plan.id
-      RETURNING n.*, plan.act, CASE WHEN plan.usable = '{}' THEN '{in_app}' ELSE plan.usable END AS usable
-    LOOP
-      v_seen := v_seen + 1;
-      IF v_row.act = 'processing' THEN
-        v_left := v_left - 1;
-        SELECT v_row.id, v_row.lease_token, v_row.user_id, v_row.notification_type, v_row.priority, v_row.title,
-          v_row.body, v_row.data, v_row.usable, v_row.attempts
-        INTO id, lease_token, user_id, notification_type, priority, title, body, data, channels, attempt;
-        RETURN NEXT;
-      ELSIF v_row.act = 'digest' AND v_row.user_id <> ALL (v_digests) THEN
-        v_digests := v_digests || v_row.user_id::uuid;
+    v_ids := ARRAY(
+      SELECT n.id FROM public.notification_queue AS n
+      WHERE n.status IN ('queued', 'scheduled', 'processing') AND coalesce(n.next_attempt_at, n.scheduled_for) <= v_now
+        AND n.id <> ALL (v_bad)
+      ORDER BY array_position('{urgent,high,normal,low}'::text[], n.priority), coalesce(n.next_attempt_at, n.scheduled_for)
+      LIMIT least(v_left, v_batch) FOR UPDATE SKIP LOCKED);
+    BEGIN
+      FOR v_row IN
+        WITH due AS MATERIALIZED (
+          SELECT n.* FROM public.notification_queue AS n WHERE n.id = ANY (v_ids)
+        ), plan AS MATERIALIZED (
+          SELECT d.id, u.usable, q.until, g.digest_at, CASE
+              WHEN coalesce(d.expires_at, d.scheduled_for + interval '30 days') <= v_now THEN 'expired'
+              WHEN d.attempts >= 5 THEN 'failed'
+              WHEN d.category = 'marketing' AND NOT public.marketing_allowed(d.user_id) THEN 'suppressed'
+              WHEN u.usable = '{}' AND d.priority <> 'urgent' THEN 'suppressed'
+              WHEN d.for_digest THEN 'digest'
+              WHEN q.until IS NOT NULL OR g.digest_at IS NOT NULL THEN 'scheduled'
+              ELSE 'processing' END AS act
+          FROM due AS d LEFT JOIN public.user_preferences AS p ON p.user_id = d.user_id,
+            LATERAL (SELECT public.usable_channels(d.user_id, d.delivery_channels, d.notification_type, d.priority)) AS u (usable),
+            LATERAL (SELECT CASE WHEN d.respect_quiet_hours AND d.priority <> 'urgent'
+              THEN public.quiet_hours_end(p.quiet_hours, p.timezone, v_now) END) AS q (until),
+            LATERAL (SELECT CASE WHEN d.digest_eligible AND public.notification_rank(d.priority) > 2
+              THEN public.next_digest_at(p.notification_frequency, p.timezone, v_now) END) AS g (digest_at)
+        )
+        UPDATE public.notification_queue AS n SET
+          status = CASE WHEN plan.act = 'digest' THEN n.status ELSE plan.act END,
+          for_digest = plan.act = 'digest' OR plan.act = 'scheduled' AND plan.digest_at IS NOT NULL,
+          next_attempt_at = CASE plan.act WHEN 'scheduled' THEN coalesce(plan.digest_at, plan.until)
+            WHEN 'processing' THEN v_now + p_lease ELSE n.next_attempt_at END,
+          lease_token = CASE plan.act WHEN 'processing' THEN gen_random_uuid() END,
+          leased_by = CASE plan.act WHEN 'processing' THEN p_worker ELSE n.leased_by END,
+          attempts = n.attempts + CASE plan.act WHEN 'processing' THEN 1 ELSE 0 END
+        FROM plan WHERE n.id = plan.id
+        RETURNING n.*, plan.act, CASE WHEN plan.usable = '{}' THEN '{in_app}' ELSE plan.usable END AS usable
+      LOOP
+        v_seen := v_seen + 1;
+        IF v_row.act = 'processing' THEN
+          v_left := v_left - 1;
+          SELECT v_row.id, v_row.lease_token, v_row.user_id, v_row.notification_type, v_row.priority, v_row.title,
+            v_row.body, v_row.data, v_row.usable, v_row.attempts
+          INTO id, lease_token, user_id, notification_type, priority, title, body, data, channels, attempt;
+          RETURN NEXT;
+        ELSIF v_row.act = 'digest' AND v_row.user_id <> ALL (v_digests) THEN
+          v_digests := v_digests || v_row.user_id::uuid;
+        END IF;
+      END LOOP;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+      -- A message, or its user's preferences, is at fault: from here on one by one, so that nobody else waits for it.
+      IF v_batch = 1 THEN
+        v_passed := v_passed + public.pass_over_notifications(v_ids, SQLSTATE);
+        v_bad := v_bad || v_ids;
       END IF;
+      v_batch := 1;
+      CONTINUE;
+    END;
+    FOREACH v_user IN ARRAY v_digests LOOP
+      BEGIN
+        PERFORM public.create_notification_digest(v_user, coalesce((SELECT p.notification_frequency
+          FROM public.user_preferences AS p WHERE p.user_id = v_user), 'daily'));
+      EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+        v_ids := ARRAY(SELECT n.id FROM public.notification_queue AS n
+          WHERE n.user_id = v_user AND n.for_digest AND n.status = 'scheduled' LIMIT 500 FOR UPDATE SKIP LOCKED);
+        v_passed := v_passed + public.pass_over_notifications(v_ids, SQLSTATE);
+        v_bad := v_bad || v_ids;
+      END;
     END LOOP;
-    PERFORM public.create_notification_digest(d.user_id, coalesce(p.notification_frequency, 'daily'))
-    FROM unnest(v_digests) AS d (user_id) LEFT JOIN public.user_preferences AS p ON p.user_id = d.user_id;
     v_now := clock_timestamp();
     EXIT WHEN v_seen = 0 OR v_left = 0;
   END LOOP;
+  IF v_passed > 0 THEN
+    RAISE WARNING '% messages could not be prepared and were put off: audit_log has their ids (PASSED_OVER)', v_passed;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION public.claim_notifications(text, integer, interval) IS
   'Gives a worker the most important messages that are due, in no order, with a lease and the channels to use. What '
-  'falls into quiet hours is put off to their end, what belongs into a digest waits for it; expired or undeliverable ones are ended.';
+  'falls into quiet hours is put off to their end, what belongs into a digest waits for it; expired or undeliverable ones '
+  'are ended. What cannot be prepared is put off, and keeps nobody else''s from going.';
 
 CREATE FUNCTION public.fail_notification(p_id uuid, p_lease_token uuid, p_error_code text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -33,11 +33,25 @@ COMMENT ON FUNCTION public.pause_idle_collaborations() IS
 
 CREATE FUNCTION public.notify_collaboration() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_row jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+  v_session uuid;
+  v_id uuid;
+  v_version integer;
 BEGIN
+  -- Keys only: a note never becomes JSON as a whole. Of NEW and OLD one may be NULL.
+  IF TG_TABLE_NAME = 'collaboration_sessions' THEN
+    v_id := coalesce(NEW.id, OLD.id);
+    v_session := v_id;
+  ELSE
+    v_session := coalesce(NEW.session_id, OLD.session_id);
+    IF TG_TABLE_NAME <> 'collaboration_participants' THEN
+      v_id := coalesce(NEW.id, OLD.id);
+    END IF;
+    IF TG_TABLE_NAME = 'collaborative_clinical_notes' THEN
+      v_version := coalesce(NEW.version_number, OLD.version_number);
+    END IF;
+  END IF;
   PERFORM pg_notify('guardian_collaboration', jsonb_strip_nulls(jsonb_build_object('table', TG_TABLE_NAME, 'action', TG_OP,
-    'session_id', coalesce(v_row -> 'session_id', v_row -> 'id'), 'id', v_row -> 'id',
-    'version', v_row -> 'version_number'))::text);
+    'session_id', v_session, 'id', v_id, 'version', v_version))::text);
   RETURN NULL;
 END
 $$;
