@@ -123,8 +123,9 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
   /** @returns the outputs that are certain */
   const plan = async (call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<WireValues> => {
     const { outputs, ...found } = await kind.plan(call, inputs, state);
-    const adopts = !state && currentId(call, await mainStep(call)) !== undefined;
-    const planned = adopts ? { ...found, notes: [...(found.notes ?? []), adopted] } : found;
+    const main = state ? undefined : await mainStep(call);
+    const there = currentId(call, main) !== undefined && (main?.state === "done" ? adopted : resumed);
+    const planned = there ? { ...found, notes: [...(found.notes ?? []), there] } : found;
     for (const { severity, text } of planned.notes ?? []) if (severity === "warning") call.log.warn(text);
     const text = planText(planned);
     if (text !== "") call.log.info(text);
@@ -285,6 +286,11 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 const adopted = {
   severity: "info",
   text: "it is in the database already and is taken over as it is; if this is a replacement, nothing is deleted",
+} as const;
+
+const resumed = {
+  severity: "info",
+  text: "an earlier run of it was cut off: what that committed is kept, and this goes on from there",
 } as const;
 
 /**

@@ -97,12 +97,12 @@ async function run(
   release?.();
   const backend = env["PULUMI_BACKEND_URL"];
   if (stoppedCodes.includes(result.code)) giveBack(backend, pid).forEach((line) => log.line(line));
-  const hints = result.code === 0 ? [] : lockHints(backend);
+  const home = env["PULUMI_HOME"] ?? join(env["HOME"] ?? homedir(), ".pulumi");
+  const meant = stackMeant(line, project, home, env);
+  // A preview takes no lock and waits for none: what stopped it is something else.
+  const hints = result.code === 0 || line.operation === "preview" ? [] : lockHints(backend, meant);
   if (hints.length === 0 && line.operation) hints.push(...pendingHints(backend, began, result.code === 0));
-  if (result.code !== 0 && usesState(line)) {
-    const home = env["PULUMI_HOME"] ?? join(env["HOME"] ?? homedir(), ".pulumi");
-    hints.push(...passphraseHints(project, stackMeant(line, project, home, env), env));
-  }
+  if (result.code !== 0 && usesState(line)) hints.push(...passphraseHints(project, meant, env));
   hints.forEach((hint) => console.error(hint));
   return result.code;
 }

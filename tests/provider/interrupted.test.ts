@@ -71,6 +71,9 @@ describe("provider: interrupted at work", function () {
       const { rows } = await client.query("SELECT state FROM guardian_migration.step WHERE kind = 'DataMigration'");
       expect(rows).to.deep.equal([{ state: "running" }]);
       await release();
+      const { urn } = await walk.create("DataMigration", "consents", walk.consents(ledgerId), { preview: true });
+      const said = walk.plugin.engine.logs.filter((line) => line.urn === urn && !line.ephemeral).at(-1)?.message;
+      expect(said, "it is not there yet").to.contain("an earlier run of it was cut off").and.not.contain("taken over");
       const held = await walk.create("DataMigration", "consents", walk.consents(ledgerId));
       expect(Number(held.state["writtenRows"])).to.be.above(0);
       expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });

@@ -57,6 +57,7 @@ describe("what to do about a lock of Pulumi's file backend", () => {
       const dead = ["the run that locked stack dev is dead; the way out is: npm run pulumi -- cancel"];
       expect(hint(other!.pid!)).to.deep.equal(dead);
       expect(hint(999_999_999)).to.deep.equal(dead);
+      expect([lockHints(backend, "dev"), lockHints(backend, "prod")], "another stack's").to.deep.equal([dead, []]);
       expect(hint(7, "elsewhere")).to.deep.equal([
         "stack dev is locked by process 7 on elsewhere: see there whether it still runs, before npm run pulumi -- cancel",
       ]);

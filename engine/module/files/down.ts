@@ -1,5 +1,4 @@
 import { GuardianError } from "../../base/errors";
-import type { Manifest } from "./manifest";
 import type { Node, Statement } from "./statements";
 import { mentions } from "./touching";
 
@@ -26,18 +25,19 @@ const dropKinds: Readonly<Record<string, string>> = {
   OBJECT_POLICY: "policy",
 };
 
+/** What module.yaml says that the module makes, and which tables wait in the archive after a rollback. */
+interface Made {
+  objects: readonly string[];
+  archive: readonly { table: string }[];
+}
+
 /**
  * Finds what would be wrong with a rollback before there is anything to roll back: once the module is applied, and its
  * folder perhaps gone, it is too late. What a DO block does cannot be told.
  * @param up the statements that make the module: views and indexes of archived tables go with these
  * @throws GuardianError naming every place
  */
-export function refuseDown(
-  file: string,
-  down: readonly Statement[],
-  up: readonly Statement[],
-  manifest: Pick<Manifest, "objects" | "archive">,
-): void {
+export function refuseDown(file: string, down: readonly Statement[], up: readonly Statement[], manifest: Made): void {
   const gone = goneBefore(up, manifest);
   const flaws = down.flatMap((statement) => flawsOf(statement, gone, manifest.objects));
   if (flaws.length === 0) return;
@@ -56,7 +56,7 @@ export function refuseDown(
 }
 
 /** What the engine has taken away before down.sql runs: archived tables, their indexes, and the module's views over them. */
-function goneBefore(up: readonly Statement[], { archive, objects }: Pick<Manifest, "objects" | "archive">): string[] {
+function goneBefore(up: readonly Statement[], { archive, objects }: Made): string[] {
   const gone = archive.map(({ table }) => table);
   for (const { tree } of up) {
     const index = tree["IndexStmt"] as { idxname?: string; relation?: Relation } | undefined;

@@ -15,13 +15,14 @@ interface Owner {
  * `pulumi cancel` even while the other run is at work. Locks are files `.pulumi/locks/…/<stack>/*.json` with the pid and
  * host of their owner.
  * @param backend PULUMI_BACKEND_URL
+ * @param only the stack that the command was about; without one all are looked at
  * @returns one line a lock; none where nothing is known of its owner
  */
-export function lockHints(backend: string | undefined): string[] {
+export function lockHints(backend: string | undefined, only?: string): string[] {
   return backendFiles(backend, "locks").flatMap((file) => {
-    const owner = read(file);
-    if (!owner) return [];
     const stack = basename(dirname(file));
+    const owner = only === undefined || only === stack ? read(file) : undefined;
+    if (!owner) return [];
     if (owner.hostname !== hostname()) {
       return [
         `stack ${stack} is locked by process ${owner.pid} on ${owner.hostname}: see there whether it still runs, before npm run pulumi -- cancel`,
