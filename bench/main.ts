@@ -4,11 +4,12 @@ import { commandOf, type Benchmark } from "./benchmark";
 import { calls } from "./calls";
 import { fhir } from "./fhir";
 import { growth } from "./growth";
+import { locks } from "./locks";
 import { move } from "./move";
 import { noop } from "./noop";
 import { traffic } from "./traffic";
 
-const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic];
+const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic, locks];
 
 /** Runs the command; returns the exit code that --help explains. */
 function main(args: readonly string[]): Promise<number> {

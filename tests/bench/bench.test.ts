@@ -4,6 +4,9 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { commandOf, median, type Benchmark } from "../../bench/benchmark";
+import { watchWindows } from "../../bench/locks/window";
+import type { Queryable } from "../../engine/base/sql";
+import type { FencedWriter } from "../../engine/database";
 import { help } from "../../scripts/command/help";
 import { parse, UsageError } from "../../scripts/command/parse";
 import { alive, descendants, until } from "../support/processes";
@@ -99,5 +102,34 @@ describe("bench noop", function () {
     expect(await ended, stderr).to.equal(130);
     await until("nothing of it is left", () => !started.some(alive), 10_000);
     await until("nothing is left", () => leftOver().length === 0, 5000);
+  });
+});
+
+describe("bench locks", function () {
+  this.timeout(300_000);
+
+  it("16-5 measures tries, the window of module 003 and the whole, beside busy loops", async () => {
+    const { code, stdout, stderr } = await bench(["locks", "--json", "--rounds", "1", "--users", "20", "--busy", "1"]);
+    expect(code, stderr).to.equal(0);
+    const figures = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
+    expect(Object.keys(figures)).to.deep.equal(["tries", "medianWindowMs", "upSeconds"]);
+    expect(figures["tries"], stderr).to.be.within(1, 2);
+    expect(figures["medianWindowMs"]).to.be.within(1, 200);
+    expect(stderr).to.match(/round 1 of 1: [\d.]+ s, 003_fhir_integration locks for \d+ ms/);
+  });
+
+  it("16-5 times what asks for v6's tables, a try that is rolled back too, and nothing else", async () => {
+    const db = { query: () => Promise.resolve({ rows: [] }), script: () => Promise.resolve() } as unknown as Queryable;
+    const fenced = { transaction: <T>(work: (it: Queryable) => Promise<T>) => work(db) } as unknown as FencedWriter;
+    const windows = watchWindows(fenced);
+    await fenced.transaction((it) => it.script("SELECT 1"));
+    await fenced.transaction((it) => it.script("SET x; LOCK TABLE a"));
+    await fenced.transaction(() => Promise.reject(new Error("before"))).catch(() => undefined);
+    const late = async (it: Queryable): Promise<void> => {
+      await it.script("LOCK TABLE a");
+      throw new Error("late");
+    };
+    await fenced.transaction(late).catch(() => undefined);
+    expect(windows.map((one) => one.committed)).to.deep.equal([true, false]);
   });
 });
