@@ -1,23 +1,21 @@
 import type { Database } from "../engine/database";
 import { readObjects } from "../engine/ledger/objects";
-import { readInventory, type Inventory } from "../engine/module/inventory";
+import { byModule, type Records } from "../engine/module/drift";
+import { inventoryVersion, readInventory, type Inventory } from "../engine/module/inventory";
 import { ledgerSteps } from "./call";
 
-/** URN of a module → its objects as they were when they were made. Read once for all modules. */
-export function recordedObjects(host: Database): Promise<Map<string, Inventory>> {
-  return host.cached("recorded", async (db) => {
-    const modules = new Map<string, Inventory>();
-    for (const row of await readObjects(db)) {
-      const inventory: Inventory = modules.get(row.urn) ?? new Map<string, string>();
-      modules.set(row.urn, inventory.set(row.object, row.definition));
-    }
-    return modules;
-  });
+/** What the ledger recorded of all modules' objects. Read once for all modules. */
+export function recordedObjects(host: Database): Promise<Records> {
+  return host.cached("recorded", async (db) => byModule(await readObjects(db)));
 }
 
-/** What the catalogue has now. Read once for all modules. */
-export function presentObjects(host: Database, schemas: readonly string[]): Promise<Inventory> {
-  return host.cached(`inventory ${schemas.join(" ")}`, (db) => readInventory(db, schemas));
+/** What the catalogue has now, as a version of the inventory tells it. Read once for all modules. */
+export function presentObjects(
+  host: Database,
+  schemas: readonly string[],
+  version = inventoryVersion,
+): Promise<Inventory> {
+  return host.cached(`inventory ${version} ${schemas.join(" ")}`, (db) => readInventory(db, schemas, version));
 }
 
 /**

@@ -17,7 +17,7 @@ export interface PlannedRows {
 }
 
 /** What there is to know besides. */
-interface Note {
+export interface Note {
   severity: "info" | "warning";
   text: string;
 }

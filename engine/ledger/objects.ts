@@ -1,4 +1,4 @@
-import { escapeLiteral } from "pg";
+import { sqlText } from "../base/names";
 import { rows, type Queryable } from "../base/sql";
 import { moduleTable } from "./modules";
 import { ledgerTable } from "./schema";
@@ -16,11 +16,14 @@ export interface RecordedObject extends Record<string, unknown> {
   object: string;
   /** As the catalogue described it. */
   definition: string;
+  /** By which version of the inventory. */
+  facts: number;
 }
 
-/** @returns the objects of all modules that stand */
+/** @returns the objects of all modules that stand; a ledger of format 1 knows of one version of the inventory only */
 export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
-  return rows<RecordedObject>(db, `SELECT m.urn, o.object, o.definition FROM ${standing}`);
+  const facts = "coalesce((pg_catalog.to_jsonb(o)->>'facts')::integer, 1)";
+  return rows<RecordedObject>(db, `SELECT m.urn, o.object, o.definition, ${facts} AS facts FROM ${standing}`);
 }
 
 /**
@@ -32,6 +35,23 @@ export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
 export const insertObjects = (applyId: string, described: string, facts: number): string =>
   `INSERT INTO ${table} (apply_id, object, definition, facts)
    SELECT ${applyId}, i.object, i.definition, ${facts} FROM ${described} RETURNING object`;
+
+/**
+ * SQL that records anew, as they are now, the objects of an application that an older version of the inventory described;
+ * and beside them, as if they were its own, what hung on its tables and views by then and is not recorded.
+ * @param urn whose it is, as SQL
+ * @param described a table of `object`, `definition` and `hangs_on`
+ * @param facts the inventory's version
+ */
+export const renewObjects = (urn: string, described: string, facts: number): string => `
+  WITH i AS MATERIALIZED (SELECT * FROM ${described}),
+  old AS (SELECT o.apply_id, o.object FROM ${standing} AND m.urn = ${urn} AND o.facts < ${facts}),
+  renewed AS (
+    UPDATE ${table} o SET definition = i.definition, facts = ${facts} FROM old, i
+    WHERE o.apply_id = old.apply_id AND o.object = old.object AND i.object = old.object)
+  INSERT INTO ${table} (apply_id, object, definition, facts)
+  SELECT old.apply_id, i.object, i.definition, ${facts} FROM i JOIN old ON old.object IN ('table ' || i.hangs_on, 'view ' || i.hangs_on)
+  WHERE NOT EXISTS (SELECT FROM ${standing} AND o.object = i.object)`;
 
 /** Records an object that was made after the module's transaction, if module.yaml lists it. */
 export async function addObject(
@@ -52,4 +72,4 @@ export const isOurs = (object: string): string => `EXISTS (SELECT FROM ${standin
 
 /** The statement by which a person sees how an object was. */
 export const showObject = (object: string): string =>
-  `SELECT definition FROM ${table} JOIN ${moduleTable} USING (apply_id) WHERE undone_at IS NULL AND object = ${escapeLiteral(object)}`;
+  `SELECT definition FROM ${table} JOIN ${moduleTable} USING (apply_id) WHERE undone_at IS NULL AND object = ${sqlText(object)}`;

@@ -1,4 +1,5 @@
 import { hash } from "../base/hash";
+import type { RecordedObject } from "../ledger/objects";
 import type { Inventory } from "./inventory";
 
 /** How an object differs from what the ledger recorded when it was made. */
@@ -9,38 +10,70 @@ export interface Drift {
   lines: string[];
 }
 
-/** Lines of a description that are in one and not in the other; a description holds no row values. */
+/** URN of a module → its objects as they were when they were made, by their names. */
+export type Records = ReadonlyMap<string, ReadonlyMap<string, RecordedObject>>;
+
+/** @returns what the ledger recorded, by module */
+export function byModule(objects: readonly RecordedObject[]): Records {
+  const modules = new Map<string, Map<string, RecordedObject>>();
+  for (const row of objects) {
+    const module = modules.get(row.urn) ?? new Map<string, RecordedObject>();
+    modules.set(row.urn, module.set(row.object, row));
+  }
+  return modules;
+}
+
+/** @returns the versions of the inventory by which a module's objects were described */
+export function versionsOf(records: Records, urn: string): number[] {
+  return [...new Set([...(records.get(urn)?.values() ?? [])].map(({ facts }) => facts))];
+}
+
+/** @returns lines of a description that are in it and not in another one; it holds no row values */
+export function linesBeside(description: string, other: string): string[] {
+  const known = other.split("\n");
+  return description.split("\n").filter((line) => !known.includes(line));
+}
+
 function differing(recorded: string, now: string): string[] {
-  const [was, is] = [recorded.split("\n"), now.split("\n")];
-  const lost = was.filter((line) => !is.includes(line)).map((line) => `was ${line.trim()}`);
-  const found = is.filter((line) => !was.includes(line)).map((line) => `is ${line.trim()}`);
-  return [...lost, ...found];
+  const lost = linesBeside(recorded, now).map((line) => `was ${line.trim()}`);
+  return [...lost, ...linesBeside(now, recorded).map((line) => `is ${line.trim()}`)];
 }
 
 /**
- * Compares the catalogue with what was recorded. Unexpected are triggers, policies and indexes that somebody hung on a
- * table of the module.
+ * Compares the catalogue with what was recorded of a module. Unexpected are triggers, policies and indexes that refuse rows,
+ * if somebody hung them on a table or view of the module: what another module hung there is recorded with that one.
+ * @param now what the catalogue has, told by each of the versions of the inventory that `versionsOf` gives
  */
-export function findDrift(recorded: Inventory, now: Inventory): Drift[] {
-  const drift: Drift[] = [];
-  for (const [object, definition] of recorded) {
-    const found = now.get(object);
-    if (found === undefined) drift.push({ object, kind: "missing", lines: [] });
-    else if (found !== definition) drift.push({ object, kind: "changed", lines: differing(definition, found) });
-  }
-  const tables = [...recorded.keys()].filter((object) => object.startsWith("table ")).map((object) => object.slice(6));
-  for (const [object] of now) {
-    const table = /^(?:trigger|policy) .+ on (.+)$/.exec(object)?.[1];
-    if (table !== undefined && tables.includes(table) && !recorded.has(object))
-      drift.push({ object, kind: "unexpected", lines: [] });
-  }
-  return drift;
+export function findDrift(records: Records, urn: string, now: ReadonlyMap<number, Inventory>): Drift[] {
+  const own = [...(records.get(urn)?.values() ?? [])];
+  const known = new Set([...records.values()].flatMap((module) => [...module.keys()]));
+  return [...now].flatMap(([version, inventory]) => {
+    const recorded = own.filter(({ facts }) => facts === version);
+    const drift = recorded.flatMap(({ object, definition }): Drift[] => {
+      const found = inventory.get(object);
+      if (found === undefined) return [{ object, kind: "missing", lines: [] }];
+      return found === definition ? [] : [{ object, kind: "changed", lines: differing(definition, found) }];
+    });
+    // The first version told of views nothing that hangs on them.
+    const relation = version < 2 ? /^table / : /^(?:table|view) /;
+    const relations = new Set(recorded.map(({ object }) => object).filter((object) => relation.test(object)));
+    const hanging = [...inventory.hangsOn].filter(
+      ([object, on]) => !known.has(object) && (relations.has(`table ${on}`) || relations.has(`view ${on}`)),
+    );
+    return [...drift, ...hanging.map(([object]): Drift => ({ object, kind: "unexpected", lines: [] }))];
+  });
 }
 
-/** Object → a short fingerprint of its definition: what the state holds, so that a refresh shows what changed. */
-export function fingerprints(inventory: Inventory, objects: Iterable<string>): Record<string, string> {
+/**
+ * @param described the catalogue's description of each object that is there
+ * @returns object → a short fingerprint of it: what the state holds, so that a refresh shows what changed
+ */
+export function fingerprints(
+  described: (object: string) => string | undefined,
+  objects: Iterable<string>,
+): Record<string, string> {
   const entries = [...objects].sort().map((object) => {
-    const definition = inventory.get(object);
+    const definition = described(object);
     return [object, definition === undefined ? "missing" : hash(definition).slice(0, 12)] as const;
   });
   return Object.fromEntries(entries);

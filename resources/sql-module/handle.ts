@@ -1,13 +1,15 @@
 import { requireBackup } from "../../engine/backup/policy";
-import type { Plan, PlannedLock } from "../../engine/base/plan";
+import { shown } from "../../engine/base/names";
+import type { Note, Plan, PlannedLock } from "../../engine/base/plan";
 import type { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
 import { currentApply } from "../../engine/ledger/modules";
-import { showObject } from "../../engine/ledger/objects";
+import { readObjects, showObject } from "../../engine/ledger/objects";
 import type { Applied } from "../../engine/module/apply";
-import { findDrift, fingerprints, type Drift } from "../../engine/module/drift";
-import { readInventory, schemasOf } from "../../engine/module/inventory";
+import { byModule, findDrift, fingerprints, versionsOf, type Drift } from "../../engine/module/drift";
+import { inventoryVersion, readInventories, schemasOf, type Inventory } from "../../engine/module/inventory";
+import { describeRenewal, renewFacts } from "../../engine/module/renew";
 import { isRefused, readSteps } from "../../engine/ledger/steps";
 import { backupsTaken } from "../../engine/module/archive/lost";
 import type { Remaining } from "../../engine/module/archive/remaining";
@@ -42,11 +44,13 @@ const kind: Kind<Spec> = {
     if (applied) lazily.apply.refuseEdited(module, step);
     if (state) await refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));
     if (!applied) await refuseStrangers(call.host, inputs);
-    const outputs = state ? { applyId: state.applyId, definitions: state.definitions } : {};
+    const renewal = state && applied ? await renewalNotes(call, inputs.objects) : [];
+    const known = renewal.length > 0 ? {} : { definitions: state?.definitions ?? {} };
+    const outputs = state ? { applyId: state.applyId, facts: inventoryVersion, ...known } : {};
     const back = await comingBack(call, inputs, applied);
     if (!applied) return { outputs, made: inputs.objects, locks: locksOf(call, inputs.locks), ...back };
     const texts = { severity: "info", text: "down.sql and verify.sql are recorded as they are now" } as const;
-    return { outputs, ...back, notes: state ? [texts] : [] };
+    return { outputs, ...back, notes: state ? [texts, ...renewal] : [] };
   },
 
   async create(call, inputs, fenced) {
@@ -54,7 +58,7 @@ const kind: Kind<Spec> = {
     await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
     const applied = await lazily.apply.applyModule(fenced, module, deadline(call));
     tell(call, applied);
-    return outputs(fenced.writer, applied.applyId, inputs.objects);
+    return outputs(fenced.writer, call.urn, applied.applyId, inputs.objects);
   },
 
   async update(call, inputs, state, fenced) {
@@ -63,7 +67,10 @@ const kind: Kind<Spec> = {
     tell(call, applied);
     await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
     await lazily.undo.recordTexts(fenced, module);
-    return outputs(fenced.writer, applied.applyId, inputs.objects);
+    await fenced.transaction(async (db) =>
+      refuseDrift(call, await renewFacts(db, call.urn, schemasOf(inputs.objects))),
+    );
+    return outputs(fenced.writer, call.urn, applied.applyId, inputs.objects);
   },
 
   async delete(call, state, fenced) {
@@ -77,7 +84,7 @@ const kind: Kind<Spec> = {
   async read(db, call, inputs) {
     const remaining = await lazily.remaining.readRemaining(db, await readSteps(db));
     warnOf(call, remaining);
-    return outputs(db, (await currentApply(db, call.urn)) ?? "", inputs.objects);
+    return outputs(db, call.urn, (await currentApply(db, call.urn)) ?? "", inputs.objects);
   },
 
   async drift(call, _inputs, state) {
@@ -86,6 +93,8 @@ const kind: Kind<Spec> = {
       call.log.warn(describe(drift));
       changes.set(pathTo("definitions", drift.object), drift.kind === "missing" ? "delete" : "update");
     }
+    const versions = versionsOf(await recordedObjects(call.host), call.urn);
+    if (versions.some((version) => version < inventoryVersion)) changes.set("facts", "update");
     const remaining = await remainingOf(call);
     warnOf(call, remaining);
     if (remaining.some(({ changed }) => changed)) changes.set("archive", "drift");
@@ -95,9 +104,22 @@ const kind: Kind<Spec> = {
 
 export const sqlModuleHandler = handler(kind);
 
-async function outputs(db: Queryable, applyId: string, objects: readonly string[]): Promise<Outputs> {
-  const inventory = await readInventory(db, schemasOf(objects));
-  return { applyId, definitions: fingerprints(inventory, objects) };
+/** Each object is told by the version of the inventory by which the ledger has it: what that one does not tell is no change. */
+async function outputs(db: Queryable, urn: string, applyId: string, objects: readonly string[]): Promise<Outputs> {
+  const records = byModule(await readObjects(db));
+  const versions = versionsOf(records, urn);
+  const facts = Math.min(...versions, inventoryVersion);
+  const told = await readInventories(db, schemasOf(objects), new Set([...versions, facts]));
+  const version = (object: string): number => records.get(urn)?.get(object)?.facts ?? facts;
+  return { applyId, facts, definitions: fingerprints((object) => told.get(version(object))?.get(object), objects) };
+}
+
+/** What the catalogue has of a module, by the versions of the inventory by which the ledger has it. */
+async function toldOf(host: Database, urn: string, objects: readonly string[]): Promise<Map<number, Inventory>> {
+  const told = new Map<number, Inventory>();
+  for (const version of versionsOf(await recordedObjects(host), urn))
+    told.set(version, await presentObjects(host, schemasOf(objects), version));
+  return told;
 }
 
 /** Says what became of archived rows. */
@@ -120,33 +142,38 @@ async function remainingOf(call: DatabaseCall): Promise<Remaining[]> {
 
 /** What was done by hand to the module's objects. */
 async function driftOf(host: Database, urn: string, objects: readonly string[]): Promise<Drift[]> {
-  const recorded = await recordedObjects(host);
+  return findDrift(await recordedObjects(host), urn, await toldOf(host, urn, objects));
+}
+
+/** What an up records of objects of which the ledger, written by an older release, tells less. */
+async function renewalNotes({ host, urn }: DatabaseCall, objects: readonly string[]): Promise<Note[]> {
   const now = await presentObjects(host, schemasOf(objects));
-  const drift = findDrift(recorded.get(urn) ?? new Map<string, string>(), now);
-  // A later module may hang a trigger on an earlier one's table: it is listed there.
-  const listed = [...recorded.values()];
-  return drift.filter(
-    ({ kind, object }) => kind !== "unexpected" || !listed.some((inventory) => inventory.has(object)),
-  );
+  const renewal = describeRenewal(await recordedObjects(host), urn, await toldOf(host, urn, objects), now);
+  if (!renewal) return [];
+  const text = `the ledger records of ${renewal.objects} objects what an older release did not look at: from then on it is drift if it changes`;
+  const found = renewal.found.map(shown);
+  const more = found.length > 5 ? `; and ${found.length - 5} more` : "";
+  const warning = `recorded as it is, whoever made it: ${found.slice(0, 5).join("; ")}${more}`;
+  return [{ severity: "info", text }, ...(found.length > 0 ? [{ severity: "warning", text: warning } as const] : [])];
 }
 
 function describe(drift: Drift): string {
   const what = { missing: "was dropped", changed: "was changed", unexpected: "was added" }[drift.kind];
-  return `drift: ${drift.object} ${what} by hand`;
+  return `drift: ${shown(drift.object)} ${what} by hand`;
 }
 
 /** Drift is shown, never overwritten unseen: what somebody did by hand at night may be what keeps the system alive. */
 async function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): Promise<void> {
   const [one] = drift;
   if (!one) return;
-  const shown = drift.flatMap((each) => [describe(each), ...each.lines.slice(0, 6).map((line) => `  ${line}`)]);
+  const told = drift.flatMap((each) => [describe(each), ...each.lines.slice(0, 6).map((line) => `  ${shown(line)}`)]);
   const dropped = drift.flatMap(({ kind, object }) =>
     kind === "missing" && object.startsWith("table ") ? object.slice("table ".length) : [],
   );
   const backups = dropped.length > 0 ? await call.host.read(backupsTaken) : "";
   throw new GuardianError("objects-changed", {
     what: `objects of this module were changed by hand; they are not overwritten (refresh lists those of all modules)`,
-    where: `${call.name}\n    ${shown.join("\n    ")}`,
+    where: `${call.name}\n    ${told.join("\n    ")}`,
     todo: [
       `put them back; how each was: ${showObject(one.object)}; and what sql/${call.name} makes`,
       ...(dropped.length > 0

@@ -1,4 +1,4 @@
-import { list, map, record, resource, text } from "../../spec";
+import { integer, list, map, record, resource, text } from "../../spec";
 
 export const sqlModuleSpec = resource(
   "SqlModule",
@@ -29,6 +29,9 @@ export const sqlModuleSpec = resource(
     },
     outputs: {
       applyId: text("The ledger's number of this application; archived tables carry it in their names."),
+      facts: integer(
+        "The version of the inventory by which the ledger describes its objects. An older one is raised by the next up, which records what that one did not tell.",
+      ),
       definitions: map(
         text("A fingerprint."),
         "Object to a fingerprint of how the catalogue describes it: what differs is drift.",

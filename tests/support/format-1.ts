@@ -2,8 +2,22 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { ledgerTableNames } from "../../engine/ledger/schema";
+import { readInventory } from "../../engine/module/inventory";
 
 const ddl = readFileSync(join(__dirname, "..", "engine", "ledger", "format-1.sql"), "utf8");
+
+/** Makes of a ledger what one would have made that knew the first version of the inventory only. */
+export async function toFacts1(client: Client): Promise<void> {
+  await client.query("BEGIN; SET LOCAL search_path = ''");
+  const { rows } = await client.query<{ object: string }>("SELECT object FROM guardian_migration.object");
+  const told = await readInventory(client, ["public"], 1);
+  for (const { object } of rows)
+    await client.query(
+      "UPDATE guardian_migration.object SET definition = coalesce($2, definition), facts = 1 WHERE object = $1",
+      [object, told.get(object)],
+    );
+  await client.query("COMMIT");
+}
 
 /**
  * Makes of a ledger what release 0.1 would have made of the same work: its own tables, and the rows in the columns that
@@ -11,6 +25,7 @@ const ddl = readFileSync(join(__dirname, "..", "engine", "ledger", "format-1.sql
  * @param client of the ledger's owner
  */
 export async function toFormat1(client: Client): Promise<void> {
+  await toFacts1(client);
   await client.query(`BEGIN; ALTER SCHEMA guardian_migration RENAME TO newer; ${ddl}`);
   for (const name of [...ledgerTableNames].reverse()) {
     const { rows } = await client.query<{ columns: string; identity: string | null }>(

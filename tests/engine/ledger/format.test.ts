@@ -6,7 +6,7 @@ import { readLedger } from "../../../engine/ledger/identity";
 import { readObjects } from "../../../engine/ledger/objects";
 import { ledgerFormat, ledgerTableNames } from "../../../engine/ledger/schema";
 import { readInventory } from "../../../engine/module/inventory";
-import { formatOf, toFormat1 } from "../../support/format-1";
+import { formatOf, toFacts1, toFormat1 } from "../../support/format-1";
 import { column, Engine, moduleOf, refusalOf, withEngine } from "../module/harness";
 import { files } from "./owned";
 
@@ -57,6 +57,7 @@ describe("the ledger's format", function () {
     withEngine(async (engine, db) => {
       const client = await db.connect();
       await work(engine, client);
+      await toFacts1(client);
       const [made, held] = [await shape(engine, client), await contents(client)];
       expect(held["object"]?.map((row) => (row as { facts: number }).facts)).to.deep.equal([1, 1, 1]);
       await toFormat1(client);

@@ -7,8 +7,8 @@ import type { Client } from "pg";
 import type { EngineParameters, WriteOptions } from "../../../engine/database";
 import { GuardianError } from "../../../engine/base/errors";
 import { readObjects } from "../../../engine/ledger/objects";
-import { findDrift, type Drift } from "../../../engine/module/drift";
-import { readInventory } from "../../../engine/module/inventory";
+import { byModule, findDrift, type Drift } from "../../../engine/module/drift";
+import { inventoryVersion, readInventories } from "../../../engine/module/inventory";
 import { loadModule, type Module } from "../../../engine/module/files/manifest";
 import { Operator, type Over } from "../../../engine/operator";
 import { settingsOf } from "../../../scripts/v6/operator";
@@ -144,8 +144,9 @@ process.once("exit", () => {
 /** What of the schema public differs from what the ledger recorded. */
 export const driftNow = (engine: Operator): Promise<Drift[]> =>
   engine.host.read(async (db) => {
-    const recorded = (await readObjects(db)).map(({ object, definition }) => [object, definition] as const);
-    return findDrift(new Map(recorded), await readInventory(db, ["public"]));
+    const records = byModule(await readObjects(db));
+    const told = await readInventories(db, ["public"], [inventoryVersion]);
+    return [...records.keys()].flatMap((urn) => findDrift(records, urn, told));
   });
 
 /** Rejects as expected, or fails; the whole text of the error. */

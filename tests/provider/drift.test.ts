@@ -1,0 +1,132 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import { hash } from "../../engine/base/hash";
+import { inventoryVersion } from "../../engine/module/inventory";
+import * as calls from "../support/calls";
+import { toFacts1 } from "../support/format-1";
+import { withV6, type V6 } from "../support/postgres";
+import { withWalk, type Held, type Walk } from "../support/walk";
+import { plain } from "../support/wire";
+
+const silent = "CREATE RULE silent AS ON INSERT TO public.audit_log DO INSTEAD NOTHING";
+
+/** What the state of the older release has of a table. */
+async function firstFingerprint(client: Client): Promise<string> {
+  const { rows } = await client.query<{ definition: string }>(
+    "SELECT definition FROM guardian_migration.object WHERE object = 'table public.audit_log'",
+  );
+  return hash(rows[0]?.definition).slice(0, 12);
+}
+
+describe("provider: drift", function () {
+  this.timeout(60_000);
+
+  /** Module 000 is there; whoever looks at it is a process of its own, since one that has read, has read. */
+  const applied = (test: (audit: Held, db: V6, look: typeof later) => Promise<void>): Promise<void> =>
+    withV6(async (db) => {
+      const audit = await withWalk(
+        { database: db.migrator },
+        async (walk) => (await walk.through(["000_audit_log"])).modules[0],
+      );
+      await test(audit!, db, later);
+    });
+  const later = <T>(db: V6, ask: (walk: Walk) => Promise<T>): Promise<T> => withWalk({ database: db.migrator }, ask);
+  const warnings = (walk: Walk): string[] =>
+    walk.plugin.engine.logs.flatMap(({ severity, message }) => (severity === "warning" ? [message] : []));
+
+  it("16-11 sees what hangs on a table whatever its name, rules, children and publications; names are one line", () =>
+    applied(async (audit, db, look) => {
+      const admin = await db.connect("admin");
+      await admin.query('CREATE POLICY "see\n\u001b[2J all" ON public.audit_log FOR SELECT TO anon USING (true)');
+      await admin.query(
+        'CREATE TRIGGER "a\nb" BEFORE INSERT ON public.audit_log FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+      );
+      await admin.query("CREATE UNIQUE INDEX one_action ON public.audit_log (action)");
+      await look(db, async (walk) => {
+        expect((await walk.diff(audit)).changes).to.equal("some");
+        expect(warnings(walk).sort()).to.deep.equal([
+          "drift: index public.one_action was added by hand",
+          "drift: policy see\\u000a\\u001b[2J all on public.audit_log was added by hand",
+          "drift: trigger a\\u000ab on public.audit_log was added by hand",
+        ]);
+      });
+      await admin.query(`DROP POLICY "see\n\u001b[2J all" ON public.audit_log; DROP TRIGGER "a\nb" ON public.audit_log;
+        DROP INDEX public.one_action`);
+      for (const [make, unmake, line] of [
+        [silent, "DROP RULE silent ON public.audit_log", "is rule CREATE RULE silent AS"],
+        ["CREATE TABLE public.copy () INHERITS (public.audit_log)", "DROP TABLE public.copy", 'is child "public.copy"'],
+        ["CREATE PUBLICATION out FOR TABLE public.audit_log", "DROP PUBLICATION out", 'is published by "out"'],
+      ] as const) {
+        await admin.query(make);
+        await look(db, async (walk) => {
+          const { urn, id, inputs, state } = audit;
+          expect(await walk.diff(audit), make).to.deep.equal({
+            changes: "some",
+            paths: { 'definitions["table public.audit_log"]': "update, output" },
+          });
+          const change = { id, olds: state, oldInputs: inputs, news: inputs };
+          const { message } = await walk.plugin.fail(walk.plugin.client.update, calls.update(urn, change));
+          expect(message).to.contain("[objects-changed]").and.contain(line);
+        });
+        await admin.query(unmake);
+      }
+      await look(db, async (walk) => expect((await walk.diff(audit)).changes).to.equal("none"));
+    }));
+
+  it("16-11 facts that an older release did not record are no drift; up records them, and then they are", () =>
+    applied(async (audit, db, look) => {
+      const admin = await db.connect("admin");
+      await toFacts1(admin);
+      await admin.query("CREATE RULE ours AS ON DELETE TO public.audit_log DO INSTEAD NOTHING");
+      const { urn, id, inputs, state } = audit;
+      const old = { ...state };
+      delete old["facts"];
+      const change = { id, olds: old, oldInputs: inputs, news: inputs };
+      const held: Held = { ...audit, state: old };
+      await look(db, async (walk) => {
+        expect(await walk.diff(held)).to.deep.equal({ changes: "some", paths: { facts: "update, output" } });
+        const { client, call } = walk.plugin;
+        const planned = plain(
+          (await call(client.update, calls.update(urn, change, { preview: true }))).getProperties(),
+        );
+        expect(planned?.["facts"]).to.equal(inventoryVersion);
+        const said = walk.plugin.engine.logs.map(({ severity, message }) => `${severity}: ${message}`).join("\n");
+        expect(said).to.match(/info: .*the ledger records of \d+ objects what an older release did not look at/);
+        expect(said).to.match(
+          /warning: recorded as it is, whoever made it: table public\.audit_log: rule CREATE RULE ours AS/,
+        );
+        // A refresh finds nothing that was not told then.
+        const read = plain((await call(client.read, calls.read(urn, id, old, inputs))).getProperties());
+        expect(read?.["facts"]).to.equal(1);
+        expect(read?.["definitions"]).to.have.property("table public.audit_log", await firstFingerprint(admin));
+        expect(warnings(walk).filter((line) => line.startsWith("drift"))).to.deep.equal([]);
+      });
+      const now = await look(db, async (walk) => {
+        const { client, call } = walk.plugin;
+        return plain((await call(client.update, calls.update(urn, change))).getProperties()) ?? {};
+      });
+      expect(now["facts"]).to.equal(inventoryVersion);
+      const renewed = { ...audit, state: now };
+      await look(db, async (walk) => expect(await walk.diff(renewed)).to.deep.equal({ changes: "none", paths: {} }));
+      await admin.query(silent);
+      await look(db, async (walk) => {
+        expect((await walk.diff(renewed)).paths).to.have.property('definitions["table public.audit_log"]');
+        expect(warnings(walk)).to.deep.equal(["drift: table public.audit_log was changed by hand"]);
+      });
+    }));
+
+  it("16-11 what the older release did see is not recorded over", () =>
+    applied(async (audit, db, look) => {
+      const admin = await db.connect("admin");
+      await toFacts1(admin);
+      await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
+      const { urn, id, inputs, state } = audit;
+      await look(db, async (walk) => {
+        const change = { id, olds: state, oldInputs: inputs, news: inputs };
+        const { message } = await walk.plugin.fail(walk.plugin.client.update, calls.update(urn, change));
+        expect(message).to.contain("[objects-changed]");
+      });
+      const { rows } = await admin.query("SELECT DISTINCT facts FROM guardian_migration.object");
+      expect(rows).to.deep.equal([{ facts: 1 }]);
+    }));
+});
