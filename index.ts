@@ -15,7 +15,9 @@ export = async () => {
   const plan = planThrough(config.through, flagNames);
 
   const provider = new GuardianProvider("database", { database: config.database });
-  const assessment = await assess([...plan.infrastructureModules, ...plan.schemaModules], { provider });
+  const modules = [...plan.infrastructureModules, ...plan.schemaModules];
+  const accepted = Object.keys(config.publications).sort();
+  const assessment = await assess({ modules, accepted }, { provider });
 
   const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack });
   const { ledgerId } = infrastructure.ledger;

@@ -17,7 +17,13 @@ export class Infrastructure extends Stage {
     super("infrastructure", args);
     const { config, plan } = args;
     const { purge, adopt, acknowledge } = config;
-    const given = { ...(adopt ? { adopt } : {}), ...(acknowledge ? { acknowledge } : {}) };
+    const publications = Object.keys(config.publications).sort();
+    // What is not given is no input: a stack of before it was known does not change by it.
+    const given = {
+      ...(adopt ? { adopt } : {}),
+      ...(acknowledge ? { acknowledge } : {}),
+      ...(publications.length > 0 ? { publications } : {}),
+    };
     const switchesOn = plan.flags.some((flag) => isOn(config, flag));
     this.ledger = this.chain(new Ledger("ledger", { purge, ...given, switchesOn }, this.next()));
     const { ledgerId } = this.ledger;

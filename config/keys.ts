@@ -4,6 +4,7 @@ import { connectionKeys } from "./connection";
 import { consentKeys } from "./consent";
 import { gateKeys } from "./gates";
 import { ledgerKeys } from "./ledger";
+import { publicationKeys } from "./publications";
 import { rolloutKeys } from "./rollout";
 import { stageKeys, stages } from "./stages";
 
@@ -16,6 +17,7 @@ const keys = {
   ...backupKeys,
   ...gateKeys,
   ...ledgerKeys,
+  ...publicationKeys,
 };
 
 /** Everything that `guardian:*` says, with defaults filled in; what may be absent and is, is undefined. */

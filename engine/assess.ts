@@ -1,18 +1,24 @@
+import { nearest } from "../spec";
 import { GuardianError } from "./base/errors";
+import { shown, sqlName } from "./base/names";
 import { rows, type Queryable } from "./base/sql";
+import { readNeighbours } from "./neighbours/findings";
+import { describeReaders, readPublications } from "./neighbours/publications";
 
 /** One line of the guide's assessment (guide 1.1), with what the guide did not look at. */
 export interface AssessmentItem {
   item: string;
   status: string;
-  readiness: "Ready" | "Not ready" | "Note";
+  readiness: "Ready" | "Not ready" | "Note" | "Warning";
   action: string;
 }
 
-/** What there is, apart from how much of it there is: that changes while v6 is used. */
+/** What there is, apart from how much of it there is and who reads it: that changes while v6 is used. */
 export interface Assessment {
   items: AssessmentItem[];
   volume: AssessmentItem[];
+  /** Logical slots with their subscribers, in words. */
+  readers: string[];
 }
 
 /** Tables of v6 and the columns by which they are told from anything else of the same name. */
@@ -26,6 +32,9 @@ const v6Tables: Readonly<Record<string, readonly string[]>> = {
   "public.patient_vitals": ["id", "user_id", "measurement_date", "source_document_id"],
   "public.patient_providers": ["id", "user_id", "provider_name", "source_document_ids"],
 };
+
+/** A table that not every v6 has. */
+const profiles = "public.user_profiles";
 
 /** Tables of v6 that modules lock (module.yaml, locks; a test keeps the two in step): foreign keys and triggers need more than SELECT. */
 export const lockedTables: readonly string[] = [
@@ -44,9 +53,10 @@ const apiRoles = ["anon", "authenticated", "service_role"];
 /**
  * Looks at the database before anything is done to it: is it a v6, may this role do the work, what is in it. Reads the
  * catalogue, and counts accounts exactly only where that is cheap.
- * @throws GuardianError if it is not a v6, or a right is missing: all findings at once
+ * @param accepted names of publications that new tables may join
+ * @throws GuardianError if it is not a v6, a right is missing, or there is no such publication: all findings at once
  */
-export async function assess(db: Queryable): Promise<Assessment> {
+export async function assess(db: Queryable, accepted: readonly string[] = []): Promise<Assessment> {
   const missing = await missingParts(db);
   if (missing.length > 0) {
     throw new GuardianError("not-v6", {
@@ -63,7 +73,28 @@ export async function assess(db: Queryable): Promise<Assessment> {
       todo: rights.map((right) => right.mend),
     });
   }
-  return { items: [...(await extensions(db)), tables(), ...(await oddities(db))], volume: await volume(db) };
+  await refuseUnknown(db, accepted);
+  const neighbours = await readNeighbours(db, [...Object.keys(v6Tables), profiles], accepted);
+  return {
+    items: [...(await extensions(db)), tables(), ...(await oddities(db)), ...neighbours],
+    volume: await volume(db),
+    readers: await describeReaders(db),
+  };
+}
+
+/** A name that is written wrong would else accept nothing, and be found out by the refusal only. */
+async function refuseUnknown(db: Queryable, accepted: readonly string[]): Promise<void> {
+  if (accepted.length === 0) return;
+  const names = (await readPublications(db)).map(({ name }) => name);
+  const unknown = accepted.filter((name) => !names.includes(name));
+  if (unknown.length === 0) return;
+  const near = (name: string): string =>
+    names.length > 0 ? `the nearest is ${sqlName(nearest(name, names))}` : "it has none at all";
+  throw new GuardianError("config-invalid", {
+    what: `guardian:publications names what is no publication of this database: ${unknown.map((name) => `${shown(name)} (${near(name)})`).join(", ")}`,
+    where: await here(db),
+    todo: "mend the name, or take it out: guardian:publications in the stack's file",
+  });
 }
 
 async function here(db: Queryable): Promise<string> {
@@ -117,7 +148,7 @@ async function missingRights(db: Queryable): Promise<{ mend: string }[]> {
        unnest(ARRAY['SELECT', 'REFERENCES', 'TRIGGER', 'DELETE']) p(privilege)
      WHERE (p.privilege = 'SELECT' OR t.name = ANY ($2) OR p.privilege <> 'REFERENCES' AND t.name = ANY ($3)) AND NOT pg_catalog.has_table_privilege(c.oid, p.privilege)`,
     // Profiles are read where a v6 has them.
-    [[...Object.keys(v6Tables), "public.user_profiles"], lockedTables, followedTables],
+    [[...Object.keys(v6Tables), profiles], lockedTables, followedTables],
   );
 }
 

@@ -37,6 +37,10 @@ export const errorCodes = {
     "server-read-only": ["The database is in read-only mode.", "Find out why (a full disk?), then switch it off."],
     "not-v6": ["The database is not a Guardian v6.", "Check host, port and database name."],
     "right-missing": ["The role lacks a right.", "Run the statements that the error names."],
+    "publication-open": [
+      "A publication would send the tables that are to be made.",
+      "Make a list of it, or accept it: `guardian:publications`.",
+    ],
     "postgres-refused": [
       "PostgreSQL refused a statement; SQLSTATE says why. The message is withheld where it may quote a row.",
       "Look SQLSTATE up (manual, appendix A), mend the cause, run again.",

@@ -22,6 +22,7 @@ describe("config", () => {
       purge: false,
       adopt: undefined,
       acknowledge: undefined,
+      publications: {},
     };
     expect(validateConfig(raw({ legacyConsent: consent }))).to.deep.equal({ config: expected, errors: [] });
   });
@@ -39,6 +40,7 @@ describe("config", () => {
         purge: true,
         adopt: user.toUpperCase(),
         acknowledge: user,
+        publications: { supabase_realtime: "accepted", "a.b": "accepted" },
       }),
       "aws:region": "eu-central-1",
     });
@@ -54,11 +56,21 @@ describe("config", () => {
       purge: true,
       adopt: user,
       acknowledge: user,
+      publications: { supabase_realtime: "accepted", "a.b": "accepted" },
     });
   });
 
   it("takes empty texts and objects as absent, as Pulumi.yaml's defaults hand them over", () => {
-    const empty = { database: {}, rollout: {}, allowList: {}, backup: {}, gates: {}, adopt: "", acknowledge: "" };
+    const empty = {
+      database: {},
+      rollout: {},
+      allowList: {},
+      backup: {},
+      gates: {},
+      adopt: "",
+      acknowledge: "",
+      publications: {},
+    };
     const { config } = validateConfig(raw({ legacyConsent: consent, ...empty }));
     expect(config).to.deep.equal(validateConfig(raw({ legacyConsent: consent })).config);
   });
@@ -132,6 +144,11 @@ describe("config", () => {
       "a loss above all",
       { gates: { maxDataLoss: 2 } },
       "guardian:gates.maxDataLoss is 2: it must be a number from 0 to 1",
+    ],
+    [
+      "a publication with another word",
+      { publications: { p: "yes" } },
+      'guardian:publications.p is "yes": it must be one of accepted',
     ],
     ["a purge that is no yes or no", { purge: "yes" }, 'guardian:purge is "yes": it must be one of true, false'],
     [

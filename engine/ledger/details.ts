@@ -84,6 +84,8 @@ interface Details {
    * `acknowledged`: the emergency rollbacks that were acknowledged when this stack switched something on after them.
    */
   FeatureFlag: { values: FlagValues; writtenAt: string; acknowledged: readonly string[] };
+  /** Publications that new tables may join. */
+  Ledger: { publications: string[] };
   /**
    * Rows that were given up, and the role that did so. Of rows that came back: how many the table refused, and a hash of
    * how these stood in the archive then.

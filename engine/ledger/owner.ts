@@ -12,8 +12,9 @@ import {
   type LedgerRow,
   type Physical,
 } from "./identity";
+import { keepToOwner } from "./rights";
 import { archiveSchema, ledgerSchema, ledgerFormat, ledgerTables } from "./schema";
-import { addStep, readStep, readSteps, setStep, type Step } from "./steps";
+import { addStep, detailOf, readStep, readSteps, setStep, type Step } from "./steps";
 
 /**
  * May this stack work with the ledger that is there?
@@ -57,8 +58,16 @@ export function refuseForeign(
   });
 }
 
-/** Makes the ledger, or goes on with the one that is there; a new one has a new uuid. */
-export async function openLedger(fenced: FencedWriter, here: Physical, adopt: string | undefined): Promise<string> {
+/**
+ * Makes the ledger, or goes on with the one that is there; a new one has a new uuid.
+ * @param publications names of those that new tables may join: kept for whatever makes tables later
+ */
+export async function openLedger(
+  fenced: FencedWriter,
+  here: Physical,
+  adopt: string | undefined,
+  publications: string[] = [],
+): Promise<string> {
   const { urn } = fenced.options;
   const stack = stackOf(urn);
   return fenced.writer.transaction(async (db) => {
@@ -76,9 +85,13 @@ export async function openLedger(fenced: FencedWriter, here: Physical, adopt: st
     const row = await readLedger(db);
     if (!row)
       throw new GuardianError("ledger-broken", { what: "the ledger has no row", where: `${ledgerSchema}.ledger` });
-    if ((await readStep(db, urn))?.state !== "done") {
-      const step = await addStep(db, { urn, kind: "Ledger", state: "running", epoch: row.epoch });
-      await setStep(db, step, { state: "done", physicalId: row.ledgerId });
+    const step = await readStep(db, urn);
+    const detail = { publications };
+    if (step?.state !== "done") {
+      const begun = await addStep(db, { urn, kind: "Ledger", state: "running", epoch: row.epoch });
+      await setStep(db, begun, { state: "done", physicalId: row.ledgerId, detail });
+    } else if (!sameNames(detailOf(step, "Ledger").publications ?? [], publications)) {
+      await setStep(db, { id: step.id, kind: "Ledger" }, { state: "done", detail });
     }
     return row.ledgerId;
   });
@@ -88,6 +101,15 @@ export async function openLedger(fenced: FencedWriter, here: Physical, adopt: st
 function formerNames(ledger: LedgerRow | undefined, here: Physical): string[] {
   if (!ledger || isCopied(ledger, here)) return [];
   return [...new Set([...ledger.formerNames, ledger.database])].filter((name) => name !== here.database);
+}
+
+const sameNames = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((name, i) => name === b[i]);
+
+/** @returns names of the publications that a stack lets new tables join */
+export async function acceptedPublications(db: Queryable, stack: string): Promise<readonly string[]> {
+  const steps = (await readSteps(db)).filter((step) => step.kind === "Ledger" && stackOf(step.urn) === stack);
+  return steps.flatMap((step) => detailOf(step, "Ledger").publications ?? []);
 }
 
 async function makeTables(db: Queryable, here: Physical, stack: string): Promise<void> {
@@ -104,6 +126,7 @@ async function makeTables(db: Queryable, here: Physical, stack: string): Promise
     });
   }
   await db.script(ledgerTables);
+  await keepToOwner(db);
   await db.query(
     `INSERT INTO ${ledgerSchema}.ledger (format, system_identifier, database, stack) VALUES ($1, $2, $3, $4)`,
     [ledgerFormat, here.systemIdentifier, here.database, stack],

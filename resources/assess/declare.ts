@@ -16,12 +16,15 @@ interface Assessment {
 
 /**
  * The guide's assessment (guide 1.1), in preview already.
- * @param modules all that the program declares
+ * @param args all modules that the program declares, and names of publications that new tables may join
  * @throws pulumi.RunError for a database that is not a Guardian v6; Pulumi shows it without a stack trace
  */
-export async function assess(modules: readonly string[], options: pulumi.InvokeOptions): Promise<Assessment> {
+export async function assess(
+  args: { modules: readonly string[]; accepted: readonly string[] },
+  options: pulumi.InvokeOptions,
+): Promise<Assessment> {
   try {
-    return (await pulumi.runtime.invoke(assessSpec.token, { modules }, options)) as Assessment;
+    return (await pulumi.runtime.invoke(assessSpec.token, args, options)) as Assessment;
   } catch (err) {
     throw new pulumi.RunError(
       err instanceof Error ? err.message.replace(/^invocation of .* returned an error: /, "") : String(err),

@@ -5,6 +5,7 @@ import type { DatabaseCall } from "../call";
 import type { FunctionHandler } from "../../provider/types";
 import { isCopied } from "../../engine/ledger/identity";
 import { leavingModules } from "../../engine/module/leaving";
+import { noteAccepted } from "../publications";
 import { readAhead } from "../readings";
 import { leavingText } from "../sentences";
 import { assessSpec } from "./spec";
@@ -13,11 +14,17 @@ export const assessHandler: FunctionHandler<Database> = {
   spec: assessSpec,
   async invoke(call, args) {
     const server = await call.host.server();
-    const { items, volume } = await call.host.read(assess).catch((err: unknown) => {
-      throw fromPostgres(err, "assessment");
-    });
+    const { accepted = [] } = args as unknown as { accepted?: string[] };
+    noteAccepted(call.host, accepted);
+    const { items, volume, readers } = await call.host
+      .read((db) => assess(db, accepted))
+      .catch((err: unknown) => {
+        throw fromPostgres(err, "assessment");
+      });
+    for (const { readiness, item, status } of items) if (readiness === "Warning") call.log.warn(`${item}: ${status}`);
     // No output: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
     call.log.info(`v6 holds ${volume.map(({ status }) => status).join(" and ")}`);
+    if (readers.length > 0) call.log.info(`changes of this database's tables are read: ${readers.join(", ")}`);
     await tellLeaving(call, args["modules"] as string[]);
     readAhead(call.host);
     return { server: `PostgreSQL ${server.version}`, items: items.map((item) => ({ ...item })) };

@@ -1,4 +1,4 @@
-import { invocation, list, record, text } from "../../spec";
+import { invocation, list, optional, record, text } from "../../spec";
 
 export const assessSpec = invocation(
   "assess",
@@ -9,6 +9,7 @@ export const assessSpec = invocation(
         text("A module."),
         "Modules that the stack declares: what is applied besides is taken out, and told.",
       ),
+      accepted: optional(list(text("A publication."), "Publications that new tables may join.")),
     },
     outputs: {
       server: text("The server's version."),
@@ -17,7 +18,7 @@ export const assessSpec = invocation(
           {
             item: text("What was looked at."),
             status: text("What was found."),
-            readiness: text("Ready, Not ready or Note."),
+            readiness: text("Ready, Not ready, Note or Warning."),
             action: text("What to do."),
           },
           "One finding.",

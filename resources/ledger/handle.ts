@@ -12,6 +12,7 @@ import { ledgerFormat, ledgerObjects } from "../../engine/ledger/schema";
 import type { Changes } from "../../provider/diff";
 import type { Inputs } from "../../spec";
 import { emergencyRollbacks, ledgerSteps } from "../call";
+import { publicationNotes, refuseOpenPublications } from "../publications";
 import { handler, type Kind } from "../handler";
 import { ledgerSpec } from "./spec";
 
@@ -22,7 +23,10 @@ const kind: Kind<typeof ledgerSpec> = {
 
   async plan(call, inputs) {
     const { ledger, here } = await call.host.whereabouts();
-    if (!ledger) return { outputs: { format: ledgerFormat }, made: ledgerObjects };
+    if (!ledger) {
+      const notes = await call.host.read((db) => publicationNotes(db, inputs.publications ?? []));
+      return { outputs: { format: ledgerFormat }, made: ledgerObjects, notes };
+    }
     lazily.ledgerOwner.refuseForeign(ledger, here, await ledgerSteps(call.host), stackOf(call.urn), inputs.adopt);
     const rollbacks = await emergencyRollbacks(call.host);
     refuseSwitchingOn(rollbacks, inputs);
@@ -43,12 +47,16 @@ const kind: Kind<typeof ledgerSpec> = {
   },
 
   async create(call, inputs, fenced) {
+    const { adopt, publications = [] } = inputs;
+    // Before anything is written: the ledger's own tables join a publication of all tables as every other does.
+    if (!(await readLedger(fenced.writer))) await refuseOpenPublications(fenced.writer, publications);
     // Here, before anything is written: what switches on comes last, and would stop an up half way.
     const rollbacks = await readRollbacks(fenced.writer);
     refuseSwitchingOn(rollbacks, inputs);
     const told = describeAcknowledgement(rollbacks, inputs.acknowledge);
     if (told !== undefined) call.log.info(told);
-    const ledgerId = await lazily.ledgerOwner.openLedger(fenced, await readPhysical(fenced.writer), inputs.adopt);
+    const here = await readPhysical(fenced.writer);
+    const ledgerId = await lazily.ledgerOwner.openLedger(fenced, here, adopt, publications);
     return { ledgerId, format: ledgerFormat };
   },
 

@@ -1,4 +1,4 @@
-import { flag, integer, optional, resource, text } from "../../spec";
+import { flag, integer, list, optional, resource, text } from "../../spec";
 
 export const ledgerSpec = resource(
   "Ledger",
@@ -13,6 +13,7 @@ export const ledgerSpec = resource(
       switchesOn: optional(
         flag("Whether a flag of the stack is to be on, which an emergency rollback forbids until it is acknowledged."),
       ),
+      publications: optional(list(text("A publication."), "Publications that new tables may join; up refuses others.")),
     },
     computed: {},
     outputs: {

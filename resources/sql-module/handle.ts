@@ -4,6 +4,7 @@ import type { Note, Plan, PlannedLock } from "../../engine/base/plan";
 import type { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";
+import { stackOf } from "../../engine/ledger/identity";
 import { currentApply } from "../../engine/ledger/modules";
 import { readObjects, showObject } from "../../engine/ledger/objects";
 import type { Applied } from "../../engine/module/apply";
@@ -18,6 +19,7 @@ import { pathTo, type Changes } from "../../provider/diff";
 import { presentObjects, recordedObjects } from "../readings";
 import { deadline, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
+import { acceptedByProgram, publicationNotes, refuseOpenPublications } from "../publications";
 import { remainingText } from "../sentences";
 import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
@@ -48,13 +50,20 @@ const kind: Kind<Spec> = {
     const known = renewal.length > 0 ? {} : { definitions: state?.definitions ?? {} };
     const outputs = state ? { applyId: state.applyId, facts: inventoryVersion, ...known } : {};
     const back = await comingBack(call, inputs, applied);
-    if (!applied) return { outputs, made: inputs.objects, locks: locksOf(call, inputs.locks), ...back };
+    if (!applied) {
+      const notes = await joinedPublications(call, inputs.objects);
+      return { outputs, made: inputs.objects, locks: locksOf(call, inputs.locks), ...back, notes };
+    }
     const texts = { severity: "info", text: "down.sql and verify.sql are recorded as they are now" } as const;
     return { outputs, ...back, notes: state ? [texts, ...renewal] : [] };
   },
 
   async create(call, inputs, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
+    if (makesTables(module.objects) && (await currentApply(fenced.writer, call.urn)) === undefined) {
+      const accepted = await lazily.ledgerOwner.acceptedPublications(fenced.writer, stackOf(call.urn));
+      await refuseOpenPublications(fenced.writer, accepted);
+    }
     await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
     const applied = await lazily.apply.applyModule(fenced, module, deadline(call));
     tell(call, applied);
@@ -195,6 +204,18 @@ async function refuseStrangers(host: Database, inputs: Inputs<Spec>): Promise<vo
     what: `module ${inputs.module} would make objects that are there already, and that no ledger of this stack knows`,
     where: there.join(", "),
     todo: "see who made them; rename or drop them, then run this again",
+  });
+}
+
+const makesTables = (objects: readonly string[]): boolean => objects.some((object) => object.startsWith("table "));
+
+/** With a ledger that is new the Ledger's own plan says it, once for all. */
+async function joinedPublications(call: DatabaseCall, objects: readonly string[]): Promise<Note[]> {
+  const { ledger } = await call.host.whereabouts();
+  if (!ledger || !makesTables(objects)) return [];
+  return call.host.cached("publications", async (db) => {
+    const before = await lazily.ledgerOwner.acceptedPublications(db, stackOf(call.urn));
+    return publicationNotes(db, [...before, ...acceptedByProgram(call.host)]);
   });
 }
 

@@ -28,7 +28,9 @@ ${keys.map(([key, property]) => section(`guardian:${key}`, property)).join("\n\n
 function section(key: string, property: Property): string {
   const { fields, values } = property;
   const parts = [`## ${key}`, property.description];
-  if (values) {
+  if (values && !fields) {
+    parts.push(`Its keys are names; each is ${values.expected}.`);
+  } else if (values) {
     parts.push(
       `Each of its keys is ${values.expected}: ${Object.keys(fields ?? {})
         .map(code)

@@ -48,6 +48,8 @@ describe("the assessment", function () {
         "Core Tables: 8 of v6 present (Ready)",
         "User Profiles: user_profiles present: language and time zone come from it (Note)",
         "Document Normalization: extension http absent: completed documents end as 'failed'; that is v6, not data loss (Note)",
+        "Default Rights: new functions, sequences, tables in schema public are opened to anon, authenticated, service_role; the migration takes that back from its own (Note)",
+        "Rights of anon: TRUNCATE, TRIGGER, LOCK on public.documents, public.patient_allergies, public.patient_conditions, public.patient_lab_results, public.patient_medications, public.patient_providers, public.patient_vitals, public.user_profiles: whoever is not logged in may, whatever the policies say (Warning)",
         `User Data Count: ${users!} users (Ready)`,
         `Document Count: ${documents!} documents (Ready)`,
       ]);

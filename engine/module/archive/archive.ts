@@ -1,5 +1,6 @@
 import { escapeIdentifier } from "pg";
 import { addArchived } from "../../ledger/archived";
+import { keepToOwner } from "../../ledger/rights";
 import { archiveSchema } from "../../ledger/schema";
 import { first, quoteName, rows, splitName, type Queryable } from "../../base/sql";
 import { dependentsOf, refuseDependents } from "./dependents";
@@ -71,7 +72,9 @@ export async function prepareArchive(
 /** The ledger's opening made the schema; somebody may have dropped it since, and a rollback must not stop at that. */
 async function openArchive(db: Queryable): Promise<void> {
   const there = await first(db, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", [archiveSchema]);
-  if (!there) await db.script(`CREATE SCHEMA ${archiveSchema}; REVOKE ALL ON SCHEMA ${archiveSchema} FROM PUBLIC`);
+  if (there) return;
+  await db.query(`CREATE SCHEMA ${archiveSchema}`);
+  await keepToOwner(db);
 }
 
 const isDrop = (text: string): boolean => text.startsWith("DROP TABLE");

@@ -1,0 +1,143 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import { assess, type AssessmentItem } from "../../engine/assess";
+import { Database } from "../../engine/database";
+import { openPublications } from "../../engine/neighbours/publications";
+import { withV6, type Login, type V6 } from "../support/postgres";
+import { column, Engine, refusalOf, settingsOf } from "./module/harness";
+
+/** What a host is asked, on a connection of its own. */
+async function asking<T>(login: Login, ask: (host: Database) => Promise<T>): Promise<T> {
+  const host = new Database(settingsOf(login));
+  try {
+    return await ask(host);
+  } finally {
+    await host.close();
+  }
+}
+
+/** What the assessment says besides what it says of every v6, as "item: status (readiness)". */
+async function found(db: V6, accepted: string[] = []): Promise<string[]> {
+  const { items } = await asking(db.migrator, (host) => host.read((tx) => assess(tx, accepted)));
+  const usual = ["Database Extensions", "Core Tables", "User Profiles", "Document Normalization"];
+  const line = ({ item, status, readiness }: AssessmentItem): string => `${item}: ${status} (${readiness})`;
+  return items.filter(({ item }) => !usual.includes(item)).map(line);
+}
+
+/** What publications send, table by table. */
+const sent = (client: Client): Promise<string[]> =>
+  column(
+    client,
+    "SELECT concat_ws(' ', pubname, schemaname, tablename, attnames, rowfilter) FROM pg_publication_tables ORDER BY 1",
+  );
+
+const defaultRights =
+  "Default Rights: new functions, sequences, tables in schema public are opened to anon, authenticated, service_role; the migration takes that back from its own (Note)";
+const anon =
+  "Rights of anon: TRUNCATE, TRIGGER, LOCK on public.documents, public.patient_allergies, public.patient_conditions, public.patient_lab_results, " +
+  "public.patient_medications, public.patient_providers, public.patient_vitals, public.user_profiles: whoever is not logged in may, whatever the policies say (Warning)";
+
+describe("what the migration meets in a database", function () {
+  this.timeout(60_000);
+
+  it("16-8 is named: publications, event triggers, children, default rights, and what anon may do to v6", () =>
+    withV6(async (db) => {
+      expect(await found(db)).to.deep.equal([defaultRights, anon]);
+      const admin = await db.connect("admin");
+      await admin.query(`
+        CREATE PUBLICATION everything FOR ALL TABLES;
+        CREATE PUBLICATION "of\n\u001b[31mpublic" FOR TABLES IN SCHEMA public, auth;
+        CREATE PUBLICATION supabase_realtime FOR TABLE public.documents;
+        CREATE FUNCTION public.ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+        CREATE EVENT TRIGGER "watch ddl" ON ddl_command_end EXECUTE FUNCTION public.ddl();
+        CREATE EVENT TRIGGER idle ON sql_drop EXECUTE FUNCTION public.ddl();
+        ALTER EVENT TRIGGER idle DISABLE;
+        CREATE SCHEMA archive;
+        CREATE TABLE archive.documents () INHERITS (public.documents);
+        ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT SELECT ON TABLES TO guardian_operator;
+        ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT USAGE ON SCHEMAS TO guardian_operator;
+        REVOKE ALL ON ALL TABLES IN SCHEMA public FROM anon;
+        GRANT UPDATE ON public.documents TO anon;
+        GRANT TRIGGER ON public.patient_vitals TO anon`);
+      const publications = [
+        "Publication: everything: FOR ALL TABLES: new tables would join it (Not ready)",
+        'Publication: U&"of\\000a\\001b[31mpublic": FOR TABLES IN SCHEMA public: new tables would join it (Not ready)',
+        "Publication: supabase_realtime: a list of 1 table (Note)",
+      ];
+      const others = [
+        "Event Trigger: idle on sql_drop, owner postgres, disabled (Note)",
+        'Event Trigger: "watch ddl" on ddl_command_end, owner postgres, enabled (Note)',
+        "Inheritance: archive.documents inherits from public.documents (Note)",
+        defaultRights,
+        "Default Rights: new schemas are opened to guardian_operator; the migration takes that back from its own (Note)",
+        "Default Rights: new tables in every schema are opened to guardian_operator (Not ready)",
+        "Rights of anon: LOCK on public.documents: whoever is not logged in may, whatever the policies say (Warning)",
+        "Rights of anon: TRIGGER on public.patient_vitals: whoever is not logged in may, whatever the policies say (Warning)",
+      ];
+      expect(await found(db)).to.deep.equal([...publications, ...others]);
+      const accepted = "Publication: everything: FOR ALL TABLES, accepted: new tables join it (Note)";
+      expect((await found(db, ["everything"]))[0]).to.equal(accepted);
+      const wrong = await refusalOf(found(db, ["everythin", "supabase_realtime"]));
+      expect(wrong.message).to.match(
+        /^guardian:publications names what is no publication of this database: everythin \(the nearest is everything\) \[config-invalid\]/,
+      );
+    }));
+
+  it("16-8 the refusal's statements make lists of the publications: the same tables are sent, and no new one", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query(`
+        CREATE SCHEMA "odd ""schema";
+        CREATE TABLE "odd ""schema"."line\nbreak" (n integer PRIMARY KEY);
+        CREATE TABLE public.parted (n integer PRIMARY KEY) PARTITION BY LIST (n);
+        CREATE TABLE public.part PARTITION OF public.parted FOR VALUES IN (1);
+        CREATE TABLE public.heir () INHERITS (public.documents);
+        CREATE UNLOGGED TABLE public.lost (n integer);
+        CREATE PUBLICATION everything FOR ALL TABLES WITH (publish = 'insert, delete');
+        CREATE PUBLICATION "by\nroot" FOR ALL TABLES WITH (publish_via_partition_root = true);
+        CREATE PUBLICATION of_public FOR TABLE auth.users, public.documents, TABLES IN SCHEMA public;`);
+      const open = async (accepted: string[] = []) =>
+        asking(db.admin, (host) => host.read((tx) => openPublications(tx, accepted)));
+      const refusal = await open();
+      expect(refusal?.what).to.match(/^new tables would join publications: /);
+      expect(refusal?.where).to.equal(
+        'publication U&"by\\000aroot" (FOR ALL TABLES, owner postgres), everything (FOR ALL TABLES, owner postgres), ' +
+          "of_public (FOR TABLES IN SCHEMA public, owner postgres); no logical slot now",
+      );
+      expect(refusal?.todo).to.have.length(4);
+      expect(refusal?.todo[3]).to.contain("pulumi config set --path 'guardian:publications.everything' accepted");
+      expect(refusal?.message).not.to.match(/[\u0000-\u0009\u000b-\u001f]/);
+      const facts =
+        "SELECT concat_ws(' ', pubname, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot) FROM pg_publication ORDER BY 1";
+      const before = [await sent(admin), await column(admin, facts)];
+      for (const todo of refusal?.todo.slice(0, 3) ?? []) await admin.query(todo.slice(todo.indexOf("BEGIN;")));
+      expect([await sent(admin), await column(admin, facts)]).to.deep.equal(before);
+      expect(await open()).to.equal(undefined);
+      await admin.query("CREATE TABLE public.newer (n integer)");
+      expect(await sent(admin)).to.deep.equal(before[0]);
+      await admin.query("CREATE TABLE public.part2 PARTITION OF public.parted FOR VALUES IN (2)");
+      expect((await sent(admin)).filter((line) => line.includes("part2"))).to.have.length(2);
+    }));
+
+  it("16-8 default rights for every schema open neither the ledger nor the archive", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query(`
+        ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT USAGE, CREATE ON SCHEMAS TO anon;
+        ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT ALL ON TABLES TO anon, PUBLIC;
+        ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT ALL ON SEQUENCES TO anon;`);
+      const engine = new Engine(db.migrator);
+      try {
+        await engine.open();
+      } finally {
+        await engine.close();
+      }
+      const open = await column(
+        admin,
+        `SELECT nspname || ': ' || a::text FROM pg_namespace n, unnest(nspacl) a WHERE nspname LIKE 'guardian_%' AND a::text !~ '^guardian_migrator='
+         UNION ALL SELECT c.oid::regclass || ': ' || a::text FROM pg_class c, unnest(relacl) a
+         WHERE relnamespace::regnamespace::text LIKE 'guardian_%' AND a::text !~ '^guardian_migrator='`,
+      );
+      expect(open).to.deep.equal([]);
+    }));
+});
