@@ -41,16 +41,17 @@ const catalogues = [
 /** The lowest oid that is not the system's own (transam.h, FirstNormalObjectId). */
 const firstOid = 16384;
 
-/** Everything there is, each under a key of its own: class and oid; a relation once more with how many columns it ever had. */
-const there = [
-  ...catalogues.map(
-    (name) =>
-      `SELECT 'pg_catalog.${name}'::regclass::oid AS class, oid, 0 AS columns, xmin AS born FROM pg_catalog.${name} WHERE oid >= ${firstOid}`,
-  ),
-  // Its address names the catalogue that has the pages; its oid may be anybody's choice.
-  `SELECT 'pg_catalog.pg_largeobject'::regclass::oid, oid, 0, xmin FROM pg_catalog.pg_largeobject_metadata`,
-  `SELECT 'pg_catalog.pg_attribute'::regclass::oid, oid, relnatts, xmin FROM pg_catalog.pg_class WHERE oid >= ${firstOid} AND relkind IN ('r', 'p', 'f')`,
-].join("\nUNION ALL ");
+/** Rows of the catalogues as class and oid; a relation once more with how many columns it ever had. @param which SQL on `xmin` */
+const rowsOf = (which: string): string =>
+  [
+    ...catalogues.map(
+      (name) =>
+        `SELECT 'pg_catalog.${name}'::regclass::oid AS class, oid, 0 AS columns, xmin AS born FROM pg_catalog.${name} WHERE oid >= ${firstOid} AND ${which}`,
+    ),
+    // Its address names the catalogue that has the pages; its oid may be anybody's choice.
+    `SELECT 'pg_catalog.pg_largeobject'::regclass::oid, oid, 0, xmin FROM pg_catalog.pg_largeobject_metadata WHERE ${which}`,
+    `SELECT 'pg_catalog.pg_attribute'::regclass::oid, oid, relnatts, xmin FROM pg_catalog.pg_class WHERE oid >= ${firstOid} AND relkind IN ('r', 'p', 'f') AND ${which}`,
+  ].join("\nUNION ALL ");
 
 const key = "class || '.' || oid || '.' || columns";
 
@@ -59,7 +60,7 @@ export type Before = readonly string[];
 
 /** @returns what is there now, for `refuseUnlisted` */
 export async function whatIsThere(db: Queryable): Promise<Before> {
-  const found = await rows<{ key: string }>(db, `SELECT ${key} AS key FROM (${there}) t`);
+  const found = await rows<{ key: string }>(db, `SELECT ${key} AS key FROM (${rowsOf("true")}) t`);
   return found.map((row) => row.key);
 }
 
@@ -129,55 +130,63 @@ export async function refuseUnlisted(
   });
 }
 
+/** SQL: the name of a row of a catalogue as module.yaml writes it. @param from the catalogue, with an alias `x` for the row */
+const named = (from: string, name: string, namespace: string): string =>
+  `(SELECT ${name} FROM pg_catalog.${from} JOIN pg_catalog.pg_namespace n ON n.oid = ${namespace}
+    WHERE x.oid = o.oid AND n.nspname !~ '^pg_(toast|temp)')`;
+
 /**
  * What this transaction made: rows of the catalogue that were not there before ($1) and that a transaction wrote which is
  * still under way and yet seen, so that it is this one, its subtransactions included. Only a transaction that is not older
  * than this one is asked about: nothing is known of very old ones. What belongs to something else (row types, constraints'
  * indexes, identity columns' sequences, members of extensions; pg_depend.deptype i, e, and a of a serial's sequence) is
- * not listed on its own, nor what is a part of a new table.
+ * not listed on its own, nor what is a part of a new table. Run while v6 is locked where the words of what runs then do
+ * not tell: hence no joins to plan.
  */
 const madeSql = `
-WITH there AS MATERIALIZED (
-  SELECT * FROM (${there}) t WHERE ${key} <> ALL ($1::text[])
-), new AS MATERIALIZED (
-  SELECT class, oid FROM there WHERE CASE WHEN pg_catalog.age(born) <= 0 THEN pg_catalog.pg_xact_status(
-    (pg_catalog.pg_current_xact_id()::text::bigint - pg_catalog.age(born))::text::xid8) = 'in progress' ELSE false END
-), own AS (
+WITH new AS MATERIALIZED (
+  SELECT class, oid FROM (${rowsOf("pg_catalog.age(xmin) <= 0")}) t WHERE CASE WHEN ${key} = ANY ($1::text[]) THEN false ELSE pg_catalog.pg_xact_status(
+    (pg_catalog.pg_current_xact_id()::text::bigint - pg_catalog.age(born))::text::xid8) = 'in progress' END
+), own AS MATERIALIZED (
   SELECT n.class, n.oid FROM new n WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d WHERE d.classid = n.class AND d.objid = n.oid AND d.objsubid = 0
       AND (d.deptype IN ('i', 'e', 'P') OR d.deptype = 'a' AND d.refobjsubid > 0
-        AND n.class = 'pg_catalog.pg_class'::regclass AND EXISTS (SELECT FROM pg_catalog.pg_class s WHERE s.oid = n.oid AND s.relkind = 'S')))
+        AND n.class = 'pg_catalog.pg_class'::regclass AND (SELECT s.relkind FROM pg_catalog.pg_class s WHERE s.oid = n.oid) = 'S'))
 )
-SELECT CASE
-    WHEN c.relkind IN ('r', 'p') THEN 'table ' || cn.nspname || '.' || c.relname
-    WHEN c.relkind IN ('v', 'm') THEN 'view ' || cn.nspname || '.' || c.relname
-    WHEN c.relkind = 'S' THEN 'sequence ' || cn.nspname || '.' || c.relname
-    WHEN c.relkind IN ('i', 'I') THEN 'index ' || cn.nspname || '.' || c.relname
-    WHEN y.typtype IN ('e', 'd', 'r', 'c') THEN 'type ' || yn.nspname || '.' || y.typname
-    WHEN p.oid IS NOT NULL THEN 'function ' || pn.nspname || '.' || p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')'
-    WHEN t.oid IS NOT NULL THEN 'trigger ' || t.tgname || ' on ' || tn.nspname || '.' || tc.relname
-    WHEN l.oid IS NOT NULL THEN 'policy ' || l.polname || ' on ' || ln.nspname || '.' || lc.relname
-    WHEN o.class = 'pg_catalog.pg_attribute'::regclass THEN 'columns of ' || an.nspname || '.' || ac.relname
+SELECT object FROM (
+  SELECT CASE o.class
+    WHEN 'pg_catalog.pg_class'::regclass THEN ${named(
+      "pg_class x",
+      `CASE WHEN x.relkind IN ('r', 'p') THEN 'table ' WHEN x.relkind IN ('v', 'm') THEN 'view ' WHEN x.relkind = 'S' THEN 'sequence '
+        WHEN x.relkind IN ('i', 'I') THEN CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+          WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x')) THEN 'index ' END
+        WHEN x.relkind = 'f' THEN 'foreign table ' END || n.nspname || '.' || x.relname`,
+      "x.relnamespace",
+    )}
+    WHEN 'pg_catalog.pg_type'::regclass THEN ${named("pg_type x", "'type ' || n.nspname || '.' || x.typname", "x.typnamespace")}
+    WHEN 'pg_catalog.pg_proc'::regclass THEN ${named(
+      "pg_proc x",
+      "'function ' || n.nspname || '.' || x.proname || '(' || pg_catalog.oidvectortypes(x.proargtypes) || ')'",
+      "x.pronamespace",
+    )}
+    WHEN 'pg_catalog.pg_trigger'::regclass THEN ${named(
+      "pg_trigger x JOIN pg_catalog.pg_class c ON c.oid = x.tgrelid",
+      "'trigger ' || x.tgname || ' on ' || n.nspname || '.' || c.relname",
+      "c.relnamespace",
+    )}
+    WHEN 'pg_catalog.pg_policy'::regclass THEN ${named(
+      "pg_policy x JOIN pg_catalog.pg_class c ON c.oid = x.polrelid",
+      "'policy ' || x.polname || ' on ' || n.nspname || '.' || c.relname",
+      "c.relnamespace",
+    )}
+    WHEN 'pg_catalog.pg_attribute'::regclass THEN ${named("pg_class x", "'columns of ' || n.nspname || '.' || x.relname", "x.relnamespace")}
     ELSE (SELECT i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(o.class, o.oid, 0) i) END AS object
-FROM own o
-LEFT JOIN pg_catalog.pg_class c ON o.class = 'pg_catalog.pg_class'::regclass AND c.oid = o.oid
-LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_type y ON o.class = 'pg_catalog.pg_type'::regclass AND y.oid = o.oid
-LEFT JOIN pg_catalog.pg_namespace yn ON yn.oid = y.typnamespace
-LEFT JOIN pg_catalog.pg_proc p ON o.class = 'pg_catalog.pg_proc'::regclass AND p.oid = o.oid
-LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-LEFT JOIN pg_catalog.pg_trigger t ON o.class = 'pg_catalog.pg_trigger'::regclass AND t.oid = o.oid
-LEFT JOIN pg_catalog.pg_class tc ON tc.oid = t.tgrelid LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = tc.relnamespace
-LEFT JOIN pg_catalog.pg_policy l ON o.class = 'pg_catalog.pg_policy'::regclass AND l.oid = o.oid
-LEFT JOIN pg_catalog.pg_class lc ON lc.oid = l.polrelid LEFT JOIN pg_catalog.pg_namespace ln ON ln.oid = lc.relnamespace
-LEFT JOIN pg_catalog.pg_class ac ON o.class = 'pg_catalog.pg_attribute'::regclass AND ac.oid = o.oid
-LEFT JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace
-LEFT JOIN pg_catalog.pg_constraint k ON o.class = 'pg_catalog.pg_constraint'::regclass AND k.oid = o.oid
-LEFT JOIN pg_catalog.pg_attrdef f ON o.class = 'pg_catalog.pg_attrdef'::regclass AND f.oid = o.oid
-WHERE coalesce(c.relkind, 'r') NOT IN ('c', 't')
-  AND coalesce(cn.nspname, yn.nspname, pn.nspname, tn.nspname, ln.nspname, '') !~ '^pg_(toast|temp)'
-  -- A part of a new table or type.
-  AND NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_class'::regclass AND w.oid IN (k.conrelid, f.adrelid, ac.oid)
-    OR w.class = 'pg_catalog.pg_type'::regclass AND w.oid = k.contypid)
-  AND NOT (c.relkind IN ('i', 'I') AND EXISTS (SELECT FROM pg_catalog.pg_constraint x WHERE x.conindid = c.oid AND x.contype IN ('p', 'u', 'x')))
-ORDER BY 1`;
+  FROM own o
+  -- Not a part of a new table or type.
+  WHERE NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_class'::regclass AND w.oid = CASE o.class
+      WHEN 'pg_catalog.pg_attribute'::regclass THEN o.oid
+      WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid)
+      WHEN 'pg_catalog.pg_attrdef'::regclass THEN (SELECT f.adrelid FROM pg_catalog.pg_attrdef f WHERE f.oid = o.oid) END)
+    AND NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_type'::regclass AND w.oid = CASE o.class
+      WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.contypid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid) END)
+) named WHERE object IS NOT NULL ORDER BY 1`;

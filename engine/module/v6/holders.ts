@@ -1,4 +1,5 @@
 import { quoteName, rows, type Queryable } from "../../base/sql";
+import { isPrepared, preparedText } from "../../connect/prepared";
 import { withPartitions } from "./relations";
 
 /** SHARE ROW EXCLUSIVE to make foreign keys and triggers, ACCESS EXCLUSIVE to drop them (PostgreSQL manual, 13.3.1). */
@@ -31,10 +32,12 @@ export async function readHolders(db: Queryable, relations: readonly string[], m
   const holders = await rows<{ who: string }>(
     db,
     `${withPartitions}
-     SELECT DISTINCT pg_catalog.concat(l.relation::regclass, ' is held by ',
-       coalesce(nullif(a.application_name, ''), CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE a.backend_type END, 'a session'),
-       ' (', pg_catalog.concat_ws(', ', 'pid ' || l.pid, 'user ' || a.usename, a.state,
-         'for ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s'), ')') AS who
+     SELECT DISTINCT pg_catalog.concat(l.relation::regclass, ' is held by ', CASE WHEN l.pid IS NULL THEN coalesce(
+         (SELECT ${preparedText} || '; if nobody will end it: ROLLBACK PREPARED ' || pg_catalog.quote_literal(p.gid)
+          FROM pg_catalog.pg_prepared_xacts p WHERE ${isPrepared("l")} LIMIT 1), 'a prepared transaction')
+       ELSE coalesce(nullif(a.application_name, ''), a.backend_type, 'a session') || ' (' || pg_catalog.concat_ws(', ',
+         'pid ' || l.pid, 'user ' || a.usename, a.state,
+         'for ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s') || ')' END) AS who
      FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
      WHERE l.relation IN (SELECT oid FROM kin) AND l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
