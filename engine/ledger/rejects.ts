@@ -21,6 +21,11 @@ export function rejected(rejects: readonly Reject[]): number {
   return rejects.reduce((sum, reject) => sum + Number(reject.rows), 0);
 }
 
+/** @returns how many rows are noted */
+export async function countRejects(db: Queryable, urn: string): Promise<number> {
+  return rejected(await readRejects(db, urn));
+}
+
 /** @returns why rows could not be moved, the most frequent reason first; no values */
 export async function readRejects(db: Queryable, urn: string): Promise<Reject[]> {
   const text = `SELECT sqlstate, object, count(*) AS rows FROM ${rejectTable} WHERE urn = $1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2`;

@@ -2,6 +2,7 @@ import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { attempt, attemptPart } from "../ledger/attempt";
 import { addApplication, currentApply, standingModules } from "../ledger/modules";
+import { forgetRejects } from "../ledger/rejects";
 import { addStep, readStep, readSteps, setStep, unfinished, type Step, type StepOf } from "../ledger/steps";
 import type { Waiting } from "../ledger/archived";
 import type { Queryable } from "../base/sql";
@@ -68,9 +69,12 @@ async function refusedOf(fenced: FencedWriter): Promise<Remaining[]> {
 /** Rows that were refused are tried once more if somebody changed them since. */
 async function planMended(fenced: FencedWriter): Promise<void> {
   const { epoch, options } = fenced;
-  for (const { part, changed } of await refusedOf(fenced)) {
+  for (const { part, archivedAs, changed } of await refusedOf(fenced)) {
     if (!changed) continue;
-    await fenced.transaction((db) => addStep(db, { urn: options.urn, part, kind: "rows", state: "planned", epoch }));
+    await fenced.transaction(async (db) => {
+      await forgetRejects(db, archivedAs);
+      await addStep(db, { urn: options.urn, part, kind: "rows", state: "planned", epoch });
+    });
   }
 }
 
@@ -145,6 +149,7 @@ async function record(
   const made = await present(db, originals);
   const late: [Waiting, Numbers][] = [];
   for (const table of waiting) {
+    await forgetRejects(db, table.archivedAs);
     const numbers = await archivedNumbers(db, table);
     if (made.includes(table.original)) await raiseSequences(db, table, numbers);
     else late.push([table, numbers]);

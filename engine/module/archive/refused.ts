@@ -1,7 +1,7 @@
 import { isPostgres, isRowError, sqlstateOf } from "../../base/errors";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readWaiting, type Waiting } from "../../ledger/archived";
-import { addReject, addRejects, forgetRejects, isRejected } from "../../ledger/rejects";
+import { addReject, addRejects, countRejects, isRejected } from "../../ledger/rejects";
 import { foreignKeys, matches, type ForeignKey } from "./references";
 
 /*
@@ -43,15 +43,15 @@ export async function namedRows(db: Queryable, waiting: Waiting): Promise<Named>
 }
 
 /**
- * Begins anew: what an earlier run noted is forgotten, and rows that refer to one which waits in the archive are noted,
+ * Begins, or goes on with what a run that was cut off has noted: rows that refer to one which waits in the archive are noted,
  * since they would lose what they refer to.
- * @returns how many are noted
+ * @returns how many are noted, and how many of them were before
  */
-export async function beginRefused(db: Queryable, waiting: Waiting): Promise<number> {
+export async function beginRefused(db: Queryable, waiting: Waiting): Promise<{ noted: number; before: number }> {
   await db.query("SET LOCAL row_security = off");
-  await forgetRejects(db, waiting.archivedAs);
+  const before = await countRejects(db, waiting.archivedAs);
   const rows = await namedRows(db, waiting);
-  let noted = 0;
+  let noted = before;
   const others = (await readWaiting(db)).filter(({ there, archivedAs }) => there && archivedAs !== waiting.archivedAs);
   for (const key of await foreignKeys(db, quoteName(waiting.original))) {
     for (const other of others.filter(({ original }) => original === key.target)) {
@@ -64,7 +64,7 @@ export async function beginRefused(db: Queryable, waiting: Waiting): Promise<num
       );
     }
   }
-  return noted;
+  return { noted, before };
 }
 
 /** Notes rows that refer to a refused row of their own table. @returns how many */

@@ -43,8 +43,9 @@ export async function restoreTable(
     return 0n;
   }
   try {
-    const restored = await moveAll(fenced, waiting, checks, deadline);
-    if (!(await leave(fenced, step, waiting))) await finish(fenced, step, waiting, deadline);
+    const { noted, before } = await fenced.transaction((db) => beginRefused(db, waiting));
+    const restored = await moveAll(fenced, waiting, { checks, refused: noted }, deadline);
+    if (!(await leave(fenced, step, waiting, before > 0))) await finish(fenced, step, waiting, deadline);
     return restored;
   } catch (err) {
     const todo = "the rows that are not back wait in the archive; mend the cause, then run this again";
@@ -52,14 +53,8 @@ export async function restoreTable(
   }
 }
 
-async function moveAll(
-  fenced: FencedWriter,
-  waiting: Waiting,
-  checks: readonly string[],
-  deadline: number,
-): Promise<bigint> {
+async function moveAll(fenced: FencedWriter, waiting: Waiting, way: Way, deadline: number): Promise<bigint> {
   const { signal, onProgress } = fenced.options;
-  const way: Way = { checks, refused: await fenced.transaction((db) => beginRefused(db, waiting)) };
   let [size, done, restored] = [2000, BigInt(waiting.accounted), 0n];
   for (;;) {
     signal.throwIfAborted();
@@ -131,13 +126,18 @@ async function again<T>(fenced: FencedWriter, deadline: number, work: (db: Query
 /**
  * Ends the step where rows stay in the archive. Their table stays as it is, with the key by which deleting an account deletes
  * its rows.
+ * @param resumed rows that a run before noted were not tried in this one: somebody may have mended them meanwhile
  * @returns whether any stay
  */
-function leave(fenced: FencedWriter, step: Step, waiting: Waiting): Promise<boolean> {
+function leave(fenced: FencedWriter, step: Step, waiting: Waiting, resumed: boolean): Promise<boolean> {
   return fenced.transaction(async (db) => {
     const { rows, seen } = await stillThere(db, waiting);
     if (rows === 0) return false;
-    await setStep<"rows">(db, { id: step.id, kind: "rows" }, { state: "done", detail: { refused: rows, seen } });
+    await setStep<"rows">(
+      db,
+      { id: step.id, kind: "rows" },
+      { state: "done", detail: { refused: rows, seen: resumed ? "" : seen } },
+    );
     return true;
   });
 }
