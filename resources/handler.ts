@@ -12,7 +12,7 @@ import { PartlyDone, type Checked, type Comparison, type Handler, type ReadResul
 import { unknown, type Values as WireValues } from "../provider/wire";
 import { asInLedger, ledgerSteps, mainStep, type DatabaseCall } from "./call";
 import { all, dependsOnUnknown, pick } from "./computed";
-import { currentId, notImported, outdated, see, standingOf, unknownToLedger } from "./identity";
+import { currentId, notImported, outdated, refuseRenamed, see, standingOf, unknownToLedger } from "./identity";
 import { planText, progressLine } from "./sentences";
 import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
 import type { ErrorCode } from "../spec/codes";
@@ -239,6 +239,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     read: (call, id, inputs, state): Promise<ReadResult> =>
       shown(call, async () => {
         if (state["database"] === undefined) throw notImported(call);
+        refuseRenamed(call, id);
         await call.host.assertSame(identity(state));
         const { main, open } = await openParts(call);
         if (!main) throw await unknownToLedger(call);

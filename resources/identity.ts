@@ -31,8 +31,10 @@ async function seenSoon(call: DatabaseCall, id: string): Promise<boolean> {
  * How an id of the state relates to what stands. `current`: it is that, or nothing stands. `superseded`: the state holds
  * a newer one besides, which is what stands: this one is left over from a replacement, and nothing belongs to it.
  * `outdated`: the state does not know the newer one; it is older than the database.
+ * @throws GuardianError for a resource that was renamed in the state: it stands under another name
  */
 export async function standingOf(call: DatabaseCall, id: string): Promise<"current" | "superseded" | "outdated"> {
+  refuseRenamed(call, id);
   see(call, id);
   const current = currentId(call, await mainStep(call));
   if (current === undefined || current === id) return "current";
@@ -49,6 +51,23 @@ export function outdated(call: DatabaseCall, id: string): GuardianError {
     what: "this stack's state is older than the database: the resource was made anew, or taken over, since; nothing was changed",
     where: `${call.name}, ${id} in the state`,
     todo: "run refresh, which brings the state up to date, then this again",
+  });
+}
+
+/**
+ * An id begins with the name that the resource was made under; the ledger knows it by that one.
+ * @throws GuardianError for a resource that was renamed in the state: it stands under another name
+ */
+export function refuseRenamed(call: DatabaseCall, id: string): void {
+  const name = id.replace(/~\d+\.\d+$/, "");
+  if (name === call.name) return;
+  throw new GuardianError("not-in-ledger", {
+    what: `this resource was renamed in the state: it was made as ${name}, and stands as that; nothing was changed`,
+    where: `${call.urn}, ${id} in the state`,
+    todo: [
+      `give it its name back: pulumi state rename '${call.urn}' ${name}`,
+      `if the state has ${name} besides: pulumi state delete '${call.urn}', which changes nothing in the database`,
+    ],
   });
 }
 

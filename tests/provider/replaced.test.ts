@@ -179,4 +179,70 @@ describe("provider: a resource that Pulumi replaces", function () {
       const { id } = await walk.create("FeatureFlag", "enhanced_consent", flag);
       expect(id).to.equal("enhanced_consent~1.0");
     }));
+
+  it("16-1: --target-replace, one killed after its create, --refresh, destroy --target: runs that ask of one alone", () =>
+    walking(async (walk, db, client) => {
+      const made = await everything(walk);
+      const before = await standing(client);
+      const { held, again } = made.get("DataMigration")!;
+      const { held: flag, again: flagAgain } = made.get("FeatureFlag")!;
+      // Killed before the state had it: the next run knows the old one only.
+      await flagAgain();
+      let newer = held;
+      await anotherRun(db, async (run) => {
+        expect(await refusal(run, flag)).to.match(older);
+        await run.diff(held);
+        newer = await run.create("DataMigration", "consents", run.consents(held.inputs["ledgerId"]!));
+        await remove(run, held);
+      });
+      expect(await standing(client)).to.deep.equal(before);
+      newer = await again();
+      // --refresh: the run that brings an old state up to date goes on with it, and takes back what it says.
+      await anotherRun(db, async (run) => {
+        const found = { ...held, id: await read(run, held) };
+        expect(found.id).to.equal(newer.id);
+        expect(await run.diff(found)).to.deep.equal({ changes: "none", paths: {} });
+        expect(await standing(client)).to.deep.equal(before);
+        await remove(run, found);
+        expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0 });
+        await remove(run, { ...flag, id: await read(run, flag) });
+        expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0, percent: 0 });
+      });
+    }));
+
+  it("16-1: state rename, state delete, import: what stands is neither deleted nor gone, and the way out is named", () =>
+    walking(async (walk, db, client) => {
+      const made = await everything(walk);
+      const before = await standing(client);
+      await anotherRun(db, async (run) => {
+        const { client: provider, fail } = run.plugin;
+        for (const { held } of made.values()) {
+          const { id, state, inputs } = held;
+          // Under a name that the ledger does not know, and under ones that it knows of something else.
+          for (const name of ["renamed", "consents", "000_audit_log"]) {
+            if (held.urn.endsWith(`::${name}`)) continue;
+            const urn = held.urn.replace(/[^:]+$/, name);
+            const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news: inputs });
+            const said = [
+              await refusal(run, { ...held, urn }),
+              (await fail(provider.diff, request)).message,
+              (await fail(provider.read, calls.read(urn, id, state, {}))).message,
+            ];
+            for (const message of said)
+              expect(message)
+                .to.contain("renamed in the state")
+                .and.contain(`pulumi state rename '${urn}' ${id}`)
+                .and.contain(`pulumi state delete '${urn}'`);
+          }
+          expect((await fail(provider.read, calls.read(held.urn, id, {}, {}))).message).to.contain("[import-refused]");
+        }
+        // All was forgotten but the ledger.
+        expect(await refusal(run, made.get("Ledger")!.held)).to.contain("[not-in-state]");
+      });
+      expect(await standing(client)).to.deep.equal(before);
+      // up makes it anew under its own name, which takes over what stands; what was renamed is then to be forgotten.
+      const newer = await made.get("DataMigration")!.again();
+      expect(await walk.diff(newer)).to.deep.equal({ changes: "none", paths: {} });
+      expect(await standing(client)).to.deep.equal(before);
+    }));
 });

@@ -44,6 +44,7 @@ export class ModelEngine {
   ) {}
 
   held = (): string[] => this.#entries.map((entry) => entry.id);
+  names = (): string[] => this.#live().map((entry) => entry.name);
   save = (): string => JSON.stringify(this.#entries);
 
   restore(saved: string): Outcome {
@@ -62,21 +63,35 @@ export class ModelEngine {
     return "ok";
   }
 
+  /** `state rename`; Pulumi refuses a name that is there. */
+  rename(name: string, to: string): Outcome {
+    if (this.#entries.some((entry) => entry.name === to)) return "refused";
+    for (const entry of this.#live()) if (entry.name === name) entry.name = to;
+    return "ok";
+  }
+
   /**
    * @param through so many resources are declared
    * @param killed after the creates of what is replaced, before their deletes
+   * @param targets --target, and with replace --target-replace: all others stay as the state has them
+   * @param refreshed --refresh: in the same run
    */
-  up(
-    through: number,
-    { replace = [], killed = false }: { replace?: string[]; killed?: boolean } = {},
-  ): Promise<Outcome> {
+  up(through: number, { replace = [], killed = false, targets, refreshed = false }: Up = {}): Promise<Outcome> {
     return this.#run(async (call) => {
+      if (refreshed) await this.#refresh(call);
+      const aimedAt = (name: string): boolean => targets === undefined || targets.includes(name);
       const order: Entry[] = [];
       const wanted = this.declared.slice(0, through);
       try {
         for (const { kind, name, args } of wanted) {
           const [handler, about] = [handlerOf(kind), call(kind, name)];
           const live = this.#live().find((entry) => entry.name === name);
+          if (!aimedAt(name)) {
+            // Pulumi makes nothing that depends on what is not there.
+            if (!live) return;
+            order.push(live);
+            continue;
+          }
           const ledgerId = order[0]?.state["ledgerId"] ?? "";
           const { inputs } = await handler.check(about, args(ledgerId), live?.inputs ?? {});
           if (live && !live.tainted && !replace.includes(name)) {
@@ -103,32 +118,40 @@ export class ModelEngine {
         this.#entries = [...order, ...this.#entries.filter((entry) => !order.includes(entry))];
       }
       if (killed) return;
-      await this.#deleteAll(call, (entry) => entry.pending === true || !order.includes(entry));
+      const goes = (entry: Entry): boolean => entry.pending === true || !order.includes(entry);
+      await this.#deleteAll(call, (entry) => goes(entry) && aimedAt(entry.name));
     });
   }
 
-  destroy(): Promise<Outcome> {
-    return this.#run((call) => this.#deleteAll(call, () => true));
+  /** @param target --target with --target-dependents: what comes after it depends on it */
+  destroy(target?: string): Promise<Outcome> {
+    const names = this.declared.map(({ name }) => name);
+    const from = target === undefined ? 0 : names.indexOf(target);
+    return this.#run((call) =>
+      this.#deleteAll(call, ({ name }) => target === undefined || names.indexOf(name) >= from),
+    );
   }
 
   refresh(): Promise<Outcome> {
-    return this.#run(async (call) => {
-      const gone = new Set<Entry>();
-      const read = async (entry: Entry): Promise<void> => {
-        const about = call(entry.kind, entry.name);
-        const found = await handlerOf(entry.kind)
-          .read(about, entry.id, entry.inputs, entry.state)
-          .catch((err: unknown) => {
-            if (!(err instanceof PartlyDone)) throw err;
-            entry.partly = true;
-            return { gone: false as const, id: err.id, inputs: err.inputs, state: err.state };
-          });
-        if (found.gone) gone.add(entry);
-        else Object.assign(entry, { id: found.id, state: found.state });
-      };
-      await Promise.all(this.#entries.map(read));
-      this.#entries = this.#entries.filter((entry) => !gone.has(entry));
-    });
+    return this.#run((call) => this.#refresh(call));
+  }
+
+  async #refresh(call: Caller): Promise<void> {
+    const gone = new Set<Entry>();
+    const read = async (entry: Entry): Promise<void> => {
+      const about = call(entry.kind, entry.name);
+      const found = await handlerOf(entry.kind)
+        .read(about, entry.id, entry.inputs, entry.state)
+        .catch((err: unknown) => {
+          if (!(err instanceof PartlyDone)) throw err;
+          entry.partly = true;
+          return { gone: false as const, id: err.id, inputs: err.inputs, state: err.state };
+        });
+      if (found.gone) gone.add(entry);
+      else Object.assign(entry, { id: found.id, state: found.state });
+    };
+    await Promise.all(this.#entries.map(read));
+    this.#entries = this.#entries.filter((entry) => !gone.has(entry));
   }
 
   #live(): Entry[] {
@@ -137,8 +160,10 @@ export class ModelEngine {
 
   /** From the end of the state; of one resource all at once. */
   async #deleteAll(call: Caller, goes: (entry: Entry) => boolean): Promise<void> {
-    const names = this.declared.map(({ name }) => name).reverse();
-    for (const name of names) {
+    // What the program does not know, as after a `state rename`, depends on nothing that it knows, and goes first.
+    const declared = this.declared.map(({ name }) => name);
+    const others = this.#entries.map(({ name }) => name).filter((name) => !declared.includes(name));
+    for (const name of [...others, ...declared.reverse()]) {
       const going = this.#entries.filter((entry) => entry.name === name && goes(entry));
       const ended = await Promise.allSettled(
         going.map(async (entry) => {
@@ -164,13 +189,22 @@ export class ModelEngine {
       await work(call);
       return "ok";
     } catch (err) {
-      if (err instanceof GuardianError && ["state-outdated", "not-in-state", "module-needed"].includes(err.code))
-        return "refused";
+      if (err instanceof GuardianError && refusals.includes(err.code)) return "refused";
       throw err;
     } finally {
       await host.close();
     }
   }
+}
+
+/** Errors that say why a verb was not done, and what to do. */
+const refusals = ["state-outdated", "not-in-state", "not-in-ledger", "module-needed"];
+
+interface Up {
+  replace?: string[];
+  killed?: boolean;
+  targets?: string[];
+  refreshed?: boolean;
 }
 
 type Caller = (kind: string, name: string) => Call<Database>;

@@ -79,6 +79,15 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
+/** What a renamed resource's error says: `state rename` back, or `state delete` where its name is taken again. */
+function mendNames(engine: ModelEngine): void {
+  for (const { name } of engine.declared) {
+    const renamed = `${name}_renamed`;
+    if (engine.names().includes(name)) engine.forget(renamed);
+    else engine.rename(renamed, name);
+  }
+}
+
 /** Runs one sequence. @param told gets each verb and what it came to */
 async function sequence(engine: ModelEngine, client: Client, seed: number, told: string[]): Promise<void> {
   const next = numbers(seed);
@@ -96,9 +105,9 @@ async function sequence(engine: ModelEngine, client: Client, seed: number, told:
   expect(full).to.deep.include({ percent: 100, audited: true });
   const old = engine.save();
   for (let i = 0; i < verbsEach; i++) {
-    const [verb, name, through] = [next(9), engine.declared[next(all)]!.name, next(all)];
+    const [verb, name, through] = [next(15), engine.declared[next(all)]!.name, next(all)];
     const was = await there(client);
-    const replace = [name];
+    const [replace, targets] = [[name], [name]];
     const verbs: [string, () => Promise<Outcome> | Outcome][] = [
       ["up", () => engine.up(all)],
       [`up --replace ${name}`, () => engine.up(all, { replace })],
@@ -109,6 +118,12 @@ async function sequence(engine: ModelEngine, client: Client, seed: number, told:
       ["refresh", () => engine.refresh()],
       [`raise or lower through to ${through}`, () => engine.up(through)],
       ["destroy", () => engine.destroy()],
+      [`target: up --target ${name}`, () => engine.up(all, { targets })],
+      [`target: up --target-replace ${name}`, () => engine.up(all, { targets, replace })],
+      [`target: through ${through}, --target ${name}`, () => engine.up(through, { targets })],
+      [`target: destroy --target ${name}`, () => engine.destroy(name)],
+      ["up --refresh", () => engine.up(all, { refreshed: true })],
+      [`state rename ${name}`, () => engine.rename(name, `${name}_renamed`)],
     ];
     const [said, run] = verbs[verb]!;
     const ok = (await step(said, run)) === "ok";
@@ -120,7 +135,9 @@ async function sequence(engine: ModelEngine, client: Client, seed: number, told:
     expect([-1, 0, full.consents]).to.include(now.consents);
     expect([-1, 0, 100]).to.include(now.percent);
   }
-  // Whatever was done: refresh and up mend it, and what was mended can be rolled back.
+  // Whatever was done: the way out of a rename that its error names, refresh and up mend it, and what was mended can be
+  // rolled back.
+  mendNames(engine);
   expect(await step("refresh", () => engine.refresh())).to.equal("ok");
   expect(await step("up", () => engine.up(all))).to.equal("ok");
   expect(await there(client)).to.deep.equal(full);
