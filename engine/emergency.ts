@@ -1,8 +1,8 @@
 import { GuardianError } from "./base/errors";
 import { exists, quoteName, rows, type Queryable } from "./base/sql";
 import { readWaiting } from "./ledger/archived";
+import { readLedger } from "./ledger/identity";
 import { acknowledgedRollbacks } from "./ledger/steps";
-import { ledgerTable } from "./ledger/schema";
 
 const table = "public.migration_sessions";
 
@@ -18,7 +18,7 @@ export interface EmergencyRollback {
 
 /** @returns all emergency rollbacks, the newest first; those that wait in the archive after a destroy are among them */
 export async function readRollbacks(db: Queryable): Promise<EmergencyRollback[]> {
-  const ledger = await exists(db, ledgerTable("step"));
+  const ledger = (await readLedger(db)) !== undefined;
   const archived = ledger ? (await readWaiting(db, [table])).filter(({ there }) => there) : [];
   const tables = [...((await exists(db, table)) ? [table] : []), ...archived.map(({ archivedAs }) => archivedAs)];
   if (tables.length === 0) return [];

@@ -2,7 +2,7 @@ import { escapeIdentifier } from "pg";
 import { GuardianError } from "../../base/errors";
 import { exists, first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readWaiting } from "../../ledger/archived";
-import { ledgerTable } from "../../ledger/schema";
+import { readLedger } from "../../ledger/identity";
 import type { Migration, Source } from "./migration";
 import { onlyOf, parents, readOnly } from "./only";
 import { bind, condition, under, type Range } from "./range";
@@ -78,7 +78,7 @@ export async function mapped(db: Queryable, migration: Migration): Promise<Mappe
 
 /** Those that have the columns by which a row is known; one of an older release may not. */
 async function waitingForms(db: Queryable, { target, targetKey, match }: Migration): Promise<string[]> {
-  if (!(await exists(db, ledgerTable("archived")))) return [];
+  if (!(await readLedger(db))) return [];
   const names = (await readWaiting(db, [target])).filter(({ there }) => there).map(({ archivedAs }) => archivedAs);
   const fit = await rows<{ name: string }>(
     db,
