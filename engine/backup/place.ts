@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError } from "../base/errors";
 
 /** How long a folder may take to answer, in milliseconds: a network's file system that is gone answers never. */
-export const answerMs = 30_000;
+const answerMs = 30_000;
 
 /** File systems that hold no files of ours, by statfs(2)'s type (linux/magic.h). */
 const unreal: Readonly<Record<number, string>> = {
