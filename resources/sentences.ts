@@ -56,7 +56,7 @@ export function remainingText({ original, archivedAs, rows, changed, rejects }: 
   const next = changed
     ? "some of them were changed since: up tries them once more"
     : "mend them there, or delete those that are given up; the next up tries them once more";
-  return `${many(rows, "archived row")} of ${original} stay in ${archivedAs}, refused: ${why.join(", ")}; their keys: ${showRejects(archivedAs)}; ${next}`;
+  return `${many(rows, "archived row")} of ${original} ${rows === 1 ? "stays" : "stay"} in ${archivedAs}, refused: ${why.join(", ")}; their keys: ${showRejects(archivedAs)}; ${next}`;
 }
 
 const count = (n: number): string => Math.round(n).toLocaleString("en");
