@@ -14,6 +14,11 @@ export const isPrepared = (lock: string): string =>
 export const preparedText = `'prepared transaction ' || pg_catalog.quote_literal(p.gid) || ' (' || pg_catalog.concat_ws(', ', 'user ' || p.owner,
   'database ' || p.database, 'prepared since ' || extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::int || ' s') || ')'`;
 
+/** SQL: who holds a lock that no session holds, and what ends it; a text. @param lock the alias of a row of pg_locks */
+export const preparedHolder = (lock: string): string =>
+  `coalesce((SELECT ${preparedText} || '; if nobody will end it: ROLLBACK PREPARED ' || pg_catalog.quote_literal(p.gid)
+     FROM pg_catalog.pg_prepared_xacts p WHERE ${isPrepared(lock)} LIMIT 1), 'a prepared transaction')`;
+
 /** How to end a prepared transaction: it outlives its session and the server, and would be waited for in vain. */
 export function endPrepared(gid: string): string {
   return `a prepared transaction does not end by itself; if nobody will end it, as its owner or a superuser: ROLLBACK PREPARED ${escapeLiteral(gid)}; (or COMMIT PREPARED, which keeps what it did)`;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
 import { quoteName, rows } from "../../base/sql";
+import { preparedHolder } from "../../connect/prepared";
 
 interface Writer extends Record<string, unknown> {
   /** The transaction, by its virtual id. */
@@ -44,8 +45,8 @@ function writers(fenced: FencedWriter, table: string, only?: readonly string[]):
   return rows<Writer>(
     fenced.writer,
     `SELECT DISTINCT l.virtualtransaction AS id,
-       pg_catalog.concat(coalesce(nullif(a.application_name, ''), CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE 'a session' END),
-         ' (', pg_catalog.concat_ws(', ', 'pid ' || l.pid, 'user ' || a.usename, a.state), ')') AS who
+       CASE WHEN l.pid IS NULL THEN ${preparedHolder("l")} ELSE coalesce(nullif(a.application_name, ''), 'a session')
+         || ' (' || pg_catalog.concat_ws(', ', 'pid ' || l.pid, 'user ' || a.usename, a.state) || ')' END AS who
      FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
      WHERE l.locktype = 'relation' AND l.granted AND l.relation = $1::regclass
        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())

@@ -1,5 +1,5 @@
 import { quoteName, rows, type Queryable } from "../../base/sql";
-import { isPrepared, preparedText } from "../../connect/prepared";
+import { preparedHolder } from "../../connect/prepared";
 import { withPartitions } from "./relations";
 
 /** SHARE ROW EXCLUSIVE to make foreign keys and triggers, ACCESS EXCLUSIVE to drop them (PostgreSQL manual, 13.3.1). */
@@ -32,9 +32,7 @@ export async function readHolders(db: Queryable, relations: readonly string[], m
   const holders = await rows<{ who: string }>(
     db,
     `${withPartitions}
-     SELECT DISTINCT pg_catalog.concat(l.relation::regclass, ' is held by ', CASE WHEN l.pid IS NULL THEN coalesce(
-         (SELECT ${preparedText} || '; if nobody will end it: ROLLBACK PREPARED ' || pg_catalog.quote_literal(p.gid)
-          FROM pg_catalog.pg_prepared_xacts p WHERE ${isPrepared("l")} LIMIT 1), 'a prepared transaction')
+     SELECT DISTINCT pg_catalog.concat(l.relation::regclass, ' is held by ', CASE WHEN l.pid IS NULL THEN ${preparedHolder("l")}
        ELSE coalesce(nullif(a.application_name, ''), a.backend_type, 'a session') || ' (' || pg_catalog.concat_ws(', ',
          'pid ' || l.pid, 'user ' || a.usename, a.state,
          'for ' || extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::int || ' s') || ')' END) AS who

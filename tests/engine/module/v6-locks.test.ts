@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { FencedWriter } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
+import { outlast } from "../../../engine/migrate/rows/outlast";
 import { inOrder, pauseAfter } from "../../../engine/module/v6-locks";
 import type { Queryable } from "../../../engine/base/sql";
 import { catalogue } from "../../support/modules";
@@ -60,6 +61,10 @@ describe("locks on v6 tables", function () {
           const said = await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
           expect(said.where).to.match(
             /^auth\.users is held by prepared transaction 'left over' \(user postgres, database \w+, prepared since \d+ s\); if nobody will end it: ROLLBACK PREPARED 'left over'$/,
+          );
+          const waited = engine.write("SqlModule", "900_t", (fenced) => outlast(fenced, "auth.users", Date.now()));
+          expect((await refusalOf(waited)).where).to.match(
+            /^prepared transaction 'left over' .*ROLLBACK PREPARED 'left over'$/,
           );
         } finally {
           await admin.query("ROLLBACK PREPARED 'left over'");
