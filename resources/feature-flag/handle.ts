@@ -14,7 +14,7 @@ import {
 } from "../../engine/flags";
 import type { Database } from "../../engine/database";
 import { covered, refuseUnacknowledged, waiting } from "../../engine/emergency";
-import type { Queryable } from "../../engine/base/sql";
+import { exists, type Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
 import { emergencyRollbacks, mainStep } from "../call";
 import { handler, type Kind } from "../handler";
@@ -48,20 +48,19 @@ const kind: Kind<Spec> = {
     const rollbacks = await emergencyRollbacks(call.host);
     if (inputs.enabled) refuseUnacknowledged(rollbacks, `flag ${inputs.flag}`, inputs.acknowledge);
     if (state && !live) throw flagGone(inputs.flag);
-    if (state && live) {
-      const last = await mainStep(call);
-      const accepted = [wantedOf(inputs, live.configuration), wantedOf(state, state.configuration)];
-      await call.host.read(async (db) => {
-        const left = await leftByRollback(db, rollbacks, last, inputs.acknowledge);
-        await refuseUnseen(db, inputs.flag, live, [...accepted, left], last);
-      });
-    }
     if (!live) return {};
-    const now = `now ${live.enabled ? "on" : "off"} for ${live.rolloutPercentage} %`;
+    const wanted = wantedOf(inputs, await deliveredNow(call.host, inputs.flag, live));
+    const last = await mainStep(call);
+    await call.host.read(async (db) => {
+      const left = await leftByRollback(db, rollbacks, last, inputs.acknowledge);
+      const seen = state && wantedOf(state, state.configuration);
+      await refuseUnseen(db, inputs.flag, live, [wanted, seen, left], last);
+    });
+    const before = `before: ${live.enabled ? "on" : "off"} for ${live.rolloutPercentage} %`;
     return {
-      outputs: { configuration: live.configuration },
-      rows: sameFlag(live, wantedOf(inputs, live.configuration)) ? [] : [{ action: "update", relation, rows: 1 }],
-      notes: [{ severity: "info", text: now }],
+      outputs: { configuration: wanted.configuration },
+      rows: sameFlag(live, wanted) ? [] : [{ action: "update", relation, rows: 1 }],
+      notes: [{ severity: "info", text: before }],
     };
   },
 
@@ -108,11 +107,11 @@ const kind: Kind<Spec> = {
       call.log.warn(`drift: flag ${state.flag} is not what this stack wrote; ${why}`);
     }
     // Against the program and not the state: after a refresh the state says what is there, and up must still act.
-    const wanted = wantedOf(inputs, live?.configuration ?? {});
+    const wanted = wantedOf(inputs, live ? await deliveredNow(call.host, state.flag, live) : {});
     if (live && sameFlag(live, wanted)) return changes;
     if (live?.enabled !== wanted.enabled) changes.set("enabled", "drift");
     if (live?.rolloutPercentage !== wanted.rolloutPercentage) changes.set("rolloutPercentage", "drift");
-    if (live && !isDeepStrictEqual(live.configuration, state.configuration)) changes.set("configuration", "drift");
+    if (live && !isDeepStrictEqual(live.configuration, wanted.configuration)) changes.set("configuration", "drift");
     if (changes.size === told) changes.set("enabledForUsers", "drift");
     return changes;
   },
@@ -122,6 +121,14 @@ export const featureFlagHandler = handler(kind);
 
 function allFlags(host: Database): Promise<Map<string, FlagValues>> {
   return host.cached("flags", readFlags);
+}
+
+/** What up writes as the configuration; what is there, where somebody dropped the function that would say it. */
+async function deliveredNow(host: Database, flag: string, live: FlagValues): Promise<Record<string, unknown>> {
+  const seed = await host.cached("flag seed", async (db) =>
+    (await exists(db, "public.feature_flag_seed()")) ? readSeed(db) : new Map<string, FlagValues>(),
+  );
+  return seed.get(flag)?.configuration ?? live.configuration;
 }
 
 async function delivered(db: Queryable, flag: string): Promise<Record<string, unknown>> {

@@ -130,6 +130,10 @@ describe("provider: the product", function () {
       const parameters = { mode: "assumed", legalBasis: "contract", statement: "a test" };
       expect(await refusal(consents, { parameters })).to.match(/^the parameters of data migration consents changed/);
       expect(await refusal(flag, { enabled: true })).to.contain("[flag-changed]");
+      // One that this stack never wrote as well.
+      const other = { ...off, flag: "enhanced_consent" };
+      const made = walk.create("FeatureFlag", "enhanced_consent", other, { preview: true });
+      expect(await made.then(() => "planned", String)).to.contain("[flag-changed]");
     }));
 
   it("keeps who is on an allow-list secret on every way", () =>

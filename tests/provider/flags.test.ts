@@ -1,0 +1,32 @@
+import { expect } from "chai";
+import { withV6, type V6 } from "../support/postgres";
+import { withWalk, type Walk } from "../support/walk";
+import * as calls from "../support/calls";
+import { plain } from "../support/wire";
+
+describe("provider: a flag", function () {
+  this.timeout(60_000);
+  const walking = (test: (walk: Walk, db: V6) => Promise<void>) =>
+    withV6((db) => withWalk({ database: db.migrator }, (walk) => test(walk, db)));
+
+  it("shows the configuration of a flag that was changed by hand, and what up makes of it, and refuses it unseen", () =>
+    walking(async (walk, db) => {
+      const { ledger } = await walk.through(["000_audit_log", "001_feature_flags"]);
+      const ledgerId = ledger.state["ledgerId"]!;
+      const off = { flag: "event_sourcing", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
+      const flag = await walk.create("FeatureFlag", "event_sourcing", off);
+      const client = await db.connect();
+      await client.query(`UPDATE public.feature_flags SET configuration = '{"by": "hand"}'`);
+      await withWalk({ database: db.migrator }, async (next) => {
+        const { plugin } = next;
+        expect(await next.diff(flag)).to.deep.equal({ changes: "some", paths: { configuration: "update, output" } });
+        const change = { id: flag.id, olds: flag.state, oldInputs: flag.inputs, news: flag.inputs };
+        const unseen = await plugin.fail(plugin.client.update, calls.update(flag.urn, change, { preview: true }));
+        expect(unseen.message).to.contain("[flag-changed]");
+        const read = await plugin.call(plugin.client.read, calls.read(flag.urn, flag.id, flag.state, flag.inputs));
+        const seen = { ...change, olds: plain(read.getProperties()) ?? {} };
+        const planned = await plugin.call(plugin.client.update, calls.update(flag.urn, seen, { preview: true }));
+        expect(plain(planned.getProperties())?.["configuration"]).to.deep.equal(flag.state["configuration"]);
+      });
+    }));
+});
