@@ -39,6 +39,8 @@ export const rolloutKeys = {
     ),
   ),
   acknowledge: optional(
-    uuid("The id of an emergency rollback's session, after which flags may be switched on again. Empty for none."),
+    uuid(
+      "The id of the newest emergency rollback's session, after which flags may be switched on again; it covers the older ones. The next up notes it in the ledger, and it may be taken out then. Empty for none.",
+    ),
   ),
 };

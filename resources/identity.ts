@@ -91,7 +91,7 @@ export async function unknownToLedger(call: DatabaseCall): Promise<GuardianError
       todo: `if the migration is to be this stack's, for good: ${anew}`,
     });
   }
-  const [theirs, mine] = [ledger.stack, own].map((stack) => stack.split("::")[0] ?? stack);
+  const [theirs, mine] = shortNames(ledger.stack, own);
   return new GuardianError("ledger-of-another-stack", {
     what: `the ledger has this migration under the stack ${theirs}, and this is ${mine}: either this stack was renamed, or ${theirs} took the migration over`,
     where: call.urn,
@@ -101,4 +101,10 @@ export async function unknownToLedger(call: DatabaseCall): Promise<GuardianError
       `to take it from there, for good: ${anew}`,
     ],
   });
+}
+
+/** The names of two stacks; with their project where that alone differs. */
+function shortNames(...stacks: [string, string]): [string, string] {
+  const [one = "", other = ""] = stacks.map((stack) => stack.split("::")[0]);
+  return one === other ? stacks : [one, other];
 }
