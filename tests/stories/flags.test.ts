@@ -59,6 +59,9 @@ describe("feature flags belong to the stack", function () {
         expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
         stack.set({ acknowledge: "" });
       }
+      // The way back asks for no acknowledgement.
+      await rollBack();
+      await stack.destroy();
     });
   });
 
