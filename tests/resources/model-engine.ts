@@ -77,50 +77,54 @@ export class ModelEngine {
    * @param refreshed --refresh: in the same run
    */
   up(through: number, { replace = [], killed = false, targets, refreshed = false }: Up = {}): Promise<Outcome> {
-    return this.#run(async (call) => {
-      if (refreshed) await this.#refresh(call);
-      const aimedAt = (name: string): boolean => targets === undefined || targets.includes(name);
-      const order: Entry[] = [];
-      const wanted = this.declared.slice(0, through);
-      try {
-        for (const { kind, name, args } of wanted) {
-          const [handler, about] = [handlerOf(kind), call(kind, name)];
-          const live = this.#live().find((entry) => entry.name === name);
-          if (!aimedAt(name)) {
-            // Pulumi makes nothing that depends on what is not there.
-            if (!live) return;
-            order.push(live);
-            continue;
-          }
-          const ledgerId = order[0]?.state["ledgerId"] ?? "";
-          const { inputs } = await handler.check(about, args(ledgerId), live?.inputs ?? {});
-          if (live && !live.tainted && !replace.includes(name)) {
-            const comparison = { id: live.id, oldState: live.state, oldInputs: live.inputs, news: inputs };
-            const changes = await handler.diff(about, comparison);
-            if (changes.size > 0 || live.partly) {
-              live.state = { ...inputs, ...(await handler.update(about, comparison)) };
-              Object.assign(live, { inputs, partly: false });
+    return this.#run(
+      async (call) => {
+        if (refreshed) await this.#refresh(call);
+        const aimedAt = (name: string): boolean => targets === undefined || targets.includes(name);
+        const order: Entry[] = [];
+        const wanted = this.declared.slice(0, through);
+        try {
+          for (const { kind, name, args } of wanted) {
+            const [handler, about] = [handlerOf(kind), call(kind, name)];
+            const live = this.#live().find((entry) => entry.name === name);
+            if (!aimedAt(name)) {
+              // Pulumi makes nothing that depends on what is not there.
+              if (!live) return;
+              order.push(live);
+              continue;
             }
-            order.push(live);
-            continue;
+            const ledgerId = order[0]?.state["ledgerId"] ?? "";
+            const { inputs } = await handler.check(about, args(ledgerId), live?.inputs ?? {});
+            if (live && !live.tainted && !replace.includes(name)) {
+              const comparison = { id: live.id, oldState: live.state, oldInputs: live.inputs, news: inputs };
+              const changes = await handler.diff(about, comparison);
+              if (changes.size > 0 || live.partly) {
+                live.state = { ...inputs, ...(await handler.update(about, comparison)) };
+                Object.assign(live, { inputs, partly: false });
+              }
+              order.push(live);
+              continue;
+            }
+            if (live) {
+              await handler.diff(about, { id: live.id, oldState: live.state, oldInputs: live.inputs, news: inputs });
+            }
+            const made = await handler.create(about, inputs);
+            if (live) live.pending = true;
+            const entry = { kind, name, id: made.id, inputs, state: { ...inputs, ...made.state } };
+            this.#entries.push(entry);
+            order.push(entry);
           }
-          if (live) {
-            await handler.diff(about, { id: live.id, oldState: live.state, oldInputs: live.inputs, news: inputs });
-          }
-          const made = await handler.create(about, inputs);
-          if (live) live.pending = true;
-          const entry = { kind, name, id: made.id, inputs, state: { ...inputs, ...made.state } };
-          this.#entries.push(entry);
-          order.push(entry);
+        } finally {
+          // What is new stands before what is pending, as in the engine's snapshot.
+          this.#entries = [...order, ...this.#entries.filter((entry) => !order.includes(entry))];
         }
-      } finally {
-        // What is new stands before what is pending, as in the engine's snapshot.
-        this.#entries = [...order, ...this.#entries.filter((entry) => !order.includes(entry))];
-      }
-      if (killed) return;
-      const goes = (entry: Entry): boolean => entry.pending === true || !order.includes(entry);
-      await this.#deleteAll(call, (entry) => goes(entry) && aimedAt(entry.name));
-    });
+        if (killed) return;
+        const goes = (entry: Entry): boolean => entry.pending === true || !order.includes(entry);
+        await this.#deleteAll(call, (entry) => goes(entry) && aimedAt(entry.name));
+        // Whoever aims at a module makes it without the backup that comes before it.
+      },
+      targets ? ["backup-missing"] : [],
+    );
   }
 
   /** @param target --target with --target-dependents: what comes after it depends on it */
@@ -175,8 +179,11 @@ export class ModelEngine {
     }
   }
 
-  /** @returns "refused" for an error that says why, and passes on every other */
-  async #run(work: (call: Caller) => Promise<void>): Promise<Outcome> {
+  /**
+   * @param also codes of errors that this verb may end with besides
+   * @returns "refused" for an error that says why, and passes on every other
+   */
+  async #run(work: (call: Caller) => Promise<void>, also: readonly string[] = []): Promise<Outcome> {
     const host = new Database(settingsOf(this.login), { ...engineParameters(), ...quick });
     const { signal } = new AbortController();
     const nothing = (): void => undefined;
@@ -189,7 +196,7 @@ export class ModelEngine {
       await work(call);
       return "ok";
     } catch (err) {
-      if (err instanceof GuardianError && refusals.includes(err.code)) return "refused";
+      if (err instanceof GuardianError && [...refusals, ...also].includes(err.code)) return "refused";
       throw err;
     } finally {
       await host.close();
