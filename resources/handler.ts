@@ -13,7 +13,7 @@ import { unknown, type Values as WireValues } from "../provider/wire";
 import { asInLedger, ledgerSteps, mainStep, type DatabaseCall } from "./call";
 import { all, dependsOnUnknown, pick } from "./computed";
 import { currentId, notImported, outdated, refuseRenamed, see, standingOf, unknownToLedger } from "./identity";
-import { planText, progressLine } from "./sentences";
+import { adopted, planText, progressLine, resumed } from "./sentences";
 import type { Args, Inputs, ResourceSpec, State, Values } from "../spec";
 import type { ErrorCode } from "../spec/codes";
 
@@ -44,6 +44,8 @@ export interface Kind<S extends ResourceSpec> {
   read(db: Queryable, call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Outputs<S>>;
   /** The id of a ledger that the program takes over: until that is written, the others are found under the name it has. */
   adopts?(inputs: Inputs<S>): string | undefined;
+  /** Inputs that only say what plan and drift are to judge by: that they are others changes nothing here. */
+  asked?: readonly string[];
   /** What differs from the state though the inputs do not. */
   drift?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Changes>;
 }
@@ -180,6 +182,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const [call, about] = await known(asked, it.news);
         await assertCurrent(call, it);
         const changes = changesBetween(it.oldInputs, it.news);
+        for (const key of kind.asked ?? []) changes.delete(key);
         const state = typedState(it.oldState);
         const drift = await kind.drift?.(about, typedInputs(it.news), state);
         for (const [path, change] of drift ?? []) changes.set(path, change);
@@ -282,17 +285,6 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
       }),
   };
 }
-
-/** What a create finds there already; as in a replacement, which Pulumi makes of a create and a delete. */
-const adopted = {
-  severity: "info",
-  text: "it is in the database already and is taken over as it is; if this is a replacement, nothing is deleted",
-} as const;
-
-const resumed = {
-  severity: "info",
-  text: "an earlier run of it was cut off: what that committed is kept, and this goes on from there",
-} as const;
 
 /**
  * Beside what check computed from files stands the hash of these files. Keys that begin so are the plugin's own: neither

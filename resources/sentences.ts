@@ -125,3 +125,15 @@ export function backupLine({ phase, seconds, bytes, tablesCounted, tables }: Bac
   const size = (bytes / 1e6).toFixed(1);
   return `${phase}: ${size} MB, ${tablesCounted} of ${tables} tables counted, ${seconds.toFixed(0)} s`;
 }
+
+/** What a create finds there already; as in a replacement, which Pulumi makes of a create and a delete. */
+export const adopted = {
+  severity: "info",
+  text: "it is in the database already and is taken over as it is; if this is a replacement, nothing is deleted",
+} as const;
+
+/** What a create finds of a run that was cut off. */
+export const resumed = {
+  severity: "info",
+  text: "an earlier run of it was cut off: what that committed is kept, and this goes on from there",
+} as const;

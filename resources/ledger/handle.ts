@@ -68,6 +68,8 @@ const kind: Kind<typeof ledgerSpec> = {
     return { ledgerId: state.ledgerId, format: (await readLedger(db))?.format ?? ledgerFormat };
   },
 
+  asked: ["switchesOn"],
+
   async drift(call, inputs) {
     const { ledger, here } = await call.host.whereabouts();
     const changes: Changes = new Map();
