@@ -163,7 +163,7 @@ export async function openPublications(db: Queryable, accepted: readonly string[
     todo.push(`${how}:${lines}`);
   }
   todo.push(
-    `or let new tables join, after they are made on every subscriber too, which would else stop at the first: ${open.map(({ name }) => acceptance(name)).join("; ")}`,
+    `let new tables join, after they are made on every subscriber too, which would else stop at the first: ${open.map(({ name }) => acceptance(name)).join("; ")}`,
   );
   const named = open.map((one) => `${sqlName(one.name)} (${scopeOf(one)}, owner ${sqlName(one.owner)})`);
   return new GuardianError("publication-open", {

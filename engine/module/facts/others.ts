@@ -45,7 +45,10 @@ SELECT 'function ' || n.nspname || '.' || p.proname || '(' || pg_catalog.oidvect
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = ANY ($1) AND ${passesExtension(version, "pg_proc", "p.oid")}`;
 
-/** Indexes that back no constraint. One that is unique refuses rows: it hangs on its table, others may be added. */
+/**
+ * Indexes that back no constraint. One that is unique refuses rows: it hangs on its table, others may be added. That of a
+ * partition, like its trigger, came with the partitioned table's.
+ */
 const indexes = (version: number): string => `
 SELECT 'index ' || n.nspname || '.' || ic.relname, ${unlessOfExtension(
   version,
@@ -54,7 +57,7 @@ SELECT 'index ' || n.nspname || '.' || ic.relname, ${unlessOfExtension(
   `pg_catalog.pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END
     || coalesce(${since(2, version, `E'\\n' || nullif(${indexBesides}, '')`)}, '')
     || coalesce(${since(2, version, `E'\\n' || ${goesWith("pg_class", "i.indexrelid")}`)}, '')`,
-)}, ${since(2, version, "CASE WHEN i.indisunique THEN tn.nspname || '.' || tc.relname END")}
+)}, ${since(2, version, "CASE WHEN i.indisunique AND NOT ic.relispartition THEN tn.nspname || '.' || tc.relname END")}
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = ic.relnamespace
   JOIN pg_catalog.pg_class tc ON tc.oid = i.indrelid JOIN pg_catalog.pg_namespace tn ON tn.oid = tc.relnamespace
 WHERE n.nspname = ANY ($1) AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
@@ -62,7 +65,7 @@ WHERE n.nspname = ANY ($1) AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint 
 
 const triggers = (version: number): string => `
 SELECT 'trigger ' || t.tgname || ' on ' || c.full_name, pg_catalog.pg_get_triggerdef(t.oid) || ' fires ' || t.tgenabled::text
-    || coalesce(${since(2, version, `E'\\n' || ${goesWith("pg_trigger", "t.oid")}`)}, ''), c.full_name
+    || coalesce(${since(2, version, `E'\\n' || ${goesWith("pg_trigger", "t.oid")}`)}, ''), CASE WHEN t.tgparentid = 0 THEN c.full_name END
 FROM pg_catalog.pg_trigger t JOIN (
   SELECT c.oid, ${relation} AS full_name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1)
 ) c ON c.oid = t.tgrelid

@@ -69,6 +69,13 @@ const silentConstraints = lines(
    WHERE k.conrelid = c.oid AND t.tgenabled <> 'O'`,
 );
 
+/** Triggers that a partition has from its partitioned table: nothing else is its own of them. */
+const silentCopies = lines(
+  `'trigger ' || ${quoted("t.tgname")} || ' fires ' || t.tgenabled::text`,
+  "t.tgname",
+  "pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgparentid <> 0 AND NOT t.tgisinternal AND t.tgenabled <> 'O'",
+);
+
 const constraintIndexes = lines(
   `'index ' || ${quoted("ic.relname")} || ' ' || ${indexBesides} || CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END`,
   "ic.relname",
@@ -134,7 +141,17 @@ const tableFacts = (version: number): string => `pg_catalog.concat_ws(E'\\n',
       FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint whole WHERE whole.oid = k.conparentid AND whole.conrelid = c.oid)),
     ${since(2, version, "'partition by ' || pg_catalog.pg_get_partkeydef(c.oid)")},
-    ${[storage, replicaIdentity, ofType, rowType, columnsBesides, brokenNames, oddNotNull, silentConstraints]
+    ${[
+      storage,
+      replicaIdentity,
+      ofType,
+      rowType,
+      columnsBesides,
+      brokenNames,
+      oddNotNull,
+      silentConstraints,
+      silentCopies,
+    ]
       .map((facts) => since(2, version, facts))
       .join(",\n    ")},
     ${[constraintIndexes, ownedSequences, family, rules, publications, statistics]

@@ -5,7 +5,7 @@ import { byModule, findDrift, type Drift, type Records } from "../../../engine/m
 import { inventoryVersion, readInventory, type Inventory } from "../../../engine/module/inventory";
 import { server } from "../../support/postgres";
 import { column, moduleOf, withEngine } from "../module/harness";
-import { columns, notEverywhere, passedOver, type Altered } from "./columns";
+import { besides, columns, notEverywhere, passedOver, type Altered } from "./columns";
 import { facts } from "./facts";
 
 /** Columns of a catalogue that one statement alters. */
@@ -122,6 +122,12 @@ describe("drift: the columns of the catalogue", function () {
         } catch (err) {
           wrong.push(`${one.catalogue}.${one.names.join(", ")}: ${one.sql}: ${String(err)}`);
         }
+        await client.query("ROLLBACK TO one; RELEASE one");
+      }
+      for (const sql of besides) {
+        await client.query(`SAVEPOINT one; ${sql}`);
+        const now = await readInventory(client, ["public"]);
+        if (driftSince(asMade, now, records, urn).length === 0) wrong.push(`not seen: ${sql}`);
         await client.query("ROLLBACK TO one; RELEASE one");
       }
       await client.query("ROLLBACK");

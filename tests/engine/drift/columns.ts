@@ -52,8 +52,9 @@ const constraintTrigger = (definition: string): Altered =>
 const replace = (definition: string): Altered => alter(`CREATE OR REPLACE FUNCTION public.f(a integer) ${definition}`);
 const refunction = (definition: string): Altered =>
   remake(own(`DROP FUNCTION public.f(integer); CREATE ${definition}`));
+const ruled = "CREATE RULE o_rule AS ON DELETE TO public.o WHERE old.x = 1 DO INSTEAD NOTHING";
 const rule = (definition: string): Altered =>
-  alter(`CREATE OR REPLACE RULE o_rule AS ON DELETE TO public.o ${definition}`);
+  alter(`CREATE OR REPLACE RULE o_rule AS ON DELETE TO public.o ${definition}`, ruled);
 const policy = (definition: string): Altered =>
   remake(`DROP POLICY t_pol ON public.t; CREATE POLICY t_pol ON public.t ${definition}`);
 const aggregate = (definition: string): Altered =>
@@ -71,7 +72,7 @@ export const columns: Readonly<Record<string, Columns>> = {
     relname: alter("ALTER TABLE public.t RENAME TO renamed"),
     relnamespace: alter("ALTER TABLE public.t SET SCHEMA auth"),
     reltype: not("the type of its rows, made with it"),
-    reloftype: alter("CREATE TYPE public.ot AS (t integer, x integer, w integer); ALTER TABLE public.o OF public.ot"),
+    reloftype: alter("CREATE TYPE public.ot AS (t integer, x integer); ALTER TABLE public.o OF public.ot"),
     relowner: alter("ALTER TABLE public.t OWNER TO service_role"),
     relam: alter(
       "CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler; ALTER TABLE public.o SET ACCESS METHOD heap2",
@@ -234,15 +235,16 @@ export const columns: Readonly<Record<string, Columns>> = {
   },
   pg_rewrite: {
     oid,
-    rulename: alter("ALTER RULE o_rule ON public.o RENAME TO renamed"),
+    rulename: alter("ALTER RULE o_rule ON public.o RENAME TO renamed", ruled),
     ev_class: remake("CREATE RULE silent AS ON INSERT TO public.t DO INSTEAD NOTHING"),
     ev_type: remake(
-      "DROP RULE o_rule ON public.o; CREATE RULE o_rule AS ON UPDATE TO public.o WHERE old.w = 1 DO INSTEAD NOTHING",
+      "DROP RULE o_rule ON public.o; CREATE RULE o_rule AS ON UPDATE TO public.o WHERE old.x = 1 DO INSTEAD NOTHING",
+      ruled,
     ),
-    ev_enabled: alter("ALTER TABLE public.o DISABLE RULE o_rule"),
-    is_instead: rule("WHERE old.w = 1 DO ALSO NOTHING"),
-    ev_qual: rule("WHERE old.w = 2 DO INSTEAD NOTHING"),
-    ev_action: rule("WHERE old.w = 1 DO INSTEAD DELETE FROM public.u"),
+    ev_enabled: alter("ALTER TABLE public.o DISABLE RULE o_rule", ruled),
+    is_instead: rule("WHERE old.x = 1 DO ALSO NOTHING"),
+    ev_qual: rule("WHERE old.x = 2 DO INSTEAD NOTHING"),
+    ev_action: rule("WHERE old.x = 1 DO INSTEAD DELETE FROM public.u"),
   },
   pg_proc: {
     oid,
@@ -435,6 +437,18 @@ export const columns: Readonly<Record<string, Columns>> = {
     stxexprs: remake(`DROP STATISTICS public.st; ${statistics.replace("n, txt", "n, (n2 + 1)")}`, statistics),
   },
 };
+
+/** What has no column of its own, and is seen all the same. */
+export const besides: readonly string[] = [
+  "ALTER TABLE public.p1 DISABLE TRIGGER p_trg",
+  "CREATE TRIGGER more INSTEAD OF INSERT ON public.v FOR EACH ROW EXECUTE FUNCTION public.trg()",
+  "CREATE RULE silent AS ON INSERT TO public.v DO INSTEAD NOTHING",
+  "ALTER INDEX public.t_pkey SET TABLESPACE guardian_elsewhere",
+  "ALTER INDEX public.t_n_idx SET TABLESPACE guardian_elsewhere",
+  "ALTER TYPE public.k ADD ATTRIBUTE b text",
+  "GRANT USAGE ON SEQUENCE public.t_id_seq TO guardian_operator",
+  'CREATE TRIGGER "a\nb" BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.trg()',
+];
 
 const cluster = "of the whole server, not of a database";
 const search = "of text search, which module.yaml does not know";

@@ -8,8 +8,8 @@ export const facts: Files = {
   sequence: [public.q]
   type: [public.e, public.d, public.k, public.r]
   function: [public.f(integer), public.trg(), public.agg(integer)]
-  index: [public.t_n_idx, public.p_n_idx, public.p1_n_idx]
-  trigger: [t_trg on public.t, p_trg on public.p, p_trg on public.p1]
+  index: [public.t_n_idx, public.p_n_idx]
+  trigger: [t_trg on public.t, p_trg on public.p]
   policy: [t_pol on public.t]
 `,
   up: `
@@ -31,8 +31,7 @@ CREATE TABLE public.t (
   CONSTRAINT t_uq UNIQUE (txt)
 );
 CREATE TABLE public.u (id integer PRIMARY KEY);
-CREATE TABLE public.o (t integer, x integer, w integer, CONSTRAINT o_fk FOREIGN KEY (t) REFERENCES public.t (id));
-CREATE RULE o_rule AS ON DELETE TO public.o WHERE old.w = 1 DO INSTEAD NOTHING;
+CREATE TABLE public.o (t integer, x integer, CONSTRAINT o_fk FOREIGN KEY (t) REFERENCES public.t (id));
 CREATE TABLE public.p (n integer PRIMARY KEY) PARTITION BY LIST (n);
 CREATE TABLE public.p1 PARTITION OF public.p FOR VALUES IN (1);
 CREATE INDEX t_n_idx ON public.t (n);
