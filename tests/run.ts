@@ -30,8 +30,9 @@ const timed =
 /** The longest first: a long one that begins last leaves a processor idle. */
 const long = /^(stories|scripts|provider|sql\/(permissions|every|deletion|009))/;
 
-/** What every version of PostgreSQL must do: each module by itself, all of them together, one whole story. */
-const everywhere = "goes up, down without a trace|go up in order, hold|previews without writing, migrates";
+/** What every version of PostgreSQL must do: each module by itself, all of them together, one whole story; and what drift sees. */
+const everywhere =
+  "goes up, down without a trace|go up in order, hold|previews without writing, migrates|are each altered once";
 const modules = readdirSync(join(root, "sql")).filter((name) => /^\d{3}_/.test(name)).length;
 
 interface Summary {
@@ -79,7 +80,7 @@ function plan(args: string[]): Part[] | undefined {
   if (more.length > 0) return undefined;
   if (first === "--slow") return [slowly];
   if (first === "--all") return [...majors.flatMap((on) => parts(on, suite)), slowly];
-  const some = suite.filter((file) => /^(sql\/(0|every_module\.)|stories\/whole)/.test(file));
+  const some = suite.filter((file) => /^(sql\/(0|every_module\.)|stories\/whole|engine\/drift\/catalogue)/.test(file));
   const others = majors.filter((on) => on !== major);
   if (first === "--versions")
     return others.map((on) => ({
@@ -87,7 +88,7 @@ function plan(args: string[]): Part[] | undefined {
       on,
       files: some,
       args: ["-g", everywhere],
-      least: modules + 2,
+      least: modules + 3,
     }));
   return undefined;
 }
