@@ -47,6 +47,8 @@ export async function setUpSession(
     standard_conforming_strings: "on",
     ...textSettings,
     ...sqlSettings,
+    // A statement on the catalogue has hundreds of expressions: to compile them takes longer than to run them once.
+    jit: "off",
     statement_timeout: "0",
     lock_timeout: `${limits.lockTimeout}ms`,
     idle_session_timeout: "0",

@@ -56,6 +56,7 @@ describe("sessions", function () {
         idle_in_transaction_session_timeout: "1ms",
         DateStyle: "German",
         TimeZone: "Asia/Tokyo",
+        jit: "on",
         ...(major >= 17 ? { transaction_timeout: "1s" } : {}),
       };
       for (const [name, value] of Object.entries(hostile)) {
@@ -84,6 +85,7 @@ describe("sessions", function () {
           idle_in_transaction_session_timeout: "1min",
           DateStyle: "ISO, YMD",
           TimeZone: "UTC",
+          jit: "off",
           client_connection_check_interval: "2s",
           tcp_keepalives_idle: "30",
           application_name: "guardian-migration test",
