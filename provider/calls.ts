@@ -2,7 +2,7 @@ import * as grpc from "@grpc/grpc-js";
 import { ErrorResourceInitFailed } from "@pulumi/pulumi/proto/provider_pb";
 import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Any } from "google-protobuf/google/protobuf/any_pb";
-import type { EngineLog } from "./log";
+import { printable, type EngineLog } from "./log";
 import { PartlyDone } from "./types";
 import { encode } from "./wire";
 
@@ -67,7 +67,7 @@ export class Calls {
 
 function failure(err: unknown): grpc.ServerErrorResponse {
   if (err instanceof PartlyDone) return partly(err);
-  const message = err instanceof Error ? err.message : String(err);
+  const message = printable(err instanceof Error ? err.message : String(err));
   return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message });
 }
 
@@ -77,14 +77,15 @@ function partly(err: PartlyDone): grpc.ServerErrorResponse {
   detail.setId(err.id);
   detail.setProperties(encode(err.state, err.secrets));
   detail.setInputs(encode(err.inputs, err.secrets));
-  detail.setReasonsList([...err.reasons]);
+  detail.setReasonsList(err.reasons.map(printable));
   const any = new Any();
   any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
   const status = new Status();
   status.setCode(grpc.status.UNKNOWN);
-  status.setMessage(err.message);
+  const message = printable(err.message);
+  status.setMessage(message);
   status.addDetails(any);
   const metadata = new grpc.Metadata();
   metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
-  return Object.assign(new Error(err.message), { code: grpc.status.UNKNOWN, details: err.message, metadata });
+  return Object.assign(new Error(message), { code: grpc.status.UNKNOWN, details: message, metadata });
 }

@@ -3,6 +3,13 @@ import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 import type { CallLog } from "./types";
 
+/** What moves a terminal's cursor or turns the direction of writing: control characters but tab and line feed. */
+const unprintable = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** @param text in which names may be that anybody has chosen @returns it for a terminal */
+export const printable = (text: string): string =>
+  text.replace(unprintable, (found) => `\\u${(found.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`);
+
 /** The engine's log: all that the user sees of this process. */
 export class EngineLog {
   #client: EngineClient | undefined;
@@ -38,7 +45,7 @@ export class EngineLog {
     const request = new LogRequest();
     request.setSeverity(severity);
     request.setUrn(urn);
-    request.setMessage(message);
+    request.setMessage(printable(message));
     request.setEphemeral(ephemeral);
     // A lost log line must not fail a migration: the engine may be gone.
     const sent = new Promise<void>((resolve) => {

@@ -129,4 +129,15 @@ describe("provider: drift", function () {
       const { rows } = await admin.query("SELECT DISTINCT facts FROM guardian_migration.object");
       expect(rows).to.deep.equal([{ facts: 1 }]);
     }));
+
+  it("16-8 no name that others chose moves the terminal's cursor", () =>
+    applied(async ({ urn, id, inputs, state }, db, look) => {
+      const admin = await db.connect("admin");
+      await admin.query('CREATE VIEW public."v\u001b[2J\u009bx" AS SELECT action FROM public.audit_log');
+      await look(db, async (walk) => {
+        const { message } = await walk.plugin.fail(walk.plugin.client.delete, calls.remove(urn, id, state, inputs));
+        expect(message).to.contain("[dependent-objects]").and.contain("v\\u001b[2J\\u009bx");
+        expect(message).not.to.match(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+      });
+    }));
 });
