@@ -80,8 +80,6 @@ export async function writeFlag(
     last?.state === "done" ? "done" : "planned",
     (step) =>
       fenced.transaction(async (db) => {
-        const rollbacks = await readRollbacks(db);
-        if (wanted.enabled) refuseUnacknowledged(rollbacks, `flag ${name}`, acknowledge);
         const live = (
           await rows<FlagValues & { name: string }>(
             db,
@@ -90,6 +88,9 @@ export async function writeFlag(
           )
         )[0];
         if (!live) throw flagGone(name);
+        // Once the row is held: an emergency rollback that was waited for has left its session by now.
+        const rollbacks = await readRollbacks(db);
+        if (wanted.enabled) refuseUnacknowledged(rollbacks, `flag ${name}`, acknowledge);
         const now: FlagValues = { ...live };
         const left = await leftByRollback(db, rollbacks, last, acknowledge);
         await refuseUnseen(db, name, now, [wanted, seen, left], last);

@@ -7,6 +7,7 @@ DROP FUNCTION public.audit_row();
 DROP FUNCTION public.pass_over(text, text);
 DROP FUNCTION public.is_passed_over(text, text);
 DROP FUNCTION public.write_audit_log(text, text, text, text[]);
+DROP FUNCTION public.require_read_committed();
 DROP FUNCTION public.caller_is_trusted();
 DROP FUNCTION public.caller_is_operator();
 DROP FUNCTION public.caller_role();

@@ -73,6 +73,20 @@ $$;
 COMMENT ON FUNCTION public.caller_is_trusted() IS
   'Whether the request may act for any user: service_role (the edge functions) or an operator.';
 
+-- At a higher isolation level every statement of a transaction sees what its first one saw: a lock that was waited for
+-- would be followed by a decision about a world that is gone.
+CREATE FUNCTION public.require_read_committed() RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+    RAISE EXCEPTION USING ERRCODE = '25000', MESSAGE =
+      'this function waits for a lock and then decides by what is true by then: call it at isolation level read committed';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION public.require_read_committed() IS
+  'Refuses (25000) a transaction of another isolation level; for functions that lock and then decide by other rows.';
+
 -- SECURITY INVOKER on purpose: if EXECUTE were ever granted by mistake, the caller would still lack INSERT.
 CREATE FUNCTION public.write_audit_log(p_table text, p_record_key text, p_action text, p_changed_columns text[])
 RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -270,8 +284,8 @@ CREATE POLICY audit_log_read ON public.audit_log FOR SELECT TO service_role USIN
 REVOKE ALL ON public.audit_log FROM PUBLIC, anon, authenticated, service_role;
 GRANT SELECT ON public.audit_log TO service_role;
 REVOKE ALL ON FUNCTION public.refuse_change(), public.set_updated_at(), public.caller_role(), public.caller_is_operator(), public.caller_is_trusted(),
-  public.write_audit_log(text, text, text, text[]), public.is_passed_over(text, text), public.pass_over(text, text),
-  public.audit_row(), public.is_ledger_batch(regclass),
+  public.require_read_committed(), public.write_audit_log(text, text, text, text[]), public.is_passed_over(text, text),
+  public.pass_over(text, text), public.audit_row(), public.is_ledger_batch(regclass),
   public.security_facts(text[], text[]), public.definition_facts(text[]), public.assert_module(text, text[])
   FROM PUBLIC, anon, authenticated, service_role;
 -- A trigger's WHEN is evaluated as whoever writes.

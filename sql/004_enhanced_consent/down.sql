@@ -9,6 +9,7 @@ DROP FUNCTION public.request_patient_consent(uuid, text, text, uuid, text);
 DROP FUNCTION public.grant_patient_consent(uuid, text, text, uuid, text, timestamptz, boolean, jsonb);
 DROP FUNCTION public.expire_patient_consents(uuid);
 DROP FUNCTION public.expire_due_consents(uuid, uuid);
+DROP FUNCTION public.lock_patient_consents(uuid);
 DROP FUNCTION public.consent_end(uuid, timestamptz);
 DROP FUNCTION public.require_patient(uuid);
 DROP FUNCTION public.audit_patient_consents();

@@ -68,6 +68,7 @@ FROM (SELECT ARRAY[
   'public.require_patient(uuid): invoker, pinned',
   'public.consent_end(uuid, timestamp with time zone): invoker, pinned',
   'public.expire_due_consents(uuid, uuid): invoker, pinned',
+  'public.lock_patient_consents(uuid): invoker, pinned',
   'public.expire_patient_consents(uuid): definer, pinned',
   'public.expire_patient_consents(uuid): service_role may EXECUTE',
   'public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb): authenticated may EXECUTE',
@@ -95,14 +96,15 @@ FROM (SELECT ARRAY[
   'definition of public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone): f99345d8',
   'definition of public.audit_patient_consents(): f5438dc3',
   'definition of public.require_patient(uuid): bf761ab5',
-  'definition of public.consent_end(uuid, timestamp with time zone): 9086031a',
-  'definition of public.expire_due_consents(uuid, uuid): 558c334d',
-  'definition of public.expire_patient_consents(uuid): 63eeffcb',
-  'definition of public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb): fa0e3acf',
-  'definition of public.request_patient_consent(uuid, text, text, uuid, text): b3c7c5dc',
-  'definition of public.refuse_patient_consent(uuid, text, text, uuid, text, text): d7e8ffa4',
+  'definition of public.consent_end(uuid, timestamp with time zone): 3af748fb',
+  'definition of public.expire_due_consents(uuid, uuid): 7d74e3d7',
+  'definition of public.lock_patient_consents(uuid): 5095bdd3',
+  'definition of public.expire_patient_consents(uuid): 8a342e0c',
+  'definition of public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb): b928f2cb',
+  'definition of public.request_patient_consent(uuid, text, text, uuid, text): 17e2869d',
+  'definition of public.refuse_patient_consent(uuid, text, text, uuid, text, text): e705389a',
   'definition of public.revoke_patient_consent(uuid, text): 67e00347',
-  'definition of public.renew_patient_consent(uuid, timestamp with time zone): e7bb03d3',
+  'definition of public.renew_patient_consent(uuid, timestamp with time zone): a21cb742',
   'definition of public.check_consent_access(uuid, uuid, text, text, text): 73a00135',
   'definition of public.has_general_consent(uuid, text, text, text): b028d080',
   'definition of public.consents_to_me(): 4e2f47a3',
@@ -122,6 +124,6 @@ FROM (SELECT ARRAY[
 -- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.patient_consents; public.patient_consent_audit; public.user_consent_preferences; public.user_consent_summary', '; '),
-    string_to_array('public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone); public.audit_patient_consents(); public.require_patient(uuid); public.consent_end(uuid, timestamp with time zone); public.expire_due_consents(uuid, uuid); public.expire_patient_consents(uuid); public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb); public.request_patient_consent(uuid, text, text, uuid, text); public.refuse_patient_consent(uuid, text, text, uuid, text, text); public.revoke_patient_consent(uuid, text); public.renew_patient_consent(uuid, timestamp with time zone); public.check_consent_access(uuid, uuid, text, text, text); public.has_general_consent(uuid, text, text, text); public.consents_to_me()', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.patient_consents; public.patient_consent_audit; public.user_consent_preferences; public.user_consent_summary; public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone); public.audit_patient_consents(); public.require_patient(uuid); public.consent_end(uuid, timestamp with time zone); public.expire_due_consents(uuid, uuid); public.expire_patient_consents(uuid); public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb); public.request_patient_consent(uuid, text, text, uuid, text); public.refuse_patient_consent(uuid, text, text, uuid, text, text); public.revoke_patient_consent(uuid, text); public.renew_patient_consent(uuid, timestamp with time zone); public.check_consent_access(uuid, uuid, text, text, text); public.has_general_consent(uuid, text, text, text); public.consents_to_me(); patient_consents_audit_insert on public.patient_consents; patient_consents_audit_update on public.patient_consents; patient_consents_audit_delete on public.patient_consents; patient_consents_updated_at on public.patient_consents; patient_consents_identity on public.patient_consents; patient_consents_no_truncate on public.patient_consents; patient_consent_audit_append_only on public.patient_consent_audit; user_consent_preferences_updated_at on public.user_consent_preferences; user_consent_preferences_audit on public.user_consent_preferences', '; ')) AS f
+    string_to_array('public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone); public.audit_patient_consents(); public.require_patient(uuid); public.consent_end(uuid, timestamp with time zone); public.expire_due_consents(uuid, uuid); public.lock_patient_consents(uuid); public.expire_patient_consents(uuid); public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb); public.request_patient_consent(uuid, text, text, uuid, text); public.refuse_patient_consent(uuid, text, text, uuid, text, text); public.revoke_patient_consent(uuid, text); public.renew_patient_consent(uuid, timestamp with time zone); public.check_consent_access(uuid, uuid, text, text, text); public.has_general_consent(uuid, text, text, text); public.consents_to_me()', '; ')) AS f
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.patient_consents; public.patient_consent_audit; public.user_consent_preferences; public.user_consent_summary; public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone); public.audit_patient_consents(); public.require_patient(uuid); public.consent_end(uuid, timestamp with time zone); public.expire_due_consents(uuid, uuid); public.lock_patient_consents(uuid); public.expire_patient_consents(uuid); public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb); public.request_patient_consent(uuid, text, text, uuid, text); public.refuse_patient_consent(uuid, text, text, uuid, text, text); public.revoke_patient_consent(uuid, text); public.renew_patient_consent(uuid, timestamp with time zone); public.check_consent_access(uuid, uuid, text, text, text); public.has_general_consent(uuid, text, text, text); public.consents_to_me(); patient_consents_audit_insert on public.patient_consents; patient_consents_audit_update on public.patient_consents; patient_consents_audit_delete on public.patient_consents; patient_consents_updated_at on public.patient_consents; patient_consents_identity on public.patient_consents; patient_consents_no_truncate on public.patient_consents; patient_consent_audit_append_only on public.patient_consent_audit; user_consent_preferences_updated_at on public.user_consent_preferences; user_consent_preferences_audit on public.user_consent_preferences', '; ')) AS f
   ORDER BY 1);

@@ -95,7 +95,7 @@ FROM (SELECT ARRAY[
   'definition of public.fail_notification(uuid, uuid, text): 62e7ac3d',
   'definition of public.complete_notification(uuid, uuid, text[], text[]): 8132b0fb',
   'definition of public.mark_notification(uuid, text): f3c75e19',
-  'definition of public.add_notification_channel(text, text): fa2371df',
+  'definition of public.add_notification_channel(text, text): 25c2b9f5',
   'definition of public.remove_notification_channel(uuid): 68db461c',
   'definition of public.start_channel_verification(uuid): 62f6e5bc',
   'definition of public.verify_notification_channel(uuid, text): d018f439',

@@ -10,6 +10,7 @@ DROP FUNCTION public.join_collaboration(uuid);
 DROP FUNCTION public.remove_from_collaboration(uuid, uuid);
 DROP FUNCTION public.invite_to_collaboration(uuid, uuid, text);
 DROP FUNCTION public.lock_collaboration_session(uuid);
+DROP FUNCTION public.hold_collaboration_session(uuid);
 DROP FUNCTION public.create_collaboration_session(uuid, text, text, timestamptz, timestamptz);
 DROP FUNCTION public.my_collaboration_sessions();
 DROP FUNCTION public.patient_consents_to(uuid, uuid);

@@ -226,6 +226,21 @@ describe("feature flags", function () {
       ]);
     }));
 
+  it("16-10 a write that waited for an emergency rollback switches nothing on", () =>
+    withFlags(async ({ db, write, live }) => {
+      const [admin, operator] = [await db.connect("admin"), await db.connect()];
+      await operator.query(`BEGIN; SELECT FROM public.feature_flags FOR UPDATE;
+        INSERT INTO public.migration_sessions (migration_type, status) VALUES ('v7_to_v6_rollback', 'emergency_rollback')`);
+      const refused = refusalOf(write(on));
+      await until(
+        admin,
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%FeatureFlag%' AND datname = current_database() AND wait_event_type = 'Lock')",
+      );
+      await operator.query("COMMIT");
+      expect((await refused).what).to.match(/^all features were switched off by an emergency rollback/);
+      expect((await live()).enabled).to.equal(false);
+    }));
+
   it("killed before its commit a write has not happened, and the ledger knows what was last written", () =>
     withFlags(async ({ engine, db, write, live }) => {
       const [admin, holder] = [await db.connect("admin"), await db.connect()];

@@ -174,7 +174,13 @@ describe("the guide's procedure", function () {
          FROM pg_proc p WHERE p.oid = ANY ($1::regprocedure[])`,
         [listed("function")],
       );
-      const known = ["role", "guardian_migration.batch", "server_version", "server_version_num"];
+      const known = [
+        "role",
+        "guardian_migration.batch",
+        "server_version",
+        "server_version_num",
+        "transaction_isolation",
+      ];
       expect(rows.length).to.be.above(30);
       expect(
         rows.flatMap((row) => row.settings).filter((name) => !known.includes(name) && !name.startsWith("request.")),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { Client } from "pg";
 import type { Queryable } from "../../engine/base/sql";
@@ -204,6 +205,27 @@ describe("009_operations", function () {
       expect(said.code).to.equal("55P03");
       await other.query("ROLLBACK");
       expect(await value(client, "SELECT count(*) FROM public.migration_sessions")).to.equal("0");
+    });
+  });
+
+  it("16-10 a flag that somebody is just switching on is switched off with the others", async () => {
+    await withModules(modules, async (client, db) => {
+      const other = await db.connect();
+      const pid = await value<number>(other, "SELECT pg_backend_pid()");
+      await other.query("BEGIN; UPDATE public.feature_flags SET enabled = true WHERE feature_name = 'multi_tenancy'");
+      for (const call of ["emergency_rollback_to_v6()", "reset_feature_flag('multi_tenancy')"]) {
+        const off = asOperator(db, (c) => c.query(`SELECT ${call}`));
+        while (
+          (await value(client, "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))", [
+            pid,
+          ])) === "0" &&
+          (await Promise.race([off.then(() => "done"), sleep(5)])) !== "done"
+        );
+        await other.query("COMMIT");
+        await off;
+        expect(await value(client, "SELECT count(*) FROM public.feature_flags WHERE enabled"), call).to.equal("0");
+        await other.query("BEGIN; UPDATE public.feature_flags SET enabled = true WHERE feature_name = 'multi_tenancy'");
+      }
     });
   });
 

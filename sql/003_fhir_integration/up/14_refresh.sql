@@ -100,6 +100,7 @@ BEGIN
   IF NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the server side refreshes the mappings';
   END IF;
+  PERFORM public.require_read_committed();
   -- Two refreshes at once would build the same rows and wait for each other's keys.
   PERFORM pg_advisory_xact_lock(3, 'public.fhir_patient_mappings'::regclass::oid::integer);
 

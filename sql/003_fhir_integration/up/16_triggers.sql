@@ -1,15 +1,17 @@
 -- Triggers on our own tables.
 
 CREATE FUNCTION public.hl7_conversion_patient() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF TG_RELID = 'public.hl7_messages'::regclass THEN
+    PERFORM public.require_read_committed();
     UPDATE public.hl7_to_fhir_conversions AS c SET guardian_patient_id = NEW.guardian_patient_id
     WHERE c.hl7_message_id = NEW.id;
     RETURN NULL;
   END IF;
-  NEW.guardian_patient_id :=
-    (SELECT m.guardian_patient_id FROM public.hl7_messages AS m WHERE m.id = NEW.hl7_message_id);
+  -- Locked: whoever names the message's patient meanwhile waits, and then finds this conversion, or is waited for.
+  SELECT m.guardian_patient_id INTO NEW.guardian_patient_id FROM public.hl7_messages AS m
+  WHERE m.id = NEW.hl7_message_id FOR SHARE;
   RETURN NEW;
 END
 $$;

@@ -75,32 +75,50 @@ COMMENT ON FUNCTION public.require_patient(uuid) IS 'Refuses everybody but the p
 CREATE FUNCTION public.consent_end(p_patient_id uuid, p_valid_until timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF p_valid_until <= now() THEN
+  IF p_valid_until <= clock_timestamp() THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_valid_until must be in the future';
   END IF;
-  RETURN coalesce(p_valid_until, now() + coalesce((SELECT p.default_consent_duration
+  RETURN coalesce(p_valid_until, clock_timestamp() + coalesce((SELECT p.default_consent_duration
     FROM public.user_consent_preferences AS p WHERE p.user_id = p_patient_id), interval '1 year'));
 END
 $$;
 COMMENT ON FUNCTION public.consent_end(uuid, timestamptz) IS
   'The end asked for, or the patient''s default duration from now.';
 
+CREATE FUNCTION public.lock_patient_consents(p_patient_id uuid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM public.require_read_committed();
+  PERFORM pg_advisory_xact_lock(hashtextextended('patient_consents ' || p_patient_id, 0));
+END
+$$;
+COMMENT ON FUNCTION public.lock_patient_consents(uuid) IS
+  'One decision that may make a row at a time, of a patient: the next one sees it. A revocation needs none and waits for '
+  'none but whoever changes the same row.';
+
 CREATE FUNCTION public.expire_due_consents(p_patient_id uuid, p_consent_id uuid) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_due uuid[];
   v_count bigint;
 BEGIN
-  WITH due AS (
-    SELECT c.id, coalesce(p.auto_renew_enabled, false) AS renew, CASE WHEN p.auto_renew_enabled THEN now() + p.default_consent_duration END AS renewed_until
-    FROM public.patient_consents AS c LEFT JOIN public.user_consent_preferences AS p ON p.user_id = c.patient_id
-    WHERE c.granted AND c.valid_until <= now() AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
+  PERFORM public.require_read_committed();
+  v_due := ARRAY(SELECT c.id FROM public.patient_consents AS c
+    WHERE c.granted AND c.valid_until <= v_now AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
       AND (p_consent_id IS NULL OR c.id = p_consent_id)
-    FOR UPDATE OF c
-  )
+    ORDER BY c.id FOR UPDATE);
+  -- A statement of its own: who was waited for may have prolonged a consent, or the patient wants no renewal any more.
+  v_now := clock_timestamp();
   UPDATE public.patient_consents AS c SET granted = due.renew,
-    valid_until = CASE WHEN due.renew THEN due.renewed_until ELSE c.valid_until END,
+    valid_until = CASE WHEN due.renew THEN v_now + due.duration ELSE c.valid_until END,
     consent_metadata = c.consent_metadata || CASE WHEN due.renew THEN '{}' ELSE '{"state": "expired"}' END::jsonb
-  FROM due WHERE c.id = due.id;
+  FROM (
+    SELECT d.id, coalesce(p.auto_renew_enabled, false), p.default_consent_duration
+    FROM unnest(v_due) AS v (id) JOIN public.patient_consents AS d ON d.id = v.id
+    LEFT JOIN public.user_consent_preferences AS p ON p.user_id = d.patient_id
+  ) AS due (id, renew, duration)
+  WHERE c.id = due.id AND c.granted AND c.valid_until <= v_now;
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN v_count;
 END
@@ -120,7 +138,7 @@ EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit
   -- A row is at fault: one by one, so that nobody's consent goes on because of another's.
   FOR v_id IN
     SELECT c.id FROM public.patient_consents AS c
-    WHERE c.granted AND c.valid_until <= now() AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
+    WHERE c.granted AND c.valid_until <= clock_timestamp() AND (p_patient_id IS NULL OR c.patient_id = p_patient_id)
   LOOP
     BEGIN
       v_count := v_count + public.expire_due_consents(p_patient_id, v_id);

@@ -9,12 +9,13 @@ DECLARE
   v_id uuid;
 BEGIN
   PERFORM public.require_patient(p_patient_id);
+  PERFORM public.lock_patient_consents(p_patient_id);
+  PERFORM public.expire_patient_consents(p_patient_id);
   v_end := public.consent_end(p_patient_id, p_valid_until);
   IF p_explicit_consent IS NOT TRUE AND coalesce((SELECT p.require_explicit_consent
     FROM public.user_consent_preferences AS p WHERE p.user_id = p_patient_id), true) THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'this patient''s preferences ask for explicit consent';
   END IF;
-  PERFORM public.expire_patient_consents(p_patient_id);
   INSERT INTO public.patient_consents AS c (patient_id, consent_type, purpose, granted_to, resource_type, granted,
     legal_basis, explicit_consent, consent_evidence, valid_until, created_by, updated_by)
   VALUES (p_patient_id, p_consent_type, p_purpose, p_granted_to, p_resource_type, true,
@@ -44,20 +45,23 @@ RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_id uuid;
 BEGIN
+  PERFORM public.lock_patient_consents(p_patient_id);
   PERFORM public.expire_patient_consents(p_patient_id);
-  INSERT INTO public.patient_consents (patient_id, consent_type, purpose, granted_to, resource_type, legal_basis,
-    consent_metadata, created_by, updated_by)
-  VALUES (p_patient_id, p_consent_type, p_purpose, p_granted_to, p_resource_type, 'consent',
-    '{"state": "pending"}', auth.uid(), auth.uid())
-  ON CONFLICT (patient_id, consent_type, purpose, granted_to, resource_type,
-    (CASE WHEN granted OR consent_metadata ->> 'state' = 'pending' THEN NULL ELSE id END)) DO NOTHING
-  RETURNING id INTO v_id;
-  IF v_id IS NULL THEN
+  LOOP
+    INSERT INTO public.patient_consents (patient_id, consent_type, purpose, granted_to, resource_type, legal_basis,
+      consent_metadata, created_by, updated_by)
+    VALUES (p_patient_id, p_consent_type, p_purpose, p_granted_to, p_resource_type, 'consent',
+      '{"state": "pending"}', auth.uid(), auth.uid())
+    ON CONFLICT (patient_id, consent_type, purpose, granted_to, resource_type,
+      (CASE WHEN granted OR consent_metadata ->> 'state' = 'pending' THEN NULL ELSE id END)) DO NOTHING
+    RETURNING id INTO v_id;
+    EXIT WHEN v_id IS NOT NULL;
     SELECT c.id INTO v_id FROM public.patient_consents AS c
     WHERE c.patient_id = p_patient_id AND c.consent_type = p_consent_type AND c.purpose = p_purpose
       AND c.granted_to IS NOT DISTINCT FROM p_granted_to AND c.resource_type IS NOT DISTINCT FROM p_resource_type
       AND (c.granted OR c.consent_metadata ->> 'state' = 'pending');
-  END IF;
+    EXIT WHEN v_id IS NOT NULL; -- else it was revoked between the two statements: asked again
+  END LOOP;
   RETURN v_id;
 END
 $$;
@@ -71,6 +75,7 @@ DECLARE
   v_now public.patient_consents%ROWTYPE;
 BEGIN
   PERFORM public.require_patient(p_patient_id);
+  PERFORM public.lock_patient_consents(p_patient_id);
   PERFORM public.expire_patient_consents(p_patient_id);
   SELECT * INTO v_now FROM public.patient_consents AS c
   WHERE c.patient_id = p_patient_id AND c.consent_type = p_consent_type AND c.purpose = p_purpose
@@ -114,8 +119,10 @@ DECLARE
   v_patient uuid := (SELECT c.patient_id FROM public.patient_consents AS c WHERE c.id = p_consent_id);
 BEGIN
   PERFORM public.require_patient(v_patient);
+  PERFORM public.require_read_committed();
+  PERFORM FROM public.patient_consents AS c WHERE c.id = p_consent_id FOR UPDATE;
   UPDATE public.patient_consents AS c SET granted = true, consent_metadata = c.consent_metadata - 'state',
-    valid_from = CASE WHEN c.granted AND c.valid_until > now() THEN c.valid_from ELSE now() END,
+    valid_from = CASE WHEN c.granted AND c.valid_until > clock_timestamp() THEN c.valid_from ELSE statement_timestamp() END,
     valid_until = public.consent_end(v_patient, p_valid_until), updated_by = v_patient
   WHERE c.id = p_consent_id AND (c.granted OR c.consent_metadata ->> 'state' = 'expired')
     AND c.valid_until < public.consent_end(v_patient, p_valid_until);

@@ -58,7 +58,7 @@ GRANT INSERT (user_id, default_consent_duration, require_explicit_consent, auto_
   ON public.user_consent_preferences TO authenticated;
 REVOKE ALL ON FUNCTION public.consent_state(boolean, timestamptz, timestamptz, jsonb, timestamptz),
   public.audit_patient_consents(), public.require_patient(uuid), public.consent_end(uuid, timestamptz),
-  public.expire_due_consents(uuid, uuid), public.expire_patient_consents(uuid),
+  public.lock_patient_consents(uuid), public.expire_due_consents(uuid, uuid), public.expire_patient_consents(uuid),
   public.grant_patient_consent(uuid, text, text, uuid, text, timestamptz, boolean, jsonb),
   public.request_patient_consent(uuid, text, text, uuid, text),
   public.refuse_patient_consent(uuid, text, text, uuid, text, text),

@@ -45,6 +45,9 @@ DECLARE
   v_pipeline public.document_processing_pipelines%ROWTYPE;
   v_run uuid;
 BEGIN
+  PERFORM public.require_read_committed();
+  -- Two requests at once: the second waits, and then finds the run of the first, and document and pipeline as they are then.
+  PERFORM pg_advisory_xact_lock(hashtextextended(p_document_id || ' ' || p_pipeline_name, 0));
   SELECT d.user_id, d.mime_type INTO v_document FROM public.documents AS d WHERE d.id = p_document_id;
   IF v_document.user_id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there is no such document, or it belongs to nobody';
@@ -55,8 +58,6 @@ BEGIN
   IF v_pipeline.id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no active pipeline of this name takes documents of this type';
   END IF;
-  -- Two requests at once: the second waits and then finds the run of the first.
-  PERFORM pg_advisory_xact_lock(hashtextextended(p_document_id || ' ' || p_pipeline_name, 0));
   IF p_pipeline_run_id IS NULL THEN
     SELECT q.pipeline_run_id INTO v_run FROM public.document_processing_queue AS q
     WHERE q.document_id = p_document_id AND q.pipeline_name = p_pipeline_name

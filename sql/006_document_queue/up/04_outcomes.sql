@@ -12,8 +12,12 @@ $$;
 COMMENT ON FUNCTION public.advance_document_run(uuid, uuid) IS
   'Queues the stages of a run whose predecessors are completed. The caller holds lock_document_run.';
 
-CREATE FUNCTION public.lock_document_run(p_pipeline_run_id uuid) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-  SELECT pg_advisory_xact_lock(hashtextextended(p_pipeline_run_id::text, 0))
+CREATE FUNCTION public.lock_document_run(p_pipeline_run_id uuid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM public.require_read_committed();
+  PERFORM pg_advisory_xact_lock(hashtextextended(p_pipeline_run_id::text, 0));
+END
 $$;
 COMMENT ON FUNCTION public.lock_document_run(uuid) IS
   'One change of a run at a time: two stages that end together must see each other, or none queues the next.';

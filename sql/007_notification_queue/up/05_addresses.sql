@@ -8,6 +8,7 @@ BEGIN
   IF auth.uid() IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only a user may add an address of his own';
   END IF;
+  PERFORM public.require_read_committed();
   -- Two requests at once: the second counts what the first added.
   PERFORM pg_advisory_xact_lock(hashtextextended('notification_delivery_channels ' || auth.uid(), 0));
   UPDATE public.notification_delivery_channels AS c SET is_active = true

@@ -12,7 +12,7 @@ COMMENT ON FUNCTION public.collaboration_limit(text, integer) IS
 
 CREATE FUNCTION public.collaboration_present_since() RETURNS timestamptz
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT statement_timestamp() - interval '1 minute' * public.collaboration_limit('session_timeout_minutes', 30)
+  SELECT clock_timestamp() - interval '1 minute' * public.collaboration_limit('session_timeout_minutes', 30)
 $$;
 COMMENT ON FUNCTION public.collaboration_present_since() IS 'Who, or what session, was seen before this has timed out.';
 
@@ -34,10 +34,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT FROM public.patient_consents AS c
     WHERE c.patient_id = p_patient_id AND c.granted_to = p_user_id AND c.consent_type = 'data_sharing'
       AND c.purpose = 'healthcare_services' AND c.resource_type IS NULL AND c.granted
-      AND c.valid_from <= now() AND (c.valid_until IS NULL OR c.valid_until > now()))
+      AND c.valid_from <= clock_timestamp() AND (c.valid_until IS NULL OR c.valid_until > clock_timestamp()))
 $$;
 COMMENT ON FUNCTION public.patient_consents_to(uuid, uuid) IS
-  'Whether a patient shares the whole record with a person, now; as check_consent_access, for functions of the owner.';
+  'Whether a patient shares the whole record with a person, now; as check_consent_access, for functions of the owner. By '
+  'the clock: the caller may have waited for a lock since its statement began.';
 
 CREATE FUNCTION public.my_collaboration_sessions() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -71,14 +72,33 @@ $$;
 COMMENT ON FUNCTION public.create_collaboration_session(uuid, text, text, timestamptz, timestamptz) IS
   'The patient, or a person he shares the whole record with, calls a session and owns it; its id.';
 
+-- Only for whom it concerns, so that a stranger makes nobody wait. Who was invited while he waited asks again.
+CREATE FUNCTION public.hold_collaboration_session(p_session_id uuid) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM public.require_read_committed();
+  PERFORM FROM public.collaboration_sessions AS s
+  WHERE s.id = p_session_id AND (auth.uid() IN (s.patient_id, s.session_owner) OR EXISTS (
+    SELECT FROM public.collaboration_participants AS p WHERE p.session_id = s.id AND p.user_id = auth.uid()))
+  FOR UPDATE OF s;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION public.hold_collaboration_session(uuid) IS
+  'Locks a session to the transaction''s end: one change of it, its participants and its notes at a time. False for whom it '
+  'does not concern. It decides nothing: the caller does, in a statement that begins once the lock is held.';
+
 CREATE FUNCTION public.lock_collaboration_session(p_session_id uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  v_held boolean := public.hold_collaboration_session(p_session_id);
   v_status text;
 BEGIN
+  -- Only now, in statements of their own: the feature, the consent and the participation may have ended meanwhile.
+  PERFORM public.collaboration_caller();
   SELECT s.status INTO v_status FROM public.collaboration_sessions AS s
-  WHERE s.id = p_session_id AND s.id IN (SELECT public.my_collaboration_sessions()) FOR UPDATE;
-  IF v_status IS NULL THEN
+  WHERE s.id = p_session_id AND s.id IN (SELECT public.my_collaboration_sessions());
+  IF v_status IS NULL OR NOT v_held THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'there is no such session, or it does not admit this user';
   ELSIF v_status IN ('completed', 'cancelled') THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the session has ended';
@@ -86,4 +106,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.lock_collaboration_session(uuid) IS
-  'Locks a session: one change of it at a time. Refused for whom it does not admit, and once it has ended.';
+  'Holds a session. Refused, by what is true once it is held, for whom it does not admit, and where it has ended.';

@@ -35,9 +35,13 @@ COMMENT ON FUNCTION public.invite_to_collaboration(uuid, uuid, text) IS
 CREATE FUNCTION public.remove_from_collaboration(p_session_id uuid, p_user_id uuid) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  v_held boolean := public.hold_collaboration_session(p_session_id);
   v_session public.collaboration_sessions;
 BEGIN
-  SELECT * INTO v_session FROM public.collaboration_sessions AS s WHERE s.id = p_session_id;
+  IF NOT v_held AND auth.uid() = p_user_id THEN
+    RETURN false;
+  END IF;
+  SELECT * INTO v_session FROM public.collaboration_sessions AS s WHERE s.id = p_session_id AND v_held;
   -- Leaving and putting out need no flag: they only ever take rights away.
   IF (auth.uid() IN (p_user_id, v_session.patient_id)) IS NOT TRUE AND (auth.uid() = v_session.session_owner
     AND p_user_id <> v_session.patient_id AND p_session_id IN (SELECT public.my_collaboration_sessions())) IS NOT TRUE THEN
@@ -69,10 +73,10 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'the session is full (max_concurrent_users of the feature flag)';
   END IF;
   INSERT INTO public.collaboration_participants AS p (session_id, user_id, role, admitted_by, state, last_seen_at)
-  VALUES (p_session_id, v_user, 'viewer', 'patient', 'joined', statement_timestamp()) -- the patient: all others have a row
+  VALUES (p_session_id, v_user, 'viewer', 'patient', 'joined', clock_timestamp()) -- the patient: all others have a row
   ON CONFLICT (session_id, user_id) DO UPDATE SET state = 'joined', last_seen_at = excluded.last_seen_at;
-  UPDATE public.collaboration_sessions AS s SET status = 'active', last_activity = statement_timestamp(),
-    actual_start = coalesce(s.actual_start, statement_timestamp()) WHERE s.id = p_session_id;
+  UPDATE public.collaboration_sessions AS s SET status = 'active', last_activity = clock_timestamp(),
+    actual_start = coalesce(s.actual_start, clock_timestamp()) WHERE s.id = p_session_id;
   RETURN v_present + 1;
 END
 $$;
@@ -87,7 +91,7 @@ DECLARE
   v_role text;
 BEGIN
   PERFORM public.lock_collaboration_session(p_session_id);
-  UPDATE public.collaboration_participants AS p SET last_seen_at = statement_timestamp()
+  UPDATE public.collaboration_participants AS p SET last_seen_at = clock_timestamp()
   WHERE p.session_id = p_session_id AND p.user_id = v_user AND p.state = 'joined'
     AND p.last_seen_at > public.collaboration_present_since() RETURNING p.role INTO v_role;
   IF v_role IS NULL OR NOT EXISTS (SELECT FROM public.collaboration_sessions AS s WHERE s.id = p_session_id
@@ -95,7 +99,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = 'not in the session, or timed out (session_timeout_minutes of the feature flag): join again';
   END IF;
-  UPDATE public.collaboration_sessions AS s SET last_activity = statement_timestamp() WHERE s.id = p_session_id;
+  UPDATE public.collaboration_sessions AS s SET last_activity = clock_timestamp() WHERE s.id = p_session_id;
   RETURN v_role;
 END
 $$;

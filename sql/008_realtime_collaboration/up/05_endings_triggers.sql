@@ -2,14 +2,16 @@
 
 CREATE FUNCTION public.end_collaboration_session(p_session_id uuid, p_status text DEFAULT 'completed') RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_held boolean := public.hold_collaboration_session(p_session_id);
 BEGIN
   IF coalesce(p_status, '') NOT IN ('completed', 'cancelled') THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_status is completed or cancelled';
   ELSIF (SELECT auth.uid() IN (s.patient_id, s.session_owner) FROM public.collaboration_sessions AS s
-    WHERE s.id = p_session_id AND s.id IN (SELECT public.my_collaboration_sessions())) IS NOT TRUE THEN
+    WHERE s.id = p_session_id AND v_held AND s.id IN (SELECT public.my_collaboration_sessions())) IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient or the owner ends a session';
   END IF;
-  UPDATE public.collaboration_sessions AS s SET status = p_status, actual_end = statement_timestamp()
+  UPDATE public.collaboration_sessions AS s SET status = p_status, actual_end = clock_timestamp()
   WHERE s.id = p_session_id AND s.status NOT IN ('completed', 'cancelled');
   RETURN FOUND;
 END
@@ -22,8 +24,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_count bigint;
 BEGIN
+  -- One that somebody holds is not idle.
   UPDATE public.collaboration_sessions AS s SET status = 'paused'
-  WHERE s.status = 'active' AND s.last_activity <= public.collaboration_present_since();
+  WHERE s.id IN (SELECT i.id FROM public.collaboration_sessions AS i
+    WHERE i.status = 'active' AND i.last_activity <= public.collaboration_present_since() FOR UPDATE SKIP LOCKED);
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN v_count;
 END

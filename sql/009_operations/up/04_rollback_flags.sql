@@ -8,6 +8,8 @@ DECLARE
   v_session uuid;
   v_note text := '';
 BEGIN
+  -- All of them, in one order, before any is looked at: one that somebody is just switching on looks off still.
+  PERFORM FROM public.feature_flags AS f ORDER BY f.feature_name FOR UPDATE;
   BEGIN
     UPDATE public.feature_flags AS f SET enabled = false, rollout_percentage = 0, enabled_for_users = '{}'
     WHERE f.enabled OR f.rollout_percentage <> 0 OR f.enabled_for_users <> '{}';
@@ -67,7 +69,8 @@ COMMENT ON FUNCTION public.feature_flag_status(text) IS
 CREATE FUNCTION public.reset_feature_flag(p_feature_name text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s' AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM public.feature_flags AS f WHERE f.feature_name = p_feature_name) THEN
+  PERFORM FROM public.feature_flags AS f WHERE f.feature_name = p_feature_name FOR UPDATE;
+  IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there is no such flag; feature_flag_status() lists them';
   END IF;
   UPDATE public.feature_flags AS f SET enabled = false, rollout_percentage = 0, enabled_for_users = '{}'
