@@ -11,9 +11,22 @@ const listed = (names: readonly string[]): string => (names.length > 5 ? `${name
 
 const many = (n: number, noun = "row"): string => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
+/**
+ * @param reasons reason → rows
+ * @returns what is said of rows that are left out on purpose; empty where there are none
+ */
+export function leftOutText(reasons: Readonly<Record<string, number>>): string {
+  const each = Object.entries(reasons).sort(([a, n], [b, m]) => m - n || a.localeCompare(b));
+  if (each.length === 0) return "";
+  const all = each.reduce((sum, [, n]) => sum + n, 0);
+  return `left out on purpose, which is no loss: ${all} (${each.map(([reason, n]) => `${n} ${reason}`).join(", ")})`;
+}
+
 const verbs: Record<PlannedRows["action"], (it: PlannedRows) => string> = {
-  insert: ({ relation, rows, of }) =>
-    `write ${many(rows)} into ${relation}${of === undefined ? "" : `, of ${of} that v6 offers`}`,
+  insert: ({ relation, rows, of, leftOut = {} }) =>
+    [`write ${many(rows)} into ${relation}${of === undefined ? "" : `, of ${of} that v6 offers`}`, leftOutText(leftOut)]
+      .filter((part) => part !== "")
+      .join("; "),
   update: ({ relation, rows }) => `change ${many(rows)} of ${relation}`,
   restore: ({ relation, rows }) => `bring ${many(rows, "archived row")} of ${relation} back`,
 };

@@ -14,6 +14,8 @@ export interface PlannedRows {
   rows: number;
   /** Of so many that the source offers. */
   of?: number;
+  /** Rows that are left out on purpose, by reason: no loss, and not among `of`. */
+  leftOut?: Record<string, number>;
 }
 
 /** What there is to know besides. */

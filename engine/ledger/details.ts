@@ -54,6 +54,8 @@ export interface MigrationOutcome {
   checksum: string;
   /** For each of the source's counts, in how many rows it is true. */
   counted: Record<string, number>;
+  /** Rows that the source leaves out on purpose, by reason. */
+  leftOut: Record<string, number>;
   written: string;
   /** The same for the session's row. */
   processed: string;

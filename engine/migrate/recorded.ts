@@ -27,16 +27,19 @@ export interface Moved {
   checksum: string;
   /** What the source counts, by name: for instance rows whose language was repaired. */
   counted: Record<string, number>;
+  /** Rows that were left out on purpose, by reason: no loss. */
+  leftOut: Record<string, number>;
 }
 
 /** @returns what the ledger says of a migration */
 export async function readMoved(db: Queryable, urn: string): Promise<Moved> {
-  const { source, checksum, counted } = detailOf(await readStep(db, urn), "DataMigration");
+  const { source, checksum, counted, leftOut } = detailOf(await readStep(db, urn), "DataMigration");
   return {
     source: BigInt(source ?? 0),
     written: BigInt(await standingRows(db, urn)),
     rejected: BigInt(rejected(await readRejects(db, urn))),
     checksum: checksum ?? "",
     counted: counted ?? {},
+    leftOut: leftOut ?? {},
   };
 }

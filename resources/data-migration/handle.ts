@@ -7,6 +7,7 @@ import type { Moved } from "../../engine/migrate";
 import { deadline, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
+import { leftOutText } from "../sentences";
 import { dataMigrationSpec } from "./spec";
 
 type Spec = typeof dataMigrationSpec;
@@ -34,11 +35,13 @@ const kind: Kind<Spec> = {
     const migration = await lazily.migrations.loadMigration(inputs.migration);
     if (state) refuseChange(inputs, state);
     if ((await mainStep(call))?.state === "done") return {};
-    const { written, source } = await call.host.read((db) => lazily.move.planMove(db, migration, inputs.parameters));
+    const { written, source, leftOut } = await call.host.read((db) =>
+      lazily.move.planMove(db, migration, inputs.parameters),
+    );
     const holdMs = call.host.parameters.lockHold;
     const modes = ["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"] as const;
     return {
-      rows: [{ action: "insert", relation: migration.target, rows: Number(written), of: Number(source) }],
+      rows: [{ action: "insert", relation: migration.target, rows: Number(written), of: Number(source), leftOut }],
       locks: modes.flatMap((mode) => inputs.locks.map((relation) => ({ relation, mode, holdMs }))),
       notes: [
         { severity: "info", text: "triggers on these tables note what v6 changes, until the last rows are moved" },
@@ -74,6 +77,8 @@ async function move(call: DatabaseCall, inputs: Inputs<Spec>, fenced: FencedWrit
   const options = { deadline: deadline(call), maxDataLoss, onWarning: call.log.warn };
   const moved = await lazily.move.moveRows(fenced, migration, inputs.parameters, options);
   call.log.info(`${moved.written} rows written into ${migration.target}, of ${moved.source} that v6 offered`);
+  const leftOut = leftOutText(moved.leftOut);
+  if (leftOut !== "") call.log.info(leftOut);
   for (const [what, n] of Object.entries(moved.counted)) call.log.info(`${what.replaceAll("_", " ")}: ${n} rows`);
   for (const { rows, sqlstate, object } of await readRejects(fenced.writer, call.urn)) {
     const by = object ? ` by ${object}` : "";

@@ -23,7 +23,7 @@ export function v6Rows(client: Client): Promise<Row[]> {
 
 export interface MovedCounts {
   users: number;
-  /** Users older than a day: those who get a consent. */
+  /** Users older than a day that are not deleted: those who get a consent. */
   settled: number;
   consents: number;
   preferences: number;
@@ -33,7 +33,7 @@ export interface MovedCounts {
 export async function countMoved(client: Client): Promise<MovedCounts> {
   const [row] = await rows(
     client,
-    `SELECT count(*)::int AS users, count(*) FILTER (WHERE created_at < now() - interval '1 day')::int AS settled,
+    `SELECT count(*)::int AS users, count(*) FILTER (WHERE created_at < now() - interval '1 day' AND deleted_at IS NULL)::int AS settled,
        (SELECT count(*) FROM public.patient_consents)::int AS consents,
        (SELECT count(*) FROM public.user_preferences)::int AS preferences FROM auth.users`,
   );

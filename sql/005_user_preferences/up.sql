@@ -43,7 +43,7 @@ COMMENT ON TABLE public.user_preferences IS
 COMMENT ON COLUMN public.user_preferences.language IS 'BCP 47 language tag, for example en-AU.';
 COMMENT ON COLUMN public.user_preferences.secondary_languages IS 'Further BCP 47 tags, best first.';
 COMMENT ON COLUMN public.user_preferences.timezone IS
-  'IANA time zone as Area/Location, Etc/GMT with an offset, or UTC.';
+  'Name of a time zone in the IANA database that the server knows, for example Europe/Berlin, Japan, Etc/GMT-10, UTC.';
 COMMENT ON COLUMN public.user_preferences.preferred_units IS 'Unit shown for each quantity.';
 COMMENT ON COLUMN public.user_preferences.hide_sensitive_conditions IS 'Conditions kept out of shared views.';
 COMMENT ON COLUMN public.user_preferences.dashboard_layout IS 'Widgets, charts and ranges; empty: the standard layout.';
@@ -111,8 +111,12 @@ BEGIN
         AND NEW.secondary_languages::text ~
           '^[{][A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*(,[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)*[}]$'
         AND array_position(NEW.secondary_languages, NULL) IS NULL) THEN 'secondary_languages'
-      WHEN NOT (NEW.timezone = 'UTC' OR NEW.timezone ~ ('^(Etc/GMT-([0-9]|1[0-4])|Etc/GMT[+]([0-9]|1[0-2])'
-        '|[A-Z][A-Za-z]+/[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*)?)$')) THEN 'timezone'
+      -- Area/Location, an offset, and the names of tzdata's file backward that are neither. The list of what this server
+      -- knows, pg_timezone_names, is read in tens of milliseconds; AT TIME ZONE alone takes abbreviations and POSIX rules too.
+      WHEN NOT (NEW.timezone = 'UTC' OR NEW.timezone ~ ('^([A-Z][A-Za-z]+/[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*)?'
+        '|Etc/GMT(0|-([0-9]|1[0-4])|[+]([0-9]|1[0-2]))|GMT([+-]?0)?|CET|Cuba|EET|EST|EST5EDT|CST6CDT|MST7MDT|PST8PDT|Egypt|Eire|GB'
+        '|GB-Eire|Greenwich|HST|Hongkong|Iceland|Iran|Israel|Jamaica|Japan|Kwajalein|Libya|MET|MST|NZ|NZ-CHAT|Navajo|PRC'
+        '|Poland|Portugal|ROC|ROK|Singapore|Turkey|UCT|Universal|W-SU|WET|Zulu)$')) THEN 'timezone'
       -- Raises for a zone that the server does not know, by the server's own cache of zones.
       WHEN (TIMESTAMPTZ '2000-01-01 00:00:00+00' AT TIME ZONE NEW.timezone) IS NULL
         AND NEW.timezone IS NOT NULL THEN 'timezone'

@@ -21,4 +21,6 @@ DROP FUNCTION public.marketing_allowed(uuid);
 DROP FUNCTION public.next_digest_at(text, text, timestamptz);
 DROP FUNCTION public.quiet_hours_end(jsonb, text, timestamptz);
 DROP FUNCTION public.notification_rank(text);
+DROP FUNCTION public.pass_over_deleted();
+DROP FUNCTION public.account_is_deleted(uuid);
 DROP FUNCTION public.tidy_notification();

@@ -20,6 +20,7 @@ FROM (SELECT ARRAY[
   'public.notification_queue: constraint notification_queue_pkey',
   'public.notification_queue: constraint notification_queue_priority_check',
   'public.notification_queue: constraint notification_queue_status_check',
+  'public.notification_queue: constraint notification_queue_times_check',
   'public.notification_queue: constraint notification_queue_title_check',
   'public.notification_queue: constraint notification_queue_type_check',
   'public.notification_queue: index public.notification_queue_claim_idx',
@@ -28,6 +29,7 @@ FROM (SELECT ARRAY[
   'public.notification_queue: policy notification_queue_service for SELECT to service_role using true',
   'public.notification_queue: row security',
   'public.notification_queue: service_role may SELECT',
+  'public.notification_queue: trigger notification_queue_recipient calls public.pass_over_deleted',
   'public.notification_queue: trigger notification_queue_tidy calls public.tidy_notification',
   'public.notification_queue: trigger notification_queue_updated_at calls public.set_updated_at',
   'public.notification_queue: unique index public.notification_queue_once_key',
@@ -49,6 +51,8 @@ FROM (SELECT ARRAY[
   'public.notification_delivery_channels: trigger notification_delivery_channels_audit calls public.audit_row',
   'public.notification_delivery_channels: trigger notification_delivery_channels_updated_at calls public.set_updated_at',
   'public.tidy_notification(): invoker, pinned',
+  'public.account_is_deleted(uuid): definer, pinned',
+  'public.pass_over_deleted(): invoker, pinned',
   'public.notification_rank(text): invoker, pinned',
   'public.quiet_hours_end(jsonb, text, timestamp with time zone): invoker, pinned',
   'public.next_digest_at(text, text, timestamp with time zone): invoker, pinned',
@@ -79,19 +83,21 @@ FROM (SELECT ARRAY[
   'public.verify_notification_channel(uuid, text): definer, pinned',
   'public.notify_document_outcome(): definer, pinned',
   'public.notify_consent_change(): definer, pinned',
-  'definition of public.notification_queue: 45c99de8',
+  'definition of public.notification_queue: c55c205e',
   'definition of public.notification_delivery_channels: 522e35c2',
   'definition of public.tidy_notification(): 47a2bd21',
+  'definition of public.account_is_deleted(uuid): f3bf1ebf',
+  'definition of public.pass_over_deleted(): cbf4b7db',
   'definition of public.notification_rank(text): 0379de23',
   'definition of public.quiet_hours_end(jsonb, text, timestamp with time zone): 12301544',
   'definition of public.next_digest_at(text, text, timestamp with time zone): 980a7091',
-  'definition of public.marketing_allowed(uuid): f00a5acb',
+  'definition of public.marketing_allowed(uuid): e059bb91',
   'definition of public.usable_channels(uuid, text[], text, text): d85b3c2a',
-  'definition of public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone): ddad18da',
-  'definition of public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text): 6106494b',
+  'definition of public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone): cc35c5a9',
+  'definition of public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text): cb6374a2',
   'definition of public.create_notification_digest(uuid, text): 1b26829f',
   'definition of public.pass_over_notifications(uuid[], text): bd25ac43',
-  'definition of public.claim_notifications(text, integer, interval): 64cccf73',
+  'definition of public.claim_notifications(text, integer, interval): 2effde10',
   'definition of public.fail_notification(uuid, uuid, text): 62e7ac3d',
   'definition of public.complete_notification(uuid, uuid, text[], text[]): 8132b0fb',
   'definition of public.mark_notification(uuid, text): f3c75e19',
@@ -101,6 +107,7 @@ FROM (SELECT ARRAY[
   'definition of public.verify_notification_channel(uuid, text): d018f439',
   'definition of public.notify_document_outcome(): 0a2615bc',
   'definition of public.notify_consent_change(): e8a1898f',
+  'definition of notification_queue_recipient on public.notification_queue: ae8ebe86',
   'definition of notification_queue_tidy on public.notification_queue: ce6a4352',
   'definition of notification_queue_updated_at on public.notification_queue: bab37ebb',
   'definition of notification_delivery_channels_updated_at on public.notification_delivery_channels: acb2fd5f',
@@ -112,8 +119,8 @@ FROM (SELECT ARRAY[
 -- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.notification_queue; public.notification_delivery_channels', '; '),
-    string_to_array('public.tidy_notification(); public.notification_rank(text); public.quiet_hours_end(jsonb, text, timestamp with time zone); public.next_digest_at(text, text, timestamp with time zone); public.marketing_allowed(uuid); public.usable_channels(uuid, text[], text, text); public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone); public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text); public.create_notification_digest(uuid, text); public.pass_over_notifications(uuid[], text); public.claim_notifications(text, integer, interval); public.fail_notification(uuid, uuid, text); public.complete_notification(uuid, uuid, text[], text[]); public.mark_notification(uuid, text); public.add_notification_channel(text, text); public.remove_notification_channel(uuid); public.start_channel_verification(uuid); public.verify_notification_channel(uuid, text); public.notify_document_outcome(); public.notify_consent_change()', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.notification_queue; public.notification_delivery_channels; public.tidy_notification(); public.notification_rank(text); public.quiet_hours_end(jsonb, text, timestamp with time zone); public.next_digest_at(text, text, timestamp with time zone); public.marketing_allowed(uuid); public.usable_channels(uuid, text[], text, text); public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone); public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text); public.create_notification_digest(uuid, text); public.pass_over_notifications(uuid[], text); public.claim_notifications(text, integer, interval); public.fail_notification(uuid, uuid, text); public.complete_notification(uuid, uuid, text[], text[]); public.mark_notification(uuid, text); public.add_notification_channel(text, text); public.remove_notification_channel(uuid); public.start_channel_verification(uuid); public.verify_notification_channel(uuid, text); public.notify_document_outcome(); public.notify_consent_change(); notification_queue_tidy on public.notification_queue; notification_queue_updated_at on public.notification_queue; notification_delivery_channels_updated_at on public.notification_delivery_channels; notification_delivery_channels_audit on public.notification_delivery_channels; document_processing_queue_notify on public.document_processing_queue; patient_consents_notify_request on public.patient_consents; patient_consents_notify_change on public.patient_consents', '; ')) AS f
+    string_to_array('public.tidy_notification(); public.account_is_deleted(uuid); public.pass_over_deleted(); public.notification_rank(text); public.quiet_hours_end(jsonb, text, timestamp with time zone); public.next_digest_at(text, text, timestamp with time zone); public.marketing_allowed(uuid); public.usable_channels(uuid, text[], text, text); public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone); public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text); public.create_notification_digest(uuid, text); public.pass_over_notifications(uuid[], text); public.claim_notifications(text, integer, interval); public.fail_notification(uuid, uuid, text); public.complete_notification(uuid, uuid, text[], text[]); public.mark_notification(uuid, text); public.add_notification_channel(text, text); public.remove_notification_channel(uuid); public.start_channel_verification(uuid); public.verify_notification_channel(uuid, text); public.notify_document_outcome(); public.notify_consent_change()', '; ')) AS f
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.notification_queue; public.notification_delivery_channels; public.tidy_notification(); public.account_is_deleted(uuid); public.pass_over_deleted(); public.notification_rank(text); public.quiet_hours_end(jsonb, text, timestamp with time zone); public.next_digest_at(text, text, timestamp with time zone); public.marketing_allowed(uuid); public.usable_channels(uuid, text[], text, text); public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone); public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text); public.create_notification_digest(uuid, text); public.pass_over_notifications(uuid[], text); public.claim_notifications(text, integer, interval); public.fail_notification(uuid, uuid, text); public.complete_notification(uuid, uuid, text[], text[]); public.mark_notification(uuid, text); public.add_notification_channel(text, text); public.remove_notification_channel(uuid); public.start_channel_verification(uuid); public.verify_notification_channel(uuid, text); public.notify_document_outcome(); public.notify_consent_change(); notification_queue_recipient on public.notification_queue; notification_queue_tidy on public.notification_queue; notification_queue_updated_at on public.notification_queue; notification_delivery_channels_updated_at on public.notification_delivery_channels; notification_delivery_channels_audit on public.notification_delivery_channels; document_processing_queue_notify on public.document_processing_queue; patient_consents_notify_request on public.patient_consents; patient_consents_notify_change on public.patient_consents', '; ')) AS f
   ORDER BY 1);
 DO $$
 DECLARE

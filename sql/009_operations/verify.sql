@@ -32,7 +32,7 @@ FROM (SELECT ARRAY[
   'definition of public.time_v6_queries(integer, text[]): 7f31e707',
   'definition of public.assess_v6_installation(): 9b5121d5',
   'definition of public.assess_v6_details(): bca1edbe',
-  'definition of public.validate_v7_migration(): b9b46f9e',
+  'definition of public.validate_v7_migration(): 630337c5',
   'definition of public.record_performance_baseline(): 9e51cf21',
   'definition of public.compare_v6_queries(text[]): dd21e0df',
   'definition of public.test_v7_performance(): c692068f',

@@ -54,7 +54,7 @@ describe("the plan of a resource", () => {
       dropped: ["table guardian_archive.a__1"],
       locks: [lock, { ...lock, mode: "ACCESS EXCLUSIVE" }],
       rows: [
-        { action: "insert", relation: "public.a", rows: 9, of: 12 },
+        { action: "insert", relation: "public.a", rows: 9, of: 12, leftOut: { deleted: 1, "too young": 3 } },
         { action: "restore", relation: "public.a", rows: 1 },
       ],
       notes: [
@@ -64,7 +64,7 @@ describe("the plan of a resource", () => {
     });
     const [sentence, json, ...more] = text.split("\n");
     expect(sentence).to.equal(
-      "will make 2 objects; drop table guardian_archive.a__1; write 9 rows into public.a, of 12 that v6 offers; " +
+      "will make 2 objects; drop table guardian_archive.a__1; write 9 rows into public.a, of 12 that v6 offers; left out on purpose, which is no loss: 4 (3 too young, 1 deleted); " +
         "bring 1 archived row of public.a back; lock auth.users for at most 200 ms (SHARE ROW EXCLUSIVE, ACCESS EXCLUSIVE); told",
     );
     const { plan } = JSON.parse(json!) as { plan: Record<string, unknown> };

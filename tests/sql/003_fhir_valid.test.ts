@@ -5,7 +5,9 @@ import { codeSystems, empties, everything, objects, problems, withConsents, type
 
 /** Consents in every state, as module 004 and the migration write them. */
 async function consents(client: Client): Promise<void> {
+  // As an owner may have them who took the check away: FHIR has no infinity all the same.
   await client.query(`
+    ALTER TABLE public.patient_consents DROP CONSTRAINT patient_consents_times_check;
     INSERT INTO public.patient_consents (patient_id, consent_type, purpose, granted, legal_basis, explicit_consent,
       resource_type, granted_to, valid_from, valid_until, revoked_at, consent_metadata)
     SELECT u.id, t.type, p.purpose, s.granted, b.basis, u.n % 2 = 0, CASE WHEN u.n % 3 = 0 THEN 'medications' WHEN u.n % 3 = 1 THEN 'dental_records' END,

@@ -14,6 +14,14 @@ export async function users(client: Client): Promise<[string, string]> {
   return [rows[0]!.id, rows[1]!.id];
 }
 
+/** Accounts that are marked as deleted. */
+export async function deletedUsers(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    "SELECT id FROM auth.users WHERE deleted_at IS NOT NULL ORDER BY id",
+  );
+  return rows.map((row) => row.id);
+}
+
 /** A message to one user, as the server side sends it; its id. `more` are further arguments by name. */
 export const send = (client: Client, user: string, more = "", title = "Hello"): Promise<string> =>
   asRole(client, "service_role", null, (c) =>

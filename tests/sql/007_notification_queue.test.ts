@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { asRole } from "../support/postgres";
 import { archived, openBatch, describeLifecycle, refusal, value, verifyModule, withModules } from "../support/modules";
 import { queueModule, claim as work, complete, documents, enqueue, fail, save } from "./006_queue";
-import { claim, modules, noticeModule, send, users } from "./007_notices";
+import { claim, deletedUsers, modules, noticeModule, send, users } from "./007_notices";
 
 const upgrade = `INSERT INTO notification_queue (user_id, notification_type, priority, title, body, data, scheduled_for)
   SELECT u.id, 'system_upgrade', 'normal', 'Guardian v7 Upgrade Coming Soon',
@@ -107,6 +107,8 @@ describe("007_notification_queue", function () {
         );
       expect(await campaign("upgrade-2025")).to.equal(living);
       expect(await campaign("upgrade-2025")).to.equal("0");
+      const [deleted] = await deletedUsers(client);
+      expect(await send(client, deleted!), "16-13 nor by any other way").to.equal(null);
       await client.query(
         "DELETE FROM public.notification_queue WHERE id IN (SELECT id FROM public.notification_queue LIMIT 7)",
       );
@@ -241,8 +243,9 @@ describe("007_notification_queue", function () {
       await client.query(pending, ["healthcare_services"]);
       await client.query("RESET guardian_migration.batch");
       expect(await value(client, "SELECT count(*) FROM public.notification_queue")).to.equal("0");
-      const asked = (await client.query(pending, ["research"])).rowCount;
-      expect(Number(await value(client, "SELECT count(*) FROM public.notification_queue"))).to.equal(asked);
+      const asked = (await client.query(pending, ["research"])).rowCount!;
+      const told = await value(client, "SELECT count(*) FROM public.notification_queue");
+      expect(Number(told)).to.equal(asked - (await deletedUsers(client)).length);
       for (const name of modules) await verifyModule(client, name);
     });
   });

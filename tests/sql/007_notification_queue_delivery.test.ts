@@ -10,6 +10,17 @@ const service = <T = string>(client: Client, text: string, values: unknown[] = [
 describe("007_notification_queue: delivery", function () {
   this.timeout(60_000);
 
+  it("16-13 who was deleted since is told nothing, whatever its priority", async () => {
+    await withModules(modules, async (client) => {
+      const [gone, other] = await users(client);
+      for (const user of [gone, other]) await send(client, user, ", p_priority => 'urgent'");
+      await client.query("UPDATE auth.users SET deleted_at = now() WHERE id = $1", [gone]);
+      expect((await claim(client)).map((notice) => notice.user_id)).to.deep.equal([other]);
+      const status = "SELECT status FROM public.notification_queue WHERE user_id = $1";
+      expect(await value(client, status, [gone])).to.equal("suppressed");
+    });
+  });
+
   it("U-5: quiet hours go by the user's clock and past midnight", async () => {
     await withModules(modules, async (client) => {
       const end = async (hours: string, zone: string, at: string) =>

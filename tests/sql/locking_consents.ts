@@ -21,7 +21,7 @@ export function consentGroup([patient, doctor]: readonly string[]): Group {
         `granted, valid_from, valid_until) VALUES (${kind}, '${id}', 'consent', true, now() - interval '1 day', now() + interval '1 day')`,
       ),
       "its time is over": row(
-        `granted, valid_from, valid_until) VALUES (${kind}, '${id}', 'consent', true, now() - interval '2 days', now() - interval '1 day')`,
+        `granted, valid_from, valid_until, end_by_default) VALUES (${kind}, '${id}', 'consent', true, now() - interval '2 days', now() - interval '1 day', true)`,
       ),
       "it is asked for": row(`consent_metadata) VALUES (${kind}, '${id}', 'consent', '{"state": "pending"}')`),
     },

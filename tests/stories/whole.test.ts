@@ -6,7 +6,7 @@ import { afterUp } from "../support/migrated";
 import { asRole } from "../support/postgres";
 import { beyondSchema, count, differences, story, total, type Story } from "../support/story";
 
-const existing = "auth.users WHERE created_at < now() - interval '1 day'";
+const existing = "auth.users WHERE created_at < now() - interval '1 day' AND deleted_at IS NULL";
 
 describe("the whole migration", function () {
   this.timeout(600_000);
@@ -19,8 +19,16 @@ describe("the whole migration", function () {
       const preview = await stack.preview({ flags: ["--json", "--save-plan", file] });
       expect(differences(quick, await quickFingerprint(client)), "preview wrote").to.deep.equal([]);
       const offered = await count(client, existing);
+      const leftOut = {
+        deleted: await count(client, "auth.users WHERE deleted_at IS NOT NULL"),
+        "without a time of creation": await count(client, "auth.users WHERE created_at IS NULL"),
+        "not older than a day": await count(client, "auth.users WHERE created_at >= now() - interval '1 day'"),
+      };
       expect(plannedRows(preview.output)["consents"]).to.deep.equal([
-        { action: "insert", relation: "public.patient_consents", rows: offered, of: offered },
+        {
+          ...{ action: "insert", relation: "public.patient_consents", rows: offered, of: offered },
+          leftOut,
+        },
       ]);
       // The plan binds what is declared, and not how many rows there were when it was made.
       await client.query(

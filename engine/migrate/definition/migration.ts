@@ -23,6 +23,11 @@ export interface Source {
   constants: { file: string; sql: string } | undefined;
   /** Boolean columns that it yields besides: the comparison counts them, for instance what was repaired. */
   counts: string[];
+  /**
+   * A text column that it yields besides: why a row is left out on purpose, in words, or NULL. Such rows are no loss; they
+   * are counted by their reason.
+   */
+  leftOut: string | undefined;
   follows: Follow[];
 }
 
@@ -76,11 +81,12 @@ export async function loadMigration(name: string, folder = own): Promise<Migrati
       todo: "put it back, or mend its name in migration.yaml",
     });
   };
-  const sources = written.sources.map(({ file, needs, constants, counts, follows }) => ({
+  const sources = written.sources.map(({ file, needs, constants, counts, leftOut, follows }) => ({
     ...read(file),
     needs,
     constants: constants === undefined ? undefined : read(constants),
     counts,
+    leftOut,
     follows,
   }));
   for (const source of sources) {

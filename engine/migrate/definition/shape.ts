@@ -25,6 +25,7 @@ const follow = record(
     table: relation,
     key: columns("Its columns that hold the migration's key, in the key's order."),
     columns: otherwise([], list(column, "Columns that the source reads besides.", "a list of columns")),
+    optional: otherwise([], list(column, "The same, of those that not every v6 has.", "a list of columns")),
   },
   "A v6 table whose changes reach the target while the migration runs.",
 );
@@ -36,6 +37,7 @@ const source = record(
     needs: optional(relation),
     constants: optional(sqlFile),
     counts: otherwise([], list(column, "Boolean columns to count.", "a list of columns")),
+    leftOut: optional(column),
     follows: otherwise([], list(follow, "What it reads in v6.", "a list of {table, key, columns}")),
   },
   "Where rows come from.",

@@ -115,6 +115,7 @@ async function outcomeOf(context: Context): Promise<MigrationOutcome> {
     equal: proof.equal.toString(),
     checksum: proof.checksum.toString(),
     counted: proof.counted,
+    leftOut: proof.leftOut,
     ...{ processed: written, written, failed: rejected(rejects), rejects },
   };
 }

@@ -11,7 +11,7 @@ import { patiently } from "./patient";
 import { Meter } from "../workers/meter";
 import { columnsOf, condition, stretch, under, type Range } from "../definition/range";
 import { takeBackUnreferred } from "./referring";
-import { isAbsent, matches, rowHash, sourceIn, targetIn } from "../definition/source";
+import { isAbsent, leftOutIn, matches, rowHash, sourceIn, targetIn } from "../definition/source";
 import { firstSize, nextSize } from "../workers/sizes";
 
 /** What the comparison found. */
@@ -24,6 +24,8 @@ export interface Proof {
   checksum: bigint;
   /** For each of the source's counts, in how many rows it is true. */
   counted: Record<string, number>;
+  /** Rows that the source leaves out on purpose, by reason. */
+  leftOut: Record<string, number>;
 }
 
 /** A row that differs. */
@@ -47,7 +49,7 @@ const proofKeys = 10_000;
 export async function proveAll(crew: Crew, run: Run): Promise<Proof> {
   const { it, urn } = run;
   const ends = await rangeEnds(crew.first.writer, urn);
-  const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {} };
+  const proof: Proof = { source: 0n, equal: 0n, checksum: 0n, counted: {}, leftOut: {} };
   const total = ends.reduce((sum, { keys }) => sum + keys, 0);
   const meter = new Meter("compare", it.name, total);
   const sizes = crew.workers.map(() => firstSize(crew.pace));
@@ -68,6 +70,7 @@ export async function proveAll(crew: Crew, run: Run): Promise<Proof> {
       found = await looking(fenced, (db) => compare(db, run, range, bounds));
     for (const [at, name] of it.source.counts.entries())
       proof.counted[name] = (proof.counted[name] ?? 0) + Number(found.counted[at]);
+    for (const [reason, n] of Object.entries(found.leftOut)) proof.leftOut[reason] = (proof.leftOut[reason] ?? 0) + n;
     proof.source += BigInt(found.source);
     proof.equal += BigInt(found.equal);
     proof.checksum += BigInt(found.checksum);
@@ -112,6 +115,7 @@ interface Compared extends Record<string, unknown> {
   /** Rows of others, where an index does not keep a second row of the same out. */
   others: string;
   counted: string[];
+  leftOut: Record<string, number>;
 }
 
 /**
@@ -139,13 +143,24 @@ async function compare(db: Queryable, run: Run, range: Range, bounds: Bounds): P
     `WITH s AS (SELECT x.*, ${rowHash(it, "x")} AS hash FROM ${sourceIn(it, range)} x),
       t AS (SELECT ${under("t", it.match).join(", ")}, ${rowHash(it, "t")} AS hash
             FROM ${quoteName(it.target)} t WHERE ${targetIn(it, "t", range)} AND ${isUntouched("t", at)})
-     SELECT count(s.*) AS source, ${offered} AS offered, ${others} AS others, ARRAY[${counted.join(", ")}]::text[] AS counted, count(*) FILTER (WHERE s.hash = t.hash) AS equal,
+     SELECT count(s.*) AS source, ${offered} AS offered, ${others} AS others, ARRAY[${counted.join(", ")}]::text[] AS counted, ${leftOutIn(it, range)} AS "leftOut", count(*) FILTER (WHERE s.hash = t.hash) AS equal,
             coalesce(sum(t.hash) FILTER (WHERE s.hash = t.hash), 0)::text AS checksum,
             count(*) FILTER (WHERE s.hash IS DISTINCT FROM t.hash AND (s.hash IS NULL OR t.hash IS NOT NULL OR ${isAbsent(it)})) AS suspect
      FROM s FULL JOIN t ON ${matches(it)}`,
     [run.parameters, ...bounds, urn],
   );
-  return found ?? { source: "0", offered: "0", equal: "0", checksum: "0", suspect: "0", others: "0", counted: [] };
+  return (
+    found ?? {
+      source: "0",
+      offered: "0",
+      equal: "0",
+      checksum: "0",
+      suspect: "0",
+      others: "0",
+      counted: [],
+      leftOut: {},
+    }
+  );
 }
 
 /**

@@ -52,7 +52,7 @@ CREATE TABLE public.fhir_oauth_configs (
     CHECK (access_token ~ '^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$'),
   refresh_token text CONSTRAINT fhir_oauth_configs_refresh_token_check
     CHECK (refresh_token ~ '^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$'),
-  token_expires_at timestamptz,
+  token_expires_at timestamptz CONSTRAINT fhir_oauth_configs_expiry_check CHECK (isfinite(token_expires_at)),
   smart_enabled boolean NOT NULL DEFAULT false,
   launch_url text CONSTRAINT fhir_oauth_configs_launch_url_check CHECK (launch_url ~ '^https://[^\s?#@]+$'),
   created_at timestamptz NOT NULL DEFAULT now(),
@@ -91,7 +91,9 @@ CREATE TABLE public.fhir_sync_jobs (
     CONSTRAINT fhir_sync_jobs_warnings_check CHECK (jsonb_typeof(warnings) = 'array'),
   errors jsonb NOT NULL DEFAULT '[]' CONSTRAINT fhir_sync_jobs_errors_check CHECK (jsonb_typeof(errors) = 'array'),
   created_at timestamptz NOT NULL DEFAULT now(),
-  updated_at timestamptz NOT NULL DEFAULT now()
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT fhir_sync_jobs_times_check CHECK (isfinite(started_at) AND isfinite(completed_at)
+    AND isfinite(created_at) AND isfinite(updated_at))
 );
 COMMENT ON TABLE public.fhir_sync_jobs IS 'Exchanges with an endpoint, run by the server side.';
 COMMENT ON COLUMN public.fhir_sync_jobs.patient_filter IS 'The one account it is about; NULL: many.';

@@ -22,7 +22,9 @@ CREATE TABLE public.hl7_messages (
   message_timestamp timestamptz,
   received_at timestamptz NOT NULL DEFAULT now(),
   processed_at timestamptz,
-  created_at timestamptz NOT NULL DEFAULT now()
+  created_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT hl7_messages_times_check CHECK (isfinite(message_timestamp) AND isfinite(received_at)
+    AND isfinite(processed_at) AND isfinite(created_at))
 );
 COMMENT ON TABLE public.hl7_messages IS 'HL7 v2 messages as received, for the server side only.';
 COMMENT ON COLUMN public.hl7_messages.message_type IS 'MSH-9, for example ADT^A08 or ORU^R01.';
@@ -45,7 +47,8 @@ CREATE TABLE public.hl7_to_fhir_conversions (
     CONSTRAINT hl7_to_fhir_conversions_errors_check CHECK (jsonb_typeof(conversion_errors) = 'array'),
   conversion_rules_version text,
   target_profile text,
-  created_at timestamptz NOT NULL DEFAULT now()
+  created_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT hl7_to_fhir_conversions_times_check CHECK (isfinite(created_at))
 );
 COMMENT ON TABLE public.hl7_to_fhir_conversions IS 'FHIR resources made of a message, for the server side only.';
 COMMENT ON COLUMN public.hl7_to_fhir_conversions.guardian_patient_id IS
@@ -89,7 +92,9 @@ CREATE TABLE public.legacy_import_jobs (
   completed_at timestamptz,
   created_by uuid,
   created_at timestamptz NOT NULL DEFAULT now(),
-  updated_at timestamptz NOT NULL DEFAULT now()
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT legacy_import_jobs_times_check CHECK (isfinite(started_at) AND isfinite(completed_at)
+    AND isfinite(created_at) AND isfinite(updated_at))
 );
 COMMENT ON TABLE public.legacy_import_jobs IS 'Imports from an older system by legacy_system_mappings.';
 COMMENT ON COLUMN public.legacy_import_jobs.errors IS 'What went wrong: element and code, never a value.';

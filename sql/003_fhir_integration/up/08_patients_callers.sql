@@ -9,6 +9,8 @@ DECLARE
   v_table regclass := to_regclass('public.user_profiles');
   v_key int2 := (SELECT a.attnum FROM pg_attribute AS a WHERE a.attrelid = v_table AND a.attname = 'user_id'
     AND a.atttypid = 'uuid'::regtype AND NOT a.attisdropped);
+  v_deleted text := CASE WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass('auth.users')
+    AND a.attname = 'deleted_at' AND NOT a.attisdropped) THEN 'u.deleted_at IS NULL' ELSE 'true' END;
   v_profile text := 'SELECT NULL::uuid AS user_id, NULL::text AS first_name, NULL::text AS last_name, '
     'NULL::text AS phone, NULL::date AS date_of_birth WHERE false';
   -- fhir_text written out: over all accounts its calls would cost half the time.
@@ -33,14 +35,14 @@ BEGIN
   END IF;
   RETURN $q$
     SELECT u.id AS patient_id,
-      '1 ' || md5(ROW(u.email, u.phone, u.deleted_at IS NULL, u.raw_user_meta_data -> 'name', p.first_name,
+      '1 ' || md5(ROW(u.email, u.phone, $q$ || v_deleted || $q$, u.raw_user_meta_data -> 'name', p.first_name,
         p.last_name, p.phone, extract(epoch FROM p.date_of_birth))::text) AS source_version,
       jsonb_strip_nulls(jsonb_build_object(
         'resourceType', 'Patient',
         'id', u.id,
         'identifier', jsonb_build_array(jsonb_build_object(
           'use', 'usual', 'system', 'https://guardian.health/patient-id', 'value', u.id)),
-        'active', u.deleted_at IS NULL,
+        'active', $q$ || v_deleted || $q$,
         'name', CASE
           WHEN num_nonnulls(t.family, t.given) > 0 THEN jsonb_build_array(jsonb_build_object('use', 'official',
             'family', t.family, 'given', CASE WHEN t.given IS NOT NULL THEN jsonb_build_array(t.given) END))

@@ -57,7 +57,8 @@ BEGIN
         'class', k.coding)))
   FROM public.patient_consents AS c
   CROSS JOIN LATERAL (SELECT CASE WHEN c.revoked_at IS NOT NULL THEN 'revoked'
-    WHEN NOT c.granted THEN c.consent_metadata ->> 'state' WHEN c.valid_until <= now() THEN 'expired'
+    WHEN NOT c.granted THEN c.consent_metadata ->> 'state' WHEN c.valid_until <= statement_timestamp()
+      THEN 'expired'
     ELSE 'granted' END AS state, least(c.valid_until, c.revoked_at) AS ends OFFSET 0) AS s
   LEFT JOIN (VALUES
     ('healthcare_services', '[{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREAT",

@@ -145,7 +145,7 @@ BEGIN
       LEFT JOIN public.consent_fhir_mappings AS m ON m.consent_id = c.id
       WHERE (p_patient_id IS NULL OR c.patient_id = p_patient_id) AND (m.id IS NULL
         OR m.source_version NOT LIKE '1 % ' || extract(epoch FROM c.updated_at)
-        OR m.fhir_status = 'active' AND c.valid_until <= now())
+        OR m.fhir_status = 'active' AND c.valid_until <= statement_timestamp())
       LIMIT p_limit);
   END IF;
   INSERT INTO public.consent_fhir_mappings

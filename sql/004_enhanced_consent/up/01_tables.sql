@@ -19,6 +19,7 @@ CREATE TABLE public.patient_consents (
     CONSTRAINT patient_consents_consent_evidence_bound CHECK (octet_length(consent_evidence::text) <= 65536),
   valid_from timestamptz NOT NULL DEFAULT now(),
   valid_until timestamptz,
+  end_by_default boolean NOT NULL DEFAULT false,
   revoked_at timestamptz,
   revocation_reason text
     CONSTRAINT patient_consents_revocation_reason_bound CHECK (octet_length(revocation_reason) <= 10240),
@@ -32,6 +33,10 @@ CREATE TABLE public.patient_consents (
   created_by uuid,
   updated_by uuid,
   CONSTRAINT valid_temporal_range CHECK (valid_until > valid_from),
+  -- No infinity either: a period that nobody can write down, in FHIR for instance, is none.
+  CONSTRAINT patient_consents_times_check CHECK (valid_from BETWEEN '0001-01-02Z' AND '9999-12-31Z'
+    AND valid_until BETWEEN '0001-01-02Z' AND '9999-12-31Z' AND revoked_at BETWEEN '0001-01-02Z' AND '9999-12-31Z'
+    AND created_at BETWEEN '0001-01-02Z' AND '9999-12-31Z'),
   -- Five states: granted, revoked, and where neither is so consent_metadata.state says which.
   CONSTRAINT revocation_logic CHECK (CASE
     WHEN granted THEN revoked_at IS NULL AND coalesce(consent_metadata ->> 'state' = 'granted', true)
@@ -51,6 +56,8 @@ COMMENT ON COLUMN public.patient_consents.explicit_consent IS
 COMMENT ON COLUMN public.patient_consents.consent_evidence IS
   'How it was given (GDPR Article 7(1)), earlier proof of the same consent under "history"; NULL only if not granted.';
 COMMENT ON COLUMN public.patient_consents.valid_until IS 'End of the consent, exclusive; NULL: no end.';
+COMMENT ON COLUMN public.patient_consents.end_by_default IS
+  'Whether valid_until is the patient''s default duration; an end that somebody chose is never put off by itself.';
 COMMENT ON COLUMN public.patient_consents.revocation_reason IS 'The patient''s own words on a revocation or refusal.';
 COMMENT ON COLUMN public.patient_consents.consent_metadata IS
   'Key "state": pending, refused or expired where the consent is neither granted nor revoked; absent otherwise.';
@@ -107,7 +114,7 @@ COMMENT ON COLUMN public.user_consent_preferences.default_consent_duration IS
   'Length of a consent given without an end.';
 COMMENT ON COLUMN public.user_consent_preferences.require_explicit_consent IS 'Refuse grants that are not explicit.';
 COMMENT ON COLUMN public.user_consent_preferences.auto_renew_enabled IS
-  'Renew a consent at its end instead of ending it.';
+  'Renew a consent at its end instead of ending it, if nobody chose that end.';
 COMMENT ON COLUMN public.user_consent_preferences.consent_expiry_reminder_days IS
   'Days before the end to remind; 0: never.';
 

@@ -75,8 +75,8 @@ COMMENT ON FUNCTION public.require_patient(uuid) IS 'Refuses everybody but the p
 CREATE FUNCTION public.consent_end(p_patient_id uuid, p_valid_until timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF p_valid_until <= clock_timestamp() THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_valid_until must be in the future';
+  IF p_valid_until <= clock_timestamp() OR p_valid_until > '9999-12-31Z' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_valid_until must be in the future, and before the year 10000';
   END IF;
   RETURN coalesce(p_valid_until, clock_timestamp() + coalesce((SELECT p.default_consent_duration
     FROM public.user_consent_preferences AS p WHERE p.user_id = p_patient_id), interval '1 year'));
@@ -114,7 +114,7 @@ BEGIN
     valid_until = CASE WHEN due.renew THEN v_now + due.duration ELSE c.valid_until END,
     consent_metadata = c.consent_metadata || CASE WHEN due.renew THEN '{}' ELSE '{"state": "expired"}' END::jsonb
   FROM (
-    SELECT d.id, coalesce(p.auto_renew_enabled, false), p.default_consent_duration
+    SELECT d.id, d.end_by_default AND coalesce(p.auto_renew_enabled, false), p.default_consent_duration
     FROM unnest(v_due) AS v (id) JOIN public.patient_consents AS d ON d.id = v.id
     LEFT JOIN public.user_consent_preferences AS p ON p.user_id = d.patient_id
   ) AS due (id, renew, duration)
@@ -154,5 +154,5 @@ EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit
 END
 $$;
 COMMENT ON FUNCTION public.expire_patient_consents(uuid) IS
-  'Ends consents whose time is over, of one patient or of all, or renews them where the patient wants that; how many. '
-  'Passes over one that cannot be, and notes it.';
+  'Ends consents whose time is over, of one patient or of all, or renews them where the patient wants that and nobody '
+  'chose their end; how many. Passes over one that cannot be, and notes it.';

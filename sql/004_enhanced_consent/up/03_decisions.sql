@@ -17,10 +17,10 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'this patient''s preferences ask for explicit consent';
   END IF;
   INSERT INTO public.patient_consents AS c (patient_id, consent_type, purpose, granted_to, resource_type, granted,
-    legal_basis, explicit_consent, consent_evidence, valid_until, created_by, updated_by)
+    legal_basis, explicit_consent, consent_evidence, valid_until, end_by_default, created_by, updated_by)
   VALUES (p_patient_id, p_consent_type, p_purpose, p_granted_to, p_resource_type, true,
     'consent', coalesce(p_explicit_consent, false), coalesce(p_consent_evidence, '{}'), v_end,
-    p_patient_id, p_patient_id)
+    p_valid_until IS NULL, p_patient_id, p_patient_id)
   ON CONFLICT (patient_id, consent_type, purpose, granted_to, resource_type,
     (CASE WHEN granted OR consent_metadata ->> 'state' = 'pending' THEN NULL ELSE id END))
   DO UPDATE SET granted = true, legal_basis = 'consent',
@@ -31,6 +31,7 @@ BEGIN
     consent_metadata = c.consent_metadata - 'state',
     valid_from = CASE WHEN c.granted THEN c.valid_from ELSE excluded.valid_from END,
     valid_until = CASE WHEN p_valid_until IS NULL THEN greatest(c.valid_until, v_end) ELSE v_end END,
+    end_by_default = p_valid_until IS NULL AND (c.end_by_default OR (c.valid_until >= v_end) IS NOT TRUE),
     updated_by = excluded.updated_by
   RETURNING c.id INTO v_id;
   RETURN v_id;
@@ -104,7 +105,7 @@ CREATE FUNCTION public.revoke_patient_consent(p_consent_id uuid, p_revocation_re
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM public.require_patient((SELECT c.patient_id FROM public.patient_consents AS c WHERE c.id = p_consent_id));
-  UPDATE public.patient_consents AS c SET granted = false, revoked_at = now(), revocation_reason = p_revocation_reason,
+  UPDATE public.patient_consents AS c SET granted = false, revoked_at = clock_timestamp(), revocation_reason = p_revocation_reason,
     consent_metadata = c.consent_metadata - 'state', updated_by = c.patient_id
   WHERE c.id = p_consent_id AND c.granted;
   RETURN FOUND;
@@ -123,7 +124,7 @@ BEGIN
   PERFORM FROM public.patient_consents AS c WHERE c.id = p_consent_id FOR UPDATE;
   UPDATE public.patient_consents AS c SET granted = true, consent_metadata = c.consent_metadata - 'state',
     valid_from = CASE WHEN c.granted AND c.valid_until > clock_timestamp() THEN c.valid_from ELSE statement_timestamp() END,
-    valid_until = public.consent_end(v_patient, p_valid_until), updated_by = v_patient
+    valid_until = public.consent_end(v_patient, p_valid_until), end_by_default = p_valid_until IS NULL, updated_by = v_patient
   WHERE c.id = p_consent_id AND (c.granted OR c.consent_metadata ->> 'state' = 'expired')
     AND c.valid_until < public.consent_end(v_patient, p_valid_until);
   RETURN FOUND;

@@ -1,4 +1,5 @@
--- Who may use data, and who sees which consents.
+-- Who may use data, and who sees which consents. As of the statement and not of its transaction, which may have begun
+-- long before a consent ended.
 
 CREATE FUNCTION public.check_consent_access(p_patient_id uuid, p_accessor_id uuid, p_resource_type text DEFAULT NULL,
   p_purpose text DEFAULT 'healthcare_services', p_consent_type text DEFAULT 'data_sharing')
@@ -11,7 +12,7 @@ BEGIN
     SELECT FROM public.patient_consents AS c
     WHERE c.patient_id = p_patient_id AND c.consent_type = p_consent_type AND c.purpose = p_purpose
       AND c.granted_to = p_accessor_id AND (c.resource_type IS NULL OR c.resource_type = p_resource_type)
-      AND c.granted AND c.valid_from <= now() AND (c.valid_until IS NULL OR c.valid_until > now()));
+      AND c.granted AND c.valid_from <= statement_timestamp() AND (c.valid_until IS NULL OR c.valid_until > statement_timestamp()));
 END
 $$;
 COMMENT ON FUNCTION public.check_consent_access(uuid, uuid, text, text, text) IS
@@ -29,7 +30,7 @@ BEGIN
     SELECT FROM public.patient_consents AS c
     WHERE c.patient_id = p_patient_id AND c.consent_type = p_consent_type AND c.purpose = p_purpose
       AND c.granted_to IS NULL AND (c.resource_type IS NULL OR c.resource_type = p_resource_type)
-      AND c.granted AND c.valid_from <= now() AND (c.valid_until IS NULL OR c.valid_until > now()));
+      AND c.granted AND c.valid_from <= statement_timestamp() AND (c.valid_until IS NULL OR c.valid_until > statement_timestamp()));
 END
 $$;
 COMMENT ON FUNCTION public.has_general_consent(uuid, text, text, text) IS
@@ -44,7 +45,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT c.id, c.patient_id, c.consent_type, c.purpose, c.resource_type, c.valid_from, c.valid_until
   FROM public.patient_consents AS c
   WHERE c.granted_to = auth.uid() AND c.granted
-    AND c.valid_from <= now() AND (c.valid_until IS NULL OR c.valid_until > now())
+    AND c.valid_from <= statement_timestamp() AND (c.valid_until IS NULL OR c.valid_until > statement_timestamp())
 $$;
 COMMENT ON FUNCTION public.consents_to_me() IS
   'The live consents that name the caller as recipient: whose data, which, what for and until when; not the evidence.';
@@ -52,11 +53,12 @@ COMMENT ON FUNCTION public.consents_to_me() IS
 CREATE VIEW public.user_consent_summary WITH (security_invoker = true, security_barrier = true) AS
 SELECT c.id AS consent_id, c.consent_type, c.purpose, c.resource_type, c.granted_to, s.status, c.explicit_consent,
   c.legal_basis, c.valid_from, c.valid_until,
-  CASE WHEN s.status = 'granted' AND isfinite(c.valid_until)
-    THEN ceil(extract(epoch FROM c.valid_until - now()) / 86400)::integer END AS days_until_expiry,
+  CASE WHEN s.status = 'granted'
+    THEN ceil(extract(epoch FROM c.valid_until - statement_timestamp()) / 86400)::integer END AS days_until_expiry,
   c.revoked_at, c.created_at, c.updated_at
 FROM public.patient_consents AS c,
-  LATERAL (SELECT public.consent_state(c.granted, c.revoked_at, c.valid_until, c.consent_metadata, now())) AS s (status)
+  LATERAL (SELECT public.consent_state(c.granted, c.revoked_at, c.valid_until, c.consent_metadata,
+    statement_timestamp())) AS s (status)
 WHERE c.patient_id = (SELECT auth.uid());
 COMMENT ON VIEW public.user_consent_summary IS 'The caller''s own consents; row security of patient_consents applies.';
 COMMENT ON COLUMN public.user_consent_summary.status IS 'granted, pending, refused, revoked or expired, as of now.';

@@ -46,6 +46,7 @@ CREATE TABLE public.notification_queue (
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT notification_queue_lease_check CHECK ((status = 'processing') = (lease_token IS NOT NULL)),
+  CONSTRAINT notification_queue_times_check CHECK (isfinite(scheduled_for) AND isfinite(expires_at)),
   CONSTRAINT notification_queue_digest_check CHECK (NOT for_digest OR status = 'scheduled')
 );
 COMMENT ON TABLE public.notification_queue IS

@@ -16,6 +16,26 @@ $$;
 COMMENT ON FUNCTION public.tidy_notification() IS
   'Trigger: to_char pads the month''s name with blanks, and jsonb_build_object makes text of an array; both are undone.';
 
+-- Where v6 has no column deleted_at, the name is found one level further out.
+CREATE FUNCTION public.account_is_deleted(p_user_id uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM auth.users AS u, (SELECT NULL::timestamptz AS deleted_at) AS otherwise
+    WHERE u.id = p_user_id AND (SELECT deleted_at FROM (SELECT u.*) AS account) IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION public.account_is_deleted(uuid) IS
+  'Whether an account is marked as deleted, in a v6 that marks it (auth.users.deleted_at).';
+
+CREATE FUNCTION public.pass_over_deleted() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN CASE WHEN public.account_is_deleted(NEW.user_id) THEN NULL ELSE NEW END;
+END
+$$;
+COMMENT ON FUNCTION public.pass_over_deleted() IS
+  'Trigger: whoever sends it, by a function, a trigger or an INSERT, a deleted account gets no message.';
+
 CREATE FUNCTION public.notification_rank(p_priority text) RETURNS integer
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT array_position('{urgent,high,normal,low}'::text[], p_priority)
@@ -67,7 +87,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT EXISTS (
     SELECT FROM public.patient_consents AS c
     WHERE c.patient_id = p_user_id AND c.consent_type = 'marketing_communication' AND c.granted_to IS NULL AND c.granted
-      AND c.valid_from <= now() AND (c.valid_until IS NULL OR c.valid_until > now()))
+      AND c.valid_from <= clock_timestamp() AND (c.valid_until IS NULL OR c.valid_until > clock_timestamp()))
 $$;
 COMMENT ON FUNCTION public.marketing_allowed(uuid) IS 'Whether a user consented to marketing, now.';
 

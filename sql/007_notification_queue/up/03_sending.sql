@@ -7,6 +7,9 @@ RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_id uuid;
 BEGIN
+  IF NOT isfinite(p_scheduled_for) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_scheduled_for is a time, and not infinity';
+  END IF;
   INSERT INTO public.notification_queue (user_id, notification_type, title, body, data, priority, category,
     delivery_channels, dedup_key, scheduled_for)
   VALUES (p_user_id, p_type, p_title, p_body, coalesce(p_data, '{}'), p_priority, p_category, p_channels, p_dedup_key,
@@ -21,7 +24,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamptz) IS
-  'A message to one user; its id, or that of the one that is there with the same key.';
+  'A message to one user; its id, or that of the one that is there with the same key. NULL for a deleted account.';
 
 CREATE FUNCTION public.enqueue_notification_campaign(p_campaign text, p_type text, p_title text, p_body text,
   p_data jsonb DEFAULT '{}', p_priority text DEFAULT 'normal', p_category text DEFAULT 'administrative',
@@ -31,9 +34,9 @@ DECLARE
   v_count bigint;
 BEGIN
   IF coalesce(p_campaign, '') !~ '^[a-z0-9][a-z0-9_.-]{0,99}$'
-    OR coalesce(p_audience, '') NOT IN ('all', 'existing', 'confirmed') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = 'p_campaign is a name of a-z, 0-9, _ . -, p_audience is all, existing or confirmed';
+    OR coalesce(p_audience, '') NOT IN ('all', 'existing', 'confirmed') OR NOT isfinite(p_scheduled_for) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
+      'p_campaign is a name of a-z, 0-9, _ . -, p_audience is all, existing or confirmed, p_scheduled_for not infinity';
   END IF;
   INSERT INTO public.notification_queue (user_id, notification_type, title, body, data, priority, category,
     delivery_channels, dedup_key, scheduled_for)
@@ -42,7 +45,7 @@ BEGIN
   FROM auth.users AS u LEFT JOIN public.user_preferences AS p ON p.user_id = u.id,
     LATERAL (SELECT ARRAY(SELECT c FROM unnest(p_channels) AS c WHERE coalesce(p.notification_channels,
       '{"email": true, "sms": false, "push": true, "in_app": true}') -> c = 'true')) AS w (channels)
-  WHERE u.deleted_at IS NULL AND w.channels <> '{}'
+  WHERE w.channels <> '{}'
     AND (p_audience <> 'existing' OR u.created_at < now() - interval '1 day')
     AND (p_audience <> 'confirmed' AND p_category <> 'marketing' OR u.email_confirmed_at IS NOT NULL)
     AND (p_category <> 'marketing' OR public.marketing_allowed(u.id))

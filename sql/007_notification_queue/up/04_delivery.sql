@@ -54,6 +54,7 @@ BEGIN
           SELECT d.id, u.usable, q.until, g.digest_at, CASE
               WHEN coalesce(d.expires_at, d.scheduled_for + interval '30 days') <= v_now THEN 'expired'
               WHEN d.attempts >= 5 THEN 'failed'
+              WHEN public.account_is_deleted(d.user_id) THEN 'suppressed'
               WHEN d.category = 'marketing' AND NOT public.marketing_allowed(d.user_id) THEN 'suppressed'
               WHEN u.usable = '{}' AND d.priority <> 'urgent' THEN 'suppressed'
               WHEN d.for_digest THEN 'digest'

@@ -51,6 +51,8 @@ $$;
 COMMENT ON FUNCTION public.notify_consent_change() IS
   'Trigger: tells the patient of a request, and of a consent given, refused, revoked or ended. Its own failure is a warning.';
 
+CREATE TRIGGER notification_queue_recipient BEFORE INSERT ON public.notification_queue
+  FOR EACH ROW EXECUTE FUNCTION public.pass_over_deleted();
 CREATE TRIGGER notification_queue_tidy BEFORE INSERT ON public.notification_queue
   FOR EACH ROW WHEN (NEW.body LIKE '%  %' OR jsonb_typeof(NEW.data -> 'new_features') = 'string')
   EXECUTE FUNCTION public.tidy_notification();

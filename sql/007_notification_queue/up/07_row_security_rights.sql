@@ -25,7 +25,8 @@ GRANT SELECT (id, user_id, channel_type, channel_identifier, is_active, verified
   ON public.notification_delivery_channels TO authenticated, service_role;
 GRANT UPDATE (is_active, notification_types_enabled, priority_threshold)
   ON public.notification_delivery_channels TO authenticated;
-REVOKE ALL ON FUNCTION public.tidy_notification(), public.notification_rank(text),
+REVOKE ALL ON FUNCTION public.tidy_notification(), public.account_is_deleted(uuid), public.pass_over_deleted(),
+  public.notification_rank(text),
   public.quiet_hours_end(jsonb, text, timestamptz), public.next_digest_at(text, text, timestamptz),
   public.marketing_allowed(uuid), public.usable_channels(uuid, text[], text, text),
   public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamptz),

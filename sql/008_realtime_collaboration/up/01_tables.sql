@@ -19,7 +19,8 @@ CREATE TABLE public.collaboration_sessions (
   last_activity timestamptz NOT NULL DEFAULT now(),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
-  CONSTRAINT collaboration_sessions_period_check CHECK (scheduled_end > scheduled_start)
+  CONSTRAINT collaboration_sessions_period_check CHECK (scheduled_end > scheduled_start),
+  CONSTRAINT collaboration_sessions_times_check CHECK (isfinite(scheduled_start) AND isfinite(scheduled_end))
 );
 COMMENT ON TABLE public.collaboration_sessions IS 'A meeting about one patient. Its notes are read by those whom it admits.';
 COMMENT ON COLUMN public.collaboration_sessions.session_owner IS

@@ -61,6 +61,8 @@ DECLARE
 BEGIN
   IF (p_patient_id = v_user OR public.patient_consents_to(p_patient_id, v_user)) IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient, or whom he shares his record with, may do this';
+  ELSIF NOT isfinite(p_scheduled_start) OR NOT isfinite(p_scheduled_end) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a session is scheduled for a time, and not for infinity';
   END IF;
   INSERT INTO public.collaboration_sessions (patient_id, session_name, session_type, session_owner, scheduled_start, scheduled_end)
   VALUES (p_patient_id, p_session_name, p_session_type, v_user, p_scheduled_start, p_scheduled_end) RETURNING id INTO v_id;

@@ -81,7 +81,8 @@ BEGIN
     SELECT t.* FROM (VALUES
       ('User Preferences', 'public.user_preferences', 'user_id', 'auth.users',
         's.created_at <= $1 OR s.created_at IS NULL', 'true', true),
-      ('Consents', 'public.patient_consents', 'patient_id', 'auth.users', 's.created_at < $1 - interval ''1 day''',
+      ('Consents', 'public.patient_consents', 'patient_id', 'auth.users', 's.created_at > ''0001-01-01'' AND s.created_at < $1 - interval ''1 day''
+          AND (SELECT deleted_at FROM (SELECT s.*) AS account) IS NULL',
         't.consent_type = ''data_sharing'' AND t.purpose = ''healthcare_services''', true),
       ('FHIR Patients', 'public.fhir_patient_mappings', 'guardian_user_id', 'auth.users', 'true', 'true', false),
       ('FHIR Documents', 'public.fhir_document_references', 'guardian_document_id', 'public.documents',
@@ -98,7 +99,7 @@ BEGIN
          + (SELECT count(*) FROM (SELECT DISTINCT t.%2$I AS key FROM %1$s AS t WHERE (%5$s) AND t.%2$I IS NOT NULL) AS k
             WHERE NOT EXISTS (SELECT FROM %3$s AS s WHERE s.id = k.key))
        FROM (SELECT EXISTS (SELECT FROM %1$s AS t WHERE t.%2$I = s.id AND (%5$s)) AS has
-             FROM %3$s AS s WHERE $1 IS NOT NULL AND (%4$s)) AS p',
+             FROM %3$s AS s, (SELECT NULL::timestamptz AS deleted_at) AS otherwise WHERE $1 IS NOT NULL AND (%4$s)) AS p',
       to_regclass(v_target.target), v_target.key, to_regclass(v_target.source), v_target.of_source, v_target.of_target)
     INTO v6_count, v7_count USING v_then;
     -- Mapping rows are made on request: none at all is no loss.

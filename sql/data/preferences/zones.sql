@@ -1,8 +1,8 @@
--- The Area/Location names and offsets (Etc/GMT±n) that this server knows, by their lower case: reading them costs too much to do it every batch.
+-- The zones that this server knows, by the lower case of their names: reading them costs too much to do it every batch. Not
+-- the same again with other leap seconds (right/), nor names that stand for no place. user_preferences takes all of them.
 SELECT pg_catalog.jsonb_object_agg(n.folded, n.name) AS zones
 FROM (
   SELECT pg_catalog.lower(z.name) AS folded, min(z.name) AS name
   FROM pg_catalog.pg_timezone_names z
-  WHERE z.name ~ '^[A-Z][A-Za-z]+/[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*)?$' AND z.name !~ '^Etc/'
-    OR z.name ~ '^Etc/GMT(-([1-9]|1[0-4])|[+]([1-9]|1[0-2]))$' GROUP BY 1
+  WHERE z.name !~ '^(posix|right|SystemV)/' AND z.name NOT IN ('Factory', 'localtime', 'posixrules') GROUP BY 1
 ) n

@@ -14,8 +14,8 @@ function migrationOf(key: string[]): Migration {
     ...{ batchMs: 300, workers: 1, slowdown: 0.1, meaning: "m" },
     sources: [
       {
-        ...{ file: "own.sql", sql, needs: undefined, constants: undefined, counts: [] },
-        follows: [{ table: "public.source", key, columns: ["body"] }],
+        ...{ file: "own.sql", sql, needs: undefined, constants: undefined, counts: [], leftOut: undefined },
+        follows: [{ table: "public.source", key, columns: ["body"], optional: [] }],
       },
     ],
   };

@@ -112,7 +112,7 @@ describe("16-6 what hangs on v6's tables, or on the database,", function () {
         const moved = await engine.move(consents, { mode: "assumed", legalBasis: "contract", statement: "s" });
         const [old] = await column<string>(
           admin,
-          "SELECT count(*) FROM ONLY auth.users WHERE created_at < now() - interval '1 day'",
+          "SELECT count(*) FROM ONLY auth.users WHERE created_at < now() - interval '1 day' AND deleted_at IS NULL",
         );
         expect(String(moved.written)).to.equal(old);
         expect(await column(admin, "SELECT count(*) FROM public.patient_consents")).to.deep.equal([old]);
