@@ -11,6 +11,7 @@ import { sessionGroup } from "./locking_sessions";
 /** Functions whose text takes a lock and that need no pair, and why. */
 const alone: Record<string, string> = {
   "public.advance_document_run(uuid, uuid)": "called by who holds the run",
+  "public.expire_due_consents(uuid, uuid)": "a part of expire_patient_consents(uuid)",
   "public.get_user_preferences(uuid)": "ON CONFLICT DO NOTHING: whoever made the row, it is there",
   "public.hl7_conversion_patient()": "a trigger: the two statements that it sees are in the list",
   "public.hold_collaboration_session(uuid)": "the lock itself",
@@ -18,7 +19,9 @@ const alone: Record<string, string> = {
   "public.lock_document_run(uuid)": "the lock itself",
   "public.lock_patient_consents(uuid)": "the lock itself",
   "public.notify_document_outcome()": "a trigger of who holds the run; ON CONFLICT DO NOTHING decides nothing",
+  "public.pass_over_notifications(uuid[], text)": "a part of claim_notifications, of messages that it has locked",
   "public.record_performance_baseline()": "ON CONFLICT DO UPDATE with what was measured; nothing is decided",
+  "public.write_fhir_mapping(text, uuid, integer)": "a part of refresh_fhir_mappings, which holds its lock",
 };
 
 /** What a function's text says when it takes a lock that others wait for. */
