@@ -1,10 +1,12 @@
 -- The engine has archived the fifteen tables by now, and dropped the view over one of them.
+DROP FUNCTION public.check_fhir_api_audit();
 DROP FUNCTION public.hl7_conversion_patient();
 DROP FUNCTION public.fhir_endpoint_status();
 DROP FUNCTION public.fhir_connection(text);
 DROP FUNCTION public.store_fhir_tokens(text, text, text, timestamptz);
 DROP FUNCTION public.save_fhir_oauth_config(text, text, text, text, text, text, text);
 DROP FUNCTION public.save_fhir_endpoint(text, text, text, jsonb);
+DROP FUNCTION public.refuse_without_values(text, text, text, text);
 DROP FUNCTION public.refresh_fhir_mappings(uuid, integer);
 DROP FUNCTION public.write_fhir_mapping(text, uuid, integer);
 DROP FUNCTION public.fhir_to_guardian_observation(jsonb, text);
@@ -12,6 +14,8 @@ DROP FUNCTION public.fhir_to_guardian_patient(jsonb, text, uuid);
 DROP FUNCTION public.require_valid_fhir(text, jsonb, text);
 DROP FUNCTION public.run_fhir_test_cases();
 DROP FUNCTION public.validate_fhir_resource(text, jsonb, text);
+DROP FUNCTION public.fhir_referenced_patient(text, text);
+DROP FUNCTION public.fhir_server(text);
 DROP FUNCTION public.fhir_completeness(text, jsonb);
 DROP FUNCTION public.fhir_resource_issues(text, jsonb);
 DROP FUNCTION public.fhir_element_rules(text);

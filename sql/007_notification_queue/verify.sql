@@ -98,7 +98,7 @@ FROM (SELECT ARRAY[
   'definition of public.create_notification_digest(uuid, text): 1b26829f',
   'definition of public.pass_over_notifications(uuid[], text): bd25ac43',
   'definition of public.claim_notifications(text, integer, interval): 2effde10',
-  'definition of public.fail_notification(uuid, uuid, text): 62e7ac3d',
+  'definition of public.fail_notification(uuid, uuid, text): a3c421d4',
   'definition of public.complete_notification(uuid, uuid, text[], text[]): 8132b0fb',
   'definition of public.mark_notification(uuid, text): f3c75e19',
   'definition of public.add_notification_channel(text, text): 25c2b9f5',

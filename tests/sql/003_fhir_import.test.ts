@@ -126,6 +126,9 @@ describe("003_fhir_integration: what is imported", function () {
   it("I-5: Observations of every value type, category and effective time are stored whole, twice as once", async () => {
     await withModules(modules, async (client) => {
       const { patient } = await people(client);
+      await client.query(
+        "INSERT INTO public.fhir_endpoints (system_name, base_url, auth_type) VALUES ('clinic', 'https://clinic.example/fhir', 'none')",
+      );
       await importPatient(client, patient);
       const before = await v6(client);
       const values: Record<string, Record<string, unknown>> = {

@@ -2,9 +2,8 @@
 
 CREATE TABLE public.fhir_endpoints (
   id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT fhir_endpoints_pkey PRIMARY KEY,
-  system_name text NOT NULL CONSTRAINT fhir_endpoints_system_name_key UNIQUE
-    CONSTRAINT fhir_endpoints_system_name_check
-    CHECK (system_name ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' AND system_name <> 'guardian'),
+  system_name text NOT NULL CONSTRAINT fhir_endpoints_system_name_check
+    CHECK (system_name ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' AND lower(system_name) <> 'guardian'),
   base_url text NOT NULL
     CONSTRAINT fhir_endpoints_base_url_check CHECK (base_url ~ '^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s?#@]*)?$'),
   fhir_version text NOT NULL DEFAULT 'R4' CONSTRAINT fhir_endpoints_version_check CHECK (fhir_version = 'R4'),
@@ -30,6 +29,7 @@ CREATE TABLE public.fhir_endpoints (
 );
 COMMENT ON TABLE public.fhir_endpoints IS
   'FHIR servers Guardian talks to. No role but the owner reads it; save_fhir_endpoint and fhir_connection do.';
+COMMENT ON COLUMN public.fhir_endpoints.system_name IS 'Name of the source, told from others without regard to case.';
 COMMENT ON COLUMN public.fhir_endpoints.base_url IS 'https, without user name, password, query or fragment.';
 COMMENT ON COLUMN public.fhir_endpoints.auth_config IS
   'What is not secret, for example audience; keys that sound like a secret are refused.';

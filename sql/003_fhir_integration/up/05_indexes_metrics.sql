@@ -1,6 +1,7 @@
 -- Indexes, and the one view over the tables alone.
 
 -- Every key to v6 has an index: deleting an account or a v6 row looks each of them up.
+CREATE UNIQUE INDEX fhir_endpoints_system_name_key ON public.fhir_endpoints (lower(system_name));
 CREATE INDEX fhir_patient_mappings_user_idx ON public.fhir_patient_mappings (guardian_user_id);
 CREATE INDEX fhir_observations_patient_idx ON public.fhir_observations (guardian_patient_id, effective_datetime DESC);
 CREATE INDEX fhir_observations_code_idx ON public.fhir_observations USING gin (code jsonb_path_ops);

@@ -33,7 +33,7 @@ BEGIN
             "code": "IDSCL", "display": "information disclosure"}]}]'
           ELSE '[]' END::jsonb,
       'patient', jsonb_build_object('reference', 'Patient/' || c.patient_id),
-      'dateTime', to_char(coalesce(c.revoked_at, c.updated_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+      'dateTime', to_char(t.decided AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
       'performer', CASE WHEN c.explicit_consent
         THEN jsonb_build_array(jsonb_build_object('reference', 'Patient/' || c.patient_id)) END,
       'policyRule', jsonb_build_object('text', 'GDPR Article 6(1)(' || CASE c.legal_basis WHEN 'consent' THEN 'a'
@@ -41,10 +41,11 @@ BEGIN
         WHEN 'public_task' THEN 'e' ELSE 'f' END || '), ' || replace(c.legal_basis, '_', ' ')),
       'provision', jsonb_build_object(
         'type', CASE WHEN s.state = 'refused' THEN 'deny' ELSE 'permit' END,
-        'period', CASE WHEN c.granted OR s.state IN ('revoked', 'expired') THEN jsonb_build_object(
-          'start', to_char(c.valid_from AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-          'end', to_char(CASE WHEN s.ends < c.valid_from THEN c.valid_from ELSE s.ends END AT TIME ZONE 'UTC',
-            'YYYY-MM-DD"T"HH24:MI:SS"Z"')) END,
+        'period', CASE WHEN (c.granted OR s.state IN ('revoked', 'expired')) AND num_nonnulls(t.starts, t.ends) > 0
+          THEN jsonb_build_object(
+            'start', to_char(t.starts AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+            'end', to_char(CASE WHEN t.ends < t.starts THEN t.starts ELSE t.ends END AT TIME ZONE 'UTC',
+              'YYYY-MM-DD"T"HH24:MI:SS"Z"')) END,
         'actor', CASE WHEN c.granted_to IS NOT NULL THEN jsonb_build_array(jsonb_build_object(
           'role', '{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType",
             "code": "IRCP", "display": "information recipient"}]}'::jsonb,
@@ -60,6 +61,11 @@ BEGIN
     WHEN NOT c.granted THEN c.consent_metadata ->> 'state' WHEN c.valid_until <= statement_timestamp()
       THEN 'expired'
     ELSE 'granted' END AS state, least(c.valid_until, c.revoked_at) AS ends OFFSET 0) AS s
+  CROSS JOIN LATERAL (SELECT
+    CASE WHEN c.valid_from BETWEEN '0001-01-02Z' AND '9999-12-31Z' THEN c.valid_from END AS starts,
+    CASE WHEN s.ends BETWEEN '0001-01-02Z' AND '9999-12-31Z' THEN s.ends END AS ends,
+    CASE WHEN coalesce(c.revoked_at, c.updated_at) BETWEEN '0001-01-02Z' AND '9999-12-31Z'
+      THEN coalesce(c.revoked_at, c.updated_at) END AS decided OFFSET 0) AS t
   LEFT JOIN (VALUES
     ('healthcare_services', '[{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREAT",
       "display": "treatment"}]'::jsonb),

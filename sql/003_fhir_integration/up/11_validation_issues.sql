@@ -43,6 +43,12 @@ BEGIN
     SELECT 'value', 'a reference has no blanks'
     WHERE w.key = 'reference' AND jsonb_typeof(w.value) = 'string' AND w.value #>> '{}' ~ '\S\s+\S'
     UNION ALL
+    SELECT 'value', 'a period starts and ends with a FHIR dateTime: no infinity, no year before 1'
+    WHERE w.key ~ '(^p|P)eriod$' AND jsonb_typeof(w.value) = 'object' AND EXISTS (
+      SELECT FROM (VALUES (w.value -> 'start'), (w.value -> 'end')) AS d (value)
+      WHERE jsonb_typeof(d.value) <> 'string' OR public.fhir_time(d.value #>> '{}') IS NULL
+        AND d.value #>> '{}' !~ '^(?!0000)[0-9]{4}(-(0[1-9]|1[0-2]))?$')
+    UNION ALL
     SELECT 'invariant', 'per-1: a period does not end before it starts'
     WHERE w.key ~ 'eriod$' AND public.fhir_time(w.value ->> 'end') < public.fhir_time(w.value ->> 'start')
     UNION ALL
@@ -73,10 +79,10 @@ BEGIN
         AND NOT jsonb_path_exists(v.value, 'strict $[*] ? (@.type() != "string")')
       WHEN r.kind = 'boolean' THEN v.type = 'boolean'
       WHEN r.kind = 'integer' THEN v.type = 'number' AND v.value #>> '{}' ~ '^-?[0-9]{1,9}$'
-      WHEN r.kind = 'date' THEN v.type = 'string' AND v.value #>> '{}' ~ '^[0-9]{4}(-(0[1-9]|1[0-2])(-[0-9]{2})?)?$'
+      WHEN r.kind = 'date' THEN v.type = 'string' AND v.value #>> '{}' ~ '^(?!0000)[0-9]{4}(-(0[1-9]|1[0-2])(-[0-9]{2})?)?$'
         AND (length(v.value #>> '{}') < 10 OR public.fhir_time(v.value #>> '{}') IS NOT NULL)
       WHEN r.kind = 'dateTime' THEN v.type = 'string' AND (public.fhir_time(v.value #>> '{}') IS NOT NULL
-        OR v.value #>> '{}' ~ '^[0-9]{4}(-(0[1-9]|1[0-2]))?$')
+        OR v.value #>> '{}' ~ '^(?!0000)[0-9]{4}(-(0[1-9]|1[0-2]))?$')
       WHEN r.kind = 'instant' THEN v.type = 'string' AND length(v.value #>> '{}') > 10
         AND public.fhir_time(v.value #>> '{}') IS NOT NULL
       WHEN r.kind = 'time'

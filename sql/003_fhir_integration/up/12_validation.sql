@@ -40,9 +40,8 @@ RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_id uuid;
   v_fhir_id text := CASE WHEN jsonb_typeof(p_resource -> 'id') = 'string' THEN left(p_resource ->> 'id', 64) END;
-  v_patient text := CASE WHEN p_resource_type = 'Patient' THEN v_fhir_id ELSE substring(
-    coalesce(p_resource #>> '{subject,reference}', p_resource #>> '{patient,reference}')
-    FROM '(?:^|/)Patient/([A-Za-z0-9.-]{1,64})$') END;
+  v_source text := lower(p_source_system);
+  v_reference text := coalesce(p_resource #>> '{subject,reference}', p_resource #>> '{patient,reference}');
 BEGIN
   IF NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the server side validates resources';
@@ -50,7 +49,7 @@ BEGIN
   INSERT INTO public.fhir_validation_results (resource_type, resource_id, source_system, guardian_patient_id, is_valid,
     validation_errors, validation_warnings, validation_profile, completeness_score, consistency_score, mapping_status,
     guardian_resource_id)
-  SELECT left(p_resource_type, 64), v_fhir_id, left(p_source_system, 200), m.patient_id, i.errors = '[]', i.errors,
+  SELECT left(p_resource_type, 64), v_fhir_id, left(v_source, 200), m.patient_id, i.errors = '[]', i.errors,
     i.warnings, 'http://hl7.org/fhir/StructureDefinition/' || left(p_resource_type, 64),
     public.fhir_completeness(p_resource_type, p_resource), greatest(0, 1 - i.broken * 0.1),
     CASE WHEN i.errors <> '[]' THEN 'failed' WHEN m.id IS NOT NULL THEN 'mapped' ELSE 'pending' END, m.id
@@ -63,20 +62,21 @@ BEGIN
   ) AS i
   LEFT JOIN LATERAL (
     SELECT p.id, p.guardian_user_id AS patient_id FROM public.fhir_patient_mappings AS p
-      WHERE p_resource_type = 'Patient' AND p.fhir_patient_id = v_fhir_id AND p.source_system = p_source_system
+      WHERE p_resource_type = 'Patient' AND p.fhir_patient_id = v_fhir_id AND lower(p.source_system) = v_source
     UNION ALL SELECT o.id, o.guardian_patient_id FROM public.fhir_observations AS o
-      WHERE p_resource_type = 'Observation' AND o.fhir_observation_id = v_fhir_id AND o.source_system = p_source_system
+      WHERE p_resource_type = 'Observation' AND o.fhir_observation_id = v_fhir_id AND lower(o.source_system) = v_source
     UNION ALL SELECT r.id, r.guardian_patient_id FROM public.fhir_medication_requests AS r
       WHERE p_resource_type = 'MedicationRequest' AND r.fhir_request_id = v_fhir_id
-        AND r.source_system = p_source_system
+        AND lower(r.source_system) = v_source
     UNION ALL SELECT d.id, d.guardian_patient_id FROM public.fhir_document_references AS d
       WHERE p_resource_type = 'DocumentReference' AND d.fhir_document_id = v_fhir_id
-        AND d.source_system = p_source_system
-    UNION ALL SELECT NULL, p.guardian_user_id FROM public.fhir_patient_mappings AS p
-      WHERE p_resource_type <> 'Patient' AND p.fhir_patient_id = v_patient AND p.source_system = p_source_system
+        AND lower(d.source_system) = v_source
+    UNION ALL SELECT NULL, f.id FROM public.fhir_referenced_patient(v_reference, v_source) AS f (id)
+      WHERE p_resource_type <> 'Patient' AND f.id IS NOT NULL
     UNION ALL SELECT NULL, u.id FROM auth.users AS u
-      WHERE p_source_system = 'guardian'
-        AND u.id = CASE WHEN v_patient ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN v_patient::uuid END
+      WHERE v_source = 'guardian' AND u.id = substring(CASE WHEN p_resource_type = 'Patient'
+        THEN 'Patient/' || v_fhir_id ELSE v_reference END
+        FROM '^Patient/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$')::uuid
     LIMIT 1
   ) AS m ON true
   RETURNING id INTO v_id;

@@ -9,7 +9,7 @@ DECLARE
 BEGIN
   IF NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the server side imports resources';
-  ELSIF coalesce(p_source_system, 'guardian') = 'guardian' THEN
+  ELSIF lower(coalesce(p_source_system, 'guardian')) = 'guardian' THEN
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = 'p_source_system names the system it came from, and not guardian';
   END IF;
@@ -27,15 +27,41 @@ $$;
 COMMENT ON FUNCTION public.require_valid_fhir(text, jsonb, text) IS
   'Refuses a caller who may not import, and a resource that is not valid, naming elements and no values.';
 
+-- Scheme and host are the same in either case, a path is not (RFC 3986, 6.2.2.1).
+CREATE FUNCTION public.fhir_server(p_url text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT regexp_replace(lower(u.part[1]), '^(https://[^/]*):443$', '\1') || rtrim(u.part[2], '/')
+  FROM (SELECT regexp_match(p_url, '^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+)(/[^?#]*)?$')) AS r (part),
+    LATERAL (SELECT ARRAY[r.part[1], coalesce(r.part[2], '')]) AS u (part)
+$$;
+COMMENT ON FUNCTION public.fhir_server(text) IS
+  'The address of a FHIR server in one spelling; NULL for what is none, or brings a user name.';
+
+CREATE FUNCTION public.fhir_referenced_patient(p_reference text, p_source_system text) RETURNS uuid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN count(DISTINCT m.guardian_user_id) = 1 THEN min(m.guardian_user_id::text)::uuid END
+  FROM (SELECT regexp_match(p_reference, '^(?:([^?#]+)/)?Patient/([A-Za-z0-9.-]{1,64})$')) AS r (part)
+  JOIN public.fhir_patient_mappings AS m ON m.fhir_patient_id = r.part[2]
+    AND lower(m.source_system) = CASE WHEN r.part[1] IS NULL THEN lower(p_source_system) ELSE (
+      SELECT CASE WHEN bool_or(lower(e.system_name) = lower(p_source_system)) THEN lower(p_source_system)
+        WHEN count(*) = 1 THEN min(lower(e.system_name)) END
+      FROM public.fhir_endpoints AS e WHERE public.fhir_server(e.base_url) = public.fhir_server(r.part[1])) END
+$$;
+COMMENT ON FUNCTION public.fhir_referenced_patient(text, text) IS
+  'The account of a Patient that a resource of a source refers to: of that source where the reference is relative, else of '
+  'the endpoint whose address it begins with. NULL for another server''s, for one that several sources share, for none.';
+
 CREATE FUNCTION public.fhir_to_guardian_patient(p_resource jsonb, p_source_system text, p_user_id uuid DEFAULT NULL)
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_user uuid;
+  v_source text;
   v_id uuid;
 BEGIN
   PERFORM public.require_valid_fhir('Patient', p_resource, p_source_system);
-  SELECT m.guardian_user_id INTO v_user FROM public.fhir_patient_mappings AS m
-  WHERE m.fhir_patient_id = p_resource ->> 'id' AND m.source_system = p_source_system;
+  SELECT m.guardian_user_id, m.source_system INTO v_user, v_source FROM public.fhir_patient_mappings AS m
+  WHERE m.fhir_patient_id = p_resource ->> 'id' AND lower(m.source_system) = lower(p_source_system)
+  ORDER BY m.source_system <> lower(p_source_system), m.source_system LIMIT 1;
   IF coalesce(v_user, p_user_id) IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'P0002', MESSAGE = 'this Patient is linked to no account',
       HINT = 'Give p_user_id once, after the account''s owner has proved that he is this Patient.';
@@ -46,7 +72,7 @@ BEGIN
   END IF;
   INSERT INTO public.fhir_patient_mappings
     (guardian_user_id, fhir_patient_id, source_system, resource, birth_date, deceased_datetime)
-  VALUES (coalesce(v_user, p_user_id), p_resource ->> 'id', p_source_system, p_resource,
+  VALUES (coalesce(v_user, p_user_id), p_resource ->> 'id', coalesce(v_source, lower(p_source_system)), p_resource,
     (public.fhir_time(p_resource ->> 'birthDate') AT TIME ZONE 'UTC')::date,
     public.fhir_time(p_resource ->> 'deceasedDateTime'))
   ON CONFLICT (fhir_patient_id, source_system) DO UPDATE SET resource = excluded.resource,
@@ -72,20 +98,22 @@ CREATE FUNCTION public.fhir_to_guardian_observation(p_resource jsonb, p_source_s
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_patient uuid;
+  v_source text;
   v_id uuid;
 BEGIN
   PERFORM public.require_valid_fhir('Observation', p_resource, p_source_system);
-  SELECT m.guardian_user_id INTO v_patient FROM public.fhir_patient_mappings AS m
-  WHERE m.source_system = p_source_system AND m.fhir_patient_id =
-    substring(p_resource #>> '{subject,reference}' FROM '(?:^|/)Patient/([A-Za-z0-9.-]{1,64})$');
+  v_patient := public.fhir_referenced_patient(p_resource #>> '{subject,reference}', p_source_system);
   IF v_patient IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'P0002',
       MESSAGE = 'the subject is no Patient of this source that is linked to an account',
-      HINT = 'Import the Patient first, by fhir_to_guardian_patient.';
+      HINT = 'Import the Patient first, by fhir_to_guardian_patient. A reference with an address is resolved by the endpoint of that address.';
   END IF;
+  SELECT o.source_system INTO v_source FROM public.fhir_observations AS o
+  WHERE o.fhir_observation_id = p_resource ->> 'id' AND lower(o.source_system) = lower(p_source_system)
+  ORDER BY o.source_system <> lower(p_source_system), o.source_system LIMIT 1;
   INSERT INTO public.fhir_observations (guardian_patient_id, fhir_observation_id, source_system, resource,
     effective_datetime, effective_instant, issued, value_datetime)
-  VALUES (v_patient, p_resource ->> 'id', p_source_system, p_resource,
+  VALUES (v_patient, p_resource ->> 'id', coalesce(v_source, lower(p_source_system)), p_resource,
     public.fhir_time(p_resource ->> 'effectiveDateTime'), public.fhir_time(p_resource ->> 'effectiveInstant'),
     public.fhir_time(p_resource ->> 'issued'), public.fhir_time(p_resource ->> 'valueDateTime'))
   ON CONFLICT (fhir_observation_id, source_system) DO UPDATE SET resource = excluded.resource,

@@ -1,11 +1,28 @@
 -- The servers that resources are exchanged with.
 -- No role reads the two tables. Operators write them, the server side gets what it needs for one call, and secrets are
 -- ciphertext on the way in and out.
+
+-- PostgreSQL's own error would quote the whole row that a CHECK refused, secrets included, to the caller and into the log.
+-- An error that is caught is written nowhere.
+CREATE FUNCTION public.refuse_without_values(p_sqlstate text, p_table text, p_constraint text, p_column text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = p_sqlstate, SCHEMA = 'public', TABLE = p_table, CONSTRAINT = coalesce(p_constraint, ''),
+    COLUMN = coalesce(p_column, ''), MESSAGE = format('%s takes no such value%s; the value is not told', p_table,
+      coalesce(': ' || coalesce(nullif(p_constraint, ''), nullif(p_column, '')), '')),
+    HINT = 'Secrets are JWEs (RFC 7516), addresses https without user name, query or fragment; auth_config holds no secret.';
+END
+$$;
+COMMENT ON FUNCTION public.refuse_without_values(text, text, text, text) IS
+  'Raises the error of a constraint anew, by its names alone.';
+
 CREATE FUNCTION public.save_fhir_endpoint(p_system_name text, p_base_url text, p_auth_type text,
   p_settings jsonb DEFAULT '{}')
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_row public.fhir_endpoints%ROWTYPE;
+  v_constraint text;
+  v_column text;
   c_known constant text[] := ARRAY['auth_config', 'supported_resources', 'supported_operations', 'sync_enabled',
     'sync_frequency_minutes', 'rate_limit_requests', 'rate_limit_window_minutes'];
 BEGIN
@@ -15,15 +32,20 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = 'p_settings is an object with some of: ' || array_to_string(c_known, ', ');
   END IF;
-  INSERT INTO public.fhir_endpoints (system_name, base_url, auth_type) VALUES (p_system_name, p_base_url, p_auth_type)
-  ON CONFLICT (system_name) DO UPDATE SET base_url = excluded.base_url, auth_type = excluded.auth_type
-  RETURNING * INTO v_row;
-  v_row := jsonb_populate_record(v_row, p_settings);
-  UPDATE public.fhir_endpoints AS e SET auth_config = v_row.auth_config,
-    supported_resources = v_row.supported_resources, supported_operations = v_row.supported_operations,
-    sync_enabled = v_row.sync_enabled, sync_frequency_minutes = v_row.sync_frequency_minutes,
-    rate_limit_requests = v_row.rate_limit_requests, rate_limit_window_minutes = v_row.rate_limit_window_minutes
-  WHERE e.id = v_row.id AND p_settings <> '{}';
+  BEGIN
+    INSERT INTO public.fhir_endpoints (system_name, base_url, auth_type) VALUES (p_system_name, p_base_url, p_auth_type)
+    ON CONFLICT (lower(system_name)) DO UPDATE SET base_url = excluded.base_url, auth_type = excluded.auth_type
+    RETURNING * INTO v_row;
+    v_row := jsonb_populate_record(v_row, p_settings);
+    UPDATE public.fhir_endpoints AS e SET auth_config = v_row.auth_config,
+      supported_resources = v_row.supported_resources, supported_operations = v_row.supported_operations,
+      sync_enabled = v_row.sync_enabled, sync_frequency_minutes = v_row.sync_frequency_minutes,
+      rate_limit_requests = v_row.rate_limit_requests, rate_limit_window_minutes = v_row.rate_limit_window_minutes
+    WHERE e.id = v_row.id AND p_settings <> '{}';
+  EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
+    GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_endpoints', v_constraint, v_column);
+  END;
   RETURN v_row.id;
 END
 $$;
@@ -35,21 +57,28 @@ CREATE FUNCTION public.save_fhir_oauth_config(p_system_name text, p_authorizatio
   p_launch_url text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_endpoint uuid := (SELECT e.id FROM public.fhir_endpoints AS e WHERE e.system_name = p_system_name);
+  v_endpoint uuid := (SELECT e.id FROM public.fhir_endpoints AS e WHERE lower(e.system_name) = lower(p_system_name));
+  v_constraint text;
+  v_column text;
 BEGIN
   IF NOT public.caller_is_operator() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only operators change endpoints';
   ELSIF v_endpoint IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'P0002', MESSAGE = 'there is no endpoint of that name';
   END IF;
-  INSERT INTO public.fhir_oauth_configs
-    (endpoint_id, authorization_url, token_url, client_id, client_secret, scope, smart_enabled, launch_url)
-  VALUES (v_endpoint, p_authorization_url, p_token_url, p_client_id, p_client_secret, p_scope,
-    p_launch_url IS NOT NULL, p_launch_url)
-  ON CONFLICT (endpoint_id) DO UPDATE SET authorization_url = excluded.authorization_url,
-    token_url = excluded.token_url, client_id = excluded.client_id,
-    client_secret = coalesce(excluded.client_secret, fhir_oauth_configs.client_secret), scope = excluded.scope,
-    smart_enabled = excluded.smart_enabled, launch_url = excluded.launch_url;
+  BEGIN
+    INSERT INTO public.fhir_oauth_configs
+      (endpoint_id, authorization_url, token_url, client_id, client_secret, scope, smart_enabled, launch_url)
+    VALUES (v_endpoint, p_authorization_url, p_token_url, p_client_id, p_client_secret, p_scope,
+      p_launch_url IS NOT NULL, p_launch_url)
+    ON CONFLICT (endpoint_id) DO UPDATE SET authorization_url = excluded.authorization_url,
+      token_url = excluded.token_url, client_id = excluded.client_id,
+      client_secret = coalesce(excluded.client_secret, fhir_oauth_configs.client_secret), scope = excluded.scope,
+      smart_enabled = excluded.smart_enabled, launch_url = excluded.launch_url;
+  EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
+    GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_oauth_configs', v_constraint, v_column);
+  END;
 END
 $$;
 COMMENT ON FUNCTION public.save_fhir_oauth_config(text, text, text, text, text, text, text) IS
@@ -58,14 +87,22 @@ COMMENT ON FUNCTION public.save_fhir_oauth_config(text, text, text, text, text, 
 CREATE FUNCTION public.store_fhir_tokens(p_system_name text, p_access_token text, p_refresh_token text,
   p_expires_at timestamptz)
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_constraint text;
+  v_column text;
 BEGIN
   IF NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the server side stores tokens';
   END IF;
-  UPDATE public.fhir_oauth_configs AS o SET access_token = p_access_token,
-    refresh_token = coalesce(p_refresh_token, o.refresh_token), token_expires_at = p_expires_at
-  FROM public.fhir_endpoints AS e WHERE e.id = o.endpoint_id AND e.system_name = p_system_name;
-  RETURN FOUND;
+  BEGIN
+    UPDATE public.fhir_oauth_configs AS o SET access_token = p_access_token,
+      refresh_token = coalesce(p_refresh_token, o.refresh_token), token_expires_at = p_expires_at
+    FROM public.fhir_endpoints AS e WHERE e.id = o.endpoint_id AND lower(e.system_name) = lower(p_system_name);
+    RETURN FOUND;
+  EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
+    GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_oauth_configs', v_constraint, v_column);
+  END;
 END
 $$;
 COMMENT ON FUNCTION public.store_fhir_tokens(text, text, text, timestamptz) IS
@@ -79,7 +116,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT e.id, e.base_url, e.auth_type, e.auth_config, o.authorization_url, o.token_url, o.client_id, o.client_secret,
     o.scope, o.access_token, o.refresh_token, o.token_expires_at, e.rate_limit_requests, e.rate_limit_window_minutes
   FROM public.fhir_endpoints AS e LEFT JOIN public.fhir_oauth_configs AS o ON o.endpoint_id = e.id
-  WHERE e.system_name = p_system_name AND e.sync_enabled AND public.caller_is_trusted()
+  WHERE lower(e.system_name) = lower(p_system_name) AND e.sync_enabled AND public.caller_is_trusted()
 $$;
 COMMENT ON FUNCTION public.fhir_connection(text) IS
   'What the server side needs to call an enabled endpoint; secrets are JWEs, and their key is the caller''s.';

@@ -18,6 +18,20 @@ $$;
 COMMENT ON FUNCTION public.hl7_conversion_patient() IS
   'Trigger: a conversion is about the patient of its message, also when that becomes known later.';
 
+-- The server side writes the table itself, and the CHECK's own error would quote an address with a token in it.
+CREATE FUNCTION public.check_fhir_api_audit() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NEW.request_url !~ '^https://[^\s?#@]+$' OR length(NEW.request_url) > 1000 THEN
+    RAISE EXCEPTION USING ERRCODE = '23514', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME,
+      CONSTRAINT = 'fhir_api_audit_request_url_check', MESSAGE =
+        'request_url is an https address without user name, query or fragment, of 1000 characters at most';
+  END IF;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION public.check_fhir_api_audit() IS 'Trigger: refuses what the CHECK does, without telling the address.';
+
 CREATE TRIGGER hl7_messages_patient AFTER UPDATE OF guardian_patient_id ON public.hl7_messages
   FOR EACH ROW WHEN (OLD.guardian_patient_id IS DISTINCT FROM NEW.guardian_patient_id)
   EXECUTE FUNCTION public.hl7_conversion_patient();
@@ -51,5 +65,7 @@ CREATE TRIGGER fhir_endpoints_audit AFTER INSERT OR UPDATE OR DELETE ON public.f
   FOR EACH ROW EXECUTE FUNCTION public.audit_row('id');
 CREATE TRIGGER fhir_oauth_configs_audit AFTER INSERT OR UPDATE OR DELETE ON public.fhir_oauth_configs
   FOR EACH ROW EXECUTE FUNCTION public.audit_row('id');
+CREATE TRIGGER fhir_api_audit_url BEFORE INSERT ON public.fhir_api_audit
+  FOR EACH ROW EXECUTE FUNCTION public.check_fhir_api_audit();
 CREATE TRIGGER fhir_api_audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.fhir_api_audit
   FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('the audit trail is append-only');

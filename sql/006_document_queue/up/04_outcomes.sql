@@ -28,6 +28,10 @@ RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, 
 DECLARE
   v_row record;
 BEGIN
+  -- The CHECK's own error would quote the row: what was found in the document.
+  IF p_quality_score NOT BETWEEN 0 AND 1 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_quality_score is 0 to 1';
+  END IF;
   SELECT q.document_id, q.pipeline_run_id INTO v_row FROM public.document_processing_queue AS q WHERE q.id = p_id;
   PERFORM public.lock_document_run(v_row.pipeline_run_id);
   UPDATE public.document_processing_queue AS q SET
@@ -52,6 +56,9 @@ RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_status text;
 BEGIN
+  IF p_error_code !~ '^[A-Za-z0-9_.:-]{1,64}$' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_error_code is a code of 1 to 64 letters, digits and _ . : -';
+  END IF;
   UPDATE public.document_processing_queue AS q SET lease_token = NULL, error_code = p_error_code,
     error_message = left(p_error_message, 4000), progress_percentage = 0,
     status = CASE WHEN p_retryable AND q.attempts < q.max_attempts THEN 'failed' ELSE 'dead_letter' END,

@@ -127,6 +127,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_status text;
 BEGIN
+  IF p_error_code !~ '^[A-Za-z0-9_.:-]{1,64}$' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_error_code is a code of 1 to 64 letters, digits and _ . : -';
+  END IF;
   UPDATE public.notification_queue AS n SET lease_token = NULL, error_code = p_error_code,
     status = CASE WHEN n.attempts >= 5 THEN 'failed' ELSE 'scheduled' END,
     next_attempt_at = clock_timestamp() + interval '1 minute' * (0.5 + random() / 2) * 4 ^ least(n.attempts - 1, 5)
