@@ -4,6 +4,7 @@ import { shown, sqlName } from "./base/names";
 import { rows, type Queryable } from "./base/sql";
 import { readNeighbours } from "./neighbours/findings";
 import { describeReaders, readPublications } from "./neighbours/publications";
+import { missingRights } from "./rights";
 
 /** One line of the guide's assessment (guide 1.1), with what the guide did not look at. */
 export interface AssessmentItem {
@@ -19,6 +20,8 @@ export interface Assessment {
   volume: AssessmentItem[];
   /** Logical slots with their subscribers, in words. */
   readers: string[];
+  /** What to run before `up`, which needs more rights than a preview; absent if it has them. */
+  beforeUp?: string;
 }
 
 /** Tables of v6 and the columns by which they are told from anything else of the same name. */
@@ -36,17 +39,8 @@ const v6Tables: Readonly<Record<string, readonly string[]>> = {
 /** A table that not every v6 has. */
 const profiles = "public.user_profiles";
 
-/** Tables of v6 that modules lock (module.yaml, locks; a test keeps the two in step): foreign keys and triggers need more than SELECT. */
-export const lockedTables: readonly string[] = [
-  "auth.users",
-  "public.documents",
-  "public.patient_lab_results",
-  "public.patient_medications",
-  "public.patient_vitals",
-];
-
-/** Tables of v6 that data migrations follow while they run (migration.yaml, follows): their triggers need locks and TRIGGER. */
-export const followedTables: readonly string[] = ["auth.users", "public.user_profiles"];
+/** Tables of v6 that are read. */
+export const readTables: readonly string[] = Object.keys(v6Tables);
 
 const apiRoles = ["anon", "authenticated", "service_role"];
 
@@ -54,9 +48,10 @@ const apiRoles = ["anon", "authenticated", "service_role"];
  * Looks at the database before anything is done to it: is it a v6, may this role do the work, what is in it. Reads the
  * catalogue, and counts accounts exactly only where that is cheap.
  * @param accepted names of publications that new tables may join
+ * @param preview true where nothing will be written: a role that may only read is enough for that
  * @throws GuardianError if it is not a v6, a right is missing, or there is no such publication: all findings at once
  */
-export async function assess(db: Queryable, accepted: readonly string[] = []): Promise<Assessment> {
+export async function assess(db: Queryable, accepted: readonly string[] = [], preview = false): Promise<Assessment> {
   const missing = await missingParts(db);
   if (missing.length > 0) {
     throw new GuardianError("not-v6", {
@@ -65,20 +60,26 @@ export async function assess(db: Queryable, accepted: readonly string[] = []): P
       todo: "check host, port and database name: guardian:database, PGHOST, PGPORT, PGDATABASE, PGSERVICE",
     });
   }
-  const rights = await missingRights(db);
+  const missingHere = await missingRights(db, readTables);
+  const rights = missingHere.filter(({ toRead }) => toRead || !preview).map(({ statement }) => statement);
+  const later = missingHere.filter(({ toRead }) => !toRead && preview).map(({ statement }) => statement);
   if (rights.length > 0) {
     throw new GuardianError("right-missing", {
       what: `this role lacks ${rights.length === 1 ? "a right" : "rights"} that the migration needs`,
       where: await here(db),
-      todo: rights.map((right) => right.mend),
+      todo: [
+        allOf(rights),
+        "npm run grants -- --role NAME prints the whole script for a role, and why each right is needed",
+      ],
     });
   }
   await refuseUnknown(db, accepted);
-  const neighbours = await readNeighbours(db, [...Object.keys(v6Tables), profiles], accepted);
+  const neighbours = await readNeighbours(db, [...readTables, profiles], accepted);
   return {
     items: [...(await extensions(db)), tables(), ...(await oddities(db)), ...neighbours],
     volume: await volume(db),
     readers: await describeReaders(db),
+    ...(later.length > 0 ? { beforeUp: allOf(later) } : {}),
   };
 }
 
@@ -96,6 +97,9 @@ async function refuseUnknown(db: Queryable, accepted: readonly string[]): Promis
     todo: "mend the name, or take it out: guardian:publications in the stack's file",
   });
 }
+
+const allOf = (statements: readonly string[]): string =>
+  `as a superuser, or whoever owns these, all of: ${statements.join(" and ")}`;
 
 async function here(db: Queryable): Promise<string> {
   const [row] = await rows<{ here: string }>(
@@ -127,29 +131,6 @@ async function missingParts(db: Queryable): Promise<string[]> {
     [apiRoles],
   );
   return [...parts, ...roles.map((role) => `role ${role.name}`)];
-}
-
-/** Rights that DDL, foreign keys with their locks, and set-based reading need; each with the statement that mends it. */
-async function missingRights(db: Queryable): Promise<{ mend: string }[]> {
-  return rows<{ mend: string }>(
-    db,
-    `SELECT w.mend FROM (VALUES
-       (pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
-        pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I;', pg_catalog.current_database(), current_user)),
-       (pg_catalog.has_schema_privilege('public', 'CREATE'), pg_catalog.format('GRANT CREATE, USAGE ON SCHEMA public TO %I;', current_user)),
-       (pg_catalog.has_schema_privilege('auth', 'USAGE'), pg_catalog.format('GRANT USAGE ON SCHEMA auth TO %I;', current_user)),
-       ((SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = current_user),
-        pg_catalog.format('ALTER ROLE %I BYPASSRLS;  -- under row security a backup or a migration would be silently partial', current_user))
-     ) w(there, mend) WHERE NOT w.there
-     UNION ALL
-     SELECT pg_catalog.format('GRANT %s ON %s TO %I;', p.privilege, t.name, current_user)
-     FROM unnest($1::text[]) t(name) JOIN pg_catalog.pg_class c ON c.relname = pg_catalog.split_part(t.name, '.', 2)
-     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = pg_catalog.split_part(t.name, '.', 1),
-       unnest(ARRAY['SELECT', 'REFERENCES', 'TRIGGER', 'DELETE']) p(privilege)
-     WHERE (p.privilege = 'SELECT' OR t.name = ANY ($2) OR p.privilege <> 'REFERENCES' AND t.name = ANY ($3)) AND NOT pg_catalog.has_table_privilege(c.oid, p.privilege)`,
-    // Profiles are read where a v6 has them.
-    [[...Object.keys(v6Tables), profiles], lockedTables, followedTables],
-  );
 }
 
 async function extensions(db: Queryable): Promise<AssessmentItem[]> {

@@ -180,7 +180,7 @@ export class Service<Host> {
     for (const failure of failures) response.addFailures(checkFailure(failure));
     if (failures.length > 0) return response;
     const about = { getUrn: () => "" };
-    const result = await found.invoke(this.#call(about, true, 0, signal), args.values);
+    const result = await found.invoke(this.#call(about, request.getPreview(), 0, signal), args.values);
     // What was worked out from a secret may give it away.
     const secrets = args.secrets.size > 0 ? Object.keys(result) : secretsAmong(found.spec.outputs);
     return response.setReturn(encode(result, new Set(secrets)));

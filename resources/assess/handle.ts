@@ -16,12 +16,13 @@ export const assessHandler: FunctionHandler<Database> = {
     const server = await call.host.server();
     const { accepted = [] } = args as unknown as { accepted?: string[] };
     noteAccepted(call.host, accepted);
-    const { items, volume, readers } = await call.host
-      .read((db) => assess(db, accepted))
+    const { items, volume, readers, beforeUp } = await call.host
+      .read((db) => assess(db, accepted, call.preview))
       .catch((err: unknown) => {
         throw fromPostgres(err, "assessment");
       });
     for (const { readiness, item, status } of items) if (readiness === "Warning") call.log.warn(`${item}: ${status}`);
+    if (beforeUp !== undefined) call.log.warn(`this role may preview, and lacks rights that up needs; ${beforeUp}`);
     // No output: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
     call.log.info(`v6 holds ${volume.map(({ status }) => status).join(" and ")}`);
     if (readers.length > 0) call.log.info(`changes of this database's tables are read: ${readers.join(", ")}`);

@@ -1,12 +1,17 @@
 import { expect } from "chai";
-import { assess, followedTables, lockedTables, type AssessmentItem } from "../../engine/assess";
+import { assess, readTables, type AssessmentItem } from "../../engine/assess";
+import { followedTables, grantsFor, lockedTables } from "../../engine/rights";
+import { main as grants } from "../../scripts/grants";
 import { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { closeLedger } from "../../engine/purge";
 import { loadMigration, migrationNames } from "../../engine/migrate/definition/migration";
 import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule, moduleNames } from "../../engine/module/files/manifest";
-import { withEmpty, withV6, type Login, type V6 } from "../support/postgres";
+import { major, withEmpty, withV6, type Login, type V6 } from "../support/postgres";
+import * as calls from "../support/calls";
+import { withWalk } from "../support/walk";
+import { unknownMark } from "../support/wire";
 import { catalogue } from "../support/modules";
 import { column, Engine, refusalOf, settingsOf, withEngine } from "./module/harness";
 
@@ -100,29 +105,35 @@ describe("the assessment", function () {
         const said = await refusalOf(assessed(login));
         expect(said.what).to.equal("this role lacks rights that the migration needs");
         const role = login.user;
-        expect(said.todo).to.include.members([
+        const statements = ({ todo }: GuardianError): string[] =>
+          (todo[0] ?? "").replace(/^as a superuser, or whoever owns these, all of: /, "").split(" and ");
+        const mends = statements(said);
+        expect(mends).to.include.members([
           `GRANT CREATE ON DATABASE ${db.name} TO ${role};`,
           `GRANT CREATE, USAGE ON SCHEMA public TO ${role};`,
           `GRANT USAGE ON SCHEMA auth TO ${role};`,
           `GRANT SELECT ON auth.users TO ${role};`,
           `GRANT REFERENCES ON auth.users TO ${role};`,
         ]);
-        expect(said.todo.some((line) => line.startsWith(`ALTER ROLE ${role} BYPASSRLS;`))).to.equal(true);
+        expect(mends).to.include(`ALTER ROLE ${role} BYPASSRLS;`);
+        const lock = major >= 17 ? "MAINTAIN" : "DELETE";
+        expect(mends, "16-17").to.include(`GRANT ${lock} ON auth.users TO ${role};`);
+        expect(mends.filter((mend) => /DELETE|MAINTAIN/.test(mend)).every((mend) => mend.includes(lock))).to.equal(
+          true,
+        );
+        const script = grantsFor({ role, database: db.name, major }, readTables).map(({ statement }) => statement);
+        expect(script.slice(0, -1)).to.deep.equal(mends);
         // Each one alone is missed.
-        for (const mend of said.todo) await admin.query(mend);
+        for (const mend of mends) await admin.query(mend);
         await assessed(login);
-        for (const mend of said.todo) {
-          const taken = mend
-            .replace(/ -- .*/, "")
-            .replace("GRANT", "REVOKE")
-            .replace(" TO ", " FROM ")
-            .replace(" BYPASSRLS", " NOBYPASSRLS");
+        for (const mend of mends) {
+          const taken = mend.replace("GRANT", "REVOKE").replace(" TO ", " FROM ").replace(" BYPASSRLS", " NOBYPASSRLS");
           await admin.query(taken);
           const lacks = await refusalOf(assessed(login));
           expect(lacks.what, mend).to.equal(
-            lacks.todo.length === 1 ? "this role lacks a right that the migration needs" : said.what,
+            statements(lacks).length === 1 ? "this role lacks a right that the migration needs" : said.what,
           );
-          expect(lacks.todo, mend).to.include(mend);
+          expect(statements(lacks), mend).to.include(mend);
           await admin.query(mend);
         }
         const before = await catalogue(admin);
@@ -130,6 +141,54 @@ describe("the assessment", function () {
         expect(await catalogue(admin)).to.deep.equal(before);
       });
     }));
+
+  it("16-17 a role that may only read can preview: what only up needs is a warning there", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await withRole(db, async (login) => {
+        await admin.query(`GRANT pg_read_all_data TO ${login.user}; ALTER ROLE ${login.user} BYPASSRLS`);
+        await withWalk({ database: login }, async (walk) => {
+          const { plugin } = walk;
+          const asked = (preview: boolean) => calls.invoke("guardian-migration:index:assess", { modules: [] }, preview);
+          await plugin.call(plugin.client.invoke, asked(true));
+          const warned = plugin.engine.logs.filter(({ severity }) => severity === "warning").map((it) => it.message);
+          expect(warned).to.have.length(1);
+          expect(warned[0]).to.match(/^this role may preview, and lacks rights that up needs; as a superuser/);
+          expect(warned[0])
+            .to.contain(`GRANT CREATE ON DATABASE ${db.name} TO ${login.user};`)
+            .and.not.contain("SELECT");
+          for (const [kind, name, args] of [
+            ["Ledger", "ledger", { purge: false }],
+            ["Backup", "backup", walk.backupArgs(unknownMark)],
+            ["SqlModule", "004_enhanced_consent", { module: "004_enhanced_consent", ledgerId: unknownMark }],
+            ["DataMigration", "consents", walk.consents(unknownMark)],
+          ] as const) {
+            await walk.create(kind, name, args, { preview: true });
+          }
+          const refused = await plugin.fail(plugin.client.invoke, asked(false));
+          expect(refused.message).to.contain("this role lacks rights that the migration needs");
+        });
+      });
+    }));
+
+  it("16-17 the script for a role has each right on a line of its own, and why; names are quoted", async () => {
+    const lines: string[] = [];
+    const to = {
+      print: (text: string) => void lines.push(...text.split("\n")),
+      say: (text: string) => void lines.push(text),
+    };
+    expect(await grants(["--role", 'a"b', "--database", "My DB", "--server", "15"], to)).to.equal(0);
+    expect(lines.every((line) => /^(GRANT|ALTER ROLE) .+; +-- \S/.test(line))).to.equal(true);
+    expect(lines[0]).to.match(
+      /^GRANT CREATE ON DATABASE "My DB" TO "a""b"; +-- the ledger's and the archive's schemas are made$/,
+    );
+    expect(lines.join("\n")).to.match(
+      /GRANT DELETE ON auth\.users TO "a""b"; +-- LOCK TABLE asks for it before PostgreSQL 17; no row is/,
+    );
+    expect(lines.join("\n")).to.contain("(only where v6 has it)").and.not.contain("MAINTAIN");
+    expect(await grants([], to)).to.equal(2);
+    expect(lines.at(-1)).to.contain("--role NAME");
+  });
 
   it("asks for rights on exactly the tables that modules lock and data migrations follow", async () => {
     const modules = await Promise.all(moduleNames().map((name) => loadModule(name)));

@@ -144,7 +144,7 @@ describe("connection settings", () => {
 
   it("16-18 refuses a password file that is no plain file, never ends, or that others may read", () => {
     const from = (path: string): string => refusal({ passwordFrom: `file:${path}` });
-    execFileSync("mkfifo", [join(home, "pipe")]);
+    execFileSync("/bin/sh", ["-c", 'mkfifo "$1"', "sh", join(home, "pipe")]);
     for (const path of [join(home, "pipe"), home, "/dev/zero"]) expect(from(path)).to.contain("is not a plain file");
     expect(from(put("long", "x".repeat(70_000)))).to.match(/has 70000 bytes, more than a password/);
     for (const mode of [0o644, 0o604, 0o660, 0o602]) {

@@ -74,8 +74,8 @@ export function remove(urn: string, id: string, properties: Bag, oldInputs: Bag 
   return new pb.DeleteRequest().setUrn(urn).setId(id).setProperties(struct(properties)).setOldInputs(struct(oldInputs));
 }
 
-export function invoke(token: string, args: Bag): pb.InvokeRequest {
-  return new pb.InvokeRequest().setTok(token).setArgs(struct(args));
+export function invoke(token: string, args: Bag, preview = false): pb.InvokeRequest {
+  return new pb.InvokeRequest().setTok(token).setArgs(struct(args)).setPreview(preview);
 }
 
 /** Failures of a check as `property: reason`. */
