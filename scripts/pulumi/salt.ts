@@ -79,10 +79,10 @@ export function passphraseHints(project: string, stack: string | undefined, env:
   const file = join(project, `Pulumi.${stack}.yaml`);
   const found = read(file);
   const passphrase = passphraseOf(env);
-  if (!found || (passphrase && opens(found.salt, passphrase.text))) return [];
-  const tried = passphrase ? `; the one of ${passphrase.from} does not open it` : "";
+  // Where none is named, the engine asks for it, or says which variables are missing.
+  if (!found || !passphrase || opens(found.salt, passphrase.text)) return [];
   return [
-    `the passphrase of ${basename(file)} is missing here: the file was written with another one (its encryptionsalt says so)${tried}`,
+    `the passphrase of ${basename(file)} is missing here: the file was written with another one (its encryptionsalt says so); the one of ${passphrase.from} does not open it`,
     "  to do: get it from whoever made the stack (a clone without a Pulumi login keeps it in .guardian/passphrase), put it into a file that only you may read, and name the file: PULUMI_CONFIG_PASSPHRASE_FILE=PATH",
     ...(found.secret ? [] : [`     or: no secret is in ${basename(file)}: take the line encryptionsalt out of it`]),
   ];

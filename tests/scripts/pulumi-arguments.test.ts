@@ -61,6 +61,19 @@ describe("npm run pulumi, the command line", () => {
     expect(
       ["up --help", "up -s prod", "up --stack=prod", "stack ls", "stack init x", "login", "version"].filter(need),
     ).to.deep.equal([]);
+    // 16-3: a word may name the stack, too.
+    const named = [
+      "stack rm prod --force",
+      "stack init prod",
+      "stack select prod",
+      "cancel prod",
+      "stack rm",
+      "cancel",
+    ];
+    expect(named.map((line) => parse(line.split(" ")).named)).to.deep.equal([
+      ...["prod", "prod", "prod", "prod", undefined, undefined],
+    ]);
+    expect(named.filter(need)).to.deep.equal(["stack rm", "cancel"]);
   });
 
   it("knows which commands cannot do without the language host", () => {
