@@ -14,7 +14,7 @@ export = async () => {
   const stack = pulumi.getStack();
   const plan = planThrough(config.through, flagNames);
 
-  const provider = new GuardianProvider("database", { database: config.database });
+  const provider = new GuardianProvider("database", { database: config.database, locks: config.locks });
   const modules = [...plan.infrastructureModules, ...plan.schemaModules];
   const accepted = Object.keys(config.publications).sort();
   const assessment = await assess({ modules, accepted }, { provider });

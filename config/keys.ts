@@ -5,6 +5,7 @@ import { consentKeys } from "./consent";
 import { gateKeys } from "./gates";
 import { ledgerKeys } from "./ledger";
 import { publicationKeys } from "./publications";
+import { lockKeys } from "./locks";
 import { rolloutKeys } from "./rollout";
 import { stageKeys, stages } from "./stages";
 
@@ -16,6 +17,7 @@ const keys = {
   ...rolloutKeys,
   ...backupKeys,
   ...gateKeys,
+  ...lockKeys,
   ...ledgerKeys,
   ...publicationKeys,
 };

@@ -29,7 +29,7 @@ import type { Queryable } from "./base/sql";
 import type { Progress } from "./base/progress";
 import { repeated } from "./base/status";
 
-/** What tests lower. */
+/** What tests lower; some of it an operator may set. */
 export interface EngineParameters {
   /** lock_timeout of DDL on v6 tables, in milliseconds. */
   lockTimeout: number;
@@ -45,18 +45,28 @@ export interface EngineParameters {
   rangeKeys: number;
 }
 
-/** The defaults, each of which an environment variable may lower or raise: `GUARDIAN_<NAME>_MS`, and `GUARDIAN_RANGE_KEYS`. */
-export function engineParameters(env: NodeJS.ProcessEnv = process.env): EngineParameters {
+/** What an operator may set of the locks (`guardian:locks`), in milliseconds. */
+export interface ChosenLocks {
+  timeout?: number;
+  pause?: number;
+  patience?: number;
+}
+
+/**
+ * The defaults, each of which an environment variable may lower or raise: `GUARDIAN_<NAME>_MS`, and `GUARDIAN_RANGE_KEYS`.
+ * @param locks what the operator chose, which is above both
+ */
+export function engineParameters(env: NodeJS.ProcessEnv = process.env, locks: ChosenLocks = {}): EngineParameters {
   const number = (name: string, otherwise: number): number => {
     const given = Number(env[`GUARDIAN_${name}`]);
     return Number.isFinite(given) && given > 0 ? given : otherwise;
   };
   const ms = (name: string, otherwise: number): number => number(`${name}_MS`, otherwise);
   return {
-    lockTimeout: ms("LOCK_TIMEOUT", 50),
+    lockTimeout: locks.timeout ?? ms("LOCK_TIMEOUT", 50),
     lockHold: ms("LOCK_HOLD", 200),
-    pauseFloor: ms("LOCK_PAUSE", 5000),
-    patience: ms("PATIENCE", 60_000),
+    pauseFloor: locks.pause ?? ms("LOCK_PAUSE", 5000),
+    patience: locks.patience ?? ms("PATIENCE", 60_000),
     lease: ms("LEASE", 15_000),
     rangeKeys: Math.ceil(number("RANGE_KEYS", 1000)),
   };

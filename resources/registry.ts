@@ -1,6 +1,7 @@
 import { connectionKeys } from "../config/connection";
+import { lockTimes } from "../config/locks";
 import { resolveConnection, type DatabaseInput } from "../engine/connect";
-import { Database } from "../engine/database";
+import { Database, engineParameters, type ChosenLocks } from "../engine/database";
 import { fromPostgres } from "../engine/base/errors";
 import type { Plugin } from "../provider/types";
 import { assessHandler } from "./assess/handle";
@@ -18,7 +19,7 @@ export const plugin: Plugin<Database> = {
   name: packageName,
   version: "0.1.0",
   description: "The Guardian v6 to v7 migration of a PostgreSQL database, every step a resource.",
-  config: connectionKeys,
+  config: { ...connectionKeys, ...lockTimes },
   resources: [
     ledgerHandler,
     backupHandler,
@@ -29,8 +30,11 @@ export const plugin: Plugin<Database> = {
     sessionCompletionHandler,
   ],
   functions: [assessHandler],
-  configure: (config) =>
-    Promise.resolve(new Database(resolveConnection(config["database"] as DatabaseInput | undefined, process.env))),
+  configure: (config) => {
+    const settings = resolveConnection(config["database"] as DatabaseInput | undefined, process.env);
+    const parameters = engineParameters(process.env, config["locks"] as ChosenLocks | undefined);
+    return Promise.resolve(new Database(settings, parameters));
+  },
   presentable: (err) => fromPostgres(err, "the plugin, outside of any call"),
   close: (database) => database.close(),
 };

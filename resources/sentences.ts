@@ -108,7 +108,8 @@ const phases: Record<Phase, string> = {
 
 /** @returns the line beside a resource */
 export function progressLine(it: Progress): string {
-  const { phase, subject, done, total, rate, etaSeconds, batch, reason, tries, againSeconds, waitedSeconds } = it;
+  const { phase, subject, done, total, rate, etaSeconds, batch, reason, tries, againSeconds, waitedSeconds, settings } =
+    it;
   const share = (n: number, of: number): string => `${of > 0 ? Math.min(100, Math.floor((100 * n) / of)) : 100} %`;
   const counted = done === undefined ? "" : total === undefined ? `: ${count(done)}` : ` (${share(done, total)})`;
   const head = total === undefined ? "" : `${count(done ?? 0)} of ${count(total)} `;
@@ -122,6 +123,7 @@ export function progressLine(it: Progress): string {
     waitedSeconds !== undefined && `${waitedSeconds} s`,
     againSeconds !== undefined && `again in ${againSeconds.toFixed(1)} s`,
     slower && `slower: ${slower}`,
+    settings,
   ].filter(Boolean);
   return parts.join(", ");
 }

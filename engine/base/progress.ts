@@ -38,6 +38,8 @@ export interface Progress {
   batch?: number;
   /** Why it waits or goes slower: who is in the way, what is too slow. */
   reason?: string;
+  /** What can be set about it, with what is set. */
+  settings?: string;
   /** How often it was tried. */
   tries?: number;
   /** So long until it is tried again, in seconds. */

@@ -1,26 +1,16 @@
 import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
-import { attempt, attemptPart } from "../ledger/attempt";
-import { addApplication, currentApply, standingModules } from "../ledger/modules";
+import { attemptPart } from "../ledger/attempt";
+import { currentApply } from "../ledger/modules";
 import { forgetRejects } from "../ledger/rejects";
-import { addStep, readStep, readSteps, setStep, unfinished, type Step, type StepOf } from "../ledger/steps";
-import type { Waiting } from "../ledger/archived";
-import type { Queryable } from "../base/sql";
+import { addStep, readStep, readSteps, setStep, unfinished, type Step } from "../ledger/steps";
+import { deploy } from "./deploy";
 import { buildIndex, indexParts } from "./indexes";
-import { recordInventory, schemasOf } from "./inventory";
-import { refuseUnlisted, whatIsThere, willMake, type Before } from "./made";
 import type { Module } from "./files/manifest";
 import { partOf } from "./archive/lost";
 import { restoreTable } from "./archive/restore";
 import { readRemaining, type Remaining } from "./archive/remaining";
-import { archivedNumbers, raiseSequences, type Numbers } from "./archive/sequences";
 import { restoreOrder, waitingFor } from "./archive/waiting";
-import { present } from "./present";
-import { runStatements, runTogether } from "./runner";
-import { parseFile, parseFiles } from "./files/statements";
-import { firstTouching } from "./files/touching";
-import { joined } from "./files/up-files";
-import { withV6Locks } from "./v6-locks";
 
 /** What a module's application did. */
 export interface Applied {
@@ -93,87 +83,6 @@ export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): vo
       "put the change into a new module",
       "roll the module back first (lower guardian:through, up), then up with the new text: its rows wait in the archive and come back",
     ],
-  });
-}
-
-async function deploy(fenced: FencedWriter, module: Module, deadline: number): Promise<void> {
-  await requireModules(fenced.writer, module);
-  const statements = await parseFiles(module.up);
-  const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
-  const split = firstTouching(statements, module.locks);
-  const later = (await indexParts(module)).map((part) => part.part);
-  const soon = willMake(statements.slice(split), module.objects);
-  let there: Before = [];
-  let recorded: Recorded = { applyId: "", raise: () => Promise.resolve() };
-  await attempt(fenced, { kind: "SqlModule", state: "running", meaning: module.meaning }, "planned", (step) =>
-    withV6Locks(fenced, deadline, {
-      relations: module.locks,
-      mode: "SHARE ROW EXCLUSIVE",
-      own: module.objects,
-      sql: joined(module.up),
-      before: async (db) => {
-        there = await whatIsThere(db);
-        await runStatements(db, statements.slice(0, split));
-        if (soon) await refuseUnlisted(db, there, module, later, soon);
-        recorded = await record(db, fenced, module, step);
-      },
-      locked: (db) => runTogether(db, `sql/${module.name}`, [...statements.slice(split), ...verify]),
-      after: async (db) => {
-        await recorded.raise(db);
-        if (!soon) await refuseUnlisted(db, there, module, later);
-        await recordInventory(db, recorded.applyId, schemasOf(module.objects), module.objects);
-      },
-    }),
-  );
-}
-
-interface Recorded {
-  applyId: string;
-  /** Raises the sequences of tables that are made only while v6 is locked: their CREATE TABLE has a key to it. */
-  raise: (db: Queryable) => Promise<void>;
-}
-
-/** Records the application and what is still to come, before v6 is locked; the transaction's end makes it true. */
-async function record(
-  db: Queryable,
-  fenced: FencedWriter,
-  module: Module,
-  step: StepOf<"SqlModule">,
-): Promise<Recorded> {
-  const { epoch, options } = fenced;
-  const { urn } = options;
-  const { up, down, verify, ...manifest } = module;
-  const applyId = await addApplication(db, { urn, name: module.name, manifest, up: joined(up), down, verify });
-  const originals = module.archive.map((entry) => entry.table);
-  const waiting = await waitingFor(db, originals);
-  const made = await present(db, originals);
-  const late: [Waiting, Numbers][] = [];
-  for (const table of waiting) {
-    await forgetRejects(db, table.archivedAs);
-    const numbers = await archivedNumbers(db, table);
-    if (made.includes(table.original)) await raiseSequences(db, table, numbers);
-    else late.push([table, numbers]);
-  }
-  const parts = [
-    ...(await indexParts(module)).map((part) => ({ part: part.part, kind: "index" as const })),
-    ...waiting.map((table) => ({ part: partOf(table), kind: "rows" as const })),
-  ];
-  for (const { part, kind } of parts) await addStep(db, { urn, part, kind, state: "planned", epoch });
-  await setStep(db, step, { state: "done", physicalId: applyId, meaning: module.meaning });
-  const raise = async (now: Queryable): Promise<void> => {
-    for (const [table, numbers] of late) await raiseSequences(now, table, numbers);
-  };
-  return { applyId, raise };
-}
-
-async function requireModules(db: Queryable, module: Module): Promise<void> {
-  const there = await standingModules(db);
-  const missing = module.requires.filter((name) => !there.includes(name));
-  if (missing.length === 0) return;
-  throw new GuardianError("requirement-missing", {
-    what: `module ${module.name} needs ${missing.join(", ")}, which this database does not have`,
-    where: `sql/${module.name}/module.yaml, requires`,
-    todo: "apply them first: they are part of an earlier step of the stack",
   });
 }
 

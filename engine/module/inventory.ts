@@ -50,6 +50,17 @@ export async function readInventories(
   return told;
 }
 
+/** @returns those of the objects that are there */
+export async function stillThere(db: Queryable, objects: readonly string[]): Promise<string[]> {
+  if (objects.length === 0) return [];
+  const there = await rows<{ object: string }>(
+    db,
+    `SELECT i.object FROM (${inventorySql(inventoryVersion, objects)}) i (object, definition) WHERE i.object = ANY ($2)`,
+    [schemasOf(objects), objects],
+  );
+  return there.map((row) => row.object);
+}
+
 /**
  * Records objects in the ledger as the catalogue describes them, in one round trip.
  * @returns those that are there
@@ -62,7 +73,11 @@ export async function recordInventory(
 ): Promise<string[]> {
   const there = await rows<{ object: string }>(
     db,
-    insertObjects("$2", `(${inventorySql(inventoryVersion)}) i WHERE i.object = ANY ($3)`, inventoryVersion),
+    insertObjects(
+      "$2",
+      `(${inventorySql(inventoryVersion, objects)}) i (object, definition) WHERE i.object = ANY ($3)`,
+      inventoryVersion,
+    ),
     [schemas, applyId, objects],
   );
   return there.map((row) => row.object);
@@ -86,6 +101,11 @@ export function schemasOf(objects: readonly string[]): string[] {
 /**
  * SQL: object, definition, hangs_on. The statement may be used in another one.
  * @param version of the inventory
+ * @param objects if given, only of their kinds: a function's definition is not worked out for who asks for tables
  */
-const inventorySql = (version: number): string =>
-  `WITH c AS (${relations(version)}) ${[...relationFacts(version), ...otherFacts(version)].join("\nUNION ALL\n")}`;
+function inventorySql(version: number, objects?: readonly string[]): string {
+  const facts = [...relationFacts(version), ...otherFacts(version)];
+  const kinds = new Set(objects?.map((object) => object.slice(0, object.indexOf(" "))));
+  const wanted = facts.filter((part) => kinds.has(/SELECT\s+'(\w+) '/.exec(part)?.[1] ?? ""));
+  return `WITH c AS (${relations(version)}) ${(wanted.length > 0 ? wanted : facts).join("\nUNION ALL\n")}`;
+}

@@ -6,7 +6,7 @@ import { stackOf } from "../ledger/identity";
 import { endKind, endParts, readStep, setStep } from "../ledger/steps";
 import type { Queryable } from "../base/sql";
 import { prepareArchive, referencedBy, type Departure } from "./archive/archive";
-import { readInventory, schemasOf } from "./inventory";
+import { readInventory, schemasOf, stillThere } from "./inventory";
 import { dropsOnly } from "./files/down";
 import type { Manifest, Module } from "./files/manifest";
 import { present } from "./present";
@@ -47,6 +47,7 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
   const leaving = manifest.archive.filter((entry) => tables.includes(entry.table));
   const referenced = await referencedBy(fenced.writer, tables);
   let departure: Departure = { rows: 0n, locked: [] };
+  let left: readonly string[] = [];
   const undoing = { kind: "SqlModule", state: "undoing", meaning: current.meaning ?? undefined } as const;
   await attempt(fenced, undoing, current.state, (step) =>
     withV6Locks(fenced, deadline, {
@@ -62,9 +63,17 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
         // A flag's row goes with the table: one that the state has forgotten would be taken for changed by hand later on.
         if (manifest.objects.includes("table public.feature_flags")) await endKind(db, "FeatureFlag", stackOf(urn));
         await setStep(db, step, { state: "undone", physicalId: applyId });
+        // While v6 is locked only these are asked for, which go then.
+        left = await stillThere(db, manifest.objects);
       },
       locked: (db) => runTogether(db, file, [...departure.locked, ...statements.slice(split)]),
-      after: (db) => refuseLeftOver(db, recorded),
+      after: async (db) => {
+        const there = await stillThere(db, left);
+        refuseLeftOver(
+          recorded,
+          manifest.objects.filter((object) => there.includes(object)),
+        );
+      },
     }),
   );
   return departure.rows;
@@ -111,9 +120,7 @@ async function refuseNeeded(db: Queryable, recorded: Application<Manifest>): Pro
   });
 }
 
-async function refuseLeftOver(db: Queryable, recorded: Application<Manifest>): Promise<void> {
-  const inventory = await readInventory(db, schemasOf(recorded.manifest.objects));
-  const left = recorded.manifest.objects.filter((object) => inventory.has(object));
+function refuseLeftOver(recorded: Application<Manifest>, left: readonly string[]): void {
   if (left.length === 0) return;
   throw new GuardianError("objects-left", {
     what: `down.sql of ${recorded.name} leaves objects behind; the rollback was undone`,

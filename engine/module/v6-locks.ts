@@ -62,11 +62,11 @@ export async function withV6Locks(fenced: FencedWriter, deadline: number, work: 
       // A process that was stopped wakes up long after the server ended its session: v6 suffered only until then.
       const suffered = times.asked > 0 ? Math.min(performance.now() - times.asked, 2 * parameters.lockHold) : 0;
       const pause = pauseAfter(suffered, parameters);
-      const holders = cause === "busy" ? await readHolders(fenced.writer, work.relations, work.mode) : "";
+      const holders = await holdersNow(fenced, work, cause);
       if (Date.now() + pause > deadline) throw refused(cause, work, parameters, holders, tries, err);
-      const slow = `${named(work)}: longer than ${parameters.lockHold} ms under the locks`;
-      const why = cause === "slow" ? slow : holders || `${named(work)}: locked by others`;
-      onProgress({ phase: "v6 locks", tries, reason: why, againSeconds: pause / 1000 });
+      const again = tries > 1 ? { settings: settingsOf(parameters) } : {};
+      const reason = reasonOf(cause, work, parameters, holders, tries);
+      onProgress({ phase: "v6 locks", tries, reason, againSeconds: pause / 1000, ...again });
       await sleep(pause, undefined, { signal });
     }
   }
@@ -168,7 +168,33 @@ function causeOf(err: unknown, times: Times): "busy" | "slow" | undefined {
   return times.granted > 0 ? "slow" : "busy";
 }
 
-function named(work: LockedWork): string {
+/** The server may have ended the session of who was too slow: that is said by the next try, after the pause. */
+async function holdersNow(fenced: FencedWriter, work: LockedWork, cause: "busy" | "slow"): Promise<string> {
+  const read = readHolders(fenced.writer, work.relations, work.mode);
+  return cause === "slow" ? read.catch(() => "") : read;
+}
+
+/** Why a try failed; after the first one, too, that nobody else is the reason. @param holders who is in the way now */
+export function reasonOf(
+  cause: "busy" | "slow",
+  work: Pick<LockedWork, "relations" | "own">,
+  parameters: Pick<EngineParameters, "lockHold">,
+  holders: string,
+  tries: number,
+): string {
+  const slow = `${named(work)}: longer than ${parameters.lockHold} ms under the locks`;
+  if (cause === "slow") return tries > 1 && !holders ? `${slow}; nobody else holds them: the server is slow` : slow;
+  if (holders) return holders;
+  return `${named(work)}: locked by others${tries > 1 ? ", one after the other; nobody holds them now" : ""}`;
+}
+
+/** What an operator can set, with what is set. */
+function settingsOf({ lockTimeout, pauseFloor, patience }: EngineParameters): string {
+  const set = `timeout: ${lockTimeout}ms, pause: ${pauseFloor}ms, patience: ${patience}ms`;
+  return `guardian:locks sets how long a try waits and how long it rests (now {${set}})`;
+}
+
+function named(work: Pick<LockedWork, "relations" | "own">): string {
   return work.relations.join(", ") || work.own.filter((object) => object.startsWith("table ")).join(", ");
 }
 
@@ -188,7 +214,8 @@ function refused(
       where: `${named(work)}${at}`,
       todo: [
         "run this again when the server, and the machine that runs this, are less busy",
-        "GUARDIAN_LOCK_HOLD_MS sets the limit in milliseconds: logins wait as long",
+        "guardian:locks.pause sets how long it rests between two tries; for how long v6 is locked is not to be set: logins wait as long",
+        "if it is verify.sql that takes so long: a statement of it that passes before v6's keys and triggers are there runs before v6 is locked",
       ],
       cause: err,
     });
@@ -198,6 +225,7 @@ function refused(
     where: holders || named(work),
     todo: [
       "run this again at a quieter time, or after the sessions named here have ended",
+      `guardian:locks.timeout (now ${parameters.lockTimeout}ms, at most 200ms) lets a try wait longer, as whoever comes after it does`,
       "give the resource a longer timeout (customTimeouts)",
     ],
     cause: err,

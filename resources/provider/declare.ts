@@ -7,8 +7,13 @@ import { packageName } from "../../spec";
  * out of its inputs and state; it names a database and never holds a password.
  */
 export class GuardianProvider extends pulumi.ProviderResource {
-  constructor(name: string, args: Pick<GuardianConfig, "database">, options?: pulumi.ResourceOptions) {
+  constructor(name: string, args: Pick<GuardianConfig, "database" | "locks">, options?: pulumi.ResourceOptions) {
+    const { database, locks } = args;
     // Provider inputs are strings on the wire; an object travels as JSON (Pulumi, "Provider configuration").
-    super(packageName, name, args.database ? { database: JSON.stringify(args.database) } : {}, options);
+    const inputs = {
+      ...(database && { database: JSON.stringify(database) }),
+      ...(locks && { locks: JSON.stringify(locks) }),
+    };
+    super(packageName, name, inputs, options);
   }
 }

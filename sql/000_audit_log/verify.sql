@@ -54,7 +54,7 @@ FROM (SELECT ARRAY[
   'definition of public.assert_module(text, text[]): 4d352fb1',
   'definition of audit_log_append_only on public.audit_log: 7e66aa2d'
 ] AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.audit_log', '; '),
     string_to_array('public.refuse_change(); public.set_updated_at(); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.require_read_committed(); public.write_audit_log(text, text, text, text[]); public.is_passed_over(text, text); public.pass_over(text, text); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[])', '; ')) AS f

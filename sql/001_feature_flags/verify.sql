@@ -36,7 +36,7 @@ FROM (SELECT ARRAY[
   'definition of feature_flags_audit on public.feature_flags: 593d4773',
   'definition of feature_flags_audit_update on public.feature_flags: 406c152f'
 ] AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.feature_flags', '; '),
     string_to_array('public.feature_flag_seed(); public.feature_is_on(text, uuid); public.is_feature_enabled_for_user(text, uuid); public.my_feature_flags(); public.enable_feature_for_user(text, uuid, integer); public.disable_feature_for_user(text, uuid)', '; ')) AS f

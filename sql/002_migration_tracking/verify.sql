@@ -31,7 +31,7 @@ FROM (SELECT ARRAY[
   'definition of migration_sessions_duration on public.migration_sessions: 1173c6a6',
   'definition of migration_sessions_updated_at on public.migration_sessions: 19baa0e2'
 ] AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.migration_sessions; public.migration_session_steps', '; '),
     string_to_array('public.set_migration_duration()', '; ')) AS f

@@ -1,6 +1,9 @@
 -- Made by `npm run verify-sql`: do not change it. What a person adds is in verify.before.sql and verify.after.sql.
 -- Read-only. Names what differs from how the module was made; never a value of a row.
-SELECT public.assert_module('004_enhanced_consent', e.facts)
+-- Without the keys to v6's tables, so that it holds before they are made and these are locked.
+SELECT public.assert_module('004_enhanced_consent', e.facts || CASE WHEN EXISTS (
+  SELECT FROM unnest(e.keys) AS k JOIN pg_constraint AS c ON c.conrelid = to_regclass(split_part(k, ': ', 1))
+    AND c.conname = split_part(split_part(k, ': ', 2), ' ', 1)) THEN e.keys ELSE '{}' END)
 FROM (SELECT ARRAY[
   'public.patient_consents: authenticated may SELECT',
   'public.patient_consents: constraint patient_consents_consent_evidence_bound',
@@ -21,9 +24,6 @@ FROM (SELECT ARRAY[
   'public.patient_consents: index public.patient_consents_due_idx',
   'public.patient_consents: index public.patient_consents_granted_to_idx',
   'public.patient_consents: index public.patient_consents_updated_by_idx',
-  'public.patient_consents: patient_consents_created_by_fkey FOREIGN KEY (created_by) REFERENCES auth.users(id) ON DELETE SET NULL',
-  'public.patient_consents: patient_consents_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
-  'public.patient_consents: patient_consents_updated_by_fkey FOREIGN KEY (updated_by) REFERENCES auth.users(id) ON DELETE SET NULL',
   'public.patient_consents: policy patient_consents_own for SELECT to authenticated using (patient_id = ( SELECT auth.uid() AS uid))',
   'public.patient_consents: policy patient_consents_service for SELECT to service_role using true',
   'public.patient_consents: row security',
@@ -60,7 +60,6 @@ FROM (SELECT ARRAY[
   'public.user_consent_preferences: service_role may SELECT',
   'public.user_consent_preferences: trigger user_consent_preferences_audit calls public.audit_row',
   'public.user_consent_preferences: trigger user_consent_preferences_updated_at calls public.set_updated_at',
-  'public.user_consent_preferences: user_consent_preferences_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE',
   'public.user_consent_summary: authenticated may SELECT',
   'public.user_consent_summary: security_invoker=true,security_barrier=true',
   'public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone): authenticated may EXECUTE',
@@ -121,10 +120,37 @@ FROM (SELECT ARRAY[
 ] || CASE WHEN to_regprocedure('public.notify_consent_change()') IS NULL THEN '{}' ELSE ARRAY[
   'public.patient_consents: trigger patient_consents_notify_change calls public.notify_consent_change',
   'public.patient_consents: trigger patient_consents_notify_request calls public.notify_consent_change'
-] END AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+] END AS facts, ARRAY[
+  'public.patient_consents: patient_consents_created_by_fkey FOREIGN KEY (created_by) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.patient_consents: patient_consents_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
+  'public.patient_consents: patient_consents_updated_by_fkey FOREIGN KEY (updated_by) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.user_consent_preferences: user_consent_preferences_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE'
+] AS keys) AS e
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
-  SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.patient_consents; public.patient_consent_audit; public.user_consent_preferences; public.user_consent_summary', '; '),
+  SELECT a.f FROM (SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.patient_consents; public.patient_consent_audit; public.user_consent_preferences; public.user_consent_summary', '; '),
     string_to_array('public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone); public.audit_patient_consents(); public.require_patient(uuid); public.consent_end(uuid, timestamp with time zone); public.expire_due_consents(uuid, uuid); public.lock_patient_consents(uuid); public.expire_patient_consents(uuid); public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb); public.request_patient_consent(uuid, text, text, uuid, text); public.refuse_patient_consent(uuid, text, text, uuid, text, text); public.revoke_patient_consent(uuid, text); public.renew_patient_consent(uuid, timestamp with time zone); public.check_consent_access(uuid, uuid, text, text, text); public.has_general_consent(uuid, text, text, text); public.consents_to_me()', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.patient_consents; public.patient_consent_audit; public.user_consent_preferences; public.user_consent_summary; public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone); public.audit_patient_consents(); public.require_patient(uuid); public.consent_end(uuid, timestamp with time zone); public.expire_due_consents(uuid, uuid); public.lock_patient_consents(uuid); public.expire_patient_consents(uuid); public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb); public.request_patient_consent(uuid, text, text, uuid, text); public.refuse_patient_consent(uuid, text, text, uuid, text, text); public.revoke_patient_consent(uuid, text); public.renew_patient_consent(uuid, timestamp with time zone); public.check_consent_access(uuid, uuid, text, text, text); public.has_general_consent(uuid, text, text, text); public.consents_to_me(); patient_consents_audit_insert on public.patient_consents; patient_consents_audit_update on public.patient_consents; patient_consents_audit_delete on public.patient_consents; patient_consents_updated_at on public.patient_consents; patient_consents_identity on public.patient_consents; patient_consents_no_truncate on public.patient_consents; patient_consent_audit_append_only on public.patient_consent_audit; user_consent_preferences_updated_at on public.user_consent_preferences; user_consent_preferences_audit on public.user_consent_preferences', '; ')) AS f
-  ORDER BY 1);
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.patient_consents; public.patient_consent_audit; public.user_consent_preferences; public.user_consent_summary; public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone); public.audit_patient_consents(); public.require_patient(uuid); public.consent_end(uuid, timestamp with time zone); public.expire_due_consents(uuid, uuid); public.lock_patient_consents(uuid); public.expire_patient_consents(uuid); public.grant_patient_consent(uuid, text, text, uuid, text, timestamp with time zone, boolean, jsonb); public.request_patient_consent(uuid, text, text, uuid, text); public.refuse_patient_consent(uuid, text, text, uuid, text, text); public.revoke_patient_consent(uuid, text); public.renew_patient_consent(uuid, timestamp with time zone); public.check_consent_access(uuid, uuid, text, text, text); public.has_general_consent(uuid, text, text, text); public.consents_to_me(); patient_consents_audit_insert on public.patient_consents; patient_consents_audit_update on public.patient_consents; patient_consents_audit_delete on public.patient_consents; patient_consents_updated_at on public.patient_consents; patient_consents_identity on public.patient_consents; patient_consents_no_truncate on public.patient_consents; patient_consent_audit_append_only on public.patient_consent_audit; user_consent_preferences_updated_at on public.user_consent_preferences; user_consent_preferences_audit on public.user_consent_preferences', '; ')) AS f) AS a (f)
+  WHERE a.f <> ALL (e.keys) ORDER BY 1);
+-- The keys to v6's tables, by themselves.
+DO $$
+DECLARE
+  v_path text := current_setting('search_path');
+  v_bad text;
+BEGIN
+  -- Names are qualified then.
+  PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+  SELECT string_agg(format('missing [%s: %s]', w.relation, w.key), '; ') INTO v_bad FROM (VALUES
+      ('public.patient_consents', 'patient_consents_created_by_fkey FOREIGN KEY (created_by) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.patient_consents', 'patient_consents_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE'),
+      ('public.patient_consents', 'patient_consents_updated_by_fkey FOREIGN KEY (updated_by) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.user_consent_preferences', 'user_consent_preferences_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE')
+    ) AS w (relation, key)
+    WHERE NOT EXISTS (SELECT FROM pg_constraint AS c
+      WHERE c.conrelid = to_regclass(w.relation) AND c.conname || ' ' || pg_get_constraintdef(c.oid) = w.key);
+  PERFORM set_config('search_path', v_path, true);
+  IF v_bad IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'GM001', MESSAGE = 'module 004_enhanced_consent is not as it was made: ' || v_bad;
+  END IF;
+END
+$$;

@@ -1,13 +1,15 @@
 -- Made by `npm run verify-sql`: do not change it. What a person adds is in verify.before.sql and verify.after.sql.
 -- Read-only. Names what differs from how the module was made; never a value of a row.
-SELECT public.assert_module('006_document_queue', e.facts)
+-- Without the keys to v6's tables, so that it holds before they are made and these are locked.
+SELECT public.assert_module('006_document_queue', e.facts || CASE WHEN EXISTS (
+  SELECT FROM unnest(e.keys) AS k JOIN pg_constraint AS c ON c.conrelid = to_regclass(split_part(k, ': ', 1))
+    AND c.conname = split_part(split_part(k, ': ', 2), ' ', 1)) THEN e.keys ELSE '{}' END)
 FROM (SELECT ARRAY[
   'public.document_processing_pipelines: constraint document_processing_pipelines_name_check',
   'public.document_processing_pipelines: constraint document_processing_pipelines_name_key',
   'public.document_processing_pipelines: constraint document_processing_pipelines_pkey',
   'public.document_processing_pipelines: constraint document_processing_pipelines_stages_check',
   'public.document_processing_pipelines: constraint document_processing_pipelines_types_check',
-  'public.document_processing_pipelines: document_processing_pipelines_created_by_fkey FOREIGN KEY (created_by) REFERENCES auth.users(id) ON DELETE SET NULL',
   'public.document_processing_pipelines: index public.document_processing_pipelines_created_by_idx',
   'public.document_processing_pipelines: policy document_processing_pipelines_read for SELECT to service_role using true',
   'public.document_processing_pipelines: row security',
@@ -33,8 +35,6 @@ FROM (SELECT ARRAY[
   'public.document_processing_queue: constraint document_processing_queue_stage_key',
   'public.document_processing_queue: constraint document_processing_queue_status_check',
   'public.document_processing_queue: constraint document_processing_queue_total_check',
-  'public.document_processing_queue: document_processing_queue_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.documents(id) ON DELETE CASCADE',
-  'public.document_processing_queue: document_processing_queue_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
   'public.document_processing_queue: index public.document_processing_queue_claim_idx',
   'public.document_processing_queue: index public.document_processing_queue_lease_idx',
   'public.document_processing_queue: index public.document_processing_queue_patient_idx',
@@ -91,10 +91,35 @@ FROM (SELECT ARRAY[
   'definition of document_processing_queue_updated_at on public.document_processing_queue: cafa1320'
 ] || CASE WHEN to_regprocedure('public.notify_document_outcome()') IS NULL THEN '{}' ELSE ARRAY[
   'public.document_processing_queue: trigger document_processing_queue_notify calls public.notify_document_outcome'
-] END AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+] END AS facts, ARRAY[
+  'public.document_processing_pipelines: document_processing_pipelines_created_by_fkey FOREIGN KEY (created_by) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.document_processing_queue: document_processing_queue_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.documents(id) ON DELETE CASCADE',
+  'public.document_processing_queue: document_processing_queue_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE'
+] AS keys) AS e
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
-  SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.document_processing_pipelines; public.document_processing_queue; public.user_document_processing_status', '; '),
+  SELECT a.f FROM (SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.document_processing_pipelines; public.document_processing_queue; public.user_document_processing_status', '; '),
     string_to_array('public.save_document_pipeline(text, jsonb, text, text[], boolean); public.enqueue_document(uuid, text, integer, uuid); public.document_retry_delay(integer); public.claim_document_work(text, integer, interval, text[], text); public.heartbeat_document_work(uuid, uuid, interval, integer); public.advance_document_run(uuid, uuid); public.lock_document_run(uuid); public.complete_document_work(uuid, uuid, jsonb, numeric, boolean); public.fail_document_work(uuid, uuid, text, text, boolean); public.approve_document_work(uuid); public.requeue_document_work(uuid); public.cancel_document_run(uuid, uuid); public.document_queue_depth()', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.document_processing_pipelines; public.document_processing_queue; public.user_document_processing_status; public.save_document_pipeline(text, jsonb, text, text[], boolean); public.enqueue_document(uuid, text, integer, uuid); public.document_retry_delay(integer); public.claim_document_work(text, integer, interval, text[], text); public.heartbeat_document_work(uuid, uuid, interval, integer); public.advance_document_run(uuid, uuid); public.lock_document_run(uuid); public.complete_document_work(uuid, uuid, jsonb, numeric, boolean); public.fail_document_work(uuid, uuid, text, text, boolean); public.approve_document_work(uuid); public.requeue_document_work(uuid); public.cancel_document_run(uuid, uuid); public.document_queue_depth(); document_processing_pipelines_updated_at on public.document_processing_pipelines; document_processing_pipelines_audit on public.document_processing_pipelines; document_processing_queue_updated_at on public.document_processing_queue', '; ')) AS f
-  ORDER BY 1);
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.document_processing_pipelines; public.document_processing_queue; public.user_document_processing_status; public.save_document_pipeline(text, jsonb, text, text[], boolean); public.enqueue_document(uuid, text, integer, uuid); public.document_retry_delay(integer); public.claim_document_work(text, integer, interval, text[], text); public.heartbeat_document_work(uuid, uuid, interval, integer); public.advance_document_run(uuid, uuid); public.lock_document_run(uuid); public.complete_document_work(uuid, uuid, jsonb, numeric, boolean); public.fail_document_work(uuid, uuid, text, text, boolean); public.approve_document_work(uuid); public.requeue_document_work(uuid); public.cancel_document_run(uuid, uuid); public.document_queue_depth(); document_processing_pipelines_updated_at on public.document_processing_pipelines; document_processing_pipelines_audit on public.document_processing_pipelines; document_processing_queue_updated_at on public.document_processing_queue', '; ')) AS f) AS a (f)
+  WHERE a.f <> ALL (e.keys) ORDER BY 1);
+-- The keys to v6's tables, by themselves.
+DO $$
+DECLARE
+  v_path text := current_setting('search_path');
+  v_bad text;
+BEGIN
+  -- Names are qualified then.
+  PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+  SELECT string_agg(format('missing [%s: %s]', w.relation, w.key), '; ') INTO v_bad FROM (VALUES
+      ('public.document_processing_pipelines', 'document_processing_pipelines_created_by_fkey FOREIGN KEY (created_by) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.document_processing_queue', 'document_processing_queue_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.documents(id) ON DELETE CASCADE'),
+      ('public.document_processing_queue', 'document_processing_queue_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE')
+    ) AS w (relation, key)
+    WHERE NOT EXISTS (SELECT FROM pg_constraint AS c
+      WHERE c.conrelid = to_regclass(w.relation) AND c.conname || ' ' || pg_get_constraintdef(c.oid) = w.key);
+  PERFORM set_config('search_path', v_path, true);
+  IF v_bad IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'GM001', MESSAGE = 'module 006_document_queue is not as it was made: ' || v_bad;
+  END IF;
+END
+$$;

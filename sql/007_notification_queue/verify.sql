@@ -1,6 +1,9 @@
 -- Made by `npm run verify-sql`: do not change it. What a person adds is in verify.before.sql and verify.after.sql.
 -- Read-only. Names what differs from how the module was made; never a value of a row.
-SELECT public.assert_module('007_notification_queue', e.facts)
+-- Without the keys to v6's tables, so that it holds before they are made and these are locked.
+SELECT public.assert_module('007_notification_queue', e.facts || CASE WHEN EXISTS (
+  SELECT FROM unnest(e.keys) AS k JOIN pg_constraint AS c ON c.conrelid = to_regclass(split_part(k, ': ', 1))
+    AND c.conname = split_part(split_part(k, ': ', 2), ' ', 1)) THEN e.keys ELSE '{}' END)
 FROM (SELECT ARRAY[
   'public.notification_queue: authenticated may SELECT of id, user_id, notification_type, priority, category, title, body, data, delivery_channels, scheduled_for, expires_at, status, digest_id, delivered_channels, delivered_at, read_at, clicked_at, dismissed_at, created_at, updated_at',
   'public.notification_queue: constraint notification_queue_attempts_check',
@@ -24,7 +27,6 @@ FROM (SELECT ARRAY[
   'public.notification_queue: constraint notification_queue_title_check',
   'public.notification_queue: constraint notification_queue_type_check',
   'public.notification_queue: index public.notification_queue_claim_idx',
-  'public.notification_queue: notification_queue_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE',
   'public.notification_queue: policy notification_queue_own for SELECT to authenticated using (user_id = ( SELECT auth.uid() AS uid))',
   'public.notification_queue: policy notification_queue_service for SELECT to service_role using true',
   'public.notification_queue: row security',
@@ -42,7 +44,6 @@ FROM (SELECT ARRAY[
   'public.notification_delivery_channels: constraint notification_delivery_channels_threshold_check',
   'public.notification_delivery_channels: constraint notification_delivery_channels_type_check',
   'public.notification_delivery_channels: constraint notification_delivery_channels_types_bound',
-  'public.notification_delivery_channels: notification_delivery_channels_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE',
   'public.notification_delivery_channels: policy notification_delivery_channels_own_read for SELECT to authenticated using (user_id = ( SELECT auth.uid() AS uid))',
   'public.notification_delivery_channels: policy notification_delivery_channels_own_update for UPDATE to authenticated using (user_id = ( SELECT auth.uid() AS uid)) check (user_id = ( SELECT auth.uid() AS uid))',
   'public.notification_delivery_channels: policy notification_delivery_channels_service for SELECT to service_role using true',
@@ -115,13 +116,36 @@ FROM (SELECT ARRAY[
   'definition of document_processing_queue_notify on public.document_processing_queue: 4f7b500d',
   'definition of patient_consents_notify_request on public.patient_consents: 93272d00',
   'definition of patient_consents_notify_change on public.patient_consents: 1a955029'
-] AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+] AS facts, ARRAY[
+  'public.notification_queue: notification_queue_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE',
+  'public.notification_delivery_channels: notification_delivery_channels_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE'
+] AS keys) AS e
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
-  SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.notification_queue; public.notification_delivery_channels', '; '),
+  SELECT a.f FROM (SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.notification_queue; public.notification_delivery_channels', '; '),
     string_to_array('public.tidy_notification(); public.account_is_deleted(uuid); public.pass_over_deleted(); public.notification_rank(text); public.quiet_hours_end(jsonb, text, timestamp with time zone); public.next_digest_at(text, text, timestamp with time zone); public.marketing_allowed(uuid); public.usable_channels(uuid, text[], text, text); public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone); public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text); public.create_notification_digest(uuid, text); public.pass_over_notifications(uuid[], text); public.claim_notifications(text, integer, interval); public.fail_notification(uuid, uuid, text); public.complete_notification(uuid, uuid, text[], text[]); public.mark_notification(uuid, text); public.add_notification_channel(text, text); public.remove_notification_channel(uuid); public.start_channel_verification(uuid); public.verify_notification_channel(uuid, text); public.notify_document_outcome(); public.notify_consent_change()', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.notification_queue; public.notification_delivery_channels; public.tidy_notification(); public.account_is_deleted(uuid); public.pass_over_deleted(); public.notification_rank(text); public.quiet_hours_end(jsonb, text, timestamp with time zone); public.next_digest_at(text, text, timestamp with time zone); public.marketing_allowed(uuid); public.usable_channels(uuid, text[], text, text); public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone); public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text); public.create_notification_digest(uuid, text); public.pass_over_notifications(uuid[], text); public.claim_notifications(text, integer, interval); public.fail_notification(uuid, uuid, text); public.complete_notification(uuid, uuid, text[], text[]); public.mark_notification(uuid, text); public.add_notification_channel(text, text); public.remove_notification_channel(uuid); public.start_channel_verification(uuid); public.verify_notification_channel(uuid, text); public.notify_document_outcome(); public.notify_consent_change(); notification_queue_recipient on public.notification_queue; notification_queue_tidy on public.notification_queue; notification_queue_updated_at on public.notification_queue; notification_delivery_channels_updated_at on public.notification_delivery_channels; notification_delivery_channels_audit on public.notification_delivery_channels; document_processing_queue_notify on public.document_processing_queue; patient_consents_notify_request on public.patient_consents; patient_consents_notify_change on public.patient_consents', '; ')) AS f
-  ORDER BY 1);
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.notification_queue; public.notification_delivery_channels; public.tidy_notification(); public.account_is_deleted(uuid); public.pass_over_deleted(); public.notification_rank(text); public.quiet_hours_end(jsonb, text, timestamp with time zone); public.next_digest_at(text, text, timestamp with time zone); public.marketing_allowed(uuid); public.usable_channels(uuid, text[], text, text); public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamp with time zone); public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text); public.create_notification_digest(uuid, text); public.pass_over_notifications(uuid[], text); public.claim_notifications(text, integer, interval); public.fail_notification(uuid, uuid, text); public.complete_notification(uuid, uuid, text[], text[]); public.mark_notification(uuid, text); public.add_notification_channel(text, text); public.remove_notification_channel(uuid); public.start_channel_verification(uuid); public.verify_notification_channel(uuid, text); public.notify_document_outcome(); public.notify_consent_change(); notification_queue_recipient on public.notification_queue; notification_queue_tidy on public.notification_queue; notification_queue_updated_at on public.notification_queue; notification_delivery_channels_updated_at on public.notification_delivery_channels; notification_delivery_channels_audit on public.notification_delivery_channels; document_processing_queue_notify on public.document_processing_queue; patient_consents_notify_request on public.patient_consents; patient_consents_notify_change on public.patient_consents', '; ')) AS f) AS a (f)
+  WHERE a.f <> ALL (e.keys) ORDER BY 1);
+-- The keys to v6's tables, by themselves.
+DO $$
+DECLARE
+  v_path text := current_setting('search_path');
+  v_bad text;
+BEGIN
+  -- Names are qualified then.
+  PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+  SELECT string_agg(format('missing [%s: %s]', w.relation, w.key), '; ') INTO v_bad FROM (VALUES
+      ('public.notification_queue', 'notification_queue_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE'),
+      ('public.notification_delivery_channels', 'notification_delivery_channels_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE')
+    ) AS w (relation, key)
+    WHERE NOT EXISTS (SELECT FROM pg_constraint AS c
+      WHERE c.conrelid = to_regclass(w.relation) AND c.conname || ' ' || pg_get_constraintdef(c.oid) = w.key);
+  PERFORM set_config('search_path', v_path, true);
+  IF v_bad IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'GM001', MESSAGE = 'module 007_notification_queue is not as it was made: ' || v_bad;
+  END IF;
+END
+$$;
 DO $$
 DECLARE
   v_bad text := (

@@ -1,10 +1,11 @@
 -- Made by `npm run verify-sql`: do not change it. What a person adds is in verify.before.sql and verify.after.sql.
 -- Read-only. Names what differs from how the module was made; never a value of a row.
-SELECT public.assert_module('008_realtime_collaboration', e.facts)
+-- Without the keys to v6's tables, so that it holds before they are made and these are locked.
+SELECT public.assert_module('008_realtime_collaboration', e.facts || CASE WHEN EXISTS (
+  SELECT FROM unnest(e.keys) AS k JOIN pg_constraint AS c ON c.conrelid = to_regclass(split_part(k, ': ', 1))
+    AND c.conname = split_part(split_part(k, ': ', 2), ' ', 1)) THEN e.keys ELSE '{}' END)
 FROM (SELECT ARRAY[
   'public.collaboration_sessions: authenticated may SELECT',
-  'public.collaboration_sessions: collaboration_sessions_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
-  'public.collaboration_sessions: collaboration_sessions_session_owner_fkey FOREIGN KEY (session_owner) REFERENCES auth.users(id) ON DELETE SET NULL',
   'public.collaboration_sessions: constraint collaboration_sessions_name_check',
   'public.collaboration_sessions: constraint collaboration_sessions_period_check',
   'public.collaboration_sessions: constraint collaboration_sessions_pkey',
@@ -25,9 +26,7 @@ FROM (SELECT ARRAY[
   'public.collaboration_sessions: trigger collaboration_sessions_notify_update calls public.notify_collaboration',
   'public.collaboration_sessions: trigger collaboration_sessions_updated_at calls public.set_updated_at',
   'public.collaboration_participants: authenticated may SELECT',
-  'public.collaboration_participants: collaboration_participants_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES auth.users(id) ON DELETE SET NULL',
   'public.collaboration_participants: collaboration_participants_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.collaboration_sessions(id) ON DELETE CASCADE',
-  'public.collaboration_participants: collaboration_participants_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE',
   'public.collaboration_participants: constraint collaboration_participants_admitted_check',
   'public.collaboration_participants: constraint collaboration_participants_pkey',
   'public.collaboration_participants: constraint collaboration_participants_role_check',
@@ -44,9 +43,6 @@ FROM (SELECT ARRAY[
   'public.collaboration_participants: trigger collaboration_participants_notify_update calls public.notify_collaboration',
   'public.collaboration_participants: trigger collaboration_participants_updated_at calls public.set_updated_at',
   'public.collaborative_clinical_notes: authenticated may SELECT',
-  'public.collaborative_clinical_notes: collaborative_clinical_notes_last_editor_fkey FOREIGN KEY (last_editor) REFERENCES auth.users(id) ON DELETE SET NULL',
-  'public.collaborative_clinical_notes: collaborative_clinical_notes_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
-  'public.collaborative_clinical_notes: collaborative_clinical_notes_primary_author_fkey FOREIGN KEY (primary_author) REFERENCES auth.users(id) ON DELETE SET NULL',
   'public.collaborative_clinical_notes: collaborative_clinical_notes_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.collaboration_sessions(id) ON DELETE CASCADE',
   'public.collaborative_clinical_notes: constraint collaborative_clinical_notes_content_check',
   'public.collaborative_clinical_notes: constraint collaborative_clinical_notes_format_check',
@@ -65,9 +61,7 @@ FROM (SELECT ARRAY[
   'public.collaborative_clinical_notes: trigger collaborative_clinical_notes_notify calls public.notify_collaboration',
   'public.collaborative_clinical_notes: trigger collaborative_clinical_notes_updated_at calls public.set_updated_at',
   'public.collaborative_note_versions: authenticated may SELECT',
-  'public.collaborative_note_versions: collaborative_note_versions_editor_fkey FOREIGN KEY (editor) REFERENCES auth.users(id) ON DELETE SET NULL',
   'public.collaborative_note_versions: collaborative_note_versions_note_id_fkey FOREIGN KEY (note_id) REFERENCES public.collaborative_clinical_notes(id) ON DELETE CASCADE',
-  'public.collaborative_note_versions: collaborative_note_versions_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
   'public.collaborative_note_versions: constraint collaborative_note_versions_content_bound',
   'public.collaborative_note_versions: constraint collaborative_note_versions_pkey',
   'public.collaborative_note_versions: constraint collaborative_note_versions_title_bound',
@@ -78,9 +72,6 @@ FROM (SELECT ARRAY[
   'public.collaborative_note_versions: trigger collaborative_note_versions_immutable calls public.refuse_change',
   'public.collaboration_conflicts: authenticated may SELECT',
   'public.collaboration_conflicts: collaboration_conflicts_note_id_fkey FOREIGN KEY (note_id) REFERENCES public.collaborative_clinical_notes(id) ON DELETE CASCADE',
-  'public.collaboration_conflicts: collaboration_conflicts_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
-  'public.collaboration_conflicts: collaboration_conflicts_resolved_by_fkey FOREIGN KEY (resolved_by) REFERENCES auth.users(id) ON DELETE SET NULL',
-  'public.collaboration_conflicts: collaboration_conflicts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE SET NULL',
   'public.collaboration_conflicts: constraint collaboration_conflicts_content_bound',
   'public.collaboration_conflicts: constraint collaboration_conflicts_pkey',
   'public.collaboration_conflicts: constraint collaboration_conflicts_resolved_check',
@@ -163,10 +154,53 @@ FROM (SELECT ARRAY[
   'definition of collaboration_participants_notify_update on public.collaboration_participants: ef46c842',
   'definition of collaborative_clinical_notes_notify on public.collaborative_clinical_notes: db57a308',
   'definition of collaboration_conflicts_notify on public.collaboration_conflicts: 33090b1a'
-] AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+] AS facts, ARRAY[
+  'public.collaboration_sessions: collaboration_sessions_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
+  'public.collaboration_sessions: collaboration_sessions_session_owner_fkey FOREIGN KEY (session_owner) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.collaboration_participants: collaboration_participants_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.collaboration_participants: collaboration_participants_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE',
+  'public.collaborative_clinical_notes: collaborative_clinical_notes_last_editor_fkey FOREIGN KEY (last_editor) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.collaborative_clinical_notes: collaborative_clinical_notes_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
+  'public.collaborative_clinical_notes: collaborative_clinical_notes_primary_author_fkey FOREIGN KEY (primary_author) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.collaborative_note_versions: collaborative_note_versions_editor_fkey FOREIGN KEY (editor) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.collaborative_note_versions: collaborative_note_versions_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
+  'public.collaboration_conflicts: collaboration_conflicts_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE',
+  'public.collaboration_conflicts: collaboration_conflicts_resolved_by_fkey FOREIGN KEY (resolved_by) REFERENCES auth.users(id) ON DELETE SET NULL',
+  'public.collaboration_conflicts: collaboration_conflicts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE SET NULL'
+] AS keys) AS e
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
-  SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.collaboration_sessions; public.collaboration_participants; public.collaborative_clinical_notes; public.collaborative_note_versions; public.collaboration_conflicts', '; '),
+  SELECT a.f FROM (SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.collaboration_sessions; public.collaboration_participants; public.collaborative_clinical_notes; public.collaborative_note_versions; public.collaboration_conflicts', '; '),
     string_to_array('public.collaboration_limit(text, integer); public.collaboration_present_since(); public.collaboration_caller(); public.patient_consents_to(uuid, uuid); public.my_collaboration_sessions(); public.create_collaboration_session(uuid, text, text, timestamp with time zone, timestamp with time zone); public.hold_collaboration_session(uuid); public.lock_collaboration_session(uuid); public.invite_to_collaboration(uuid, uuid, text); public.remove_from_collaboration(uuid, uuid); public.join_collaboration(uuid); public.touch_collaboration(uuid); public.save_collaborative_note(uuid, text, text, uuid, integer, text, text); public.resolve_collaboration_conflict(uuid, text, integer, text, text); public.set_note_status(uuid, text, integer); public.end_collaboration_session(uuid, text); public.pause_idle_collaborations(); public.notify_collaboration()', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.collaboration_sessions; public.collaboration_participants; public.collaborative_clinical_notes; public.collaborative_note_versions; public.collaboration_conflicts; public.collaboration_limit(text, integer); public.collaboration_present_since(); public.collaboration_caller(); public.patient_consents_to(uuid, uuid); public.my_collaboration_sessions(); public.create_collaboration_session(uuid, text, text, timestamp with time zone, timestamp with time zone); public.hold_collaboration_session(uuid); public.lock_collaboration_session(uuid); public.invite_to_collaboration(uuid, uuid, text); public.remove_from_collaboration(uuid, uuid); public.join_collaboration(uuid); public.touch_collaboration(uuid); public.save_collaborative_note(uuid, text, text, uuid, integer, text, text); public.resolve_collaboration_conflict(uuid, text, integer, text, text); public.set_note_status(uuid, text, integer); public.end_collaboration_session(uuid, text); public.pause_idle_collaborations(); public.notify_collaboration(); collaboration_sessions_identity on public.collaboration_sessions; collaborative_note_versions_immutable on public.collaborative_note_versions; collaboration_sessions_updated_at on public.collaboration_sessions; collaboration_participants_updated_at on public.collaboration_participants; collaborative_clinical_notes_updated_at on public.collaborative_clinical_notes; collaboration_sessions_audit on public.collaboration_sessions; collaboration_sessions_audit_update on public.collaboration_sessions; collaboration_participants_audit on public.collaboration_participants; collaboration_participants_audit_update on public.collaboration_participants; collaborative_clinical_notes_audit on public.collaborative_clinical_notes; collaboration_sessions_notify on public.collaboration_sessions; collaboration_sessions_notify_update on public.collaboration_sessions; collaboration_participants_notify on public.collaboration_participants; collaboration_participants_notify_update on public.collaboration_participants; collaborative_clinical_notes_notify on public.collaborative_clinical_notes; collaboration_conflicts_notify on public.collaboration_conflicts', '; ')) AS f
-  ORDER BY 1);
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.collaboration_sessions; public.collaboration_participants; public.collaborative_clinical_notes; public.collaborative_note_versions; public.collaboration_conflicts; public.collaboration_limit(text, integer); public.collaboration_present_since(); public.collaboration_caller(); public.patient_consents_to(uuid, uuid); public.my_collaboration_sessions(); public.create_collaboration_session(uuid, text, text, timestamp with time zone, timestamp with time zone); public.hold_collaboration_session(uuid); public.lock_collaboration_session(uuid); public.invite_to_collaboration(uuid, uuid, text); public.remove_from_collaboration(uuid, uuid); public.join_collaboration(uuid); public.touch_collaboration(uuid); public.save_collaborative_note(uuid, text, text, uuid, integer, text, text); public.resolve_collaboration_conflict(uuid, text, integer, text, text); public.set_note_status(uuid, text, integer); public.end_collaboration_session(uuid, text); public.pause_idle_collaborations(); public.notify_collaboration(); collaboration_sessions_identity on public.collaboration_sessions; collaborative_note_versions_immutable on public.collaborative_note_versions; collaboration_sessions_updated_at on public.collaboration_sessions; collaboration_participants_updated_at on public.collaboration_participants; collaborative_clinical_notes_updated_at on public.collaborative_clinical_notes; collaboration_sessions_audit on public.collaboration_sessions; collaboration_sessions_audit_update on public.collaboration_sessions; collaboration_participants_audit on public.collaboration_participants; collaboration_participants_audit_update on public.collaboration_participants; collaborative_clinical_notes_audit on public.collaborative_clinical_notes; collaboration_sessions_notify on public.collaboration_sessions; collaboration_sessions_notify_update on public.collaboration_sessions; collaboration_participants_notify on public.collaboration_participants; collaboration_participants_notify_update on public.collaboration_participants; collaborative_clinical_notes_notify on public.collaborative_clinical_notes; collaboration_conflicts_notify on public.collaboration_conflicts', '; ')) AS f) AS a (f)
+  WHERE a.f <> ALL (e.keys) ORDER BY 1);
+-- The keys to v6's tables, by themselves.
+DO $$
+DECLARE
+  v_path text := current_setting('search_path');
+  v_bad text;
+BEGIN
+  -- Names are qualified then.
+  PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+  SELECT string_agg(format('missing [%s: %s]', w.relation, w.key), '; ') INTO v_bad FROM (VALUES
+      ('public.collaboration_sessions', 'collaboration_sessions_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE'),
+      ('public.collaboration_sessions', 'collaboration_sessions_session_owner_fkey FOREIGN KEY (session_owner) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.collaboration_participants', 'collaboration_participants_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.collaboration_participants', 'collaboration_participants_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE'),
+      ('public.collaborative_clinical_notes', 'collaborative_clinical_notes_last_editor_fkey FOREIGN KEY (last_editor) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.collaborative_clinical_notes', 'collaborative_clinical_notes_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE'),
+      ('public.collaborative_clinical_notes', 'collaborative_clinical_notes_primary_author_fkey FOREIGN KEY (primary_author) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.collaborative_note_versions', 'collaborative_note_versions_editor_fkey FOREIGN KEY (editor) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.collaborative_note_versions', 'collaborative_note_versions_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE'),
+      ('public.collaboration_conflicts', 'collaboration_conflicts_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES auth.users(id) ON DELETE CASCADE'),
+      ('public.collaboration_conflicts', 'collaboration_conflicts_resolved_by_fkey FOREIGN KEY (resolved_by) REFERENCES auth.users(id) ON DELETE SET NULL'),
+      ('public.collaboration_conflicts', 'collaboration_conflicts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE SET NULL')
+    ) AS w (relation, key)
+    WHERE NOT EXISTS (SELECT FROM pg_constraint AS c
+      WHERE c.conrelid = to_regclass(w.relation) AND c.conname || ' ' || pg_get_constraintdef(c.oid) = w.key);
+  PERFORM set_config('search_path', v_path, true);
+  IF v_bad IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'GM001', MESSAGE = 'module 008_realtime_collaboration is not as it was made: ' || v_bad;
+  END IF;
+END
+$$;

@@ -45,7 +45,7 @@ FROM (SELECT ARRAY[
   'definition of public.reindex_statement(regclass): 9d6be2cb',
   'definition of public.migration_status(text): 7836703f'
 ] AS facts) AS e
--- assert_module names what differs. It takes longer than this, and v6 may be waiting: it is called if something does.
+-- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.v6_row_counts; public.v6_query_times', '; '),
     string_to_array('public.v6_relations(); public.count_v6_rows(timestamp with time zone); public.time_v6_queries(integer, text[]); public.assess_v6_installation(); public.assess_v6_details(); public.validate_v7_migration(); public.record_performance_baseline(); public.compare_v6_queries(text[]); public.test_v7_performance(); public.test_v7_clinical_performance(); public.emergency_rollback_to_v6(); public.feature_flag_status(text); public.reset_feature_flag(text); public.slow_queries(integer); public.indexes_to_rebuild(); public.reindex_statement(regclass); public.migration_status(text)', '; ')) AS f

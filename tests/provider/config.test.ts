@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { changesOf, check, checkConfig, configure, create, diffConfig, failuresOf, urnOf } from "../support/calls";
 import { bootPlugin, handshakeOf, toyPlugin, withPlugin, type BootedPlugin } from "../support/plugin";
 import { plain, secretly, unknownMark } from "../support/wire";
+import { plugin as product } from "../../resources/registry";
 
 const provider = urnOf("pulumi:providers:toy", "p");
 const thing = urnOf("toy:index:Thing", "t");
@@ -98,16 +99,24 @@ describe("provider: from start to configuration", () => {
 describe("provider: the product's configuration", () => {
   const urn = urnOf("pulumi:providers:guardian-migration", "database");
 
-  it("takes only database, and opens no connection for it", async () => {
+  it("takes only database and the times of the locks, and opens no connection for it", async () => {
     await withPlugin({}, async (plugin) => {
       const news = { database: '{"host":"a://b","port":"5432"}', password: "hunter2" };
       const checked = await plugin.call(plugin.client.checkConfig, checkConfig(urn, news));
       expect(failuresOf(checked)).to.deep.equal([
         "database.host: must be a host name, an address or a socket directory, and no URL",
         "database.port: must be of type integer",
-        "password: is not a property here; known are database",
+        "password: is not a property here; known are database, locks",
       ]);
-      const args = { database: '{"host":"nobody.invalid","port":5432}' };
+      const times = await plugin.call(
+        plugin.client.checkConfig,
+        checkConfig(urn, { locks: '{"timeout":201,"pause":7000,"hold":1}' }),
+      );
+      expect(failuresOf(times), "16-5").to.deep.equal([
+        "locks.timeout: must be a whole number from 1 to 200",
+        "locks.hold: is not a property here; known are timeout, pause, patience",
+      ]);
+      const args = { database: '{"host":"nobody.invalid","port":5432}', locks: '{"timeout":100}' };
       await plugin.call(plugin.client.configure, configure(args));
       const wrong = configure({ database: '{"passwordFrom":"hunter2"}' });
       const failure = await plugin.fail(plugin.client.configure, wrong);
@@ -116,5 +125,11 @@ describe("provider: the product's configuration", () => {
           "  to do: passwordFrom: env:PGPASSWORD\n     or: passwordFrom: file:/run/secrets/guardian-password",
       );
     });
+  });
+
+  it("16-5 hands the times of the locks to the engine; the hold is not among them", async () => {
+    const host = await product.configure({ locks: { timeout: 120, patience: 30_000 } });
+    expect(host.parameters).to.include({ lockTimeout: 120, patience: 30_000 });
+    await host.close();
   });
 });

@@ -30,6 +30,16 @@ describe("the line beside a resource", () => {
     expect(
       progressLine({ phase: "v6 locks", tries: 2, reason: "t is held by x (pid 1)", againSeconds: 7.46 }),
     ).to.equal("try 2: waits for v6 tables: t is held by x (pid 1), again in 7.5 s");
+    expect(
+      progressLine({
+        phase: "v6 locks",
+        tries: 3,
+        reason: "t is held by x",
+        againSeconds: 7,
+        settings: "a key sets it",
+      }),
+      "16-5",
+    ).to.equal("try 3: waits for v6 tables: t is held by x, again in 7.0 s, a key sets it");
     expect(progressLine({ phase: "operator", reason: "held by x", waitedSeconds: 3 })).to.equal(
       "waits for the lock of this database: held by x, 3 s",
     );

@@ -141,6 +141,8 @@ describe("a database as one process has it", function () {
       rangeKeys: 1000,
     };
     expect(engineParameters({})).to.deep.equal(usual);
+    const chosen = engineParameters({ GUARDIAN_LOCK_PAUSE_MS: "1" }, { timeout: 60, pause: 7000 });
+    expect(chosen, "16-5").to.deep.equal({ ...usual, lockTimeout: 60, pauseFloor: 7000 });
     expect(
       engineParameters({
         GUARDIAN_LOCK_HOLD_MS: "300",

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { FencedWriter } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
 import { outlast } from "../../../engine/migrate/rows/outlast";
-import { inOrder, pauseAfter } from "../../../engine/module/v6-locks";
+import { inOrder, pauseAfter, reasonOf } from "../../../engine/module/v6-locks";
 import type { Queryable } from "../../../engine/base/sql";
 import { catalogue } from "../../support/modules";
 import { moduleOf, refusalOf, until, withEngine, type Engine, type Files } from "./harness";
@@ -72,6 +72,20 @@ describe("locks on v6 tables", function () {
       },
       { parameters: real },
     ));
+
+  it("16-5 from the second try on the line says that nobody is to blame but the server, or who is", () => {
+    const work = { relations: ["auth.users"], own: [] };
+    const line = (cause: "busy" | "slow", holders: string, tries: number): string =>
+      reasonOf(cause, work, real, holders, tries);
+    expect(line("slow", "", 1)).to.equal("auth.users: longer than 200 ms under the locks");
+    expect(line("slow", "", 2)).to.equal(
+      "auth.users: longer than 200 ms under the locks; nobody else holds them: the server is slow",
+    );
+    expect(line("slow", "auth.users is held by x", 2)).to.equal("auth.users: longer than 200 ms under the locks");
+    expect(line("busy", "auth.users is held by x", 2)).to.equal("auth.users is held by x");
+    expect(line("busy", "", 1)).to.equal("auth.users: locked by others");
+    expect(line("busy", "", 2)).to.equal("auth.users: locked by others, one after the other; nobody holds them now");
+  });
 
   it("work that was too slow is tried again after the pause", () =>
     withEngine(
@@ -177,6 +191,12 @@ describe("locks on v6 tables", function () {
           expect(engine.told[0]?.reason).to.match(
             /auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\)/,
           );
+          expect(engine.told[0]).not.to.have.property("settings");
+          expect(engine.told[1]).to.include({
+            tries: 2,
+            settings:
+              "guardian:locks sets how long a try waits and how long it rests (now {timeout: 4ms, pause: 50ms, patience: 300ms})",
+          });
           expect(waited).to.be.below(impatient.lockTimeout + slack);
           expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
             "": verb === "up" ? "done" : "undone",
