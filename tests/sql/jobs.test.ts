@@ -88,6 +88,22 @@ describe("jobs of all", function () {
       expect((await claim(client)).map(({ id }) => id)).to.deep.equal([first]);
     }));
 
+  it("16-9: a session that cannot be paused keeps no other from it", () =>
+    withModules(modules, async (client) => {
+      const [patient] = await users(client);
+      const { rows } = await client.query<{ id: string }>(
+        `INSERT INTO public.collaboration_sessions (patient_id, session_name, session_type, status, last_activity)
+         SELECT $1, 'Round', 'care_team_meeting', 'active', now() - interval '2 days' FROM generate_series(1, 3) RETURNING id`,
+        [patient],
+      );
+      const bad = rows[1]!.id;
+      await client.query(
+        `ALTER TABLE public.collaboration_sessions ADD CONSTRAINT odd CHECK (status = 'active' OR id <> '${bad}') NOT VALID`,
+      );
+      expect(await service(client, "SELECT public.pause_idle_collaborations()")).to.equal("2");
+      expect(await passedOver(client)).to.deep.equal([`public.collaboration_sessions ${bad}`]);
+    }));
+
   it("16-9: a row of v6 that no resource takes keeps no other from the mapping, and is not built at every refresh", () =>
     withModules(modules, async (client) => {
       const who = await people(client);

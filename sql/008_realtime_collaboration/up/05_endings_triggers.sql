@@ -22,13 +22,34 @@ COMMENT ON FUNCTION public.end_collaboration_session(uuid, text) IS
 CREATE FUNCTION public.pause_idle_collaborations() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_count bigint;
+  v_since timestamptz := public.collaboration_present_since();
+  v_count bigint := 0;
+  v_passed bigint := 0;
+  v_id uuid;
 BEGIN
   -- One that somebody holds is not idle.
   UPDATE public.collaboration_sessions AS s SET status = 'paused'
   WHERE s.id IN (SELECT i.id FROM public.collaboration_sessions AS i
-    WHERE i.status = 'active' AND i.last_activity <= public.collaboration_present_since() FOR UPDATE SKIP LOCKED);
+    WHERE i.status = 'active' AND i.last_activity <= v_since FOR UPDATE SKIP LOCKED);
   GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_count;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+  -- A session is at fault: one by one, so that the others pause.
+  FOR v_id IN SELECT s.id FROM public.collaboration_sessions AS s
+    WHERE s.status = 'active' AND s.last_activity <= v_since FOR UPDATE SKIP LOCKED
+  LOOP
+    BEGIN
+      UPDATE public.collaboration_sessions AS s SET status = 'paused'
+      WHERE s.id = v_id AND s.status = 'active' AND s.last_activity <= v_since;
+      v_count := v_count + CASE WHEN FOUND THEN 1 ELSE 0 END;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+      PERFORM public.pass_over('public.collaboration_sessions', v_id::text);
+      v_passed := v_passed + 1;
+    END;
+  END LOOP;
+  IF v_passed > 0 THEN
+    RAISE WARNING '% sessions could not be paused and were passed over: audit_log has their ids (PASSED_OVER)', v_passed;
+  END IF;
   RETURN v_count;
 END
 $$;
