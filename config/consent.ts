@@ -22,6 +22,9 @@ function isPlaceholder(statement: string): boolean {
   return marks.test(statement) || empty.test(statement) || !/\p{L}{2}/u.test(statement);
 }
 
+/** Characters of a statement: what is kept with each row has a bound (docs/bounds.md), far above it. */
+const longest = 2000;
+
 export const consentKeys = {
   legacyConsent: optional(
     ruled(
@@ -49,6 +52,10 @@ export const consentKeys = {
         if (statement && isPlaceholder(statement)) {
           const text =
             "is a placeholder, and would be kept as evidence with each patient's row: say why, in your own words";
+          wrong.push({ path: ["statement"], text });
+        }
+        if (statement && statement.length > longest) {
+          const text = `has ${statement.length} characters, and is kept with each patient's row: ${longest} at most`;
           wrong.push({ path: ["statement"], text });
         }
         return wrong;

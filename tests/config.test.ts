@@ -216,6 +216,11 @@ describe("config", () => {
       "guardian:legacyConsent.statement is a placeholder, and would be kept as evidence with each patient's row: say why, in your own words",
     ]),
     [
+      "16-9 a statement that is longer than what is kept with a row",
+      { legacyConsent: { ...consent, statement: "They were told. ".repeat(126) } },
+      "guardian:legacyConsent.statement has 2016 characters, and is kept with each patient's row: 2000 at most",
+    ],
+    [
       "an unknown basis",
       { legacyConsent: { ...consent, legalBasis: "habit" } },
       'guardian:legacyConsent.legalBasis is "habit": it must be one of consent, contract, legal_obligation, vital_interests, public_task, legitimate_interests',

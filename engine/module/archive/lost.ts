@@ -2,6 +2,7 @@ import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
 import { closeArchived, lostTables, type Lost } from "../../ledger/archived";
 import { urnOfApply } from "../../ledger/modules";
+import { forgetRejects } from "../../ledger/rejects";
 import { addStep, endPart, newestBackups } from "../../ledger/steps";
 import { first, type Queryable } from "../../base/sql";
 
@@ -43,6 +44,7 @@ export async function giveUpLost(fenced: FencedWriter, confirmed: readonly Lost[
     const who = await first<{ name: string }>(db, "SELECT session_user AS name");
     for (const one of lost) {
       await closeArchived(db, one);
+      await forgetRejects(db, one.archivedAs);
       await endPart(db, partOf(one));
       const urn = await urnOfApply(db, one.applyId);
       if (urn === undefined) continue;

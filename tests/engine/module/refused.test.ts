@@ -1,8 +1,10 @@
 import { expect } from "chai";
 import type { Client } from "pg";
+import { lostTables } from "../../../engine/ledger/archived";
 import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { planMove } from "../../../engine/migrate/preview";
 import { applyModule } from "../../../engine/module/apply";
+import { giveUpLost } from "../../../engine/module/archive/lost";
 import { loadModule } from "../../../engine/module/files/manifest";
 import { asRole } from "../../support/postgres";
 import { column, moduleOf, withEngine, type Engine, type Files } from "./harness";
@@ -98,6 +100,20 @@ describe("archived rows that a new bound refuses", function () {
       expect((await engine.apply(await moduleOf("900_t", version()))).restored).to.equal(301n);
       expect(await column(client, "SELECT count(*) FROM public.t WHERE note LIKE 'too long%'")).to.deep.equal(["3"]);
       expect(await column(client, standing)).to.deep.equal([]);
+    }));
+
+  it("16-15: dropped with their table they are lost, as others are, and once given up nothing speaks of them", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await threeRefused(engine, client);
+      await client.query("DROP TABLE guardian_archive.t__1");
+      // The module stands, and no up stops at it.
+      expect((await engine.apply(await moduleOf("900_t", later))).refused).to.deep.equal([]);
+      const lost = await engine.host.read((reader) => lostTables(reader));
+      expect(lost.map(({ archivedAs, rows }) => `${archivedAs} ${rows}`)).to.deep.equal(["guardian_archive.t__1 3"]);
+      await engine.write("purge", "purge", (fenced) => giveUpLost(fenced, lost));
+      expect(await column(client, rejects)).to.deep.equal([]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 300 297 0 3 t"]);
     }));
 
   it("16-15: go with their account", () =>
