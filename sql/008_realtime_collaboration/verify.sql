@@ -136,7 +136,7 @@ FROM (SELECT ARRAY[
   'definition of public.resolve_collaboration_conflict(uuid, text, integer, text, text): c8b07782',
   'definition of public.set_note_status(uuid, text, integer): b4c61b68',
   'definition of public.end_collaboration_session(uuid, text): 6aa1d579',
-  'definition of public.pause_idle_collaborations(): a126ed5d',
+  'definition of public.pause_idle_collaborations(): 3d44a3f6',
   'definition of public.notify_collaboration(): 354295bd',
   'definition of collaboration_sessions_identity on public.collaboration_sessions: ade34135',
   'definition of collaborative_note_versions_immutable on public.collaborative_note_versions: 70b9d79d',
