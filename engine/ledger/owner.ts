@@ -106,7 +106,10 @@ function formerNames(ledger: LedgerRow | undefined, here: Physical): string[] {
 const sameNames = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((name, i) => name === b[i]);
 
-/** @returns names of the publications that a stack lets new tables join */
+/**
+ * @returns names of the publications that a stack lets new tables join
+ * @lazily
+ */
 export async function acceptedPublications(db: Queryable, stack: string): Promise<readonly string[]> {
   const steps = (await readSteps(db)).filter((step) => step.kind === "Ledger" && stackOf(step.urn) === stack);
   return steps.flatMap((step) => detailOf(step, "Ledger").publications ?? []);

@@ -13,7 +13,7 @@ export interface Altered {
 }
 
 /** Why an altered column is no drift, or why none can be altered. */
-export interface Not {
+interface Not {
   not: string;
 }
 
