@@ -73,8 +73,7 @@ $$;
 COMMENT ON FUNCTION public.caller_is_trusted() IS
   'Whether the request may act for any user: service_role (the edge functions) or an operator.';
 
--- At a higher isolation level every statement of a transaction sees what its first one saw: a lock that was waited for
--- would be followed by a decision about a world that is gone.
+-- At a higher level every statement sees what the transaction's first one saw, whatever was waited for since.
 CREATE FUNCTION public.require_read_committed() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -3,7 +3,7 @@ import { escapeLiteral, type Client } from "pg";
 import type { V6 } from "../support/postgres";
 
 /** One call of a function, by somebody. */
-export interface Call {
+interface Call {
   /** The function as module.yaml lists it; `-` for a statement that a table's trigger sees. */
   of: string;
   /** A user's id, or who else: the server side, or an operator. */
