@@ -3,12 +3,21 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { dump } from "../../engine/backup";
+import { within } from "../../engine/backup/place";
+import { GuardianError } from "../../engine/base/errors";
 import { withV6 } from "../support/postgres";
 import { alive, marker, refusal, until, useDumps } from "./dumps";
 
 describe("a backup of PostgreSQL", function () {
   this.timeout(120_000);
   const place = useDumps();
+
+  it("16-18 a folder that does not answer is waited for so long and no longer", async () => {
+    const never = new Promise<void>(() => undefined);
+    const said = await within(never, "/mnt/gone", 20).catch((err: unknown) => err);
+    expect(said).to.be.instanceOf(GuardianError).and.include({ code: "folder-unusable", where: "/mnt/gone" });
+    expect(await within(Promise.resolve(7), "/mnt/gone", 20)).to.equal(7);
+  });
 
   it("a disk that is full", () =>
     withV6(async (db) => {
