@@ -1,5 +1,5 @@
 import { sqlText } from "../base/names";
-import { rows, type Queryable } from "../base/sql";
+import { exists, rows, type Queryable } from "../base/sql";
 import { moduleTable } from "./modules";
 import { ledgerTable } from "./schema";
 
@@ -24,6 +24,16 @@ export interface RecordedObject extends Record<string, unknown> {
 export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
   const facts = "coalesce((pg_catalog.to_jsonb(o)->>'facts')::integer, 1)";
   return rows<RecordedObject>(db, `SELECT m.urn, o.object, o.definition, ${facts} AS facts FROM ${standing}`);
+}
+
+/** @returns the tables of all modules that stand, as `schema.name`; none where there is no ledger */
+export async function standingTables(db: Queryable): Promise<string[]> {
+  if (!(await exists(db, table))) return [];
+  const found = await rows<{ name: string }>(
+    db,
+    `SELECT pg_catalog.substr(o.object, 7) AS name FROM ${standing} AND o.object LIKE 'table %'`,
+  );
+  return found.map(({ name }) => name);
 }
 
 /**

@@ -1,7 +1,8 @@
 import { GuardianError } from "../base/errors";
 import { shown, sqlName, sqlText } from "../base/names";
 import { rows, type Queryable } from "../base/sql";
-import { archiveSchema, ledgerSchema, ledgerTable } from "../ledger/schema";
+import { standingTables } from "../ledger/objects";
+import { archiveSchema, ledgerSchema } from "../ledger/schema";
 
 /** Schemas in which the migration makes tables. */
 const schemas = ["public", ledgerSchema, archiveSchema];
@@ -115,24 +116,18 @@ async function sentTables(
   publication: Publication,
 ): Promise<{ schema: string; name: string; listed: boolean }[]> {
   const { all, name, schemas: of } = publication;
-  const known = await rows<{ there: boolean }>(db, "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS there", [
-    ledgerTable("object"),
-  ]);
-  const ours = known[0]?.there
-    ? `NOT EXISTS (SELECT FROM ${ledgerTable("object")} o JOIN ${ledgerTable("module")} m USING (apply_id)
-         WHERE m.undone_at IS NULL AND o.object = 'table ' || n.nspname || '.' || c.relname)`
-    : "true";
+  const ours = await standingTables(db);
   return rows(
     db,
     `SELECT n.nspname AS schema, c.relname AS name, EXISTS (SELECT FROM pg_catalog.pg_publication_rel l
        JOIN pg_catalog.pg_publication p ON p.oid = l.prpubid WHERE p.pubname = $4 AND l.prrelid = c.oid) AS listed
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384 AND n.nspname <> 'information_schema'
-       AND n.nspname <> ALL ($1) AND ${ours}
+       AND n.nspname <> ALL ($1) AND n.nspname || '.' || c.relname <> ALL ($5)
        AND CASE WHEN $2 THEN NOT c.relispartition ELSE n.nspname = ANY ($3)
          AND (NOT c.relispartition OR (SELECT r.relnamespace FROM pg_catalog.pg_class r WHERE r.oid = pg_catalog.pg_partition_root(c.oid)) <> c.relnamespace) END
      ORDER BY 1, 2`,
-    [[ledgerSchema, archiveSchema], all, of, name],
+    [[ledgerSchema, archiveSchema], all, of, name, ours],
   );
 }
 
