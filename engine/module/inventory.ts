@@ -2,6 +2,7 @@ import { insertObjects, renewObjects } from "../ledger/objects";
 import { rows, type Askable, type Queryable } from "../base/sql";
 import { otherFacts } from "./facts/others";
 import { relationFacts, relations } from "./facts/relations";
+import { present } from "./present";
 
 /** Identity of an object, as module.yaml writes it → how the catalogue describes it. */
 export class Inventory extends Map<string, string> {
@@ -50,15 +51,24 @@ export async function readInventories(
   return told;
 }
 
-/** @returns those of the objects that are there */
+const isRelation = /^(?:table|view|sequence|index) (.*)$/s;
+
+/** @returns those of the objects that are there; for relations the catalogue is asked by name, which costs next to nothing */
 export async function stillThere(db: Queryable, objects: readonly string[]): Promise<string[]> {
-  if (objects.length === 0) return [];
-  const there = await rows<{ object: string }>(
-    db,
-    `SELECT i.object FROM (${inventorySql(inventoryVersion, objects)}) i (object, definition) WHERE i.object = ANY ($2)`,
-    [schemasOf(objects), objects],
-  );
-  return there.map((row) => row.object);
+  const nameOf = (object: string): string | undefined => isRelation.exec(object)?.[1];
+  const names = objects.flatMap((object) => nameOf(object) ?? []);
+  const found = names.length === 0 ? [] : await present(db, names);
+  const others = objects.filter((object) => nameOf(object) === undefined);
+  const there =
+    others.length === 0
+      ? []
+      : await rows<{ object: string }>(
+          db,
+          `SELECT i.object FROM (${inventorySql(inventoryVersion, others)}) i (object, definition) WHERE i.object = ANY ($2)`,
+          [schemasOf(others), others],
+        );
+  const left = there.map((row) => row.object);
+  return objects.filter((object) => left.includes(object) || found.includes(nameOf(object) ?? ""));
 }
 
 /**
