@@ -4,6 +4,7 @@ import { endWith, run, terminal } from "./command";
 import { configurationPages } from "./docs/configuration";
 import { errorsPage } from "./docs/errors";
 import { examine } from "./docs/generate";
+import { hardeningPage } from "./docs/hardening";
 import { rightsPage } from "./docs/rights";
 import { trapsPage } from "./docs/traps";
 import { differing, settle } from "./golden";
@@ -14,7 +15,7 @@ const command = {
   name: "npm run docs",
   purpose: "writes docs/v7/, docs/*.md and the keys in Pulumi.yaml",
   about: `It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
-from what each role may really do there; docs/traps.md from the titles of the tests, docs/configuration.md
+from what each role may really do there; docs/traps.md and docs/hardening.md from the titles of the tests, docs/configuration.md
 and the keys of Pulumi.yaml from config/, docs/errors.md from spec/codes.ts, docs/rights.md from engine/rights.ts.`,
   options: { check: { about: "write nothing; exit code 1 and the names of the pages that are stale" } },
   exits: { "0": "the pages are written, or current", "1": "pages are stale, or it failed" },
@@ -28,6 +29,7 @@ export async function makePages(): Promise<Map<string, string>> {
   try {
     const { pages } = await examine(await createV6(server, "docs", { users: 20 }));
     pages.set("traps.md", trapsPage());
+    pages.set("hardening.md", hardeningPage());
     pages.set("errors.md", errorsPage());
     pages.set("rights.md", rightsPage());
     return await formatted(new Map([...pages, ...configurationPages()]));

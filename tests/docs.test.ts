@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { formatted, main, makePages, stale } from "../scripts/docs";
+import { findings, testsOf } from "../scripts/docs/hardening";
 import { groups } from "../scripts/docs/trap-list";
 import { titles, trapsPage, unanswered } from "../scripts/docs/traps";
 
@@ -106,6 +107,23 @@ describe("docs/", function () {
       } finally {
         rmSync(folder, { recursive: true });
       }
+    });
+  });
+
+  describe("hardening.md", () => {
+    it("names for each finding a test that there is, or says that it is open", () => {
+      for (const finding of findings) {
+        const { id, happened } = finding;
+        expect(testsOf(finding).length > 0 || finding.open !== undefined, `${id}: ${happened}`).to.equal(true);
+      }
+      const lines = new Set(findings.map(({ id }) => id));
+      expect([...Array(18).keys()].map((n) => `16-${n + 1}`).filter((id) => !lines.has(id))).to.deep.equal([]);
+    });
+
+    it("is not made while it names a test that is gone", () => {
+      const gone = { id: "16-0", happened: "x", holds: "y", tests: ["docs.test.ts: no such title as this"] };
+      const said = gone.tests[0] ?? "";
+      expect(() => testsOf(gone, new Map([["docs.test.ts", ["another"]]]))).to.throw(`no test is called ${said}`);
     });
   });
 });

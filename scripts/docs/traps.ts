@@ -6,17 +6,23 @@ import { groups } from "./trap-list";
 const tests = join(__dirname, "..", "..", "tests");
 const id = /(?<![\w-])(?:V6|[SFCDIUK])-\d+(?![\w-])/g;
 
+/** @returns the titles of all tests, by the path of their file below tests/ */
+export function titlesByFile(folder = tests): Map<string, string[]> {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.ts"));
+  const titlesOf = (file: string): string[] =>
+    [...readFileSync(join(folder, file), "utf8").matchAll(/\bit\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g)].map(
+      ([, , title = ""]) => plain(title),
+    );
+  return new Map(files.sort().map((file) => [file.replaceAll("\\", "/"), titlesOf(file)]));
+}
+
 /** @returns the titles of tests by the ids of traps in them: `path: title` */
 export function titles(folder = tests): Map<string, string[]> {
   const found = new Map<string, string[]>();
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.ts"));
-  for (const file of files.sort()) {
-    for (const [, , title = ""] of readFileSync(join(folder, file), "utf8").matchAll(
-      /\bit\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g,
-    )) {
-      for (const one of new Set(title.match(id) ?? [])) {
-        found.set(one, [...(found.get(one) ?? []), `${file.replaceAll("\\", "/")}: ${plain(title)}`]);
-      }
+  for (const [file, all] of titlesByFile(folder)) {
+    for (const title of all) {
+      for (const one of new Set(title.match(id) ?? []))
+        found.set(one, [...(found.get(one) ?? []), `${file}: ${title}`]);
     }
   }
   return found;
