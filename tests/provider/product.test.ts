@@ -302,7 +302,10 @@ describe("provider: the product", function () {
       const { client, fail } = { client: walk.plugin.client, fail: walk.plugin.fail };
       const imported = await fail(client.read, calls.read(modules[0]!.urn, id, {}, {}));
       expect(imported.message).to.match(/^resources of this package cannot be imported: the ledger says what is there/);
-      const stranger = await fail(client.read, calls.read(walk.urn("SqlModule", "stranger"), id, state, inputs));
+      const stranger = await fail(
+        client.read,
+        calls.read(walk.urn("SqlModule", "stranger"), "stranger", state, inputs),
+      );
       expect(stranger.message).to.match(/^the ledger in this database knows nothing of this resource/);
     }));
 });
