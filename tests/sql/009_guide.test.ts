@@ -105,6 +105,7 @@ describe("the guide's procedure", function () {
     const files = {
       "module.yaml": yaml,
       "up.sql": "CREATE TABLE public.fhir_one (id int); CREATE VIEW public.fhirxtwo AS SELECT 1;",
+      "down.sql": "DROP TABLE public.fhir_one, public.fhir_two;",
       "verify.sql": "SELECT 1;",
     };
     await withBroken(files, (folder) =>

@@ -63,8 +63,13 @@ describe("bad input is refused before the first write", function () {
         "REVOKE CREATE ON SCHEMA public FROM guardian_migrator, PUBLIC; REVOKE ALL ON auth.users FROM guardian_migrator",
       );
       await withStack({ database: db.migrator }, async (stack) => {
+        // A preview needs no more than it reads.
         const { output } = await stack.preview({ expectFailure: true });
         expect(output)
+          .to.match(/lacks a right/)
+          .and.to.match(/GRANT SELECT ON auth\.users TO guardian_migrator;/);
+        const up = await stack.up({ expectFailure: true });
+        expect(up.output)
           .to.match(/lacks rights/)
           .and.to.match(/GRANT REFERENCES ON auth\.users TO guardian_migrator;/);
       });
