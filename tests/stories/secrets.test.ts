@@ -37,8 +37,8 @@ describe("no password and no row value leaves the database", function () {
            GRANT SELECT ON public.user_profiles, public.profiles TO guardian_migrator`,
         );
         const failed = await stack.up({ expectFailure: true });
-        // A view takes no row trigger (42809), which is said before any row is read.
-        expect(failed.output).to.match(/withheld \(SQLSTATE (P0001|22P02|42809)\)/);
+        // A view takes no row trigger (42809), which is said before any row is read, and quotes none.
+        expect(failed.output).to.match(/withheld \(SQLSTATE (P0001|22P02)\)|\(SQLSTATE 42809\)/);
       }
       await admin.query(
         "DROP VIEW public.user_profiles; DROP FUNCTION public.quote_row(text); ALTER TABLE public.profiles RENAME TO user_profiles",

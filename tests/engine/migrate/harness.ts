@@ -75,7 +75,9 @@ export const constants = `(SELECT '${JSON.stringify(assumed)}'::jsonb || (detail
 /** How many rows differ between source and target, as a SELECT. */
 export function differingSql(it: Migration, parameters: string): string {
   const columns = it.columns.join(", ");
-  const source = `SELECT ${columns} FROM (${bind(it.sources[0]?.sql ?? "", { kind: "all" }).replaceAll("$1::jsonb", parameters)}) s`;
+  const { sql = "", leftOut } = it.sources[0] ?? {};
+  const wanted = leftOut === undefined ? "" : `WHERE s.${leftOut} IS NULL`;
+  const source = `SELECT ${columns} FROM (${bind(sql, { kind: "all" }).replaceAll("$1::jsonb", parameters)}) s ${wanted}`;
   const target = `SELECT ${columns} FROM ${it.target}`;
   return `SELECT count(*)::int FROM ((${source} EXCEPT ALL ${target}) UNION ALL (${target} EXCEPT ALL ${source})) d`;
 }
