@@ -94,7 +94,7 @@ FROM (SELECT ARRAY[
   'definition of public.user_consent_preferences: d2b74fe9',
   'definition of public.user_consent_summary: 3482b08a',
   'definition of public.consent_state(boolean, timestamp with time zone, timestamp with time zone, jsonb, timestamp with time zone): f99345d8',
-  'definition of public.audit_patient_consents(): f5438dc3',
+  'definition of public.audit_patient_consents(): f58f7157',
   'definition of public.require_patient(uuid): bf761ab5',
   'definition of public.consent_end(uuid, timestamp with time zone): 7efc99ce',
   'definition of public.expire_due_consents(uuid, uuid): f2e8a854',

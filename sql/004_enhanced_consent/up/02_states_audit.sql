@@ -38,6 +38,7 @@ BEGIN
         CASE WHEN n.consent_version <> o.consent_version THEN 'consent_version' END,
         CASE WHEN n.created_at <> o.created_at THEN 'created_at' END,
         CASE WHEN n.created_by IS DISTINCT FROM o.created_by THEN 'created_by' END,
+        CASE WHEN n.end_by_default <> o.end_by_default THEN 'end_by_default' END,
         CASE WHEN n.explicit_consent <> o.explicit_consent THEN 'explicit_consent' END,
         CASE WHEN n.granted <> o.granted THEN 'granted' END,
         CASE WHEN n.granted_to IS DISTINCT FROM o.granted_to THEN 'granted_to' END,
