@@ -138,6 +138,10 @@ describe("a second operator takes over from one that was stopped", function () {
       "preferences",
       users,
       async (online) => {
+        // Each batch takes so long that neither connection is given all of them before the other has its second.
+        await online.admin
+          .query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
+          CREATE TRIGGER slow AFTER INSERT ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
         await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: true }));
       },
       patient,
