@@ -2,9 +2,9 @@ import { nearest } from "../spec";
 import { GuardianError } from "./base/errors";
 import { shown, sqlName } from "./base/names";
 import { rows, type Queryable } from "./base/sql";
-import { readNeighbours } from "./neighbours/findings";
+import { apiRoles, readNeighbours } from "./neighbours/findings";
 import { describeReaders, readPublications } from "./neighbours/publications";
-import { missingRights } from "./rights";
+import { missingRights, profiles } from "./rights";
 
 /** One line of the guide's assessment (guide 1.1), with what the guide did not look at. */
 export interface AssessmentItem {
@@ -36,13 +36,8 @@ const v6Tables: Readonly<Record<string, readonly string[]>> = {
   "public.patient_providers": ["id", "user_id", "provider_name", "source_document_ids"],
 };
 
-/** A table that not every v6 has. */
-const profiles = "public.user_profiles";
-
 /** Tables of v6 that are read. */
 export const readTables: readonly string[] = Object.keys(v6Tables);
-
-const apiRoles = ["anon", "authenticated", "service_role"];
 
 /**
  * Looks at the database before anything is done to it: is it a v6, may this role do the work, what is in it. Reads the

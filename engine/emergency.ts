@@ -38,13 +38,21 @@ export async function readRollbacks(db: Queryable): Promise<EmergencyRollback[]>
 export const waiting = (rollbacks: readonly EmergencyRollback[]): EmergencyRollback[] =>
   rollbacks.filter(({ acknowledged }) => !acknowledged);
 
+/** @returns the newest that waits, unless the program acknowledges it */
+export function unacknowledged(
+  rollbacks: readonly EmergencyRollback[],
+  acknowledge: string | undefined,
+): EmergencyRollback | undefined {
+  const [newest] = waiting(rollbacks);
+  return newest?.id === acknowledge ? undefined : newest;
+}
+
 /** @returns those that an acknowledgement of the newest covers, itself first; none where it names another, or nothing waits */
 export function covered(
   rollbacks: readonly EmergencyRollback[],
   acknowledge: string | undefined,
 ): readonly EmergencyRollback[] {
-  const open = waiting(rollbacks);
-  return open[0]?.id === acknowledge ? open : [];
+  return unacknowledged(rollbacks, acknowledge) ? [] : waiting(rollbacks);
 }
 
 /** @returns what an acknowledgement means, for people; undefined where nothing waits for one */
@@ -70,8 +78,9 @@ export function refuseUnacknowledged(
   what: string,
   acknowledge: string | undefined,
 ): void {
-  const [newest, ...older] = waiting(rollbacks);
-  if (!newest || newest.id === acknowledge) return;
+  const newest = unacknowledged(rollbacks, acknowledge);
+  if (!newest) return;
+  const older = waiting(rollbacks).slice(1);
   const besides = older.length > 0 ? `; it covers the older ${older.map(named).join(", ")}` : "";
   const given = acknowledge === undefined ? "" : `; guardian:acknowledge names another, ${acknowledge}`;
   throw new GuardianError("emergency-rollback", {

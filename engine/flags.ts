@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { FencedWriter } from "./database";
 import { GuardianError } from "./base/errors";
-import { covered, readRollbacks, refuseUnacknowledged, waiting, type EmergencyRollback } from "./emergency";
+import { covered, readRollbacks, refuseUnacknowledged, unacknowledged, type EmergencyRollback } from "./emergency";
 import { attempt } from "./ledger/attempt";
 import type { FlagValues } from "./ledger/details";
 import { detailOf, readStep, setStep, type Step } from "./ledger/steps";
@@ -53,7 +53,7 @@ export async function leftByRollback(
   acknowledge: string | undefined,
 ): Promise<FlagValues | undefined> {
   const [newest] = rollbacks;
-  if (!newest || (waiting(rollbacks).length > 0 && covered(rollbacks, acknowledge).length === 0)) return undefined;
+  if (!newest || unacknowledged(rollbacks, acknowledge)) return undefined;
   const { values, writtenAt = last?.endedAt } = detailOf(last, "FeatureFlag");
   if (!values || !writtenAt) return undefined;
   const later = await first(db, "SELECT 1 WHERE $1::timestamptz > $2::timestamptz", [newest.at, writtenAt]);

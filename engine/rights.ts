@@ -1,5 +1,8 @@
 import { first, rows, type Queryable } from "./base/sql";
 
+/** A table that not every v6 has. */
+export const profiles = "public.user_profiles";
+
 /** Tables of v6 that modules lock (module.yaml, locks; a test keeps the two in step): foreign keys and triggers need more than SELECT. */
 export const lockedTables: readonly string[] = [
   "auth.users",
@@ -10,7 +13,7 @@ export const lockedTables: readonly string[] = [
 ];
 
 /** Tables of v6 that data migrations follow while they run (migration.yaml, follows): their triggers need locks and TRIGGER. */
-export const followedTables: readonly string[] = ["auth.users", "public.user_profiles"];
+export const followedTables: readonly string[] = ["auth.users", profiles];
 
 /** One right that the migration's role needs. */
 interface Right {
@@ -38,7 +41,7 @@ export interface Grantee {
  */
 function rightsNeeded(major: number, read: readonly string[]): Right[] {
   const table = (name: string, privilege: string, why: string): Right => {
-    return { kind: "table", name, privilege, why, always: name !== "public.user_profiles" };
+    return { kind: "table", name, privilege, why, always: name !== profiles };
   };
   const touched = [...new Set([...lockedTables, ...followedTables])].sort();
   // LOCK TABLE in these modes wants UPDATE, DELETE or TRUNCATE, and from PostgreSQL 17 on MAINTAIN (manual, LOCK).
@@ -57,7 +60,7 @@ function rightsNeeded(major: number, read: readonly string[]): Right[] {
       ...{ kind: "role", name: "", privilege: "BYPASSRLS", always: true },
       why: "under row security a backup or a migration would be silently partial",
     },
-    ...[...read, "public.user_profiles"].map((name) => table(name, "SELECT", "it is read")),
+    ...[...read, profiles].map((name) => table(name, "SELECT", "it is read")),
     ...lockedTables.map((name) => table(name, "REFERENCES", "foreign keys of v7's tables refer to it")),
     ...followedTables.map((name) => table(name, "TRIGGER", "triggers on it follow what v6 writes while rows move")),
     ...touched.map((name) =>

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { rows, type Queryable } from "../base/sql";
@@ -90,7 +91,7 @@ export async function openLedger(
     if (step?.state !== "done") {
       const begun = await addStep(db, { urn, kind: "Ledger", state: "running", epoch: row.epoch });
       await setStep(db, begun, { state: "done", physicalId: row.ledgerId, detail });
-    } else if (!sameNames(detailOf(step, "Ledger").publications ?? [], publications)) {
+    } else if (!isDeepStrictEqual(detailOf(step, "Ledger").publications ?? [], publications)) {
       await setStep(db, { id: step.id, kind: "Ledger" }, { state: "done", detail });
     }
     return row.ledgerId;
@@ -102,9 +103,6 @@ function formerNames(ledger: LedgerRow | undefined, here: Physical): string[] {
   if (!ledger || isCopied(ledger, here)) return [];
   return [...new Set([...ledger.formerNames, ledger.database])].filter((name) => name !== here.database);
 }
-
-const sameNames = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((name, i) => name === b[i]);
 
 /**
  * @returns names of the publications that a stack lets new tables join

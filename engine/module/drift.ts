@@ -23,6 +23,10 @@ export function byModule(objects: readonly RecordedObject[]): Records {
   return modules;
 }
 
+/** @returns the names of all objects that the ledger has recorded, whosever they are */
+export const recordedNames = (records: Records): Set<string> =>
+  new Set([...records.values()].flatMap((module) => [...module.keys()]));
+
 /** @returns the versions of the inventory by which a module's objects were described */
 export function versionsOf(records: Records, urn: string): number[] {
   return [...new Set([...(records.get(urn)?.values() ?? [])].map(({ facts }) => facts))];
@@ -46,7 +50,7 @@ function differing(recorded: string, now: string): string[] {
  */
 export function findDrift(records: Records, urn: string, now: ReadonlyMap<number, Inventory>): Drift[] {
   const own = [...(records.get(urn)?.values() ?? [])];
-  const known = new Set([...records.values()].flatMap((module) => [...module.keys()]));
+  const known = recordedNames(records);
   return [...now].flatMap(([version, inventory]) => {
     const recorded = own.filter(({ facts }) => facts === version);
     const drift = recorded.flatMap(({ object, definition }): Drift[] => {

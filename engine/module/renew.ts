@@ -1,6 +1,6 @@
 import { readObjects, type RecordedObject } from "../ledger/objects";
 import type { Queryable } from "../base/sql";
-import { byModule, findDrift, linesBeside, versionsOf, type Drift, type Records } from "./drift";
+import { byModule, findDrift, linesBeside, recordedNames, versionsOf, type Drift, type Records } from "./drift";
 import { inventoryVersion, readInventories, renewInventory, type Inventory } from "./inventory";
 
 /** What recording a module's objects anew would note of them. */
@@ -28,7 +28,7 @@ export function describeRenewal(
 ): Renewal | undefined {
   const old = outdated(records, urn);
   if (old.length === 0) return undefined;
-  const known = new Set([...records.values()].flatMap((module) => [...module.keys()]));
+  const known = recordedNames(records);
   const found = old.flatMap(({ object, facts }) => {
     const before = told.get(facts);
     const lines = linesBeside(now.get(object) ?? "", before?.get(object) ?? "").filter((line) => odd.test(line));

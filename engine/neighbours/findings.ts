@@ -11,7 +11,7 @@ export interface Neighbour {
 }
 
 /** The roles of the API, from which modules take all rights that they do not give. */
-const apiRoles = ["anon", "authenticated", "service_role"];
+export const apiRoles = ["anon", "authenticated", "service_role"];
 
 /** A relation's name with its schema, as one writes it. */
 const relation = ({ schema, name }: { schema: string; name: string }): string => `${sqlName(schema)}.${sqlName(name)}`;

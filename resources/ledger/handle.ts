@@ -2,7 +2,7 @@ import {
   describeAcknowledgement,
   readRollbacks,
   refuseUnacknowledged,
-  waiting,
+  unacknowledged,
   type EmergencyRollback,
 } from "../../engine/emergency";
 import { lazily } from "../../engine/lazy";
@@ -78,8 +78,8 @@ const kind: Kind<typeof ledgerSpec> = {
     const elsewhere = ledger.stack !== stackOf(call.urn) || isRenamed(ledger, here);
     if (elsewhere && inputs.adopt === ledger.ledgerId) changes.set("adopt", "drift");
     // Not refused here: destroy and refresh compare too. The update that this makes is.
-    const open = waiting(await emergencyRollbacks(call.host));
-    if (inputs.switchesOn && open.length > 0 && open[0]?.id !== inputs.acknowledge) changes.set("acknowledge", "drift");
+    const rollbacks = await emergencyRollbacks(call.host);
+    if (inputs.switchesOn && unacknowledged(rollbacks, inputs.acknowledge)) changes.set("acknowledge", "drift");
     return changes;
   },
 };

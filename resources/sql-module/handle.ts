@@ -138,7 +138,7 @@ function tell(call: DatabaseCall, { restored, refused }: Applied): void {
 }
 
 function warnOf(call: DatabaseCall, remaining: readonly Remaining[]): void {
-  for (const one of remaining) if (one.urn === call.urn) call.log.warn(remainingText(one));
+  for (const one of remaining) call.log.warn(remainingText(one));
 }
 
 /** Archived rows that this module refused when they were to come back. Read once for all modules. */

@@ -43,15 +43,13 @@ export async function writtenByUsers(client: Client, tables: readonly string[]):
        AND n.nspname = ANY (SELECT DISTINCT split_part(t, '.', 1) FROM unnest($1::text[]) t)`,
     [tables, people],
   );
-  const writes = new Map<string, Map<string, Set<string>>>();
+  const writers = new Map<string, Set<string>>();
   for (const { name } of routines.filter(({ callable }) => callable)) {
     for (const reached of reach(name, routines)) {
       for (const [target, columns] of targets(reached.source)) {
         for (const column of columns) {
           const key = `${target}.${column}`;
-          const by = writes.get(key) ?? new Map<string, Set<string>>();
-          writes.set(key, by);
-          by.set("functions", (by.get("functions") ?? new Set()).add(name.split(".")[1] ?? name));
+          writers.set(key, (writers.get(key) ?? new Set()).add(name.split(".")[1] ?? name));
         }
       }
     }
@@ -67,7 +65,7 @@ export async function writtenByUsers(client: Client, tables: readonly string[]):
   );
   return columns.flatMap(({ table, column }) => {
     const rights = granted.find((one) => named(one.table) === table && one.column === column)?.rights ?? [];
-    const functions = [...(writes.get(`${table}.${column}`)?.get("functions") ?? [])].sort();
+    const functions = [...(writers.get(`${table}.${column}`) ?? [])].sort();
     return rights.length + functions.length > 0 ? [{ table, column, rights, functions }] : [];
   });
 }

@@ -20,7 +20,7 @@ export interface Remaining {
 }
 
 /** @returns how many rows an archived table has, and a hash of which versions they are (PostgreSQL manual, 5.6) */
-export async function stillThere(
+export async function rowsLeft(
   db: Queryable,
   of: Pick<Waiting, "archivedAs">,
 ): Promise<{ rows: number; seen: string }> {
@@ -43,7 +43,7 @@ export async function readRemaining(db: Queryable, steps: readonly Step[]): Prom
     const table = waiting.find((one) => one.there && partOf(one) === step.part);
     if (!table) continue;
     const { original, archivedAs } = table;
-    const { rows, seen } = await stillThere(db, table);
+    const { rows, seen } = await rowsLeft(db, table);
     const changed = seen !== detailOf(step, "rows").seen;
     const rejects = await readRejects(db, archivedAs);
     found.push({ urn: step.urn, part: step.part, original, archivedAs, rows, changed, rejects });

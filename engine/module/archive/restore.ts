@@ -9,7 +9,7 @@ import { referencedBy } from "./archive";
 import { moveSingly, moveSlice, type Moved, type Way } from "./slice";
 import { refuseDependents } from "./dependents";
 import { beginRefused } from "./refused";
-import { stillThere } from "./remaining";
+import { rowsLeft } from "./remaining";
 import { withV6Locks } from "../v6-locks";
 
 /** How long one slice should take, in milliseconds; none may take more than a second. */
@@ -131,7 +131,7 @@ async function again<T>(fenced: FencedWriter, deadline: number, work: (db: Query
  */
 function leave(fenced: FencedWriter, step: Step, waiting: Waiting, resumed: boolean): Promise<boolean> {
   return fenced.transaction(async (db) => {
-    const { rows, seen } = await stillThere(db, waiting);
+    const { rows, seen } = await rowsLeft(db, waiting);
     if (rows === 0) return false;
     await setStep<"rows">(
       db,

@@ -1,6 +1,6 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
-import { mentions } from "./touching";
+import { mentions, nameOf } from "./touching";
 
 /** A statement of down.sql that a rollback would fail at, or that would take away what is not the module's. */
 interface Flaw {
@@ -60,26 +60,21 @@ function goneBefore(up: readonly Statement[], { archive, objects }: Made): strin
   const gone = archive.map(({ table }) => table);
   for (const { tree } of up) {
     const index = tree["IndexStmt"] as { idxname?: string; relation?: Relation } | undefined;
-    if (index?.idxname && gone.includes(nameOf(index.relation))) {
+    if (index?.idxname && gone.includes(nameOf(index.relation) ?? "")) {
       gone.push(`${index.relation?.schemaname ?? "public"}.${index.idxname}`);
     }
     // A view stands after what it is over.
     const view = (tree["ViewStmt"] as { view?: Relation } | undefined)?.view;
     const stored = (tree["CreateTableAsStmt"] as { into?: { rel?: Relation } } | undefined)?.into?.rel;
     const name = nameOf(view ?? stored);
-    if (objects.includes(`view ${name}`) && gone.some((relation) => mentions(tree, relation))) gone.push(name);
+    if (name !== undefined && objects.includes(`view ${name}`) && gone.some((relation) => mentions(tree, relation)))
+      gone.push(name);
   }
   return gone;
 }
 
-interface Relation {
-  schemaname?: string;
-  relname?: string;
-}
-
-function nameOf(relation: Relation | undefined): string {
-  return `${relation?.schemaname ?? "public"}.${relation?.relname ?? ""}`;
-}
+/** A RangeVar. */
+type Relation = { schemaname?: string; relname?: string };
 
 function flawsOf(statement: Statement, gone: readonly string[], objects: readonly string[]): Flaw[] {
   const { tree } = statement;

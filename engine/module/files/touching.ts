@@ -68,7 +68,7 @@ function hangsOn({ tree }: Statement, relations: readonly string[]): boolean {
 }
 
 /** @returns a RangeVar as `schema.name`; a file's session has no other schema to look in than public */
-function nameOf(node: Node | undefined): string | undefined {
+export function nameOf(node: Node | undefined): string | undefined {
   if (node === null || typeof node !== "object" || Array.isArray(node)) return undefined;
   if (typeof node["relname"] !== "string") return undefined;
   return `${typeof node["schemaname"] === "string" ? node["schemaname"] : "public"}.${node["relname"]}`;

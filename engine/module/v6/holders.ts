@@ -5,26 +5,13 @@ import { withPartitions } from "./relations";
 /** SHARE ROW EXCLUSIVE to make foreign keys and triggers, ACCESS EXCLUSIVE to drop them (PostgreSQL manual, 13.3.1). */
 export type LockMode = "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE";
 
-/** Modes that stand in the way of each of the two (PostgreSQL manual, 13.3.1, table 13.2). */
+/** Modes of who writes a table, or changes it (PostgreSQL manual, 13.3.1, table 13.2). */
+const changing = ["RowExclusive", "ShareUpdateExclusive", "Share", "ShareRowExclusive", "Exclusive", "AccessExclusive"];
+
+/** Modes that stand in the way of each of the two (the same table). */
 const conflicting: Record<LockMode, readonly string[]> = {
-  "SHARE ROW EXCLUSIVE": [
-    "RowExclusive",
-    "ShareUpdateExclusive",
-    "Share",
-    "ShareRowExclusive",
-    "Exclusive",
-    "AccessExclusive",
-  ],
-  "ACCESS EXCLUSIVE": [
-    "AccessShare",
-    "RowShare",
-    "RowExclusive",
-    "ShareUpdateExclusive",
-    "Share",
-    "ShareRowExclusive",
-    "Exclusive",
-    "AccessExclusive",
-  ],
+  "SHARE ROW EXCLUSIVE": changing,
+  "ACCESS EXCLUSIVE": ["AccessShare", "RowShare", ...changing],
 };
 
 /** @returns who holds a lock in the way, as far as this role may see it, partitions included; empty if nobody does now */
