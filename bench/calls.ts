@@ -3,7 +3,7 @@ import { engineParameters } from "../engine/database";
 import { loadMigration } from "../engine/migrate/definition/migration";
 import type { Operator } from "../engine/operator";
 import { applyAll, withOperator } from "../scripts/v6/operator";
-import { startServer } from "../scripts/postgres/server";
+import { startServer } from "../engine/server/server";
 import { createV6, withClient, type Login } from "../scripts/v6/database";
 import type { Benchmark, Figures } from "./benchmark";
 import { durable, measure } from "./calls/measure";

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { applyAll } from "../scripts/v6/operator";
-import { startServer } from "../scripts/postgres/server";
+import { startServer } from "../engine/server/server";
 import { createV6, withClient } from "../scripts/v6/database";
 import { median, type Benchmark, type Figures } from "./benchmark";
 

@@ -1,7 +1,7 @@
 import { engineParameters } from "../engine/database";
 import { applyModule } from "../engine/module/apply";
 import { loadModule, moduleNames } from "../engine/module/files/manifest";
-import { startServer, type Server } from "../scripts/postgres/server";
+import { startServer, type Server } from "../engine/server/server";
 import { cloneDatabase, createV6 } from "../scripts/v6/database";
 import { withOperator } from "../scripts/v6/operator";
 import { median, type Benchmark, type Figures, type Run } from "./benchmark";

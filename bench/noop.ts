@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newestDumpable } from "../scripts/postgres/newest";
-import { startServer } from "../scripts/postgres/server";
+import { startServer } from "../engine/server/server";
 import { findEngine } from "../scripts/pulumi/engine";
 import { createV6, type Login } from "../scripts/v6/database";
 import { median, type Benchmark, type Figures, type Run } from "./benchmark";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newestDumpable } from "../scripts/postgres/newest";
-import { startServer } from "../scripts/postgres/server";
+import { startServer } from "../engine/server/server";
 import { findEngine } from "../scripts/pulumi/engine";
 import { createV6, withClient, type Login, type Logins } from "../scripts/v6/database";
 import type { Benchmark, Figures, Run } from "./benchmark";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as commands from "./command";
 import { json, type Command, type Options } from "./command/description";
-import { majors } from "./postgres/binaries";
+import { majors } from "../engine/server/binaries";
 import { reset, start, status, stop, type DevStatus, type StartOptions } from "./postgres/dev";
 import { databaseName, defaultPort, DevFiles } from "./postgres/dev-files";
 import { hasDevState, stackPort } from "./postgres/dev-stack";

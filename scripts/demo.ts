@@ -8,7 +8,7 @@ import { keep } from "./demo/keep";
 import { Output } from "./demo/output";
 import { Place, stack } from "./demo/place";
 import { tell, type Result } from "./demo/story";
-import type { Server } from "./postgres/server";
+import type { Server } from "../engine/server/server";
 import { findEngine } from "./pulumi/engine";
 import { stderrLog } from "./pulumi/log";
 import { main as purge } from "./purge";

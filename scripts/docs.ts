@@ -8,7 +8,7 @@ import { hardeningPage } from "./docs/hardening";
 import { rightsPage } from "./docs/rights";
 import { trapsPage } from "./docs/traps";
 import { differing, settle } from "./golden";
-import { startServer } from "./postgres/server";
+import { startServer } from "../engine/server/server";
 import { createV6 } from "./v6/database";
 
 const command = {

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { findClient } from "../engine/backup/client";
 import { GuardianError } from "../engine/base/errors";
-import type { Major } from "./postgres/binaries";
+import type { Major } from "../engine/server/binaries";
 
 /*
  * pg_dump, pg_restore and their like for the tests: production runs on 17.4, and the client that Debian 12 has is 15. For

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { moduleNames, sqlFolder } from "../engine/module/files/manifest";
 import { endWith, run, terminal } from "./command";
 import { settle } from "./golden";
-import { startServer } from "./postgres/server";
+import { startServer } from "../engine/server/server";
 import { createV6, withClient, type Login } from "./v6/database";
 import { applyAll } from "./v6/operator";
 import { readFacts } from "./verify-sql/facts";

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { majors, type Major } from "../scripts/postgres/binaries";
+import { majors, type Major } from "../engine/server/binaries";
 import { major } from "./support/major";
 
 const help = `npm test [-- FILE …]      the suite, or the named files, on PostgreSQL $GUARDIAN_TEST_PG (default 17)

@@ -3,7 +3,7 @@ import { loadMigration } from "../../engine/migrate/definition/migration";
 import { forgetMigrations } from "../../engine/ledger/tools";
 import { quoteName } from "../../engine/base/sql";
 import { applyAll } from "../../scripts/v6/operator";
-import { startServer, type Server } from "../../scripts/postgres/server";
+import { startServer, type Server } from "../../engine/server/server";
 import { createV6, withClient, type Login, type Logins } from "../../scripts/v6/database";
 
 /**

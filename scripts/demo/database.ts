@@ -4,10 +4,10 @@ import { compareFingerprints } from "../../engine/fingerprint/compare";
 import { ownSchemas, quickFingerprint, takeFingerprint } from "../../engine/fingerprint/take";
 import type { Fingerprint } from "../../engine/fingerprint/types";
 import { runV6Script } from "../../engine/fingerprint/v6-script";
-import { serverAccount } from "../postgres/account";
-import { prepareFolder } from "../postgres/cluster";
+import { serverAccount } from "../../engine/server/account";
+import { prepareFolder } from "../../engine/server/cluster";
 import { newestDumpable } from "../postgres/newest";
-import { startServer, type Server } from "../postgres/server";
+import { startServer, type Server } from "../../engine/server/server";
 import { createV6, withClient, type Logins } from "../v6/database";
 import type { Place } from "./place";
 

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { environment } from "../postgres/account";
+import { environment } from "../../engine/server/account";
 
 /** A process of this machine that is no zombie. */
 export interface Process {

@@ -5,10 +5,10 @@ import type { ClientProgram } from "../../engine/backup/client";
 import { GuardianError } from "../../engine/base/errors";
 import { ownSchemas, takeFingerprint } from "../../engine/fingerprint/take";
 import type { Fingerprint } from "../../engine/fingerprint/types";
-import { serverAccount } from "../postgres/account";
-import { prepareFolder } from "../postgres/cluster";
+import { serverAccount } from "../../engine/server/account";
+import { prepareFolder } from "../../engine/server/cluster";
 import { newestDumpable } from "../postgres/newest";
-import { startServer, type Major, type Server } from "../postgres/server";
+import { startServer, type Major, type Server } from "../../engine/server/server";
 import { cloneDatabase, createV6, logins, withClient, type Logins } from "../v6/database";
 import { family, kill, processes } from "./processes";
 

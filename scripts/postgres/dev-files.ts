@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
-import { reaches, serverAccount, sharedFolder } from "./account";
-import { majors, type Major } from "./binaries";
-import { alive } from "./stop";
+import { reaches, serverAccount, sharedFolder } from "../../engine/server/account";
+import { majors, type Major } from "../../engine/server/binaries";
+import { alive } from "../../engine/server/stop";
 
 /** The port of Pulumi.dev.yaml. */
 export const defaultPort = 54329;

@@ -1,11 +1,11 @@
 import { connect } from "node:net";
 import { GuardianError } from "../../engine/base/errors";
 import { createV6, logins, withClient } from "../v6/database";
-import { clusterIn } from "./cluster";
+import { clusterIn } from "../../engine/server/cluster";
 import { databaseName, defaultPort, type DevFiles, type DevState } from "./dev-files";
 import { newestDumpable } from "./newest";
-import { startServer, type Major } from "./server";
-import { runningPid, stopPid } from "./stop";
+import { startServer, type Major } from "../../engine/server/server";
+import { runningPid, stopPid } from "../../engine/server/stop";
 
 /** What the commands report. */
 export interface DevStatus {

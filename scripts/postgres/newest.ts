@@ -1,6 +1,6 @@
 import { findClient, type ClientProgram } from "../../engine/backup/client";
 import { GuardianError } from "../../engine/base/errors";
-import type { Major } from "./binaries";
+import type { Major } from "../../engine/server/binaries";
 
 /** The majors that the demo and the interactive server choose from, best first: production's is 17. */
 const offered: readonly Major[] = [17, 15];

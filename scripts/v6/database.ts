@@ -1,6 +1,6 @@
 import { Client, escapeIdentifier, escapeLiteral, type Pool } from "pg";
 import { fromPostgres } from "../../engine/base/errors";
-import type { Server } from "../postgres/server";
+import type { Server } from "../../engine/server/server";
 import { grantDatabase, loadV6, type V6Options } from "./generate";
 
 /** How to reach one database as one user; pg's Client takes it as it is. */

@@ -8,7 +8,7 @@ import {
   transactionOutcome,
   type Writer,
 } from "../../engine/connect";
-import { startServer } from "../../scripts/postgres/server";
+import { startServer } from "../../engine/server/server";
 import { CutWire } from "../support/cut-wire";
 import { major, withEmpty, type V6 } from "../support/postgres";
 

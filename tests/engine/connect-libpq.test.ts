@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { openClient, resolveConnection } from "../../engine/connect";
 import { discard } from "../../engine/connect/open";
 import { GuardianError } from "../../engine/base/errors";
-import type { Server } from "../../scripts/postgres/server";
+import type { Server } from "../../engine/server/server";
 import { server } from "../support/postgres";
 import { skip } from "../support/skip";
 

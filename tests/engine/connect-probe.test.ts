@@ -7,8 +7,8 @@ import type { Client } from "pg";
 import { connectReader, connectWriter, type DatabaseInput, probeServer, resolveConnection } from "../../engine/connect";
 import { readServerInfo } from "../../engine/connect/server-info";
 import { GuardianError } from "../../engine/base/errors";
-import { give, serverAccount } from "../../scripts/postgres/account";
-import { startServer, type Server } from "../../scripts/postgres/server";
+import { give, serverAccount } from "../../engine/server/account";
+import { startServer, type Server } from "../../engine/server/server";
 import { startPooler } from "../support/pooler";
 import { major, server, withEmpty, withV6 } from "../support/postgres";
 

@@ -6,8 +6,8 @@ import { expect } from "chai";
 import { type DatabaseInput, openClient, resolveConnection, toClientEnv } from "../../engine/connect";
 import { discard } from "../../engine/connect/open";
 import { GuardianError } from "../../engine/base/errors";
-import { give, serverAccount } from "../../scripts/postgres/account";
-import { startServer, type Server } from "../../scripts/postgres/server";
+import { give, serverAccount } from "../../engine/server/account";
+import { startServer, type Server } from "../../engine/server/server";
 import { major, server as plainServer } from "../support/postgres";
 import { skip } from "../support/skip";
 

@@ -1,4 +1,4 @@
-import { majors, type Major } from "../../scripts/postgres/binaries";
+import { majors, type Major } from "../../engine/server/binaries";
 
 /**
  * The PostgreSQL that this run tests on: GUARDIAN_TEST_PG, else 17, which is production's.

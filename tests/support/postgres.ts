@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, escapeIdentifier, type Pool } from "pg";
 import { cloneDatabase, logins, type Logins } from "../../scripts/v6/database";
-import type { Major } from "../../scripts/postgres/binaries";
+import type { Major } from "../../engine/server/binaries";
 import { major } from "./major";
 import { cloned, running, type Preparation, type TestServer } from "./server";
 
 export { server } from "./server";
 export { major } from "./major";
-export type { Major } from "../../scripts/postgres/binaries";
+export type { Major } from "../../engine/server/binaries";
 export type { Login } from "../../scripts/v6/database";
 
 let numbered = 0;

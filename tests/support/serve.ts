@@ -1,6 +1,6 @@
 // A process of its own for tests of what happens to a server when its process ends: starts one, prints it as JSON, and
 // stays until it is told or killed. Arguments: major version.
-import { startServer, type Major } from "../../scripts/postgres/server";
+import { startServer, type Major } from "../../engine/server/server";
 
 async function main(): Promise<void> {
   const server = await startServer({ major: Number(process.argv[2]) as Major });

@@ -1,6 +1,6 @@
 import { escapeIdentifier, Pool } from "pg";
-import { startServer, type Server } from "../../scripts/postgres/server";
-import type { Major } from "../../scripts/postgres/binaries";
+import { startServer, type Server } from "../../engine/server/server";
+import type { Major } from "../../engine/server/binaries";
 import { cloneDatabase, createV6, withClient, type Logins } from "../../scripts/v6/database";
 import { major } from "./major";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { Client } from "pg";
-import { startServer, type Server } from "../../../scripts/postgres/server";
+import { startServer, type Server } from "../../../engine/server/server";
 import { major, type Login } from "../../support/postgres";
 import { until, withThrottle } from "./throttle-harness";
 

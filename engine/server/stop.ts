@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { GuardianError } from "../../engine/base/errors";
+import { GuardianError } from "../base/errors";
 import { environment } from "./account";
 import { postmasterPid } from "./launch";
 import type { Cluster } from "./cluster";

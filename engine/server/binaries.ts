@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { GuardianError } from "../../engine/base/errors";
+import { GuardianError } from "../base/errors";
 
 /** The major versions that package.json installs a server for. */
 export const majors = [15, 16, 17, 18] as const;
@@ -51,7 +51,7 @@ export function binaries(major: Major, from: readonly string[] = module.paths): 
   throw new GuardianError("dev-server-failed", {
     what: `The PostgreSQL ${major} server for ${platform} on ${arch} is not installed`,
     where: name,
-    todo: "run `npm ci` without --omit=optional and --omit=dev",
+    todo: "run `npm ci` without --omit=optional",
   });
 }
 

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GuardianError } from "../../engine/base/errors";
+import { GuardianError } from "../base/errors";
 import type { Binaries } from "./binaries";
 
 /** The operating-system user that runs the server; undefined means the one who runs this process. */

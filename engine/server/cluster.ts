@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { GuardianError } from "../../engine/base/errors";
+import { GuardianError } from "../base/errors";
 import { as, give, reaches, sharedFolder, type Account } from "./account";
 import type { Binaries } from "./binaries";
 

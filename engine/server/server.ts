@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { GuardianError } from "../../engine/base/errors";
+import { GuardianError } from "../base/errors";
 import { reachable, serverAccount, type Account } from "./account";
 import { binaries, type Binaries, type Major } from "./binaries";
 import {

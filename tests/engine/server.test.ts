@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
-import { reachable, reaches, serverAccount, sharedFolder } from "../../scripts/postgres/account";
-import { binaries } from "../../scripts/postgres/binaries";
-import { startServer, type Server } from "../../scripts/postgres/server";
-import { alive } from "../../scripts/postgres/stop";
+import { reachable, reaches, serverAccount, sharedFolder } from "../../engine/server/account";
+import { binaries } from "../../engine/server/binaries";
+import { startServer, type Server } from "../../engine/server/server";
+import { alive } from "../../engine/server/stop";
 import { skip } from "../support/skip";
 import { asRole, server, withV6 } from "../support/postgres";
 

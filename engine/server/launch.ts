@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
-import { GuardianError } from "../../engine/base/errors";
+import { GuardianError } from "../base/errors";
 import { as, type Account } from "./account";
 import type { Binaries } from "./binaries";
 import { readPassword, type Cluster } from "./cluster";
