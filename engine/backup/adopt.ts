@@ -51,7 +51,7 @@ async function whole(path: string, sha: boolean): Promise<Manifest | undefined> 
 }
 
 function fits(manifest: Manifest, options: AdoptOptions): boolean {
-  const { server, ledgerId, startedAt } = manifest;
+  const { formatVersion, server, ledgerId, startedAt } = manifest;
   const sameDatabase =
     ledgerId === options.ledgerId &&
     server.systemIdentifier === options.systemIdentifier &&
@@ -60,7 +60,8 @@ function fits(manifest: Manifest, options: AdoptOptions): boolean {
   const later = options.since === undefined || taken > microseconds(options.since);
   const young = microseconds(options.now) - taken <= BigInt(options.maxAge) * 1_000_000n;
   const sameWork = options.protects === undefined || sorted(options.protects) === sorted(manifest.protects);
-  return sameDatabase && later && young && sameWork;
+  // An older release's has no roles in it and cannot be proven.
+  return formatVersion === 2 && sameDatabase && later && young && sameWork;
 }
 
 function sorted(record: Readonly<Record<string, string>>): string {

@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { accessSync, constants, readdirSync, realpathSync, statSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { accessSync, constants, existsSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { GuardianError } from "../base/errors";
 
-export type ClientName = "pg_dump" | "pg_restore";
+export type ClientName = "pg_dump" | "pg_dumpall" | "pg_restore";
 
 /** A PostgreSQL client program that was found and asked for its version. */
 export interface ClientProgram {
@@ -53,6 +53,16 @@ export async function findClient(
   const [best] = found.filter((one) => one.major >= serverMajor).sort((a, b) => a.major - b.major);
   if (best) return best;
   throw noClient(name, serverMajor, found, env);
+}
+
+/**
+ * The path of another program of the same installation: what one writes the other reads, and pg_dumpall runs no pg_dump
+ * but its own version's.
+ * @throws GuardianError naming the package to install, where neither that folder nor another has it
+ */
+export async function clientBeside(name: ClientName, pgDump: ClientProgram, env?: NodeJS.ProcessEnv): Promise<string> {
+  const beside = join(dirname(pgDump.path), name);
+  return existsSync(beside) ? beside : (await findClient(name, pgDump.major, env)).path;
 }
 
 function pathFolders(env: NodeJS.ProcessEnv): string[] {

@@ -1,8 +1,6 @@
-import { dirname, join } from "node:path";
-import { existsSync } from "node:fs";
 import { GuardianError } from "../base/errors";
 import { runClient } from "./child";
-import { type ClientProgram, findClient } from "./client";
+import { type ClientProgram, clientBeside } from "./client";
 import { clientFailure } from "./messages";
 import type { TableRef } from "./tables";
 
@@ -22,9 +20,7 @@ export async function checkContents(
   tables: readonly CountedTable[],
   options: { readonly env: Record<string, string>; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  // The one beside pg_dump reads what pg_dump wrote; an older one might not.
-  const beside = join(dirname(pgDump.path), "pg_restore");
-  const path = existsSync(beside) ? beside : (await findClient("pg_restore", pgDump.major)).path;
+  const path = await clientBeside("pg_restore", pgDump);
   const result = await runClient(path, ["--list", dump], options);
   if (result.code !== 0) throw clientFailure("pg_restore --list", result, dump);
   // "<dump id>; 0 <table's oid> TABLE DATA <schema> <table> <owner>"

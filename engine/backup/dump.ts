@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { connectReader, type Reader, toClientEnv } from "../connect";
 import { GuardianError, fromPostgres } from "../base/errors";
 import { findClient } from "./client";
+import { chooseCompression } from "./compression";
 import { checkContents } from "./contents";
 import { finishFolder, lockDown, removeFolder, removeStale, startFolder, writeDurably } from "./folder";
 import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile } from "./manifest";
@@ -25,8 +26,9 @@ export interface BackupResult {
 }
 
 /**
- * Makes a backup: pg_dump in directory format and exact row counts, both in one exported snapshot; proven readable by
- * pg_restore --list; hashed; renamed into place last. What fails leaves nothing behind.
+ * Makes a backup: pg_dump in directory format and exact row counts, both in one exported snapshot, and the roles; seen to be
+ * readable by pg_restore --list; hashed; renamed into place last. What fails leaves nothing behind. That it can be
+ * restored is another's to prove (prove/).
  *
  * @throws GuardianError
  */
@@ -41,11 +43,13 @@ export async function dump(options: DumpOptions): Promise<BackupResult> {
     const env = options.env ?? process.env;
     const warnings = await refuseUnfit(reader, { ...options, directory, env });
     const pgDump = await findClient("pg_dump", reader.server.major, env);
+    const compression = await chooseCompression(pgDump);
     const left = await removeStale(directory);
     warnings.push(...left.map((path) => `${path} is a backup under way, or of a run that died on another machine`));
     const folder = await startFolder(directory, settings.fields.database);
     try {
-      return { ...(await write({ reader, pgDump, folder, stop, signal }, { ...options, directory })), warnings };
+      const work = { reader, pgDump, compression, folder, stop, signal };
+      return { ...(await write(work, { ...options, directory })), warnings };
     } catch (err) {
       await removeFolder(folder);
       throw err;
@@ -80,7 +84,7 @@ async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResul
     await checkContents(join(folder.path, dumpFolder), pgDump, snapshot.tables, { env, signal });
     await lockDown(folder.path);
     report.phase = "hashing";
-    const files = await hashFiles(folder.path, dumpFolder, signal);
+    const files = await hashFiles(folder.path, signal);
     const manifest = makeManifest(work, snapshot, files, options);
     const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
     await writeDurably(join(folder.path, manifestFile), text);
@@ -106,20 +110,21 @@ async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResul
 function makeManifest(work: Work, snapshot: Snapshot, files: ManifestFile[], options: DumpOptions): Manifest {
   const { version, systemIdentifier, database } = work.reader.server;
   return {
-    formatVersion: 1,
+    formatVersion: 2,
     server: { version, systemIdentifier, database },
     ledgerId: options.ledgerId,
     protects: options.protects,
     startedAt: snapshot.startedAt,
     finishedAt: snapshot.finishedAt,
-    pgDump: { version: work.pgDump.version, jobs: options.jobs, excludedSchemas: options.excludeSchemas },
+    pgDump: {
+      version: work.pgDump.version,
+      jobs: options.jobs,
+      excludedSchemas: options.excludeSchemas,
+      compression: work.compression,
+    },
     largeObjects: snapshot.largeObjects,
-    tables: snapshot.tables.map(({ schema, table, rows, extension }) => ({
-      schema,
-      table,
-      rows,
-      ...(extension === null ? {} : { extension }),
-    })),
+    tables: snapshot.tables.map(({ extension, ...table }) => (extension === null ? table : { ...table, extension })),
+    around: snapshot.around,
     files,
   };
 }

@@ -8,6 +8,8 @@ import { GuardianError } from "../base/errors";
 export const manifestFile = "manifest.json";
 /** The folder inside a backup that pg_dump wrote: what pg_restore is given. */
 export const dumpFolder = "dump";
+/** The file beside the dump that makes the roles, without passwords: psql and `backups restore` read it. */
+export const rolesFile = "roles.sql";
 
 /** One file of the backup; the path counts from the backup's folder, with "/". */
 export interface ManifestFile {
@@ -19,17 +21,35 @@ export interface ManifestFile {
 }
 
 interface ManifestTable {
+  /** In the database that was dumped; the dump's table of contents has it too. Since format 2. */
+  readonly oid?: number;
   readonly schema: string;
   readonly table: string;
   /** Rows of the table itself (FROM ONLY) in the dump's snapshot. */
   readonly rows: number;
   /** The extension whose configuration the table is: the dump holds the rows that are not the extension's own. */
   readonly extension?: string;
+  /** As the dump's COPY lists them. Since format 2. */
+  readonly columns?: readonly string[];
 }
 
-/** manifest.json: written last, so a backup that has one is whole. Holds no password and no row value. */
+/** What is around the tables of a database, and comes back by other ways than COPY: enough to see that it did. */
+export interface Surroundings {
+  /** The role that initdb made (oid 10): who granted what superusers granted. */
+  readonly superuser: string;
+  readonly encoding: string;
+  /** Their names, and the folder of each on the server; a restore puts everything into the default one. */
+  readonly tablespaces: Readonly<Record<string, string>>;
+  /** By kind (engine/fingerprint/catalogue.ts) and name. Settings, which may be secrets, are hashes. */
+  readonly facts: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/**
+ * manifest.json: written last, so a backup that has one is whole. Holds no password and no row value. Format 1 has no roles and
+ * nothing of what is around the tables, so that it can be read and restored, and never proven.
+ */
 export interface Manifest {
-  readonly formatVersion: 1;
+  readonly formatVersion: 1 | 2;
   readonly server: { readonly version: string; readonly systemIdentifier: string; readonly database: string };
   /** The ledger (uuid) that this backup belongs to. */
   readonly ledgerId: string;
@@ -38,9 +58,17 @@ export interface Manifest {
   /** The server's clock, UTC, microseconds: when the snapshot was taken, and when the dump was whole. */
   readonly startedAt: string;
   readonly finishedAt: string;
-  readonly pgDump: { readonly version: string; readonly jobs: number; readonly excludedSchemas: readonly string[] };
+  readonly pgDump: {
+    readonly version: string;
+    readonly jobs: number;
+    readonly excludedSchemas: readonly string[];
+    /** Since format 2. */
+    readonly compression?: string;
+  };
   readonly largeObjects: number;
   readonly tables: readonly ManifestTable[];
+  /** Since format 2. */
+  readonly around?: Surroundings;
   readonly files: readonly ManifestFile[];
 }
 
@@ -51,12 +79,12 @@ async function sha256(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Sizes and hashes of all files in a subfolder of a backup. */
-export async function hashFiles(backup: string, folder: string, signal: AbortSignal): Promise<ManifestFile[]> {
+/** Sizes and hashes of all that a backup holds: the dump's files, and roles.sql. */
+export async function hashFiles(backup: string, signal: AbortSignal): Promise<ManifestFile[]> {
   const files: ManifestFile[] = [];
-  for (const name of await filesUnder(join(backup, folder))) {
+  const dumped = await filesUnder(join(backup, dumpFolder));
+  for (const path of [...dumped.map((name) => `${dumpFolder}/${name}`), rolesFile]) {
     signal.throwIfAborted();
-    const path = `${folder}/${name}`;
     const { size } = await stat(join(backup, path));
     files.push({ path, size, sha256: await sha256(join(backup, path)) });
   }
@@ -113,12 +141,15 @@ function parse(text: string, path: string): Manifest {
     throw broken(`${manifestFile} is not JSON`, path);
   }
   const manifest = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
-  if (manifest.formatVersion !== 1) throw broken(`${manifestFile} is not of format version 1`, path);
+  const format = manifest.formatVersion;
+  if (format !== 1 && format !== 2) throw broken(`${manifestFile} is not of format version 1 or 2`, path);
   const files: unknown = manifest.files;
   const texts = [manifest.ledgerId, manifest.startedAt, manifest.finishedAt].every((one) => typeof one === "string");
-  const objects = [manifest.server, manifest.protects, manifest.tables].every((one) => typeof one === "object" && one);
+  const parts = [manifest.server, manifest.protects, manifest.tables, ...(format === 2 ? [manifest.around] : [])];
+  const objects = parts.every((one) => typeof one === "object" && one);
   const listed = Array.isArray(files) && files.every(isFile) ? files : [];
-  if (!texts || !objects || !listed.some((file) => file.path === `${dumpFolder}/toc.dat`)) {
+  const needed = [`${dumpFolder}/toc.dat`, ...(format === 2 ? [rolesFile] : [])];
+  if (!texts || !objects || !needed.every((one) => listed.some((file) => file.path === one))) {
     throw broken(`${manifestFile} lacks parts`, path);
   }
   if (listed.some((file) => file.path.startsWith("/") || file.path.split("/").includes(".."))) {

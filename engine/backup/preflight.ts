@@ -35,8 +35,8 @@ export async function preflight(db: Queryable, options: PreflightOptions): Promi
     if (!(err instanceof GuardianError)) throw err;
     errors.push(err);
   };
-  await findClient("pg_dump", server.major, env).catch(collect);
-  await findClient("pg_restore", server.major, env).catch(collect);
+  for (const name of ["pg_dump", "pg_dumpall", "pg_restore"] as const)
+    await findClient(name, server.major, env).catch(collect);
   const place = await lookAt(resolve(directory)).catch(collect);
   const missing = await missingRights(db, excludeSchemas);
   if (missing.length > 0) errors.push(rightsError(missing, server.user, where));

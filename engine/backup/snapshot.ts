@@ -1,11 +1,14 @@
 import { join } from "node:path";
 import type { Queryable } from "../base/sql";
 import { toClientEnv } from "../connect";
+import { textSettings } from "../fingerprint/content";
 import { runClient } from "./child";
+import { compressArgument } from "./compression";
 import type { CountedTable } from "./contents";
-import { dumpFolder } from "./manifest";
+import { dumpFolder, type Surroundings } from "./manifest";
 import { clientFailure } from "./messages";
 import type { ProgressReport } from "./progress";
+import { dumpRoles, readSurroundings } from "./surroundings";
 import { countLargeObjects, countRows, listTables } from "./tables";
 import type { DumpOptions, Work } from "./work";
 
@@ -16,20 +19,21 @@ export interface Snapshot {
   readonly finishedAt: string;
   readonly tables: readonly CountedTable[];
   readonly largeObjects: number;
+  readonly around: Surroundings;
 }
 
 const utcNow = `pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 /**
  * One REPEATABLE READ transaction exports its snapshot to pg_dump (manual, 9.28, "Snapshot Synchronization Functions"),
- * counts meanwhile, and stays open until pg_dump has ended.
+ * counts meanwhile, and stays open until pg_dump has ended. Roles, which have no snapshot, are dumped beside it.
  *
- * @throws the first failure of the two; the other has been stopped by then.
+ * @throws the first failure of the three; the others have been stopped by then.
  */
 export function dumpAndCount(work: Work, report: ProgressReport, options: DumpOptions): Promise<Snapshot> {
   return work.reader.read(async (db) => {
-    // Rows that a policy hides would be missing from the counts in silence: an error instead.
-    await db.query("SET LOCAL row_security = off");
+    // Among them row_security = off: rows that a policy hides would be missing from the counts in silence.
+    await db.script(textSettings);
     const text = `SELECT pg_catalog.pg_export_snapshot() AS snapshot, ${utcNow} AS at`;
     const start = (await db.query<{ snapshot: string; at: string }>(text)).rows[0];
     if (!start) throw new Error("pg_export_snapshot gave no row");
@@ -39,8 +43,9 @@ export function dumpAndCount(work: Work, report: ProgressReport, options: DumpOp
       work.stop.abort();
       return undefined;
     };
-    const [, counted] = await Promise.all([
+    const [, , counted] = await Promise.all([
       runDump(work, start.snapshot, options).catch(failed),
+      dumpRoles(work, options).catch(failed),
       countAll(db, options.excludeSchemas, report, work.signal).catch(failed),
     ]);
     if (!counted || failures.length > 0) throw failures[0];
@@ -58,8 +63,7 @@ async function runDump(work: Work, snapshot: string, options: DumpOptions): Prom
     `--snapshot=${snapshot}`,
     `--lock-wait-timeout=${lockWait * 1000}`,
     "--no-password",
-    // The migration waits for the backup: gzip's level 1 takes half of level 6's time, for a fifth more bytes.
-    "--compress=1",
+    compressArgument(work.compression, work.pgDump),
     // A quoted name is a literal one and no pattern (manual, psql, Patterns).
     ...excludeSchemas.map((schema) => `--exclude-schema="${schema.replaceAll('"', '""')}"`),
   ];
@@ -73,7 +77,8 @@ async function countAll(
   excluded: readonly string[],
   report: ProgressReport,
   signal: AbortSignal,
-): Promise<Pick<Snapshot, "tables" | "largeObjects">> {
+): Promise<Pick<Snapshot, "tables" | "largeObjects" | "around">> {
+  const around = await readSurroundings(db, excluded);
   const list = await listTables(db, excluded);
   report.tables = list.length;
   const tables: CountedTable[] = [];
@@ -82,5 +87,5 @@ async function countAll(
     tables.push({ ...table, rows: await countRows(db, table) });
     report.tablesCounted++;
   }
-  return { tables, largeObjects: await countLargeObjects(db) };
+  return { tables, largeObjects: await countLargeObjects(db), around };
 }

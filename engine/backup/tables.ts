@@ -21,12 +21,17 @@ export interface TableRef {
   readonly table: string;
   /** The extension whose configuration it is, if any. */
   readonly extension: string | null;
+  /** As COPY lists them: neither dropped nor generated, in their order. */
+  readonly columns: readonly string[];
 }
 
 /** All tables whose rows a dump holds, partitions included, outside the system's schemas and the excluded ones. */
 export async function listTables(db: Queryable, excluded: readonly string[]): Promise<TableRef[]> {
-  const { rows } = await db.query<{ oid: number; schema: string; table: string; extension: string | null }>(
-    `SELECT c.oid, n.nspname AS schema, c.relname AS "table", e.extname AS extension
+  const { rows } = await db.query<TableRef>(
+    `SELECT c.oid, n.nspname AS schema, c.relname AS "table", e.extname AS extension,
+            ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+                   ORDER BY a.attnum) AS columns
        FROM pg_catalog.pg_class c
        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        LEFT JOIN pg_catalog.pg_depend d

@@ -1,5 +1,6 @@
 import type { ConnectionSettings, Reader } from "../connect";
 import type { ClientProgram } from "./client";
+import type { Compression } from "./compression";
 import type { PartialFolder } from "./folder";
 import type { BackupProgress } from "./progress";
 
@@ -27,6 +28,7 @@ export interface DumpOptions {
 export interface Work {
   readonly reader: Reader;
   readonly pgDump: ClientProgram;
+  readonly compression: Compression;
   readonly folder: PartialFolder;
   readonly stop: AbortController;
   readonly signal: AbortSignal;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { escapeIdentifier } from "pg";
@@ -15,6 +15,7 @@ describe("a backup of PostgreSQL", function () {
   it("S-2: is private, whole, consistent with its own counts, and can be restored", () =>
     withV6(async (db) => {
       const admin = await db.connect("admin");
+      await admin.query("CREATE ROLE odd_settings; ALTER ROLE odd_settings SET search_path = geheim");
       await admin.query("CREATE SCHEMA guardian_migration; CREATE TABLE guardian_migration.hidden (i int)");
       await admin.query(
         'CREATE SCHEMA "Odd ""name"; CREATE TABLE "Odd ""name"."T 1" (i int); INSERT INTO "Odd ""name"."T 1" VALUES (1)',
@@ -66,6 +67,18 @@ describe("a backup of PostgreSQL", function () {
         .and.not.have.any.keys("guardian_migration.hidden", "public.part");
       expect(rows["public.part_1"]).to.be.at.least(5);
       expect(JSON.stringify(manifest)).not.to.contain(db.admin.password);
+      // 17-1: what is around the tables; settings, which may be secrets, as hashes.
+      expect(manifest.files.map((file) => file.path)).to.include.members(["roles.sql", "dump/toc.dat"]);
+      const roles = readFileSync(join(result.path, "roles.sql"), "utf8");
+      expect(roles)
+        .to.match(/^CREATE ROLE guardian_migrator;$/m)
+        .and.match(/^GRANT anon TO authenticator\b/m);
+      expect(roles)
+        .to.contain(`SET search_path TO 'geheim'`)
+        .and.not.match(/PASSWORD|SCRAM/);
+      expect(manifest.around?.facts["role"]?.["guardian_migrator"]).to.contain('"rolbypassrls": true');
+      expect(manifest.around?.facts["setting"]).to.have.property("search_path for odd_settings in every database");
+      expect(JSON.stringify(manifest)).not.to.contain("geheim");
 
       const copy = `${db.name}_copy`;
       await admin.query(`CREATE DATABASE ${escapeIdentifier(copy)} TEMPLATE template0`);
@@ -84,6 +97,7 @@ describe("a backup of PostgreSQL", function () {
       expect(hidden.rows).to.deep.equal([{ n: null }]);
       await reader.close();
       await admin.query(`DROP DATABASE ${escapeIdentifier(copy)}`);
+      await admin.query("DROP ROLE odd_settings");
     }));
 
   it("hands the password over by the environment alone, and reports progress", () =>
@@ -93,7 +107,7 @@ describe("a backup of PostgreSQL", function () {
       const settings = place.settingsOf(db.admin, db.name);
       await dump(place.options(db, { env, settings, onProgress: (one) => progress.push(one) }));
       expect(args()).to.match(
-        /--format=directory --file=.*--jobs=2 --snapshot=\S+ --lock-wait-timeout=60000 --no-password --compress=1/,
+        /--format=directory --file=.*--jobs=2 --snapshot=\S+ --lock-wait-timeout=60000 --no-password --compress=(zstd:1|gzip:1|1 )/,
       );
       expect(args()).not.to.contain(db.admin.password);
       expect(progress[0]).to.include({ phase: "dumping", seconds: 2 });
@@ -160,6 +174,7 @@ describe("a backup of PostgreSQL", function () {
       const bad = await check(join(place.folder, "file", "b"), { GUARDIAN_PG_BIN: "/nowhere" });
       expect(bad.errors.map((err) => err.what.replace(/;.*/, ""))).to.deep.equal([
         `pg_dump ${major} or later is needed for a PostgreSQL ${major} server`,
+        `pg_dumpall ${major} or later is needed for a PostgreSQL ${major} server`,
         `pg_restore ${major} or later is needed for a PostgreSQL ${major} server`,
         "the backup folder cannot be written (ENOTDIR)",
       ]);
@@ -184,8 +199,9 @@ describe("a backup of PostgreSQL", function () {
         const result = await dump(
           place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }),
         );
-        const expected = [{ schema: "public", table: "config", rows: 1, extension: "pgcrypto" }];
-        expect(result.manifest.tables).to.deep.equal(expected);
+        const tables = result.manifest.tables.map(({ oid, ...table }) => ({ ...table, oid: typeof oid }));
+        const config = { schema: "public", table: "config", rows: 1, extension: "pgcrypto", columns: ["i"] };
+        expect(tables).to.deep.equal([{ ...config, oid: "number" }]);
       } finally {
         await admin.query(`DROP OWNED BY ${weak}; DROP ROLE ${weak}`);
       }

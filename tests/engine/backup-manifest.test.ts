@@ -15,13 +15,13 @@ describe("a backup on disk", () => {
   function backup(name: string, changes: Partial<Manifest> = {}): string {
     const path = join(folder, name);
     mkdirSync(join(path, "dump"), { recursive: true });
-    const files = ["dump/1.dat.gz", "dump/toc.dat"].map((file) => {
+    const files = ["dump/1.dat.gz", "dump/toc.dat", "roles.sql"].map((file) => {
       writeFileSync(join(path, file), `content of ${file}`);
       const sha256 = createHash("sha256").update(`content of ${file}`).digest("hex");
       return { path: file, size: `content of ${file}`.length, sha256 };
     });
     const manifest: Manifest = {
-      formatVersion: 1,
+      formatVersion: 2,
       server: { version: "15.1", systemIdentifier: "7", database: "guardian" },
       ledgerId: "ledger",
       protects: { one: "1", two: "2" },
@@ -30,6 +30,7 @@ describe("a backup on disk", () => {
       pgDump: { version: "15.1", jobs: 2, excludedSchemas: [] },
       largeObjects: 0,
       tables: [],
+      around: { superuser: "postgres", encoding: "UTF8", tablespaces: {}, facts: {} },
       files,
       ...changes,
     };
@@ -67,12 +68,21 @@ describe("a backup on disk", () => {
       change(value);
       writeFileSync(manifest, JSON.stringify(value));
     };
-    write((value) => (value.formatVersion = 2));
-    expect(await broken(path)).to.equal("manifest.json is not of format version 1");
-    for (const part of ["ledgerId", "startedAt", "server", "tables", "files", "protects"]) {
+    write((value) => (value.formatVersion = 3));
+    expect(await broken(path)).to.equal("manifest.json is not of format version 1 or 2");
+    for (const part of ["ledgerId", "startedAt", "server", "tables", "files", "protects", "around"]) {
       write((value) => (value[part] = undefined));
       expect(await broken(path), part).to.equal("manifest.json lacks parts");
     }
+    write((value) => (value.files = (value.files as { path: string }[]).filter((file) => file.path !== "roles.sql")));
+    unlinkSync(join(path, "roles.sql"));
+    expect(await broken(path), "17-1 the roles are a part").to.equal("manifest.json lacks parts");
+    writeFileSync(
+      manifest,
+      text.replace(/,\{"path":"roles.sql"[^}]*\}/, "").replace('"formatVersion":2', '"formatVersion":1'),
+    );
+    expect(await broken(path), "17-1 an older release's had none").to.equal("whole");
+    expect(await adopted(), "17-1 and is never taken for one that can be proven").to.equal(undefined);
     write((value) => (value.files as { path: string }[]).push({ ...(value.files as object[])[0], path: "../x" }));
     expect(await broken(path)).to.equal("manifest.json names a file outside the backup");
     writeFileSync(manifest, text.slice(0, -10));

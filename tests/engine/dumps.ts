@@ -47,7 +47,7 @@ export class Dumps {
     const wrapper = join(this.folder, "wrapper");
     mkdirSync(wrapper);
     const note = join(wrapper, "note");
-    for (const name of ["pg_dump", "pg_restore"]) {
+    for (const name of ["pg_dump", "pg_dumpall", "pg_restore"]) {
       const extra = name === "pg_dump" ? `echo $$ > '${note}'; echo "$@" >> '${note}'\n${script}` : "";
       const text = `#!/bin/sh\nreal='${this.bin}/${name}'\n[ "$1" = --version ] && exec "$real" --version\n${extra}\nexec "$real" "$@"\n`;
       writeFileSync(join(wrapper, name), text, { mode: 0o755 });
