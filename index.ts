@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { Data } from "./components/data";
 import { Deployment } from "./components/deployment";
 import { Infrastructure } from "./components/infrastructure";
-import { planThrough } from "./components/plan";
+import { allModules, planThrough } from "./components/plan";
 import { Schema } from "./components/schema";
 import { flagNames, readConfig } from "./config";
 import { assess } from "./resources/assess/declare";
@@ -10,9 +10,9 @@ import { GuardianProvider } from "./resources/provider/declare";
 
 /** The migration from top to bottom. `guardian:through` says how far it goes; lowering it rolls the rest back. */
 export = async () => {
-  const config = readConfig();
+  const config = readConfig(allModules());
   const stack = pulumi.getStack();
-  const plan = planThrough(config.through, flagNames);
+  const plan = planThrough(config.through, [...flagNames, ...Object.keys(config.flags)]);
 
   const provider = new GuardianProvider("database", { database: config.database, locks: config.locks });
   const modules = [...plan.infrastructureModules, ...plan.schemaModules];

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { stages, type FlagName, type Stage } from "../config";
+import { stages, type Stage } from "../config";
 
 /** What a stack up to a stage consists of. */
 export interface Plan {
@@ -11,21 +11,26 @@ export interface Plan {
   /** Modules of the schema stage: 003 and on. */
   schemaModules: string[];
   dataMigrations: string[];
-  flags: readonly FlagName[];
+  flags: readonly string[];
   /** Resources in all, the provider and the stages themselves aside. */
   totalSteps: number;
 }
 
 const sql = join(__dirname, "..", "sql");
 
+/** @returns the folders in a folder, in their order */
+function folders(path: string): string[] {
+  const entries = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return entries.map((entry) => entry.name).sort();
+}
+
+/** @returns every module that there is, in the order in which they are applied */
+export const allModules = (): string[] => folders(sql).filter((name) => /^\d{3}_/.test(name));
+
 /** Reads from sql/ what there is to do: a new module or data migration is a new folder and nothing else. */
-export function planThrough(through: Stage, flags: readonly FlagName[]): Plan {
+export function planThrough(through: Stage, flags: readonly string[]): Plan {
   const reaches = (stage: Stage): boolean => stages.indexOf(stage) <= stages.indexOf(through);
-  const folders = (path: string): string[] => {
-    const entries = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    return entries.map((entry) => entry.name).sort();
-  };
-  const modules = folders(sql).filter((name) => /^\d{3}_/.test(name));
+  const modules = allModules();
   const infrastructureModules = modules.filter((name) => name < "003");
   const schemaModules = reaches("schema") ? modules.filter((name) => name >= "003") : [];
   const dataMigrations = reaches("data") ? folders(join(sql, "data")) : [];

@@ -1,34 +1,34 @@
 import * as pulumi from "@pulumi/pulumi";
 import { check, type Property } from "../spec";
 import type { ErrorCode } from "../spec/codes";
-import { configuration, type GuardianConfig } from "./keys";
-import type { FlagName } from "./rollout";
+import { configuration, configurationWith, type GuardianConfig } from "./keys";
 
 export type { GuardianConfig } from "./keys";
-export { flagNames, type FlagName } from "./rollout";
+export { flagNames } from "./flags";
 export { stages, type Stage } from "./stages";
 
 /** The same as the program uses it: allow-lists are secret in state. */
 export type StackConfig = Omit<GuardianConfig, "allowList"> & {
-  allowList: Partial<Record<FlagName, pulumi.Output<string[]>>>;
+  allowList: Partial<Record<string, pulumi.Output<string[]>>>;
 };
 
 /**
  * Reads and checks all guardian:* keys of the stack.
+ * @param modules the folders of sql/, which guardian:flags may name; undefined: any name passes
  * @throws pulumi.RunError that lists every error of the configuration at once; Pulumi shows it without a stack trace
  */
-export function readConfig(): StackConfig {
+export function readConfig(modules?: readonly string[]): StackConfig {
   const raw = pulumi.runtime.allConfig();
   // Exported by the runtime, missing from its types.
   const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
-  const { config, errors } = validateConfig(raw, Object.keys(raw).filter(isConfigSecret));
+  const { config, errors } = validateConfig(raw, Object.keys(raw).filter(isConfigSecret), modules);
   if (!config) {
     throw new pulumi.RunError(
       `The configuration of stack ${pulumi.getStack()} has ${errors.length} error${errors.length === 1 ? "" : "s"}` +
         ` (Pulumi.${pulumi.getStack()}.yaml) [${"config-invalid" satisfies ErrorCode}]:\n${errors.map((error) => `  ${error}`).join("\n")}`,
     );
   }
-  const lists = Object.entries(config.allowList).map(([flag, users]) => [flag, pulumi.secret(users)] as const);
+  const lists = Object.entries(config.allowList).map(([flag, users]) => [flag, pulumi.secret(users ?? [])] as const);
   return { ...config, allowList: Object.fromEntries(lists) };
 }
 
@@ -36,16 +36,21 @@ export function readConfig(): StackConfig {
  * Checks raw configuration, `guardian:key` → string (objects as JSON), as Pulumi hands it over. Keys of other
  * namespaces are others' business.
  * @param secretKeys keys whose values must not be shown
+ * @param modules as for readConfig
  * @returns the configuration, or undefined and all errors: which key, what is wrong with it, what is allowed
  */
 export function validateConfig(
   raw: Record<string, string>,
   secretKeys: readonly string[] = [],
+  modules?: readonly string[],
 ): { config: GuardianConfig | undefined; errors: string[] } {
   const root = "guardian:";
   const own = Object.entries(raw).filter(([key]) => key.startsWith(root));
   const given = Object.fromEntries(own.map(([key, value]) => [key.slice(root.length), value]));
-  const { value, faults } = check(configuration, given, {
+  // Whatever is wrong with a flag that is declared: that its percentage is not known besides helps nobody.
+  const flags = meant(given["flags"], configuration.fields.flags);
+  const names = typeof flags === "object" && flags !== null ? Object.keys(flags) : [];
+  const { value, faults } = check(configurationWith(names, modules), given, {
     root,
     reads: meant,
     hides: (path) => secretKeys.some((key) => root + path === key || (root + path).startsWith(`${key}.`)),

@@ -2,6 +2,7 @@ import { record, ruled, type Values } from "../spec";
 import { backupKeys } from "./backup";
 import { connectionKeys } from "./connection";
 import { consentKeys } from "./consent";
+import { flagKeys, flagNames } from "./flags";
 import { gateKeys } from "./gates";
 import { ledgerKeys } from "./ledger";
 import { publicationKeys } from "./publications";
@@ -10,28 +11,39 @@ import { rolloutKeys } from "./rollout";
 import { stageKeys, stages } from "./stages";
 
 /** Every key below `guardian:`, one line a group. */
-const keys = {
+const keysWith = (flags: readonly string[], modules: readonly string[] | undefined) => ({
   ...stageKeys,
   ...connectionKeys,
   ...consentKeys,
-  ...rolloutKeys,
+  ...flagKeys(modules),
+  ...rolloutKeys([...flagNames, ...flags]),
   ...backupKeys,
   ...gateKeys,
   ...lockKeys,
   ...ledgerKeys,
   ...publicationKeys,
-};
+});
+
+type Keys = ReturnType<typeof keysWith>;
 
 /** Everything that `guardian:*` says, with defaults filled in; what may be absent and is, is undefined. */
-export type GuardianConfig = { [K in keyof typeof keys]: Values<typeof keys>[K] };
+export type GuardianConfig = { [K in keyof Keys]: Values<Keys>[K] };
 
-/** The configuration as a whole: its keys, and what does not go together. */
-export const configuration = ruled(record(keys, "The configuration of a stack."), (found) => {
-  const { through } = found;
-  const reachesData = through !== undefined && stages.indexOf(through) >= stages.indexOf("data");
-  if (!reachesData || "legacyConsent" in found) return [];
-  const text =
-    `is missing, and guardian:through ${through} reaches the data stage: say what becomes of` +
-    ` users who never were asked, {mode: assumed | pending, legalBasis, statement}`;
-  return [{ path: ["legacyConsent"], text }];
-});
+/**
+ * The configuration as a whole: its keys, and what does not go together.
+ * @param flags the names under guardian:flags
+ * @param modules the folders of sql/; undefined: any name passes
+ */
+export const configurationWith = (flags: readonly string[], modules: readonly string[] | undefined) =>
+  ruled(record(keysWith(flags, modules), "The configuration of a stack."), (found) => {
+    const { through } = found;
+    const reachesData = through !== undefined && stages.indexOf(through) >= stages.indexOf("data");
+    if (!reachesData || "legacyConsent" in found) return [];
+    const text =
+      `is missing, and guardian:through ${through} reaches the data stage: say what becomes of` +
+      ` users who never were asked, {mode: assumed | pending, legalBasis, statement}`;
+    return [{ path: ["legacyConsent"], text }];
+  });
+
+/** The same of a stack that declares no flags, for who describes the keys. */
+export const configuration = configurationWith([], undefined);

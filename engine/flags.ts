@@ -1,36 +1,38 @@
 import { isDeepStrictEqual } from "node:util";
 import type { FencedWriter } from "./database";
-import { GuardianError } from "./base/errors";
+import type { GuardianError } from "./base/errors";
 import { covered, readRollbacks, refuseUnacknowledged, unacknowledged, type EmergencyRollback } from "./emergency";
 import { attempt } from "./ledger/attempt";
 import type { FlagValues } from "./ledger/details";
 import { detailOf, readStep, setStep, type Step } from "./ledger/steps";
 import { exists, first, rows, type Queryable } from "./base/sql";
+import { flagChanged, flagGone, flagTaken } from "./flag-refusals";
 
 export type { FlagValues };
 
-const columns = `feature_name AS name, enabled, rollout_percentage AS "rolloutPercentage",
-  enabled_for_users::text[] AS "enabledForUsers", configuration`;
+const table = "public.feature_flags";
+const seedFunction = "public.feature_flag_seed()";
 
-/** @returns all flags by name; empty where module 001 is not there */
+const owned = `enabled, rollout_percentage AS "rolloutPercentage", enabled_for_users::text[] AS "enabledForUsers", configuration`;
+const columns = `feature_name AS name, ${owned}`;
+
+/** @returns all flags by name, with their descriptions; empty where module 001 is not there */
 export async function readFlags(db: Queryable): Promise<Map<string, FlagValues>> {
-  const there = await first<{ there: boolean }>(
-    db,
-    "SELECT pg_catalog.to_regclass('public.feature_flags') IS NOT NULL AS there",
-  );
-  if (!there?.there) return new Map();
-  const found = await rows<FlagValues & { name: string }>(db, `SELECT ${columns} FROM public.feature_flags`);
+  if (!(await exists(db, table))) return new Map();
+  const found = await rows<FlagValues & { name: string }>(db, `SELECT ${columns}, description FROM ${table}`);
   return new Map(found.map(({ name, ...values }) => [name, values]));
 }
 
 /** @returns what module 001 delivers for each flag */
 export async function readSeed(db: Queryable): Promise<Map<string, FlagValues>> {
-  const found = await rows<FlagValues & { name: string }>(db, `SELECT ${columns} FROM public.feature_flag_seed()`);
+  const found = await rows<FlagValues & { name: string }>(db, `SELECT ${columns} FROM ${seedFunction}`);
   return new Map(found.map(({ name, ...values }) => [name, values]));
 }
 
-/** Compares what matters; the order of users does not. */
+/** Compares what matters: the order of users does not, nor a description that one of them leaves to module 001. */
 export function sameFlag(a: FlagValues, b: FlagValues): boolean {
+  const describesOne = a.description === undefined || b.description === undefined;
+  if (!describesOne && a.description !== b.description) return false;
   const plain = ({ enabled, rolloutPercentage, enabledForUsers, configuration }: FlagValues): unknown => [
     enabled,
     rolloutPercentage,
@@ -62,9 +64,10 @@ export async function leftByRollback(
 
 /**
  * Writes a flag: compare-and-set on what this stack last wrote, or on what its operator has seen by a refresh.
+ * @param wanted with a description: the stack declares the flag, and makes its row where there is none
  * @param seen the values in Pulumi's state
  * @param acknowledge the session of an emergency rollback after which flags may be on again; the ledger notes that
- * @throws GuardianError with who changed it and when, or with the rollback that waits to be acknowledged
+ * @throws GuardianError with who changed it and when, with the rollback that waits to be acknowledged, or with whose the row is
  */
 export async function writeFlag(
   fenced: FencedWriter,
@@ -80,34 +83,30 @@ export async function writeFlag(
     last?.state === "done" ? "done" : "planned",
     (step) =>
       fenced.transaction(async (db) => {
-        const live = (
-          await rows<FlagValues & { name: string }>(
-            db,
-            `SELECT ${columns} FROM public.feature_flags WHERE feature_name = $1 FOR UPDATE`,
-            [name],
-          )
-        )[0];
-        if (!live) throw flagGone(name);
+        const { live, made } = await rowOf(db, name, { description: wanted.description, last, seen });
         // Once the row is held: an emergency rollback that was waited for has left its session by now.
         const rollbacks = await readRollbacks(db);
         if (wanted.enabled) refuseUnacknowledged(rollbacks, `flag ${name}`, acknowledge);
-        const now: FlagValues = { ...live };
         const left = await leftByRollback(db, rollbacks, last, acknowledge);
-        await refuseUnseen(db, name, now, [wanted, seen, left], last);
+        if (!made) await refuseUnseen(db, name, live, [wanted, seen, left], last);
         await db.query(
-          `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
-         WHERE feature_name = $1 AND (enabled, rollout_percentage, enabled_for_users, configuration) IS DISTINCT FROM ($2, $3, $4::uuid[], $5::jsonb)`,
+          `UPDATE ${table} SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5,
+             description = coalesce($6, description)
+           WHERE feature_name = $1 AND (enabled, rollout_percentage, enabled_for_users, configuration, description)
+             IS DISTINCT FROM ($2, $3, $4::uuid[], $5::jsonb, coalesce($6, description))`,
           [
             name,
             wanted.enabled,
             wanted.rolloutPercentage,
             wanted.enabledForUsers,
             JSON.stringify(wanted.configuration),
+            wanted.description ?? null,
           ],
         );
         const time = await first<{ now: string }>(db, "SELECT pg_catalog.clock_timestamp()::text AS now");
         const seenBack = covered(rollbacks, acknowledge).map(({ id }) => id);
-        const detail = { values: wanted, writtenAt: time?.now ?? "" };
+        const own = wanted.description === undefined ? {} : { made: true };
+        const detail = { values: wanted, writtenAt: time?.now ?? "", ...own };
         await setStep(db, step, {
           ...{ state: "done", physicalId: name },
           detail: seenBack.length > 0 ? { ...detail, acknowledged: seenBack } : detail,
@@ -133,66 +132,79 @@ export async function refuseUnseen(
   const written = last && last.state !== "undone" ? detailOf(last, "FeatureFlag").values : undefined;
   const base = written ?? (await readSeed(db)).get(name);
   const known = [base, ...accepted].some((values) => values !== undefined && sameFlag(values, now));
-  if (!known) throw await changedBy(db, name);
+  if (!known) throw await flagChanged(db, name);
 }
 
-/** Puts a flag back to what module 001 delivers, whatever was there: flag values belong to the stack. */
+/** Whether the row of a flag is one that this stack made, and did not remove. @param last the newest attempt at the flag */
+const isMade = (last: Step | undefined): boolean =>
+  last?.state !== "undone" && detailOf(last, "FeatureFlag").made === true;
+
+/**
+ * The row of a flag, held until the transaction ends; made if the stack declares the flag and there is none.
+ * @param description of a flag that the stack declares
+ * @param last the newest attempt of this stack at the flag
+ * @param seen the values in Pulumi's state: with these, a row that is gone was deleted by hand
+ * @throws GuardianError if it is gone, or is another's
+ */
+async function rowOf(
+  db: Queryable,
+  name: string,
+  of: { description: string | undefined; last: Step | undefined; seen: FlagValues | undefined },
+): Promise<{ live: FlagValues; made: boolean }> {
+  const text = `SELECT ${owned}, description FROM ${table} WHERE feature_name = $1 FOR UPDATE`;
+  const found = await first<FlagValues & Record<string, unknown>>(db, text, [name]);
+  const { description, last, seen } = of;
+  if (found && description !== undefined) await refuseTaken(db, name, last);
+  if (found) return { live: found, made: false };
+  if (description === undefined || seen) throw flagGone(name, description !== undefined);
+  return { live: await makeRow(db, name, description), made: true };
+}
+
+/**
+ * Makes the row of a flag that the stack declares, off for everybody.
+ * @throws GuardianError if another made one meanwhile
+ */
+async function makeRow(db: Queryable, name: string, description: string): Promise<FlagValues> {
+  // An emergency rollback holds the rows that it found, and a new one is none of them: this waits for it, and it for this.
+  await db.query(`LOCK TABLE ${table} IN EXCLUSIVE MODE`);
+  const text = `INSERT INTO ${table} (feature_name, description) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING ${owned}, description`;
+  const made = await first<FlagValues & Record<string, unknown>>(db, text, [name, description]);
+  if (!made) throw await takenBy(db, name);
+  return made;
+}
+
+/**
+ * A row that this stack did not make is left as it is. Also asked in preview.
+ * @param last the newest attempt of this stack at the flag
+ * @throws GuardianError with who changed it and when
+ */
+export async function refuseTaken(db: Queryable, name: string, last: Step | undefined): Promise<void> {
+  if (!isMade(last)) throw await takenBy(db, name);
+}
+
+const takenBy = async (db: Queryable, name: string): Promise<GuardianError> =>
+  flagTaken(db, name, (await exists(db, seedFunction)) && (await readSeed(db)).has(name));
+
+/**
+ * Puts a flag back to what module 001 delivers, or takes its row out where this stack made it, whatever was there: flag
+ * values belong to the stack.
+ */
 export async function resetFlag(fenced: FencedWriter, name: string): Promise<void> {
   const current = await readStep(fenced.writer, fenced.options.urn);
   if (!current || current.state === "undone") return;
   await attempt(fenced, { kind: "FeatureFlag", state: "undoing" }, current.state, (step) =>
     fenced.transaction(async (db) => {
       // What somebody dropped by hand needs no reset, and the rollback must not stop at it.
-      const seeded = await exists(db, "public.feature_flag_seed()");
-      if (!seeded || !(await exists(db, "public.feature_flags"))) {
-        await setStep(db, step, { state: "undone", physicalId: name });
-        return;
-      }
-      await db.query(
-        `UPDATE public.feature_flags f SET enabled = s.enabled, rollout_percentage = s.rollout_percentage,
-           enabled_for_users = s.enabled_for_users, configuration = s.configuration
-         FROM public.feature_flag_seed() s WHERE f.feature_name = $1 AND s.feature_name = $1`,
-        [name],
-      );
+      const there = await exists(db, table);
+      if (there && isMade(current)) await db.query(`DELETE FROM ${table} WHERE feature_name = $1`, [name]);
+      else if (there && (await exists(db, seedFunction)))
+        await db.query(
+          `UPDATE ${table} f SET enabled = s.enabled, rollout_percentage = s.rollout_percentage,
+             enabled_for_users = s.enabled_for_users, configuration = s.configuration
+           FROM ${seedFunction} s WHERE f.feature_name = $1 AND s.feature_name = $1`,
+          [name],
+        );
       await setStep(db, step, { state: "undone", physicalId: name });
     }),
   );
-}
-
-/** The error that the flag has no row; its way out is a statement to paste. */
-export function flagGone(name: string): GuardianError {
-  const columns = "feature_name, enabled, rollout_percentage, enabled_for_users, configuration, description";
-  return new GuardianError("flag-missing", {
-    what: "the flag's row is gone; somebody deleted it by hand",
-    where: `public.feature_flags, ${name}`,
-    todo: `put it back: INSERT INTO public.feature_flags (${columns}) SELECT ${columns} FROM public.feature_flag_seed() WHERE feature_name = '${name}'`,
-  });
-}
-
-/** Who changed the flag and when, from the audit log. */
-export async function lastChange(db: Queryable, name: string): Promise<string> {
-  const there = await first<{ there: boolean }>(
-    db,
-    "SELECT pg_catalog.to_regclass('public.audit_log') IS NOT NULL AS there",
-  );
-  if (!there?.there) return "unknown: there is no audit log";
-  const row = await first<{ who: string; at: string }>(
-    db,
-    `SELECT pg_catalog.concat_ws(' ', actor_role, actor::text) AS who, occurred_at::text AS at FROM public.audit_log
-     WHERE table_name = 'public.feature_flags' AND record_key = $1 ORDER BY occurred_at DESC LIMIT 1`,
-    [name],
-  );
-  return row ? `by ${row.who} at ${row.at}` : "unknown: the audit log has no row of it";
-}
-
-async function changedBy(db: Queryable, name: string): Promise<GuardianError> {
-  return new GuardianError("flag-changed", {
-    what: "the flag was changed outside this stack since it last wrote it; it is not overwritten unseen",
-    where: `flag ${name}, changed ${await lastChange(db, name)}`,
-    todo: [
-      "see the change and take it into the state: pulumi refresh; then up sets what the program says",
-      "make the program say what the database says",
-      "put the row back by hand to what it was: the audit log says when it changed, and by whom",
-    ],
-  });
 }

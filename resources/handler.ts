@@ -19,8 +19,11 @@ import type { ErrorCode } from "../spec/codes";
 
 type Outputs<S extends ResourceSpec> = Omit<Values<S["outputs"]>, "database">;
 
-/** What would be done, and the outputs that are certain; all others are shown as unknown, and may differ in `up`. */
-type Planned<S extends ResourceSpec> = Plan & { outputs?: Partial<Outputs<S>> };
+/**
+ * What would be done, and the outputs that are certain; all others are shown as unknown, and may differ in `up`. `anew`:
+ * what the ledger says is done was deleted by hand, and there is nothing to take over.
+ */
+type Planned<S extends ResourceSpec> = Plan & { outputs?: Partial<Outputs<S>>; anew?: boolean };
 
 /** What is particular to a kind of resource; everything common is done once, by `handler`. */
 export interface Kind<S extends ResourceSpec> {
@@ -40,8 +43,8 @@ export interface Kind<S extends ResourceSpec> {
   update?(call: DatabaseCall, inputs: Inputs<S>, state: State<S>, fenced: FencedWriter): Promise<Outputs<S>>;
   /** Undoes it; idempotent. */
   delete(call: DatabaseCall, state: State<S>, fenced: FencedWriter): Promise<void>;
-  /** The outputs as the database has them now. */
-  read(db: Queryable, call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Outputs<S>>;
+  /** The outputs as the database has them now; undefined if somebody deleted it by hand, and the next `up` is to make it anew. */
+  read(db: Queryable, call: DatabaseCall, inputs: Inputs<S>, state: State<S>): Promise<Outputs<S> | undefined>;
   /** The id of a ledger that the program takes over: until that is written, the others are found under the name it has. */
   adopts?(inputs: Inputs<S>): string | undefined;
   /** Inputs that only say what plan and drift are to judge by: that they are others changes nothing here. */
@@ -124,8 +127,8 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
   /** @returns the outputs that are certain */
   const plan = async (call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<WireValues> => {
-    const { outputs, ...found } = await kind.plan(call, inputs, state);
-    const main = state ? undefined : await mainStep(call);
+    const { outputs, anew, ...found } = await kind.plan(call, inputs, state);
+    const main = state || anew ? undefined : await mainStep(call);
     const there = currentId(call, main) !== undefined && (main?.state === "done" ? adopted : resumed);
     const planned = there ? { ...found, notes: [...(found.notes ?? []), there] } : found;
     for (const { severity, text } of planned.notes ?? []) if (severity === "warning") call.log.warn(text);
@@ -257,6 +260,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
           throw new PartlyDone(resourceId(call.name, main), state, inputs, reasons);
         }
         const outputs = await call.host.read((db) => kind.read(db, call, typedInputs(inputs), typedState(state)));
+        if (!outputs) return { gone: true };
         return {
           gone: false,
           id: resourceId(call.name, main),

@@ -73,7 +73,9 @@ class Checking {
     if (fields) return this.#fields(property, fields, value as Record<string, unknown>, path);
     if (!values) return value;
     const entries = Object.entries(value as Record<string, unknown>);
-    return Object.fromEntries(entries.map(([key, item]) => [key, this.value(values, item, [...path, key])]));
+    const found = Object.fromEntries(entries.map(([key, item]) => [key, this.value(values, item, [...path, key])]));
+    this.#rule(property, found, path);
+    return found;
   }
 
   #fields(property: Property, fields: Shape, given: Record<string, unknown>, path: Path): unknown {
@@ -94,10 +96,14 @@ class Checking {
       const hint = Object.hasOwn(hints, key) ? hints[key] : `the nearest known key is ${near}`;
       this.#fault([...path, key], "unknown", property, `is not known: ${hint ?? ""}`);
     }
+    this.#rule(property, found, path);
+    return found;
+  }
+
+  #rule(property: Property, found: Record<string, unknown>, path: Path): void {
     for (const { path: to, text } of property.rule?.(found) ?? []) {
       this.#fault([...path, ...to], "wrong", property, text);
     }
-    return found;
   }
 
   #meant(property: Property, given: unknown): unknown {

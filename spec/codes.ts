@@ -110,6 +110,10 @@ export const errorCodes = {
   },
   "Feature flags": {
     "flag-missing": ["A flag's row was deleted by hand.", "Put it back: the error has the statement."],
+    "flag-exists": [
+      "A flag that the stack declares is there already, and is not its own.",
+      "Give yours another name, or take it out.",
+    ],
     "flag-changed": ["A flag was changed outside of the stack.", "`refresh` to see it, then `up`."],
     "emergency-rollback": ["All features were switched off in the database.", "When mended: `guardian:acknowledge`."],
   },

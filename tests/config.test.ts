@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
+import { flagName } from "../config/flags";
 import { flagNames, readConfig, validateConfig, type GuardianConfig } from "../config";
 import { consent, raw } from "./support/config";
 import { upOf } from "./support/modules";
@@ -15,6 +16,7 @@ describe("config", () => {
       through: "deployment",
       database: undefined,
       legacyConsent: { mode: "assumed", legalBasis: "consent", statement: "they were told" },
+      flags: {},
       rollout: {},
       allowList: {},
       backup: { directory: ".guardian/backups", jobs: 2, maxAge: 3600 },
@@ -34,7 +36,11 @@ describe("config", () => {
         through: "data",
         database: { host: "db", port: "5433", database: "g", user: "u", sslmode: "require", passwordFrom: "file:p" },
         legacyConsent: { mode: "pending", legalBasis: "consent", statement: "ask" },
-        rollout: { fhir_integration: 50, enhanced_consent: "7" },
+        flags: {
+          telehealth: { description: "Visits by video", module: "004_enhanced_consent" },
+          constructor: { description: "x" },
+        },
+        rollout: { fhir_integration: 50, enhanced_consent: "7", telehealth: "3", constructor: 1 },
         allowList: { multi_tenancy: [user.toUpperCase(), user] },
         backup: { directory: "b", jobs: "8", maxAge: "2d" },
         gates: { maxDataLoss: 0, warnSlowdown: "0.2", maxSlowdown: 1 },
@@ -51,7 +57,11 @@ describe("config", () => {
       through: "data",
       database: { host: "db", port: 5433, database: "g", user: "u", sslmode: "require", passwordFrom: "file:p" },
       legacyConsent: { mode: "pending", legalBasis: "consent", statement: "ask" },
-      rollout: { fhir_integration: 50, enhanced_consent: 7 },
+      flags: {
+        telehealth: { description: "Visits by video", module: "004_enhanced_consent" },
+        constructor: { description: "x" },
+      },
+      rollout: { fhir_integration: 50, enhanced_consent: 7, telehealth: 3, constructor: 1 },
       allowList: { multi_tenancy: [user] },
       backup: { directory: "b", jobs: 8, maxAge: 172_800 },
       gates: { maxDataLoss: 0, warnSlowdown: 0.2, maxSlowdown: 1 },
@@ -66,6 +76,7 @@ describe("config", () => {
   it("takes empty texts and objects as absent, as Pulumi.yaml's defaults hand them over", () => {
     const empty = {
       database: {},
+      flags: {},
       rollout: {},
       allowList: {},
       backup: {},
@@ -240,6 +251,52 @@ describe("config", () => {
     const seed = /CREATE FUNCTION public\.feature_flag_seed\(\)[\s\S]*?\$\$;/.exec(sql)?.[0] ?? "";
     const names = [...seed.matchAll(/^\s+(?:FROM \(VALUES\s+)?\('([a-z0-9_]+)', '/gm)].map((match) => match[1]);
     expect(names).to.deep.equal([...flagNames]);
+  });
+
+  it("16-14 rollout and allow-list know the flags of module 001 and the declared ones, and no others", () => {
+    const flags = { telehealth: { description: "Visits by video" } };
+    expect(errorsOf({ flags, rollout: { telehealth: 5 }, allowList: { telehealth: [user] } })).to.deep.equal([]);
+    expect(errorsOf({ flags, rollout: { telehelth: 5 }, allowList: { telehelath: [user] } })).to.deep.equal([
+      "guardian:rollout.telehelth is not known: the nearest known key is guardian:rollout.telehealth",
+      "guardian:allowList.telehelath is not known: the nearest known key is guardian:allowList.telehealth",
+    ]);
+    expect(errorsOf({ rollout: { telehealth: 5 } })[0]).to.match(/^guardian:rollout\.telehealth is not known/);
+  });
+
+  it("16-14 a declared flag has a name that its row takes, no flag's of module 001, and a module that there is", () => {
+    const check = /feature_name ~ '([^']+)'/.exec(upOf("001_feature_flags"))?.[1];
+    expect(flagName.source).to.equal(check);
+    const description = "Visits by video";
+    const flags = {
+      Telehealth: { description },
+      t: { description },
+      event_sourcing: { description },
+      visits: { description, module: "04_enhanced_consent" },
+      untold: { module: "004_enhanced_consent" },
+      long: { description: "x".repeat(501) },
+      lines: { description: "a\nb" },
+    };
+    const rollout = { Telehealth: 5 };
+    const modules = ["003_fhir_integration", "004_enhanced_consent"];
+    const given = raw({ legacyConsent: consent, flags, rollout });
+    const told = "does not fit: it must be one line of at most 500 characters";
+    const named = "is no name of a flag: it must be 2 to 63 small letters, digits and _, a letter first";
+    expect(validateConfig(given, [], modules).errors).to.deep.equal([
+      "guardian:flags.untold.description is missing: it must be one line of at most 500 characters",
+      `guardian:flags.long.description ${told}`,
+      `guardian:flags.lines.description ${told}`,
+      `guardian:flags.Telehealth ${named}`,
+      `guardian:flags.t ${named}`,
+      "guardian:flags.event_sourcing is a flag of module 001 already: take it out, guardian:rollout sets it",
+      "guardian:flags.visits.module is no folder of sql/: the nearest is 004_enhanced_consent",
+    ]);
+    // Names that are keys of every object by nature.
+    expect(validateConfig({ "guardian:flags": '{"__proto__": {"description": "x"}}' }).errors).to.deep.include(
+      `guardian:flags.__proto__ ${named}`,
+    );
+    expect(errorsOf({ flags: "none" })).to.deep.equal([
+      "guardian:flags is no object: set its keys one by one, pulumi config set --path",
+    ]);
   });
 
   it("wants legacyConsent only where through reaches the data stage", () => {

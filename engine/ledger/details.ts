@@ -26,6 +26,8 @@ export interface FlagValues {
   rolloutPercentage: number;
   enabledForUsers: string[];
   configuration: Record<string, unknown>;
+  /** Of a flag that the stack declares. Module 001 describes its own. */
+  description?: string | undefined;
 }
 
 /** A data migration that began: enough to take it back without its files. */
@@ -84,8 +86,9 @@ interface Details {
   /**
    * `writtenAt`: when the values were written, by the server's clock; absent of a release that did not note it.
    * `acknowledged`: the emergency rollbacks that were acknowledged when this stack switched something on after them.
+   * `made`: this stack made the row.
    */
-  FeatureFlag: { values: FlagValues; writtenAt: string; acknowledged: readonly string[] };
+  FeatureFlag: { values: FlagValues; writtenAt: string; acknowledged: readonly string[]; made: boolean };
   /** Publications that new tables may join. */
   Ledger: { publications: string[] };
   /**

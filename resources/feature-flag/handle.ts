@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { GuardianError } from "../../engine/base/errors";
+import { flagGone, lastChange } from "../../engine/flag-refusals";
 import {
-  flagGone,
-  lastChange,
   leftByRollback,
   readFlags,
   readSeed,
+  refuseTaken,
   refuseUnseen,
   resetFlag,
   sameFlag,
@@ -17,6 +17,7 @@ import { covered, refuseUnacknowledged, waiting } from "../../engine/emergency";
 import { exists, type Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
 import { emergencyRollbacks, mainStep } from "../call";
+import { flagName } from "../../config/flags";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { featureFlagSpec } from "./spec";
@@ -40,6 +41,9 @@ const kind: Kind<Spec> = {
     ) {
       failures.push({ property: "enabledForUsers", reason: "every entry must be a uuid in lower case" });
     }
+    if (args.description !== undefined && typeof args.flag === "string" && !flagName.test(args.flag)) {
+      failures.push({ property: "flag", reason: "must be 2 to 63 small letters, digits and _, a letter first" });
+    }
     return Promise.resolve({ computed: {}, failures });
   },
 
@@ -47,11 +51,14 @@ const kind: Kind<Spec> = {
     const live = (await allFlags(call.host)).get(inputs.flag);
     const rollbacks = await emergencyRollbacks(call.host);
     if (inputs.enabled) refuseUnacknowledged(rollbacks, `flag ${inputs.flag}`, inputs.acknowledge);
-    if (state && !live) throw flagGone(inputs.flag);
+    if (state && !live) throw flagGone(inputs.flag, isDeclared(inputs));
+    if (!live && isDeclared(inputs))
+      return { outputs: { configuration: {} }, rows: [{ action: "insert", relation, rows: 1 }], anew: true };
     if (!live) return {};
-    const wanted = wantedOf(inputs, await deliveredNow(call.host, inputs.flag, live));
+    const wanted = wantedOf(inputs, await deliveredNow(call.host, inputs, live));
     const last = await mainStep(call);
     await call.host.read(async (db) => {
+      if (isDeclared(inputs)) await refuseTaken(db, inputs.flag, last);
       const left = await leftByRollback(db, rollbacks, last, inputs.acknowledge);
       const seen = state && wantedOf(state, state.configuration);
       await refuseUnseen(db, inputs.flag, live, [wanted, seen, left], last);
@@ -65,13 +72,13 @@ const kind: Kind<Spec> = {
   },
 
   async create(_call, inputs, fenced) {
-    const configuration = await delivered(fenced.writer, inputs.flag);
+    const configuration = await delivered(fenced.writer, inputs);
     await writeFlag(fenced, inputs.flag, wantedOf(inputs, configuration), undefined, inputs.acknowledge);
     return { configuration };
   },
 
   async update(_call, inputs, state, fenced) {
-    const configuration = await delivered(fenced.writer, inputs.flag);
+    const configuration = await delivered(fenced.writer, inputs);
     await writeFlag(
       fenced,
       inputs.flag,
@@ -84,12 +91,17 @@ const kind: Kind<Spec> = {
 
   delete: (_call, state, fenced) => resetFlag(fenced, state.flag),
 
-  async read(db, _call, inputs, state) {
+  async read(db, call, inputs, state) {
     const live = (await readFlags(db)).get(inputs.flag);
-    if (!live) throw flagGone(inputs.flag);
-    const { configuration, ...values } = live;
+    if (!live && !isDeclared(inputs)) throw flagGone(inputs.flag, false);
+    if (!live) {
+      call.log.warn(`drift: the row of flag ${inputs.flag} is gone; changed ${await lastChange(db, inputs.flag)}`);
+      return undefined;
+    }
+    const { configuration, description, ...values } = live;
+    const described = isDeclared(inputs) ? { description } : {};
     // The state takes the live values, so that the refresh shows them; the inputs stay the program's.
-    return { ...pick(state), ...values, configuration };
+    return { ...pick(state), ...values, ...described, configuration };
   },
 
   async drift(call, inputs, state) {
@@ -107,11 +119,12 @@ const kind: Kind<Spec> = {
       call.log.warn(`drift: flag ${state.flag} is not what this stack wrote; ${why}`);
     }
     // Against the program and not the state: after a refresh the state says what is there, and up must still act.
-    const wanted = wantedOf(inputs, live ? await deliveredNow(call.host, state.flag, live) : {});
+    const wanted = wantedOf(inputs, live ? await deliveredNow(call.host, inputs, live) : {});
     if (live && sameFlag(live, wanted)) return changes;
     if (live?.enabled !== wanted.enabled) changes.set("enabled", "drift");
     if (live?.rolloutPercentage !== wanted.rolloutPercentage) changes.set("rolloutPercentage", "drift");
     if (live && !isDeepStrictEqual(live.configuration, wanted.configuration)) changes.set("configuration", "drift");
+    if (live && isDeclared(inputs) && live.description !== wanted.description) changes.set("description", "drift");
     if (changes.size === told) changes.set("enabledForUsers", "drift");
     return changes;
   },
@@ -123,15 +136,21 @@ function allFlags(host: Database): Promise<Map<string, FlagValues>> {
   return host.cached("flags", readFlags);
 }
 
+/** Whether the stack declares the flag itself. */
+const isDeclared = (inputs: Pick<Inputs<Spec>, "description">): boolean => inputs.description !== undefined;
+
 /** What up writes as the configuration; what is there, where somebody dropped the function that would say it. */
-async function deliveredNow(host: Database, flag: string, live: FlagValues): Promise<Record<string, unknown>> {
+async function deliveredNow(host: Database, inputs: Inputs<Spec>, live: FlagValues): Promise<Record<string, unknown>> {
+  if (isDeclared(inputs)) return {};
   const seed = await host.cached("flag seed", async (db) =>
     (await exists(db, "public.feature_flag_seed()")) ? readSeed(db) : new Map<string, FlagValues>(),
   );
-  return seed.get(flag)?.configuration ?? live.configuration;
+  return seed.get(inputs.flag)?.configuration ?? live.configuration;
 }
 
-async function delivered(db: Queryable, flag: string): Promise<Record<string, unknown>> {
+async function delivered(db: Queryable, inputs: Inputs<Spec>): Promise<Record<string, unknown>> {
+  if (isDeclared(inputs)) return {};
+  const { flag } = inputs;
   const seed = (await readSeed(db)).get(flag);
   if (seed) return seed.configuration;
   throw new GuardianError("name-unknown", {
@@ -142,11 +161,12 @@ async function delivered(db: Queryable, flag: string): Promise<Record<string, un
 }
 
 function wantedOf(
-  values: Pick<Inputs<Spec>, "enabled" | "rolloutPercentage" | "enabledForUsers">,
+  values: Pick<Inputs<Spec>, "enabled" | "rolloutPercentage" | "enabledForUsers" | "description">,
   configuration: Record<string, unknown>,
 ): FlagValues {
-  const { enabled, rolloutPercentage, enabledForUsers } = values;
-  return { enabled, rolloutPercentage, enabledForUsers, configuration };
+  const { enabled, rolloutPercentage, enabledForUsers, description } = values;
+  const described = description === undefined ? {} : { description };
+  return { enabled, rolloutPercentage, enabledForUsers, configuration, ...described };
 }
 
 function pick(state: State<Spec>): Pick<State<Spec>, "configuration"> {

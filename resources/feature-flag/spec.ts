@@ -2,7 +2,7 @@ import { any, flag, integer, list, map, optional, resource, secret, text } from 
 
 export const featureFlagSpec = resource(
   "FeatureFlag",
-  "The values of one row of feature_flags. The module made the row; deleting the resource puts it back to what the module delivers.",
+  "One row of feature_flags. Of a flag that module 001 delivers the resource has the values, and deleting it puts them back as delivered; one that the stack declares it makes, and removes.",
   {
     inputs: {
       flag: text("Name of the flag."),
@@ -10,6 +10,9 @@ export const featureFlagSpec = resource(
       rolloutPercentage: integer("Per cent of users that have the feature, 0 to 100."),
       enabledForUsers: secret(
         list(text("A user's id."), "Users that have the feature whatever the percentage. A secret in the state."),
+      ),
+      description: optional(
+        text("What the flag is for. With it the stack declares the flag; module 001 describes those that it delivers."),
       ),
       acknowledge: optional(
         text("The session of an emergency rollback after which features may be switched on again."),
@@ -19,7 +22,12 @@ export const featureFlagSpec = resource(
     computed: {},
     outputs: {
       // Somebody may have put anything into the row by hand, and a refresh shows it.
-      configuration: secret(map(any("A setting."), "Settings of the feature, as module 001 delivers them.")),
+      configuration: secret(
+        map(
+          any("A setting."),
+          "Settings of the feature, as module 001 delivers them; none of a flag that the stack declares.",
+        ),
+      ),
     },
   },
 );

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { configuration } from "../../config/keys";
-import type { Property } from "../../spec";
+import type { Property, Shape } from "../../spec";
 import { parseDocument, Scalar, type YAMLMap } from "yaml";
 
 const keys: [string, Property][] = Object.entries(configuration.fields);
@@ -28,7 +28,9 @@ ${keys.map(([key, property]) => section(`guardian:${key}`, property)).join("\n\n
 function section(key: string, property: Property): string {
   const { fields, values } = property;
   const parts = [`## ${key}`, property.description];
-  if (values && !fields) {
+  if (values?.fields) {
+    parts.push("Its keys are names; each is an object:", tableOf(values.fields));
+  } else if (values && !fields) {
     parts.push(`Its keys are names; each is ${values.expected}.`);
   } else if (values) {
     parts.push(
@@ -37,14 +39,18 @@ function section(key: string, property: Property): string {
         .join(", ")}.`,
     );
   } else if (fields) {
-    const rows = Object.entries(fields).map(
-      ([name, field]) => `| ${code(name)} | ${field.expected} | ${absent(field)} | ${field.description} |`,
-    );
-    parts.push(["| key | must be | where it is absent | |", "|---|---|---|---|", ...rows].join("\n"));
+    parts.push(tableOf(fields));
   } else {
     parts.push(`It must be ${property.expected}; where it is absent: ${absent(property)}.`);
   }
   return parts.join("\n\n");
+}
+
+function tableOf(fields: Shape): string {
+  const rows = Object.entries(fields).map(
+    ([name, field]) => `| ${code(name)} | ${field.expected} | ${absent(field)} | ${field.description} |`,
+  );
+  return ["| key | must be | where it is absent | |", "|---|---|---|---|", ...rows].join("\n");
 }
 
 function absent(property: Property): string {
@@ -77,8 +83,13 @@ export function withKeys(text: string): string {
 }
 
 function summary({ description, expected, fields, values }: Property): string {
+  if (values?.fields) return `${description} Each has keys: ${listed(values.fields)}.`;
   if (values) return `${description} Each is ${values.expected}.`;
   if (!fields) return `${description} It must be ${expected}.`;
-  const listed = Object.entries(fields).map(([key, field]) => `${key} (${field.expected})`);
-  return `${description} Its keys: ${listed.join("; ")}.`;
+  return `${description} Its keys: ${listed(fields)}.`;
 }
+
+const listed = (fields: Shape): string =>
+  Object.entries(fields)
+    .map(([key, field]) => `${key} (${field.expected})`)
+    .join("; ");

@@ -34,7 +34,11 @@ function withFlags(test: (flags: Flags) => Promise<void>): Promise<void> {
           writeFlag(fenced, flag, values(wanted), seen && values(seen), acknowledged),
         ),
       reset: () => engine.write("FeatureFlag", flag, (fenced) => resetFlag(fenced, flag)),
-      live: async () => (await engine.host.read(readFlags)).get(flag)!,
+      live: async () => {
+        const { description, ...owned } = (await engine.host.read(readFlags)).get(flag)!;
+        expect(description).to.be.a("string");
+        return owned;
+      },
     });
   };
   return withEngine(work, { modules });
@@ -239,6 +243,27 @@ describe("feature flags", function () {
       await operator.query("COMMIT");
       expect((await refused).what).to.match(/^all features were switched off by an emergency rollback/);
       expect((await live()).enabled).to.equal(false);
+    }));
+
+  it("16-14 a flag that is made while an emergency rollback is under way waits for it, and is not made", () =>
+    withFlags(async ({ engine, db, client, seed }) => {
+      const [admin, operator] = [await db.connect("admin"), await db.connect()];
+      await operator.query(`BEGIN; SELECT FROM public.feature_flags FOR UPDATE`);
+      const wanted = { ...seed, ...on, configuration: {}, description: "Visits by video" };
+      const write = engine.write("FeatureFlag", "telehealth", (fenced) =>
+        writeFlag(fenced, "telehealth", wanted, undefined, undefined),
+      );
+      const refused = refusalOf(write);
+      await until(
+        admin,
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%FeatureFlag%' AND datname = current_database() AND wait_event_type = 'Lock')",
+      );
+      await operator.query(
+        "INSERT INTO public.migration_sessions (migration_type, status) VALUES ('v7_to_v6_rollback', 'emergency_rollback'); COMMIT",
+      );
+      expect((await refused).code).to.equal("emergency-rollback");
+      const made = await client.query("SELECT FROM public.feature_flags WHERE feature_name = 'telehealth'");
+      expect(made.rowCount).to.equal(0);
     }));
 
   it("killed before its commit a write has not happened, and the ledger knows what was last written", () =>

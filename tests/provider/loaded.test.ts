@@ -23,12 +23,12 @@ describe("provider: what the program loads", function () {
   it("is the whole stack", () => {
     const ours = loaded.declared.filter((type) => type.startsWith("guardian-migration:index:"));
     expect(new Set(ours).size).to.equal(7);
-    expect(ours.filter((type) => type.endsWith(":FeatureFlag"))).to.have.length(12);
+    expect(ours.filter((type) => type.endsWith(":FeatureFlag"))).to.have.length(14);
     expect(loaded.files).to.include.members(["index.ts", "config/index.ts", "resources/feature-flag/declare.ts"]);
   });
 
   it("switches on what is rolled out to somebody, or has a list of users", () =>
-    expect(loaded.enabled.sort()).to.deep.equal(["event_sourcing", "multi_tenancy"]));
+    expect(loaded.enabled.sort()).to.deep.equal(["event_sourcing", "multi_tenancy", "telehealth"]));
 
   it("holds neither pg nor the engine nor the plugin: what is declared does no work", () => {
     const foreign = loaded.files.filter(

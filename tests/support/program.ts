@@ -26,7 +26,12 @@ async function main(): Promise<void> {
   const listed = ["11111111-2222-4333-8444-555555555555"];
   pulumi.runtime.setAllConfig({
     "guardian:legacyConsent": JSON.stringify(statement),
-    "guardian:rollout": JSON.stringify({ event_sourcing: 1, document_queue_v2: 0 }),
+    // The second has the name of what every object has by nature.
+    "guardian:flags": JSON.stringify({
+      telehealth: { description: "Visits by video", module: "004_enhanced_consent" },
+      constructor: { description: "A flag that nobody rolls out" },
+    }),
+    "guardian:rollout": JSON.stringify({ event_sourcing: 1, document_queue_v2: 0, telehealth: 5 }),
     "guardian:allowList": JSON.stringify({ multi_tenancy: listed }),
   });
   const program = load(root) as () => Promise<unknown>;
