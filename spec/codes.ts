@@ -124,6 +124,11 @@ export const errorCodes = {
     "backup-failed": ["pg_dump or pg_restore failed.", "Run again, or by hand to see all that it says."],
     "backup-incomplete": ["A dump lacks the rows of tables.", "Find out why: no migration without a whole backup."],
     "backup-broken": ["A backup's files are missing or damaged.", "Keep it for inspection, and make a new one."],
+    "scratch-failed": [
+      "The server on which backups are restored cannot be had.",
+      "Do as the error says, or name another: `guardian:scratch`.",
+    ],
+    "disk-too-small": ["What is to be written does not fit.", "Free space, or name a larger disk as the error says."],
     "backup-missing": ["There is no backup for this change; nothing was changed.", "Run `up` without --target."],
   },
   "Commands and their tools": {

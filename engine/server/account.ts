@@ -1,4 +1,4 @@
-import { spawnSync, type SpawnSyncOptions } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -48,7 +48,12 @@ export function environment(): Record<string, string> {
 }
 
 /** What spawn needs to run a program as the account; the working folder is one that everybody may be in. */
-export function as(account: Account | undefined): Pick<SpawnSyncOptions, "uid" | "gid" | "cwd" | "env"> {
+export function as(account: Account | undefined): {
+  uid?: number;
+  gid?: number;
+  cwd: string;
+  env: Record<string, string>;
+} {
   const env = environment();
   return account ? { uid: account.uid, gid: account.gid, cwd: "/", env } : { cwd: "/", env };
 }

@@ -1,8 +1,9 @@
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { GuardianError } from "../base/errors";
 import { as, give, reaches, sharedFolder, type Account } from "./account";
 import type { Binaries } from "./binaries";
@@ -25,15 +26,18 @@ export function clusterIn(folder: string): Cluster {
   };
 }
 
+/** The place for temporary files, or where the account cannot reach that, one that it can reach and clear. */
+export function temporaryBase(account: Account | undefined, base = tmpdir()): string {
+  if (reaches(account, base)) return base;
+  const own = join(sharedFolder(account), "temporary");
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  give(account, own); // else it could not remove its own folder from it
+  return own;
+}
+
 /** A new empty folder for a server that is thrown away afterwards, at a place that the account can reach and clear. */
 export function temporaryFolder(account: Account | undefined): string {
-  let base = tmpdir();
-  if (!reaches(account, base)) {
-    base = join(sharedFolder(account), "temporary");
-    mkdirSync(base, { recursive: true, mode: 0o700 });
-    give(account, base); // else it could not remove its own folder from it
-  }
-  const folder = mkdtempSync(join(base, "guardian-pg-"));
+  const folder = mkdtempSync(join(temporaryBase(account), "guardian-pg-"));
   give(account, folder);
   return folder;
 }
@@ -64,7 +68,7 @@ export function clusterMajor(cluster: Cluster): number | undefined {
  *
  * @throws GuardianError with initdb's own words.
  */
-export function initialise(binaries: Binaries, cluster: Cluster, account: Account | undefined): void {
+export async function initialise(binaries: Binaries, cluster: Cluster, account: Account | undefined): Promise<void> {
   // A password without newline for whoever reads it, with one for initdb.
   writeFileSync(cluster.passwordFile, randomBytes(24).toString("base64url"), { mode: 0o600 });
   give(account, cluster.passwordFile);
@@ -72,14 +76,17 @@ export function initialise(binaries: Binaries, cluster: Cluster, account: Accoun
   const locale = ["--locale=C", `--lc-ctype=${ctype}`, "--encoding=UTF8"];
   const login = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${cluster.passwordFile}`];
   const args = [`--pgdata=${cluster.data}`, ...locale, ...login, "--no-sync", "--no-instructions"];
-  const run = spawnSync(join(binaries.root, "bin", "initdb"), args, { ...as(account), encoding: "utf8" });
-  if (run.status === 0) return;
-  throw new GuardianError("dev-server-failed", {
-    what: `initdb of PostgreSQL ${binaries.version} failed: ${(run.stderr || run.error?.message || "").trim()}`,
-    where: cluster.data,
-    todo: "see that the folder is on a disk with room and that its user may write there",
-    cause: run.error,
-  });
+  try {
+    await promisify(execFile)(join(binaries.root, "bin", "initdb"), args, as(account));
+  } catch (err) {
+    const { stderr, message } = err as Error & { stderr?: string };
+    throw new GuardianError("dev-server-failed", {
+      what: `initdb of PostgreSQL ${binaries.version} failed: ${(stderr || message).trim()}`,
+      where: cluster.data,
+      todo: "see that the folder is on a disk with room and that its user may write there",
+      cause: err,
+    });
+  }
 }
 
 /** The superuser's password. */

@@ -13,20 +13,21 @@ import { readPassword, type Cluster } from "./cluster";
  * Runs the server and waits for its end. Its own end comes when standard input does: the kernel closes that pipe however
  * our process dies, kill -9 included, so a temporary server never outlives it. The shell is in a session of its own, so
  * ^C in the terminal does not reach the server before we have finished with it. On standard output it tells the server's id, then that the server
- * ended, and removes the folder $1, if any, only after we have had a chance to read the log.
+ * ended, and removes the folder $2, if any, only after we have had a chance to read the log: the data first. $1 is the
+ * signal that ends the server.
  */
 const warden = `
-folder=$1; shift
+signal=$1; folder=$2; shift 2
 trap '' PIPE
 exec 3<&0 4>&1 </dev/null >&2
 "$@" 3<&- 4>&- &
 server=$!
 echo "$server" >&4
-( read -r _ <&3; kill -INT "$server" ) 4>&- &
+( read -r _ <&3; kill "-$signal" "$server" ) 4>&- &
 watcher=$!
 wait "$server"
 kill "$watcher" 2>/dev/null && { echo ended >&4; read -r _ <&3; }
-[ -z "$folder" ] || rm -rf "$folder"`;
+[ -z "$folder" ] || rm -rf "$folder/data" "$folder"`;
 
 /** A server process: the warden's, or that of a persistent server itself. */
 export interface Launched {
@@ -48,9 +49,25 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Where a server listens: on 127.0.0.1, or on a socket in its own folder, which its user alone may use. */
+export type Listening = "tcp" | "socket";
+
+/** The host, as clients take it. */
+export const hostOf = (cluster: Cluster, listen: Listening): string =>
+  listen === "tcp" ? "127.0.0.1" : cluster.folder;
+
 /** Settings as postgres takes them on its command line. */
-export function options(cluster: Cluster, port: number, settings: Record<string, string>): string[] {
-  const all = { ...settings, listen_addresses: "127.0.0.1", port: String(port), unix_socket_directories: "" };
+export function options(
+  cluster: Cluster,
+  port: number,
+  settings: Record<string, string>,
+  listen: Listening = "tcp",
+): string[] {
+  const where =
+    listen === "tcp"
+      ? { listen_addresses: "127.0.0.1", unix_socket_directories: "" }
+      : { listen_addresses: "", unix_socket_directories: cluster.folder, unix_socket_permissions: "0700" };
+  const all = { ...settings, ...where, port: String(port) };
   return ["-D", cluster.data, ...Object.entries(all).flatMap(([key, value]) => ["-c", `${key}=${value}`])];
 }
 
@@ -60,12 +77,13 @@ export function launch(
   cluster: Cluster,
   account: Account | undefined,
   args: string[],
-  keep: { persistent: boolean; removeFolder: boolean },
+  keep: { persistent: boolean; removeFolder: boolean; stopBy?: "INT" | "QUIT" },
 ): Launched {
   const log = openSync(cluster.log, "a", 0o600);
   if (account) fchownSync(log, account.uid, account.gid);
   const postgres = join(binaries.root, "bin", "postgres");
-  const wardenArgs = ["-c", warden, "guardian-postgres", keep.removeFolder ? cluster.folder : "", postgres, ...args];
+  const folder = keep.removeFolder ? cluster.folder : "";
+  const wardenArgs = ["-c", warden, "guardian-postgres", keep.stopBy ?? "INT", folder, postgres, ...args];
   const child = keep.persistent
     ? spawn(postgres, args, { ...as(account), detached: true, stdio: ["ignore", log, log] })
     : spawn("/bin/sh", wardenArgs, { ...as(account), detached: true, stdio: ["pipe", "pipe", log] });
@@ -85,23 +103,28 @@ export function launch(
 }
 
 /** Waits until the server answers a query; returns its process id. @throws GuardianError with the end of its log if it stops or never answers. */
-export async function ready(launched: Launched, cluster: Cluster, port: number, seconds = 60): Promise<number> {
+export async function ready(
+  launched: Launched,
+  cluster: Cluster,
+  at: { host: string; port: number },
+  seconds = 60,
+): Promise<number> {
   const until = Date.now() + seconds * 1000;
   while (Date.now() < until && !launched.ended()) {
     // The file may be that of another server on the same folder, which would answer as well.
     const pid = launched.pid();
-    if (pid !== undefined && postmasterPid(cluster) === pid && (await answers(cluster, port))) return pid;
+    if (pid !== undefined && postmasterPid(cluster) === pid && (await answers(cluster, at))) return pid;
     await sleep(25);
   }
   throw new GuardianError("dev-server-failed", {
     what: `PostgreSQL did not start: ${lastWords(cluster)}`,
-    where: `${cluster.data}, port ${port}`,
+    where: `${cluster.data}, ${at.host} port ${at.port}`,
     todo: "mend what the log says, or choose another folder or port",
   });
 }
 
-async function answers(cluster: Cluster, port: number): Promise<boolean> {
-  const login = { host: "127.0.0.1", port, user: "postgres", database: "postgres", password: readPassword(cluster) };
+async function answers(cluster: Cluster, at: { host: string; port: number }): Promise<boolean> {
+  const login = { ...at, user: "postgres", database: "postgres", password: readPassword(cluster) };
   const client = new Client({ ...login, connectionTimeoutMillis: 5000 });
   client.on("error", () => undefined);
   try {

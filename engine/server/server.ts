@@ -12,15 +12,16 @@ import {
   temporaryFolder,
   type Cluster,
 } from "./cluster";
-import { freePort, launch, options, ready, type Launched } from "./launch";
+import { freePort, hostOf, launch, options, ready, type Launched, type Listening } from "./launch";
 import { stopPid } from "./stop";
 
 export type { Major } from "./binaries";
 
-/** A running PostgreSQL that listens on 127.0.0.1 alone; its superuser logs in with scram-sha-256. */
+/** A running PostgreSQL that only this machine can reach; its superuser logs in with scram-sha-256. */
 export interface Server {
   major: Major;
-  host: "127.0.0.1";
+  /** 127.0.0.1, or the folder of its socket. */
+  host: string;
   port: number;
   user: "postgres";
   password: string;
@@ -28,7 +29,7 @@ export interface Server {
   pid: number;
   /** The server's folder: data/, password, server.log. */
   folder: string;
-  /** Fast shutdown (manual, 19.5); a temporary server's folder goes too. May be called twice. */
+  /** Ends it (manual, 19.5); a temporary server's folder goes too. May be called twice. */
   stop(): Promise<void>;
 }
 
@@ -36,6 +37,10 @@ export interface ServerOptions {
   major: Major;
   /** The server's folder; absent: a temporary one that is removed when the server stops. An existing cluster is reused. */
   dataDir?: string;
+  /** The given folder is removed as well when the server stops, in whatever way; it is stopped at once then. */
+  throwAway?: boolean;
+  /** On 127.0.0.1 if absent; or by a socket in the server's folder alone. */
+  listen?: Listening;
   /** TCP port; absent: a free one. */
   port?: number;
   /** Outlives this process. Otherwise the server stops when this process ends, in whatever way. */
@@ -56,7 +61,8 @@ const unsafe = { fsync: "off", synchronous_commit: "off", full_page_writes: "off
  */
 export async function startServer(wanted: ServerOptions): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
-    const port = wanted.port ?? (await freePort());
+    // A socket's number is its name only, in a folder where there is no other.
+    const port = wanted.port ?? (wanted.listen === "socket" ? 5432 : await freePort());
     try {
       return await startOn(port, wanted);
     } catch (err) {
@@ -67,28 +73,31 @@ export async function startServer(wanted: ServerOptions): Promise<Server> {
 }
 
 async function startOn(port: number, wanted: ServerOptions): Promise<Server> {
-  const { major, persistent = false } = wanted;
+  const { major, persistent = false, listen = "tcp", throwAway = false } = wanted;
   const account = serverAccount();
   const program = reachable(binaries(major), account, wanted.say ?? ((line) => void process.stderr.write(`${line}\n`)));
-  const removeFolder = wanted.dataDir === undefined;
-  const cluster = clusterIn(removeFolder ? temporaryFolder(account) : resolve(wanted.dataDir ?? ""));
+  const removeFolder = throwAway || wanted.dataDir === undefined;
+  const cluster = clusterIn(wanted.dataDir === undefined ? temporaryFolder(account) : resolve(wanted.dataDir));
   try {
-    prepare(program, cluster, account);
+    await prepare(program, cluster, account);
   } catch (err) {
     if (removeFolder) rmSync(cluster.folder, { recursive: true, force: true });
     throw err;
   }
   const settings = { ...(persistent ? {} : unsafe), ...common(program), ...wanted.settings };
-  const launched = launch(program, cluster, account, options(cluster, port, settings), { persistent, removeFolder });
+  const host = hostOf(cluster, listen);
+  const args = options(cluster, port, settings, listen);
+  const stopBy = throwAway ? "QUIT" : "INT";
+  const launched = launch(program, cluster, account, args, { persistent, removeFolder, stopBy });
   const stop = async () => {
     await end(launched);
     // The server's account empties its folder; where it may not write beside it, the folder itself is left to us.
     if (removeFolder) rmSync(cluster.folder, { recursive: true, force: true });
   };
   try {
-    const pid = await ready(launched, cluster, port);
+    const pid = await ready(launched, cluster, { host, port });
     const password = readPassword(cluster);
-    return { major, host: "127.0.0.1", port, user: "postgres", password, pid, folder: cluster.folder, stop };
+    return { major, host, port, user: "postgres", password, pid, folder: cluster.folder, stop };
   } catch (err) {
     await stop();
     throw err;
@@ -109,11 +118,11 @@ function common(program: Binaries): Record<string, string> {
 }
 
 /** Makes the cluster, or sees that the one that is there fits. */
-function prepare(program: Binaries, cluster: Cluster, account: Account | undefined): void {
+async function prepare(program: Binaries, cluster: Cluster, account: Account | undefined): Promise<void> {
   prepareFolder(cluster.folder, account);
   const found = clusterMajor(cluster);
   if (found === undefined) {
-    initialise(program, cluster, account);
+    await initialise(program, cluster, account);
     return;
   }
   if (found === program.major) return;
