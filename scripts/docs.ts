@@ -25,7 +25,7 @@ const docs = join(__dirname, "..", "docs");
 
 /** @returns the pages by their path below docs/, formatted as they stand in the repository */
 export async function makePages(): Promise<Map<string, string>> {
-  const server = await startServer({ major: 15 });
+  const server = await startServer({ major: 15, inMemory: true });
   try {
     const { pages } = await examine(await createV6(server, "docs", { users: 20 }));
     pages.set("traps.md", trapsPage());

@@ -51,7 +51,7 @@ function extraOf(module: string, when: "before" | "after"): string {
 }
 
 async function make(): Promise<Map<string, string>> {
-  const server = await startServer({ major: 17 });
+  const server = await startServer({ major: 17, inMemory: true });
   try {
     return await makeVerifySql((await createV6(server, "verify", { users: 20 })).migrator);
   } finally {

@@ -35,9 +35,12 @@ export function temporaryBase(account: Account | undefined, base = tmpdir()): st
   return own;
 }
 
-/** A new empty folder for a server that is thrown away afterwards, at a place that the account can reach and clear. */
-export function temporaryFolder(account: Account | undefined): string {
-  const folder = mkdtempSync(join(temporaryBase(account), "guardian-pg-"));
+/**
+ * A new empty folder for a server that is thrown away afterwards, at a place that the account can reach and clear.
+ * @param wanted where, if it will do; absent: where temporary files are
+ */
+export function temporaryFolder(account: Account | undefined, wanted?: string): string {
+  const folder = mkdtempSync(join(temporaryBase(account, wanted), "guardian-pg-"));
   give(account, folder);
   return folder;
 }

@@ -13,6 +13,7 @@ import {
   type Cluster,
 } from "./cluster";
 import { freePort, hostOf, launch, options, ready, type Launched, type Listening } from "./launch";
+import { memoryFolder } from "./memory";
 import { stopPid } from "./stop";
 
 export type { Major } from "./binaries";
@@ -41,6 +42,8 @@ export interface ServerOptions {
   throwAway?: boolean;
   /** On 127.0.0.1 if absent; or by a socket in the server's folder alone. */
   listen?: Listening;
+  /** The temporary folder is in memory, if there is room. */
+  inMemory?: boolean;
   /** TCP port; absent: a free one. */
   port?: number;
   /** Outlives this process. Otherwise the server stops when this process ends, in whatever way. */
@@ -77,7 +80,8 @@ async function startOn(port: number, wanted: ServerOptions): Promise<Server> {
   const account = serverAccount();
   const program = reachable(binaries(major), account, wanted.say ?? ((line) => void process.stderr.write(`${line}\n`)));
   const removeFolder = throwAway || wanted.dataDir === undefined;
-  const cluster = clusterIn(wanted.dataDir === undefined ? temporaryFolder(account) : resolve(wanted.dataDir));
+  const within = wanted.inMemory ? memoryFolder() : undefined;
+  const cluster = clusterIn(wanted.dataDir === undefined ? temporaryFolder(account, within) : resolve(wanted.dataDir));
   try {
     await prepare(program, cluster, account);
   } catch (err) {

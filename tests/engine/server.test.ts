@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { reachable, reaches, serverAccount, sharedFolder } from "../../engine/server/account";
 import { binaries } from "../../engine/server/binaries";
+import { memoryFolder } from "../../engine/server/memory";
 import { startServer, type Server } from "../../engine/server/server";
 import { alive } from "../../engine/server/stop";
 import { skip } from "../support/skip";
@@ -108,6 +109,11 @@ describe("embedded PostgreSQL", function () {
       await kill(one.child, "SIGTERM");
       expect(await gone(() => existsSync(one.folder))).to.equal(true);
     });
+  });
+
+  it("has the tests' databases in memory where this machine has room, and nowhere else", async () => {
+    expect((await server()).folder.startsWith(join(memoryFolder() ?? tmpdir(), "guardian-pg-"))).to.equal(true);
+    expect([memoryFolder("/no such folder"), memoryFolder(__dirname)]).to.deep.equal([undefined, undefined]);
   });
 
   it("finds another place when root's temporary folder is closed to the server's user", async function () {

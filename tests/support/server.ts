@@ -32,7 +32,9 @@ let numbered = 0;
  */
 export function running(on: Major): Promise<TestServer> {
   return remember(servers, on, async () => {
-    const server = await startServer({ major: on, settings: { max_prepared_transactions: "5" } });
+    // In memory the log of changes is not to grow to gigabytes before a checkpoint.
+    const settings = { max_prepared_transactions: "5", max_wal_size: "1GB" };
+    const server = await startServer({ major: on, inMemory: true, settings });
     const { host, port, user, password } = server;
     const login = { host, port, user, password, database: "postgres", application_name: "kept" };
     const admin = new Pool({ ...login, max: 1, idleTimeoutMillis: 0 });
