@@ -19,6 +19,8 @@ const { LanguageServer: Inline } = createRequire(__filename)("@pulumi/pulumi/aut
   LanguageServer: new (program: Program) => LanguageServer;
 };
 
+withoutStacks();
+
 /**
  * Serves a program to the engine as its Node language host would, on 127.0.0.1 and a free port, as long as fn runs.
  * Errors of the program are shown by the engine among its diagnostics, in the words of the language host.
@@ -53,6 +55,26 @@ export function forgetChannels(): void {
     getSubchannelPool: (global: boolean) => { pool: Record<string, unknown> };
   };
   getSubchannelPool(true).pool = {};
+}
+
+/**
+ * The SDK writes a stack onto each of its promises, some hundreds a run, for whoever looks for one that never ends. Through the source
+ * maps of TypeScript these take a good part of the program's time.
+ */
+function withoutStacks(): void {
+  if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
+  type Mark = <T>(promise: Promise<T>, context: unknown) => Promise<T>;
+  const sdk = createRequire(__filename)("@pulumi/pulumi/runtime/debuggable") as { debuggablePromise: Mark };
+  const mark = sdk.debuggablePromise;
+  sdk.debuggablePromise = (promise, context) => {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      return mark(promise, context);
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
+  };
 }
 
 function service(program: Program): grpc.UntypedServiceImplementation {

@@ -66,4 +66,14 @@ describe("Pulumi's SDK", () => {
       paths: true,
     });
   }).timeout(20_000);
+
+  it("writes no stack onto its promises, and keeps that of errors", async () => {
+    const { debuggablePromise } = require("@pulumi/pulumi/runtime/debuggable") as {
+      debuggablePromise: <T>(promise: Promise<T>, context: string) => Promise<T>;
+    };
+    const promise = Promise.resolve(1);
+    expect(await debuggablePromise(promise, "of a test")).to.equal(1);
+    expect(promise).to.include({ _debugCtx: "of a test", _debugStackTrace: "Error" });
+    expect(new Error("one").stack).to.contain("pulumi-inline.test.ts");
+  });
 });

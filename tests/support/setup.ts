@@ -1,3 +1,4 @@
+import "../../scripts/pulumi/sparing"; // before any test loads Pulumi's SDK
 import "./skip"; // every worker tells why it skipped
 import { clientFolder } from "../../scripts/pg-clients";
 import { major } from "./major";

@@ -82,6 +82,10 @@ export async function withStack<T>(options: StackOptions, story: (stack: TestSta
   }
 }
 
+/** Path of the CLI, asked for its version once a process: that is a quarter of a second of its own. */
+let engine: Promise<string> | undefined;
+const found = async (): Promise<string> => (await findEngine({ log: { line: () => undefined } })).path;
+
 /** Stacks that were made and no more, by their name: the CLI takes a third of a second for the key of a passphrase. */
 const initialised = new Map<string, string>();
 
@@ -114,8 +118,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     PULUMI_DEBUG_COMMANDS: "true", // without it there is no --event-log
     ...options.env,
   });
-  const engine = (await findEngine({ log: { line: () => undefined } })).path;
-  const own = new OwnStack({ name, folder, engine, env });
+  const own = new OwnStack({ name, folder, engine: await (engine ??= found()), env });
   const set = (config: Record<string, string>): void =>
     own.configure(Object.fromEntries(Object.entries(config).map(([key, value]) => [`guardian:${key}`, value])));
   const state = join(folder, ".pulumi", "stacks", "guardian", `${name}.json`);
