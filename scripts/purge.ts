@@ -11,14 +11,14 @@ import { table } from "./demo/table";
 import { askOnTerminal } from "./purge/ask";
 import { look, refuseStanding } from "./purge/contents";
 import { giveUp } from "./purge/lost";
-import { readStack } from "./purge/stack";
+import { readStack, selectedHere } from "./purge/stack";
 import { write } from "./purge/write";
 
 const options = {
   stack: {
     value: "NAME",
-    default: "dev",
-    about: "whose guardian:database is meant; what that leaves out is taken from libpq's PG* variables",
+    about: `whose guardian:database is meant (default: the stack that is selected); what that leaves out is taken from libpq's
+PG* variables`,
   },
   cwd: {
     value: "FOLDER",
@@ -72,10 +72,12 @@ export function main(args: readonly string[], around: Surroundings = terminal): 
   return commands.run(command, args, { say, print }, (given) => purge(given, around));
 }
 
-async function purge({ stack, cwd, lost, yes }: Values<typeof options>, around: Surroundings): Promise<number> {
+async function purge({ stack: named, cwd, lost, yes }: Values<typeof options>, around: Surroundings): Promise<number> {
   const { say } = around;
-  if (!/^[\w.-]+$/.test(stack)) throw usage(command, "--stack must be a stack's name");
+  if (named !== undefined && !/^[\w.-]+$/.test(named)) throw usage(command, "--stack must be a stack's name");
   const folder = cwd === undefined ? around.clone : resolve(cwd);
+  const stack = named ?? selectedHere(folder, around.env);
+  if (named === undefined) say(`the stack is ${stack}, which is selected`);
   const sure = (warning: string): Promise<void> => (yes ? Promise.resolve() : confirm(warning, host, around.ask));
   const settings = resolveConnection(readStack(folder, stack), around.env);
   settings.warnings.forEach(say);

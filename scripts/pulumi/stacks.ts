@@ -54,7 +54,7 @@ export function stacksIn(local: Place): string[] {
  * its file's path (sdk/go/common/workspace).
  * @param home PULUMI_HOME
  */
-function selectedStack(project: string, home: string, env: NodeJS.ProcessEnv): string | undefined {
+export function selectedStack(project: string, home: string, env: NodeJS.ProcessEnv): string | undefined {
   if (env["PULUMI_STACK"]) return env["PULUMI_STACK"];
   const key = createHash("sha1").update(join(project, "Pulumi.yaml")).digest("hex");
   try {

@@ -1,5 +1,6 @@
 import { expect } from "chai";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "pg";
@@ -19,13 +20,15 @@ async function withProject<T>(
   database: unknown,
   work: (purge: (args: string[], answer?: string) => Promise<Said>, folder: string) => Promise<T>,
   env: Record<string, string> = {},
+  stack = "dev",
 ): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "purge of a test "));
   const purge = async (args: string[], answer?: string): Promise<Said> => {
     const said: string[] = [];
     const say = (line: string): void => void said.push(line);
     const ask = answer === undefined ? undefined : (question: string) => (say(question), Promise.resolve(answer));
-    const code = await main(args, { clone: folder, env, say, ask });
+    const named = stack === "" || args.includes("--stack") ? args : ["--stack", stack, ...args];
+    const code = await main(named, { clone: folder, env, say, ask });
     return { code, said: said.join("\n") };
   };
   try {
@@ -202,6 +205,40 @@ describe("npm run purge", function () {
         expect(await schemas(client)).to.deep.equal([]);
       });
     });
+  });
+
+  it("takes the stack that is selected, says so, and guesses none where none is", async () => {
+    const unreachable = { host: "127.0.0.1", port: 1, database: "g", user: "u", sslmode: "disable" };
+    const unnamed = async (purge: (args: string[]) => Promise<Said>, folder: string): Promise<void> => {
+      writeFileSync(join(folder, "Pulumi.yaml"), "name: guardian\n");
+      const config = { "guardian:database": { ...unreachable, port: 2 } };
+      writeFileSync(join(folder, "Pulumi.prod.yaml"), stringify({ config }));
+      const none = await purge(["--yes"]);
+      expect(none.code).to.equal(1);
+      expect(none.said)
+        .to.match(/^No stack is selected, .*; nothing was done \[stack-unselected\]/)
+        .and.contain("name it: --stack dev | prod");
+      // As `pulumi stack select prod` leaves it in a clone's own backend.
+      const home = join(folder, ".guardian", "pulumi-home", "workspaces");
+      const key = createHash("sha1")
+        .update(join(realpathSync(folder), "Pulumi.yaml"))
+        .digest("hex");
+      mkdirSync(home, { recursive: true });
+      writeFileSync(join(home, `guardian-${key}-workspace.json`), '{"stack": "organization/guardian/prod"}');
+      const selected = await purge(["--yes"]);
+      expect(selected.said).to.match(/^the stack is prod, which is selected\n/);
+      expect(selected.said).to.contain("127.0.0.1:2").and.not.contain("127.0.0.1:1");
+      expect((await purge(["--stack", "dev", "--yes"])).said)
+        .to.contain("127.0.0.1:1")
+        .and.not.contain("selected");
+    };
+    // No login of whoever runs the tests.
+    const nobody = { HOME: "/nonexistent" };
+    await withProject(unreachable, unnamed, nobody, "");
+    const byVariable = async (purge: (args: string[]) => Promise<Said>): Promise<void> => {
+      expect((await purge(["--yes"])).said).to.match(/^the stack is dev, which is selected\n/);
+    };
+    await withProject(unreachable, byVariable, { ...nobody, PULUMI_STACK: "dev" }, "");
   });
 
   it("says what is wrong with the stack's file, and refuses wrong use with exit code 2", async () => {
