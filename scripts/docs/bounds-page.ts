@@ -42,7 +42,7 @@ export const room: Record<string, string> = {
   "fhir_medication_requests.resource": "built of a row of v6",
   "fhir_document_references.resource": "built of a row of v6, without the document",
   "consent_fhir_mappings.resource": "built of a consent",
-  "fhir_api_audit.request_url": "an address without its query",
+  "fhir_api_audit.request_url": "an address without its query, of which the route is kept",
   "hl7_messages.raw_message": "a message with a PDF in it",
   "hl7_messages.message_segments": "the same as JSON",
   "hl7_to_fhir_conversions.fhir_resources": "what is made of it",

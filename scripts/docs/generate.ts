@@ -4,6 +4,8 @@ import { withClient, type Logins } from "../v6/database";
 import { applyAll } from "../v6/operator";
 import { readBounds, type Bounds } from "./bounds";
 import { boundsPage } from "./bounds-page";
+import { markable } from "./erasure";
+import { erasurePage } from "./erasure-page";
 import { describeModule, foreignKeys, listed, type Key } from "./catalogue";
 import { tryAll, type Matrix } from "./matrix";
 import { indexPage, modulePage, permissionsPage } from "./pages";
@@ -29,6 +31,7 @@ export async function examine(logins: Logins): Promise<Findings> {
     const pages = new Map([["v7/README.md", indexPage(modules, keys)]]);
     const bounds = await readBounds(admin, tables);
     pages.set("bounds.md", boundsPage(bounds));
+    pages.set("erasure.md", erasurePage(keys, await markable(admin, tables)));
     for (const module of modules) pages.set(`v7/${module.name}.md`, modulePage(await describeModule(admin, module)));
     await addPeople(admin, [people.owner]);
     await seed(admin, tables, (_table, column) => (column === "granted_to" ? people.provider : people.owner));

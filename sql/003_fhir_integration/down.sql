@@ -1,4 +1,5 @@
 -- The engine has archived the fifteen tables by now, and dropped the view over one of them.
+DROP FUNCTION public.check_fhir_job_errors();
 DROP FUNCTION public.check_fhir_api_audit();
 DROP FUNCTION public.hl7_conversion_patient();
 DROP FUNCTION public.fhir_endpoint_status();
@@ -9,6 +10,7 @@ DROP FUNCTION public.save_fhir_endpoint(text, text, text, jsonb);
 DROP FUNCTION public.refuse_without_values(text, text, text, text);
 DROP FUNCTION public.refresh_fhir_mappings(uuid, integer);
 DROP FUNCTION public.write_fhir_mapping(text, uuid, integer);
+DROP FUNCTION public.expire_fhir_exchange(integer);
 DROP FUNCTION public.fhir_to_guardian_observation(jsonb, text);
 DROP FUNCTION public.fhir_to_guardian_patient(jsonb, text, uuid);
 DROP FUNCTION public.require_valid_fhir(text, jsonb, text);

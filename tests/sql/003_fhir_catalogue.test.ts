@@ -12,7 +12,7 @@ describe("003_fhir_integration: what the catalogue says", function () {
 
   it("K-15: every function pins search_path and has a comment; PUBLIC and anon execute none; definers ask who calls", async () => {
     await withModules(modules, async (client) => {
-      expect(await lines(client, `SELECT proname AS line FROM (${ourFunctions}) p`)).to.have.length(36);
+      expect(await lines(client, `SELECT proname AS line FROM (${ourFunctions}) p`)).to.have.length(38);
       expect(
         await lines(
           client,

@@ -97,7 +97,10 @@ CREATE TABLE public.fhir_sync_jobs (
 );
 COMMENT ON TABLE public.fhir_sync_jobs IS 'Exchanges with an endpoint, run by the server side.';
 COMMENT ON COLUMN public.fhir_sync_jobs.patient_filter IS 'The one account it is about; NULL: many.';
-COMMENT ON COLUMN public.fhir_sync_jobs.errors IS 'What went wrong: element and code, never a value.';
+COMMENT ON COLUMN public.fhir_sync_jobs.resource_filter IS
+  'Search parameters, which may name persons: expire_fhir_exchange takes them, and date_filter, from an ended job.';
+COMMENT ON COLUMN public.fhir_sync_jobs.errors IS
+  'What went wrong: objects of path, code and count, never a value; a trigger refuses other words. So are warnings.';
 
 CREATE TABLE public.fhir_validation_results (
   id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT fhir_validation_results_pkey PRIMARY KEY,
@@ -147,10 +150,12 @@ CREATE TABLE public.fhir_api_audit (
   endpoint_id uuid NOT NULL,
   operation text NOT NULL CONSTRAINT fhir_api_audit_operation_check CHECK (operation ~ '^[A-Za-z$][A-Za-z_-]{0,62}$'),
   resource_type text CONSTRAINT fhir_api_audit_resource_type_check CHECK (resource_type ~ '^[A-Z][A-Za-z]{1,63}$'),
-  resource_id text CONSTRAINT fhir_api_audit_resource_id_check CHECK (resource_id ~ '^[A-Za-z0-9.-]{1,64}$'),
+  resource_id text CONSTRAINT fhir_api_audit_resource_id_check CHECK (resource_id ~ '^[0-9a-f]{64}$'),
   request_url text NOT NULL
     CONSTRAINT fhir_api_audit_request_url_check
-    CHECK (request_url ~ '^https://[^\s?#@]+$' AND length(request_url) <= 1000),
+    CHECK (request_url ~ '^https://[^\s?#@]+$' AND length(request_url) <= 1000)
+    CONSTRAINT fhir_api_audit_route_check CHECK (strpos(substr(request_url, 9), '/') = 0 OR coalesce(
+      strpos(request_url || '/', '/' || resource_type || '/') + length(resource_type) = length(request_url), false)),
   response_status integer CONSTRAINT fhir_api_audit_status_check CHECK (response_status BETWEEN 100 AND 599),
   response_time_ms integer CONSTRAINT fhir_api_audit_time_check CHECK (response_time_ms >= 0),
   data_transferred_bytes integer CONSTRAINT fhir_api_audit_bytes_check CHECK (data_transferred_bytes >= 0),
@@ -160,8 +165,10 @@ CREATE TABLE public.fhir_api_audit (
 );
 COMMENT ON TABLE public.fhir_api_audit IS
   'Calls to endpoints. Append-only, keys and figures; no foreign key, it outlives endpoint and account.';
+COMMENT ON COLUMN public.fhir_api_audit.resource_id IS
+  'SHA-256 of the resource''s id, in hexadecimal: who has the id finds its calls, and nobody reads one off the trail.';
 COMMENT ON COLUMN public.fhir_api_audit.request_url IS
-  'Without query and fragment: search parameters carry names and dates of birth.';
+  'The route: up to the resource type, or the server alone. Ids and search parameters are not kept.';
 COMMENT ON COLUMN public.fhir_api_audit.guardian_user_id IS 'The account whose data went over the wire.';
 COMMENT ON COLUMN public.fhir_api_audit.initiated_by IS 'Database role that recorded it.';
 

@@ -26,7 +26,8 @@ CREATE TABLE public.hl7_messages (
   CONSTRAINT hl7_messages_times_check CHECK (isfinite(message_timestamp) AND isfinite(received_at)
     AND isfinite(processed_at) AND isfinite(created_at))
 );
-COMMENT ON TABLE public.hl7_messages IS 'HL7 v2 messages as received, for the server side only.';
+COMMENT ON TABLE public.hl7_messages IS
+  'HL7 v2 messages as received, for the server side only; one of no account goes after 28 days (expire_fhir_exchange).';
 COMMENT ON COLUMN public.hl7_messages.message_type IS 'MSH-9, for example ADT^A08 or ORU^R01.';
 COMMENT ON COLUMN public.hl7_messages.message_control_id IS 'MSH-10; the same one twice from a sender is one message.';
 COMMENT ON COLUMN public.hl7_messages.patient_identifier IS 'PID-3 as sent.';
@@ -97,5 +98,5 @@ CREATE TABLE public.legacy_import_jobs (
     AND isfinite(created_at) AND isfinite(updated_at))
 );
 COMMENT ON TABLE public.legacy_import_jobs IS 'Imports from an older system by legacy_system_mappings.';
-COMMENT ON COLUMN public.legacy_import_jobs.errors IS 'What went wrong: element and code, never a value.';
+COMMENT ON COLUMN public.legacy_import_jobs.errors IS 'What went wrong, as in fhir_sync_jobs.errors.';
 COMMENT ON COLUMN public.legacy_import_jobs.created_by IS 'Account that started it; NULL: the server side.';

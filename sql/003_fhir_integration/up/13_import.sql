@@ -132,3 +132,39 @@ $$;
 COMMENT ON FUNCTION public.fhir_to_guardian_observation(jsonb, text) IS
   'Stores an Observation of another system, of whatever category and value type, and returns its row of '
   'fhir_observations. Its subject must be a Patient imported before. For the server side.';
+
+-- What is of no account is found by no erasure, so it is kept for less than the month within which one is due (GDPR,
+-- Article 12(3)).
+CREATE FUNCTION public.expire_fhir_exchange(p_limit integer DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_until timestamptz := clock_timestamp() - interval '28 days';
+  v_ids uuid[];
+  v_count bigint;
+  v_all bigint := 0;
+BEGIN
+  IF NOT public.caller_is_trusted() THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the server side expires what it exchanged';
+  END IF;
+  PERFORM public.require_read_committed();
+  v_ids := ARRAY(SELECT m.id FROM public.hl7_messages AS m
+    WHERE m.guardian_patient_id IS NULL AND m.received_at < v_until LIMIT p_limit FOR UPDATE SKIP LOCKED);
+  -- A statement of its own: the message may have found its patient meanwhile.
+  DELETE FROM public.hl7_messages AS m WHERE m.id = ANY (v_ids) AND m.guardian_patient_id IS NULL;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  v_all := v_all + v_count;
+  DELETE FROM public.fhir_validation_results AS r WHERE r.id IN (SELECT o.id FROM public.fhir_validation_results AS o
+    WHERE o.guardian_patient_id IS NULL AND o.created_at < v_until LIMIT p_limit);
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  v_all := v_all + v_count;
+  -- Of ended jobs only: one that still runs would be about more accounts without its filter.
+  UPDATE public.fhir_sync_jobs AS j SET resource_filter = NULL, date_filter = NULL
+  WHERE j.patient_filter IS NULL AND num_nonnulls(j.resource_filter, j.date_filter) > 0 AND j.status IN ('completed', 'failed', 'cancelled')
+    AND coalesce(j.completed_at, j.created_at) < v_until;
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  RETURN v_all + v_count;
+END
+$$;
+COMMENT ON FUNCTION public.expire_fhir_exchange(integer) IS
+  'Takes away what was exchanged more than 28 days ago and is of no account: HL7 messages with what was made of them, '
+  'validation results, the search parameters of ended jobs; how many rows. For a clock job, once a day.';

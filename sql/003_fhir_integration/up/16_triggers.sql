@@ -27,10 +27,41 @@ BEGIN
       CONSTRAINT = 'fhir_api_audit_request_url_check', MESSAGE =
         'request_url is an https address without user name, query or fragment, of 1000 characters at most';
   END IF;
+  -- The trail outlives the account: whose resource it was must not be read off it. A digest is not digested again.
+  NEW.request_url := coalesce(left(NEW.request_url,
+    nullif(strpos(NEW.request_url || '/', '/' || NEW.resource_type || '/'), 0) + length(NEW.resource_type)),
+    substring(NEW.request_url FROM '^https://[^/]+'));
+  IF NEW.resource_id !~ '^[0-9a-f]{64}$' THEN
+    NEW.resource_id := encode(sha256(convert_to(NEW.resource_id, 'UTF8')), 'hex');
+  END IF;
   RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION public.check_fhir_api_audit() IS 'Trigger: refuses what the CHECK does, without telling the address.';
+COMMENT ON FUNCTION public.check_fhir_api_audit() IS
+  'Trigger: refuses what the CHECK does, without telling the address; keeps the route of the address and the digest of the id.';
+
+-- A job may be about many accounts, and then no erasure finds what its errors say of one.
+CREATE FUNCTION public.check_fhir_job_errors() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_bad text;
+BEGIN
+  SELECT t.name INTO v_bad FROM unnest(TG_ARGV) AS t (name), jsonb_array_elements(to_jsonb(NEW) -> t.name) AS e (entry)
+  WHERE CASE WHEN jsonb_typeof(e.entry) = 'object' THEN e.entry - '{path,code,count}'::text[] <> '{}'
+      OR coalesce(e.entry ->> 'code', '') !~ '^[A-Za-z0-9_.:-]{1,64}$'
+      OR e.entry ->> 'path' !~ '^[A-Z][A-Za-z]{1,63}([.][a-z][A-Za-z]{0,63}([[][0-9]{1,4}[]])?){0,16}$'
+      OR e.entry ->> 'count' !~ '^[0-9]{1,18}$' ELSE true END
+  LIMIT 1;
+  IF v_bad IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '23514', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = v_bad,
+      CONSTRAINT = TG_NAME, MESSAGE = format('%I of %I.%I takes objects of path (an element), code and count, and no other words',
+        v_bad, TG_TABLE_SCHEMA, TG_TABLE_NAME);
+  END IF;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION public.check_fhir_job_errors() IS
+  'Trigger: refuses, in the columns that are its arguments, whatever could quote a value, without telling it.';
 
 CREATE TRIGGER hl7_messages_patient AFTER UPDATE OF guardian_patient_id ON public.hl7_messages
   FOR EACH ROW WHEN (OLD.guardian_patient_id IS DISTINCT FROM NEW.guardian_patient_id)
@@ -67,5 +98,9 @@ CREATE TRIGGER fhir_oauth_configs_audit AFTER INSERT OR UPDATE OR DELETE ON publ
   FOR EACH ROW EXECUTE FUNCTION public.audit_row('id');
 CREATE TRIGGER fhir_api_audit_url BEFORE INSERT ON public.fhir_api_audit
   FOR EACH ROW EXECUTE FUNCTION public.check_fhir_api_audit();
+CREATE TRIGGER fhir_sync_jobs_errors BEFORE INSERT OR UPDATE OF errors, warnings ON public.fhir_sync_jobs
+  FOR EACH ROW WHEN (NEW.errors <> '[]' OR NEW.warnings <> '[]') EXECUTE FUNCTION public.check_fhir_job_errors('errors', 'warnings');
+CREATE TRIGGER legacy_import_jobs_errors BEFORE INSERT OR UPDATE OF errors ON public.legacy_import_jobs
+  FOR EACH ROW WHEN (NEW.errors <> '[]') EXECUTE FUNCTION public.check_fhir_job_errors('errors');
 CREATE TRIGGER fhir_api_audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.fhir_api_audit
   FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('the audit trail is append-only');

@@ -89,6 +89,7 @@ REVOKE ALL ON FUNCTION public.fhir_text(text), public.fhir_blood_pressure(numeri
   public.validate_fhir_resource(text, jsonb, text), public.run_fhir_test_cases(),
   public.require_valid_fhir(text, jsonb, text), public.fhir_server(text), public.fhir_referenced_patient(text, text),
   public.refuse_without_values(text, text, text, text), public.check_fhir_api_audit(),
+  public.check_fhir_job_errors(), public.expire_fhir_exchange(integer),
   public.fhir_to_guardian_patient(jsonb, text, uuid),
   public.fhir_to_guardian_observation(jsonb, text), public.write_fhir_mapping(text, uuid, integer),
   public.refresh_fhir_mappings(uuid, integer), public.save_fhir_endpoint(text, text, text, jsonb),
@@ -108,7 +109,7 @@ GRANT EXECUTE ON FUNCTION public.fhir_text(text), public.fhir_blood_pressure(num
 GRANT EXECUTE ON FUNCTION public.validate_fhir_resource(text, jsonb, text),
   public.fhir_to_guardian_patient(jsonb, text, uuid), public.fhir_to_guardian_observation(jsonb, text),
   public.refresh_fhir_mappings(uuid, integer), public.store_fhir_tokens(text, text, text, timestamptz),
-  public.fhir_connection(text) TO service_role;
+  public.fhir_connection(text), public.expire_fhir_exchange(integer) TO service_role;
 
 DO $$
 BEGIN
@@ -124,8 +125,8 @@ BEGIN
     ALTER POLICY legacy_import_jobs_read ON public.legacy_import_jobs TO service_role, guardian_operator;
     GRANT EXECUTE ON FUNCTION public.validate_fhir_resource(text, jsonb, text), public.run_fhir_test_cases(),
       public.refresh_fhir_mappings(uuid, integer), public.save_fhir_endpoint(text, text, text, jsonb),
-      public.save_fhir_oauth_config(text, text, text, text, text, text, text), public.fhir_endpoint_status()
-      TO guardian_operator;
+      public.save_fhir_oauth_config(text, text, text, text, text, text, text), public.fhir_endpoint_status(),
+      public.expire_fhir_exchange(integer) TO guardian_operator;
   END IF;
 END
 $$;
