@@ -18,8 +18,11 @@ export interface ForeignKey extends Record<string, unknown> {
   self: boolean;
 }
 
-/** Reads the foreign keys of a table (PostgreSQL manual, 53.13, pg_constraint); one to a partitioned table once. */
-export async function foreignKeys(db: Queryable, table: string): Promise<ForeignKey[]> {
+/**
+ * Reads the foreign keys of a table (PostgreSQL manual, 53.13, pg_constraint); one to a partitioned table once. One on a column
+ * that the archived table lacks, since a later version brought it, asks nothing of the rows there.
+ */
+export async function foreignKeys(db: Queryable, table: string, archived: string): Promise<ForeignKey[]> {
   const columns = (list: string, relation: string): string => `ARRAY(
     SELECT a.attname::text FROM unnest(${list}) WITH ORDINALITY u(num, i)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = ${relation} AND a.attnum = u.num ORDER BY u.i)`;
@@ -29,8 +32,11 @@ export async function foreignKeys(db: Queryable, table: string): Promise<Foreign
             ${columns("k.conkey", "k.conrelid")} AS columns, ${columns("k.confkey", "k.confrelid")} AS "toColumns",
             ${columns("coalesce(k.confdelsetcols, k.conkey)", "k.conrelid")} AS set
      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = $1::regclass ORDER BY k.conname`,
-    [table],
+     WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = $1::regclass AND NOT EXISTS (
+       SELECT FROM unnest(k.conkey) u(num) JOIN pg_catalog.pg_attribute l ON l.attrelid = k.conrelid AND l.attnum = u.num
+       WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = $2::regclass AND a.attname = l.attname AND NOT a.attisdropped))
+     ORDER BY k.conname`,
+    [table, archived],
   );
 }
 

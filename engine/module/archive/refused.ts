@@ -53,7 +53,7 @@ export async function beginRefused(db: Queryable, waiting: Waiting): Promise<{ n
   const rows = await namedRows(db, waiting);
   let noted = before;
   const others = (await readWaiting(db)).filter(({ there, archivedAs }) => there && archivedAs !== waiting.archivedAs);
-  for (const key of await foreignKeys(db, quoteName(waiting.original))) {
+  for (const key of await foreignKeys(db, quoteName(waiting.original), rows.archived)) {
     for (const other of others.filter(({ original }) => original === key.target)) {
       noted += await noteReferring(
         db,

@@ -104,7 +104,10 @@ async function inShape<T>(
   await db.query("SET LOCAL row_security = off");
   const table = quoteName(waiting.original);
   const named = await namedRows(db, waiting);
-  const [columns, keys] = [await commonColumns(db, table, named.archived), await foreignKeys(db, table)];
+  const [columns, keys] = [
+    await commonColumns(db, table, named.archived),
+    await foreignKeys(db, table, named.archived),
+  ];
   const open = refused > 0 ? [`NOT ${isRejected(named.urn, named.key("a"))}`] : [];
   const shape: Shape = { ...named, table, columns, keys, subject: waiting.subject, open };
   return withoutTriggers(db, table, checks, () => work(shape));
