@@ -1,5 +1,6 @@
 -- The engine has archived the fifteen tables by now, and dropped the view over one of them.
 DROP FUNCTION public.check_fhir_job_errors();
+DROP FUNCTION public.refuse_control_characters();
 DROP FUNCTION public.check_fhir_api_audit();
 DROP FUNCTION public.hl7_conversion_patient();
 DROP FUNCTION public.fhir_endpoint_status();

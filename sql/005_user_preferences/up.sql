@@ -140,7 +140,11 @@ BEGIN
         OR octet_length(NEW.quiet_hours::text) > 1024 THEN 'quiet_hours'
       WHEN CASE WHEN jsonb_typeof(NEW.emergency_contacts) = 'array'
         THEN jsonb_array_length(NEW.emergency_contacts) > 20 ELSE NEW.emergency_contacts IS NOT NULL END
-        OR octet_length(NEW.emergency_contacts::text) > 32768 THEN 'emergency_contacts'
+        OR octet_length(NEW.emergency_contacts::text) > 32768
+        -- Names, numbers and addresses are lines: JSON writes control characters as a backslash, itself not escaped, and a
+        -- letter.
+        OR regexp_like(NEW.emergency_contacts::text, '(^|[^\\])(\\\\)*\\[bfnrtu]|[\u007F-\u009F\u2028\u2029]')
+        THEN 'emergency_contacts'
     END;
   END IF;
   IF v_bad IS NOT NULL THEN

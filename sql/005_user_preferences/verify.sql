@@ -26,7 +26,7 @@ FROM (SELECT ARRAY[
   'public.check_user_preferences(): invoker, pinned',
   'definition of public.user_preferences: 237fca16',
   'definition of public.get_user_preferences(uuid): 2dc63668',
-  'definition of public.check_user_preferences(): 8a82ddd7',
+  'definition of public.check_user_preferences(): 79dd3235',
   'definition of user_preferences_check on public.user_preferences: 23982a7d',
   'definition of user_preferences_check_all on public.user_preferences: 5b3b3fe7',
   'definition of user_preferences_audit_insert on public.user_preferences: 9c1a4755',

@@ -10,6 +10,7 @@ FROM (SELECT ARRAY[
   'public.document_processing_pipelines: constraint document_processing_pipelines_pkey',
   'public.document_processing_pipelines: constraint document_processing_pipelines_stages_check',
   'public.document_processing_pipelines: constraint document_processing_pipelines_types_check',
+  'public.document_processing_pipelines: constraint document_processing_pipelines_types_line',
   'public.document_processing_pipelines: index public.document_processing_pipelines_created_by_idx',
   'public.document_processing_pipelines: policy document_processing_pipelines_read for SELECT to service_role using true',
   'public.document_processing_pipelines: row security',
@@ -23,6 +24,7 @@ FROM (SELECT ARRAY[
   'public.document_processing_queue: constraint document_processing_queue_error_code_check',
   'public.document_processing_queue: constraint document_processing_queue_lease_check',
   'public.document_processing_queue: constraint document_processing_queue_leased_by_bound',
+  'public.document_processing_queue: constraint document_processing_queue_leased_by_line',
   'public.document_processing_queue: constraint document_processing_queue_max_attempts_check',
   'public.document_processing_queue: constraint document_processing_queue_order_check',
   'public.document_processing_queue: constraint document_processing_queue_pkey',
@@ -52,6 +54,7 @@ FROM (SELECT ARRAY[
   'public.enqueue_document(uuid, text, integer, uuid): definer, pinned',
   'public.enqueue_document(uuid, text, integer, uuid): service_role may EXECUTE',
   'public.document_retry_delay(integer): invoker, pinned',
+  'public.lease_digest(uuid): invoker, pinned',
   'public.claim_document_work(text, integer, interval, text[], text): definer, pinned',
   'public.claim_document_work(text, integer, interval, text[], text): service_role may EXECUTE',
   'public.heartbeat_document_work(uuid, uuid, interval, integer): definer, pinned',
@@ -70,18 +73,19 @@ FROM (SELECT ARRAY[
   'public.cancel_document_run(uuid, uuid): service_role may EXECUTE',
   'public.document_queue_depth(): definer, pinned',
   'public.document_queue_depth(): service_role may EXECUTE',
-  'definition of public.document_processing_pipelines: 33a7155d',
-  'definition of public.document_processing_queue: cdfeacea',
+  'definition of public.document_processing_pipelines: 482e610c',
+  'definition of public.document_processing_queue: 66d525a7',
   'definition of public.user_document_processing_status: c5c3212a',
-  'definition of public.save_document_pipeline(text, jsonb, text, text[], boolean): 3d647241',
+  'definition of public.save_document_pipeline(text, jsonb, text, text[], boolean): e6fc33f3',
   'definition of public.enqueue_document(uuid, text, integer, uuid): fbf577d7',
   'definition of public.document_retry_delay(integer): e4c8d53a',
-  'definition of public.claim_document_work(text, integer, interval, text[], text): 3326905c',
-  'definition of public.heartbeat_document_work(uuid, uuid, interval, integer): 3fe8ef54',
+  'definition of public.lease_digest(uuid): 04044c39',
+  'definition of public.claim_document_work(text, integer, interval, text[], text): 4bf8ce10',
+  'definition of public.heartbeat_document_work(uuid, uuid, interval, integer): 5c5cb310',
   'definition of public.advance_document_run(uuid, uuid): 755cbb29',
   'definition of public.lock_document_run(uuid): a2fcf12d',
-  'definition of public.complete_document_work(uuid, uuid, jsonb, numeric, boolean): 049417ac',
-  'definition of public.fail_document_work(uuid, uuid, text, text, boolean): 448940ba',
+  'definition of public.complete_document_work(uuid, uuid, jsonb, numeric, boolean): a473893d',
+  'definition of public.fail_document_work(uuid, uuid, text, text, boolean): c36a75aa',
   'definition of public.approve_document_work(uuid): bb57b4cb',
   'definition of public.requeue_document_work(uuid): 272cc949',
   'definition of public.cancel_document_run(uuid, uuid): 8bad6312',
@@ -99,8 +103,8 @@ FROM (SELECT ARRAY[
 -- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT a.f FROM (SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.document_processing_pipelines; public.document_processing_queue; public.user_document_processing_status', '; '),
-    string_to_array('public.save_document_pipeline(text, jsonb, text, text[], boolean); public.enqueue_document(uuid, text, integer, uuid); public.document_retry_delay(integer); public.claim_document_work(text, integer, interval, text[], text); public.heartbeat_document_work(uuid, uuid, interval, integer); public.advance_document_run(uuid, uuid); public.lock_document_run(uuid); public.complete_document_work(uuid, uuid, jsonb, numeric, boolean); public.fail_document_work(uuid, uuid, text, text, boolean); public.approve_document_work(uuid); public.requeue_document_work(uuid); public.cancel_document_run(uuid, uuid); public.document_queue_depth()', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.document_processing_pipelines; public.document_processing_queue; public.user_document_processing_status; public.save_document_pipeline(text, jsonb, text, text[], boolean); public.enqueue_document(uuid, text, integer, uuid); public.document_retry_delay(integer); public.claim_document_work(text, integer, interval, text[], text); public.heartbeat_document_work(uuid, uuid, interval, integer); public.advance_document_run(uuid, uuid); public.lock_document_run(uuid); public.complete_document_work(uuid, uuid, jsonb, numeric, boolean); public.fail_document_work(uuid, uuid, text, text, boolean); public.approve_document_work(uuid); public.requeue_document_work(uuid); public.cancel_document_run(uuid, uuid); public.document_queue_depth(); document_processing_pipelines_updated_at on public.document_processing_pipelines; document_processing_pipelines_audit on public.document_processing_pipelines; document_processing_queue_updated_at on public.document_processing_queue', '; ')) AS f) AS a (f)
+    string_to_array('public.save_document_pipeline(text, jsonb, text, text[], boolean); public.enqueue_document(uuid, text, integer, uuid); public.document_retry_delay(integer); public.lease_digest(uuid); public.claim_document_work(text, integer, interval, text[], text); public.heartbeat_document_work(uuid, uuid, interval, integer); public.advance_document_run(uuid, uuid); public.lock_document_run(uuid); public.complete_document_work(uuid, uuid, jsonb, numeric, boolean); public.fail_document_work(uuid, uuid, text, text, boolean); public.approve_document_work(uuid); public.requeue_document_work(uuid); public.cancel_document_run(uuid, uuid); public.document_queue_depth()', '; ')) AS f
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.document_processing_pipelines; public.document_processing_queue; public.user_document_processing_status; public.save_document_pipeline(text, jsonb, text, text[], boolean); public.enqueue_document(uuid, text, integer, uuid); public.document_retry_delay(integer); public.lease_digest(uuid); public.claim_document_work(text, integer, interval, text[], text); public.heartbeat_document_work(uuid, uuid, interval, integer); public.advance_document_run(uuid, uuid); public.lock_document_run(uuid); public.complete_document_work(uuid, uuid, jsonb, numeric, boolean); public.fail_document_work(uuid, uuid, text, text, boolean); public.approve_document_work(uuid); public.requeue_document_work(uuid); public.cancel_document_run(uuid, uuid); public.document_queue_depth(); document_processing_pipelines_updated_at on public.document_processing_pipelines; document_processing_pipelines_audit on public.document_processing_pipelines; document_processing_queue_updated_at on public.document_processing_queue', '; ')) AS f) AS a (f)
   WHERE a.f <> ALL (e.keys) ORDER BY 1);
 -- The keys to v6's tables, by themselves.
 DO $$

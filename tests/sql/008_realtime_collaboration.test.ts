@@ -209,6 +209,34 @@ describe("008_realtime_collaboration", function () {
     });
   });
 
+  it("16-14 an invited id that is no account comes back from the archive as any other, and goes with the account it becomes", async () => {
+    await withModules(modules, async (client, db, engine) => {
+      const [patient, doctor] = await people(client);
+      const nobody = "d0000000-0000-4000-8000-00000000000d";
+      const session = await create(client, patient, patient);
+      expect([
+        await invite(client, patient, session, nobody),
+        await invite(client, patient, session, doctor),
+      ]).to.deep.equal([true, true]);
+      const shown = (): Promise<string> =>
+        as(
+          client,
+          patient,
+          "SELECT string_agg(user_id || ' ' || role || ' ' || state, ', ' ORDER BY user_id) FROM public.collaboration_participants",
+        );
+      const before = await shown();
+      expect(before).to.contain(`${nobody} viewer invited`).and.to.contain(`${doctor} viewer invited`);
+      await engine.undo(collaborationModule);
+      await engine.applyReal(collaborationModule);
+      expect(await shown()).to.equal(before);
+      const admin = await db.connect("admin");
+      await admin.query("INSERT INTO auth.users (id, created_at) VALUES ($1, now())", [nobody]);
+      await join(client, nobody, session);
+      for (const id of [nobody, doctor]) await admin.query("DELETE FROM auth.users WHERE id = $1", [id]);
+      expect(await shown()).to.equal(`${patient} owner invited`);
+    });
+  });
+
   it("D-1: a patient's account is deleted with his sessions; another's goes and the notes stay, without his name", async () => {
     await withModules(modules, async (client, db, engine) => {
       const [patient, doctor, nurse] = await people(client);

@@ -123,7 +123,7 @@ describe("008_realtime_collaboration: notes", function () {
       await join(client, nurse, other);
       expect((await refusal(save(client, nurse, other, "through the back door", note, 1))).code).to.equal("42501");
       const status = (version: number) =>
-        as<boolean>(client, nurse, "SELECT public.set_note_status($1, 'finalized', $2)", [note, version]);
+        as<boolean>(client, doctor, "SELECT public.set_note_status($1, 'finalized', $2)", [note, version]);
       expect([await status(2), await status(1), await status(1)]).to.deep.equal([false, true, false]);
       expect((await refusal(save(client, doctor, session, "two", note, 1))).code).to.equal("55000");
       expect(
@@ -136,31 +136,64 @@ describe("008_realtime_collaboration: notes", function () {
     });
   });
 
-  it("who listens hears of every change: ids and versions, no names, no text", async () => {
+  it("16-14 who listens hears that something changed, once a transaction, and nothing of whom: no ids, names or text", async () => {
     await withModules(modules, async (client, db) => {
       const { doctor, nurse, session } = await meeting(client);
-      const listener = await db.connect();
+      const listener = await db.connect("admin");
       const heard: string[] = [];
-      listener.on("notification", (message) => heard.push(message.payload ?? ""));
-      await listener.query("LISTEN guardian_collaboration");
+      listener.on("notification", ({ channel, payload }) => heard.push(`${channel}: ${payload ?? ""}`));
+      await listener.query("SET ROLE anon; LISTEN guardian_collaboration");
       const note = await save(client, doctor, session, "secret");
       await save(client, nurse, session, "secret two", note.note_id, 1);
       await save(client, doctor, session, "secret three", note.note_id, 1);
       await as(client, nurse, "SELECT public.remove_from_collaboration($1, $2)", [session, nurse]);
       await as(client, doctor, "SELECT public.end_collaboration_session($1)", [session]);
       for (let i = 0; i < 100 && heard.length < 5; i++) await sleep(10);
-      const told = heard.map((payload) => JSON.parse(payload) as Record<string, unknown>);
-      expect(
-        told.map((one) => `${String(one["action"])} ${String(one["table"])} ${String(one["version"])}`),
-      ).to.deep.equal([
-        "INSERT collaborative_clinical_notes 1",
-        "UPDATE collaborative_clinical_notes 2",
-        "INSERT collaboration_conflicts undefined",
-        "UPDATE collaboration_participants undefined",
-        "UPDATE collaboration_sessions undefined",
+      expect(heard).to.deep.equal(Array.from({ length: 5 }, () => "guardian_collaboration: "));
+      // Where to look then.
+      const changed = "SELECT id FROM public.collaboration_sessions WHERE updated_at > now() - interval '1 minute'";
+      expect(await as(client, doctor, changed)).to.equal(session);
+    });
+  });
+
+  it("16-14 a note is finalized by its author or the session's owner, and by nobody else; so is what was not saved discarded", async () => {
+    await withModules(modules, async (client, db) => {
+      const [patient, doctor, nurse, editor] = await people(client);
+      const session = await create(client, doctor, patient);
+      await invite(client, doctor, session, nurse, "editor");
+      await invite(client, patient, session, editor, "editor");
+      for (const user of [doctor, nurse, editor, patient]) await join(client, user, session);
+      const write = async (by: string): Promise<string> => (await save(client, by, session, "one")).note_id;
+      const end = (by: string, note: string, status = "finalized"): Promise<boolean> =>
+        as<boolean>(client, by, "SELECT public.set_note_status($1, $2, 1)", [note, status]);
+      const [his, hers] = [await write(nurse), await write(nurse)];
+      const refused = await refusal(end(editor, his));
+      expect([refused.code, refused.message]).to.deep.equal([
+        "42501",
+        "a note is finalized by its author or by the owner of the session",
       ]);
-      expect(new Set(told.map((one) => one["session_id"]))).to.deep.equal(new Set([session]));
-      expect(heard.join()).to.not.match(/secret|Title|Round/);
+      expect((await refusal(end(patient, his))).message).to.equal("a viewer writes no notes");
+      expect([await end(editor, his, "approved"), await end(nurse, his), await end(doctor, hers)]).to.deep.equal([
+        true,
+        true,
+        true,
+      ]);
+      expect((await refusal(end(nurse, hers, "draft\r\n"))).code).to.equal("22023");
+      // Whoever edits it is not its author; and an author who is put down to viewer meanwhile is judged once he holds the session.
+      const third = await write(nurse);
+      await save(client, editor, session, "two", third, 1);
+      expect(
+        (await refusal(as(client, editor, "SELECT public.set_note_status($1, 'finalized', 2)", [third]))).code,
+      ).to.equal("42501");
+      const [a, b] = [await db.connect(), await db.connect()];
+      await a.query("BEGIN; SELECT FROM public.collaboration_sessions FOR UPDATE");
+      const late = refusal(as(b, nurse, "SELECT public.set_note_status($1, 'finalized', 2)", [third]));
+      await sleep(100);
+      await a.query("UPDATE public.collaborative_clinical_notes SET primary_author = NULL; COMMIT");
+      expect((await late).code, "no longer the author").to.equal("42501");
+      const { conflict_id: conflict } = await save(client, nurse, session, "lost", third, 1);
+      expect((await refusal(resolve(client, editor, [conflict, "discard", null, null, null]))).code).to.equal("42501");
+      expect((await resolve(client, nurse, [conflict, "discard", null, null, null])).result).to.equal("resolved");
     });
   });
 

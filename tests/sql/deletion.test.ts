@@ -34,6 +34,9 @@ async function withRowsEverywhere<T>(test: (seeded: Seeded) => T | Promise<T>): 
 const blocking = (keys: readonly Key[]): Key[] =>
   keys.filter((key) => !(key.action === "CASCADE" || (key.action === "SET NULL" && key.nullable)));
 
+/** A column with a key that is generated from the person's, where that is an account. */
+const madeOf: Record<string, string> = { account_id: "user_id" };
+
 const count = async (client: Client, table: string, where: string): Promise<number> =>
   Number(await value<string>(client, `SELECT count(*) FROM ${table} WHERE ${where}`));
 
@@ -49,7 +52,7 @@ describe("deletion after v7", function () {
           (key) => key.table === table && key.target === "auth.users" && key.action === "CASCADE",
         );
         expect(
-          cascading.map((key) => key.column),
+          cascading.map((key) => madeOf[key.column] ?? key.column),
           table,
         ).to.deep.equal(subject === "none" ? [] : [subject]);
       }

@@ -153,7 +153,7 @@ describe("the modules together", function () {
         "collaboration_conflicts.resolved_by set null",
         "collaboration_conflicts.user_id set null",
         "collaboration_participants.invited_by set null",
-        "collaboration_participants.user_id cascade",
+        "collaboration_participants.account_id cascade",
         "collaboration_sessions.patient_id cascade",
         "collaboration_sessions.session_owner set null",
         "collaborative_clinical_notes.last_editor set null",

@@ -73,6 +73,11 @@ export function sessionGroup([patient, doctor, nurse, third]: readonly string[])
         "set_note_status(uuid, text, integer)",
         `set_note_status('${note}', 'finalized', 1)`,
       ),
+      "the owner finalizes": by(
+        doctor,
+        "set_note_status(uuid, text, integer)",
+        `set_note_status('${note}', 'finalized', 1)`,
+      ),
       "the owner ends it": by(
         doctor,
         "end_collaboration_session(uuid, text)",
@@ -102,6 +107,7 @@ export function sessionGroup([patient, doctor, nurse, third]: readonly string[])
         "UPDATE public.collaboration_participants SET role = 'viewer' WHERE role <> 'owner'; UPDATE public.collaboration_participants SET state = 'left' WHERE role = 'owner'",
       "the session times out":
         "UPDATE public.collaboration_sessions SET last_activity = now() - interval '1 day'; UPDATE public.collaboration_participants SET last_seen_at = now() - interval '1 day'",
+      "the author is forgotten": "UPDATE public.collaborative_clinical_notes SET primary_author = NULL",
       "the session is deleted": "DELETE FROM public.collaboration_sessions",
     },
   };

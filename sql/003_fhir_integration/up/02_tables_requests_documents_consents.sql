@@ -157,8 +157,10 @@ CREATE TABLE public.consent_fhir_mappings (
     CONSTRAINT consent_fhir_mappings_sync_status_check CHECK (fhir_sync_status IN ('pending', 'synced', 'error',
       'conflict')),
   fhir_sync_errors jsonb,
-  external_fhir_server text,
-  external_resource_id text,
+  external_fhir_server text
+    CONSTRAINT consent_fhir_mappings_server_line CHECK (external_fhir_server !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  external_resource_id text
+    CONSTRAINT consent_fhir_mappings_resource_id_line CHECK (external_resource_id !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now()
 );

@@ -5,16 +5,21 @@ CREATE TABLE public.fhir_endpoints (
   system_name text NOT NULL CONSTRAINT fhir_endpoints_system_name_check
     CHECK (system_name ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' AND lower(system_name) <> 'guardian'),
   base_url text NOT NULL
-    CONSTRAINT fhir_endpoints_base_url_check CHECK (base_url ~ '^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s?#@]*)?$'),
+    CONSTRAINT fhir_endpoints_base_url_check CHECK (base_url ~ '^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s?#@\u0001-\u001F\u007F-\u009F]*)?$'),
   fhir_version text NOT NULL DEFAULT 'R4' CONSTRAINT fhir_endpoints_version_check CHECK (fhir_version = 'R4'),
   auth_type text NOT NULL
     CONSTRAINT fhir_endpoints_auth_type_check CHECK (auth_type IN ('oauth2', 'bearer', 'basic', 'none')),
   auth_config jsonb NOT NULL DEFAULT '{}' CONSTRAINT fhir_endpoints_auth_config_check
     CHECK (jsonb_typeof(auth_config) = 'object' AND NOT jsonb_path_exists(auth_config,
       '$.** ? (@.type() == "object").keyvalue()
-        ? (@.key like_regex "secret|password|passphrase|token$|api_?key|authorization" flag "i")')),
-  supported_resources text[] NOT NULL DEFAULT '{}',
-  supported_operations text[] NOT NULL DEFAULT '{}',
+        ? (@.key like_regex "secret|password|passphrase|token$|api_?key|authorization" flag "i")'))
+    -- As text, JSON writes control characters as a backslash, itself not escaped, and a letter.
+    CONSTRAINT fhir_endpoints_auth_config_line
+      CHECK (auth_config::text !~ '(^|[^\\])(\\\\)*\\[bfnrtu]|[\u007F-\u009F\u2028\u2029]'),
+  supported_resources text[] NOT NULL DEFAULT '{}'
+    CONSTRAINT fhir_endpoints_resources_line CHECK (supported_resources::text !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  supported_operations text[] NOT NULL DEFAULT '{}'
+    CONSTRAINT fhir_endpoints_operations_line CHECK (supported_operations::text !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   sync_enabled boolean NOT NULL DEFAULT true,
   sync_frequency_minutes integer NOT NULL DEFAULT 60
     CONSTRAINT fhir_endpoints_frequency_check CHECK (sync_frequency_minutes BETWEEN 1 AND 525600),
@@ -42,19 +47,20 @@ CREATE TABLE public.fhir_oauth_configs (
   endpoint_id uuid NOT NULL CONSTRAINT fhir_oauth_configs_endpoint_key UNIQUE
     CONSTRAINT fhir_oauth_configs_endpoint_id_fkey REFERENCES public.fhir_endpoints (id) ON DELETE CASCADE,
   authorization_url text NOT NULL
-    CONSTRAINT fhir_oauth_configs_authorization_url_check CHECK (authorization_url ~ '^https://[^\s?#@]+$'),
-  token_url text NOT NULL CONSTRAINT fhir_oauth_configs_token_url_check CHECK (token_url ~ '^https://[^\s?#@]+$'),
-  client_id text NOT NULL,
+    CONSTRAINT fhir_oauth_configs_authorization_url_check CHECK (authorization_url ~ '^https://[^\s?#@\u0001-\u001F\u007F-\u009F]+$'),
+  token_url text NOT NULL CONSTRAINT fhir_oauth_configs_token_url_check CHECK (token_url ~ '^https://[^\s?#@\u0001-\u001F\u007F-\u009F]+$'),
+  client_id text NOT NULL CONSTRAINT fhir_oauth_configs_client_id_line CHECK (client_id !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   client_secret text CONSTRAINT fhir_oauth_configs_client_secret_check
     CHECK (client_secret ~ '^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$'),
-  scope text NOT NULL DEFAULT 'patient/*.read',
+  scope text NOT NULL DEFAULT 'patient/*.read'
+    CONSTRAINT fhir_oauth_configs_scope_line CHECK (scope !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   access_token text CONSTRAINT fhir_oauth_configs_access_token_check
     CHECK (access_token ~ '^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$'),
   refresh_token text CONSTRAINT fhir_oauth_configs_refresh_token_check
     CHECK (refresh_token ~ '^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$'),
   token_expires_at timestamptz CONSTRAINT fhir_oauth_configs_expiry_check CHECK (isfinite(token_expires_at)),
   smart_enabled boolean NOT NULL DEFAULT false,
-  launch_url text CONSTRAINT fhir_oauth_configs_launch_url_check CHECK (launch_url ~ '^https://[^\s?#@]+$'),
+  launch_url text CONSTRAINT fhir_oauth_configs_launch_url_check CHECK (launch_url ~ '^https://[^\s?#@\u0001-\u001F\u007F-\u009F]+$'),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now()
 );
@@ -104,16 +110,18 @@ COMMENT ON COLUMN public.fhir_sync_jobs.errors IS
 
 CREATE TABLE public.fhir_validation_results (
   id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT fhir_validation_results_pkey PRIMARY KEY,
-  resource_type text NOT NULL,
-  resource_id text,
-  source_system text NOT NULL,
+  resource_type text NOT NULL CONSTRAINT fhir_validation_results_type_line CHECK (resource_type !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  resource_id text CONSTRAINT fhir_validation_results_id_line CHECK (resource_id !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  source_system text NOT NULL
+    CONSTRAINT fhir_validation_results_source_line CHECK (source_system !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   guardian_patient_id uuid,
   is_valid boolean NOT NULL,
   validation_errors jsonb NOT NULL DEFAULT '[]'
     CONSTRAINT fhir_validation_results_errors_check CHECK (jsonb_typeof(validation_errors) = 'array'),
   validation_warnings jsonb NOT NULL DEFAULT '[]'
     CONSTRAINT fhir_validation_results_warnings_check CHECK (jsonb_typeof(validation_warnings) = 'array'),
-  validation_profile text,
+  validation_profile text
+    CONSTRAINT fhir_validation_results_profile_line CHECK (validation_profile !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   completeness_score numeric(3, 2)
     CONSTRAINT fhir_validation_results_completeness_check CHECK (completeness_score BETWEEN 0 AND 1),
   consistency_score numeric(3, 2)
@@ -153,7 +161,7 @@ CREATE TABLE public.fhir_api_audit (
   resource_id text CONSTRAINT fhir_api_audit_resource_id_check CHECK (resource_id ~ '^[0-9a-f]{64}$'),
   request_url text NOT NULL
     CONSTRAINT fhir_api_audit_request_url_check
-    CHECK (request_url ~ '^https://[^\s?#@]+$' AND length(request_url) <= 1000)
+    CHECK (request_url ~ '^https://[^\s?#@\u0001-\u001F\u007F-\u009F]+$' AND length(request_url) <= 1000)
     CONSTRAINT fhir_api_audit_route_check CHECK (strpos(substr(request_url, 9), '/') = 0 OR coalesce(
       strpos(request_url || '/', '/' || resource_type || '/') + length(resource_type) = length(request_url), false)),
   response_status integer CONSTRAINT fhir_api_audit_status_check CHECK (response_status BETWEEN 100 AND 599),

@@ -4,11 +4,13 @@ CREATE TABLE public.hl7_messages (
   id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT hl7_messages_pkey PRIMARY KEY,
   message_type text NOT NULL
     CONSTRAINT hl7_messages_type_check CHECK (message_type ~ '^[A-Z0-9]{3}(\^[A-Z0-9]{3}(\^[A-Z0-9_]{3,10})?)?$'),
-  message_control_id text NOT NULL,
-  sending_application text,
-  sending_facility text,
-  receiving_application text,
-  receiving_facility text,
+  -- What is sent back in an acknowledgement: a CR would begin a segment of its own.
+  message_control_id text NOT NULL CONSTRAINT hl7_messages_control_id_line CHECK (message_control_id !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  sending_application text CONSTRAINT hl7_messages_sending_application_line CHECK (sending_application !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  sending_facility text CONSTRAINT hl7_messages_sending_facility_line CHECK (sending_facility !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  receiving_application text
+    CONSTRAINT hl7_messages_receiving_application_line CHECK (receiving_application !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  receiving_facility text CONSTRAINT hl7_messages_receiving_facility_line CHECK (receiving_facility !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   raw_message text NOT NULL
     CONSTRAINT hl7_messages_raw_message_bound CHECK (octet_length(raw_message) <= 16777216),
   message_segments jsonb
@@ -17,7 +19,8 @@ CREATE TABLE public.hl7_messages (
     CHECK (processing_status IN ('received', 'parsing', 'parsed', 'processing', 'processed', 'failed', 'rejected')),
   processing_errors jsonb NOT NULL DEFAULT '[]'
     CONSTRAINT hl7_messages_errors_check CHECK (jsonb_typeof(processing_errors) = 'array'),
-  patient_identifier text,
+  patient_identifier text
+    CONSTRAINT hl7_messages_patient_identifier_line CHECK (patient_identifier !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   guardian_patient_id uuid,
   message_timestamp timestamptz,
   received_at timestamptz NOT NULL DEFAULT now(),
@@ -46,8 +49,9 @@ CREATE TABLE public.hl7_to_fhir_conversions (
     CHECK (conversion_status IN ('pending', 'completed', 'failed', 'partial')),
   conversion_errors jsonb NOT NULL DEFAULT '[]'
     CONSTRAINT hl7_to_fhir_conversions_errors_check CHECK (jsonb_typeof(conversion_errors) = 'array'),
-  conversion_rules_version text,
-  target_profile text,
+  conversion_rules_version text
+    CONSTRAINT hl7_to_fhir_conversions_rules_line CHECK (conversion_rules_version !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
+  target_profile text CONSTRAINT hl7_to_fhir_conversions_profile_line CHECK (target_profile !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   created_at timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT hl7_to_fhir_conversions_times_check CHECK (isfinite(created_at))
 );
@@ -79,7 +83,7 @@ COMMENT ON COLUMN public.legacy_system_mappings.transformation IS 'How the value
 
 CREATE TABLE public.legacy_import_jobs (
   id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT legacy_import_jobs_pkey PRIMARY KEY,
-  system_name text NOT NULL,
+  system_name text NOT NULL CONSTRAINT legacy_import_jobs_system_name_line CHECK (system_name !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   fhir_resource_type text NOT NULL
     CONSTRAINT legacy_import_jobs_type_check CHECK (fhir_resource_type ~ '^[A-Z][A-Za-z]{1,63}$'),
   status text NOT NULL DEFAULT 'pending' CONSTRAINT legacy_import_jobs_status_check

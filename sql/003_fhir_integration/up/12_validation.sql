@@ -39,8 +39,12 @@ CREATE FUNCTION public.validate_fhir_resource(p_resource_type text, p_resource j
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id uuid;
-  v_fhir_id text := CASE WHEN jsonb_typeof(p_resource -> 'id') = 'string' THEN left(p_resource ->> 'id', 64) END;
-  v_source text := lower(p_source_system);
+  -- A line each: whatever is not valid is a result.
+  c_control constant text := '[\u0001-\u001F\u007F-\u009F\u2028\u2029]';
+  v_type text := left(regexp_replace(p_resource_type, c_control, ' ', 'g'), 64);
+  v_fhir_id text := CASE WHEN jsonb_typeof(p_resource -> 'id') = 'string'
+    THEN left(regexp_replace(p_resource ->> 'id', c_control, ' ', 'g'), 64) END;
+  v_source text := lower(regexp_replace(p_source_system, c_control, ' ', 'g'));
   v_reference text := coalesce(p_resource #>> '{subject,reference}', p_resource #>> '{patient,reference}');
 BEGIN
   IF NOT public.caller_is_trusted() THEN
@@ -49,8 +53,8 @@ BEGIN
   INSERT INTO public.fhir_validation_results (resource_type, resource_id, source_system, guardian_patient_id, is_valid,
     validation_errors, validation_warnings, validation_profile, completeness_score, consistency_score, mapping_status,
     guardian_resource_id)
-  SELECT left(p_resource_type, 64), v_fhir_id, left(v_source, 200), m.patient_id, i.errors = '[]', i.errors,
-    i.warnings, 'http://hl7.org/fhir/StructureDefinition/' || left(p_resource_type, 64),
+  SELECT v_type, v_fhir_id, left(v_source, 200), m.patient_id, i.errors = '[]', i.errors,
+    i.warnings, 'http://hl7.org/fhir/StructureDefinition/' || v_type,
     public.fhir_completeness(p_resource_type, p_resource), greatest(0, 1 - i.broken * 0.1),
     CASE WHEN i.errors <> '[]' THEN 'failed' WHEN m.id IS NOT NULL THEN 'mapped' ELSE 'pending' END, m.id
   FROM (

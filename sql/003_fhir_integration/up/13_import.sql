@@ -12,6 +12,10 @@ BEGIN
   ELSIF lower(coalesce(p_source_system, 'guardian')) = 'guardian' THEN
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = 'p_source_system names the system it came from, and not guardian';
+  ELSIF p_source_system !~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' THEN
+    -- The CHECK's own error would quote the resource.
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = 'p_source_system is a name of 1 to 200 letters, digits and . _ : / -';
   END IF;
   SELECT string_agg(DISTINCT format('%s: %s', i.path, i.message), '; ') INTO v_errors
   FROM public.fhir_resource_issues(p_resource_type, p_resource) AS i WHERE i.severity = 'error';

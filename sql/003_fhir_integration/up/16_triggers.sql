@@ -22,7 +22,7 @@ COMMENT ON FUNCTION public.hl7_conversion_patient() IS
 CREATE FUNCTION public.check_fhir_api_audit() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF NEW.request_url !~ '^https://[^\s?#@]+$' OR length(NEW.request_url) > 1000 THEN
+  IF NEW.request_url !~ '^https://[^\s?#@\u0001-\u001F\u007F-\u009F]+$' OR length(NEW.request_url) > 1000 THEN
     RAISE EXCEPTION USING ERRCODE = '23514', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME,
       CONSTRAINT = 'fhir_api_audit_request_url_check', MESSAGE =
         'request_url is an https address without user name, query or fragment, of 1000 characters at most';
@@ -63,6 +63,28 @@ $$;
 COMMENT ON FUNCTION public.check_fhir_job_errors() IS
   'Trigger: refuses, in the columns that are its arguments, whatever could quote a value, without telling it.';
 
+-- The server side writes these tables itself too, and a CHECK's own error would quote the message.
+CREATE FUNCTION public.refuse_control_characters() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '23514', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME,
+    MESSAGE = format('%s of %I.%I is refused: one of %s has control characters; each is one line', TG_OP, TG_TABLE_SCHEMA,
+      TG_TABLE_NAME, TG_ARGV[0]);
+END
+$$;
+COMMENT ON FUNCTION public.refuse_control_characters() IS
+  'Trigger: refuses what the CHECKs named ..._line do, without telling the row; its argument names the columns.';
+
+CREATE TRIGGER hl7_messages_lines BEFORE INSERT OR UPDATE ON public.hl7_messages FOR EACH ROW
+  WHEN (concat(NEW.message_control_id, NEW.sending_application, NEW.sending_facility, NEW.receiving_application,
+    NEW.receiving_facility, NEW.patient_identifier) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]')
+  EXECUTE FUNCTION public.refuse_control_characters('message_control_id, sending_application, sending_facility, receiving_application, receiving_facility, patient_identifier');
+CREATE TRIGGER hl7_to_fhir_conversions_lines BEFORE INSERT OR UPDATE ON public.hl7_to_fhir_conversions FOR EACH ROW
+  WHEN (concat(NEW.conversion_rules_version, NEW.target_profile) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]')
+  EXECUTE FUNCTION public.refuse_control_characters('conversion_rules_version, target_profile');
+CREATE TRIGGER legacy_import_jobs_lines BEFORE INSERT OR UPDATE ON public.legacy_import_jobs FOR EACH ROW
+  WHEN (NEW.system_name ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]')
+  EXECUTE FUNCTION public.refuse_control_characters('system_name');
 CREATE TRIGGER hl7_messages_patient AFTER UPDATE OF guardian_patient_id ON public.hl7_messages
   FOR EACH ROW WHEN (OLD.guardian_patient_id IS DISTINCT FROM NEW.guardian_patient_id)
   EXECUTE FUNCTION public.hl7_conversion_patient();

@@ -90,6 +90,7 @@ REVOKE ALL ON FUNCTION public.fhir_text(text), public.fhir_blood_pressure(numeri
   public.require_valid_fhir(text, jsonb, text), public.fhir_server(text), public.fhir_referenced_patient(text, text),
   public.refuse_without_values(text, text, text, text), public.check_fhir_api_audit(),
   public.check_fhir_job_errors(), public.expire_fhir_exchange(integer),
+  public.refuse_control_characters(),
   public.fhir_to_guardian_patient(jsonb, text, uuid),
   public.fhir_to_guardian_observation(jsonb, text), public.write_fhir_mapping(text, uuid, integer),
   public.refresh_fhir_mappings(uuid, integer), public.save_fhir_endpoint(text, text, text, jsonb),

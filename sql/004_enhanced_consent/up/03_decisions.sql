@@ -9,6 +9,10 @@ DECLARE
   v_id uuid;
 BEGIN
   PERFORM public.require_patient(p_patient_id);
+  IF concat(p_consent_type, p_purpose, p_resource_type) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    -- The CHECKs' own errors would quote the row.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'type, purpose and resource are a line each, without control characters';
+  END IF;
   PERFORM public.lock_patient_consents(p_patient_id);
   PERFORM public.expire_patient_consents(p_patient_id);
   v_end := public.consent_end(p_patient_id, p_valid_until);
@@ -46,6 +50,10 @@ RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_id uuid;
 BEGIN
+  IF concat(p_consent_type, p_purpose, p_resource_type) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    -- The CHECKs' own errors would quote the row.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'type, purpose and resource are a line each, without control characters';
+  END IF;
   PERFORM public.lock_patient_consents(p_patient_id);
   PERFORM public.expire_patient_consents(p_patient_id);
   LOOP
@@ -76,6 +84,10 @@ DECLARE
   v_now public.patient_consents%ROWTYPE;
 BEGIN
   PERFORM public.require_patient(p_patient_id);
+  IF concat(p_consent_type, p_purpose, p_resource_type) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    -- The CHECKs' own errors would quote the row.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'type, purpose and resource are a line each, without control characters';
+  END IF;
   PERFORM public.lock_patient_consents(p_patient_id);
   PERFORM public.expire_patient_consents(p_patient_id);
   SELECT * INTO v_now FROM public.patient_consents AS c

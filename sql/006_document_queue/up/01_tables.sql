@@ -8,7 +8,8 @@ CREATE TABLE public.document_processing_pipelines (
   pipeline_version integer NOT NULL DEFAULT 1,
   description text,
   document_types text[] NOT NULL DEFAULT '{}'
-    CONSTRAINT document_processing_pipelines_types_check CHECK (array_position(document_types, NULL) IS NULL),
+    CONSTRAINT document_processing_pipelines_types_check CHECK (array_position(document_types, NULL) IS NULL)
+    CONSTRAINT document_processing_pipelines_types_line CHECK (document_types::text !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   stages jsonb NOT NULL CONSTRAINT document_processing_pipelines_stages_check CHECK (
     CASE WHEN jsonb_typeof(stages) = 'array' THEN jsonb_array_length(stages) BETWEEN 1 AND 50 ELSE false END),
   is_active boolean NOT NULL DEFAULT true,
@@ -51,7 +52,8 @@ CREATE TABLE public.document_processing_queue (
   max_attempts integer NOT NULL DEFAULT 4
     CONSTRAINT document_processing_queue_max_attempts_check CHECK (max_attempts BETWEEN 1 AND 100),
   lease_token uuid,
-  leased_by text CONSTRAINT document_processing_queue_leased_by_bound CHECK (octet_length(leased_by) <= 1024),
+  leased_by text CONSTRAINT document_processing_queue_leased_by_bound CHECK (octet_length(leased_by) <= 1024)
+    CONSTRAINT document_processing_queue_leased_by_line CHECK (leased_by !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   progress_percentage integer NOT NULL DEFAULT 0
     CONSTRAINT document_processing_queue_progress_check CHECK (progress_percentage BETWEEN 0 AND 100),
   error_code text CONSTRAINT document_processing_queue_error_code_check CHECK (error_code ~ '^[A-Za-z0-9_.:-]{1,64}$'),
@@ -85,7 +87,7 @@ COMMENT ON COLUMN public.document_processing_queue.due_at IS
   'When a worker may take it: its time, the time of the next attempt, or while processing the end of the lease.';
 COMMENT ON COLUMN public.document_processing_queue.attempts IS 'Leases given since it was last put into the queue.';
 COMMENT ON COLUMN public.document_processing_queue.lease_token IS
-  'Proof of the lease; without it nobody completes the stage.';
+  'lease_digest() of the lease''s token, without which nobody completes the stage; the token itself only its worker has.';
 COMMENT ON COLUMN public.document_processing_queue.leased_by IS 'Name of the worker that took it last.';
 COMMENT ON COLUMN public.document_processing_queue.error_code IS 'Machine-readable cause of the last failure.';
 COMMENT ON COLUMN public.document_processing_queue.error_message IS

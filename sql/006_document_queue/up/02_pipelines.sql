@@ -9,6 +9,8 @@ DECLARE
 BEGIN
   IF jsonb_typeof(p_stages) IS DISTINCT FROM 'array' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_stages must be an array of stages';
+  ELSIF concat(p_pipeline_name, p_document_types::text) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'names of pipelines and types are a line each, without control characters';
   END IF;
   IF EXISTS (SELECT FROM jsonb_array_elements(p_stages) AS s (stage) WHERE jsonb_typeof(s.stage) <> 'object'
       OR coalesce(s.stage ->> 'stage' !~ '^[a-z][a-z0-9_]{0,62}$', true)

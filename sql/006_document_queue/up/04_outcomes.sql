@@ -38,7 +38,7 @@ BEGIN
     status = CASE WHEN p_requires_review THEN 'requires_review' ELSE 'completed' END, lease_token = NULL,
     progress_percentage = 100, processing_results = p_results, quality_score = p_quality_score,
     completed_at = clock_timestamp(), error_code = NULL, error_message = NULL
-  WHERE q.id = p_id AND q.lease_token = p_lease_token;
+  WHERE q.id = p_id AND q.lease_token = public.lease_digest(p_lease_token);
   IF NOT FOUND THEN
     RETURN false;
   END IF;
@@ -63,7 +63,7 @@ BEGIN
     error_message = left(p_error_message, 4000), progress_percentage = 0,
     status = CASE WHEN p_retryable AND q.attempts < q.max_attempts THEN 'failed' ELSE 'dead_letter' END,
     due_at = clock_timestamp() + public.document_retry_delay(q.attempts)
-  WHERE q.id = p_id AND q.lease_token = p_lease_token RETURNING q.status INTO v_status;
+  WHERE q.id = p_id AND q.lease_token = public.lease_digest(p_lease_token) RETURNING q.status INTO v_status;
   RETURN v_status;
 END
 $$;

@@ -27,7 +27,7 @@ GRANT SELECT (id, document_id, patient_id, pipeline_name, pipeline_version, pipe
     error_code, processing_results, quality_score, started_at, completed_at, created_at, updated_at)
   ON public.document_processing_queue TO authenticated;
 REVOKE ALL ON FUNCTION public.save_document_pipeline(text, jsonb, text, text[], boolean),
-  public.enqueue_document(uuid, text, integer, uuid), public.document_retry_delay(integer),
+  public.enqueue_document(uuid, text, integer, uuid), public.document_retry_delay(integer), public.lease_digest(uuid),
   public.claim_document_work(text, integer, interval, text[], text),
   public.heartbeat_document_work(uuid, uuid, interval, integer), public.advance_document_run(uuid, uuid),
   public.lock_document_run(uuid), public.complete_document_work(uuid, uuid, jsonb, numeric, boolean),

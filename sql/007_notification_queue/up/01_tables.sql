@@ -12,7 +12,9 @@ CREATE TABLE public.notification_queue (
     CONSTRAINT notification_queue_priority_check CHECK (priority IN ('urgent', 'high', 'normal', 'low')),
   category text NOT NULL DEFAULT 'administrative' CONSTRAINT notification_queue_category_check
     CHECK (category IN ('clinical', 'administrative', 'social', 'technical', 'marketing')),
-  title text NOT NULL CONSTRAINT notification_queue_title_check CHECK (length(title) BETWEEN 1 AND 200),
+  title text NOT NULL CONSTRAINT notification_queue_title_check CHECK (length(title) BETWEEN 1 AND 200)
+    -- What becomes a Subject, or a line of a digest.
+    CONSTRAINT notification_queue_title_line CHECK (title !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   body text NOT NULL CONSTRAINT notification_queue_body_check CHECK (length(body) BETWEEN 1 AND 4000),
   data jsonb NOT NULL DEFAULT '{}'
     CONSTRAINT notification_queue_data_check CHECK (jsonb_typeof(data) = 'object')
@@ -25,7 +27,8 @@ CREATE TABLE public.notification_queue (
   expires_at timestamptz,
   respect_quiet_hours boolean NOT NULL DEFAULT true,
   digest_eligible boolean NOT NULL DEFAULT true,
-  dedup_key text CONSTRAINT notification_queue_dedup_key_check CHECK (length(dedup_key) BETWEEN 1 AND 200),
+  dedup_key text CONSTRAINT notification_queue_dedup_key_check CHECK (length(dedup_key) BETWEEN 1 AND 200)
+    CONSTRAINT notification_queue_dedup_key_line CHECK (dedup_key !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   status text NOT NULL DEFAULT 'queued' CONSTRAINT notification_queue_status_check CHECK (status IN (
     'queued', 'scheduled', 'processing', 'delivered', 'failed', 'expired', 'cancelled', 'suppressed')),
   next_attempt_at timestamptz,
@@ -33,12 +36,15 @@ CREATE TABLE public.notification_queue (
   digest_id uuid,
   attempts integer NOT NULL DEFAULT 0 CONSTRAINT notification_queue_attempts_check CHECK (attempts >= 0),
   lease_token uuid,
-  leased_by text CONSTRAINT notification_queue_leased_by_bound CHECK (octet_length(leased_by) <= 1024),
+  leased_by text CONSTRAINT notification_queue_leased_by_bound CHECK (octet_length(leased_by) <= 1024)
+    CONSTRAINT notification_queue_leased_by_line CHECK (leased_by !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   error_code text CONSTRAINT notification_queue_error_code_check CHECK (error_code ~ '^[A-Za-z0-9_.:-]{1,64}$'),
   delivered_channels text[] NOT NULL DEFAULT '{}' CONSTRAINT notification_queue_delivered_bound
-    CHECK (cardinality(delivered_channels) <= 16 AND octet_length(delivered_channels::text) <= 1024),
+    CHECK (cardinality(delivered_channels) <= 16 AND octet_length(delivered_channels::text) <= 1024)
+    CONSTRAINT notification_queue_delivered_line CHECK (delivered_channels::text !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   failed_channels text[] NOT NULL DEFAULT '{}' CONSTRAINT notification_queue_failed_bound
-    CHECK (cardinality(failed_channels) <= 16 AND octet_length(failed_channels::text) <= 1024),
+    CHECK (cardinality(failed_channels) <= 16 AND octet_length(failed_channels::text) <= 1024)
+    CONSTRAINT notification_queue_failed_line CHECK (failed_channels::text !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   delivered_at timestamptz,
   read_at timestamptz,
   clicked_at timestamptz,
@@ -70,7 +76,8 @@ COMMENT ON COLUMN public.notification_queue.next_attempt_at IS
 COMMENT ON COLUMN public.notification_queue.for_digest IS 'Waits for a digest.';
 COMMENT ON COLUMN public.notification_queue.digest_id IS
   'The digest that lists it. No foreign key: rows come back from an archive in any order.';
-COMMENT ON COLUMN public.notification_queue.lease_token IS 'Proof of the lease; without it nobody ends the delivery.';
+COMMENT ON COLUMN public.notification_queue.lease_token IS
+  'lease_digest() of the lease''s token, without which nobody ends the delivery; the token itself only its worker has.';
 COMMENT ON COLUMN public.notification_queue.leased_by IS 'Name of the worker that took it last.';
 
 CREATE TABLE public.notification_delivery_channels (
@@ -79,7 +86,8 @@ CREATE TABLE public.notification_delivery_channels (
   channel_type text NOT NULL
     CONSTRAINT notification_delivery_channels_type_check CHECK (channel_type IN ('email', 'sms', 'push')),
   channel_identifier text NOT NULL CONSTRAINT notification_delivery_channels_identifier_check
-    CHECK (length(channel_identifier) BETWEEN 3 AND 500),
+    CHECK (length(channel_identifier) BETWEEN 3 AND 500)
+    CONSTRAINT notification_delivery_channels_identifier_line CHECK (channel_identifier !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   is_active boolean NOT NULL DEFAULT true,
   verified_at timestamptz,
   verification_hash bytea
@@ -93,11 +101,16 @@ CREATE TABLE public.notification_delivery_channels (
     CHECK (priority_threshold IN ('urgent', 'high', 'normal', 'low')),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
+  -- One recipient: in a header a comma begins the next, and a name in front of it says who it seems to be.
+  CONSTRAINT notification_delivery_channels_address_check CHECK (CASE channel_type
+    WHEN 'email' THEN regexp_like(channel_identifier, '^[^\s@,;:<>()"\\]+@[^\s@,;:<>()"\\]+$')
+    WHEN 'sms' THEN regexp_like(channel_identifier, '^[+]?[0-9 ().-]+$') ELSE true END),
   CONSTRAINT notification_delivery_channels_key UNIQUE (user_id, channel_type, channel_identifier)
 );
 COMMENT ON TABLE public.notification_delivery_channels IS
   'Addresses a user wants messages at. Used once verified; without one of type email the account''s own address is.';
-COMMENT ON COLUMN public.notification_delivery_channels.channel_identifier IS 'E-mail address, telephone number or device token.';
+COMMENT ON COLUMN public.notification_delivery_channels.channel_identifier IS
+  'One e-mail address, telephone number or device token, in one line.';
 COMMENT ON COLUMN public.notification_delivery_channels.verification_hash IS
   'SHA-256 of the token that was sent; the token itself is stored nowhere. Readable by no API role.';
 COMMENT ON COLUMN public.notification_delivery_channels.verification_tries IS 'Wrong tokens since the last one was sent.';

@@ -9,6 +9,10 @@ DECLARE
 BEGIN
   IF NOT isfinite(p_scheduled_for) THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_scheduled_for is a time, and not infinity';
+  ELSIF concat(p_title, p_dedup_key, p_type, p_priority, p_category, p_channels::text)
+    ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    -- The CHECK's own error would quote the message.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'only p_body has several lines, and p_data; nothing else has control characters';
   END IF;
   INSERT INTO public.notification_queue (user_id, notification_type, title, body, data, priority, category,
     delivery_channels, dedup_key, scheduled_for)
@@ -34,9 +38,10 @@ DECLARE
   v_count bigint;
 BEGIN
   IF coalesce(p_campaign, '') !~ '^[a-z0-9][a-z0-9_.-]{0,99}$'
-    OR coalesce(p_audience, '') NOT IN ('all', 'existing', 'confirmed') OR NOT isfinite(p_scheduled_for) THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
-      'p_campaign is a name of a-z, 0-9, _ . -, p_audience is all, existing or confirmed, p_scheduled_for not infinity';
+    OR coalesce(p_audience, '') NOT IN ('all', 'existing', 'confirmed') OR NOT isfinite(p_scheduled_for)
+    OR concat(p_title, p_type, p_priority, p_category, p_channels::text) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_campaign is a name of a-z, 0-9, _ . -, p_audience is all, '
+      'existing or confirmed, p_scheduled_for not infinity, and only p_body has several lines';
   END IF;
   INSERT INTO public.notification_queue (user_id, notification_type, title, body, data, priority, category,
     delivery_channels, dedup_key, scheduled_for)

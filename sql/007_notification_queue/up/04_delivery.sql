@@ -34,8 +34,10 @@ DECLARE
   v_row record;
 BEGIN
   IF p_limit NOT BETWEEN 1 AND 1000 OR p_lease NOT BETWEEN interval '1 second' AND interval '1 day'
-    OR coalesce(p_worker, '') = '' OR p_limit IS NULL OR p_lease IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a worker has a name and takes 1 to 1000 messages for 1 s to 1 day';
+    OR coalesce(p_worker, '') = '' OR p_limit IS NULL OR p_lease IS NULL
+    OR p_worker ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
+      'a worker has a name of one line and takes 1 to 1000 messages for 1 s to 1 day';
   END IF;
   LOOP
     v_seen := 0;
@@ -51,7 +53,7 @@ BEGIN
         WITH due AS MATERIALIZED (
           SELECT n.* FROM public.notification_queue AS n WHERE n.id = ANY (v_ids)
         ), plan AS MATERIALIZED (
-          SELECT d.id, u.usable, q.until, g.digest_at, CASE
+          SELECT d.id, u.usable, q.until, g.digest_at, gen_random_uuid() AS token, CASE
               WHEN coalesce(d.expires_at, d.scheduled_for + interval '30 days') <= v_now THEN 'expired'
               WHEN d.attempts >= 5 THEN 'failed'
               WHEN public.account_is_deleted(d.user_id) THEN 'suppressed'
@@ -72,16 +74,16 @@ BEGIN
           for_digest = plan.act = 'digest' OR plan.act = 'scheduled' AND plan.digest_at IS NOT NULL,
           next_attempt_at = CASE plan.act WHEN 'scheduled' THEN coalesce(plan.digest_at, plan.until)
             WHEN 'processing' THEN v_now + p_lease ELSE n.next_attempt_at END,
-          lease_token = CASE plan.act WHEN 'processing' THEN gen_random_uuid() END,
+          lease_token = CASE plan.act WHEN 'processing' THEN public.lease_digest(plan.token) END,
           leased_by = CASE plan.act WHEN 'processing' THEN p_worker ELSE n.leased_by END,
           attempts = n.attempts + CASE plan.act WHEN 'processing' THEN 1 ELSE 0 END
         FROM plan WHERE n.id = plan.id
-        RETURNING n.*, plan.act, CASE WHEN plan.usable = '{}' THEN '{in_app}' ELSE plan.usable END AS usable
+        RETURNING n.*, plan.act, plan.token, CASE WHEN plan.usable = '{}' THEN '{in_app}' ELSE plan.usable END AS usable
       LOOP
         v_seen := v_seen + 1;
         IF v_row.act = 'processing' THEN
           v_left := v_left - 1;
-          SELECT v_row.id, v_row.lease_token, v_row.user_id, v_row.notification_type, v_row.priority, v_row.title,
+          SELECT v_row.id, v_row.token, v_row.user_id, v_row.notification_type, v_row.priority, v_row.title,
             v_row.body, v_row.data, v_row.usable, v_row.attempts
           INTO id, lease_token, user_id, notification_type, priority, title, body, data, channels, attempt;
           RETURN NEXT;
@@ -133,7 +135,7 @@ BEGIN
   UPDATE public.notification_queue AS n SET lease_token = NULL, error_code = p_error_code,
     status = CASE WHEN n.attempts >= 5 THEN 'failed' ELSE 'scheduled' END,
     next_attempt_at = clock_timestamp() + interval '1 minute' * (0.5 + random() / 2) * 4 ^ least(n.attempts - 1, 5)
-  WHERE n.id = p_id AND n.lease_token = p_lease_token RETURNING n.status INTO v_status;
+  WHERE n.id = p_id AND n.lease_token = public.lease_digest(p_lease_token) RETURNING n.status INTO v_status;
   RETURN v_status;
 END
 $$;
@@ -147,10 +149,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF coalesce(p_delivered, '{}') = '{}' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'delivered by no channel: call fail_notification';
+  ELSIF concat(p_delivered::text, p_failed::text) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'the names of channels are a line each, without control characters';
   END IF;
   UPDATE public.notification_queue AS n SET status = 'delivered', delivered_at = clock_timestamp(), lease_token = NULL,
     delivered_channels = p_delivered, failed_channels = coalesce(p_failed, '{}'), error_code = NULL
-  WHERE n.id = p_id AND n.lease_token = p_lease_token;
+  WHERE n.id = p_id AND n.lease_token = public.lease_digest(p_lease_token);
   RETURN FOUND;
 END
 $$;

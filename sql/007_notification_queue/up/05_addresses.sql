@@ -7,6 +7,15 @@ DECLARE
 BEGIN
   IF auth.uid() IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only a user may add an address of his own';
+  -- The CHECKs' own errors would quote the address.
+  ELSIF coalesce(p_channel_type, '') NOT IN ('email', 'sms', 'push') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_channel_type is email, sms or push';
+  ELSIF p_channel_identifier ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_channel_identifier is one line, without control characters';
+  ELSIF p_channel_type = 'email' AND p_channel_identifier !~ '^[^\s@,;:<>()"\\]+@[^\s@,;:<>()"\\]+$'
+    OR p_channel_type = 'sms' AND p_channel_identifier !~ '^[+]?[0-9 ().-]+$' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
+      'p_channel_identifier is one e-mail address, without a name and quotes, or one telephone number';
   END IF;
   PERFORM public.require_read_committed();
   -- Two requests at once: the second counts what the first added.

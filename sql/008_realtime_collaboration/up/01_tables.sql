@@ -5,7 +5,8 @@ CREATE TABLE public.collaboration_sessions (
   id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT collaboration_sessions_pkey PRIMARY KEY,
   patient_id uuid NOT NULL,
   session_name text NOT NULL
-    CONSTRAINT collaboration_sessions_name_check CHECK (length(session_name) BETWEEN 1 AND 200),
+    CONSTRAINT collaboration_sessions_name_check CHECK (length(session_name) BETWEEN 1 AND 200)
+    CONSTRAINT collaboration_sessions_name_line CHECK (session_name !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   session_type text NOT NULL CONSTRAINT collaboration_sessions_type_check CHECK (session_type IN (
     'care_team_meeting', 'emergency_consult', 'treatment_planning', 'discharge_planning', 'family_conference',
     'multidisciplinary_review')),
@@ -33,6 +34,9 @@ CREATE TABLE public.collaboration_participants (
   session_id uuid NOT NULL CONSTRAINT collaboration_participants_session_id_fkey
     REFERENCES public.collaboration_sessions (id) ON DELETE CASCADE,
   user_id uuid NOT NULL,
+  -- Invited is whoever is named, and it is not told whether that is an account: the key is to those who are one.
+  is_account boolean NOT NULL DEFAULT true,
+  account_id uuid GENERATED ALWAYS AS (CASE WHEN is_account THEN user_id END) STORED,
   role text NOT NULL DEFAULT 'viewer'
     CONSTRAINT collaboration_participants_role_check CHECK (role IN ('owner', 'editor', 'viewer')),
   admitted_by text NOT NULL
@@ -46,6 +50,12 @@ CREATE TABLE public.collaboration_participants (
   CONSTRAINT collaboration_participants_pkey PRIMARY KEY (session_id, user_id)
 );
 COMMENT ON TABLE public.collaboration_participants IS 'Who takes part in a session. The patient is admitted without a row.';
+COMMENT ON COLUMN public.collaboration_participants.user_id IS
+  'Who was invited, or is in; no key, so that an invitation does not tell whether there is such an account.';
+COMMENT ON COLUMN public.collaboration_participants.is_account IS
+  'False for an id that was no account when it was invited, until it joins. Shown to no user.';
+COMMENT ON COLUMN public.collaboration_participants.account_id IS
+  'The account, by which its deletion takes the row along. Shown to no user.';
 COMMENT ON COLUMN public.collaboration_participants.role IS 'owner and editor write notes, viewer reads them.';
 COMMENT ON COLUMN public.collaboration_participants.admitted_by IS
   'patient: he invited himself; consent: only while the patient''s consent to this person stands.';
@@ -61,7 +71,8 @@ CREATE TABLE public.collaborative_clinical_notes (
   note_type text NOT NULL CONSTRAINT collaborative_clinical_notes_type_check CHECK (note_type IN (
     'progress_note', 'assessment_plan', 'consultation_note', 'discharge_summary', 'care_plan_update',
     'family_discussion', 'treatment_decision')),
-  title text NOT NULL CONSTRAINT collaborative_clinical_notes_title_check CHECK (length(title) BETWEEN 1 AND 500),
+  title text NOT NULL CONSTRAINT collaborative_clinical_notes_title_check CHECK (length(title) BETWEEN 1 AND 500)
+    CONSTRAINT collaborative_clinical_notes_title_line CHECK (title !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   content text NOT NULL CONSTRAINT collaborative_clinical_notes_content_check CHECK (length(content) <= 200000),
   content_format text NOT NULL DEFAULT 'markdown' CONSTRAINT collaborative_clinical_notes_format_check
     CHECK (content_format IN ('plain_text', 'markdown', 'structured')),
@@ -87,7 +98,8 @@ CREATE TABLE public.collaborative_note_versions (
   version_number integer NOT NULL,
   session_id uuid NOT NULL,
   patient_id uuid NOT NULL,
-  title text NOT NULL CONSTRAINT collaborative_note_versions_title_bound CHECK (octet_length(title) <= 2000),
+  title text NOT NULL CONSTRAINT collaborative_note_versions_title_bound CHECK (octet_length(title) <= 2000)
+    CONSTRAINT collaborative_note_versions_title_line CHECK (title !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   content text NOT NULL CONSTRAINT collaborative_note_versions_content_bound CHECK (octet_length(content) <= 800000),
   editor uuid,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -109,7 +121,8 @@ CREATE TABLE public.collaboration_conflicts (
   expected_version integer,
   current_version integer NOT NULL,
   attempted_title text NOT NULL
-    CONSTRAINT collaboration_conflicts_title_bound CHECK (octet_length(attempted_title) <= 2000),
+    CONSTRAINT collaboration_conflicts_title_bound CHECK (octet_length(attempted_title) <= 2000)
+    CONSTRAINT collaboration_conflicts_title_line CHECK (attempted_title !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]'),
   attempted_content text NOT NULL
     CONSTRAINT collaboration_conflicts_content_bound CHECK (octet_length(attempted_content) <= 800000),
   status text NOT NULL DEFAULT 'detected'
@@ -134,6 +147,7 @@ CREATE INDEX collaboration_sessions_patient_idx ON public.collaboration_sessions
 CREATE INDEX collaboration_sessions_owner_idx ON public.collaboration_sessions (session_owner);
 CREATE INDEX collaboration_sessions_active_idx ON public.collaboration_sessions (last_activity) WHERE status = 'active';
 CREATE INDEX collaboration_participants_user_idx ON public.collaboration_participants (user_id);
+CREATE INDEX collaboration_participants_account_idx ON public.collaboration_participants (account_id);
 CREATE INDEX collaboration_participants_invited_by_idx ON public.collaboration_participants (invited_by);
 CREATE INDEX collaborative_clinical_notes_session_idx ON public.collaborative_clinical_notes (session_id);
 CREATE INDEX collaborative_clinical_notes_patient_idx ON public.collaborative_clinical_notes (patient_id);

@@ -63,6 +63,9 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient, or whom he shares his record with, may do this';
   ELSIF NOT isfinite(p_scheduled_start) OR NOT isfinite(p_scheduled_end) THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a session is scheduled for a time, and not for infinity';
+  ELSIF concat(p_session_name, p_session_type) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    -- The CHECK's own error would quote the row.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_session_name and p_session_type are a line each, without control characters';
   END IF;
   INSERT INTO public.collaboration_sessions (patient_id, session_name, session_type, session_owner, scheduled_start, scheduled_end)
   VALUES (p_patient_id, p_session_name, p_session_type, v_user, p_scheduled_start, p_scheduled_end) RETURNING id INTO v_id;

@@ -10,17 +10,17 @@ BEGIN
   PERFORM public.lock_collaboration_session(p_session_id);
   SELECT * INTO v_session FROM public.collaboration_sessions AS s WHERE s.id = p_session_id;
   v_by_patient := v_user = v_session.patient_id;
-  IF coalesce(p_role, '') NOT IN ('editor', 'viewer') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_role is editor or viewer';
+  IF coalesce(p_role, '') NOT IN ('editor', 'viewer') OR p_user_id IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_role is editor or viewer, p_user_id is a person';
   ELSIF NOT v_by_patient AND (v_user = v_session.session_owner
     AND (p_user_id = v_session.patient_id OR public.patient_consents_to(v_session.patient_id, p_user_id))) IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = '42501',
       MESSAGE = 'the patient invites whom he likes, the owner only those with whom the patient shares his record';
   END IF;
-  INSERT INTO public.collaboration_participants AS p (session_id, user_id, role, admitted_by, invited_by)
-  VALUES (p_session_id, p_user_id, p_role,
+  INSERT INTO public.collaboration_participants AS p (session_id, user_id, is_account, role, admitted_by, invited_by)
+  VALUES (p_session_id, p_user_id, EXISTS (SELECT FROM auth.users AS u WHERE u.id = p_user_id), p_role,
     CASE WHEN v_by_patient OR p_user_id = v_session.patient_id THEN 'patient' ELSE 'consent' END, v_user)
-  ON CONFLICT (session_id, user_id) DO UPDATE SET invited_by = excluded.invited_by,
+  ON CONFLICT (session_id, user_id) DO UPDATE SET invited_by = excluded.invited_by, is_account = excluded.is_account,
     role = CASE p.role WHEN 'owner' THEN 'owner' ELSE excluded.role END,
     admitted_by = CASE WHEN p.state <> 'removed' AND p.admitted_by = 'patient' THEN 'patient' ELSE excluded.admitted_by END,
     state = CASE WHEN p.state = 'joined' THEN 'joined' ELSE 'invited' END
@@ -30,7 +30,7 @@ END
 $$;
 COMMENT ON FUNCTION public.invite_to_collaboration(uuid, uuid, text) IS
   'The patient or the owner invites a person or changes his role; false for the owner himself, who stays it, and for the '
-  'owner''s try to bring back whom was removed.';
+  'owner''s try to bring back whom was removed. The same is told, and shown, of an id that is no account.';
 
 CREATE FUNCTION public.remove_from_collaboration(p_session_id uuid, p_user_id uuid) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -74,7 +74,7 @@ BEGIN
   END IF;
   INSERT INTO public.collaboration_participants AS p (session_id, user_id, role, admitted_by, state, last_seen_at)
   VALUES (p_session_id, v_user, 'viewer', 'patient', 'joined', clock_timestamp()) -- the patient: all others have a row
-  ON CONFLICT (session_id, user_id) DO UPDATE SET state = 'joined', last_seen_at = excluded.last_seen_at;
+  ON CONFLICT (session_id, user_id) DO UPDATE SET state = 'joined', is_account = true, last_seen_at = excluded.last_seen_at;
   UPDATE public.collaboration_sessions AS s SET status = 'active', last_activity = clock_timestamp(),
     actual_start = coalesce(s.actual_start, clock_timestamp()) WHERE s.id = p_session_id;
   RETURN v_present + 1;

@@ -13,6 +13,9 @@ DECLARE
 BEGIN
   IF v_role = 'viewer' THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a viewer writes no notes';
+  ELSIF concat(p_title, p_note_type, p_content_format) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    -- The CHECK's own error would quote the note.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'only p_content has several lines; nothing else has control characters';
   END IF;
   IF p_note_id IS NULL THEN
     INSERT INTO public.collaborative_clinical_notes AS n
@@ -54,6 +57,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_user uuid := public.collaboration_caller();
   v_conflict public.collaboration_conflicts;
+  v_role text;
   v_saved record;
   v_version integer;
 BEGIN
@@ -62,8 +66,13 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_strategy is merge (with p_title, p_content), overwrite or discard';
   END IF;
   SELECT c.* INTO v_conflict FROM public.collaboration_conflicts AS c WHERE c.id = p_conflict_id;
-  IF public.touch_collaboration(v_conflict.session_id) = 'viewer' THEN
+  v_role := public.touch_collaboration(v_conflict.session_id);
+  IF v_role = 'viewer' THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a viewer resolves no conflicts';
+  ELSIF p_strategy = 'discard' AND v_role <> 'owner' AND (SELECT c.user_id = v_user
+    FROM public.collaboration_conflicts AS c WHERE c.id = p_conflict_id) IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = '42501',
+      MESSAGE = 'what was not saved is discarded by who wrote it or by the owner of the session';
   END IF;
   PERFORM FROM public.collaboration_conflicts AS c WHERE c.id = p_conflict_id AND c.status = 'detected' FOR UPDATE;
   IF NOT FOUND THEN
@@ -89,15 +98,25 @@ END
 $$;
 COMMENT ON FUNCTION public.resolve_collaboration_conflict(uuid, text, integer, text, text) IS
   'merge saves a text that joins both, overwrite the one that was refused, discard neither. The first two name the '
-  'present version like any save, and may meet the next conflict.';
+  'present version like any save, and may meet the next conflict. Only who wrote it, or the owner of the session, discards '
+  'what was not saved (42501).';
 
 CREATE FUNCTION public.set_note_status(p_note_id uuid, p_status text, p_expected_version integer) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_session uuid := (SELECT n.session_id FROM public.collaborative_clinical_notes AS n WHERE n.id = p_note_id);
+  v_role text;
 BEGIN
-  IF public.touch_collaboration(v_session) = 'viewer' THEN
+  v_role := public.touch_collaboration(v_session);
+  IF v_role = 'viewer' THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a viewer writes no notes';
+  -- The session is held: whose note it is, and who owns the session, is as it is now.
+  ELSIF p_status = 'finalized' AND v_role <> 'owner' AND (SELECT n.primary_author = auth.uid()
+    FROM public.collaborative_clinical_notes AS n WHERE n.id = p_note_id) IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a note is finalized by its author or by the owner of the session';
+  ELSIF coalesce(p_status, '') NOT IN ('draft', 'review', 'approved', 'finalized') THEN
+    -- The CHECK's own error would quote the note.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_status is draft, review, approved or finalized';
   END IF;
   UPDATE public.collaborative_clinical_notes AS n SET editorial_status = p_status, last_editor = auth.uid(),
     finalized_at = CASE WHEN p_status = 'finalized' THEN clock_timestamp() END
@@ -106,4 +125,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.set_note_status(uuid, text, integer) IS
-  'draft, review, approved or finalized, for exactly the version that was read; false if it is another, or finalized.';
+  'draft, review, approved or finalized, for exactly the version that was read; false if it is another, or finalized. '
+  'Only its author, or the owner of the session, finalizes a note (42501): nobody takes that back.';

@@ -56,32 +56,17 @@ $$;
 COMMENT ON FUNCTION public.pause_idle_collaborations() IS
   'Pauses sessions that timed out; how many. For a clock job; nothing can be written in them meanwhile anyway.';
 
+-- Everybody who is connected may LISTEN, anon too, and NOTIFY: PostgreSQL has no right to a channel. So it is told that
+-- something changed and nothing else, not even keys: whoever was removed from a session still knows its id.
 CREATE FUNCTION public.notify_collaboration() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  v_session uuid;
-  v_id uuid;
-  v_version integer;
 BEGIN
-  -- Keys only: a note never becomes JSON as a whole. Of NEW and OLD one may be NULL.
-  IF TG_TABLE_NAME = 'collaboration_sessions' THEN
-    v_id := coalesce(NEW.id, OLD.id);
-    v_session := v_id;
-  ELSE
-    v_session := coalesce(NEW.session_id, OLD.session_id);
-    IF TG_TABLE_NAME <> 'collaboration_participants' THEN
-      v_id := coalesce(NEW.id, OLD.id);
-    END IF;
-    IF TG_TABLE_NAME = 'collaborative_clinical_notes' THEN
-      v_version := coalesce(NEW.version_number, OLD.version_number);
-    END IF;
-  END IF;
-  PERFORM pg_notify('guardian_collaboration', jsonb_strip_nulls(jsonb_build_object('table', TG_TABLE_NAME, 'action', TG_OP,
-    'session_id', v_session, 'id', v_id, 'version', v_version))::text);
+  PERFORM pg_notify('guardian_collaboration', '');
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION public.notify_collaboration() IS
-  'Trigger: NOTIFY guardian_collaboration with table, action, ids and version; who listens reads the rest under row security.';
+  'Trigger: NOTIFY guardian_collaboration, once a transaction and without a payload; who listens looks, under row security, '
+  'for what changed. Anybody can forge it: it is a hint.';
 
 CREATE TRIGGER collaboration_sessions_identity BEFORE UPDATE ON public.collaboration_sessions FOR EACH ROW
   WHEN (NEW.id <> OLD.id OR NEW.patient_id <> OLD.patient_id
@@ -93,8 +78,9 @@ CREATE TRIGGER collaborative_note_versions_immutable
   FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('a version is what was written');
 CREATE TRIGGER collaboration_sessions_updated_at BEFORE UPDATE ON public.collaboration_sessions
   FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+-- Whatever changes: WHEN may not ask a row that has a generated column.
 CREATE TRIGGER collaboration_participants_updated_at BEFORE UPDATE ON public.collaboration_participants
-  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
+  FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER collaborative_clinical_notes_updated_at BEFORE UPDATE ON public.collaborative_clinical_notes
   FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.set_updated_at();
 -- Being seen is neither audited nor told.

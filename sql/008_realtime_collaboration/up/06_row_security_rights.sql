@@ -21,8 +21,11 @@ CREATE POLICY collaboration_participants_service ON public.collaboration_partici
 
 REVOKE ALL ON public.collaboration_sessions, public.collaboration_participants, public.collaborative_clinical_notes,
   public.collaborative_note_versions, public.collaboration_conflicts FROM PUBLIC, anon, authenticated, service_role;
-GRANT SELECT ON public.collaboration_sessions, public.collaboration_participants, public.collaborative_clinical_notes,
+GRANT SELECT ON public.collaboration_sessions, public.collaborative_clinical_notes,
   public.collaborative_note_versions, public.collaboration_conflicts TO authenticated;
+-- Not whether who was invited is an account.
+GRANT SELECT (session_id, user_id, role, admitted_by, state, invited_by, last_seen_at, created_at, updated_at)
+  ON public.collaboration_participants TO authenticated;
 -- The server side runs sessions; what is written in them is not its business.
 GRANT SELECT ON public.collaboration_sessions, public.collaboration_participants TO service_role;
 REVOKE ALL ON FUNCTION public.collaboration_limit(text, integer), public.collaboration_present_since(),

@@ -5,8 +5,8 @@ ALTER TABLE public.collaboration_sessions
   ADD CONSTRAINT collaboration_sessions_session_owner_fkey
     FOREIGN KEY (session_owner) REFERENCES auth.users (id) ON DELETE SET NULL;
 ALTER TABLE public.collaboration_participants
-  ADD CONSTRAINT collaboration_participants_user_id_fkey
-    FOREIGN KEY (user_id) REFERENCES auth.users (id) ON DELETE CASCADE,
+  ADD CONSTRAINT collaboration_participants_account_id_fkey
+    FOREIGN KEY (account_id) REFERENCES auth.users (id) ON DELETE CASCADE,
   ADD CONSTRAINT collaboration_participants_invited_by_fkey
     FOREIGN KEY (invited_by) REFERENCES auth.users (id) ON DELETE SET NULL;
 ALTER TABLE public.collaborative_clinical_notes
