@@ -47,17 +47,23 @@ export function exchangeGroup([one, two]: readonly string[]): Group {
       "fhir_to_guardian_patient(jsonb, text, uuid)",
       `SELECT public.fhir_to_guardian_patient('{"resourceType": "Patient", "id": "p1", "identifier": [{"value": "1"}]}', 'hospital', '${user}')`,
     );
+  const world = (
+    age: string,
+  ): string => `DELETE FROM public.fhir_patient_mappings; DELETE FROM public.fhir_observations;
+    DELETE FROM public.hl7_to_fhir_conversions; DELETE FROM public.hl7_messages; DELETE FROM public.fhir_oauth_configs; DELETE FROM public.fhir_endpoints;
+    INSERT INTO public.hl7_messages (id, message_type, message_control_id, raw_message, received_at) VALUES ('${message}', 'ADT^A08', '1', 'MSH', now() - interval '${age}');
+    INSERT INTO public.fhir_endpoints (id, system_name, base_url, auth_type) VALUES ('${endpoint}', 'hospital', 'https://hospital.example', 'oauth2');
+    INSERT INTO public.fhir_oauth_configs (endpoint_id, authorization_url, token_url, client_id) VALUES ('${endpoint}', 'https://hospital.example/a', 'https://hospital.example/t', 'c');
+    INSERT INTO public.fhir_patient_mappings (guardian_user_id, fhir_patient_id, source_system, resource)
+    VALUES ('${one}', 'p0', 'hospital', '{"resourceType": "Patient", "id": "p0", "identifier": [{"value": "0"}]}')`;
   return {
     name: "what is exchanged",
     worlds: {
-      "nothing is here": `DELETE FROM public.fhir_patient_mappings; DELETE FROM public.fhir_observations;
-        DELETE FROM public.hl7_to_fhir_conversions; DELETE FROM public.hl7_messages; DELETE FROM public.fhir_oauth_configs; DELETE FROM public.fhir_endpoints;
-        INSERT INTO public.hl7_messages (id, message_type, message_control_id, raw_message) VALUES ('${message}', 'ADT^A08', '1', 'MSH');
-        INSERT INTO public.fhir_endpoints (id, system_name, base_url, auth_type) VALUES ('${endpoint}', 'hospital', 'https://hospital.example', 'oauth2');
-        INSERT INTO public.fhir_oauth_configs (endpoint_id, authorization_url, token_url, client_id) VALUES ('${endpoint}', 'https://hospital.example/a', 'https://hospital.example/t', 'c');
-        INSERT INTO public.fhir_patient_mappings (guardian_user_id, fhir_patient_id, source_system, resource)
-        VALUES ('${one}', 'p0', 'hospital', '{"resourceType": "Patient", "id": "p0", "identifier": [{"value": "0"}]}')`,
+      "nothing is here": world("0 days"),
+      // One that is being converted is passed over, and goes with the next run.
+      "a message is too old": world("29 days"),
     },
+    only: { "a message is too old": ["what is of no account goes", "its patient becomes known"] },
     calls: {
       "the mappings are refreshed": by(
         "service_role",
@@ -96,13 +102,19 @@ export function exchangeGroup([one, two]: readonly string[]): Group {
         "-",
         `UPDATE public.hl7_messages SET guardian_patient_id = '${two}' WHERE id = '${message}'`,
       ),
+      "what is of no account goes": by(
+        "service_role",
+        "expire_fhir_exchange(integer)",
+        "SELECT public.expire_fhir_exchange()",
+      ),
     },
     state: `SELECT jsonb_build_array(
       (SELECT jsonb_agg(concat_ws(' ', m.fhir_patient_id, m.source_system, m.guardian_user_id = '${one}') ORDER BY m.fhir_patient_id, m.source_system) FROM public.fhir_patient_mappings AS m),
       (SELECT count(*) FROM public.fhir_observations AS o WHERE o.source_system = 'hospital'),
       (SELECT e.base_url || ' ' || e.sync_enabled FROM public.fhir_endpoints AS e),
       (SELECT concat_ws(' ', o.token_url, o.client_secret IS NOT NULL, o.access_token IS NOT NULL) FROM public.fhir_oauth_configs AS o),
-      (SELECT jsonb_agg(c.guardian_patient_id = m.guardian_patient_id) FROM public.hl7_to_fhir_conversions AS c, public.hl7_messages AS m))`,
+      (SELECT jsonb_agg(c.guardian_patient_id = m.guardian_patient_id) FROM public.hl7_to_fhir_conversions AS c, public.hl7_messages AS m),
+      (SELECT count(*) FROM public.hl7_messages))`,
     hold: `SELECT pg_advisory_xact_lock(3, 'public.fhir_patient_mappings'::regclass::oid::integer); SELECT FROM public.fhir_patient_mappings FOR UPDATE;
       SELECT FROM public.fhir_endpoints FOR UPDATE; SELECT FROM public.fhir_oauth_configs FOR UPDATE; SELECT FROM public.hl7_messages FOR UPDATE`,
     changes: {
