@@ -38,6 +38,11 @@ export const reasons = {
     why: "A random id in the stack's list of a flag's first users, which is the operator's to change, or as the key of a row in the migration's plan, by which it is taken back. With the account goes all that says whose it was.",
     by: "GDPR Recital 26 and Article 11: the person is not identifiable any more",
   },
+  invited: {
+    title: "Who was invited, and was no account",
+    why: "An invitation does not tell whether there is such an account, so that the id it names is kept without a key until somebody joins by it. It goes with the session; what names its owner is nowhere.",
+    by: "GDPR Recital 26 and Article 11: the person is not identifiable any more",
+  },
   keys: {
     title: "Keys of rows",
     why: "Ids of sessions, runs, resources and the like. No function puts a person's there; the test did.",
@@ -118,6 +123,10 @@ export const stays: Readonly<Record<ReasonName, Columns>> = {
     "guardian_migration.change": "key",
     "guardian_migration.reject": "key",
     "guardian_migration.batch": "key_from key_to",
+  },
+  invited: {
+    collaboration_participants: "user_id",
+    audit_log: "record_key",
   },
   keys: {
     collaborative_note_versions: "session_id",

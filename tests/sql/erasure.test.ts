@@ -20,11 +20,11 @@ const ledger = [...ledgerTableNames].reverse().map(ledgerTable);
 
 /** What stays in rows of others, by the list; in rows of no account another one decides. */
 const ofOthers = [
-  ...new Set(staying((Object.keys(reasons) as ReasonName[]).filter((name) => name !== "pending"))),
+  ...new Set(staying((Object.keys(reasons) as ReasonName[]).filter((name) => !["pending", "invited"].includes(name)))),
 ].sort();
 const v6Columns = new Set(staying(["v6"]));
 const v6OfNoAccount = [...v6Columns].filter((column) => !column.startsWith("public.user_profiles."));
-const ofNoAccount = [...v6OfNoAccount, "public.fhir_sync_jobs.resource_type"].sort();
+const ofNoAccount = [...v6OfNoAccount, ...staying(["invited"]), "public.fhir_sync_jobs.resource_type"].sort();
 
 /** The account is deleted, as the login service does it. */
 const erase = (admin: Client): Promise<unknown> =>

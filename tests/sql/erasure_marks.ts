@@ -58,6 +58,12 @@ function candidates({ type }: Markable, base: string | undefined, kind: Kind): s
   return [...more, `${person}::jsonb`, `jsonb_build_array(${person}::jsonb)`, `jsonb_build_array(${issue}::jsonb)`];
 }
 
+/** A key whose column is generated from another: that one is given, and for who is no account, what says so. */
+const generated: Readonly<Record<string, { from: string; noAccount: string }>> = {
+  "public.collaboration_participants.account_id": { from: "user_id", noAccount: "is_account" },
+};
+const givenBy = ({ table, column }: Key): string => generated[`${table}.${column}`]?.from ?? column;
+
 /** The key by which a row goes with its person; nullable: there may be rows of nobody. */
 const subjectOf = (keys: readonly Key[], table: string): Key | undefined =>
   keys.find((key) => key.table === table && key.target === "auth.users" && key.action === "CASCADE");
@@ -92,7 +98,7 @@ async function markRow(
   keys: readonly Key[],
 ): Promise<void> {
   const row = await baseRow(admin, table, kind, keys);
-  const fixed = new Set(["id", ...keys.filter((key) => key.table === table).map((key) => key.column)]);
+  const fixed = new Set(["id", ...keys.filter((key) => key.table === table).map(givenBy)]);
   const insert = (with_: ReadonlyMap<string, string>): string => {
     const names = [...with_.keys()].map(escapeIdentifier).join(", ");
     return `INSERT INTO ${quoteName(table)} (${names}) OVERRIDING SYSTEM VALUE VALUES (${[...with_.values()].join(", ")})`;
@@ -135,7 +141,9 @@ async function baseRow(admin: Client, table: string, kind: Kind, keys: readonly 
     const person = key.action === "CASCADE" ? owners[kind] : erased;
     // What nobody's row refers to may be nobody's as well, or always somebody's.
     const of = kind === "nobodys" && subjectOf(keys, key.target)?.nullable !== true ? "others" : kind;
-    row.set(key.column, uuid(key.target === "auth.users" ? person : rowId(of)));
+    const other = generated[`${table}.${key.column}`];
+    if (other && person === null) row.set(other.noAccount, "false").set(other.from, uuid(stranger));
+    else row.set(givenBy(key), uuid(key.target === "auth.users" ? person : rowId(of)));
   }
   for (const [column, sql] of Object.entries(bases(kind)[table] ?? {})) row.set(column, sql);
   return row;
