@@ -46,6 +46,23 @@ describe("003_fhir_integration: what outlives an account", function () {
       }
     }));
 
+  it("16-14 a call of an older version, with ids in it, comes back from the archive without them", () =>
+    withModules(modules, async (client, _, engine) => {
+      // As the version before had it: neither trigger nor CHECK looked for ids.
+      await client.query(
+        `ALTER TABLE public.fhir_api_audit DISABLE TRIGGER fhir_api_audit_url, DROP CONSTRAINT fhir_api_audit_route_check,
+           DROP CONSTRAINT fhir_api_audit_resource_id_check`,
+      );
+      await client.query(
+        `INSERT INTO public.fhir_api_audit (endpoint_id, operation, request_url, resource_type, resource_id)
+         VALUES (gen_random_uuid(), 'read', 'https://a.example/fhir/Patient/ann-bell', 'Patient', 'ann-bell')`,
+      );
+      await engine.undo("003_fhir_integration");
+      await engine.applyReal("003_fhir_integration");
+      const rows = "SELECT request_url || ' ' || length(resource_id) AS line FROM public.fhir_api_audit";
+      expect(await lines(client, rows)).to.deep.equal(["https://a.example/fhir/Patient 64"]);
+    }));
+
   it("16-14 errors of jobs are elements, codes and counts; other words are refused, and not told", () =>
     withModules(modules, async (client) => {
       const endpoint = await value<string>(
