@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { check, type Property } from "../spec";
+import { check, pulumiCommand, type Property } from "../spec";
 import type { ErrorCode } from "../spec/codes";
 import { configuration, configurationWith, type GuardianConfig } from "./keys";
 
@@ -54,7 +54,7 @@ export function validateConfig(
     root,
     reads: meant,
     hides: (path) => secretKeys.some((key) => root + path === key || (root + path).startsWith(`${key}.`)),
-    objects: "set its keys one by one, pulumi config set --path",
+    objects: `set its keys one by one, ${pulumiCommand("config set --path")}`,
   });
   const absent = Object.fromEntries(Object.keys(configuration.fields).map((key) => [key, undefined]));
   const config = value && ({ ...absent, ...value } as GuardianConfig);

@@ -28,6 +28,7 @@ import { holdEpoch, keepLease, raiseEpoch } from "./ledger/lease";
 import type { Queryable } from "./base/sql";
 import type { Progress } from "./base/progress";
 import { repeated } from "./base/status";
+import { pulumiCommand } from "../spec";
 
 /** What tests lower; some of it an operator may set. */
 export interface EngineParameters {
@@ -292,8 +293,8 @@ function assertIdentity(
     where: `state: ${describe(expected)}; connected to: ${found}`,
     todo: [
       "point the connection (guardian:database, PGHOST, PGPORT, PGDATABASE, PGSERVICE) at the state's own database",
-      "to migrate the database that you are connected to, use a stack of its own: pulumi stack init <name>",
-      "if the state's database is gone for good: pulumi stack rm <name> --force --preserve-config",
+      `to migrate the database that you are connected to, use a stack of its own: ${pulumiCommand("stack init <name>")}`,
+      `if the state's database is gone for good: ${pulumiCommand("stack rm <name> --force --preserve-config")}`,
     ],
   });
 }

@@ -3,6 +3,7 @@ import { exists, quoteName, rows, type Queryable } from "./base/sql";
 import { readWaiting } from "./ledger/archived";
 import { readLedger } from "./ledger/identity";
 import { acknowledgedRollbacks } from "./ledger/steps";
+import { pulumiCommand } from "../spec";
 
 const table = "public.migration_sessions";
 
@@ -87,7 +88,7 @@ export function refuseUnacknowledged(
     what: "all features were switched off by an emergency rollback in the database; this stack switches nothing on until it is acknowledged",
     where: `${what}, rollback session ${named(newest)}${besides}${given}`,
     todo: [
-      `when the cause is mended: pulumi config set guardian:acknowledge ${newest.id}, then up`,
+      `when the cause is mended: ${pulumiCommand(`config set guardian:acknowledge ${newest.id}`)}, then up`,
       "set the rollout of the flags to 0",
     ],
   });

@@ -1,5 +1,6 @@
 import { GuardianError } from "./base/errors";
 import { exists, first, type Queryable } from "./base/sql";
+import { pulumiCommand } from "../spec";
 
 /**
  * The error that the flag has no row.
@@ -12,7 +13,7 @@ export function flagGone(name: string, declared: boolean): GuardianError {
     where: `public.feature_flags, ${name}`,
     todo: declared
       ? [
-          "see it: pulumi refresh; then up makes the row anew",
+          `see it: ${pulumiCommand("refresh")}; then up makes the row anew`,
           "if nobody needs the flag: take it out of guardian:flags",
         ]
       : `put it back: INSERT INTO public.feature_flags (${columns}) SELECT ${columns} FROM public.feature_flag_seed() WHERE feature_name = '${name}'`,
@@ -42,7 +43,7 @@ export async function flagChanged(db: Queryable, name: string): Promise<Guardian
     what: "the flag was changed outside this stack since it last wrote it; it is not overwritten unseen",
     where: `flag ${name}, changed ${await lastChange(db, name)}`,
     todo: [
-      "see the change and take it into the state: pulumi refresh; then up sets what the program says",
+      `see the change and take it into the state: ${pulumiCommand("refresh")}; then up sets what the program says`,
       "make the program say what the database says",
       "put the row back by hand to what it was: the audit log says when it changed, and by whom",
     ],

@@ -4,6 +4,7 @@ import { GuardianError } from "../engine/base/errors";
 import { stackOf } from "../engine/ledger/identity";
 import { resourceId, type Step } from "../engine/ledger/steps";
 import { mainStep, type DatabaseCall } from "./call";
+import { pulumiCommand } from "../spec";
 
 /** How long another call of the same run is waited for that has the id which stands, in milliseconds. */
 const company = 2000;
@@ -65,8 +66,8 @@ export function refuseRenamed(call: DatabaseCall, id: string): void {
     what: `this resource was renamed in the state: it was made as ${name}, and stands as that; nothing was changed`,
     where: `${call.urn}, ${id} in the state`,
     todo: [
-      `give it its name back: pulumi state rename '${call.urn}' ${name}`,
-      `if the state has ${name} besides: pulumi state delete '${call.urn}', which changes nothing in the database`,
+      `give it its name back: ${pulumiCommand(`state rename '${call.urn}' ${name}`)}`,
+      `if the state has ${name} besides: ${pulumiCommand(`state delete '${call.urn}'`)}, which changes nothing in the database`,
     ],
   });
 }
@@ -83,7 +84,7 @@ export async function unknownToLedger(call: DatabaseCall): Promise<GuardianError
   const { ledger } = await call.host.whereabouts();
   const own = stackOf(call.urn);
   const id = ledger?.ledgerId ?? "<ledger id>";
-  const anew = `pulumi stack rm --force --preserve-config, pulumi stack init, pulumi config set guardian:adopt ${id}, then up, which adopts what is there`;
+  const anew = `${pulumiCommand("stack rm --force --preserve-config")}, ${pulumiCommand("stack init")}, ${pulumiCommand(`config set guardian:adopt ${id}`)}, then up, which adopts what is there`;
   if (!ledger || ledger.stack === own) {
     return new GuardianError("not-in-ledger", {
       what: "the ledger in this database knows nothing of this resource",
@@ -96,7 +97,7 @@ export async function unknownToLedger(call: DatabaseCall): Promise<GuardianError
     what: `the ledger has this migration under the stack ${theirs}, and this is ${mine}: either this stack was renamed, or ${theirs} took the migration over`,
     where: call.urn,
     todo: [
-      `if it was renamed: pulumi config set guardian:adopt ${id}, then up, which writes the new name into the ledger (or back to the old one: pulumi stack rename ${theirs})`,
+      `if it was renamed: ${pulumiCommand(`config set guardian:adopt ${id}`)}, then up, which writes the new name into the ledger (or back to the old one: ${pulumiCommand(`stack rename ${theirs}`)})`,
       `if ${theirs} took it over: use that stack`,
       `to take it from there, for good: ${anew}`,
     ],

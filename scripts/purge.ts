@@ -37,7 +37,8 @@ const command = {
   purpose: "drops what a destroyed stack left in its database, for good",
   about: `It drops the schemas ${archiveSchema} (rows that v7 collected, which the next up would bring back) and ${ledgerSchema}
 (the ledger), after showing what is in them. It is refused while anything of the migration is still in the database, of
-whatever stack. Backup files are not touched. For a stack that is still up: pulumi config set guardian:purge true, up, destroy.`,
+whatever stack. Backup files are not touched. For a stack that is still up:
+npm run pulumi -- config set guardian:purge true, then up, then destroy.`,
   options,
   exits: {
     "0": "purged, or there was nothing to purge",

@@ -6,19 +6,20 @@ import { DatabaseError } from "pg";
 import { fromPostgres, GuardianError } from "../engine/base/errors";
 import { errorsPage } from "../scripts/docs/errors";
 import { errorCodes } from "../spec/codes";
+import { calledBy, pulumiCommand, wrapperCall } from "../spec/command";
 
 const root = join(__dirname, "..");
 const codes = Object.values(errorCodes).flatMap((area) => Object.keys(area));
 
-function* sources(): Generator<string> {
-  for (const folder of ["bench", "config", "engine", "resources", "scripts"])
+function* sources(...folders: string[]): Generator<string> {
+  for (const folder of folders)
     for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }))
       if (file.endsWith(".ts")) yield readFileSync(join(root, folder, file), "utf8");
 }
 
 /** The codes that no source names. */
 const unused = (among: readonly string[]): string[] => {
-  const text = [...sources()].join("\n");
+  const text = [...sources("bench", "config", "engine", "resources", "scripts")].join("\n");
   return among.filter((code) => !text.includes(`"${code}"`));
 };
 
@@ -61,6 +62,33 @@ describe("errors", () => {
     expect(new Set(codes).size).to.equal(codes.length);
     expect(unused(codes)).to.deep.equal([]);
     expect(unused([...codes, "planted-and-never-used"])).to.deep.equal(["planted-and-never-used"]);
+  });
+
+  it("name commands as whoever reads them can type them: by npm run pulumi where that was called", () => {
+    const was = process.env[calledBy];
+    try {
+      const named = [undefined, wrapperCall(undefined), wrapperCall("/it's here"), "sh -c"].map((by) => {
+        Reflect.deleteProperty(process.env, calledBy);
+        if (by !== undefined) process.env[calledBy] = by;
+        return pulumiCommand("refresh");
+      });
+      const elsewhere = "npm run pulumi -- -C '/it'\\''s here' refresh";
+      expect(named).to.deep.equal(["pulumi refresh", "npm run pulumi -- refresh", elsewhere, "pulumi refresh"]);
+    } finally {
+      Reflect.deleteProperty(process.env, calledBy);
+      if (was !== undefined) process.env[calledBy] = was;
+    }
+    // No text of the product names a bare one.
+    const bare = (text: string): string[] =>
+      text
+        .replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "")
+        .match(/[^\n]*(?<!@|run )\bpulumi (config|stack|state|refresh|up|destroy|preview|cancel)\b[^\n]*/g) ?? [];
+    expect(
+      ["engine", "resources", "config", "components", "provider"].flatMap((folder) =>
+        [...sources(folder)].flatMap(bare),
+      ),
+    ).to.deep.equal([]);
+    expect(bare('todo: "see it: pulumi refresh"')).to.have.length(1);
   });
 
   it("are all in docs/errors.md, with what they mean and what to do", () => {

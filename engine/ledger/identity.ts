@@ -2,6 +2,7 @@ import { escapeIdentifier } from "pg";
 import { GuardianError } from "../base/errors";
 import { first, type Askable, type Queryable } from "../base/sql";
 import { ledgerSchema, ledgerFormat } from "./schema";
+import { pulumiCommand } from "../../spec";
 
 /** Which database this is, in words that a rename of the host does not change. */
 export interface DatabaseIdentity {
@@ -106,7 +107,7 @@ export function databaseRenamed(ledger: LedgerRow, here: Physical): GuardianErro
     what: `this database was renamed since the migration last ran in it (or is in a copy of the whole cluster, made by a base backup): it was ${ledger.database} and is ${here.database}; nothing was changed`,
     where: `database ${here.database} (oid ${here.databaseOid}) of cluster ${here.systemIdentifier}, ledger ${ledger.ledgerId}`,
     todo: [
-      `if it is no copy, take the new name over: pulumi config set guardian:adopt ${ledger.ledgerId}, then up`,
+      `if it is no copy, take the new name over: ${pulumiCommand(`config set guardian:adopt ${ledger.ledgerId}`)}, then up`,
       `give it its old name back: ALTER DATABASE ${escapeIdentifier(here.database)} RENAME TO ${escapeIdentifier(ledger.database)}`,
     ],
   });

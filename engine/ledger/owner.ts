@@ -16,6 +16,7 @@ import {
 import { keepToOwner } from "./rights";
 import { archiveSchema, ledgerSchema, ledgerFormat, ledgerTables } from "./schema";
 import { addStep, detailOf, readStep, readSteps, setStep, type Step } from "./steps";
+import { pulumiCommand } from "../../spec";
 
 /**
  * May this stack work with the ledger that is there?
@@ -38,7 +39,7 @@ export function refuseForeign(
       what: `the ledger in this database was made for another one: this is a copy, or a restored dump${perhaps ? ", or it was renamed" : ""}`,
       where: `here: ${here.database} of cluster ${here.systemIdentifier}; ledger: ${ledger.database} of cluster ${ledger.systemIdentifier}`,
       todo: [
-        `if this database takes the other's place: pulumi config set guardian:adopt ${ledger.ledgerId}`,
+        `if this database takes the other's place: ${pulumiCommand(`config set guardian:adopt ${ledger.ledgerId}`)}`,
         `else drop the schemas ${ledgerSchema} and ${archiveSchema} of the copy`,
         ...(perhaps
           ? [`if it was renamed: give it the name ${ledger.database} back, up once, and rename it then`]
@@ -54,7 +55,7 @@ export function refuseForeign(
     where: `database ${here.database}, ledger ${ledger.ledgerId}, ${foreign.length} steps that are not undone`,
     todo: [
       "use that stack, or destroy it first",
-      `to take the migration over from it, for good: pulumi config set guardian:adopt ${ledger.ledgerId}`,
+      `to take the migration over from it, for good: ${pulumiCommand(`config set guardian:adopt ${ledger.ledgerId}`)}`,
     ],
   });
 }

@@ -3,6 +3,7 @@ import { shown, sqlName, sqlText } from "../base/names";
 import { rows, type Queryable } from "../base/sql";
 import { standingTables } from "../ledger/objects";
 import { archiveSchema, ledgerSchema } from "../ledger/schema";
+import { pulumiCommand } from "../../spec";
 
 /** Schemas in which the migration makes tables. */
 const schemas = ["public", ledgerSchema, archiveSchema];
@@ -136,7 +137,7 @@ function acceptance(name: string): string {
   if (shown(name) !== name)
     return `in the stack's file, below guardian:publications, ${shown(JSON.stringify(name))}: accepted`;
   const path = /^[A-Za-z_]\w*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
-  return `pulumi config set --path '${`guardian:publications${path}`.replaceAll("'", "'\\''")}' accepted`;
+  return pulumiCommand(`config set --path '${`guardian:publications${path}`.replaceAll("'", "'\\''")}' accepted`);
 }
 
 /**

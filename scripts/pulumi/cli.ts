@@ -4,6 +4,7 @@ import { constants, homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
 import { endWith } from "../command";
+import { calledBy, wrapperCall } from "../../spec/command";
 import { parse, type CommandLine } from "./arguments";
 import { buildGenerator } from "./build";
 import { findEngine } from "./engine";
@@ -29,6 +30,8 @@ const stateless = new Set(["login", "logout", "version", "plugin", "package", "s
 
 async function main(argv: string[], log: Log): Promise<number> {
   const line = parse(argv);
+  // For errors, whose ways out name commands: the engine hands it on to program and plugin.
+  process.env[calledBy] = wrapperCall(line.folder);
   if (line.verb === undefined || (line.verb === "help" && line.object === undefined)) process.stdout.write(`${help}\n`);
   const { path: engine, from } = await findEngine({ log });
   // An engine that is pinned here must not ask to be replaced; the user's own may.

@@ -52,7 +52,7 @@ export async function refuseStanding(db: Queryable): Promise<void> {
     where: `${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`,
     todo: [
       "roll it back first: npm run pulumi -- destroy",
-      "roll back and purge in one: pulumi config set guardian:purge true, up, destroy",
+      "roll back and purge in one: npm run pulumi -- config set guardian:purge true, then up, then destroy",
     ],
   });
 }

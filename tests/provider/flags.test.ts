@@ -19,12 +19,13 @@ describe("provider: a flag", function () {
       const flag = await walk.create("FeatureFlag", "event_sourcing", off);
       const client = await db.connect();
       await client.query(`UPDATE public.feature_flags SET configuration = '{"by": "hand"}'`);
-      await withWalk({ database: db.migrator }, async (next) => {
+      await withWalk({ database: db.migrator, env: { GUARDIAN_PULUMI: "npm run pulumi --" } }, async (next) => {
         const { plugin } = next;
         expect(await next.diff(flag)).to.deep.equal({ changes: "some", paths: { configuration: "update, output" } });
         const change = { id: flag.id, olds: flag.state, oldInputs: flag.inputs, news: flag.inputs };
         const unseen = await plugin.fail(plugin.client.update, calls.update(flag.urn, change, { preview: true }));
-        expect(unseen.message).to.contain("[flag-changed]");
+        // As npm run pulumi starts it: the way out is a command that is there.
+        expect(unseen.message).to.contain("[flag-changed]").and.contain("state: npm run pulumi -- refresh; then up");
         const read = await plugin.call(plugin.client.read, calls.read(flag.urn, flag.id, flag.state, flag.inputs));
         const seen = { ...change, olds: plain(read.getProperties()) ?? {} };
         const planned = await plugin.call(plugin.client.update, calls.update(flag.urn, seen, { preview: true }));

@@ -67,6 +67,11 @@ describe("npm run pulumi, on the real engine", function () {
     expect(thrown.stdout).to.include("index.ts");
   });
 
+  it("tells the program how it is called, for the commands that errors name", async () => {
+    const { stdout } = await run(["preview"], { FAIL: "called" });
+    expect(stdout).to.include(`called by npm run pulumi -- -C '${project}'`);
+  });
+
   it("passes SIGINT on once, however often it arrives for one ^C", async () => {
     const { child, ended } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "waiting") });
     await until(() => existsSync(join(folder, "waiting")));

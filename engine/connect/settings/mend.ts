@@ -1,5 +1,6 @@
 import type { ConnectionSettings } from ".";
 import { configOrigin } from "./sources";
+import { pulumiCommand } from "../../../spec";
 
 /** The parts of a connection that users get wrong: key of guardian:database, and libpq's variable for it. */
 const parts = {
@@ -22,7 +23,7 @@ export function mend(settings: ConnectionSettings, part: Part): string {
   const variable = parts[part];
   if (part === "password") return passwordPlace(origin, key, variable);
   if (origin === configOrigin) {
-    return `correct ${key} in the stack's config: pulumi config set --path ${key} ${part.toUpperCase()}`;
+    return `correct ${key} in the stack's config: ${pulumiCommand(`config set --path ${key} ${part.toUpperCase()}`)}`;
   }
   if (origin === variable) return `correct ${variable}, or set ${key} in the stack's config, which wins over it`;
   const theirs = origin && origin !== "libpq's default" ? ` (it is from ${origin})` : " (nothing names it yet)";

@@ -1,0 +1,18 @@
+/** By this variable `npm run pulumi` says to the program and the plugin how it is called. */
+export const calledBy = "GUARDIAN_PULUMI";
+
+const wrapper = "npm run pulumi --";
+
+/** @returns how the wrapper is called for a project. @param folder what -C named; undefined for this clone */
+export const wrapperCall = (folder: string | undefined): string =>
+  folder === undefined ? wrapper : `${wrapper} -C '${folder.replaceAll("'", "'\\''")}'`;
+
+/**
+ * @param args such as `refresh`
+ * @returns the command that a way out names, as whoever reads it can type it: by the wrapper it may be the only Pulumi
+ *   that is there, and a plain one would look for another state
+ */
+export function pulumiCommand(args: string): string {
+  const by = process.env[calledBy];
+  return `${by?.startsWith(wrapper) ? by : "pulumi"} ${args}`;
+}
