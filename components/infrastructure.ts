@@ -42,7 +42,7 @@ export class Infrastructure extends Stage {
       ),
     );
     for (const module of plan.infrastructureModules) {
-      this.chain(new SqlModule(module, { module, ledgerId }, this.next()));
+      this.chain(new SqlModule(module, { module, through: plan.through, ledgerId }, this.next()));
     }
     this.session = this.chain(
       new MigrationSession(
@@ -54,6 +54,7 @@ export class Infrastructure extends Stage {
           environment: args.stack,
           totalSteps: plan.totalSteps,
           migrations: plan.dataMigrations,
+          through: plan.through,
           ledgerId,
         },
         this.next(),

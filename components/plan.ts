@@ -4,6 +4,8 @@ import { stages, type Stage } from "../config";
 
 /** What a stack up to a stage consists of. */
 export interface Plan {
+  /** The last stage that is wanted. */
+  through: Stage;
   /** True for the stages that are wanted. */
   reaches: (stage: Stage) => boolean;
   /** Modules of the infrastructure stage: 000 to 002. */
@@ -39,5 +41,5 @@ export function planThrough(through: Stage, flags: readonly string[]): Plan {
   const completion = reaches("deployment") ? 1 : 0;
   const lists = [infrastructureModules, schemaModules, dataMigrations, wantedFlags];
   const totalSteps = lists.reduce((sum, list) => sum + list.length, fixed + completion);
-  return { reaches, infrastructureModules, schemaModules, dataMigrations, flags: wantedFlags, totalSteps };
+  return { through, reaches, infrastructureModules, schemaModules, dataMigrations, flags: wantedFlags, totalSteps };
 }

@@ -7,7 +7,8 @@ export class Schema extends Stage {
   constructor(args: StageArgs & { plan: Plan }) {
     super("schema", args);
     const { ledgerId, plan } = args;
-    for (const module of plan.schemaModules) this.chain(new SqlModule(module, { module, ledgerId }, this.next()));
+    for (const module of plan.schemaModules)
+      this.chain(new SqlModule(module, { module, through: plan.through, ledgerId }, this.next()));
     this.registerOutputs({});
   }
 }

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { stageType, type Stage as StageName } from "../config";
 
 /** What every stage gets. */
 export interface StageArgs {
@@ -17,10 +18,10 @@ export abstract class Stage extends pulumi.ComponentResource {
   last: pulumi.Resource | undefined;
 
   constructor(
-    name: string,
+    name: StageName,
     private readonly args: Omit<StageArgs, "ledgerId">,
   ) {
-    super(`guardian:stage:${name.charAt(0).toUpperCase()}${name.slice(1)}`, name);
+    super(stageType(name), name);
     this.last = args.after;
   }
 

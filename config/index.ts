@@ -5,7 +5,7 @@ import { configuration, configurationWith, type GuardianConfig } from "./keys";
 
 export type { GuardianConfig } from "./keys";
 export { flagNames } from "./flags";
-export { stages, type Stage } from "./stages";
+export { stages, stageType, type Stage } from "./stages";
 
 /** The same as the program uses it: allow-lists are secret in state. */
 export type StackConfig = Omit<GuardianConfig, "allowList"> & {

@@ -65,7 +65,7 @@ export async function setTotalSteps(fenced: FencedWriter, totalSteps: number): P
 /** @returns the session's row as it is now */
 export async function readMigrationSession(db: Queryable, urn: string): Promise<MigrationSessionRow | undefined> {
   const step = await readStep(db, urn);
-  if (step?.state === "undone") return undefined;
+  if (step?.state === "undone" || !(await exists(db, "public.migration_sessions"))) return undefined;
   return first<MigrationSessionRow & Record<string, unknown>>(
     db,
     `SELECT id, migration_type AS "migrationType", source_version AS "sourceVersion", target_version AS "targetVersion",

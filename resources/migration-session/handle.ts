@@ -9,6 +9,7 @@ import {
 import { lazily } from "../../engine/lazy";
 import { deadline } from "../call";
 import { handler, type Kind } from "../handler";
+import { goesBack } from "../way-back";
 import { migrationSessionSpec } from "./spec";
 
 const outputs = (row: MigrationSessionRow): { sessionId: string; initiatedBy: string } => ({
@@ -39,7 +40,14 @@ const kind: Kind<typeof migrationSessionSpec> = {
     return outputs(row);
   },
 
-  async update(call, inputs, _state, fenced) {
+  asked: ["through"],
+
+  async update(call, inputs, state, fenced) {
+    const { sessionId, initiatedBy } = state;
+    if (!(await readMigrationSession(fenced.writer, call.urn)) && (await goesBack(call, inputs.through))) {
+      call.log.warn("drift: the session's row was deleted by hand; left so while later stages go");
+      return { sessionId, initiatedBy };
+    }
     const row = await kind.create(call, inputs, fenced);
     await setTotalSteps(fenced, inputs.totalSteps);
     return row;

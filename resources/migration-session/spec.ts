@@ -1,3 +1,4 @@
+import { throughInput } from "../../config/stages";
 import { integer, list, resource, text } from "../../spec";
 
 export const migrationSessionSpec = resource(
@@ -14,6 +15,7 @@ export const migrationSessionSpec = resource(
         text("A folder's name in sql/data/."),
         "The data migrations that the program has. One that was cut off and is not among them any more is taken back.",
       ),
+      ...throughInput,
       ledgerId: text("The ledger that records it."),
     },
     computed: {},

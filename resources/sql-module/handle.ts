@@ -21,6 +21,7 @@ import { deadline, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import { acceptedByProgram, publicationNotes, refuseOpenPublications } from "../publications";
 import { remainingText } from "../sentences";
+import { goesBack } from "../way-back";
 import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
 
@@ -96,9 +97,17 @@ const kind: Kind<Spec> = {
     return outputs(db, call.urn, (await currentApply(db, call.urn)) ?? "", inputs.objects);
   },
 
-  async drift(call, _inputs, state) {
+  asked: ["through"],
+
+  async drift(call, inputs, state) {
     const changes: Changes = new Map();
-    for (const drift of await driftOf(call.host, call.urn, state.objects)) {
+    const found = await driftOf(call.host, call.urn, state.objects);
+    if (found.length > 0 && (await goesBack(call, inputs.through))) {
+      for (const drift of found)
+        call.log.warn(`${describe(drift)}; left as it is while later stages go: the next up refuses it`);
+      return changes;
+    }
+    for (const drift of found) {
       call.log.warn(describe(drift));
       changes.set(pathTo("definitions", drift.object), drift.kind === "missing" ? "delete" : "update");
     }

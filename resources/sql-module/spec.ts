@@ -1,3 +1,4 @@
+import { throughInput } from "../../config/stages";
 import { integer, list, map, record, resource, text } from "../../spec";
 
 export const sqlModuleSpec = resource(
@@ -6,6 +7,7 @@ export const sqlModuleSpec = resource(
   {
     inputs: {
       module: text("The folder's name in sql/."),
+      ...throughInput,
       ledgerId: text("The ledger that records it."),
     },
     computed: {
