@@ -1,5 +1,6 @@
 import zlib from "node:zlib";
 import type { Duplex } from "node:stream";
+import { GuardianError } from "../base/errors";
 import { runClient } from "./child";
 import type { ClientProgram } from "./client";
 
@@ -39,3 +40,18 @@ async function writesZstd(path: string): Promise<boolean> {
 /** As the client of this version takes it: before 16 there is gzip alone, by its level. */
 export const compressArgument = (compression: Compression, { major }: ClientProgram): string =>
   `--compress=${major < 16 ? compression.replace("gzip:", "") : compression}`;
+
+/**
+ * What a file of a dump is read through, by its name; nothing if it is not compressed.
+ * @throws GuardianError if this process cannot read it
+ */
+export function decompressor(path: string): Duplex | undefined {
+  if (path.endsWith(".gz")) return zlib.createGunzip();
+  if (path.endsWith(".zst") && zstdReader) return zstdReader();
+  if (path.endsWith(".dat")) return undefined;
+  throw new GuardianError("backup-failed", {
+    what: `this Node (${process.version}) cannot read how the backup is compressed`,
+    where: path,
+    todo: "run it with Node 22.15 or later, which reads zstd",
+  });
+}

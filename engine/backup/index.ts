@@ -1,9 +1,11 @@
-export { adoptable, type AdoptOptions } from "./adopt";
+export { adoptable, type AdoptOptions, type FoundBackup } from "./adopt";
 export { findClient } from "./client";
 export { dump } from "./dump";
 export { type Manifest, verifyBackup } from "./manifest";
 export { preflight } from "./preflight";
 export type { BackupProgress } from "./progress";
+/** @lazily */
+export { prove } from "./prove";
 /** @lazily */
 export { takeBackup } from "./take";
 export type { DumpOptions } from "./work";

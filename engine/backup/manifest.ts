@@ -20,7 +20,7 @@ export interface ManifestFile {
   readonly sha256: string;
 }
 
-interface ManifestTable {
+export interface ManifestTable {
   /** In the database that was dumped; the dump's table of contents has it too. Since format 2. */
   readonly oid?: number;
   readonly schema: string;

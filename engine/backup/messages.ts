@@ -78,6 +78,8 @@ const harmless = [
   /^a worker process died unexpectedly$/,
   /^could not obtain lock on relation "[^"]*"$/,
   /^no matching (tables|schemas) were found$/,
+  /^(role|schema|relation|type|extension|language|access method|collation "[^"]*" for encoding) "[^"]*" does not exist$/,
+  /^extension "[^"]*" is not available$/,
 ];
 
 /**
@@ -89,7 +91,7 @@ export function speakable(stderr: string): string[] {
   for (const line of stderr.split("\n")) {
     const text = /^pg_\w+: error: (.*)$/.exec(line)?.[1]?.trim();
     if (text === undefined) continue;
-    const server = text.replace(/^query failed: ERROR: +/, "");
+    const server = text.replace(/^(query failed|could not execute query): ERROR: +/, "");
     if (harmless.some((one) => one.test(server))) lines.push(server);
     else lines.push(`${/^[\w ()-]*/.exec(text)?.[0].trim() ?? ""} (the rest is withheld: it may quote a row)`.trim());
   }

@@ -8,7 +8,7 @@ import type { CountedTable } from "./contents";
 import { dumpFolder, type Surroundings } from "./manifest";
 import { clientFailure } from "./messages";
 import type { ProgressReport } from "./progress";
-import { dumpRoles, readSurroundings } from "./surroundings";
+import { dumpRoles, readSetForAll, readSurroundings } from "./surroundings";
 import { countLargeObjects, countRows, listTables } from "./tables";
 import type { DumpOptions, Work } from "./work";
 
@@ -36,6 +36,7 @@ export function dumpAndCount(work: Work, report: ProgressReport, options: DumpOp
     await db.script(textSettings);
     const text = `SELECT pg_catalog.pg_export_snapshot() AS snapshot, ${utcNow} AS at`;
     const start = (await db.query<{ snapshot: string; at: string }>(text)).rows[0];
+    const forAll = await readSetForAll(db);
     if (!start) throw new Error("pg_export_snapshot gave no row");
     const failures: unknown[] = [];
     const failed = (err: unknown) => {
@@ -45,7 +46,7 @@ export function dumpAndCount(work: Work, report: ProgressReport, options: DumpOp
     };
     const [, , counted] = await Promise.all([
       runDump(work, start.snapshot, options).catch(failed),
-      dumpRoles(work, options).catch(failed),
+      dumpRoles(work, options, forAll).catch(failed),
       countAll(db, options.excludeSchemas, report, work.signal).catch(failed),
     ]);
     if (!counted || failures.length > 0) throw failures[0];

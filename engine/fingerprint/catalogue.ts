@@ -31,7 +31,7 @@ export const catalogueFacts: Record<string, string> = {
     UNION ALL
     SELECT 'rights', (SELECT string_agg(concat_ws(' ', CASE a.grantee WHEN 0 THEN 'PUBLIC'
           ELSE pg_get_userbyid(a.grantee)::text END, a.privilege_type, a.is_grantable), ', '
-          ORDER BY a.grantee, a.privilege_type)
+          ORDER BY pg_get_userbyid(a.grantee), a.privilege_type)
         FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) AS a)
     FROM pg_database WHERE datname = current_database()`,
 
@@ -40,7 +40,7 @@ export const catalogueFacts: Record<string, string> = {
         WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas'
         ELSE d.defaclobjtype::text END, coalesce(n.nspname, 'every schema')) AS name,
       (SELECT string_agg(concat_ws(' ', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END,
-          a.privilege_type, a.is_grantable), ', ' ORDER BY a.grantee, a.privilege_type)
+          a.privilege_type, a.is_grantable), ', ' ORDER BY pg_get_userbyid(a.grantee), a.privilege_type)
         FROM aclexplode(d.defaclacl) AS a) AS value
     FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
     WHERE n.nspname IS NULL OR n.nspname <> ALL ($1::text[])`,

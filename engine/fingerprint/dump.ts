@@ -36,7 +36,7 @@ export async function readSchema(
       env: { ...Object.fromEntries(inherited), ...tool.env },
       maxBuffer: 512 * 1024 * 1024,
     });
-    return entries(stdout);
+    return schemaEntries(stdout);
   } catch (err) {
     const said = (err as { stderr?: string }).stderr?.split("\n")[0];
     throw new GuardianError("measurement-failed", {
@@ -55,7 +55,7 @@ const header = /^-- Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)$/;
  * says nothing about the database, and `SET default_…` between entries depends on their order only. GRANT and REVOKE lines are
  * sorted, since their order is that of their making.
  */
-function entries(dump: string): Record<string, Record<string, string>> {
+export function schemaEntries(dump: string): Record<string, Record<string, string>> {
   const found: Record<string, Record<string, string[]>> = {};
   let lines: string[] | undefined;
   let rights = false;

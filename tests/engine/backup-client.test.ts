@@ -81,6 +81,9 @@ describe("what client programs say", () => {
       "CONTEXT:  geheim",
       "pg_dump: error: could not write to file: No space left on device",
       "geheim without prefix",
+      'pg_restore: error: could not execute query: ERROR:  role "anon" does not exist',
+      'Command was: GRANT SELECT ON geheim TO "anon"',
+      'pg_restore: error: could not execute query: ERROR:  role "a" does not exist, said geheim',
     ];
     const lines = speakable(said.join("\n"));
     expect(lines).to.deep.equal([
@@ -88,6 +91,7 @@ describe("what client programs say", () => {
       'Dumping the contents of table "users" failed: PQgetResult() failed.',
       "query failed (the rest is withheld: it may quote a row)",
       "could not write to file: No space left on device",
+      'role "anon" does not exist',
     ]);
     expect(clientFailure("pg_dump", { code: 1, stdout: "", stderr: said.join("\n") }, "here").message).not.to.contain(
       "geheim",

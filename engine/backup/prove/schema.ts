@@ -1,0 +1,55 @@
+import { schemaEntries } from "../../fingerprint/dump";
+import { differs, listed } from "./differs";
+import { printed, useList, type Restorer, type Toc } from "./toc";
+
+/** What has rows in it, or is made from them. */
+const data = /^(TABLE DATA|BLOBS|MATERIALIZED VIEW DATA|STATISTICS DATA)$/;
+
+type Definitions = ReturnType<typeof schemaEntries>;
+
+/**
+ * All definitions of a dump, and where its sequences stand, as pg_restore would run them.
+ * @param left entries that are not restored, by dump id
+ * @param options pg_restore's, as for the restore
+ */
+export async function definitions(
+  restorer: Restorer,
+  dump: string,
+  toc: Toc,
+  options: readonly string[],
+  left: ReadonlySet<number> = new Set(),
+): Promise<Definitions> {
+  const entries = toc.entries.filter(({ kind, dumpId }) => !data.test(kind) && !left.has(dumpId));
+  const list = await useList(restorer.folder, "definitions.list", entries);
+  return schemaEntries(await printed(restorer, dump, ["--no-tablespaces", "--no-subscriptions", ...options, list]));
+}
+
+/**
+ * Compares all definitions, both ways.
+ * @param stubs what the copy has in place of an extension's objects: `FUNCTION extensions.f(integer)`
+ * @throws GuardianError of the comparison, naming what differs
+ */
+export function compareDefinitions(was: Definitions, is: Definitions, where: string, stubs = new Set<string>()): void {
+  const wrong: string[] = [];
+  for (const kind of new Set([...Object.keys(was), ...Object.keys(is)])) {
+    const [before, after] = [was[kind] ?? {}, is[kind] ?? {}];
+    for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+      const [one, other] = [before[name], after[name]];
+      const what = `${kind} ${name}`;
+      if (one === other || stubs.has(what)) continue;
+      if (one === undefined) wrong.push(`${what} is there besides`);
+      else if (other === undefined) wrong.push(`${what} is missing`);
+      else if (loosely(one) !== loosely(other)) wrong.push(`${what} is another`);
+    }
+  }
+  if (wrong.length > 0) throw differs("compare", `in the restored copy, ${listed(wrong)}`, where);
+}
+
+/**
+ * An expression that was read again may be told with other casts and parentheses, though it is the same: a list of varchar is
+ * cast as a whole at first, and value by value afterwards.
+ */
+const loosely = (text: string): string =>
+  text
+    .replace(/::("[^"]*"|[a-z_][\w.]*)( varying| precision| with(out)? time zone)?(\(\d+(,\d+)?\))?(\[\])*/g, "")
+    .replace(/[()\s]/g, "");

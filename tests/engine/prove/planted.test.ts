@@ -1,0 +1,199 @@
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { expect } from "chai";
+import { dump, type FoundBackup, type Manifest } from "../../../engine/backup";
+import type { ProofOptions } from "../../../engine/backup/prove";
+import { withEmpty } from "../../support/postgres";
+import { marker, refusal, useDumps } from "../dumps";
+import { useScratch } from "./scratch";
+
+type Changed = { -readonly [K in keyof Manifest]: Manifest[K] };
+
+describe("a backup with a fault", function () {
+  this.timeout(240_000);
+  const place = useDumps();
+  const scratch = useScratch();
+
+  it("17-3 is refused by the step that should see it, naming it", () =>
+    withEmpty(async (db) => {
+      const admin = await db.connect("admin");
+      const role = `planted_${process.pid}`;
+      await admin.query(`CREATE ROLE ${role}; ALTER ROLE ${role} SET work_mem = '7MB'; CREATE ROLE ${role}_unused`);
+      try {
+        await admin.query(`CREATE TABLE kept (i int, t text); INSERT INTO kept SELECT i, '${marker}' FROM generate_series(1, 500) i;
+          CREATE TABLE other (i int); GRANT SELECT ON kept TO ${role}; SELECT lo_create(0)`);
+        const settings = place.settingsOf(db.admin, db.name);
+        const env = { GUARDIAN_PG_BIN: place.bin };
+        const whole = await dump(place.options(db, { settings, env }));
+        const tables = whole.manifest.files.filter(({ path }) => /\/\d+\.dat/.test(path));
+        const data = tables.reduce((most, one) => (one.size > most.size ? one : most)).path;
+
+        /** A copy of the backup, with a fault in it. */
+        const plant = (change: (path: string, manifest: Changed) => void): FoundBackup => {
+          const path = join(place.folder, "backups", "planted");
+          rmSync(path, { recursive: true, force: true });
+          cpSync(whole.path, path, { recursive: true });
+          const manifest = structuredClone(whole.manifest) as Changed;
+          change(path, manifest);
+          writeFileSync(join(path, "manifest.json"), JSON.stringify(manifest));
+          return { name: "planted", path, manifest };
+        };
+        /** Whoever plants it is thorough: size and hash are told anew. */
+        const rewrite = (path: string, manifest: Changed, name: string, change: (bytes: Buffer) => Buffer): void => {
+          const bytes = change(readFileSync(join(path, name)));
+          writeFileSync(join(path, name), bytes);
+          const sha256 = createHash("sha256").update(bytes).digest("hex");
+          manifest.files = manifest.files.map((one) =>
+            one.path === name ? { path: name, size: bytes.length, sha256 } : one,
+          );
+        };
+        const text =
+          (change: (text: string) => string) =>
+          (bytes: Buffer): Buffer =>
+            Buffer.from(change(bytes.toString()));
+        const is = async (what: RegExp, backup: FoundBackup, more: Partial<ProofOptions> = {}): Promise<void> => {
+          const said = await refusal(scratch.prove(backup, { env, ...more }));
+          expect(said)
+            .to.match(/^the backup is not proven, by its .* \[backup-differs\]\n/)
+            .and.match(what);
+        };
+
+        // Its listing.
+        await is(
+          /by its listing: .*\.dat\.gz is missing/,
+          plant((path) => unlinkSync(join(path, data))),
+        );
+        await is(
+          /by its listing: .* has 20 bytes, not \d+/,
+          plant((path) => writeFileSync(join(path, data), readFileSync(join(path, data)).subarray(0, 20))),
+        );
+        const gone = { oid: 1, schema: "public", table: "gone", rows: 1, columns: [] };
+        await is(
+          /by its listing: it lacks the rows of public\.gone /,
+          plant((_, manifest) => (manifest.tables = [...manifest.tables, gone])),
+        );
+        await is(
+          /by its listing: it has rows of tables that were not counted: public kept postgres /,
+          plant((_, manifest) => (manifest.tables = manifest.tables.filter(({ table }) => table !== "kept"))),
+        );
+        await is(
+          /by its listing: it has 1 large objects, and 2 /,
+          plant((_, manifest) => (manifest.largeObjects = 2)),
+        );
+        await is(
+          /by its listing: it is a dump of test_\d+_\d+, and should be of guardian /,
+          plant((_, manifest) => (manifest.server = { ...manifest.server, database: "guardian" })),
+        );
+        await is(
+          /by its listing: pg_dump 15\.\d+ wrote it, which is older than the server /,
+          plant((path, manifest) => {
+            const at = (bytes: Buffer): number => bytes.lastIndexOf(whole.manifest.pgDump.version);
+            rewrite(path, manifest, "dump/toc.dat", (bytes) => bytes.fill("15", at(bytes), at(bytes) + 2));
+          }),
+        );
+        const { systemIdentifier, database } = whole.manifest.server;
+        for (const [wanted, what] of [
+          [{ systemIdentifier, database: "guardian" }, "and should be of guardian of"],
+          [{ systemIdentifier: "7", database }, "and should be of test_.* of 7 "],
+          [{ ledgerId: "another" }, "was taken for the ledger 5b0c0b6e.*, and this is another "],
+          [{ since: "2099-01-01 00:00:00+00" }, "before the last change "],
+        ] as const)
+          await is(new RegExp(`by its listing: it .*${what}`), whole, { belongsTo: wanted });
+        const { around, ...old } = whole.manifest;
+        expect(around).not.to.equal(undefined);
+        const bare = plant(() => undefined);
+        writeFileSync(join(bare.path, "manifest.json"), JSON.stringify({ ...old, formatVersion: 1 }));
+        await is(/by its listing: an older release made it, without roles/, bare);
+
+        // A hash.
+        const flip = (bytes: Buffer): Buffer => bytes.fill((bytes[100] ?? 0) ^ 1, 100, 101);
+        await is(
+          /by its hash: .*\.dat\.gz is not what was written/,
+          plant((path) => writeFileSync(join(path, data), flip(readFileSync(join(path, data))))),
+        );
+        await is(
+          /by its hash: .*\.dat\.gz cannot be decompressed \(Z_/,
+          plant((path, manifest) => rewrite(path, manifest, data, (bytes) => bytes.subarray(0, -20))),
+        );
+
+        // The restore.
+        const roles = (change: (text: string) => string): FoundBackup =>
+          plant((path, manifest) => rewrite(path, manifest, "roles.sql", text(change)));
+        const without = (sign: RegExp) => (from: string) =>
+          from
+            .split("\n")
+            .filter((line) => !sign.test(line))
+            .join("\n");
+        await is(
+          new RegExp(`by its restore: .*role "${role}" does not exist`),
+          roles(without(new RegExp(`ROLE ${role}\\b`))),
+        );
+
+        // The comparison.
+        await is(
+          new RegExp(
+            `by its compare: in the restored copy, role ${role}_unused is missing, setting work_mem for ${role} in every database is missing `,
+          ),
+          roles(without(new RegExp(`ROLE ${role}_unused|SET work_mem`))),
+        );
+        const lines =
+          (change: (lines: string[]) => string[]) =>
+          (bytes: Buffer): Buffer =>
+            gzipSync(change(gunzipSync(bytes).toString().split("\n")).join("\n"));
+        await is(
+          /by its compare: counted in the dump's own snapshot, public\.kept has 499 rows in the dump, and had 500 /,
+          plant((path, manifest) =>
+            rewrite(
+              path,
+              manifest,
+              data,
+              lines(([, ...rest]) => rest),
+            ),
+          ),
+        );
+        // A server that loses or changes what it is given, and one that makes something of its own.
+        for (const [statement, what] of [
+          [
+            "UPDATE kept SET t = t || '!' WHERE i = 250",
+            "the restored copy has other rows in public.kept \\(500 rows dumped, 500 restored\\)",
+          ],
+          [
+            "DELETE FROM kept WHERE i = 250",
+            "the restored copy has other rows in public.kept \\(500 rows dumped, 499 restored\\)",
+          ],
+          [
+            "SELECT lo_put(oid, 0, 'x') FROM pg_largeobject_metadata",
+            "the restored copy has other large objects: \\d+",
+          ],
+          [
+            "ALTER TABLE kept ALTER t SET NOT NULL; DROP TABLE other; CREATE VIEW more AS SELECT 1",
+            "the restored copy lacks public.other",
+          ],
+          [
+            "ALTER TABLE kept ALTER t SET NOT NULL; CREATE VIEW more AS SELECT 1 AS i",
+            "in the restored copy, TABLE public.kept is another, VIEW public.more is there besides",
+          ],
+        ] as const) {
+          const wrapper = meddling(place.folder, place.bin, statement);
+          await is(new RegExp(`by its compare: ${what} `), whole, { env: { GUARDIAN_PG_BIN: wrapper } });
+        }
+      } finally {
+        await admin.query(`DROP OWNED BY ${role}; DROP ROLE ${role}; DROP ROLE ${role}_unused`);
+      }
+    }));
+});
+
+/** Client programs whose pg_restore does something more to the copy. */
+function meddling(folder: string, bin: string, statement: string): string {
+  const wrapper = join(folder, "meddling");
+  mkdirSync(wrapper, { recursive: true });
+  for (const name of ["pg_dump", "pg_restore"]) {
+    const more =
+      name === "pg_restore" ? `case $1 in --dbname=*) '${bin}/psql' -qX "$1" -c "${statement}" >&2;; esac` : "";
+    const script = `#!/bin/sh\n'${bin}/${name}' "$@" || exit\n${more}\nexit 0\n`;
+    writeFileSync(join(wrapper, name), script, { mode: 0o755 });
+  }
+  return wrapper;
+}

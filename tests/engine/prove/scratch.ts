@@ -1,0 +1,93 @@
+import { randomBytes } from "node:crypto";
+import { escapeIdentifier, escapeLiteral } from "pg";
+import type { FoundBackup } from "../../../engine/backup";
+import { prove, type Proof, type ProofOptions } from "../../../engine/backup/prove";
+import { openScratch, type Scratch } from "../../../engine/scratch";
+import type { ConnectionSettings } from "../../../engine/connect";
+import { type Login, withClient } from "../../../scripts/v6/database";
+import { settingsOf } from "../../../scripts/v6/operator";
+import { major, server } from "../../support/postgres";
+
+/** An embedded scratch of a describe's own; each proof begins with an empty one. */
+export class ScratchServer {
+  #open: Scratch | undefined;
+
+  login(): Login {
+    if (!this.#open) throw new Error("not started");
+    const { host, port, user } = this.#open.settings.fields;
+    return { host, port, user, password: this.#open.settings.password()?.reveal() ?? "", database: "template1" };
+  }
+
+  async start(): Promise<void> {
+    this.#open = await openScratch({ major, bytes: 1e6, owner: "test", systemIdentifier: "1" });
+  }
+
+  async stop(): Promise<void> {
+    await this.#open?.close();
+  }
+
+  /** Takes away what a proof left. */
+  async empty(): Promise<void> {
+    await withClient(this.login(), async (client) => {
+      const found = await client.query<{ name: string; kind: string }>(
+        `SELECT datname AS name, 'DATABASE' AS kind FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'
+         UNION ALL SELECT rolname, 'ROLE' FROM pg_roles WHERE oid >= 16384`,
+      );
+      for (const { name, kind } of found.rows)
+        await client.query(`DROP ${kind} ${escapeIdentifier(name)} ${kind === "DATABASE" ? "WITH (FORCE)" : ""}`);
+      await client.query("ALTER ROLE ALL RESET ALL");
+    });
+  }
+
+  /** Proves a backup here. */
+  async prove(backup: FoundBackup, more: Partial<ProofOptions> = {}): Promise<Proof> {
+    await this.empty();
+    const options = { jobs: 2, signal: new AbortController().signal, ...more };
+    return prove(backup, this.#scratch(this.login()), options);
+  }
+
+  /** The same server, whose first role is called otherwise from now on. */
+  async renamed(user: string): Promise<Scratch> {
+    await this.empty();
+    const login = this.login();
+    const other = { ...login, user: "renames" };
+    await withClient(login, (client) =>
+      client.query(`CREATE ROLE renames SUPERUSER LOGIN PASSWORD ${escapeLiteral(login.password)}`),
+    );
+    await withClient(other, (client) => client.query(`ALTER ROLE ${login.user} RENAME TO ${escapeIdentifier(user)}`));
+    return this.#scratch({ ...login, user });
+  }
+
+  #scratch(login: Login): Scratch {
+    const settings = settingsOf({ ...login, database: "postgres" });
+    const createDatabase = (name: string): Promise<ConnectionSettings> => Promise.resolve(settings.withDatabase(name));
+    return { settings, kind: "embedded", major, createDatabase, close: () => Promise.resolve() };
+  }
+}
+
+/** Called in a describe. */
+export function useScratch(): ScratchServer {
+  const scratch = new ScratchServer();
+  before(() => scratch.start());
+  after(() => scratch.stop());
+  return scratch;
+}
+
+/** The tests' own server as a scratch that is configured: one database of it is ours. */
+export async function configuredScratch(): Promise<Scratch> {
+  const { admin, ...login } = await server();
+  const made: string[] = [];
+  const settings = settingsOf({ ...login, database: "postgres" });
+  return {
+    ...{ settings, kind: "configured", major },
+    createDatabase: async (name) => {
+      const own = `${name}_${randomBytes(4).toString("hex")}`;
+      await admin.query(`CREATE DATABASE ${escapeIdentifier(own)} TEMPLATE template0`);
+      made.push(own);
+      return settings.withDatabase(own);
+    },
+    close: async () => {
+      for (const own of made) await admin.query(`DROP DATABASE ${escapeIdentifier(own)} WITH (FORCE)`);
+    },
+  };
+}
