@@ -6,6 +6,7 @@ import type { Waiting } from "../ledger/archived";
 import { addApplication, standingModules } from "../ledger/modules";
 import { forgetRejects } from "../ledger/rejects";
 import { addStep, setStep, type StepOf } from "../ledger/steps";
+import { refuseUnfit } from "./archive/fit";
 import { partOf } from "./archive/lost";
 import { archivedNumbers, raiseSequences, type Numbers } from "./archive/sequences";
 import { waitingFor } from "./archive/waiting";
@@ -82,6 +83,7 @@ class Making {
     this.#there = await whatIsThere(db);
     await runStatements(db, parts.own);
     if (this.#soon) await refuseUnlisted(db, this.#there, module, this.later, this.#soon);
+    await refuseUnfit(db, module.archive, module.objects);
     await this.#addApplication(db);
     this.#late = parts.apart ? await lateObjects(db, module, parts) : module.objects;
     const early = module.objects.filter((object) => !this.#late.includes(object));
@@ -94,7 +96,10 @@ class Making {
     const { module, parts } = this;
     await runTogether(db, `sql/${module.name}`, [...parts.locking, ...this.#unverified]);
     for (const [table, numbers] of this.#unraised) await raiseSequences(db, table, numbers);
-    if (!this.#soon) await refuseUnlisted(db, this.#there, module, this.later);
+    if (!this.#soon) {
+      await refuseUnlisted(db, this.#there, module, this.later);
+      await refuseUnfit(db, module.archive, module.objects);
+    }
     await this.#record(db, this.#late);
   }
 

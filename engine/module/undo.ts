@@ -46,6 +46,8 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
   const tables = await ownTables(fenced.writer, manifest);
   const leaving = manifest.archive.filter((entry) => tables.includes(entry.table));
   const referenced = await referencedBy(fenced.writer, tables);
+  // While they wait, rows refer to their account: by a key that the table may not have had.
+  if (leaving.some(({ subject }) => subject !== undefined)) referenced.push("auth.users");
   let departure: Departure = { rows: 0n, locked: [] };
   let left: readonly string[] = [];
   const undoing = { kind: "SqlModule", state: "undoing", meaning: current.meaning ?? undefined } as const;

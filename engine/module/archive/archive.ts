@@ -5,6 +5,7 @@ import { archiveSchema } from "../../ledger/schema";
 import { first, quoteName, rows, splitName, type Queryable } from "../../base/sql";
 import { dependentsOf, refuseDependents } from "./dependents";
 import { detachSql } from "./detach";
+import { refuseParts } from "./fit";
 import type { ArchivedTable } from "../files/manifest";
 import { stamped } from "./stamp";
 
@@ -50,6 +51,10 @@ export async function prepareArchive(
   await db.query("SET LOCAL row_security = off");
   for (const { table } of tables) await db.query(`LOCK TABLE ${quoteName(table)} IN ACCESS EXCLUSIVE MODE`);
   await refuseDependents(db, objects, "others made objects that depend on this module; a rollback would break them");
+  await refuseParts(
+    db,
+    tables.map((entry) => entry.table),
+  );
   await dropViews(
     db,
     tables.map((entry) => entry.table),
