@@ -9,6 +9,7 @@ import { referencedBy } from "./archive";
 import { moveSingly, moveSlice, type Moved, type Way } from "./slice";
 import { refuseDependents } from "./dependents";
 import { beginRefused } from "./refused";
+import { refuseLoss } from "./loss";
 import { rowsLeft } from "./remaining";
 import { withV6Locks } from "../v6-locks";
 
@@ -42,6 +43,7 @@ export async function restoreTable(
     });
     return 0n;
   }
+  await fenced.transaction((db) => refuseLoss(db, waiting));
   try {
     const { noted, before } = await fenced.transaction((db) => beginRefused(db, waiting));
     const restored = await moveAll(fenced, waiting, { checks, refused: noted }, deadline);

@@ -74,6 +74,24 @@ describe("bringing rows back", function () {
       expect(await column(client, "SELECT id FROM public.t WHERE account IS NULL")).to.deep.equal([1, 2, 3]);
     }));
 
+  it("16-15 a later version without a column takes no value away: its rows wait until somebody says what becomes of it", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await archived(engine, client, some(10));
+      const later = {
+        ...files,
+        up: files.up.replace("note text UNIQUE,\n  length int GENERATED ALWAYS AS (length(note)) STORED", "words text"),
+      };
+      const said = await refusalOf(engine.apply(await moduleOf("900_t", later)));
+      expect(said.code).to.equal("module-changed");
+      expect(said.where).to.equal("note of guardian_archive.t__1, rows of public.t");
+      expect(await column(client, counts)).to.deep.equal(["public.t 10 0 0 0 f"]);
+      await client.query("ALTER TABLE guardian_archive.t__1 RENAME note TO words");
+      await engine.apply(await moduleOf("900_t", later));
+      expect(await column(client, counts)).to.deep.equal(["public.t 10 10 0 0 t"]);
+      expect(await column(client, "SELECT count(*)::int FROM public.t WHERE words LIKE 'note %'")).to.deep.equal([10]);
+    }));
+
   it("a killed run goes on where it stopped, and no row is there twice", () =>
     withEngine(async (engine, db) => {
       const [client, admin] = [await db.connect(), await db.connect("admin")];
