@@ -11,11 +11,21 @@ const legalBases = [
 ] as const;
 
 /** Marks of a text that somebody meant to write later, wherever they stand; in capitals, since "todo" is Spanish too. */
-const marks = /\b(TODO|TBD|FIXME|XXX+)\b|<[\p{L}_][^<>]*>|\{\{|\$\{|\blorem ipsum\b|\bchange ?me\b/u;
+const marks =
+  /\b(TODO|TBD|TBA|TBC|FIXME|XXX+|(CHANGE|REPLACE|FILL)[ _-]?ME)\b|<[\p{L}_][^<>]*>|\{\{|\$\{|\blorem ipsum\b|\b(change|replace) ?me\b|[[{](insert|fill|add|your|reason|statement)\b[^\]}]*[\]}]/u;
 
 /** Texts that say nothing, as a whole; the examples of this project's own files among them. */
-const empty =
-  /^\W*(todo|tbd|fixme|x{3,}|tests?|testing|example|placeholder|(your |the )?(reason|statement|text)|none|n\/?a|null|undefined|foo|bar|asdf\w*|qwert\w*|lorem.*|why, in one sentence|the operator's reason in words)\W*$/isu;
+const empty = new RegExp(
+  `^\\W*(${[
+    "todo|to do|tb[acd]|fixme|x{3,}|tests?|testing|example|sample( text)?|placeholder( text)?|dummy( text)?|temp(orary)?",
+    "to be (written|done|decided|defined|determined|confirmed|announced|filled in|added|provided)( later)?|(write|add) later",
+    "fill (me |this |it )?in|(insert|add|write|enter|put|your|the|some|a|my) ?(your |the |a |some )?(reason|statement|text|words)( here)?",
+    "(reason|statement|text|words) ?(goes |go )?here|reason|statement|text|your words here",
+    "none|n/?a|null|undefined|foo( ?bar)?|bar|asdf\\w*|qwert\\w*|bla+h?([ ,]*bla+h?)*|lorem.*|abc\\w?|yes|no|ok(ay)?|why|because|hello( world)?",
+    "why, in one sentence|the operator's reason( in words)?",
+  ].join("|")})\\W*$`,
+  "isu",
+);
 
 /** @returns whether a statement is a placeholder, or has no word in it */
 function isPlaceholder(statement: string): boolean {
