@@ -5,9 +5,7 @@ export interface Finding {
   happened: string;
   holds: string;
   /** `path below tests/: part of a title`, or a path alone for a whole file. */
-  tests?: readonly string[];
-  /** What is not mended, and why; such a finding is counted as open. */
-  open?: string;
+  tests: readonly string[];
 }
 
 export const held = (id: string, happened: string, holds: string, ...tests: string[]): Finding => ({
@@ -16,4 +14,3 @@ export const held = (id: string, happened: string, holds: string, ...tests: stri
   holds,
   tests,
 });
-export const open = (id: string, happened: string, why: string): Finding => ({ id, happened, holds: "", open: why });

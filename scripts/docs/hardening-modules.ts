@@ -1,4 +1,4 @@
-import { held, open, type Finding } from "./finding";
+import { held, type Finding } from "./finding";
 
 const consents = "sql/004_enhanced_consent_ends.test.ts";
 const servers = "sql/003_fhir_servers.test.ts";
@@ -84,10 +84,75 @@ export const moduleFindings: readonly Finding[] = [
     "Every zone of the server is taken",
     "sql/005_user_preferences.test.ts: 16-13",
   ),
-  open(
+  held(
     "16-14",
-    "CR and LF in addresses, who may finalise whose note, lease_token readable to service_role, anon on NOTIFY channels, oracles by 23503 and by invitation, flags that 001 does not know, what an erasure leaves",
-    "not begun",
+    "CR and LF in an address, a title or a name became a header of its own",
+    "No text that may go into a line of a protocol takes a control character; it is refused before anything is written, without its value",
+    "sql/lines.test.ts: 16-14",
+  ),
+  held(
+    "16-14",
+    "Any editor finalized anybody's note",
+    "Its author or the session's owner does, judged after the lock",
+    "sql/008_realtime_collaboration_notes.test.ts: 16-14 a note is finalized",
+  ),
+  held(
+    "16-14",
+    "lease_token was readable to all of service_role, so that one worker could end another's work",
+    "The table has a digest; only the claim tells the token",
+    "sql/told.test.ts: 16-14 a lease's token",
+  ),
+  held(
+    "16-14",
+    "anon heard ids and versions on a NOTIFY channel",
+    "One constant channel without payload: a hint to look",
+    "sql/told.test.ts: 16-14 a notification",
+    "sql/008_realtime_collaboration_notes.test.ts: 16-14 who listens",
+  ),
+  held(
+    "16-14",
+    "Inviting an id told, by 23503, whether it is an account",
+    "The same SQLSTATE, message and rows for another's id and nobody's; each key and function is tried from the catalogue",
+    "sql/oracles.test.ts: 16-14",
+    "sql/008_realtime_collaboration.test.ts: 16-14",
+  ),
+  held(
+    "16-14",
+    "A flag that module 001 does not know could not be added to a stack that is up",
+    "`guardian:flags` declares it; the resource makes and removes its row, rollout stays strict, rows of others are left",
+    "provider/declared-flags.test.ts: 16-14",
+    "config.test.ts: 16-14",
+  ),
+  held(
+    "16-14",
+    "A row of a flag that was made during an emergency rollback would have stayed on",
+    "Making it waits for the rollback, and is refused",
+    "engine/flags.test.ts: 16-14",
+  ),
+  held(
+    "16-14",
+    "Nobody knew what an erasure leaves: names in errors of jobs, in unlinked HL7 messages, in addresses of FHIR calls",
+    "Every column of every schema is decided on, docs/erasure.md says why what stays does; the archive too",
+    "sql/erasure.test.ts: 16-14",
+  ),
+  held(
+    "16-14",
+    "Addresses and ids of FHIR calls named patients after an erasure",
+    "The route and a digest only, of rows from before too",
+    "sql/003_fhir_expiry.test.ts: 16-14 of a call",
+    "sql/003_fhir_expiry.test.ts: 16-14 a call of an older",
+  ),
+  held(
+    "16-14",
+    "Errors of exchange jobs could quote a name that no erasure finds",
+    "Elements, codes and counts only",
+    "sql/003_fhir_expiry.test.ts: 16-14 errors of jobs",
+  ),
+  held(
+    "16-14",
+    "HL7 messages, validation results and search parameters of no account stayed for ever",
+    "A clock job takes them away after 28 days",
+    "sql/003_fhir_expiry.test.ts: 16-14 what is of no account",
   ),
   held(
     "16-15",
@@ -101,5 +166,23 @@ export const moduleFindings: readonly Finding[] = [
     "A revocation that waits in the archive would have got an assumed consent beside it",
     "The migration takes a waiting row for one that is there",
     `${refused}: who revoked a consent`,
+  ),
+  held(
+    "16-15",
+    "Rows from before a column with a key never came back once a later version had one (42703)",
+    "Such a key asks nothing of them",
+    "engine/module/restore.test.ts: 16-14",
+  ),
+  held(
+    "16-15",
+    "A later version without a column took its values away with the archived table, with exit 0",
+    "Refused until they have a column, or are given up by a statement",
+    "engine/module/restore.test.ts: 16-15 a later version without a column",
+  ),
+  held(
+    "16-16",
+    "A partitioned table under `archive:` went to the archive without its partitions, which down.sql dropped with their rows",
+    "What could not wait in the archive, or not come back from it, is refused by `up`; where an older release took parts, the rollback is refused and drops none",
+    "engine/module/fit.test.ts: 16-16",
   ),
 ];
