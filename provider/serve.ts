@@ -1,29 +1,15 @@
 import { sayPort } from "./quiet";
-import * as grpc from "@grpc/grpc-js";
-import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
-import { Calls } from "./calls";
-import { EngineLog } from "./log";
-import { Service } from "./service";
+import type { Calls } from "./calls";
+import { served } from "./server";
 import type { Plugin } from "./types";
 
-/** Largest message either way, in bytes; the SDK's own figure. */
-const largestMessage = 1024 * 1024 * 400;
 /** How long the process may take to end once the CLI is gone, in milliseconds; 5 s are promised. */
 const endWithin = 4000;
 
 /** Runs a plugin until the engine ends it. The user sees only what goes through the engine's log. */
 export async function serve<Host>(plugin: Plugin<Host>): Promise<void> {
-  const log = new EngineLog();
-  const calls = new Calls(log);
-  const service = new Service(plugin, calls, log);
-  const server = new grpc.Server({
-    "grpc.max_receive_message_length": largestMessage,
-    "grpc.max_send_message_length": largestMessage,
-  });
-  server.addService(ResourceProviderService, service.methods());
-
   const engine = process.argv.slice(2).find((arg) => !arg.startsWith("-"));
-  if (engine) log.connect(engine);
+  const { calls, host, listen } = served(plugin, engine);
 
   let ending = false;
   const end = (reason: string, code: number): void => {
@@ -31,7 +17,8 @@ export async function serve<Host>(plugin: Plugin<Host>): Promise<void> {
     ending = true;
     setTimeout(() => process.exit(code), endWithin).unref();
     calls.cancel(reason);
-    const closed = service.host === undefined ? Promise.resolve() : plugin.close(service.host);
+    const made = host();
+    const closed = made === undefined ? Promise.resolve() : plugin.close(made);
     void closed.catch(() => undefined).then(() => settled(calls, endWithin - 500).then(() => process.exit(code)));
   };
 
@@ -48,13 +35,7 @@ export async function serve<Host>(plugin: Plugin<Host>): Promise<void> {
     process.on(event, (err: unknown) => calls.fail(plugin.presentable(err)));
   }
 
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (err, bound) => {
-      if (err) reject(err);
-      else resolve(bound);
-    });
-  });
-  sayPort(port);
+  sayPort(await listen());
 }
 
 /** Waits until no call is running any more, at most `limit` milliseconds. */

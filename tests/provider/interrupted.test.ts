@@ -4,8 +4,11 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { withV6, type V6 } from "../support/postgres";
+import type { BootedPlugin } from "../support/plugin";
 import { alive, descendants, until } from "../support/processes";
-import { withWalk, type Held, type Walk } from "../support/walk";
+import { withWalkingProcess, type Held, type Walk } from "../support/walk";
+
+type OwnProcess = Walk<BootedPlugin>;
 
 const cancelled =
   /^cancelled on request; what was under way is rolled back \(SQLSTATE 57014\) \[interrupted\]\n  where: /;
@@ -45,8 +48,8 @@ function outcomeOf(call: Promise<Held>): Promise<string> {
 
 describe("provider: interrupted at work", function () {
   this.timeout(60_000);
-  const walking = (test: (walk: Walk, db: V6, client: Client) => Promise<void>) =>
-    withV6((db) => withWalk({ database: db.migrator }, async (walk) => test(walk, db, await db.connect())));
+  const walking = (test: (walk: OwnProcess, db: V6, client: Client) => Promise<void>) =>
+    withV6((db) => withWalkingProcess({ database: db.migrator }, async (walk) => test(walk, db, await db.connect())));
 
   /** A data migration whose statement waits in the server. */
   async function standing(walk: Walk, db: V6, client: Client) {
@@ -100,8 +103,8 @@ describe("provider: interrupted at work", function () {
     }));
 
   for (const [how, stop] of [
-    ["the end of its stdin", (walk: Walk) => walk.plugin.child.stdin?.end()],
-    ["kill -9 of the plugin", (walk: Walk) => process.kill(walk.plugin.pid, "SIGKILL")],
+    ["the end of its stdin", (walk: OwnProcess) => walk.plugin.child.stdin?.end()],
+    ["kill -9 of the plugin", (walk: OwnProcess) => process.kill(walk.plugin.pid, "SIGKILL")],
   ] as const) {
     it(`${how} takes a running pg_dump along within 5 s`, () =>
       walking(async (walk, db, client) => {
@@ -125,7 +128,7 @@ describe("provider: interrupted at work", function () {
   it("two processes take turns: the second names who holds the lock; cancelling one leaves the other alone", () =>
     walking(async (walk, db, client) => {
       const { ledgerId, outcome, release } = await standing(walk, db, client);
-      await withWalk({ database: db.migrator }, async (other) => {
+      await withWalkingProcess({ database: db.migrator }, async (other) => {
         const flag = { flag: "fhir_integration", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
         const waits = () => other.plugin.engine.logs.some((line) => line.ephemeral);
         const given = outcomeOf(other.create("FeatureFlag", "fhir_integration", flag));

@@ -3,7 +3,14 @@ import { expect } from "chai";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEngine } from "../support/fake-engine";
 import { check, configure, create, urnOf } from "../support/calls";
-import { isAlive, toyPlugin, withPlugin, type BootedPlugin, type PluginOptions } from "../support/plugin";
+import {
+  isAlive,
+  productPlugin,
+  toyPlugin,
+  withPlugin,
+  type BootedPlugin,
+  type PluginOptions,
+} from "../support/plugin";
 import { plain } from "../support/wire";
 
 const thing = urnOf("toy:index:Thing", "t");
@@ -39,7 +46,7 @@ describe("provider: the process", () => {
     });
 
     it("is the port alone for the product too, in another folder and with the engine's own flags", async () => {
-      await withPlugin({ env: { NODE_OPTIONS: "--trace-warnings" } }, (plugin) => {
+      await withPlugin({ executable: productPlugin, env: { NODE_OPTIONS: "--trace-warnings" } }, (plugin) => {
         expect(plugin.printed.stdout).to.equal(`${plugin.port}\n`);
         expect(plugin.printed.stderr).to.equal("");
         return Promise.resolve();

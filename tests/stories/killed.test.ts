@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import type { Client } from "pg";
+import { pluginCommand } from "../support/compiled";
 import { alive, descendants, until, type Process } from "../support/processes";
 import { afterUp } from "../support/migrated";
 import { count, differences, story, total, type Story } from "../support/story";
 
 const engine = /\bpulumi (up|destroy)\b/;
-const plugin = /resources\/main\.ts/;
 
 /** What a finished run leaves, as numbers that do not depend on ids and times. */
 async function result({ client }: Story): Promise<unknown> {
@@ -70,7 +70,7 @@ describe("killed with SIGKILL", function () {
             60_000,
           );
           const cli = descendants(process.pid, engine);
-          const plugins = cli.flatMap((found) => descendants(found.pid, plugin));
+          const plugins = cli.flatMap((found) => descendants(found.pid, pluginCommand));
           expect(cli).to.have.length(1);
           expect(plugins).to.have.length(1);
           process.kill((victim === "CLI" ? cli[0]! : plugins[0]!).pid, "SIGKILL");
@@ -118,7 +118,7 @@ describe("killed with SIGKILL", function () {
       await until("a rollback waits", async () => (await count(client, undoing)) > 0, 60_000);
       const cli = descendants(process.pid, engine);
       expect(cli).to.have.length(1);
-      const plugins = descendants(cli[0]!.pid, plugin);
+      const plugins = descendants(cli[0]!.pid, pluginCommand);
       // It stands still while its plugin goes on, so the answer that the module is gone cannot reach its state.
       process.kill(cli[0]!.pid, "SIGSTOP");
       const { rows } = await client.query<{ urn: string }>(`SELECT urn FROM ${undoing}`);

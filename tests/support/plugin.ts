@@ -6,6 +6,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { served } from "../../provider/server";
+import { plugin as product } from "../../resources/registry";
+import { compiledPlugin } from "./compiled";
 import { startEngine, type FakeEngine } from "./fake-engine";
 import { plain, type Wire } from "./wire";
 
@@ -17,7 +20,7 @@ export const productPlugin = join(root, "provider", "pulumi-resource-guardian-mi
 export const toyPlugin = join(root, "tests", "support", "toy", "pulumi-resource-toy");
 
 export interface PluginOptions {
-  /** The executable; the product's if absent. */
+  /** The executable; absent: the product's, compiled. */
   executable?: string;
   env?: Record<string, string>;
   /** Without it the plugin is started, and nothing is said to it. */
@@ -41,10 +44,18 @@ interface CallFailure {
   };
 }
 
-/** A plugin process, booted and spoken to as the engine does it. */
-export interface BootedPlugin {
+/** A plugin that is spoken to as the engine does it. */
+export interface ServedPlugin {
   client: ResourceProviderClient;
   engine: FakeEngine;
+  /** One call. @throws CallFailure as an Error */
+  call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
+  /** One call that is to fail. */
+  fail<Request, Response>(method: Method<Request, Response>, request: Request): Promise<CallFailure>;
+}
+
+/** A plugin process, booted as the engine does it. */
+export interface BootedPlugin extends ServedPlugin {
   child: ChildProcess;
   pid: number;
   port: number;
@@ -52,10 +63,6 @@ export interface BootedPlugin {
   printed: { stdout: string; stderr: string };
   /** Resolves with the exit code, or the signal's name. */
   exited: Promise<number | string>;
-  /** One call. @throws CallFailure as an Error */
-  call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
-  /** One call that is to fail. */
-  fail<Request, Response>(method: Method<Request, Response>, request: Request): Promise<CallFailure>;
   /** The engine's way of ending a plugin: SIGINT to its process group; SIGKILL after 5 s. Returns the milliseconds. */
   close(): Promise<number>;
 }
@@ -98,7 +105,7 @@ export async function bootPlugin(options: PluginOptions): Promise<BootedPlugin> 
 
 /** sdk/go/common/resource/plugin/plugin.go: its own process group, stdin open, the engine's address the one argument. */
 async function boot(options: PluginOptions, engine: FakeEngine): Promise<BootedPlugin> {
-  const executable = options.executable ?? productPlugin;
+  const executable = options.executable ?? (await compiledPlugin());
   const child = spawn(executable, [engine.address], {
     cwd: tmpdir(),
     env: { ...process.env, ...options.env },
@@ -117,13 +124,7 @@ async function boot(options: PluginOptions, engine: FakeEngine): Promise<BootedP
   const line = await firstLine(printed, exited);
   if (!/^\d+$/.test(line)) throw new Error(`the first line is no port: ${JSON.stringify(line)}`);
   const port = Number(line);
-  const client = new ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
-  const call = <Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response> =>
-    new Promise((resolve, reject) => {
-      method.call(client, request, new grpc.Metadata(), {}, (err, response) =>
-        err ? reject(failure(err)) : resolve(response),
-      );
-    });
+  const { client, call, fail } = speakTo(port);
   const close = async (): Promise<number> => {
     const began = Date.now();
     client.close();
@@ -133,6 +134,19 @@ async function boot(options: PluginOptions, engine: FakeEngine): Promise<BootedP
     await exited;
     return Date.now() - began;
   };
+  if (options.handshake !== false) await call(client.handshake, handshakeOf(executable, engine)).catch(reject(close));
+  return { client, engine, child, pid, port, printed, exited, call, fail, close };
+}
+
+/** Calls of a plugin that listens on a port of this machine. */
+function speakTo(port: number): Pick<ServedPlugin, "client" | "call" | "fail"> {
+  const client = new ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  const call = <Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      method.call(client, request, new grpc.Metadata(), {}, (err, response) =>
+        err ? reject(failure(err)) : resolve(response),
+      );
+    });
   const fail = async <Request, Response>(method: Method<Request, Response>, request: Request): Promise<CallFailure> => {
     const outcome = await call(method, request).then(
       () => undefined,
@@ -141,8 +155,27 @@ async function boot(options: PluginOptions, engine: FakeEngine): Promise<BootedP
     if (!outcome) throw new Error("the call succeeded, and should not have");
     return outcome;
   };
-  if (options.handshake !== false) await call(client.handshake, handshakeOf(executable, engine)).catch(reject(close));
-  return { client, engine, child, pid, port, printed, exited, call, fail, close };
+  return { client, call, fail };
+}
+
+/**
+ * Runs a test with the product's plugin in this process, over gRPC all the same: as fresh as one that was booted, for what it
+ * knows it knows by its connection, and without the second of CPU in which a process becomes a plugin.
+ */
+export async function withServed<T>(test: (plugin: ServedPlugin) => Promise<T>): Promise<T> {
+  const engine = await startEngine();
+  const { calls, host, listen, stop } = served(product, engine.address);
+  const spoken = speakTo(await listen());
+  try {
+    return await test({ ...spoken, engine });
+  } finally {
+    calls.cancel("the test is over");
+    const database = host();
+    if (database) await product.close(database);
+    spoken.client.close();
+    stop();
+    engine.stop();
+  }
 }
 
 /** What engine 3.250.0 says in a handshake. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { clientFolder } from "../../scripts/pg-clients";
 import * as calls from "./calls";
-import { withPlugin, type BootedPlugin, type PluginOptions } from "./plugin";
+import { productPlugin, withPlugin, withServed, type BootedPlugin, type ServedPlugin } from "./plugin";
 import { major, type Login } from "./postgres";
 import { plain, type Wire } from "./wire";
 
@@ -20,16 +20,16 @@ export interface Held {
 /** The modules that the walk applies: as many as the data migration of consents needs. */
 export const walkModules = ["000_audit_log", "001_feature_flags", "002_migration_tracking", "004_enhanced_consent"];
 
-export interface WalkOptions extends PluginOptions {
+export interface WalkOptions {
   database: Login;
   /** The stack's name; dev if absent. */
   stack?: string;
 }
 
 /** A program that declares resources of the product one after the other, and the engine that runs it, in one object. */
-export class Walk {
+export class Walk<P extends ServedPlugin = ServedPlugin> {
   constructor(
-    readonly plugin: BootedPlugin,
+    readonly plugin: P,
     readonly folder: string,
     private readonly stack: string,
   ) {}
@@ -88,22 +88,47 @@ export class Walk {
   }
 }
 
-/** Runs a test with the product's plugin, configured for a database. */
+/** Runs a test with the product's plugin, configured for a database, in this process. */
 export async function withWalk<T>(options: WalkOptions, test: (walk: Walk) => Promise<T>): Promise<T> {
-  const { host, port, database, user, password } = options.database;
-  const folder = mkdtempSync(join(tmpdir(), "guardian-walk-"));
-  const env = {
-    PATH: `${await clientFolder(major)}:${process.env["PATH"] ?? ""}`,
-    GUARDIAN_TEST_PASSWORD: password,
-    GUARDIAN_LOCK_PAUSE_MS: "200",
-    ...options.env,
-  };
+  const env = await environment(options);
+  const before = new Map(Object.keys(env).map((name) => [name, process.env[name]]));
+  Object.assign(process.env, env);
   try {
-    return await withPlugin({ ...options, env }, async (plugin) => {
-      const where = { host, port, database, user, sslmode: "disable", passwordFrom: "env:GUARDIAN_TEST_PASSWORD" };
-      await plugin.call(plugin.client.configure, calls.configure({ database: JSON.stringify(where) }));
-      return test(new Walk(plugin, folder, options.stack ?? "dev"));
-    });
+    return await withServed((plugin) => walking(plugin, options, test));
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    }
+  }
+}
+
+/** As withWalk, with the product's plugin as a process, as the engine has it. */
+export async function withWalkingProcess<T>(
+  options: WalkOptions,
+  test: (walk: Walk<BootedPlugin>) => Promise<T>,
+): Promise<T> {
+  const env = await environment(options);
+  return withPlugin({ executable: productPlugin, env }, (plugin) => walking(plugin, options, test));
+}
+
+const environment = async ({ database }: WalkOptions): Promise<Record<string, string>> => ({
+  PATH: `${await clientFolder(major)}:${process.env["PATH"] ?? ""}`,
+  GUARDIAN_TEST_PASSWORD: database.password,
+  GUARDIAN_LOCK_PAUSE_MS: "200",
+});
+
+async function walking<P extends ServedPlugin, T>(
+  plugin: P,
+  options: WalkOptions,
+  test: (walk: Walk<P>) => Promise<T>,
+): Promise<T> {
+  const { host, port, database, user } = options.database;
+  const folder = mkdtempSync(join(tmpdir(), "guardian-walk-"));
+  try {
+    const where = { host, port, database, user, sslmode: "disable", passwordFrom: "env:GUARDIAN_TEST_PASSWORD" };
+    await plugin.call(plugin.client.configure, calls.configure({ database: JSON.stringify(where) }));
+    return await test(new Walk(plugin, folder, options.stack ?? "dev"));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
