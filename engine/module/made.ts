@@ -41,7 +41,13 @@ const catalogues = [
 /** The lowest oid that is not the system's own (transam.h, FirstNormalObjectId). */
 const firstOid = 16384;
 
-/** Rows of the catalogues as class and oid; a relation once more with how many columns it ever had. @param which SQL on `xmin` */
+/** SQL: stands for what a function does, as the class of a row of `rowsOf`; nothing else has it as its address. */
+const definition = "'pg_catalog.pg_description'::regclass";
+
+/**
+ * Rows of the catalogues as class and oid; a relation once more with how many columns it ever had, a function with a hash of
+ * what it does: one of v6's that is replaced would stay so after a rollback. @param which SQL on `xmin`
+ */
 const rowsOf = (which: string): string =>
   [
     ...catalogues.map(
@@ -50,6 +56,8 @@ const rowsOf = (which: string): string =>
     ),
     // Its address names the catalogue that has the pages; its oid may be anybody's choice.
     `SELECT 'pg_catalog.pg_largeobject'::regclass::oid, oid, 0, xmin FROM pg_catalog.pg_largeobject_metadata WHERE ${which}`,
+    `SELECT ${definition}::oid, oid, pg_catalog.hashtext(pg_catalog.concat_ws(' ', proowner, prolang, prosrc, probin, prosqlbody,
+       proconfig, prosecdef, provolatile, proisstrict, proleakproof)), xmin FROM pg_catalog.pg_proc WHERE oid >= ${firstOid} AND ${which}`,
     `SELECT 'pg_catalog.pg_attribute'::regclass::oid, oid, relnatts, xmin FROM pg_catalog.pg_class WHERE oid >= ${firstOid} AND relkind IN ('r', 'p', 'f') AND ${which}`,
   ].join("\nUNION ALL ");
 
@@ -169,6 +177,11 @@ SELECT object FROM (
       "'function ' || n.nspname || '.' || x.proname || '(' || pg_catalog.oidvectortypes(x.proargtypes) || ')'",
       "x.pronamespace",
     )}
+    WHEN ${definition} THEN ${named(
+      "pg_proc x",
+      "'definition of function ' || n.nspname || '.' || x.proname || '(' || pg_catalog.oidvectortypes(x.proargtypes) || ')'",
+      "x.pronamespace",
+    )}
     WHEN 'pg_catalog.pg_trigger'::regclass THEN ${named(
       "pg_trigger x JOIN pg_catalog.pg_class c ON c.oid = x.tgrelid",
       "'trigger ' || x.tgname || ' on ' || n.nspname || '.' || c.relname",
@@ -187,6 +200,7 @@ SELECT object FROM (
       WHEN 'pg_catalog.pg_attribute'::regclass THEN o.oid
       WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid)
       WHEN 'pg_catalog.pg_attrdef'::regclass THEN (SELECT f.adrelid FROM pg_catalog.pg_attrdef f WHERE f.oid = o.oid) END)
+    AND NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_proc'::regclass AND o.class = ${definition} AND w.oid = o.oid)
     AND NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_type'::regclass AND w.oid = CASE o.class
       WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.contypid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid) END)
 ) named WHERE object IS NOT NULL ORDER BY 1`;

@@ -67,6 +67,14 @@ const more: [string, string][] = [
     "ALTER TABLE public.documents ADD CHECK (id IS NOT NULL) NOT VALID",
     "table constraint documents_id_check on public.documents",
   ],
+  [
+    "CREATE OR REPLACE FUNCTION public.update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    "definition of function public.update_updated_at_column()",
+  ],
+  [
+    "ALTER FUNCTION public.update_updated_at_column() SECURITY DEFINER",
+    "definition of function public.update_updated_at_column()",
+  ],
   ["ALTER TABLE public.documents ADD COLUMN x int", "columns of public.documents"],
   ["ALTER TABLE public.documents ALTER COLUMN status SET DEFAULT 'x'", "default value for public.documents.status"],
 ];
