@@ -24,6 +24,8 @@ export interface WalkOptions {
   database: Login;
   /** The stack's name; dev if absent. */
   stack?: string;
+  /** Variables of the plugin's environment besides. */
+  env?: Record<string, string>;
 }
 
 /** A program that declares resources of the product one after the other, and the engine that runs it, in one object. */
@@ -112,10 +114,11 @@ export async function withWalkingProcess<T>(
   return withPlugin({ executable: productPlugin, env }, (plugin) => walking(plugin, options, test));
 }
 
-const environment = async ({ database }: WalkOptions): Promise<Record<string, string>> => ({
+const environment = async ({ database, env }: WalkOptions): Promise<Record<string, string>> => ({
   PATH: `${await clientFolder(major)}:${process.env["PATH"] ?? ""}`,
   GUARDIAN_TEST_PASSWORD: database.password,
   GUARDIAN_LOCK_PAUSE_MS: "200",
+  ...env,
 });
 
 async function walking<P extends ServedPlugin, T>(
