@@ -81,10 +81,9 @@ async function run(
   const began = Date.now();
   let release: (() => void) | undefined;
   let pid = 0;
-  // Of an empty stack there is nothing to take back, and the program would put its stages into the state.
   if (held.stopped) return 128 + constants.signals[held.stopped];
-  const empty = line.operation === "destroy" && (await isEmpty(line, { engine, project, env }));
-  const result = await pulumi(empty ? [...line.args, "--run-program=false"] : line.args, {
+  const alone = line.operation === "destroy" && (await byStateAlone(line, { engine, project, env }));
+  const result = await pulumi(alone ? [...line.args, "--run-program=false"] : line.args, {
     cwd: project,
     env,
     engine,
@@ -110,14 +109,19 @@ async function run(
   return result.code;
 }
 
-/** False where it cannot be told: the command itself says what is wrong then. */
-async function isEmpty(line: CommandLine, { engine, project: cwd, env }: Omit<Run, "hosted">): Promise<boolean> {
+/**
+ * Whether a destroy goes by the state without the program: of an empty stack there is nothing to take back, and the program
+ * would put its stages into the state; and it says of no resource that it is protected, so that the engine would delete
+ * what `state protect` protects. False where it cannot be told: the command itself says what is wrong then.
+ */
+async function byStateAlone(line: CommandLine, { engine, project: cwd, env }: Omit<Run, "hosted">): Promise<boolean> {
   if (line.args.some((arg) => arg.startsWith("--run-program"))) return false;
   const args = ["stack", "export", ...line.stack];
   const { code, stdout } = await pulumi(args, { cwd, env, engine, stdio: "pipe" });
   if (code !== 0) return false;
-  const { deployment } = JSON.parse(stdout) as { deployment?: { resources?: unknown[] } };
-  return (deployment?.resources ?? []).length === 0;
+  const { deployment } = JSON.parse(stdout) as { deployment?: { resources?: { protect?: boolean }[] } };
+  const resources = deployment?.resources ?? [];
+  return resources.length === 0 || resources.some(({ protect }) => protect === true);
 }
 
 /** gen-sdk asks the language host for a Node SDK; where there is none, our own build of that part of it answers. */

@@ -49,6 +49,17 @@ describe("npm run pulumi, on the real engine", function () {
     expect(readFileSync(join(project, "Pulumi.dev.yaml"), "utf8")).to.equal(devConfig);
   });
 
+  it("16-1 destroys nothing that `state protect` protects, though the program does not", async () => {
+    expect((await run(["up", "--yes"])).code).to.equal(0);
+    const urn = /"urn": "([^"]+::thing)"/.exec((await run(["stack", "export"])).stdout)?.[1] ?? "";
+    expect((await run(["state", "protect", urn, "--yes"])).code).to.equal(0);
+    const { code, stdout, stderr } = await run(["destroy", "--yes"]);
+    expect(code, stdout + stderr).to.not.equal(0);
+    expect(stdout + stderr).to.match(/cannot be deleted\s+because it is protected/);
+    expect((await run(["stack", "export"])).stdout).to.contain(`"urn": "${urn}"`);
+    expect((await run(["state", "unprotect", urn, "--yes"])).code).to.equal(0);
+  });
+
   it("leaves the salt beside a secret, and takes it away with it", async () => {
     expect((await run(["config", "set", "--secret", "tiny:token", "hidden"])).code).to.equal(0);
     expect(readFileSync(join(project, "Pulumi.dev.yaml"), "utf8")).to.match(/secure: v1:.+\nencryptionsalt: v1:/);
