@@ -15,13 +15,14 @@ describe("npm test", function () {
     texts: string[],
     env: Record<string, string> = {},
     more: string[] = [],
+    before: string[] = [],
   ): { last: string; said: string; code: number | null } {
     const files = texts.map((text, i) => {
       const file = join(folder, `${i}.test.cjs`);
       writeFileSync(file, text);
       return file;
     });
-    const args = ["--require", "tsx/cjs", join(__dirname, "run.ts"), ...files, ...more];
+    const args = ["--require", "tsx/cjs", join(__dirname, "run.ts"), ...before, ...files, ...more];
     const { stdout, stderr, status } = spawnSync(process.execPath, args, {
       encoding: "utf8",
       env: { ...process.env, ...env },
@@ -62,6 +63,14 @@ describe("npm test", function () {
       expect(code).to.equal(1);
     });
   }
+
+  it("runs as many at once as --jobs says, and refuses what is no number", () => {
+    const jobs = (n: string): ReturnType<typeof run> => run([passes, passes], {}, [], ["--jobs", n]);
+    const three = jobs("3");
+    expect(three).to.include({ last: "2 passed, 0 failed, 0 skipped", code: 0 });
+    expect(three.said).to.contain("2 files, 3 at once");
+    expect(jobs("many").code).to.equal(2);
+  });
 
   it("refuses a file that is not there, whatever else is named: exit code 2", () => {
     expect(run([passes], {}, ["typo.test.ts"])).to.include({ last: "no such file: typo.test.ts", code: 2 });

@@ -10,6 +10,7 @@ import { majors, type Major } from "../engine/server/binaries";
 import { major } from "./support/major";
 
 const help = `npm test [-- FILE …]      the suite, or the named files, on PostgreSQL $GUARDIAN_TEST_PG (default 17)
+npm test -- --jobs N …    with so many processes at once instead of two
 npm run test:slow         benchmarks, fault injection, random sequences of verbs
 npm run test:versions     on the other versions: every module up, down and up again, and one whole story
 npm run test:all          the suite on every version, and what is slow
@@ -27,8 +28,20 @@ const slow = /^(bench\/|stories\/faults|scripts\/faults|resources\/verbs)/;
 const timed =
   /^(engine\/(connect-lock-wait|migrate\/(crew|follow|online|throttle.*|workers)|module\/(standing-still|v6-locks)|ledger\/lock)|provider\/(process|interrupted)|scripts\/pulumi-engine)\.test\.ts$/;
 
-/** The longest first: a long one that begins last leaves a processor idle. */
+/** The longest first, these in this order: a long one that begins last leaves a processor idle. */
+const slowest = [
+  "stories/killed",
+  "scripts/demo",
+  "stories/whole",
+  "scripts/pulumi-cli",
+  "stories/bad-input",
+  "stories/flags",
+];
 const long = /^(stories|scripts|provider|sql\/(permissions|every|deletion|009))/;
+const rank = (file: string): number => {
+  const at = slowest.indexOf(file.replace(/\.test\.ts$/, ""));
+  return at >= 0 ? at : slowest.length + Number(!long.test(file));
+};
 
 /** What every version of PostgreSQL must do: each module by itself, all of them together, one whole story; and what drift sees. */
 const everywhere =
@@ -55,31 +68,37 @@ interface Part {
 const all = (): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".test.ts"))
-    .sort((a, b) => Number(long.test(b)) - Number(long.test(a)) || a.localeCompare(b));
+    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 
-/** One file, or one processor, has nothing to gain from a second process. */
-function parts(on: Major, files: string[]): Part[] {
+/** @param jobs processes at once; one file has nothing to gain from a second */
+function parts(on: Major, files: string[], jobs: number): Part[] {
   const [alone, beside] = [files.filter((file) => timed.test(file)), files.filter((file) => !timed.test(file))];
   return [
-    { title: "two at once", on, files: beside, args: beside.length > 1 ? ["--parallel", "--jobs", "2"] : [] },
+    {
+      title: `${jobs} at once`,
+      on,
+      files: beside,
+      args: beside.length > 1 && jobs > 1 ? ["--parallel", "--jobs", String(jobs)] : [],
+    },
     { title: "alone", on, files: alone, args: [] },
   ].filter((part) => part.files.length > 0);
 }
 
-function plan(args: string[]): Part[] | undefined {
+function plan(args: string[], jobs: number): Part[] | undefined {
   const [first, ...more] = args;
   const files = all();
   const suite = files.filter((file) => !slow.test(file));
   const slowly = { title: "slow", on: major, files: files.filter((file) => slow.test(file)), args: [] };
-  if (first === undefined) return parts(major, suite);
+  if (first === undefined) return parts(major, suite, jobs);
   if (!first.startsWith("-"))
     return parts(
       major,
       args.map((file) => relative(folder, file)),
+      jobs,
     );
   if (more.length > 0) return undefined;
   if (first === "--slow") return [slowly];
-  if (first === "--all") return [...majors.flatMap((on) => parts(on, suite)), slowly];
+  if (first === "--all") return [...majors.flatMap((on) => parts(on, suite, jobs)), slowly];
   const some = suite.filter((file) => /^(sql\/(0|every_module\.)|stories\/whole|engine\/drift\/catalogue)/.test(file));
   const others = majors.filter((on) => on !== major);
   if (first === "--versions")
@@ -115,8 +134,10 @@ async function run(part: Part, scratch: string): Promise<Summary> {
   }
 }
 
-async function main(args: string[]): Promise<number> {
-  const planned = plan(args);
+async function main(given: string[]): Promise<number> {
+  const chosen = given[0] === "--jobs";
+  const [jobs, args] = chosen ? [Number(given[1]), given.slice(2)] : [2, given];
+  const planned = Number.isInteger(jobs) && jobs > 0 ? plan(args, jobs) : undefined;
   if (!planned || args.includes("--help")) {
     console.log(help);
     return args.includes("--help") ? 0 : 2;
@@ -145,9 +166,9 @@ async function main(args: string[]): Promise<number> {
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  const slowest = Object.entries(total.took).sort(([, a], [, b]) => b - a);
+  const took = Object.entries(total.took).sort(([, a], [, b]) => b - a);
   console.log("\nthe slowest:");
-  for (const [file, ms] of slowest.slice(0, 10))
+  for (const [file, ms] of took.slice(0, 10))
     console.log(`${(ms / 1000).toFixed(1).padStart(7)} s  ${relative(root, file)}`);
   console.log(`took ${((Date.now() - began) / 60_000).toFixed(1)} minutes`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);

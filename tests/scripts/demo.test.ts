@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
@@ -27,6 +27,10 @@ async function demo(
 ): Promise<Ended & { folder: string; left: string[]; processes: string[] }> {
   const folder = mkdtempSync(join(tmpdir(), "demo of a test "));
   chmodSync(folder, 0o755);
+  // The loader's cache stays: what the demo is made of need not be compiled again for each run.
+  const cache = `tsx-${process.geteuid?.() ?? 0}`;
+  mkdirSync(join(tmpdir(), cache), { recursive: true });
+  symlinkSync(join(tmpdir(), cache), join(folder, cache));
   const child = spawn(process.execPath, ["--require", "tsx/cjs", "scripts/demo.ts", ...args], {
     cwd: clone,
     env: { ...process.env, ...env, TMPDIR: folder },
