@@ -36,6 +36,7 @@ export = async () => {
     assessment: assessment.items.map(({ item, status, readiness }) => `${item}: ${status} (${readiness})`),
     ledger: ledgerId,
     backup: infrastructure.backup.path,
+    proof: infrastructure.backup.proof,
     session: infrastructure.session.sessionId,
   };
 };

@@ -36,6 +36,7 @@ export class Infrastructure extends Stage {
           maxAgeSeconds: config.backup.maxAge,
           modules: [...plan.infrastructureModules, ...plan.schemaModules],
           migrations: plan.dataMigrations,
+          ...checks(config),
           ledgerId,
         },
         this.next(),
@@ -62,4 +63,16 @@ export class Infrastructure extends Stage {
     );
     this.registerOutputs({ ledgerId });
   }
+}
+
+/** How a backup is to be proven. What is not given is no input. */
+function checks({ backup, strict, accept, scratch }: StackConfig) {
+  const { verify, maxRestore } = backup;
+  return {
+    verify,
+    strict,
+    ...(maxRestore === undefined ? {} : { maxRestoreSeconds: maxRestore }),
+    ...(Object.keys(accept).length > 0 ? { accept } : {}),
+    ...(scratch ? { scratch } : {}),
+  };
 }

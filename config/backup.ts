@@ -1,16 +1,13 @@
-import { integer, like, otherwise, record, standing, within } from "../spec";
+import { choice, integer, like, optional, otherwise, record, standing, within, type Property } from "../spec";
 
-const age = like(
-  /^[1-9]\d*[smhd]$/,
-  "a number with s, m, h or d, such as 30m, 1h or 2d",
-  "A backup of a killed run that is older is not adopted.",
-);
+const verifications = ["restore", "list"] as const;
 
-/** @returns an age in seconds */
-function seconds(written: string): number {
-  const unit = { s: 1, m: 60, h: 3600, d: 86_400 }[written.slice(-1)] ?? 1;
-  return Number(written.slice(0, -1)) * unit;
-}
+/** A time as one writes it, in seconds. */
+const time = (description: string): Property<number, false> =>
+  standing(like(/^[1-9]\d*[smhd]$/, "a number with s, m, h or d, such as 30m, 1h or 2d", description), (written) => {
+    const unit = { s: 1, m: 60, h: 3600, d: 86_400 }[written.slice(-1)] ?? 1;
+    return Number(written.slice(0, -1)) * unit;
+  });
 
 export const backupKeys = {
   backup: otherwise(
@@ -20,7 +17,23 @@ export const backupKeys = {
         directory: otherwise(".guardian/backups", like(/\S/, "a folder", "Where backups are written.")),
         jobs: otherwise(2, within(1, 64, integer("Parallel jobs of pg_dump."))),
         /** In seconds. */
-        maxAge: otherwise("1h", standing(age, seconds)),
+        maxAge: otherwise(
+          "1h",
+          time(
+            "How long after the end of its proof a backup serves changes that are still to come; older, up takes a new one.",
+          ),
+        ),
+        verify: otherwise(
+          "restore",
+          choice(
+            verifications,
+            "restore: whatever adds or changes waits until the backup was restored on a scratch server and compared. list: only its table of contents is read, which proves nothing; a warning, and refused where guardian:strict is true.",
+          ),
+        ),
+        /** In seconds. */
+        maxRestore: optional(
+          time("How long a restore may take. Longer is a warning, and refused where guardian:strict is true."),
+        ),
       },
       "The dump before each change.",
     ),

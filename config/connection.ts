@@ -3,27 +3,41 @@ import { choice, integer, like, optional, record, within } from "../spec";
 /** libpq, "SSL Support", table "SSL Mode Descriptions". */
 const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 
+const host = like(/^(?!.*:\/\/)[^\s@]+$/, "a host name, an address or a socket directory, and no URL", "The server.");
+
+/** What a connection consists of besides its host. */
+const fields = {
+  port: optional(within(1, 65_535, integer("Its port."))),
+  database: optional(like(/\S/, "a name", "The database's name.")),
+  user: optional(like(/\S/, "a name", "The role to connect as.")),
+  sslmode: optional(choice(sslModes, "Encryption, as libpq means it.")),
+  passwordFrom: optional(
+    like(
+      /^(env:[A-Za-z_]\w*|file:.+)$/,
+      "env:NAME or file:PATH",
+      "Where the password is, never the password itself; a path counts from the project's folder.",
+    ),
+  ),
+};
+
+const hints = { password: "a password is never in the configuration, passwordFrom says where it is" };
+
 export const connectionKeys = {
   database: optional({
     ...record(
-      {
-        host: optional(
-          like(/^(?!.*:\/\/)[^\s@]+$/, "a host name, an address or a socket directory, and no URL", "The server."),
-        ),
-        port: optional(within(1, 65_535, integer("Its port."))),
-        database: optional(like(/\S/, "a name", "The database's name.")),
-        user: optional(like(/\S/, "a name", "The role to connect as.")),
-        sslmode: optional(choice(sslModes, "Encryption, as libpq means it.")),
-        passwordFrom: optional(
-          like(
-            /^(env:[A-Za-z_]\w*|file:.+)$/,
-            "env:NAME or file:PATH",
-            "Where the password is, never the password itself; a path counts from the project's folder.",
-          ),
-        ),
-      },
+      { host: optional(host), ...fields },
       "The database. What is absent is taken from libpq's own variables and files: PGHOST, PGSERVICE, .pgpass and so on.",
     ),
-    hints: { password: "a password is never in the configuration, passwordFrom says where it is" },
+    hints,
+  }),
+};
+
+export const scratchKeys = {
+  scratch: optional({
+    ...record(
+      { host, ...fields },
+      "A server on which each backup is restored, to prove it, in place of the embedded one of this machine: a PostgreSQL of the same major version, never the one that is migrated. Only a database of this product's own making is touched there, and dropped afterwards. What is absent is libpq's default; PGHOST, PGUSER and their like are not read.",
+    ),
+    hints,
   }),
 };

@@ -1,6 +1,7 @@
 import { record, ruled, type Values } from "../spec";
 import { backupKeys } from "./backup";
-import { connectionKeys } from "./connection";
+import { checkKeys } from "./checks";
+import { connectionKeys, scratchKeys } from "./connection";
 import { consentKeys } from "./consent";
 import { flagKeys, flagNames } from "./flags";
 import { gateKeys } from "./gates";
@@ -22,6 +23,8 @@ const keysWith = (flags: readonly string[], modules: readonly string[] | undefin
   ...lockKeys,
   ...ledgerKeys,
   ...publicationKeys,
+  ...scratchKeys,
+  ...checkKeys,
 });
 
 type Keys = ReturnType<typeof keysWith>;

@@ -1,4 +1,6 @@
 import type { BackupProgress } from "../engine/backup";
+import type { KnownBackup } from "../engine/backup/policy";
+import type { ProofProgress } from "../engine/backup/prove";
 import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
 import type { Phase, Progress } from "../engine/base/progress";
 import { showRejects } from "../engine/ledger/rejects";
@@ -139,6 +141,17 @@ export function leavingText({ module, rows }: Leaving): string {
 export function backupLine({ phase, seconds, bytes, tablesCounted, tables }: BackupProgress): string {
   const size = (bytes / 1e6).toFixed(1);
   return `${phase}: ${size} MB, ${tablesCounted} of ${tables} tables counted, ${seconds.toFixed(0)} s`;
+}
+
+/** @returns the line beside a backup that is being proven */
+export function proofLine({ phase, seconds }: ProofProgress): string {
+  return `proof: ${phase}, ${seconds.toFixed(0)} s`;
+}
+
+/** @returns what is said of a backup's proof */
+export function provenText({ proof, restoreSeconds }: Pick<KnownBackup, "proof" | "restoreSeconds">): string {
+  if (proof === "not proven") return "not proven: nobody has restored it";
+  return `${proof}: restored in ${restoreSeconds.toFixed(1)} s, and compared`;
 }
 
 /** What a create finds there already; as in a replacement, which Pulumi makes of a create and a delete. */

@@ -130,6 +130,10 @@ export const errorCodes = {
       "Do as the error says, or name another: `guardian:scratch`.",
     ],
     "disk-too-small": ["What is to be written does not fit.", "Free space, or name a larger disk as the error says."],
+    "backup-unproven": [
+      "A backup is not proven by a restore, or not as the configuration demands; nothing was changed.",
+      "Do as the error says: mend it, or accept what is named: `guardian:accept`.",
+    ],
     "backup-missing": ["There is no backup for this change; nothing was changed.", "Run `up` without --target."],
   },
   "Commands and their tools": {

@@ -19,13 +19,16 @@ describe("config", () => {
       flags: {},
       rollout: {},
       allowList: {},
-      backup: { directory: ".guardian/backups", jobs: 2, maxAge: 3600 },
+      backup: { directory: ".guardian/backups", jobs: 2, maxAge: 3600, verify: "restore" },
       gates: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
       locks: undefined,
       purge: false,
       adopt: undefined,
       acknowledge: undefined,
       publications: {},
+      scratch: undefined,
+      strict: false,
+      accept: {},
     };
     expect(validateConfig(raw({ legacyConsent: consent }))).to.deep.equal({ config: expected, errors: [] });
   });
@@ -42,13 +45,16 @@ describe("config", () => {
         },
         rollout: { fhir_integration: 50, enhanced_consent: "7", telehealth: "3", constructor: 1 },
         allowList: { multi_tenancy: [user.toUpperCase(), user] },
-        backup: { directory: "b", jobs: "8", maxAge: "2d" },
+        backup: { directory: "b", jobs: "8", maxAge: "2d", verify: "list", maxRestore: "30m" },
         gates: { maxDataLoss: 0, warnSlowdown: "0.2", maxSlowdown: 1 },
         locks: { timeout: "120ms", pause: "7s", patience: "2m" },
         purge: true,
         adopt: user.toUpperCase(),
         acknowledge: user,
         publications: { supabase_realtime: "accepted", "a.b": "accepted" },
+        scratch: { host: "scratch", port: "5434", user: "s", passwordFrom: "env:S" },
+        strict: "true",
+        accept: { "backup/public.a.b": "its type is of an extension" },
       }),
       "aws:region": "eu-central-1",
     });
@@ -63,13 +69,16 @@ describe("config", () => {
       },
       rollout: { fhir_integration: 50, enhanced_consent: 7, telehealth: 3, constructor: 1 },
       allowList: { multi_tenancy: [user] },
-      backup: { directory: "b", jobs: 8, maxAge: 172_800 },
+      backup: { directory: "b", jobs: 8, maxAge: 172_800, verify: "list", maxRestore: 1800 },
       gates: { maxDataLoss: 0, warnSlowdown: 0.2, maxSlowdown: 1 },
       locks: { timeout: 120, pause: 7000, patience: 120_000 },
       purge: true,
       adopt: user,
       acknowledge: user,
       publications: { supabase_realtime: "accepted", "a.b": "accepted" },
+      scratch: { host: "scratch", port: 5434, user: "s", passwordFrom: "env:S" },
+      strict: true,
+      accept: { "backup/public.a.b": "its type is of an extension" },
     });
   });
 
@@ -85,6 +94,9 @@ describe("config", () => {
       adopt: "",
       acknowledge: "",
       publications: {},
+      scratch: undefined,
+      strict: false,
+      accept: {},
     };
     const { config } = validateConfig(raw({ legacyConsent: consent, ...empty }));
     expect(config).to.deep.equal(validateConfig(raw({ legacyConsent: consent })).config);
@@ -318,7 +330,7 @@ describe("config", () => {
       validateConfig({ "guardian:__proto__": "{}", "guardian:constructor": "x" }).errors.slice(0, 2),
     ).to.deep.equal([
       "guardian:__proto__ is not known: the nearest known key is guardian:through",
-      "guardian:constructor is not known: the nearest known key is guardian:rollout",
+      "guardian:constructor is not known: the nearest known key is guardian:strict",
     ]);
   });
 

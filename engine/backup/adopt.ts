@@ -14,6 +14,8 @@ export interface AdoptOptions {
   readonly maxAge: number;
   /** The server's clock, as text: the manifest's times are the server's too. */
   readonly now: string;
+  /** The folder of one that is recorded already, and is not meant. */
+  readonly except?: string;
   /** If given, the backup must have been made to protect exactly this. */
   readonly protects?: Readonly<Record<string, string>>;
 }
@@ -33,6 +35,7 @@ export async function adoptable(directory: string, options: AdoptOptions): Promi
   for (const name of await readdir(directory).catch(() => [])) {
     if (name.startsWith(".")) continue;
     const path = join(resolve(directory), name);
+    if (options.except !== undefined && path === resolve(options.except)) continue;
     const manifest = await whole(path, false);
     if (manifest && fits(manifest, options)) found.push({ name, path, manifest });
   }

@@ -63,8 +63,8 @@ export async function dump(options: DumpOptions): Promise<BackupResult> {
 }
 
 async function refuseUnfit(reader: Reader, options: DumpOptions & { env: NodeJS.ProcessEnv }): Promise<string[]> {
-  const { directory, excludeSchemas, env } = options;
-  const about = { server: reader.server, where: options.settings.toString(), directory, excludeSchemas, env };
+  const { directory, excludeSchemas, env, room } = options;
+  const about = { server: reader.server, where: options.settings.toString(), directory, excludeSchemas, env, room };
   const { errors, warnings } = await reader.read((db) => preflight(db, about));
   if (errors[0]) throw errors[0];
   return [...warnings];

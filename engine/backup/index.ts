@@ -2,6 +2,8 @@ export { adoptable, type AdoptOptions, type FoundBackup } from "./adopt";
 export { findClient } from "./client";
 export { dump } from "./dump";
 export { type Manifest, verifyBackup } from "./manifest";
+/** @lazily */
+export { planBackup } from "./plan";
 export { preflight } from "./preflight";
 export type { BackupProgress } from "./progress";
 /** @lazily */

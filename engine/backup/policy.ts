@@ -2,11 +2,15 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { GuardianError } from "../base/errors";
 import type { Queryable } from "../base/sql";
-import type { TakenBackup } from "../ledger/details";
+import type { DatabaseInput } from "../connect";
+import type { Detail, KeptProof, TakenBackup } from "../ledger/details";
 import { stackOf } from "../ledger/identity";
-import { detailOf, readStep, readSteps, type Step } from "../ledger/steps";
+import { detailOf, readSteps, type Step } from "../ledger/steps";
 
 /** Which backup serves which change. Read by every preview, so that nothing here needs pg_dump. */
+
+/** The part of a backup's step that is its proof. */
+export const proofPart = "proof";
 
 /** What a stack declares of its backups. */
 export interface WantedBackup {
@@ -19,10 +23,56 @@ export interface WantedBackup {
   ledgerId: string;
   /** The changes that it is taken for: modules and data migrations by name, each with its meaning. */
   protects: Readonly<Record<string, string>>;
+  /** Whether it is restored before anything is added or changed, or only its table of contents read. Absent: restored. */
+  verify?: "restore" | "list";
+  /** What is a warning elsewhere is refused. */
+  strict?: boolean;
+  /** How long a restore may take, in seconds. */
+  maxRestoreSeconds?: number;
+  /** What is accepted though it is not proven: `backup/<what>` → the operator's reason. */
+  accept?: Readonly<Record<string, string>>;
+  /** The server to restore on; absent: an embedded one. */
+  scratch?: DatabaseInput;
+}
+
+/** What the ledger says of a backup and its proof. */
+export interface KnownBackup extends TakenBackup {
+  proof: KeptProof["verdict"];
+  /** Empty where it is not proven. */
+  provenAt: string;
+  /** How long its restore took; 0 where there was none. */
+  restoreSeconds: number;
+}
+
+const mainOf = (steps: readonly Step[], urn: string): Step | undefined =>
+  steps.find((step) => step.urn === urn && step.part === "");
+
+/** @returns the proof of the backup that stands; nothing where it has none, or an earlier one has */
+export function proofOf(steps: readonly Step[], urn: string): KeptProof | undefined {
+  const { path } = detailOf(mainOf(steps, urn), "Backup");
+  const step = steps.find((one) => one.urn === urn && one.part === proofPart && one.state === "done");
+  const detail: Detail<"proof"> = detailOf(step, "proof");
+  return path !== undefined && detail.path === path ? (detail as KeptProof) : undefined;
 }
 
 /**
- * No change without a backup: the newest finished backup of this stack must have been taken for exactly this change.
+ * Whether something that a backup is taken for is still to be added or changed. If not, things are only taken out: the way
+ * back waits for no proof.
+ */
+export function isAwaited(steps: readonly Step[], urn: string, protects: Readonly<Record<string, string>>): boolean {
+  const mine = steps.filter((one) => one.part === "" && one.state === "done" && stackOf(one.urn) === stackOf(urn));
+  const standing = new Map(mine.map((step) => [nameOf(step), step.meaning]));
+  return Object.entries(protects).some(([name, meaning]) => (standing.get(name) ?? "none") !== meaning);
+}
+
+/** Whether changes that are to come may rely on the backup that stands, as far as its proof goes. */
+function isRelied(steps: readonly Step[], urn: string): boolean {
+  return detailOf(mainOf(steps, urn), "Backup").verify === "list" || proofOf(steps, urn)?.relied === true;
+}
+
+/**
+ * No change without a backup: the newest finished backup of this stack must have been taken for exactly this change, and
+ * be proven.
  * @throws GuardianError if there is none
  */
 export async function requireBackup(db: Queryable, urn: string, name: string, meaning: string): Promise<void> {
@@ -30,13 +80,20 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
   const steps = await readSteps(db);
   // What was taken out since the backup was taken may have collected rows that are not in it.
   const undone = steps.find((step) => step.urn === urn && step.part === "" && step.state === "undone");
-  const covered = steps.some((step) => {
+  const covering = steps.filter((step) => {
     if (stackOf(step.urn) !== stack) return false;
     const { protects } = detailOf(step, "Backup");
     const later = !undone?.endedAt || Date.parse(step.endedAt ?? "") >= Date.parse(undone.endedAt);
     return step.state === "done" && protects?.[name] === meaning && later;
   });
-  if (covered) return;
+  if (covering.some((step) => isRelied(steps, step.urn))) return;
+  if (covering[0]) {
+    throw new GuardianError("backup-unproven", {
+      what: `the backup that was taken for this change of ${name} is not proven; nothing was changed`,
+      where: `${urn}, ${detailOf(covering[0], "Backup").path ?? ""}`,
+      todo: "run up without targeting around the Backup (--target): it is restored and compared first",
+    });
+  }
   throw new GuardianError("backup-missing", {
     what: `no backup was taken for this change of ${name}; nothing was changed`,
     where: urn,
@@ -46,7 +103,8 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
 
 /**
  * A backup serves the changes that are still to come only while it is young and its files are there: a run that goes on
- * after a week, or after somebody cleared the folder, dumps anew.
+ * after a week, or after somebody cleared the folder, dumps anew. Its age counts from the end of its proof, which may
+ * take longer than it may be old. One that a proof refuted serves nothing.
  * @param steps the newest attempts of the whole ledger
  * @param urn the backup's
  */
@@ -59,23 +117,37 @@ export function isOutdated(
   const whole = steps.filter((step) => step.part === "");
   const standing = new Set(whole.filter((step) => step.state === "done").map(nameOf));
   if (Object.keys(protects).every((name) => standing.has(name))) return false;
+  const main = mainOf(steps, urn);
+  if (detailOf(main, "Backup").refuted === true) return true;
   // What was taken back since may have collected rows that are not in it: requireBackup asks for a later one.
-  const mine = Date.parse(whole.find((step) => step.urn === urn)?.endedAt ?? "");
+  const mine = Date.parse(main?.endedAt ?? "");
   const undone = whole.filter((step) => step.state === "undone" && nameOf(step) in protects);
   if (undone.some((step) => Date.parse(step.endedAt ?? "") > mine)) return true;
-  const age = (Date.now() - Date.parse(taken.takenAt)) / 1000;
+  const ready = proofOf(steps, urn)?.provenAt ?? taken.takenAt;
+  const age = (Date.now() - Date.parse(ready)) / 1000;
   return age > maxAgeSeconds || !existsSync(join(taken.path, "manifest.json"));
+}
+
+/** Whether a backup that was taken can be proven: an older release, which did not note how it is verified, kept no roles. */
+export const isProvable = (taken: Step): boolean => detailOf(taken, "Backup").verify !== undefined;
+
+/** Whether the backup that stands must still be proven for changes that are to come. */
+export function needsProof(steps: readonly Step[], urn: string, wanted: WantedBackup): boolean {
+  if (!isAwaited(steps, urn, wanted.protects)) return false;
+  return wanted.verify === "list" ? !isRelied(steps, urn) : proofOf(steps, urn)?.relied !== true;
 }
 
 const nameOf = (step: Step): string => step.urn.split("::").at(-1) ?? "";
 
 /** @returns what the ledger says of a backup @throws GuardianError if it knows none */
-export async function readTaken(db: Queryable, urn: string): Promise<TakenBackup> {
-  const step = await readStep(db, urn);
+export async function readTaken(db: Queryable, urn: string): Promise<KnownBackup> {
+  const steps = await readSteps(db);
+  const step = mainOf(steps, urn);
   if (!step) {
     const what = "the ledger knows no backup of this stack";
     throw new GuardianError("backup-missing", { what, where: urn, todo: "run up" });
   }
   const { path = "", takenAt = "", bytes = 0, rows = 0, tables = 0 } = detailOf(step, "Backup");
-  return { path, takenAt, bytes, rows, tables };
+  const { verdict = "not proven", provenAt = "", restoreSeconds = 0 } = proofOf(steps, urn) ?? {};
+  return { path, takenAt, bytes, rows, tables, proof: verdict, provenAt, restoreSeconds };
 }

@@ -5,6 +5,7 @@ import { count, type ServerInfo } from "../connect";
 import { GuardianError } from "../base/errors";
 import { findClient } from "./client";
 import { lookAt, type Place } from "./place";
+import { mebi, type Room } from "./room";
 import { hiddenLargeObjects, type MissingRight, missingRights } from "./tables";
 
 export interface PreflightOptions {
@@ -14,6 +15,8 @@ export interface PreflightOptions {
   /** Where backups go; need not exist yet. */
   readonly directory: string;
   readonly excludeSchemas: readonly string[];
+  /** What will be written there. Absent: too little room is a warning. */
+  readonly room?: Room | undefined;
   /** For PATH and GUARDIAN_PG_BIN. */
   readonly env: NodeJS.ProcessEnv;
 }
@@ -38,11 +41,13 @@ export async function preflight(db: Queryable, options: PreflightOptions): Promi
   for (const name of ["pg_dump", "pg_dumpall", "pg_restore"] as const)
     await findClient(name, server.major, env).catch(collect);
   const place = await lookAt(resolve(directory)).catch(collect);
+  if (place && options.room && place.free < options.room.here)
+    errors.push(roomError(options.room, place, resolve(directory)));
   const missing = await missingRights(db, excludeSchemas);
   if (missing.length > 0) errors.push(rightsError(missing, server.user, where));
   const hidden = await hiddenLargeObjects(db);
   if (hidden.length > 0) errors.push(largeObjectsError(hidden, server.user, where));
-  return { errors, warnings: place ? await placeWarnings(db, resolve(directory), place) : [] };
+  return { errors, warnings: place ? await placeWarnings(db, resolve(directory), place, options.room) : [] };
 }
 
 const shown = 20;
@@ -88,15 +93,24 @@ function largeObjectsError(oids: readonly string[], user: string, where: string)
   });
 }
 
-/** A compressed dump is usually smaller than the database, so too little space is a warning. */
-async function placeWarnings(db: Queryable, directory: string, place: Place): Promise<string[]> {
+function roomError(room: Room, place: Place, directory: string): GuardianError {
+  return new GuardianError("disk-too-small", {
+    what: `${mebi(room.here)} are needed for the backup, and ${mebi(place.free)} are free: ${room.why}`,
+    where: directory,
+    todo: ["free space there", "set guardian:backup.directory to a larger disk"],
+  });
+}
+
+/** A compressed dump is usually smaller than the database, so too little space is a warning where nothing is asked for. */
+async function placeWarnings(
+  db: Queryable,
+  directory: string,
+  place: Place,
+  room: Room | undefined,
+): Promise<string[]> {
   const text = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes";
   const size = count((await db.query<{ bytes: string }>(text)).rows[0]?.bytes);
   const small = `the database has ${mebi(size)}, and only ${mebi(place.free)} are free for its backup in ${directory}`;
   const brief = `${directory} is in memory: a restart of this machine takes the backup away`;
-  return [...(place.free < size ? [small] : []), ...(place.inMemory ? [brief] : [])];
-}
-
-function mebi(bytes: number): string {
-  return `${Math.ceil(bytes / 1024 / 1024)} MiB`;
+  return [...(!room && place.free < size ? [small] : []), ...(place.inMemory ? [brief] : [])];
 }

@@ -5,57 +5,118 @@ import { attempt } from "../ledger/attempt";
 import type { TakenBackup } from "../ledger/details";
 import { readPhysical } from "../ledger/identity";
 import { ledgerSchema } from "../ledger/schema";
-import { lastChange, readStep, readSteps, setStep } from "../ledger/steps";
+import { addStep, detailOf, endParts, lastChange, readStep, readSteps, setStep, type Step } from "../ledger/steps";
 import { adoptable, type FoundBackup } from "./adopt";
 import { dump } from "./dump";
 import type { Manifest } from "./manifest";
-import { isOutdated, readTaken, type WantedBackup } from "./policy";
+import { isAwaited, isOutdated, isProvable, type KnownBackup, proofPart, readTaken, type WantedBackup } from "./policy";
 import type { BackupProgress } from "./progress";
+import { proveTaken, refuseListing, tools, type ProvingSays, type ProvingTools } from "./proof";
+import { roomFor } from "./room";
 
 /** Gets what is said on the way. */
-interface Says {
+interface Says extends ProvingSays {
   onProgress: (progress: BackupProgress) => void;
-  onWarning: (line: string) => void;
 }
 
 /** The backup that there is now, and who took it. */
 interface Taken {
-  taken: TakenBackup;
+  taken: KnownBackup;
   by: "this run" | "a killed run" | "an earlier run";
 }
 
 /**
  * Takes a backup for exactly what is declared, unless the ledger says that this one was taken already. One that a killed
- * run finished and did not record is taken for it, if nothing was changed since and it is young enough.
- * @throws GuardianError if pg_dump or a check of what it wrote fails
- * @lazily
+ * run finished and did not record is taken for it, if nothing was changed since and it is young enough. Where something is
+ * to be added or changed, it is proven then; what only takes out does not wait for that.
+ * @param by the means of the proof, which tests replace
+ * @throws GuardianError if pg_dump or a check of what it wrote fails, or if it is not proven as it must be
  */
-export async function takeBackup(fenced: FencedWriter, wanted: WantedBackup, says: Says): Promise<Taken> {
+export async function takeBackup(
+  fenced: FencedWriter,
+  wanted: WantedBackup,
+  says: Says,
+  by: ProvingTools = tools,
+): Promise<Taken> {
   const { writer, options } = fenced;
+  const awaited = isAwaited(await readSteps(writer), options.urn, wanted.protects);
+  if (awaited) refuseListing(wanted);
+  const whose = await takeUnlessTaken(fenced, wanted, says, awaited);
+  if (awaited && wanted.verify !== "list") await proveTaken(fenced, wanted, says, by);
+  return { taken: await readTaken(writer, options.urn), by: whose };
+}
+
+async function takeUnlessTaken(
+  fenced: FencedWriter,
+  wanted: WantedBackup,
+  says: Says,
+  awaited: boolean,
+): Promise<Taken["by"]> {
+  const { writer, options } = fenced;
+  const { verify = "restore" } = wanted;
   const meaning = hash(wanted.protects);
   const current = await readStep(writer, options.urn);
-  if (current?.state === "done" && current.meaning === meaning) {
-    const taken = await readTaken(writer, options.urn);
-    if (!isOutdated(await readSteps(writer), options.urn, wanted, taken)) return { taken, by: "an earlier run" };
+  if (current && (await serves(fenced, current, wanted, awaited && verify === "restore"))) {
+    if (detailOf(current, "Backup").verify !== verify && awaited) {
+      await fenced.transaction((db) =>
+        setStep(db, { ...current, kind: "Backup" }, { state: "done", detail: { verify } }),
+      );
+    }
+    return "an earlier run";
   }
   const killed = current?.state === "running" && current.meaning === meaning;
-  const found = killed ? await ofKilledRun(fenced, wanted) : undefined;
+  const found = killed ? await ofKilledRun(fenced, wanted, detailOf(current, "Backup").path) : undefined;
   const otherwise = current?.state === "done" ? "done" : "planned";
   return attempt(fenced, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
-    const { name, manifest } = found ?? (await takeAnew(fenced, wanted, says));
+    const { name, manifest } = found ?? (await takeAnew(fenced, wanted, says, awaited));
     const taken = describe(join(wanted.directory, name), manifest);
-    const detail = { ...taken, protects: wanted.protects, processed: 0 };
-    await fenced.transaction((db) => setStep(db, step, { state: "done", physicalId: taken.path, detail }));
-    return { taken, by: found ? "a killed run" : "this run" };
+    const detail = { ...taken, protects: wanted.protects, processed: 0, verify, refuted: false };
+    await fenced.transaction(async (db) => {
+      await setStep(db, step, { state: "done", physicalId: taken.path, detail });
+      // The proof of the one before is none of this one.
+      await endParts(db, options.urn);
+      if (!awaited || verify === "list") return;
+      const { urn } = options;
+      const planned = { path: taken.path };
+      await addStep(db, {
+        urn,
+        part: proofPart,
+        kind: "proof",
+        state: "planned",
+        detail: planned,
+        epoch: fenced.epoch,
+      });
+    });
+    return found ? "a killed run" : "this run";
   });
 }
 
-async function takeAnew({ writer, options }: FencedWriter, wanted: WantedBackup, says: Says): Promise<FoundBackup> {
+/** @param proof it must be one that can be proven */
+async function serves(
+  { writer, options }: FencedWriter,
+  current: Step,
+  wanted: WantedBackup,
+  proof: boolean,
+): Promise<boolean> {
+  if (current.state !== "done" || current.meaning !== hash(wanted.protects)) return false;
+  const taken = await readTaken(writer, options.urn);
+  if (isOutdated(await readSteps(writer), options.urn, wanted, taken)) return false;
+  return !proof || isProvable(current);
+}
+
+async function takeAnew(
+  { writer, options }: FencedWriter,
+  wanted: WantedBackup,
+  says: Says,
+  awaited: boolean,
+): Promise<FoundBackup> {
   const { directory, jobs, ledgerId, protects } = wanted;
   const result = await dump({
     settings: writer.settings,
     ...{ directory, jobs, ledgerId, protects },
     excludeSchemas: [ledgerSchema],
+    // The way back is not stopped for a disk that may yet suffice.
+    ...(awaited ? { room: await roomFor(writer, await readSteps(writer), options.urn, wanted) } : {}),
     signal: options.signal,
     onProgress: says.onProgress,
   });
@@ -63,10 +124,16 @@ async function takeAnew({ writer, options }: FencedWriter, wanted: WantedBackup,
   return result;
 }
 
-async function ofKilledRun({ writer }: FencedWriter, wanted: WantedBackup): Promise<FoundBackup | undefined> {
+/** @param known the one that the ledger knows, which is not taken for another */
+async function ofKilledRun(
+  { writer }: FencedWriter,
+  wanted: WantedBackup,
+  known: string | undefined,
+): Promise<FoundBackup | undefined> {
   const { directory, ledgerId, maxAgeSeconds: maxAge, protects } = wanted;
   const here = await readPhysical(writer);
-  return adoptable(directory, { ledgerId, ...here, ...(await lastChange(writer)), maxAge, protects });
+  const except = known === undefined ? {} : { except: known };
+  return adoptable(directory, { ledgerId, ...here, ...(await lastChange(writer)), maxAge, protects, ...except });
 }
 
 function describe(path: string, manifest: Manifest): TakenBackup {

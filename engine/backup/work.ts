@@ -3,6 +3,7 @@ import type { ClientProgram } from "./client";
 import type { Compression } from "./compression";
 import type { PartialFolder } from "./folder";
 import type { BackupProgress } from "./progress";
+import type { Room } from "./room";
 
 /** What is to be backed up, and where to. */
 export interface DumpOptions {
@@ -18,6 +19,8 @@ export interface DumpOptions {
   readonly onProgress?: (progress: BackupProgress) => void;
   /** Ends pg_dump and removes what was written. */
   readonly signal?: AbortSignal;
+  /** What it and its proof will write: refused if it does not fit. Absent: a warning, by the database's size. */
+  readonly room?: Room;
   /** For PATH and GUARDIAN_PG_BIN. Default: the process's. */
   readonly env?: NodeJS.ProcessEnv;
   /** Seconds that pg_dump waits for a lock. Default 60. */

@@ -19,6 +19,23 @@ export interface TakenBackup {
   tables: number;
 }
 
+/** What restoring a backup has shown. */
+export interface KeptProof {
+  /** The folder of the backup that it is of. */
+  path: string;
+  verdict: "proven" | "partly proven" | "not proven";
+  /** What is not proven, each with the reason. */
+  unproven: readonly { readonly table: string; readonly reason: string }[];
+  restoreSeconds: number;
+  seconds: number;
+  /** When it ended, by the server's clock. */
+  provenAt: string;
+  /** What the operator accepted of it, with his reason. */
+  accepted: Record<string, string>;
+  /** Whether changes may rely on it: it is whole, or accepted as it is, and within the time that a restore may take. */
+  relied: boolean;
+}
+
 /** What a stack owns of a row of public.feature_flags. */
 export interface FlagValues {
   enabled: boolean;
@@ -80,8 +97,17 @@ interface MigrationDetail extends MigrationOutcome {
 
 /** What the ledger keeps of a kind of work beside its state; nothing of kinds that are not here. */
 interface Details {
-  /** `protects`: names of modules and migrations → their meanings. `processed` is for the session's row. */
-  Backup: TakenBackup & { protects: Record<string, string>; processed: number };
+  /**
+   * `protects`: names of modules and migrations → their meanings. `processed` is for the session's row. `verify`: what the
+   * operator asked for; absent of a release that proved nothing. `refuted`: a proof found that it differs.
+   */
+  Backup: TakenBackup & {
+    protects: Record<string, string>;
+    processed: number;
+    verify: "restore" | "list";
+    refuted: boolean;
+  };
+  proof: KeptProof;
   DataMigration: MigrationDetail;
   /**
    * `writtenAt`: when the values were written, by the server's clock; absent of a release that did not note it.

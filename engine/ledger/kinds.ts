@@ -9,8 +9,11 @@ export const resourceKinds = [
   "SessionCompletion",
 ] as const;
 
-/** A resource's step, or one of a part of a module: an index that is built on its own, rows that come back. */
-export type StepKind = (typeof resourceKinds)[number] | "index" | "rows";
+/**
+ * A resource's step, or one of a part of it: of a module an index that is built on its own, or rows that come back; of a
+ * backup its proof.
+ */
+export type StepKind = (typeof resourceKinds)[number] | "index" | "rows" | "proof";
 
 /** Kinds that leave nothing in the database outside the ledger. */
-export const harmless: readonly StepKind[] = ["Ledger", "Backup"];
+export const harmless: readonly StepKind[] = ["Ledger", "Backup", "proof"];

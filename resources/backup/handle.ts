@@ -1,9 +1,8 @@
-import { isOutdated, readTaken } from "../../engine/backup/policy";
+import { isOutdated, needsProof, readTaken } from "../../engine/backup/policy";
 import { lazily } from "../../engine/lazy";
-import { ledgerSchema } from "../../engine/ledger/schema";
-import { readStep, setStep } from "../../engine/ledger/steps";
+import { endParts, readStep, setStep } from "../../engine/ledger/steps";
 import type { Changes } from "../../provider/diff";
-import { backupLine } from "../sentences";
+import { backupLine, proofLine, provenText } from "../sentences";
 import { ledgerSteps } from "../call";
 import { handler, type Kind } from "../handler";
 import { backupSpec } from "./spec";
@@ -23,36 +22,31 @@ const kind: Kind<Spec> = {
   },
 
   async plan(call, inputs) {
-    const server = await call.host.server();
-    const about = {
-      server,
-      where: call.host.settings.toString(),
-      directory: inputs.directory,
-      excludeSchemas: [ledgerSchema],
-      env: process.env,
-    };
-    const { errors, warnings } = await call.host.read((db) => lazily.backup.preflight(db, about));
-    if (errors[0]) throw errors[0];
-    const text = `all schemas but ${ledgerSchema} are dumped into a folder in ${inputs.directory}`;
-    return { notes: [{ severity: "info", text }, ...warnings.map((text) => ({ severity: "warning", text }) as const)] };
+    const [server, steps] = [await call.host.server(), await ledgerSteps(call.host)];
+    const about = { server, where: call.host.settings.toString(), urn: call.urn, steps, env: process.env };
+    return { notes: await call.host.read((db) => lazily.backup.planBackup(db, inputs, about)) };
   },
 
   async create(call, inputs, fenced) {
     const { taken, by } = await lazily.backup.takeBackup(fenced, inputs, {
       onProgress: (progress) => call.log.status(backupLine(progress)),
+      onProof: (progress) => call.log.status(proofLine(progress)),
       onWarning: call.log.warn,
     });
-    if (by === "an earlier run") return taken;
     const { rows, tables, bytes, path } = taken;
-    const whose = by === "a killed run" ? "a killed run's: " : "";
-    call.log.info(`${whose}${rows} rows of ${tables} tables, ${(bytes / 1e6).toFixed(1)} MB, in ${path}`);
+    const whose = by === "this run" ? "" : `${by}'s: `;
+    const size = `${rows} rows of ${tables} tables, ${(bytes / 1e6).toFixed(1)} MB`;
+    call.log.info(`${whose}${size}, in ${path}; ${provenText(taken)}`);
     return taken;
   },
 
   async delete(call, state, fenced) {
     const current = await readStep(fenced.writer, call.urn);
     if (!current || current.state === "undone") return;
-    await fenced.transaction((db) => setStep(db, current, { state: "undone" }));
+    await fenced.transaction(async (db) => {
+      await setStep(db, current, { state: "undone" });
+      await endParts(db, call.urn);
+    });
     call.log.info(`the backup's files stay: ${state.path}`);
   },
 
@@ -60,7 +54,10 @@ const kind: Kind<Spec> = {
 
   async drift(call, inputs, state) {
     const changes: Changes = new Map();
-    if (isOutdated(await ledgerSteps(call.host), call.urn, inputs, state)) changes.set("takenAt", "drift");
+    const steps = await ledgerSteps(call.host);
+    if (isOutdated(steps, call.urn, inputs, state)) changes.set("takenAt", "drift");
+    // A state of a release that proved nothing does not have it.
+    else if (needsProof(steps, call.urn, inputs) || !("proof" in state)) changes.set("proof", "drift");
     return changes;
   },
 };

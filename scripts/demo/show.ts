@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { readWaiting } from "../../engine/ledger/archived";
-import { readSteps } from "../../engine/ledger/steps";
+import type { KeptProof } from "../../engine/ledger/details";
+import { detailOf, readSteps } from "../../engine/ledger/steps";
 
 type Row = Record<string, unknown>;
 
@@ -79,6 +80,13 @@ export function session(client: Client): Promise<Row[]> {
        started_at AS started, completed_at AS completed, initiated_by AS by
      FROM public.migration_sessions ORDER BY created_at DESC LIMIT 1`,
   );
+}
+
+/** What restoring the backup has shown. */
+export async function proof(client: Client): Promise<Pick<KeptProof, "verdict" | "restoreSeconds">> {
+  const step = (await readSteps(client)).find(({ kind, state }) => kind === "proof" && state === "done");
+  const { verdict = "not proven", restoreSeconds = 0 } = detailOf(step, "proof");
+  return { verdict, restoreSeconds };
 }
 
 /** Rows that the roll-back of the data stage left in their tables, since people wrote them. */

@@ -11,6 +11,8 @@ export interface Result {
   users: number;
   preview: { creates: number; wroteNothing: boolean };
   up: { seconds: number; resources: number };
+  /** Of the backup that was taken before: whether restoring it gave the same database, and how long that took. */
+  proof: { verdict: string; restoreSeconds: number };
   moved: { consents: number; preferences: number };
   again: { changes: number };
   rollback: { identical: boolean; seconds: number };
@@ -55,6 +57,9 @@ export async function tell({ database, engine, out, purge }: Parts): Promise<{ r
   out.heading("pulumi up: v6 becomes v7");
   const up = await engine.operation("up");
   out.say(`${up.resources} resources in ${up.seconds} s`);
+  const proof = await database.with(show.proof);
+  out.say(`the backup, before anything else: ${proof.verdict}, restored in ${proof.restoreSeconds} s and compared`);
+  must(proof.verdict === "proven", `the backup is ${proof.verdict}`);
   const moved = await database.with(show.countMoved);
   out.table(
     `Consents: ${figure(moved.consents)}, users older than a day: ${figure(moved.settled)}`,
@@ -113,6 +118,7 @@ export async function tell({ database, engine, out, purge }: Parts): Promise<{ r
     users: moved.users,
     preview: { creates: preview.creates, wroteNothing: differences.length === 0 },
     up: { seconds: up.seconds, resources: up.resources },
+    proof,
     moved: { consents: moved.consents, preferences: moved.preferences },
     again: { changes: again.changes },
     rollback: { identical: asBefore, seconds: rollback.seconds },

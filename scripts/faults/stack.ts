@@ -30,7 +30,7 @@ export class FaultStack {
     const stack = await OwnStack.open({
       ...options,
       name: "faults",
-      config: { "guardian:backup": { directory: join(options.folder, "backups"), jobs: 1 } },
+      config: { "guardian:backup": { directory: join(options.folder, "backups"), jobs: 1, verify: "list" } },
       env: {
         TMPDIR: tmp,
         // Nobody uses this v6, and a busy machine must not make a module wait minutes for a short moment to lock it.

@@ -48,7 +48,8 @@ export class OwnStack {
     stack.configure({
       "guardian:database": { host, port, database, user, sslmode: "disable", passwordFrom: "env:GUARDIAN_PASSWORD" },
       "guardian:legacyConsent": { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
-      "guardian:backup": { directory: inside("backups") },
+      // What is measured here is the migration.
+      "guardian:backup": { directory: inside("backups"), verify: "list" },
       ...config,
     });
     await stack.must(["stack", "init", place.name]);

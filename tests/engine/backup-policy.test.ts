@@ -19,8 +19,8 @@ describe("the backup that a change needs", function () {
         await setStep(db, step, { state, detail });
       }),
     );
-  const dumped = (engine: Engine, protects: Record<string, string>): Promise<void> =>
-    ended(engine, "Backup", "backup", "done", { protects });
+  const dumped = (engine: Engine, protects: Record<string, string>, verify?: "list"): Promise<void> =>
+    ended(engine, "Backup", "backup", "done", { protects, verify });
   const ask = (engine: Engine): Promise<void> =>
     engine.host.read((db) => requireBackup(db, engine.urn("SqlModule", "900_t"), "900_t", "meant"));
 
@@ -37,11 +37,14 @@ describe("the backup that a change needs", function () {
       const other = new Engine(db.migrator, { stack: "prod::guardian" });
       await dumped(other, { "900_t": "meant" }).finally(() => other.close());
       await refused("another stack took it");
+      // A release before proofs noted no more than this.
       await dumped(engine, { "900_t": "meant" });
+      expect(await refusalOf(ask(engine))).to.include({ code: "backup-unproven" });
+      await dumped(engine, { "900_t": "meant" }, "list");
       await ask(engine);
       await ended(engine, "SqlModule", "900_t", "undone");
       await refused("rows may have been collected that are not in it");
-      await dumped(engine, { "900_t": "meant" });
+      await dumped(engine, { "900_t": "meant" }, "list");
       await ask(engine);
       await ended(engine, "Backup", "backup", "undone");
       await refused("it does not stand any more");

@@ -20,7 +20,7 @@ const declared = (folder: string): Declared[] => [
     kind: "Backup",
     name: "backup",
     args: (ledgerId) => ({
-      ...{ directory: join(folder, "backups"), jobs: 1, maxAgeSeconds: 3600, ledgerId },
+      ...{ directory: join(folder, "backups"), jobs: 1, maxAgeSeconds: 3600, verify: "list", ledgerId },
       ...{ modules, migrations: ["consents"] },
     }),
   },

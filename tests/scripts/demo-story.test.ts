@@ -69,6 +69,7 @@ describe("the demo's counting", () => {
 /** What the stubs of a story answer; each field breaks one thing. */
 interface Broken {
   preview?: string[];
+  proof?: string;
   consents?: number;
   preferences?: number;
   again?: number;
@@ -87,12 +88,14 @@ describe("the demo's guards", () => {
   async function story(broken: Broken): Promise<{ result: Result; faults: string[] }> {
     const operation = { seconds: 1, creates: 3, changes: 3, resources: 3, cancelled: false };
     const moved = { users: 9, settled: 8, consents: broken.consents ?? 8, preferences: broken.preferences ?? 9 };
+    const proof = { verdict: broken.proof ?? "proven", restoreSeconds: 2 };
     let ups = 0;
     let scripts = 0;
     const prints = [print("3 rows"), broken.after ?? print("3 rows"), broken.afterPurge ?? print("3 rows")];
     const database = {
       // What each query would answer matters for the counts only; as to the rest, a table may be empty.
-      with: (query: { name: string }) => Promise.resolve(query.name === "countMoved" ? moved : []),
+      with: ({ name }: { name: string }) =>
+        Promise.resolve(name === "countMoved" ? moved : name === "proof" ? proof : []),
       untouched: async (work: () => Promise<unknown>) => ({ value: await work(), differences: broken.preview ?? [] }),
       application: () => Promise.resolve({ steps: 2, failures: ++scripts === 2 ? (broken.application ?? []) : [] }),
       fingerprint: () => Promise.resolve(prints.shift()),
@@ -114,6 +117,7 @@ describe("the demo's guards", () => {
       users: 9,
       preview: { creates: 3, wroteNothing: true },
       up: { seconds: 1, resources: 3 },
+      proof: { verdict: "proven", restoreSeconds: 2 },
       moved: { consents: 8, preferences: 9 },
       again: { changes: 0 },
       rollback: { identical: true, seconds: 1 },
@@ -127,6 +131,13 @@ describe("the demo's guards", () => {
       "the preview wrote: role x: added",
       (r) => r.preview.wroteNothing,
       false,
+    ],
+    [
+      "a backup that nobody restored",
+      { proof: "not proven" },
+      "the backup is not proven",
+      (r) => r.proof.verdict,
+      "not proven",
     ],
     ["a consent too few", { consents: 7 }, "7 consents for 8 users older than a day", (r) => r.moved.consents, 7],
     ["preferences too many", { preferences: 10 }, "10 preferences for 9 users", (r) => r.moved.preferences, 10],

@@ -72,19 +72,21 @@ describe("npm run demo", function () {
     const lines = stdout.trimEnd().split("\n");
     expect(lines).to.have.length(1);
     const result = JSON.parse(lines[0]!) as Result;
-    const { up, rollback } = result;
+    const { up, proof, rollback } = result;
     expect(result).to.deep.equal({
       users: 300,
       preview: { creates: up.resources, wroteNothing: true },
       up: { seconds: up.seconds, resources: up.resources },
+      proof: { verdict: "proven", restoreSeconds: proof.restoreSeconds },
       moved: { consents: 283, preferences: 300 },
       again: { changes: 0 },
       rollback: { identical: true, seconds: rollback.seconds },
     } satisfies Result);
-    expect(Object.keys(result)).to.deep.equal(["users", "preview", "up", "moved", "again", "rollback"]);
+    expect(Object.keys(result)).to.deep.equal(["users", "preview", "up", "proof", "moved", "again", "rollback"]);
     expect(up.resources).to.be.at.least(23);
     expect(up.seconds).to.be.within(0.5, 120);
     expect(rollback.seconds).to.be.within(0.5, 120);
+    expect(stderr).to.match(/the backup, before anything else: proven, restored in [\d.]+ s and compared\n/);
     // The engine's own lines, and the story around them.
     expect(stderr).to.contain("Previewing update (demo)");
     expect(stderr).to.match(/SessionCompletion completion created/);

@@ -1,4 +1,6 @@
 import { expect } from "chai";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterUp } from "../support/migrated";
 import { count, total, type Story } from "../support/story";
 
@@ -43,6 +45,7 @@ describe("feature flags belong to the stack", function () {
       expect((await stack.refresh()).changes).to.deep.equal({ same: total - 1, update: 1 });
       expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
       expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
+      expect(readdirSync(join(stack.folder, "backups")), "17-6: flags take no dump").to.have.length(1);
     });
   });
 

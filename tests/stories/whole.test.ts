@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { quickFingerprint } from "../../engine/fingerprint/take";
@@ -49,8 +50,12 @@ describe("the whole migration", function () {
       expect((await stack.refresh()).changes).to.deep.equal({ same: up.changes["create"] });
 
       stack.set({ through: "schema" });
+      const dumps = (): number => readdirSync(join(stack.folder, "backups")).length;
+      expect(dumps(), "17-6: one backup serves all that one up changes, and an up that changes nothing").to.equal(1);
       const lowered = await stack.up();
       expect(lowered.changes["delete"]).to.equal(beyondSchema);
+      expect(dumps(), "17-4: the way back dumps too, and waits for no proof").to.equal(2);
+      expect(lowered.output).to.match(/Backup backup updated .*in \S+; not proven: nobody has restored it/);
       expect(await count(client, "public.patient_consents")).to.equal(0);
       expect(await sessionStatus(it)).to.equal("in_progress");
       await stack.destroy();

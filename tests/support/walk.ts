@@ -76,7 +76,8 @@ export class Walk<P extends ServedPlugin = ServedPlugin> {
 
   backupArgs(ledgerId: Wire, modules: readonly string[] = walkModules): Bag {
     const directory = join(this.folder, "backups");
-    return { directory, jobs: 1, maxAgeSeconds: 3600, modules: [...modules], migrations: ["consents"], ledgerId };
+    const how = { directory, jobs: 1, maxAgeSeconds: 3600, verify: "list" };
+    return { ...how, modules: [...modules], migrations: ["consents"], ledgerId };
   }
 
   session(ledgerId: Wire, totalSteps: number, migrations: readonly string[] = []): Bag {

@@ -19,7 +19,7 @@ import { compareDefinitions, definitions } from "./schema";
 import { readToc, type Toc } from "./toc";
 import type { Belonging, Proof, ProofOptions, ProofProgress, Unproven } from "./types";
 
-export type { Proof, ProofOptions } from "./types";
+export type { Proof, ProofOptions, ProofProgress } from "./types";
 
 /** What one proof works with. */
 interface Proving {

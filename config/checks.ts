@@ -1,0 +1,33 @@
+import { flag, like, map, otherwise, ruled } from "../spec";
+
+/** What a check is called that an operator may accept: so far the proof of one part of the backup. */
+const acceptable = /^backup\/\S/;
+
+export const checkKeys = {
+  strict: otherwise(
+    false,
+    flag(
+      "Whether what is a warning elsewhere stops up: a backup that nobody restored (backup.verify: list), and one that takes longer to restore than backup.maxRestore.",
+    ),
+  ),
+  accept: otherwise(
+    {},
+    ruled(
+      map(
+        like(/\p{L}{2}/u, "a reason in words", "Why it is accepted; kept in the ledger."),
+        "What up goes on with though a check did not pass, each by its name with the reason: backup/<schema>.<table> for a table that a restore could not prove; up names them. A name that is none of those is an error.",
+      ),
+      (found) =>
+        Object.keys(found).flatMap((name) =>
+          acceptable.test(name)
+            ? []
+            : [
+                {
+                  path: [name],
+                  text: "is nothing that can be accepted: what can is named by up, such as backup/<schema>.<table>",
+                },
+              ],
+        ),
+    ),
+  ),
+};

@@ -1,0 +1,204 @@
+import type { FencedWriter } from "../database";
+import { GuardianError } from "../base/errors";
+import { first } from "../base/sql";
+import { attemptPart } from "../ledger/attempt";
+import type { KeptProof } from "../ledger/details";
+import { readPhysical } from "../ledger/identity";
+import { addStep, readStep, readSteps, setStep, type Step } from "../ledger/steps";
+import { openScratch, resolveScratch, type Scratch, type ScratchOptions } from "../scratch";
+import { verifyBackup } from "./manifest";
+import { proofOf, proofPart, readTaken, type WantedBackup } from "./policy";
+import { prove, type ProofProgress } from "./prove";
+import { roomFor } from "./room";
+
+/** Gets what is said of a proof on its way. */
+export interface ProvingSays {
+  onProof: (progress: ProofProgress) => void;
+  onWarning: (line: string) => void;
+}
+
+/** What a proof is made with. */
+export interface ProvingTools {
+  openScratch: typeof openScratch;
+  prove: typeof prove;
+}
+
+export const tools: ProvingTools = { openScratch, prove };
+
+/** @throws GuardianError where the stack is strict and its backups would only be listed */
+export function refuseListing({ verify, strict }: WantedBackup): void {
+  if (verify !== "list" || strict !== true) return;
+  throw new GuardianError("backup-unproven", {
+    what: "guardian:backup.verify is list, which proves nothing, and guardian:strict is true; nothing was changed",
+    where: "guardian:backup",
+    todo: [
+      "have backups restored: pulumi config set --path guardian:backup.verify restore",
+      "or go on without: pulumi config set guardian:strict false",
+    ],
+  });
+}
+
+/**
+ * Proves the backup that the ledger says was taken, as a step of the ledger's own: a proof that is done is never made again,
+ * one that was cut off is. A backup that is refuted is said to be so, and the next run takes another.
+ * @throws GuardianError backup-differs; backup-unproven where more is not proven than the operator accepts, or a restore
+ *   takes longer than it may; what the scratch throws
+ */
+export async function proveTaken(
+  fenced: FencedWriter,
+  wanted: WantedBackup,
+  says: ProvingSays,
+  by: ProvingTools,
+): Promise<void> {
+  const { writer, options } = fenced;
+  const known = proofOf(await readSteps(writer), options.urn);
+  const proof = known ?? (await attemptProof(fenced, wanted, says, by));
+  if (proof.relied && known) return;
+  const accepted = judge(proof, wanted, says.onWarning);
+  const step = await readStep(writer, options.urn, proofPart);
+  if (!step) throw new Error("a proof was made, and the ledger has none");
+  const detail = { accepted, relied: true };
+  await fenced.transaction((db) => setStep(db, { id: step.id, kind: "proof" }, { state: "done", detail }));
+}
+
+async function attemptProof(
+  fenced: FencedWriter,
+  wanted: WantedBackup,
+  says: ProvingSays,
+  by: ProvingTools,
+): Promise<KeptProof> {
+  const { urn } = fenced.options;
+  const { path } = await readTaken(fenced.writer, urn);
+  const step = await planned(fenced, path);
+  try {
+    return await attemptPart(fenced, step, async () => {
+      const proof = await make(fenced, wanted, says, by, path);
+      await fenced.transaction((db) => setStep(db, { id: step.id, kind: "proof" }, { state: "done", detail: proof }));
+      return proof;
+    });
+  } catch (err) {
+    if (err instanceof GuardianError && err.code === "backup-differs") await refute(fenced);
+    throw err;
+  }
+}
+
+/** The row of a proof that is to be made: an earlier run's, or a new one. */
+async function planned(fenced: FencedWriter, path: string): Promise<Step> {
+  const { urn } = fenced.options;
+  const there = await readStep(fenced.writer, urn, proofPart);
+  if (there && (there.state === "planned" || there.state === "running")) return there;
+  const { epoch } = fenced;
+  return fenced.transaction((db) =>
+    addStep(db, { urn, part: proofPart, kind: "proof", state: "planned", detail: { path }, epoch }),
+  );
+}
+
+async function make(
+  { writer, options }: FencedWriter,
+  wanted: WantedBackup,
+  says: ProvingSays,
+  by: ProvingTools,
+  path: string,
+): Promise<KeptProof> {
+  const { signal, urn } = options;
+  const { systemIdentifier, database } = await readPhysical(writer);
+  const { scratch: bytes } = await roomFor(writer, await readSteps(writer), urn, wanted);
+  const manifest = await verifyBackup(path, { sha: false });
+  const configured = wanted.scratch && resolveScratch(wanted.scratch, process.env);
+  const where: ScratchOptions = {
+    ...{ bytes, systemIdentifier, configured, signal },
+    major: writer.server.major,
+    owner: `${wanted.ledgerId} ${database}`,
+    say: says.onWarning,
+  };
+  const scratch = await by.openScratch(where);
+  const found = await by
+    .prove({ name: path.split("/").at(-1) ?? "", path, manifest }, scratch, {
+      jobs: wanted.jobs,
+      signal,
+      onProgress: says.onProof,
+      belongsTo: { ledgerId: wanted.ledgerId, systemIdentifier, database },
+    })
+    .finally(() => closed(scratch, says));
+  const { verdict, unproven, restoreSeconds, seconds } = found;
+  const text = `SELECT pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at`;
+  const provenAt = (await first<{ at: string }>(writer, text))?.at ?? "";
+  return { path, verdict, unproven, restoreSeconds, seconds, provenAt, accepted: {}, relied: false };
+}
+
+/** What was proven stays so, though the copy could not be taken away; the operator must know of it. */
+async function closed(scratch: Scratch, says: ProvingSays): Promise<void> {
+  await scratch.close().catch((err: unknown) => {
+    const why = err instanceof Error ? err.message : String(err);
+    says.onWarning(`the copy of the database could not be removed, and holds patients' data: ${why}`);
+  });
+}
+
+async function refute(fenced: FencedWriter): Promise<void> {
+  const { writer, options } = fenced;
+  const main = await readStep(writer, options.urn);
+  if (!main) return;
+  const change = { state: "done", detail: { refuted: true } } as const;
+  await fenced.transaction((db) => setStep(db, { id: main.id, kind: "Backup" }, change)).catch(() => undefined);
+}
+
+/** So many are named in an error. */
+const shown = 20;
+
+/**
+ * Decides whether changes may rely on a proof.
+ * @returns what the operator accepted of it, with his reasons
+ * @throws GuardianError naming what he did not, and how
+ */
+function judge(proof: KeptProof, wanted: WantedBackup, warn: (line: string) => void): Record<string, string> {
+  const { unproven, restoreSeconds, path, verdict } = proof;
+  const given = wanted.accept ?? {};
+  const names = unproven.map(({ table }) => `backup/${table}`);
+  const unknown = Object.keys(given).filter((name) => !names.includes(name));
+  const could = names.length > 0 ? names.slice(0, shown).join(", ") : "nothing: all of it is proven";
+  if (unknown.length > 0) {
+    throw new GuardianError("config-invalid", {
+      what: `guardian:accept names what needs no acceptance: ${unknown.join(", ")}; nothing was changed`,
+      where: path,
+      todo: [
+        ...unknown.map((name) => `take it out: pulumi config rm --path '${keyOf(name)}'`),
+        `what could be accepted: ${could}`,
+      ],
+    });
+  }
+  const missing = unproven.filter(({ table }) => given[`backup/${table}`] === undefined);
+  if (verdict !== "proven" && (missing.length > 0 || unproven.length === 0)) {
+    const listed = missing.slice(0, shown).map(({ table, reason }) => `${table} (${reason})`);
+    const more = missing.length > shown ? ` and ${missing.length - shown} more` : "";
+    throw new GuardianError("backup-unproven", {
+      what: `the backup is ${verdict}: ${listed.join("; ") || "no table of it"}${more}; nothing was changed`,
+      where: path,
+      todo: [
+        "restore on a server that has what is missing: pulumi config set --path guardian:scratch.host NAME",
+        ...missing
+          .slice(0, shown)
+          .map(
+            ({ table }) => `or accept it, with a reason: pulumi config set --path '${keyOf(`backup/${table}`)}' 'WHY'`,
+          ),
+      ],
+    });
+  }
+  const { maxRestoreSeconds: most, strict } = wanted;
+  if (most !== undefined && restoreSeconds > most) {
+    const what = `restoring the backup took ${Math.ceil(restoreSeconds)} s, and guardian:backup.maxRestore allows ${most} s`;
+    if (strict !== true) warn(what);
+    else {
+      throw new GuardianError("backup-unproven", {
+        what: `${what}; guardian:strict is true, so nothing was changed`,
+        where: path,
+        todo: [
+          "raise guardian:backup.jobs, or restore on a faster server (guardian:scratch): the next backup is measured anew",
+          "or allow it: pulumi config set --path guardian:backup.maxRestore, or guardian:strict false",
+        ],
+      });
+    }
+  }
+  return Object.fromEntries(names.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])));
+}
+
+const keyOf = (name: string): string => `guardian:accept["${name}"]`;

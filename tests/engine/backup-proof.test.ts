@@ -1,0 +1,201 @@
+import { expect } from "chai";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { requireBackup, isOutdated, readTaken, type WantedBackup } from "../../engine/backup/policy";
+import type { Proof } from "../../engine/backup/prove";
+import { preflight } from "../../engine/backup/preflight";
+import type { ProvingTools } from "../../engine/backup/proof";
+import { roomFor, type Room } from "../../engine/backup/room";
+import { takeBackup } from "../../engine/backup/take";
+import { GuardianError } from "../../engine/base/errors";
+import { addStep, readSteps, setStep, type StepOf } from "../../engine/ledger/steps";
+import type { Scratch } from "../../engine/scratch";
+import { clientFolder } from "../../scripts/pg-clients";
+import { major } from "../support/postgres";
+import { refusalOf, withEngine, type Engine } from "./module/harness";
+
+/** What a proof comes to; each is asked for once. */
+type Outcome = Partial<Proof> | GuardianError | (() => Promise<Partial<Proof>>);
+
+const proven: Proof = { verdict: "proven", unproven: [], restoreSeconds: 7, seconds: 9, bytes: 1, rows: 1 };
+const partly: Partial<Proof> = {
+  verdict: "partly proven",
+  unproven: [{ table: "public.shapes", reason: "the type of a column is an extension's" }],
+};
+const shapes = "backup/public.shapes";
+
+/** The means of a proof that come to what a test says, and count how often they were asked. */
+class Means implements ProvingTools {
+  readonly asked: string[] = [];
+  closed = 0;
+  next: Outcome[] = [];
+
+  openScratch = (): Promise<Scratch> =>
+    Promise.resolve({
+      close: () => {
+        this.closed++;
+        return Promise.resolve();
+      },
+    } as unknown as Scratch);
+
+  prove: ProvingTools["prove"] = async ({ path }) => {
+    this.asked.push(path);
+    const outcome = this.next.shift();
+    if (outcome === undefined) throw new Error("no proof was expected");
+    if (outcome instanceof GuardianError) throw outcome;
+    return { ...proven, ...(typeof outcome === "function" ? await outcome() : outcome) };
+  };
+}
+
+describe("the proof of a backup, as a step of the ledger's own", function () {
+  this.timeout(120_000);
+  let folder = "";
+  const bin = process.env["GUARDIAN_PG_BIN"];
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "guardian-proof-"));
+    process.env["GUARDIAN_PG_BIN"] = await clientFolder(major);
+  });
+  after(() => {
+    rmSync(folder, { recursive: true, force: true });
+    if (bin === undefined) delete process.env["GUARDIAN_PG_BIN"];
+    else process.env["GUARDIAN_PG_BIN"] = bin;
+  });
+
+  /** One run of the Backup's create or update, and what it said as a warning. */
+  const run = async (engine: Engine, wanted: WantedBackup, means: Means): Promise<string[]> => {
+    const warned: string[] = [];
+    const says = {
+      onProgress: () => undefined,
+      onProof: () => undefined,
+      onWarning: (line: string): void => void warned.push(line),
+    };
+    await engine.write("Backup", "backup", (fenced) => takeBackup(fenced, wanted, says, means));
+    return warned;
+  };
+  const wantedOf = async (engine: Engine, protects: Record<string, string>): Promise<WantedBackup> => {
+    const { ledgerId } = await engine.identity();
+    return { directory: folder, jobs: 1, maxAgeSeconds: 3600, ledgerId, protects };
+  };
+  const serves = (engine: Engine): Promise<void> =>
+    engine.host.read((db) => requireBackup(db, engine.urn("SqlModule", "900_t"), "900_t", "meant"));
+  const taken = (engine: Engine) => engine.host.read((db) => readTaken(db, engine.urn("Backup", "backup")));
+  const folders = (): number => readdirSync(folder).filter((name) => !name.startsWith(".")).length;
+
+  it("17-4 is made once: a run that was cut off goes on with it, what is accepted is kept, and what only takes out does not wait", () =>
+    withEngine(async (engine) => {
+      const means = new Means();
+      const wanted = await wantedOf(engine, { "900_t": "meant" });
+      const states = () => engine.states("Backup", "backup");
+
+      // Cut off in the midst of it: the dump stands, nothing relies on it.
+      means.next = [new GuardianError("scratch-failed", { what: "the scratch server died" })];
+      expect((await refusalOf(run(engine, wanted, means))).code).to.equal("scratch-failed");
+      expect(await states()).to.deep.equal({ "": "done", proof: "planned" });
+      expect(await refusalOf(serves(engine))).to.include({ code: "backup-unproven" });
+      expect(await taken(engine)).to.include({ proof: "not proven", provenAt: "", restoreSeconds: 0 });
+
+      // It goes on with the same dump. What is not proven is named, and may be accepted by its name and no other.
+      means.next = [partly];
+      const refused = await refusalOf(run(engine, wanted, means));
+      expect(refused.what).to.equal(
+        "the backup is partly proven: public.shapes (the type of a column is an extension's); nothing was changed",
+      );
+      expect(refused.todo.at(-1)).to.equal(
+        `or accept it, with a reason: pulumi config set --path 'guardian:accept["${shapes}"]' 'WHY'`,
+      );
+      expect(await refusalOf(serves(engine))).to.include({ code: "backup-unproven" });
+      const mistaken = await refusalOf(
+        run(engine, { ...wanted, accept: { "backup/public.shape": "of no use" } }, means),
+      );
+      expect([mistaken.code, mistaken.todo.at(-1)]).to.deep.equal([
+        "config-invalid",
+        `what could be accepted: ${shapes}`,
+      ]);
+      const accept = { [shapes]: "rebuilt from documents" };
+      const slow = { ...wanted, accept, maxRestoreSeconds: 5 };
+      const late = await refusalOf(run(engine, { ...slow, strict: true }, means));
+      expect(late.what).to.match(
+        /^restoring the backup took 7 s, and guardian:backup.maxRestore allows 5 s; guardian:strict/,
+      );
+      expect(await refusalOf(serves(engine))).to.include({ code: "backup-unproven" });
+      expect(await run(engine, slow, means)).to.deep.equal([
+        "restoring the backup took 7 s, and guardian:backup.maxRestore allows 5 s",
+      ]);
+      await serves(engine);
+      expect(await states()).to.deep.equal({ "": "done", proof: "done" });
+      const kept = (await engine.host.read(readSteps)).find(({ part }) => part === "proof") as StepOf<"proof">;
+      expect(kept.detail).to.deep.include({ accepted: accept, relied: true, verdict: "partly proven" });
+      expect(await run(engine, wanted, means)).to.deep.equal([]);
+      expect([means.asked.length, means.closed, folders()], "asked, closed, dumps").to.deep.equal([2, 2, 1]);
+
+      // What is only taken out: a dump, and no proof; nor is the one before taken for its own.
+      await engine.write("SqlModule", "900_t", (fenced) =>
+        fenced.transaction(async (db) => {
+          const { epoch, options } = fenced;
+          const step = await addStep(db, {
+            urn: options.urn,
+            kind: "SqlModule",
+            state: "running",
+            meaning: "meant",
+            epoch,
+          });
+          await setStep(db, step, { state: "done" });
+        }),
+      );
+      const lower = await wantedOf(engine, {});
+      await run(engine, { ...lower, verify: "list", strict: true }, means);
+      expect(await states()).to.deep.equal({ "": "done", proof: "undone" });
+      expect(await taken(engine)).to.include({ proof: "not proven", restoreSeconds: 0 });
+      expect([means.asked.length, folders()], "asked, dumps").to.deep.equal([2, 2]);
+    }));
+
+  it("17-4 counts a backup's age from its end, takes another where it refutes one, and none where only a list is asked for", () =>
+    withEngine(async (engine) => {
+      const means = new Means();
+      const before = folders();
+      const wanted = { ...(await wantedOf(engine, { "900_t": "meant" })), maxAgeSeconds: 2 };
+      const outdated = async (): Promise<boolean> => {
+        const urn = engine.urn("Backup", "backup");
+        return isOutdated(await engine.host.read(readSteps), urn, wanted, await taken(engine));
+      };
+      expect((await refusalOf(run(engine, { ...wanted, verify: "list", strict: true }, means))).what).to.contain(
+        "guardian:backup.verify is list, which proves nothing, and guardian:strict is true",
+      );
+      expect(folders() - before).to.equal(0);
+      // 17-3: there is room for it, or it is refused with figures.
+      const room = async (): Promise<Room> =>
+        engine.host.read(async (db) => roomFor(db, await readSteps(db), engine.urn("Backup", "backup"), wanted));
+      const first = await room();
+      expect(first.why).to.match(
+        /^(\d+) MiB for the dump \(1.3 times what the database has\) and \d+ MiB for the dump of the copy/,
+      );
+      const server = await engine.host.server();
+      const about = { server, where: "here", directory: folder, excludeSchemas: [], env: process.env };
+      const tooSmall = { ...about, room: { ...first, here: 1e18 } };
+      const { errors } = await engine.host.read((db) => preflight(db, tooSmall));
+      expect(errors.map(({ code }) => code)).to.deep.equal(["disk-too-small"]);
+      expect(errors[0]?.what).to.match(/^953674316407 MiB are needed for the backup, and \d+ MiB are free: /);
+      expect((await engine.host.read((db) => preflight(db, { ...about, room: first }))).errors).to.deep.equal([]);
+      means.next = [new GuardianError("backup-differs", { what: "a row is missing" }), () => sleep(3000, proven)];
+      expect((await refusalOf(run(engine, wanted, means))).code).to.equal("backup-differs");
+      expect(await outdated()).to.equal(true);
+      expect((await room()).why).to.contain("(1.3 times what the last backup had)");
+      expect((await room()).here).to.be.below(first.here);
+      await run(engine, wanted, means);
+      expect(means.asked[0]).not.to.equal(means.asked[1]);
+      expect(await outdated(), "its proof took longer than it may be old").to.equal(false);
+      await serves(engine);
+      expect(await taken(engine)).to.include({ proof: "proven", restoreSeconds: 7, path: means.asked[1]! });
+      await sleep(2500);
+      expect(await outdated(), "and so long after that it is").to.equal(true);
+      expect(folders() - before).to.equal(2);
+
+      // Asked for a list, the next one serves, and says what it is.
+      await run(engine, { ...wanted, verify: "list" }, means);
+      await serves(engine);
+      expect(await taken(engine)).to.include({ proof: "not proven" });
+      expect([means.asked.length, folders() - before], "asked, dumps").to.deep.equal([2, 3]);
+    }));
+});
