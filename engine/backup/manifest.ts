@@ -4,6 +4,7 @@ import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { GuardianError } from "../base/errors";
+import type { Members } from "./members";
 
 export const manifestFile = "manifest.json";
 /** The folder inside a backup that pg_dump wrote: what pg_restore is given. */
@@ -42,6 +43,8 @@ export interface Surroundings {
   readonly tablespaces: Readonly<Record<string, string>>;
   /** By kind (engine/fingerprint/catalogue.ts) and name. Settings, which may be secrets, are hashes. */
   readonly facts: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** By extension. */
+  readonly members: Readonly<Record<string, Members>>;
 }
 
 /**

@@ -8,6 +8,7 @@ import { catalogueFacts } from "../fingerprint/catalogue";
 import { runClient } from "./child";
 import { clientBeside } from "./client";
 import { rolesFile, type Surroundings } from "./manifest";
+import { readMembers } from "./members";
 import { clientFailure } from "./messages";
 import type { DumpOptions, Work } from "./work";
 
@@ -58,7 +59,13 @@ export async function readSurroundings(db: Queryable, excluded: readonly string[
     facts[kind] = Object.fromEntries(found.map(({ name, value }) => [name, value]));
   }
   const tablespaces = Object.fromEntries(spaces.map(({ name, folder }) => [name, folder]));
-  return { superuser: about?.superuser ?? "", encoding: about?.encoding ?? "", tablespaces, facts };
+  return {
+    superuser: about?.superuser ?? "",
+    encoding: about?.encoding ?? "",
+    tablespaces,
+    facts,
+    members: await readMembers(db),
+  };
 }
 
 /**

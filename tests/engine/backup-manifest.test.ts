@@ -30,7 +30,7 @@ describe("a backup on disk", () => {
       pgDump: { version: "15.1", jobs: 2, excludedSchemas: [] },
       largeObjects: 0,
       tables: [],
-      around: { superuser: "postgres", encoding: "UTF8", tablespaces: {}, facts: {} },
+      around: { superuser: "postgres", encoding: "UTF8", tablespaces: {}, facts: {}, members: {} },
       files,
       ...changes,
     };

@@ -38,6 +38,7 @@ export async function compareFacts(
 
 /** A setting is excused by its parameter, whoever it is set for. */
 function isExcused(kind: string, name: string, excused: ReadonlySet<string>): boolean {
+  if (kind === "extension") return excused.has(`extension ${name}`);
   if (kind === "database" && name === "locale") return excused.has("locale");
   const parameter = `setting ${name.split(" ")[0] ?? ""} of `;
   return kind === "setting" && [...excused].some((one) => one.startsWith(parameter));

@@ -14,9 +14,10 @@ import { asDiffering, differs } from "./differs";
 import type { Digest } from "./digest";
 import { compareFacts } from "./facts";
 import { checkIndexes } from "./indexes";
+import { findMissing, makeStubs, type Missing } from "./missing";
 import { asFirstRole, makeDatabase, makeRoles, onScratch, readDatabase, setLast } from "./place";
 import { compareDefinitions, definitions } from "./schema";
-import { readToc, type Toc } from "./toc";
+import { readToc, type Toc, type TocEntry, useList } from "./toc";
 import type { Belonging, Proof, ProofOptions, ProofProgress, Unproven } from "./types";
 
 export type { Proof, ProofOptions, ProofProgress } from "./types";
@@ -133,7 +134,7 @@ async function run(proving: Proving, stop: AbortController): Promise<{ unproven:
   };
   const [read, made] = await Promise.allSettled([
     digestBackup(backup.path, manifest, toc, signal).catch(failed),
-    restore(proving).catch(failed),
+    restore(proving, toc).catch(failed),
   ]);
   if (read.status === "rejected") throw read.reason;
   if (made.status === "rejected") throw made.reason;
@@ -157,10 +158,11 @@ interface Restored {
   /** What is said of the database and of every role, to be run at last. */
   later: readonly string[];
   unproven: Unproven[];
+  missing: Missing;
   seconds: number;
 }
 
-async function restore(proving: Proving): Promise<Restored> {
+async function restore(proving: Proving, toc: Toc): Promise<Restored> {
   const { backup, manifest, around, dump, scratch, clients, signal } = proving;
   const began = performance.now();
   const ours = scratch.kind === "embedded";
@@ -181,9 +183,34 @@ async function restore(proving: Proving): Promise<Restored> {
     const reason = "on a scratch server that is not ours, only a database of our own is touched";
     unproven.push(...["owners", "rights", "roles", "settings"].map((table) => ({ table, reason })));
   }
-  await restoreInto(clients, dump, settings, options);
+  const missing = await findMissing(manifest, toc, settings, signal);
+  unproven.push(...missing.unproven);
+  await restoreWithout(proving, toc, missing, settings, options);
   const seconds = Math.round((performance.now() - began) / 10) / 100;
-  return { settings, ours, options, later, unproven, seconds };
+  return { settings, ours, options, later, unproven, missing, seconds };
+}
+
+/** Schemas and extensions first where stubs must come between them and what uses these. */
+async function restoreWithout(
+  { clients, dump, signal }: Proving,
+  toc: Toc,
+  { left, stubs }: Missing,
+  settings: ConnectionSettings,
+  options: readonly string[],
+): Promise<void> {
+  if (left.size === 0) return restoreInto(clients, dump, settings, options);
+  const { folder } = clients.restorer;
+  const kept = toc.entries.filter((entry) => !left.has(entry));
+  const first = (entry: TocEntry): boolean => /^(SCHEMA|EXTENSION)$/.test(entry.kind);
+  const before = await useList(folder, "first.list", kept.filter(first));
+  await restoreInto(clients, dump, settings, [...options, before]);
+  await makeStubs(stubs, settings, signal);
+  const rest = await useList(
+    folder,
+    "rest.list",
+    kept.filter((entry) => !first(entry)),
+  );
+  await restoreInto(clients, dump, settings, [...options, rest]);
 }
 
 interface Side {
@@ -194,15 +221,16 @@ interface Side {
 
 async function compare(proving: Proving, was: Side, is: Side, restored: Restored): Promise<void> {
   const { backup, manifest, around, dump, clients, signal } = proving;
-  const { settings, ours, options, later, unproven } = restored;
+  const { settings, ours, options, later, unproven, missing } = restored;
+  const left = new Set([...missing.left].filter(({ kind }) => kind === "TABLE DATA").map(({ oid }) => oid));
   await onScratch(settings, signal, async (client) => {
     const db = asQueryable(client);
-    await compareContent(manifest, was, is, db, { signal, left: new Set() });
+    await compareContent(manifest, was, is, db, { signal, left });
     const [before, after] = [
-      await definitions(clients.restorer, dump, was.toc, options),
+      await definitions(clients.restorer, dump, was.toc, options, missing.left),
       await definitions(clients.restorer, is.folder, is.toc, options),
     ];
-    compareDefinitions(before, after, backup.path);
+    compareDefinitions(before, after, backup.path, missing.isStub);
     unproven.push(...(await setLast(later, settings, signal, backup.path)));
     const excused = new Set(unproven.map(({ table }) => table));
     await client.query("BEGIN");

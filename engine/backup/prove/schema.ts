@@ -1,6 +1,6 @@
 import { schemaEntries } from "../../fingerprint/dump";
 import { differs, listed } from "./differs";
-import { printed, useList, type Restorer, type Toc } from "./toc";
+import { printed, useList, type Restorer, type Toc, type TocEntry } from "./toc";
 
 /** What has rows in it, or is made from them. */
 const data = /^(TABLE DATA|BLOBS|MATERIALIZED VIEW DATA|STATISTICS DATA)$/;
@@ -9,7 +9,7 @@ type Definitions = ReturnType<typeof schemaEntries>;
 
 /**
  * All definitions of a dump, and where its sequences stand, as pg_restore would run them.
- * @param left entries that are not restored, by dump id
+ * @param left entries that are not restored
  * @param options pg_restore's, as for the restore
  */
 export async function definitions(
@@ -17,26 +17,31 @@ export async function definitions(
   dump: string,
   toc: Toc,
   options: readonly string[],
-  left: ReadonlySet<number> = new Set(),
+  left: ReadonlySet<TocEntry> = new Set(),
 ): Promise<Definitions> {
-  const entries = toc.entries.filter(({ kind, dumpId }) => !data.test(kind) && !left.has(dumpId));
+  const entries = toc.entries.filter((entry) => !data.test(entry.kind) && !left.has(entry));
   const list = await useList(restorer.folder, "definitions.list", entries);
   return schemaEntries(await printed(restorer, dump, ["--no-tablespaces", "--no-subscriptions", ...options, list]));
 }
 
 /**
  * Compares all definitions, both ways.
- * @param stubs what the copy has in place of an extension's objects: `FUNCTION extensions.f(integer)`
+ * @param isStub whether a definition is of what the copy has in place of an extension's object
  * @throws GuardianError of the comparison, naming what differs
  */
-export function compareDefinitions(was: Definitions, is: Definitions, where: string, stubs = new Set<string>()): void {
+export function compareDefinitions(
+  was: Definitions,
+  is: Definitions,
+  where: string,
+  isStub: (name: string) => boolean,
+): void {
   const wrong: string[] = [];
   for (const kind of new Set([...Object.keys(was), ...Object.keys(is)])) {
     const [before, after] = [was[kind] ?? {}, is[kind] ?? {}];
     for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
       const [one, other] = [before[name], after[name]];
       const what = `${kind} ${name}`;
-      if (one === other || stubs.has(what)) continue;
+      if (one === other || isStub(name)) continue;
       if (one === undefined) wrong.push(`${what} is there besides`);
       else if (other === undefined) wrong.push(`${what} is missing`);
       else if (loosely(one) !== loosely(other)) wrong.push(`${what} is another`);
