@@ -133,3 +133,17 @@ describe("bench locks", function () {
     expect(windows.map((one) => one.committed)).to.deep.equal([true, false]);
   });
 });
+
+describe("bench backup", function () {
+  this.timeout(300_000);
+
+  it("17-6 measures a dump and its proof beside the bare client programs", async () => {
+    const { code, stdout, stderr } = await bench(["backup", "--json", "--rounds", "1", "--users", "300"]);
+    expect(code, stderr).to.equal(0);
+    const figures = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
+    const names = ["dumpRatio", "verifyRatio", "dumpSeconds", "verifySeconds", "restoreSeconds", "megabytes"];
+    expect(Object.keys(figures)).to.deep.equal(names);
+    expect(figures["restoreSeconds"]).to.be.within(0.1, figures["verifySeconds"]!);
+    expect(stderr).to.match(/dump: [\d.]+ s, bare [\d.]+ s, ratio .*\nproof: /);
+  });
+});

@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import type { Client } from "pg";
+import { fromPostgres, GuardianError } from "../../base/errors";
 import type { Queryable } from "../../base/sql";
 import { toClientEnv, type ConnectionSettings } from "../../connect";
 import { textSettings } from "../../fingerprint/content";
@@ -7,6 +8,7 @@ import type { Scratch } from "../../scratch/scratch";
 import { type FoundBackup, microseconds } from "../adopt";
 import { clientBeside, findClient } from "../client";
 import { removeFolder, removeStale, startFolder } from "../folder";
+import { folderFailure } from "../place";
 import { dumpFolder, verifyBackup, type Manifest, type Surroundings } from "../manifest";
 import { checkListing, compareContent, digestBackup } from "./content";
 import { type Clients, dumpAgain, restoreInto } from "./copy";
@@ -84,12 +86,23 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
       rows: manifest.tables.reduce((sum, table) => sum + table.rows, 0),
     };
   } catch (err) {
-    options.signal.throwIfAborted();
-    throw stop.signal.aborted ? stop.signal.reason : err;
+    throw failure(options.signal, stop.signal.aborted ? stop.signal.reason : err, directory);
   } finally {
     clearInterval(ticking);
     await removeFolder(folder);
   }
+}
+
+function failure(signal: AbortSignal, err: unknown, directory: string): GuardianError {
+  if (signal.aborted) {
+    return new GuardianError("interrupted", {
+      what: "the proof of a backup was stopped; the backup stays, and what was made to prove it goes",
+      where: directory,
+      todo: "run again to prove it",
+    });
+  }
+  // What node:fs throws has a syscall.
+  return err instanceof Error && "syscall" in err ? folderFailure(err, directory) : fromPostgres(err, directory);
 }
 
 function refuseOthers(manifest: Manifest, wanted: Belonging, path: string): void {
@@ -173,8 +186,10 @@ async function restore(proving: Proving, toc: Toc): Promise<Restored> {
   if (ours) {
     const name = manifest.server.database;
     const first = await asFirstRole(scratch, around.superuser, signal);
-    const roles = await makeRoles(backup.path, around, first, signal);
-    const database = await readDatabase(clients.restorer, dump);
+    const [roles, database] = await Promise.all([
+      makeRoles(backup.path, around, first, signal),
+      readDatabase(clients.restorer, dump),
+    ]);
     unproven.push(...roles.unproven, ...(await makeDatabase(database.create, name, around, first, signal)));
     later.push(...database.set, ...roles.later);
     settings = first.withDatabase(name);

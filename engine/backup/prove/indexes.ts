@@ -6,7 +6,7 @@ import { differs, listed } from "./differs";
 import { onScratch } from "./place";
 
 /** Tables up to this size are looked through for each index besides: are all their rows in it? */
-const cheapBytes = 16 * 1024 * 1024;
+const cheapBytes = 4 * 1024 * 1024;
 
 interface Index {
   oid: number;

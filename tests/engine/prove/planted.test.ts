@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
@@ -185,13 +185,39 @@ describe("a backup with a fault", function () {
     }));
 });
 
+describe("a proof that is stopped", function () {
+  this.timeout(120_000);
+  const place = useDumps();
+  const scratch = useScratch();
+
+  it("17-1 by ^C or a scratch that dies says so, leaves nothing behind, and the backup can be proven afterwards", () =>
+    withEmpty(async (db) => {
+      await (await db.connect("admin")).query("CREATE TABLE t AS SELECT 1 AS i");
+      const env = { GUARDIAN_PG_BIN: place.bin };
+      const backup = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
+      const slow = { GUARDIAN_PG_BIN: meddling(place.folder, place.bin, "SELECT pg_sleep(30)") };
+      const dying = {
+        GUARDIAN_PG_BIN: meddling(join(place.folder, "other"), place.bin, "", "exit 1", "server closed the connection"),
+      };
+      const stop = new AbortController();
+      const stopped = refusal(scratch.prove(backup, { env: slow, signal: stop.signal }));
+      setTimeout(() => stop.abort(), 3000);
+      expect(await stopped).to.match(/^the proof of a backup was stopped; .* \[interrupted\]\n/);
+      expect(await refusal(scratch.prove(backup, { env: dying }))).to.match(/ \[connection-lost\]\n/);
+      expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([backup.name]);
+      expect((await scratch.prove(backup, { env })).verdict).to.equal("proven");
+    }));
+});
+
 /** Client programs whose pg_restore does something more to the copy. */
-function meddling(folder: string, bin: string, statement: string): string {
+function meddling(folder: string, bin: string, statement: string, end = ":", said = ""): string {
   const wrapper = join(folder, "meddling");
   mkdirSync(wrapper, { recursive: true });
   for (const name of ["pg_dump", "pg_restore"]) {
     const more =
-      name === "pg_restore" ? `case $1 in --dbname=*) '${bin}/psql' -qX "$1" -c "${statement}" >&2;; esac` : "";
+      name === "pg_restore"
+        ? `case $1 in --dbname=*) '${bin}/psql' -qX "$1" -c "${statement}" >&2; echo 'pg_restore: error: ${said}' >&2; ${end};; esac`
+        : "";
     const script = `#!/bin/sh\n'${bin}/${name}' "$@" || exit\n${more}\nexit 0\n`;
     writeFileSync(join(wrapper, name), script, { mode: 0o755 });
   }
