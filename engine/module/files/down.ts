@@ -1,6 +1,7 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
 import { mentions, nameOf } from "./touching";
+import { written } from "./writes";
 
 /** A statement of down.sql that a rollback would fail at, or that would take away what is not the module's. */
 interface Flaw {
@@ -83,7 +84,11 @@ function flawsOf(statement: Statement, gone: readonly string[], objects: readonl
   const strange = dropped(tree).filter(
     (name) => !taken.some((it) => (name.on ?? name.id) === it) && !lists(objects, name),
   );
+  const others = written(statement).filter(
+    (name) => !taken.includes(name) && !["table", "view"].some((kind) => objects.includes(`${kind} ${name}`)),
+  );
   return [
+    ...others.map((name) => flaw(`${name} is not the module's: what is done to it is not undone by the next up`)),
     ...taken.map((relation) => flaw(`${relation} is not there any more: the engine archives or drops it before`)),
     ...strange.map(({ kind, id, on }) => flaw(`${kind} ${id}${on ? ` on ${on}` : ""} is not listed in module.yaml`)),
     ...(holds(tree, "behavior", "DROP_CASCADE") ? [flaw("CASCADE takes away what others made")] : []),

@@ -46,6 +46,15 @@ const wrong: [string, string][] = [
   ["DROP TRIGGER told ON public.documents", "trigger told on public.documents is not listed in module.yaml"],
   ["DROP FUNCTION public.h()", "function public.h is not listed in module.yaml"],
   ["DROP SCHEMA auth", "schema auth is not listed in module.yaml"],
+  ["DELETE FROM public.documents", "public.documents is not the module's"],
+  ["UPDATE documents SET status = NULL", "public.documents is not the module's"],
+  ["INSERT INTO public.documents (id) SELECT id FROM public.u", "public.documents is not the module's"],
+  ["TRUNCATE public.u, public.documents", "public.documents is not the module's"],
+  ["ALTER TABLE public.documents DROP COLUMN status", "public.documents is not the module's"],
+  [
+    "WITH gone AS (DELETE FROM public.documents RETURNING id) SELECT id FROM gone",
+    "public.documents is not the module's",
+  ],
 ];
 
 describe("a down.sql that would fail in the rollback", function () {
