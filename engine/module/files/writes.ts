@@ -1,3 +1,4 @@
+import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
 import { nameOf } from "./touching";
 
@@ -15,6 +16,33 @@ const writing: Readonly<Record<string, string>> = {
 
 /** Within these a statement may have others (WITH … AS (DELETE …)); a function's body is not run where it stands. */
 const running = new Set([...Object.keys(writing), "SelectStmt"]);
+
+/** Those that change the definition and not the rows. */
+const defining = new Set(["AlterTableStmt", "RenameStmt"]);
+
+/**
+ * What a module writes into tables that are not its own would stay after its rollback, or be gone for good.
+ * @param up the statements that make the module
+ * @param objects what module.yaml lists, as `table public.t`
+ * @throws GuardianError naming every place
+ */
+export function refuseWrites(up: readonly Statement[], objects: readonly string[]): void {
+  const places = up.flatMap((statement) => {
+    if (defining.has(Object.keys(statement.tree)[0] ?? "")) return [];
+    const others = written(statement).filter((name) => !objects.includes(`table ${name}`));
+    return others.map((name) => `${statement.file}:${statement.line}: ${name}`);
+  });
+  if (places.length === 0) return;
+  throw new GuardianError("file-invalid", {
+    what: "up.sql writes rows of tables that are not the module's; no rollback would put them back",
+    where: places.join("\n    "),
+    todo: [
+      "list the table in module.yaml, if the module makes it",
+      "write rows of other tables by a data migration (sql/data), which can be taken back",
+      "declare a feature flag by guardian:flags",
+    ],
+  });
+}
 
 /** @returns the relations whose rows or definition a statement writes, as `schema.name` */
 export function written({ tree }: Statement): string[] {

@@ -87,4 +87,12 @@ describe("a down.sql that would fail in the rollback", function () {
       expect(await engine.undo("900_t")).to.equal(1n);
       expect(await column(client, "SELECT note FROM guardian_archive.t__1")).to.deep.equal(["kept"]);
     }));
+
+  it("16-16 nor does up.sql write rows of what is not the module's, which no rollback would put back", async () => {
+    const writes = ["UPDATE public.documents SET status = 'x'", "WITH x AS (TABLE public.u) DELETE FROM auth.users"];
+    const said = await refusalOf(moduleOf("900_t", { ...files, up: `${up}\n${writes.join(";\n")};` }));
+    expect(said.code).to.equal("file-invalid");
+    expect(said.where).to.equal("sql/900_t/up.sql:10: public.documents\n    sql/900_t/up.sql:11: auth.users");
+    await moduleOf("900_t", { ...files, up: `${up}\nINSERT INTO public.u VALUES (1);` });
+  });
 });
