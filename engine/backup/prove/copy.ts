@@ -11,6 +11,8 @@ export interface Clients {
   readonly pgDump: string;
   /** Major version of both. */
   readonly major: number;
+  /** The scratch's. */
+  readonly server: number;
   readonly restorer: Restorer;
   readonly jobs: number;
 }
@@ -24,7 +26,7 @@ const named = (database: string): string => `--dbname=dbname='${database.replace
  * @throws GuardianError: backup-differs where the dump is to blame, else what was
  */
 export async function restoreInto(
-  { restorer, jobs }: Clients,
+  { restorer, jobs, major, server }: Clients,
   dump: string,
   settings: ConnectionSettings,
   extra: readonly string[],
@@ -32,7 +34,7 @@ export async function restoreInto(
   const args = [
     named(settings.fields.database),
     `--jobs=${jobs}`,
-    "--exit-on-error",
+    ...(major > server ? [] : ["--exit-on-error"]),
     "--no-password",
     "--no-tablespaces",
     // A subscription's drop would reach for its publisher.
@@ -43,10 +45,22 @@ export async function restoreInto(
   const { signal } = restorer;
   const result = await runClient(restorer.path, args, { env: toClientEnv(settings, "proof"), signal });
   signal.throwIfAborted();
-  if (result.code === 0) return;
+  if (result.code === 0 || (major > server && onlyTooNew(result.stderr))) return;
   const failure = clientFailure("pg_restore", result, settings.toString());
   if (failure.code !== "backup-failed") throw failure;
   throw differs("restore", `${failure.what} (${failure.where ?? ""})`, dump);
+}
+
+const tooNew = 'could not execute query: ERROR: +unrecognized configuration parameter "transaction_timeout"$';
+
+/**
+ * A client of 17 and later sets transaction_timeout in each of its sessions, and older servers do not know it: nothing else
+ * may have failed.
+ */
+function onlyTooNew(stderr: string): boolean {
+  const errors = stderr.match(/^pg_restore: error: .*$/gm) ?? [];
+  const ended = /^pg_restore: warning: errors ignored on restore: \d+$/m.test(stderr);
+  return ended && errors.every((line) => new RegExp(`^pg_restore: error: ${tooNew}`).test(line));
 }
 
 /**

@@ -131,7 +131,7 @@ async function findClients(
   const path = await clientBeside("pg_restore", pgDump, env);
   // Only what it reads from files: it connects with other settings.
   const restorer = { path, env: toClientEnv(scratch.settings, "proof"), signal, folder };
-  return { pgDump: pgDump.path, major: pgDump.major, restorer, jobs };
+  return { pgDump: pgDump.path, major: pgDump.major, server: scratch.major, restorer, jobs };
 }
 
 async function run(proving: Proving, stop: AbortController): Promise<{ unproven: Unproven[]; restoreSeconds: number }> {

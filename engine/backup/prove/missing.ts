@@ -74,10 +74,10 @@ function tellOut(out: readonly Dependent[], manifest: Manifest, extension: strin
     if (member) return catalogue === relationCatalogue && withRows.has(oid);
     return told.test(kind) && !(parent !== null && gone.has(parent));
   });
-  // A table's own type, and its array's, fall with it.
+  // A table's own type falls with it, and an array with what it is of.
   const relations = new Set(shown.filter(({ catalogue }) => catalogue === relationCatalogue).map(({ name }) => name));
   return shown
-    .filter(({ catalogue, name }) => catalogue !== typeCatalogue || !relations.has(name.replace(/\[\]$/, "")))
+    .filter(({ catalogue, name }) => catalogue !== typeCatalogue || !(name.endsWith("[]") || relations.has(name)))
     .map(({ kind, name }) => ({
       table: kind === "table" ? name : `${kind} ${name}`,
       reason: `needs the extension ${extension}, which the scratch lacks and which cannot be imitated in that`,
