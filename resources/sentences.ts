@@ -1,6 +1,6 @@
 import type { BackupProgress } from "../engine/backup";
-import type { KnownBackup } from "../engine/backup/policy";
-import type { ProofProgress } from "../engine/backup/prove";
+import type { KnownBackup } from "../engine/backup/step/policy";
+import type { ProofProgress } from "../engine/backup/prove/types";
 import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
 import type { Phase, Progress } from "../engine/base/progress";
 import { showRejects } from "../engine/ledger/rejects";

@@ -4,7 +4,7 @@ import { dirname, resolve } from "node:path";
 import { first, type Queryable } from "../base/sql";
 import { count } from "../connect";
 import { detailOf, type Step } from "../ledger/steps";
-import type { WantedBackup } from "./policy";
+import type { WantedBackup } from "./step/policy";
 
 /** How much more than expected is asked for: a database grows. */
 const margin = 1.3;

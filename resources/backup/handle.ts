@@ -1,4 +1,4 @@
-import { isOutdated, needsProof, readTaken } from "../../engine/backup/policy";
+import { isOutdated, needsProof, readTaken } from "../../engine/backup/step/policy";
 import { lazily } from "../../engine/lazy";
 import { endParts, readStep, setStep } from "../../engine/ledger/steps";
 import type { Changes } from "../../provider/diff";

@@ -1,4 +1,4 @@
-import { requireBackup } from "../../engine/backup/policy";
+import { requireBackup } from "../../engine/backup/step/policy";
 import type { FencedWriter } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { lazily } from "../../engine/lazy";

@@ -1,4 +1,4 @@
-import { requireBackup } from "../../engine/backup/policy";
+import { requireBackup } from "../../engine/backup/step/policy";
 import { shown } from "../../engine/base/names";
 import type { Note, Plan, PlannedLock } from "../../engine/base/plan";
 import type { Database } from "../../engine/database";

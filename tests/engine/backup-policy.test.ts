@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isOutdated, requireBackup } from "../../engine/backup/policy";
+import { isOutdated, requireBackup } from "../../engine/backup/step/policy";
 import type { StepKind } from "../../engine/ledger/kinds";
 import { addStep, setStep, type Step, type StepState } from "../../engine/ledger/steps";
 import { Engine, refusalOf, withEngine } from "./module/harness";

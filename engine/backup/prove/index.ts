@@ -22,7 +22,7 @@ import { compareDefinitions, definitions } from "./schema";
 import { readToc, type Toc, type TocEntry, useList } from "./toc";
 import type { Belonging, Proof, ProofOptions, ProofProgress, Unproven } from "./types";
 
-export type { Proof, ProofOptions, ProofProgress } from "./types";
+export type { Proof, ProofOptions } from "./types";
 
 /** What one proof works with. */
 interface Proving {

@@ -1,18 +1,18 @@
 import { join } from "node:path";
-import type { FencedWriter } from "../database";
-import { hash } from "../base/hash";
-import { attempt } from "../ledger/attempt";
-import type { TakenBackup } from "../ledger/details";
-import { readPhysical } from "../ledger/identity";
-import { ledgerSchema } from "../ledger/schema";
-import { addStep, detailOf, endParts, lastChange, readStep, readSteps, setStep, type Step } from "../ledger/steps";
-import { adoptable, type FoundBackup } from "./adopt";
-import { dump } from "./dump";
-import type { Manifest } from "./manifest";
+import type { FencedWriter } from "../../database";
+import { hash } from "../../base/hash";
+import { attempt } from "../../ledger/attempt";
+import type { TakenBackup } from "../../ledger/details";
+import { readPhysical } from "../../ledger/identity";
+import { ledgerSchema } from "../../ledger/schema";
+import { addStep, detailOf, endParts, lastChange, readStep, readSteps, setStep, type Step } from "../../ledger/steps";
+import { adoptable, type FoundBackup } from "../adopt";
+import { dump } from "../dump";
+import type { Manifest } from "../manifest";
 import { isAwaited, isOutdated, isProvable, type KnownBackup, proofPart, readTaken, type WantedBackup } from "./policy";
-import type { BackupProgress } from "./progress";
+import type { BackupProgress } from "../progress";
 import { proveTaken, refuseListing, tools, type ProvingSays, type ProvingTools } from "./proof";
-import { roomFor } from "./room";
+import { roomFor } from "../room";
 
 /** Gets what is said on the way. */
 interface Says extends ProvingSays {

@@ -1,14 +1,14 @@
-import { hash } from "../base/hash";
-import type { Note } from "../base/plan";
-import type { Queryable } from "../base/sql";
-import type { ServerInfo } from "../connect";
-import { ledgerSchema } from "../ledger/schema";
-import { detailOf, type Step } from "../ledger/steps";
-import { checkScratch, resolveScratch } from "../scratch";
+import { hash } from "../../base/hash";
+import type { Note } from "../../base/plan";
+import type { Queryable } from "../../base/sql";
+import type { ServerInfo } from "../../connect";
+import { ledgerSchema } from "../../ledger/schema";
+import { detailOf, type Step } from "../../ledger/steps";
+import { checkScratch, resolveScratch } from "../../scratch";
 import { isAwaited, isOutdated, isProvable, needsProof, type WantedBackup } from "./policy";
-import { preflight } from "./preflight";
+import { preflight } from "../preflight";
 import { refuseListing } from "./proof";
-import { roomFor } from "./room";
+import { roomFor } from "../room";
 
 /** Where and what a backup is planned for. */
 interface PlannedFor {

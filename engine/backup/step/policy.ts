@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { GuardianError } from "../base/errors";
-import type { Queryable } from "../base/sql";
-import type { DatabaseInput } from "../connect";
-import type { Detail, KeptProof, TakenBackup } from "../ledger/details";
-import { stackOf } from "../ledger/identity";
-import { detailOf, readSteps, type Step } from "../ledger/steps";
+import { GuardianError } from "../../base/errors";
+import type { Queryable } from "../../base/sql";
+import type { DatabaseInput } from "../../connect";
+import type { Detail, KeptProof, TakenBackup } from "../../ledger/details";
+import { stackOf } from "../../ledger/identity";
+import { detailOf, readSteps, type Step } from "../../ledger/steps";
 
 /** Which backup serves which change. Read by every preview, so that nothing here needs pg_dump. */
 

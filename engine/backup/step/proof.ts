@@ -1,15 +1,16 @@
-import type { FencedWriter } from "../database";
-import { GuardianError } from "../base/errors";
-import { first } from "../base/sql";
-import { attemptPart } from "../ledger/attempt";
-import type { KeptProof } from "../ledger/details";
-import { readPhysical } from "../ledger/identity";
-import { addStep, readStep, readSteps, setStep, type Step } from "../ledger/steps";
-import { openScratch, resolveScratch, type Scratch, type ScratchOptions } from "../scratch";
-import { verifyBackup } from "./manifest";
+import type { FencedWriter } from "../../database";
+import { GuardianError } from "../../base/errors";
+import { first } from "../../base/sql";
+import { attemptPart } from "../../ledger/attempt";
+import type { KeptProof } from "../../ledger/details";
+import { readPhysical } from "../../ledger/identity";
+import { addStep, readStep, readSteps, setStep, type Step } from "../../ledger/steps";
+import { openScratch, resolveScratch, type Scratch, type ScratchOptions } from "../../scratch";
+import { verifyBackup } from "../manifest";
 import { proofOf, proofPart, readTaken, type WantedBackup } from "./policy";
-import { prove, type ProofProgress } from "./prove";
-import { roomFor } from "./room";
+import { prove } from "../prove";
+import type { ProofProgress } from "../prove/types";
+import { roomFor } from "../room";
 
 /** Gets what is said of a proof on its way. */
 export interface ProvingSays {
