@@ -3,6 +3,7 @@ import { GuardianError } from "../base/errors";
 import { openClient, resolveConnection, type ConnectionSettings } from "../connect";
 import { serverAccount } from "../server/account";
 import { binaries, majors, type Major } from "../server/binaries";
+import { pulumiCommand } from "../../spec/command";
 import { startServer, type Server } from "../server/server";
 import { chooseBase, makeScratchFolder, removeLeftovers } from "./folder";
 import type { Scratch, ScratchOptions } from "./scratch";
@@ -81,13 +82,13 @@ function scratchOn(server: Server): Scratch {
   return { settings, kind: "embedded", major, createDatabase, close: () => server.stop() };
 }
 
-const ways = [
+const ways = (): string[] => [
   "install the servers: `npm ci` without --omit=optional",
-  "or name a server of your own of that version: pulumi config set --path guardian:scratch.host NAME",
+  `or name a server of your own of that version: ${pulumiCommand("config set --path guardian:scratch.host NAME")}`,
 ];
 
 function unavailable(what: string): GuardianError {
-  return new GuardianError("scratch-failed", { what, where: "the scratch server", todo: ways });
+  return new GuardianError("scratch-failed", { what, where: "the scratch server", todo: ways() });
 }
 
 /** What is wrong with an embedded server is said as what it means here: a backup cannot be proven. */
@@ -97,7 +98,7 @@ function explained(err: unknown): unknown {
   return new GuardianError("scratch-failed", {
     what: `the backup cannot be restored here: ${what}`,
     where: where ?? "the scratch server",
-    todo: [...todo, ...ways.slice(1)],
+    todo: [...todo, ...ways().slice(1)],
     cause: err,
   });
 }

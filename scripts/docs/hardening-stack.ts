@@ -237,4 +237,16 @@ export const stackFindings: readonly Finding[] = [
     "scripts/pulumi-stale.test.ts: 16-18",
     "errors.test.ts: 16-18",
   ),
+  held(
+    "16-1",
+    "`state protect` did not stop a destroy by the wrapper",
+    "Where the state holds something protected, destroy runs by the state alone, and the engine refuses",
+    "scripts/pulumi-cli.test.ts: 16-1 destroys nothing",
+  ),
+  held(
+    "16-18",
+    "A placeholder was kept as evidence with each patient's row",
+    "A statement of consent that is one is refused",
+    "config.test.ts",
+  ),
 ];

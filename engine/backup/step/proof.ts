@@ -10,6 +10,7 @@ import { verifyBackup } from "../manifest";
 import { proofOf, proofPart, readTaken, type WantedBackup } from "./policy";
 import { prove } from "../prove";
 import type { ProofProgress } from "../prove/types";
+import { pulumiCommand } from "../../../spec/command";
 import { roomFor } from "../room";
 
 /** Gets what is said of a proof on its way. */
@@ -33,8 +34,8 @@ export function refuseListing({ verify, strict }: WantedBackup): void {
     what: "guardian:backup.verify is list, which proves nothing, and guardian:strict is true; nothing was changed",
     where: "guardian:backup",
     todo: [
-      "have backups restored: pulumi config set --path guardian:backup.verify restore",
-      "or go on without: pulumi config set guardian:strict false",
+      `have backups restored: ${pulumiCommand("config set --path guardian:backup.verify restore")}`,
+      `or go on without: ${pulumiCommand("config set guardian:strict false")}`,
     ],
   });
 }
@@ -162,7 +163,7 @@ function judge(proof: KeptProof, wanted: WantedBackup, warn: (line: string) => v
       what: `guardian:accept names what needs no acceptance: ${unknown.join(", ")}; nothing was changed`,
       where: path,
       todo: [
-        ...unknown.map((name) => `take it out: pulumi config rm --path '${keyOf(name)}'`),
+        ...unknown.map((name) => `take it out: ${pulumiCommand(`config rm --path '${keyOf(name)}'`)}`),
         `what could be accepted: ${could}`,
       ],
     });
@@ -175,11 +176,12 @@ function judge(proof: KeptProof, wanted: WantedBackup, warn: (line: string) => v
       what: `the backup is ${verdict}: ${listed.join("; ") || "no table of it"}${more}; nothing was changed`,
       where: path,
       todo: [
-        "restore on a server that has what is missing: pulumi config set --path guardian:scratch.host NAME",
+        `restore on a server that has what is missing: ${pulumiCommand("config set --path guardian:scratch.host NAME")}`,
         ...missing
           .slice(0, shown)
           .map(
-            ({ table }) => `or accept it, with a reason: pulumi config set --path '${keyOf(`backup/${table}`)}' 'WHY'`,
+            ({ table }) =>
+              `or accept it, with a reason: ${pulumiCommand(`config set --path '${keyOf(`backup/${table}`)}' 'WHY'`)}`,
           ),
       ],
     });
@@ -194,7 +196,7 @@ function judge(proof: KeptProof, wanted: WantedBackup, warn: (line: string) => v
         where: path,
         todo: [
           "raise guardian:backup.jobs, or restore on a faster server (guardian:scratch): the next backup is measured anew",
-          "or allow it: pulumi config set --path guardian:backup.maxRestore, or guardian:strict false",
+          `or allow it: ${pulumiCommand("config set --path guardian:backup.maxRestore DURATION")}, or guardian:strict false`,
         ],
       });
     }

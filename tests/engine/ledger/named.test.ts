@@ -32,7 +32,12 @@ describe("the ledger's tables", () => {
     const folders = ["engine", "resources", "provider", "components", "scripts", "bench"];
     const files = folders.flatMap((folder) => [...filesOf(join(root, folder))]);
     expect(files.length).to.be.greaterThan(150);
-    const strangers = files.filter((file) => !relative(root, file).startsWith(join("engine", "ledger") + sep));
+    // What an erasure leaves in each column is a page of the docs: data, and never SQL.
+    const page = join("scripts", "docs", "erasure-list.ts");
+    const strangers = files.filter((file) => {
+      const path = relative(root, file);
+      return !path.startsWith(join("engine", "ledger") + sep) && path !== page;
+    });
     const found = strangers.flatMap((file) =>
       readFileSync(file, "utf8")
         .split("\n")
