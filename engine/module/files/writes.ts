@@ -27,9 +27,11 @@ const defining = new Set(["AlterTableStmt", "RenameStmt"]);
  * @throws GuardianError naming every place
  */
 export function refuseWrites(up: readonly Statement[], objects: readonly string[]): void {
+  // What it makes and does not list is found once it is made.
+  const own = new Set(up.flatMap(({ tree }) => relation(made(tree)) ?? []));
   const places = up.flatMap((statement) => {
     if (defining.has(Object.keys(statement.tree)[0] ?? "")) return [];
-    const others = written(statement).filter((name) => !objects.includes(`table ${name}`));
+    const others = written(statement).filter((name) => !own.has(name) && !objects.includes(`table ${name}`));
     return others.map((name) => `${statement.file}:${statement.line}: ${name}`);
   });
   if (places.length === 0) return;
@@ -42,6 +44,15 @@ export function refuseWrites(up: readonly Statement[], objects: readonly string[
       "declare a feature flag by guardian:flags",
     ],
   });
+}
+
+/** The table that a statement makes, as a RangeVar. */
+function made(tree: Statement["tree"]): Node {
+  const { CreateStmt, CreateTableAsStmt } = tree as Record<
+    string,
+    { relation?: Node; into?: { rel?: Node } } | undefined
+  >;
+  return CreateStmt?.relation ?? CreateTableAsStmt?.into?.rel ?? null;
 }
 
 /** @returns the relations whose rows or definition a statement writes, as `schema.name` */

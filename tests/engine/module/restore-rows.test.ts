@@ -129,11 +129,11 @@ describe("bringing rows back", function () {
       ).to.deep.equal(["a_on O", "b_always A", "c_replica R", "d_off D"]);
     }));
 
-  it("a column that is new gets its default, one that is gone is left, one of another type is read as that", () =>
+  it("a column that is new gets its default, one that is gone and held nothing is left, one of another type is read as that", () =>
     withEngine(async (engine, db) => {
       const client = await db.connect();
       const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
-      await archived(engine, client, "INSERT INTO public.t VALUES (1, 'old', '42')", {
+      await archived(engine, client, "INSERT INTO public.t VALUES (1, NULL, '42')", {
         yaml,
         up: "CREATE TABLE public.t (id int PRIMARY KEY, gone text, typed text)",
       });
