@@ -55,7 +55,7 @@ describe("a backup with a fault", function () {
             Buffer.from(change(bytes.toString()));
         const is = async (what: RegExp, backup: FoundBackup, more: Partial<ProofOptions> = {}): Promise<void> => {
           const said = await refusal(scratch.prove(backup, { env, ...more }));
-          expect(said)
+          expect(said, said)
             .to.match(/^the backup is not proven, by its .* \[backup-differs\]\n/)
             .and.match(what);
         };

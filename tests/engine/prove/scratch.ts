@@ -29,6 +29,10 @@ export class ScratchServer {
   /** Takes away what a proof left. */
   async empty(): Promise<void> {
     await withClient(this.login(), async (client) => {
+      // A session whose connection was cut ends its statement first, and would make a role after this.
+      await client.query(
+        `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`,
+      );
       const found = await client.query<{ name: string; kind: string }>(
         `SELECT datname AS name, 'DATABASE' AS kind FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'
          UNION ALL SELECT rolname, 'ROLE' FROM pg_roles WHERE oid >= 16384`,
