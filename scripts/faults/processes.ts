@@ -9,6 +9,9 @@ export interface Process {
   command: string;
 }
 
+/** The plugin's command, as provider/pulumi-resource-guardian-migration starts it. */
+export const pluginCommand = /\/resources\/main\.ts/;
+
 /** Every process: from Linux itself, which is quick and the same everywhere, else from ps. */
 export function processes(): Process[] {
   return existsSync("/proc/self/stat") ? fromProc() : fromPs();

@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Kill, Victim } from "./choices";
-import { family, kill as killProcess, type Process } from "./processes";
+import { family, kill as killProcess, type Process, pluginCommand } from "./processes";
 import type { FaultServer } from "./server";
 import type { Watch } from "./watch";
 
@@ -35,7 +35,6 @@ export interface Running {
   ended: () => boolean;
 }
 
-const plugin = /provider\/main\.ts/;
 /** How often one looks, in milliseconds. */
 const tick = 15;
 
@@ -118,5 +117,5 @@ async function hit(kill: Kill, backends: number[], cli: ChildProcess, server: Fa
 /** The plugin's processes of a running CLI. */
 function pluginsOf(cli: ChildProcess): number[] {
   if (cli.pid === undefined) return [];
-  return family(cli.pid).flatMap(({ pid, command }) => (plugin.test(command) ? [pid] : []));
+  return family(cli.pid).flatMap(({ pid, command }) => (pluginCommand.test(command) ? [pid] : []));
 }

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, UsageError } from "../../scripts/command/parse";
@@ -11,7 +11,8 @@ import { addTheirs, compareContent, keepSession, type Theirs } from "../../scrip
 import type { Content, Row } from "../../scripts/faults/content";
 import { disturbed, type Scene } from "../../scripts/faults/operate";
 import { Orphans } from "../../scripts/faults/orphans";
-import { family, kill, processes, type Process } from "../../scripts/faults/processes";
+import { family, kill, pluginCommand, processes, type Process } from "../../scripts/faults/processes";
+import { productPlugin } from "../support/plugin";
 import { descendants, until } from "../support/processes";
 
 const clone = join(__dirname, "..", "..");
@@ -203,6 +204,12 @@ describe("faults: processes that should have ended", () => {
   });
 });
 
+describe("faults: the plugin", () => {
+  it("is known by the command that starts it", () => {
+    expect(readFileSync(productPlugin, "utf8")).to.match(pluginCommand);
+  });
+});
+
 describe("faults: stopped", function () {
   this.timeout(180_000);
 
@@ -220,7 +227,7 @@ describe("faults: stopped", function () {
       child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
       try {
         await until("the command says what it does", () => said.includes(sign), 60_000);
-        const up = (): boolean => descendants(child.pid ?? 0, /provider\/main\.ts/).length > 0;
+        const up = (): boolean => descendants(child.pid ?? 0, pluginCommand).length > 0;
         if (when.includes("up")) await until("up runs", up, 60_000);
         const mine = descendants(child.pid ?? 0, /./);
         child.kill("SIGINT");
