@@ -1,5 +1,7 @@
-import zlib from "node:zlib";
+import { createReadStream } from "node:fs";
 import type { Duplex } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import zlib from "node:zlib";
 import { GuardianError } from "../base/errors";
 import { runClient } from "./child";
 import type { ClientProgram } from "./client";
@@ -42,10 +44,22 @@ export const compressArgument = (compression: Compression, { major }: ClientProg
   `--compress=${major < 16 ? compression.replace("gzip:", "") : compression}`;
 
 /**
- * What a file of a dump is read through, by its name; nothing if it is not compressed.
- * @throws GuardianError if this process cannot read it
+ * Reads one file of a dump, whatever it is compressed by.
+ * @param take takes its pieces, uncompressed
+ * @throws GuardianError if this process cannot read it; what zlib throws for a file that is no such thing
  */
-export function decompressor(path: string): Duplex | undefined {
+export async function readDumped(
+  path: string,
+  take: (pieces: AsyncIterable<Buffer>) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
+  const through = decompressor(path);
+  await (through ? pipeline(file, through, take, { signal }) : pipeline(file, take, { signal }));
+}
+
+/** What a file of a dump is read through, by its name; nothing if it is not compressed. */
+function decompressor(path: string): Duplex | undefined {
   if (path.endsWith(".gz")) return zlib.createGunzip();
   if (path.endsWith(".zst") && zstdReader) return zstdReader();
   if (path.endsWith(".dat")) return undefined;

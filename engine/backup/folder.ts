@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { alive } from "../base/process";
 import { folderFailure, makeFolder, within } from "./place";
 
 const partialPrefix = ".partial-";
@@ -66,15 +67,6 @@ async function isStale(path: string): Promise<boolean> {
     return owner.host === hostname() && typeof owner.pid === "number" && !alive(owner.pid);
   } catch {
     return false;
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (err) {
-    return err instanceof Error && "code" in err && err.code === "EPERM";
   }
 }
 

@@ -9,7 +9,7 @@ import type { Members } from "./members";
 export const manifestFile = "manifest.json";
 /** The folder inside a backup that pg_dump wrote: what pg_restore is given. */
 export const dumpFolder = "dump";
-/** The file beside the dump that makes the roles, without passwords: psql and `backups restore` read it. */
+/** The file beside the dump that makes the roles, without passwords: psql reads it, and the proof. */
 export const rolesFile = "roles.sql";
 
 /** One file of the backup; the path counts from the backup's folder, with "/". */

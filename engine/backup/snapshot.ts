@@ -22,7 +22,8 @@ export interface Snapshot {
   readonly around: Surroundings;
 }
 
-const utcNow = `pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+/** SQL: the server's clock, UTC, to the microsecond, as ISO 8601. */
+export const utcNow = `pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 /**
  * One REPEATABLE READ transaction exports its snapshot to pg_dump (manual, 9.28, "Snapshot Synchronization Functions"),

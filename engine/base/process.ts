@@ -25,13 +25,14 @@ export function isGone(mark: ProcessMark): boolean | undefined {
   const [ownBoot, ownNumbers] = spaceOfNumbers().split(" ");
   if (boot !== ownBoot) return true;
   if (numbers !== ownNumbers) return undefined;
-  if (!exists(mark.pid)) return true;
+  if (!alive(mark.pid)) return true;
   const started = startOf(mark.pid);
   // Of another user's process the system may hide all but that it is there.
   return started !== undefined && mark.started !== "" && started !== mark.started;
 }
 
-function exists(pid: number): boolean {
+/** True if a process with this id exists, whoever owns it: signal 0 only asks, and EPERM means that it is there. */
+export function alive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -2,19 +2,10 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError } from "../base/errors";
+import { alive } from "../base/process";
 import { environment } from "./account";
 import { postmasterPid } from "./launch";
 import type { Cluster } from "./cluster";
-
-/** True if a process with this id exists, whoever owns it. */
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (err) {
-    return (err as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
 
 /**
  * The id of the server that runs on this cluster. postmaster.pid survives a crash and its number may belong to another

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
 import { reaches, serverAccount, sharedFolder } from "../../engine/server/account";
 import { majors, type Major } from "../../engine/server/binaries";
-import { alive } from "../../engine/server/stop";
+import { alive } from "../../engine/base/process";
 
 /** The port of Pulumi.dev.yaml. */
 export const defaultPort = 54329;

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { alive } from "../../engine/base/process";
 import { progress, type Log } from "./log";
 
 const beatMs = 5_000;
@@ -66,16 +67,6 @@ function dead(file: string, holder: Holder | undefined): boolean {
     return Date.now() - statSync(file).mtimeMs > deadAfterMs;
   } catch {
     return false;
-  }
-}
-
-/** Signal 0 only asks; "not permitted" means that the process exists. */
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (err) {
-    return err instanceof Error && "code" in err && err.code === "EPERM";
   }
 }
 

@@ -8,7 +8,7 @@ import { ownMark } from "../../engine/base/process";
 import { checkScratch, openScratch, resolveScratch, type ScratchOptions } from "../../engine/scratch";
 import { removeLeftovers } from "../../engine/scratch/folder";
 import { give, serverAccount } from "../../engine/server/account";
-import { alive } from "../../engine/server/stop";
+import { alive } from "../../engine/base/process";
 import { withClient } from "../../scripts/v6/database";
 import { settingsOf } from "../../scripts/v6/operator";
 import { major, withEmpty } from "../support/postgres";

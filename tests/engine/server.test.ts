@@ -9,7 +9,7 @@ import { reachable, reaches, serverAccount, sharedFolder } from "../../engine/se
 import { binaries } from "../../engine/server/binaries";
 import { memoryFolder } from "../../engine/server/memory";
 import { startServer, type Server } from "../../engine/server/server";
-import { alive } from "../../engine/server/stop";
+import { alive } from "../../engine/base/process";
 import { skip } from "../support/skip";
 import { asRole, server, withV6 } from "../support/postgres";
 

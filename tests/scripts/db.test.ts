@@ -7,7 +7,7 @@ import { Client } from "pg";
 import { main } from "../../scripts/db";
 import type { DevStatus } from "../../scripts/postgres/dev";
 import { freePort } from "../../engine/server/launch";
-import { alive } from "../../engine/server/stop";
+import { alive } from "../../engine/base/process";
 import { skip } from "../support/skip";
 
 /** A clone of the test's own, with the command in it; the server is stopped and all is removed at the end. */

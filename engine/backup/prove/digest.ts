@@ -1,10 +1,8 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { decompressor } from "../compression";
+import { readDumped } from "../compression";
 
 /** What is in one file of a dump, uncompressed. */
 export interface Digest {
@@ -54,9 +52,7 @@ export async function digestFile(path: string, signal: AbortSignal): Promise<Dig
   const take = async (pieces: AsyncIterable<Buffer>): Promise<void> => {
     for await (const piece of pieces) content.add(piece);
   };
-  const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
-  const through = decompressor(path);
-  await (through ? pipeline(file, through, take, { signal }) : pipeline(file, take, { signal }));
+  await readDumped(path, take, signal);
   return content.digest();
 }
 

@@ -75,12 +75,11 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
     const clients = await findClients(manifest, scratch, { ...options, signal, folder: folder.path });
     const dump = join(backup.path, dumpFolder);
     const proving: Proving = { backup, manifest, around, dump, scratch, clients, signal, phase };
-    const found = await run(proving, stop);
-    const unproven = [...found.unproven];
+    const { unproven, restoreSeconds } = await run(proving, stop);
     return {
       verdict: unproven.length === 0 ? "proven" : "partly proven",
       unproven,
-      restoreSeconds: found.restoreSeconds,
+      restoreSeconds,
       seconds: seconds(),
       bytes: manifest.files.reduce((sum, file) => sum + file.size, 0),
       rows: manifest.tables.reduce((sum, table) => sum + table.rows, 0),

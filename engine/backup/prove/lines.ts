@@ -1,8 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { decompressor } from "../compression";
+import { readDumped } from "../compression";
 
 const newline = 10;
 const tab = 9;
@@ -35,9 +32,7 @@ export async function sumOfLines(path: string, signal: AbortSignal, order?: read
       rest = bytes.subarray(from);
     }
   };
-  const file: Readable = createReadStream(path, { highWaterMark: 1024 * 1024 });
-  const through = decompressor(path);
-  await (through ? pipeline(file, through, take, { signal }) : pipeline(file, take, { signal }));
+  await readDumped(path, take, signal);
   return sum.toString(16);
 }
 

@@ -1,11 +1,10 @@
-import { hash } from "../../base/hash";
 import type { Note } from "../../base/plan";
 import type { Queryable } from "../../base/sql";
 import type { ServerInfo } from "../../connect";
 import { ledgerSchema } from "../../ledger/schema";
-import { detailOf, type Step } from "../../ledger/steps";
+import type { Step } from "../../ledger/steps";
 import { checkScratch, resolveScratch } from "../../scratch";
-import { isAwaited, isOutdated, isProvable, needsProof, type WantedBackup } from "./policy";
+import { isAwaited, needsProof, pathOf, serves, type WantedBackup } from "./policy";
 import { preflight } from "../preflight";
 import { refuseListing } from "./proof";
 import { roomFor } from "../room";
@@ -30,17 +29,11 @@ export async function planBackup(db: Queryable, wanted: WantedBackup, about: Pla
   const { steps, urn, server, where, env } = about;
   const { directory, protects, verify, scratch } = wanted;
   const awaited = isAwaited(steps, urn, protects);
-  const current = steps.find((step) => step.urn === urn && step.part === "");
-  const kept = detailOf(current, "Backup");
-  const standing =
-    current?.state === "done" &&
-    current.meaning === hash(protects) &&
-    !isOutdated(steps, urn, wanted, { path: kept.path ?? "", takenAt: kept.takenAt ?? "" }) &&
-    (!awaited || verify === "list" || isProvable(current));
+  const standing = serves(steps, urn, wanted);
   if (awaited) refuseListing(wanted);
   const notes: Note[] = [];
   const room = await roomFor(db, steps, urn, wanted);
-  if (standing) notes.push(info(`no dump is taken: the backup in ${kept.path ?? ""} serves`));
+  if (standing) notes.push(info(`no dump is taken: the backup in ${pathOf(steps, urn)} serves`));
   else {
     const asked = awaited ? { room } : {};
     const look = { server, where, directory, excludeSchemas: [ledgerSchema], env, ...asked };

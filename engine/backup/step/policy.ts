@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { GuardianError } from "../../base/errors";
+import { hash } from "../../base/hash";
 import type { Queryable } from "../../base/sql";
 import type { DatabaseInput } from "../../connect";
 import type { Detail, KeptProof, TakenBackup } from "../../ledger/details";
@@ -46,6 +47,10 @@ export interface KnownBackup extends TakenBackup {
 
 const mainOf = (steps: readonly Step[], urn: string): Step | undefined =>
   steps.find((step) => step.urn === urn && step.part === "");
+
+/** @returns the folder of the backup that was taken last; empty if none was */
+export const pathOf = (steps: readonly Step[], urn: string): string =>
+  detailOf(mainOf(steps, urn), "Backup").path ?? "";
 
 /** @returns the proof of the backup that stands; nothing where it has none, or an earlier one has */
 export function proofOf(steps: readonly Step[], urn: string): KeptProof | undefined {
@@ -129,7 +134,20 @@ export function isOutdated(
 }
 
 /** Whether a backup that was taken can be proven: an older release, which did not note how it is verified, kept no roles. */
-export const isProvable = (taken: Step): boolean => detailOf(taken, "Backup").verify !== undefined;
+const isProvable = (taken: Step): boolean => detailOf(taken, "Backup").verify !== undefined;
+
+/**
+ * Whether the backup that was taken last serves what is declared, so that no other is taken.
+ * @param steps the newest attempts of the whole ledger
+ * @param urn the backup's
+ */
+export function serves(steps: readonly Step[], urn: string, wanted: WantedBackup): boolean {
+  const current = mainOf(steps, urn);
+  if (current?.state !== "done" || current.meaning !== hash(wanted.protects)) return false;
+  const { path = "", takenAt = "" } = detailOf(current, "Backup");
+  if (isOutdated(steps, urn, wanted, { path, takenAt })) return false;
+  return !isAwaited(steps, urn, wanted.protects) || wanted.verify === "list" || isProvable(current);
+}
 
 /** Whether the backup that stands must still be proven for changes that are to come. */
 export function needsProof(steps: readonly Step[], urn: string, wanted: WantedBackup): boolean {

@@ -1,6 +1,6 @@
 import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
-import { first } from "../../base/sql";
+import { first, type Queryable } from "../../base/sql";
 import { attemptPart } from "../../ledger/attempt";
 import type { KeptProof } from "../../ledger/details";
 import { readPhysical } from "../../ledger/identity";
@@ -12,6 +12,7 @@ import { prove } from "../prove";
 import type { ProofProgress } from "../prove/types";
 import { pulumiCommand } from "../../../spec/command";
 import { roomFor } from "../room";
+import { utcNow } from "../snapshot";
 
 /** Gets what is said of a proof on its way. */
 export interface ProvingSays {
@@ -84,15 +85,17 @@ async function attemptProof(
   }
 }
 
+/** Notes that the backup in a folder is to be proven. */
+export function noteProof(db: Queryable, { epoch, options }: FencedWriter, path: string): Promise<Step> {
+  return addStep(db, { urn: options.urn, part: proofPart, kind: "proof", state: "planned", detail: { path }, epoch });
+}
+
 /** The row of a proof that is to be made: an earlier run's, or a new one. */
 async function planned(fenced: FencedWriter, path: string): Promise<Step> {
   const { urn } = fenced.options;
   const there = await readStep(fenced.writer, urn, proofPart);
   if (there && (there.state === "planned" || there.state === "running")) return there;
-  const { epoch } = fenced;
-  return fenced.transaction((db) =>
-    addStep(db, { urn, part: proofPart, kind: "proof", state: "planned", detail: { path }, epoch }),
-  );
+  return fenced.transaction((db) => noteProof(db, fenced, path));
 }
 
 async function make(
@@ -123,8 +126,7 @@ async function make(
     })
     .finally(() => closed(scratch, says));
   const { verdict, unproven, restoreSeconds, seconds } = found;
-  const text = `SELECT pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at`;
-  const provenAt = (await first<{ at: string }>(writer, text))?.at ?? "";
+  const provenAt = (await first<{ at: string }>(writer, `SELECT ${utcNow} AS at`))?.at ?? "";
   return { path, verdict, unproven, restoreSeconds, seconds, provenAt, accepted: {}, relied: false };
 }
 

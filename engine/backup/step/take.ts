@@ -5,13 +5,13 @@ import { attempt } from "../../ledger/attempt";
 import type { TakenBackup } from "../../ledger/details";
 import { readPhysical } from "../../ledger/identity";
 import { ledgerSchema } from "../../ledger/schema";
-import { addStep, detailOf, endParts, lastChange, readStep, readSteps, setStep, type Step } from "../../ledger/steps";
+import { detailOf, endParts, lastChange, readStep, readSteps, setStep } from "../../ledger/steps";
 import { adoptable, type FoundBackup } from "../adopt";
 import { dump } from "../dump";
 import type { Manifest } from "../manifest";
-import { isAwaited, isOutdated, isProvable, type KnownBackup, proofPart, readTaken, type WantedBackup } from "./policy";
+import { isAwaited, type KnownBackup, readTaken, serves, type WantedBackup } from "./policy";
 import type { BackupProgress } from "../progress";
-import { proveTaken, refuseListing, tools, type ProvingSays, type ProvingTools } from "./proof";
+import { noteProof, proveTaken, refuseListing, tools, type ProvingSays, type ProvingTools } from "./proof";
 import { roomFor } from "../room";
 
 /** Gets what is said on the way. */
@@ -56,7 +56,7 @@ async function takeUnlessTaken(
   const { verify = "restore" } = wanted;
   const meaning = hash(wanted.protects);
   const current = await readStep(writer, options.urn);
-  if (current && (await serves(fenced, current, wanted, awaited && verify === "restore"))) {
+  if (current && serves(await readSteps(writer), options.urn, wanted)) {
     if (detailOf(current, "Backup").verify !== verify && awaited) {
       await fenced.transaction((db) =>
         setStep(db, { ...current, kind: "Backup" }, { state: "done", detail: { verify } }),
@@ -75,33 +75,10 @@ async function takeUnlessTaken(
       await setStep(db, step, { state: "done", physicalId: taken.path, detail });
       // The proof of the one before is none of this one.
       await endParts(db, options.urn);
-      if (!awaited || verify === "list") return;
-      const { urn } = options;
-      const planned = { path: taken.path };
-      await addStep(db, {
-        urn,
-        part: proofPart,
-        kind: "proof",
-        state: "planned",
-        detail: planned,
-        epoch: fenced.epoch,
-      });
+      if (awaited && verify !== "list") await noteProof(db, fenced, taken.path);
     });
     return found ? "a killed run" : "this run";
   });
-}
-
-/** @param proof it must be one that can be proven */
-async function serves(
-  { writer, options }: FencedWriter,
-  current: Step,
-  wanted: WantedBackup,
-  proof: boolean,
-): Promise<boolean> {
-  if (current.state !== "done" || current.meaning !== hash(wanted.protects)) return false;
-  const taken = await readTaken(writer, options.urn);
-  if (isOutdated(await readSteps(writer), options.urn, wanted, taken)) return false;
-  return !proof || isProvable(current);
 }
 
 async function takeAnew(

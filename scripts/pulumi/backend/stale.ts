@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
 import { backendFiles } from "./files";
-import { alive } from "../lock";
+import { alive } from "../../../engine/base/process";
 
 interface Owner {
   pid: number;
