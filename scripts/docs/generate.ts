@@ -5,7 +5,7 @@ import { applyAll } from "../v6/operator";
 import { readBounds, type Bounds } from "./bounds";
 import { boundsPage } from "./bounds-page";
 import { markable } from "./erasure";
-import { erasurePage } from "./erasure-page";
+import { erasurePage } from "./erasure/page";
 import { describeModule, foreignKeys, listed, type Key } from "./catalogue";
 import { tryAll, type Matrix } from "./matrix";
 import { indexPage, modulePage, permissionsPage } from "./pages";

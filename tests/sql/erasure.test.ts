@@ -3,7 +3,7 @@ import type { Client } from "pg";
 import { ledgerTable, ledgerTableNames } from "../../engine/ledger/schema";
 import { foreignKeys } from "../../scripts/docs/catalogue";
 import { staying } from "../../scripts/docs/erasure";
-import { reasons, type ReasonName } from "../../scripts/docs/erasure-list";
+import { reasons, type ReasonName } from "../../scripts/docs/erasure/list";
 import { asRole } from "../support/postgres";
 import { value, withModules } from "../support/modules";
 import { erased, findMarks, markEverything, marks } from "./erasure_marks";

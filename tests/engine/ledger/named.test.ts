@@ -33,7 +33,7 @@ describe("the ledger's tables", () => {
     const files = folders.flatMap((folder) => [...filesOf(join(root, folder))]);
     expect(files.length).to.be.greaterThan(150);
     // What an erasure leaves in each column is a page of the docs: data, and never SQL.
-    const page = join("scripts", "docs", "erasure-list.ts");
+    const page = join("scripts", "docs", "erasure", "list.ts");
     const strangers = files.filter((file) => {
       const path = relative(root, file);
       return !path.startsWith(join("engine", "ledger") + sep) && path !== page;

@@ -1,8 +1,8 @@
 import type { Finding } from "./finding";
-import { moduleFindings } from "./hardening-modules";
-import { stackFindings } from "./hardening-stack";
-import { table } from "./pages";
-import { titlesByFile } from "./traps";
+import { moduleFindings } from "./modules";
+import { stackFindings } from "./stack";
+import { table } from "../pages";
+import { titlesByFile } from "../traps";
 
 const line = ({ id }: Finding): number => Number(id.split("-")[1]);
 
@@ -17,7 +17,7 @@ export function testsOf({ id, tests }: Finding, all = titlesByFile()): string[] 
   return tests.flatMap((named) => {
     const [file = "", part = ""] = named.split(": ");
     const found = (all.get(file) ?? []).filter((title) => title.includes(part));
-    if (found.length === 0) throw new Error(`scripts/docs/hardening-*.ts, ${id}: no test is called ${named}`);
+    if (found.length === 0) throw new Error(`scripts/docs/hardening/*.ts, ${id}: no test is called ${named}`);
     return part === "" && found.length > 3
       ? [`${file}: all ${found.length}`]
       : found.map((title) => `${file}: ${title}`);
@@ -28,7 +28,7 @@ export function testsOf({ id, tests }: Finding, all = titlesByFile()): string[] 
 export function hardeningPage(all = titlesByFile()): string {
   const tests = new Set(findings.flatMap((finding) => testsOf(finding, all)));
   return [
-    "<!-- Made by `npm run docs` from scripts/docs/hardening-*.ts and the titles of the tests. -->",
+    "<!-- Made by `npm run docs` from scripts/docs/hardening/*.ts and the titles of the tests. -->",
     "# Hardening",
     "What attacks, other people's databases and operators' mistakes broke, each seen on a real server before it was mended, and the " +
       "test that holds what holds now. The first part of an id is the issue, the second its line.",

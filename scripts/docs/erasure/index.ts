@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { stays, type ReasonName } from "./erasure-list";
+import { stays, type ReasonName } from "./list";
 
 /** A column that can hold an id, a name or words: what an erasure must reach, or leave for a reason. */
 export interface Markable {

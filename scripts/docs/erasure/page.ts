@@ -1,7 +1,7 @@
-import type { Key } from "./catalogue";
-import type { Markable } from "./erasure";
-import { reasons, stays, type ReasonName } from "./erasure-list";
-import { table } from "./pages";
+import type { Key } from "../catalogue";
+import type { Markable } from ".";
+import { reasons, stays, type ReasonName } from "./list";
+import { table } from "../pages";
 
 const bare = (name: string): string => name.replace(/^public\./, "");
 const code = (text: string): string => `\`${text}\``;
@@ -42,7 +42,7 @@ export function erasurePage(keys: readonly Key[], columns: readonly Markable[]):
       .map((key) => code(key.column))
       .join(", ");
   return [
-    "<!-- Made by `npm run docs` from the catalogue of a migrated database and scripts/docs/erasure-list.ts. -->",
+    "<!-- Made by `npm run docs` from the catalogue of a migrated database and scripts/docs/erasure/list.ts. -->",
     "# What an erasure takes, and what stays",
     "Who asks for it (GDPR Article 17) is erased as under v6: his row of `auth.users` is deleted, and the keys of v6 and v7 do the rest, in the archive of a rollback too. An account that v6 only marks (`deleted_at`) is not erased.",
     "A test marks one person, by id, name, address and number, in every column of every schema that takes an id, words, JSON or bytes: in his own rows, in another patient's, in rows of no account. It deletes the account, looks through every column, and wants to find what this page lists and nothing else. A new column that nobody decided about fails it.",
