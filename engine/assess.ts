@@ -104,7 +104,7 @@ async function here(db: Queryable): Promise<string> {
   return row?.here ?? "";
 }
 
-async function missingParts(db: Queryable): Promise<string[]> {
+export async function missingParts(db: Queryable): Promise<string[]> {
   const wanted = Object.entries(v6Tables).flatMap(([table, columns]) => columns.map((column) => ({ table, column })));
   const found = await rows<{ table: string; columns: string[] | null }>(
     db,

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { endWith, run, terminal } from "./command";
 import { configurationPages } from "./docs/configuration";
 import { errorsPage } from "./docs/errors";
+import { gatesPage } from "./docs/gates";
 import { examine } from "./docs/generate";
 import { hardeningPage } from "./docs/hardening";
 import { rightsPage } from "./docs/rights";
@@ -16,7 +17,8 @@ const command = {
   purpose: "writes docs/v7/, docs/*.md and the keys in Pulumi.yaml",
   about: `It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
 from what each role may really do there; docs/traps.md and docs/hardening.md from the titles of the tests, docs/configuration.md
-and the keys of Pulumi.yaml from config/, docs/errors.md from spec/codes.ts, docs/rights.md from engine/rights.ts.`,
+and the keys of Pulumi.yaml from config/, docs/errors.md from spec/codes.ts, docs/rights.md from engine/rights.ts,
+docs/gates.md from engine/gates.`,
   options: { check: { about: "write nothing; exit code 1 and the names of the pages that are stale" } },
   exits: { "0": "the pages are written, or current", "1": "pages are stale, or it failed" },
 };
@@ -32,6 +34,7 @@ export async function makePages(): Promise<Map<string, string>> {
     pages.set("hardening.md", hardeningPage());
     pages.set("errors.md", errorsPage());
     pages.set("rights.md", rightsPage());
+    pages.set("gates.md", gatesPage());
     return await formatted(new Map([...pages, ...configurationPages()]));
   } finally {
     await server.stop();

@@ -26,15 +26,22 @@ export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
   return rows<RecordedObject>(db, `SELECT m.urn, o.object, o.definition, ${facts} AS facts FROM ${standing}`);
 }
 
-/** @returns the tables of all modules that stand, as `schema.name`; none where there is no ledger */
-export async function standingTables(db: Queryable): Promise<string[]> {
+/**
+ * @param kind what module.yaml calls it: `table`, `function`, `view`
+ * @returns the names of such objects of all modules that stand, with their schema; none where there is no ledger
+ */
+export async function standingNames(db: Queryable, kind: string): Promise<string[]> {
   if (!(await exists(db, table))) return [];
   const found = await rows<{ name: string }>(
     db,
-    `SELECT pg_catalog.substr(o.object, 7) AS name FROM ${standing} AND o.object LIKE 'table %'`,
+    `SELECT pg_catalog.substr(o.object, pg_catalog.length($1) + 2) AS name FROM ${standing} AND pg_catalog.starts_with(o.object, $1 || ' ')`,
+    [kind],
   );
   return found.map(({ name }) => name);
 }
+
+/** @returns the tables of all modules that stand, as `schema.name`; none where there is no ledger */
+export const standingTables = (db: Queryable): Promise<string[]> => standingNames(db, "table");
 
 /**
  * SQL that records objects of an application, and returns them.

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { parse } from "yaml";
-import { validateConfig } from "../../config";
+import { validateConfig, type GuardianConfig } from "../../config";
 import type { DatabaseInput } from "../../engine/connect";
 import { GuardianError } from "../../engine/base/errors";
 import { localBackend } from "../pulumi/local";
@@ -47,27 +47,37 @@ function unknownStack(where: string, stack: string | undefined, names: readonly 
   });
 }
 
-/** The stack's guardian:database; undefined leaves everything to libpq's variables. */
+/** The stack's guardian:database; undefined leaves everything to libpq's variables. Other keys may be wrong. */
 export function readStack(folder: string, stack: string): DatabaseInput | undefined {
+  return readKeys(folder, stack, ["database"]).database;
+}
+
+/**
+ * What a stack's file says, with the defaults of what it does not say, for commands that go without Pulumi.
+ * @param names keys that are read, without their namespace; the others may be wrong
+ * @throws GuardianError for a stack that has no file, and for keys that are wrong or encrypted
+ */
+export function readKeys(folder: string, stack: string, names: readonly string[]): GuardianConfig {
   const file = join(folder, `Pulumi.${stack}.yaml`);
   if (!existsSync(file)) throw unknownStack(file, stack, stackNames(folder));
   const { config } = (parse(readFileSync(file, "utf8")) as { config?: Record<string, unknown> } | null) ?? {};
-  const value = config?.["guardian:database"];
-  if (value === undefined) return undefined;
-  if (typeof value === "object" && value !== null && "secure" in value) {
-    throw new GuardianError("config-invalid", {
-      what: "guardian:database is encrypted, and this command has no key",
-      where: file,
-      todo: "set it without --secret: it holds no password, passwordFrom only says where it is",
-    });
+  const given: Record<string, string> = { "guardian:through": "infrastructure" };
+  for (const name of names) {
+    const value = config?.[`guardian:${name}`];
+    if (value === undefined || value === null) continue;
+    if (typeof value === "object" && "secure" in value) {
+      throw new GuardianError("config-invalid", {
+        what: `guardian:${name} is encrypted, and this command has no key`,
+        where: file,
+        todo: "set it without --secret: it holds no password, passwordFrom only says where it is",
+      });
+    }
+    given[`guardian:${name}`] = typeof value === "string" ? value : JSON.stringify(value);
   }
-  const database = typeof value === "string" ? value : JSON.stringify(value);
-  const { config: read, errors } = validateConfig({
-    "guardian:through": "infrastructure",
-    "guardian:database": database,
-  });
+  const { config: read, errors } = validateConfig(given);
   if (!read) throw new GuardianError("config-invalid", { what: errors.join("; "), where: file, todo: "mend the key" });
-  const from = read.database?.passwordFrom;
-  if (!from?.startsWith("file:") || isAbsolute(from.slice(5))) return read.database;
-  return { ...read.database, passwordFrom: `file:${join(folder, from.slice(5))}` };
+  const { database } = read;
+  const from = database?.passwordFrom;
+  if (!from?.startsWith("file:") || isAbsolute(from.slice(5))) return read;
+  return { ...read, database: { ...database, passwordFrom: `file:${join(folder, from.slice(5))}` } };
 }

@@ -1,0 +1,32 @@
+import { proofOf } from "../../backup/step/policy";
+import { readLedger } from "../../ledger/identity";
+import { detailOf, readSteps } from "../../ledger/steps";
+import { notApplicable, type Check } from "../check";
+
+/** Guide 1.2 and 6.1, "backup verified": the newest backup of this database, what its restore has shown, and its age. */
+export const backup: Check = {
+  name: "backup",
+  asks: "whether the newest backup was restored and compared, and is young enough to serve a change",
+  async run({ db, declared }) {
+    const steps = (await readLedger(db)) ? await readSteps(db) : [];
+    const taken = steps
+      .filter((step) => step.kind === "Backup" && step.part === "" && step.state === "done")
+      .sort((a, b) => Number(b.id) - Number(a.id))[0];
+    if (!taken) return notApplicable("none was taken yet: up takes and proves one before it changes anything");
+    const { path = "", takenAt = "" } = detailOf(taken, "Backup");
+    const proof = proofOf(steps, taken.urn);
+    const age = Math.round((Date.now() - Date.parse(proof?.provenAt ?? takenAt)) / 1000);
+    const figures = { ageSeconds: age, ...(proof ? { restoreSeconds: proof.restoreSeconds } : {}) };
+    const evidence = [
+      `${path}: ${proof?.verdict ?? "not proven"}, ${age} s old; a change wants at most ${declared.backup.maxAge}`,
+    ];
+    const old = age > declared.backup.maxAge;
+    if (proof?.relied === true && !old) return { verdict: "passed", evidence, figures };
+    return {
+      verdict: proof && !proof.relied ? "failed" : "warned",
+      evidence: [...evidence, ...(proof?.unproven ?? []).slice(0, 8).map(({ table, reason }) => `${table}: ${reason}`)],
+      figures,
+      mend: ["the next up that changes something takes and proves another; nothing is to be done for it"],
+    };
+  },
+};

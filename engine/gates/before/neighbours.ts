@@ -1,0 +1,22 @@
+import { readTables } from "../../assess";
+import { readNeighbours } from "../../neighbours/findings";
+import { profiles } from "../../rights";
+import { some, type Check } from "../check";
+
+/** Publications, event triggers, inheritance, default rights, and what anon may: what `assess` tells in every preview. */
+export const neighbours: Check = {
+  name: "neighbours",
+  asks: "what is in this database beside v6 that new tables would meet: publications, event triggers, inheritance, default rights",
+  async run({ db, declared }) {
+    const found = await readNeighbours(db, [...readTables, profiles], declared.publications);
+    const by = (readiness: string) => found.filter((one) => one.readiness === readiness);
+    const [bad, warned] = [by("Not ready"), by("Warning")];
+    const line = ({ item, status }: (typeof found)[number]): string => `${item}: ${status}`;
+    return {
+      verdict: bad.length > 0 ? "failed" : warned.length > 0 ? "warned" : "passed",
+      evidence: found.length > 0 ? some([...bad, ...warned, ...by("Note")].map(line)) : ["nothing that matters here"],
+      figures: { notReady: bad.length, warnings: warned.length },
+      mend: some([...bad, ...warned].map(({ action }) => action)),
+    };
+  },
+};

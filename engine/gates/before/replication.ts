@@ -1,0 +1,58 @@
+import { first, rows } from "../../base/sql";
+import { sqlName } from "../../base/names";
+import { describeReaders } from "../../neighbours/publications";
+import { some, type Check } from "../check";
+
+/** So much WAL kept for a slot means that its reader is gone or far behind. */
+const heldBytes = 1024 ** 3;
+/** Seconds by which a standby may be behind; the migration writes more than a usual day. */
+const behind = 60;
+
+export const replication: Check = {
+  name: "replication",
+  asks: `whether standbys are more than ${behind} s behind, and slots keep more than 1 GiB of WAL`,
+  async run({ db }) {
+    const slots = await rows<{ name: string; active: boolean; held: string | null; status: string | null }>(
+      db,
+      `SELECT s.slot_name AS name, s.active, s.wal_status AS status,
+         pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.restart_lsn)::bigint AS held
+       FROM pg_catalog.pg_replication_slots s WHERE NOT s.temporary ORDER BY 1`,
+    );
+    const standbys = await rows<{ name: string; lag: string | null }>(
+      db,
+      `SELECT coalesce(r.application_name, 'standby') AS name, extract(epoch FROM r.replay_lag)::bigint AS lag
+       FROM pg_catalog.pg_stat_replication r ORDER BY 1`,
+    );
+    const readers = await describeReaders(db);
+    const lost = slots.filter(({ status }) => status === "lost" || status === "unreserved");
+    const idle = slots.filter(
+      ({ held, active }) => Number(held ?? 0) > heldBytes || (!active && Number(held ?? 0) > 0),
+    );
+    const late = standbys.filter(({ lag }) => Number(lag ?? 0) > behind);
+    const hidden = standbys.filter(({ lag }) => lag === null).length;
+    const logical = await first<{ level: string }>(db, "SELECT pg_catalog.current_setting('wal_level') AS level");
+    const lines = [
+      ...lost.map(({ name, status }) => `slot ${sqlName(name)} is ${status}`),
+      ...idle.map(({ name, held, active }) => {
+        return `slot ${sqlName(name)} keeps ${(Number(held) / 1e6).toFixed(0)} MB of WAL${active ? "" : ", and nobody reads it"}`;
+      }),
+      ...late.map(({ name, lag }) => `standby ${sqlName(name)} is ${lag} s behind`),
+    ];
+    const figures = { slots: slots.length, standbys: standbys.length, late: late.length };
+    if (lines.length > 0)
+      return {
+        verdict: "warned",
+        evidence: some(lines),
+        figures,
+        mend: ["let readers catch up, or drop slots that nobody reads: their WAL fills the disk while rows move"],
+      };
+    return {
+      verdict: "passed",
+      evidence: [
+        `wal_level ${logical?.level ?? ""}; ${slots.length} slots, ${standbys.length} standbys${hidden > 0 ? `, of ${hidden} the lag is not known (idle, or this role does not see it)` : ""}`,
+        ...some(readers),
+      ],
+      figures,
+    };
+  },
+};

@@ -1,0 +1,22 @@
+import { readTables } from "../../assess";
+import { missingRights } from "../../rights";
+import { some, type Check } from "../check";
+
+export const rights: Check = {
+  name: "rights",
+  asks: "whether this role may do all that the migration does",
+  async run({ db }) {
+    const missing = await missingRights(db, readTables);
+    if (missing.length === 0) return { verdict: "passed", evidence: ["this role lacks no right"] };
+    // Who only previews needs no more than to read; up needs all of them.
+    const reads = missing.some(({ toRead }) => toRead);
+    return {
+      verdict: reads ? "failed" : "warned",
+      evidence: [
+        `this role lacks ${missing.length} right${missing.length === 1 ? "" : "s"}${reads ? "" : ", which up needs and a preview does not"}`,
+      ],
+      figures: { missing: missing.length },
+      mend: some(missing.map(({ statement }) => statement)),
+    };
+  },
+};

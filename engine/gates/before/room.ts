@@ -1,0 +1,37 @@
+import { preflight } from "../../backup";
+import { roomFor } from "../../backup/room";
+import { readLedger } from "../../ledger/identity";
+import { ledgerSchema } from "../../ledger/schema";
+import { readSteps } from "../../ledger/steps";
+import { some, type Check } from "../check";
+
+/** What a backup needs on the machine that takes it. How much the server's own disk has free, SQL does not tell. */
+export const room: Check = {
+  name: "backup-room",
+  asks: "whether a backup can be taken from here: client programs, rights, folder and free disk",
+  async run({ db, host, declared }) {
+    const { directory, verify } = declared.backup;
+    const steps = (await readLedger(db)) ? await readSteps(db) : [];
+    const urn = steps.find(({ kind, part }) => kind === "Backup" && part === "")?.urn ?? "";
+    const expected = await roomFor(db, steps, urn, { verify, directory });
+    const { errors, warnings } = await preflight(db, {
+      server: await host.server(),
+      where: host.settings.toString(),
+      directory,
+      excludeSchemas: [ledgerSchema],
+      room: expected,
+      env: declared.env,
+    });
+    const figures = { neededBytes: expected.here, scratchBytes: expected.scratch };
+    if (errors.length > 0) {
+      const what = errors.map((err) => `${err.what}${err.where === undefined ? "" : ` (${err.where})`}`);
+      const mend = [...new Set(errors.flatMap(({ todo }) => todo))];
+      return { verdict: "failed", evidence: some(what), figures, mend: some(mend) };
+    }
+    return {
+      verdict: warnings.length > 0 ? "warned" : "passed",
+      evidence: warnings.length > 0 ? some(warnings) : [`it will write ${expected.why}, and there is room`],
+      figures,
+    };
+  },
+};

@@ -1,0 +1,35 @@
+import { shown } from "../../base/names";
+import { readObjects } from "../../ledger/objects";
+import { readLedger } from "../../ledger/identity";
+import { byModule, findDrift, versionsOf } from "../../module/drift";
+import { readInventories, schemasOf } from "../../module/inventory";
+import { notApplicable, some, type Check } from "../check";
+
+/** What `refresh` shows as drift, for the morning on which nobody runs it. */
+export const definitions: Check = {
+  name: "definitions",
+  asks: "whether every object of v7 is as the migration made it",
+  async run({ db }) {
+    const records = (await readLedger(db)) ? byModule(await readObjects(db)) : byModule([]);
+    if (records.size === 0) return notApplicable("no module is applied");
+    let objects = 0;
+    const lines: string[] = [];
+    for (const [urn, own] of records) {
+      objects += own.size;
+      const now = await readInventories(db, schemasOf([...own.keys()]), versionsOf(records, urn));
+      for (const { object, kind } of findDrift(records, urn, now))
+        lines.push(
+          `${shown(object)} ${{ missing: "was dropped", changed: "was changed", unexpected: "was added" }[kind]} by hand`,
+        );
+    }
+    const figures = { objects, drifted: lines.length };
+    if (lines.length === 0)
+      return { verdict: "passed", evidence: [`${objects} objects, each as it was made`], figures };
+    return {
+      verdict: "failed",
+      evidence: some(lines),
+      figures,
+      mend: ["npm run pulumi -- refresh shows what differs; the next up says for each how to put it back"],
+    };
+  },
+};

@@ -1,0 +1,45 @@
+import type { Check } from "./check";
+import { backup } from "./before/backup";
+import { bloat } from "./before/bloat";
+import { checksums } from "./before/checksums";
+import { collations } from "./before/collations";
+import { connections } from "./before/connections";
+import { indexes } from "./before/indexes";
+import { neighbours } from "./before/neighbours";
+import { recognised } from "./before/recognised";
+import { replication } from "./before/replication";
+import { rights } from "./before/rights";
+import { room } from "./before/room";
+import { transactions } from "./before/transactions";
+import { unfinished } from "./before/unfinished";
+import { volumes } from "./before/volumes";
+import { wraparound } from "./before/wraparound";
+import { definitions } from "./end/definitions";
+import { functions } from "./end/functions";
+import { rowSecurity } from "./end/row-security";
+import { views } from "./end/views";
+
+/** Every check by the gate that it belongs to, one line each, in the order in which they are told. */
+export const gates = {
+  before: [
+    recognised,
+    rights,
+    volumes,
+    transactions,
+    replication,
+    neighbours,
+    indexes,
+    bloat,
+    connections,
+    room,
+    collations,
+    wraparound,
+    checksums,
+    unfinished,
+    backup,
+  ],
+  end: [definitions, rowSecurity, functions, views],
+} as const satisfies Readonly<Record<string, readonly Check[]>>;
+
+/** A boundary between stages. */
+export type Gate = keyof typeof gates;

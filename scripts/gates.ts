@@ -1,0 +1,117 @@
+import { isAbsolute, join, resolve } from "node:path";
+import { resolveConnection } from "../engine/connect";
+import { Database } from "../engine/database";
+import { GuardianError } from "../engine/base/errors";
+import { gates, type Gate } from "../engine/gates";
+import { readinessOf, runCheck, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
+import * as commands from "./command";
+import { json, type Values } from "./command/description";
+import { usage } from "./command/parse";
+import { readKeys, selectedHere } from "./purge/stack";
+
+const names = Object.keys(gates) as Gate[];
+
+const options = {
+  stack: { value: "NAME", about: "whose configuration and database are meant (default: the stack that is selected)" },
+  cwd: {
+    value: "FOLDER",
+    short: "C",
+    about: "the project's folder, which has Pulumi.NAME.yaml (default: this clone)",
+  },
+  stage: {
+    value: "NAME",
+    about:
+      "before: only what must be so before the migration; end: only what must be so from its end on (default: both)",
+  },
+  json,
+} as const;
+
+const command = {
+  name: "npm run gates",
+  purpose: "asks the database every question that a gate asks, and says what is ready and what is not",
+  about: `It only reads: catalogue, statistics, and counts of tables of up to 200,000 rows. It may run at any time, also while
+the application works, and needs no Pulumi. A check that could not run has not passed: it is a warning.`,
+  options,
+  notes: Object.entries(gates)
+    .map(([gate, checks]) => [`${gate}:`, ...checks.map(({ name, asks }) => `  ${name.padEnd(14)} ${asks}`)])
+    .flat()
+    .join("\n"),
+  exits: {
+    "0": "ready: every check passed, or does not apply",
+    "1": "not ready, or the command failed",
+    "3": "ready with warnings",
+    "130": "stopped by ^C",
+  },
+};
+
+const exits: Readonly<Record<Readiness, number>> = { ready: 0, "not ready": 1, "ready with warnings": 3 };
+
+/** Where the command works and speaks; tests have their own. */
+interface Surroundings extends commands.Surroundings {
+  /** The project whose stack it is, unless --cwd names another. */
+  clone: string;
+  env: NodeJS.ProcessEnv;
+}
+
+const terminal: Surroundings = { ...commands.terminal, clone: join(__dirname, ".."), env: process.env };
+
+/** Runs the command; returns the exit code that --help explains. */
+export function main(args: readonly string[], around: Surroundings = terminal): Promise<number> {
+  return commands.run(command, args, around, (given) => ask(given, around));
+}
+
+async function ask(given: Values<typeof options>, around: Surroundings): Promise<number> {
+  const { say, print, signal } = around;
+  const chosen = names.filter((name) => given.stage === undefined || name === given.stage);
+  if (chosen.length === 0) throw usage(command, `--stage must be one of ${names.join(", ")}`);
+  if (given.stack !== undefined && !/^[\w.-]+$/.test(given.stack))
+    throw usage(command, "--stack must be a stack's name");
+  const folder = given.cwd === undefined ? around.clone : resolve(given.cwd);
+  const stack = given.stack ?? selectedHere(folder, around.env);
+  const config = readKeys(folder, stack, ["database", "backup", "publications"]);
+  const settings = resolveConnection(config.database, around.env);
+  settings.warnings.forEach(say);
+  const { directory, maxAge, verify } = config.backup;
+  const declared: Declared = {
+    env: around.env,
+    backup: { directory: isAbsolute(directory) ? directory : join(folder, directory), maxAge, verify },
+    publications: Object.keys(config.publications),
+  };
+  const host = new Database(settings);
+  try {
+    // One that is not there answers no check: it is one error, and not one for each of them.
+    await host.server();
+    say(`stack ${stack}, ${settings.explain()}`);
+    const outcomes: Outcome[] = [];
+    for (const check of chosen.flatMap((gate) => [...gates[gate]])) {
+      if (signal?.aborted) throw new GuardianError("interrupted", { what: "stopped; nothing was written" });
+      const outcome = await runCheck(check, host, declared);
+      outcomes.push(outcome);
+      lines(outcome).forEach(say);
+    }
+    const verdict = readinessOf(outcomes);
+    say(`${verdict}: ${tally(outcomes)}`);
+    if (given.json) print(JSON.stringify({ stack, verdict, checks: outcomes }));
+    return exits[verdict];
+  } finally {
+    await host.close();
+  }
+}
+
+/** A check as people read it: what it came to, what was seen, and of what did not pass what mends it. */
+function lines({ check, verdict, evidence, mend = [] }: Outcome): string[] {
+  const passed = verdict === "passed" || verdict === "not applicable";
+  return [
+    `${verdict.padEnd(14)}  ${check}: ${evidence.join("; ")}`,
+    ...(passed ? [] : mend.map((one) => `${" ".repeat(16)}→ ${one}`)),
+  ];
+}
+
+function tally(outcomes: readonly Outcome[]): string {
+  const counts = new Map<string, number>();
+  for (const { verdict } of outcomes) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+  return [...counts].map(([verdict, n]) => `${n} ${verdict}`).join(", ");
+}
+
+if (require.main === module)
+  commands.endWith(main(process.argv.slice(2), { ...terminal, signal: commands.stopSignal() }));
