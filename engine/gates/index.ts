@@ -17,6 +17,7 @@ import { wraparound } from "./before/wraparound";
 import { definitions } from "./end/definitions";
 import { functions } from "./end/functions";
 import { rowSecurity } from "./end/row-security";
+import { strangers } from "./end/strangers";
 import { views } from "./end/views";
 
 /** Every check by the gate that it belongs to, one line each, in the order in which they are told. */
@@ -38,7 +39,7 @@ export const gates = {
     unfinished,
     backup,
   ],
-  end: [definitions, rowSecurity, functions, views],
+  end: [definitions, rowSecurity, functions, views, strangers],
 } as const satisfies Readonly<Record<string, readonly Check[]>>;
 
 /** A boundary between stages. */

@@ -284,7 +284,7 @@ describe("gates", function () {
     }));
 
   // A server whose pages are damaged, or whose transaction ids run out, would take the other tests' with it.
-  it("19-3 judges by what the server says of transaction ids and damaged pages", async () => {
+  it("19-3 judges by what the server says of transaction ids, damaged pages and memberships", async () => {
     const saying = async (name: string, ...answers: object[][]): Promise<string> => {
       const query = () => Promise.resolve({ rows: answers.shift() ?? [] });
       const site = { db: { query, script: () => Promise.resolve() }, host: undefined, declared };
@@ -294,6 +294,8 @@ describe("gates", function () {
     expect(await saying("wraparound", [{ xid: 900_000_000, multi: 5 }])).to.match(/^passed/);
     expect(await saying("wraparound", [{ xid: 1_100_000_000, multi: 5 }])).to.match(/^warned: .* 1100 million/);
     expect(await saying("wraparound", [{ xid: 5, multi: 2_000_000_000 }])).to.match(/^failed/);
+    const asWho = [[{ there: true }], [{ name: "public.x" }], [{ role: "anon" }]] as const;
+    expect(await saying("strangers", ...asWho.map((rows) => [...rows]))).to.match(/^could not run: .* member of anon/);
     expect(await saying("checksums", [{ on: "on" }], [])).to.match(/^passed/);
     expect(await saying("checksums", [{ on: "off" }])).to.match(/^warned/);
     const failures = [{ name: "guardian", failures: "3", last: null }];
@@ -325,6 +327,22 @@ describe("gates", function () {
 
   it("19-6 finds each fault that was planted in a v7, and not before", () =>
     withEngine((_engine, db) => plantedIn(db, [...onV7.slice(1), ...onV7.slice(0, 1)]), { modules: allModules() }));
+
+  it("19-6 asks as a stranger, and sees a policy that lets him through", () =>
+    withEngine(
+      async (_engine, db) => {
+        const admin = await db.connect("admin");
+        await admin.query("INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users LIMIT 1");
+        expect(await asked(db.migrator, "strangers")).to.deep.include({ verdict: "passed" });
+        await admin.query("CREATE POLICY leak ON public.user_preferences FOR SELECT TO authenticated USING (true)");
+        const { verdict, evidence } = await asked(db.migrator, "strangers");
+        expect([verdict, ...evidence]).to.deep.equal([
+          "failed",
+          'authenticated who is a stranger sees rows of "public"."user_preferences"',
+        ]);
+      },
+      { modules: allModules() },
+    ));
 
   it("19-2 is a command: what is ready, exit codes, one object on the last line", () =>
     withV6(async (db) => {

@@ -1,0 +1,85 @@
+import { randomUUID } from "node:crypto";
+import { quoteName, rows } from "../../base/sql";
+import { standingTables } from "../../ledger/objects";
+import { couldNotRun, notApplicable, some, type Check } from "../check";
+
+/** How long one question may take, in milliseconds: of a large table that no index answers nothing is said. */
+const patience = 2000;
+
+const roles = ["anon", "authenticated"];
+
+/**
+ * Row security, proven by asking: what the catalogue says of policies is one thing, what they let through another. A
+ * logged-in account that does not exist, and nobody at all, see no row of a table whose rows are somebody's.
+ */
+export const strangers: Check = {
+  name: "strangers",
+  asks: "whether a stranger, logged in or not, sees a row of any v7 table whose rows are a person's",
+  async run({ db }) {
+    const standing = await standingTables(db);
+    if (standing.length === 0) return notApplicable("no module is applied");
+    const lacking = await rows<{ role: string }>(
+      db,
+      `SELECT r.rolname AS role FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1)
+         AND NOT pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER') ORDER BY 1`,
+      [roles],
+    );
+    if (lacking.length > 0)
+      return couldNotRun(
+        `this role is no member of ${lacking.map(({ role }) => role).join(", ")}`,
+        ...lacking.map(
+          ({ role }) =>
+            `GRANT ${role} TO this role WITH INHERIT FALSE (before 16: GRANT ${role} TO it, and it NOINHERIT)`,
+        ),
+      );
+    const tables = await rows<{ name: string; to: string[] }>(
+      db,
+      `SELECT n.nspname || '.' || c.relname AS name, ARRAY(SELECT r FROM unnest($2::text[]) r WHERE pg_catalog.has_table_privilege(r, c.oid, 'SELECT')) AS to
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname || '.' || c.relname = ANY ($1) AND EXISTS (
+         SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confdeltype = 'c' AND k.confrelid = 'auth.users'::regclass)
+       ORDER BY 1`,
+      [standing, roles],
+    );
+    const [seen, unanswered]: [string[], string[]] = [[], []];
+    let asked = 0;
+    await db.query(`SET LOCAL statement_timeout = ${patience}`);
+    for (const { name, to } of tables)
+      for (const role of to) {
+        asked++;
+        await db.query("SAVEPOINT asked");
+        try {
+          await db.query(
+            "SELECT pg_catalog.set_config('request.jwt.claims', $1, true), pg_catalog.set_config('request.jwt.claim.sub', $2, true)",
+            claims(role),
+          );
+          await db.query(`SET LOCAL ROLE ${role}`);
+          const found = await rows<{ some: boolean }>(db, `SELECT EXISTS (SELECT FROM ${quoteName(name)}) AS some`);
+          if (found[0]?.some) seen.push(`${role} who is a stranger sees rows of ${quoteName(name)}`);
+        } catch {
+          unanswered.push(`${quoteName(name)} as ${role}`);
+        }
+        // Takes the role back too.
+        await db.query("ROLLBACK TO SAVEPOINT asked");
+      }
+    const figures = { asked, seen: seen.length, unanswered: unanswered.length };
+    if (seen.length > 0)
+      return {
+        verdict: "failed",
+        evidence: some(seen),
+        figures,
+        mend: [
+          "take the policy or the right back that lets them through: the checks definitions and row-security name it",
+        ],
+      };
+    if (unanswered.length > 0)
+      return { ...couldNotRun(`no answer within ${patience / 1000} s: ${some(unanswered).join(", ")}`), figures };
+    return { verdict: "passed", evidence: [`${asked} tables and roles asked, no row seen`], figures };
+  },
+};
+
+/** What the API sets of who asks, in the form of either of its releases; who is not logged in has no account. */
+function claims(role: string): [string, string] {
+  const sub = role === "anon" ? "" : randomUUID();
+  return [JSON.stringify(sub === "" ? { role } : { sub, role }), sub];
+}
