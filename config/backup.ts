@@ -34,6 +34,17 @@ export const backupKeys = {
         maxRestore: optional(
           time("How long a restore may take. Longer is a warning, and refused where guardian:strict is true."),
         ),
+        keep: otherwise(
+          {},
+          record(
+            {
+              count: otherwise(5, within(1, 1000, integer("The newest so many are kept."))),
+              /** In seconds. */
+              age: otherwise("30d", time("All that are younger are kept.")),
+            },
+            "What `npm run backups -- prune` keeps, besides what the ledger relies on and the last one that is proven: {count: 5, age: 30d}.",
+          ),
+        ),
       },
       "The dump before each change.",
     ),

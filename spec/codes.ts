@@ -134,6 +134,16 @@ export const errorCodes = {
       "A backup is not proven by a restore, or not as the configuration demands; nothing was changed.",
       "Do as the error says: mend it, or accept what is named: `guardian:accept`.",
     ],
+    "backup-unknown": ["There is no such backup in that place.", "`npm run backups -- list` shows what there is."],
+    "restore-refused": [
+      "A restore may not go where it was told to, or could not be whole there; nothing was written.",
+      "Name another database, or do as the error says.",
+    ],
+    "restore-failed": [
+      "A restore did not come to its end; what it left, if anything, is not whole.",
+      "Drop what the error names, mend the cause, restore again.",
+    ],
+    "prune-refused": ["It cannot be known what may be removed; nothing was.", "Do as the error says."],
     "backup-missing": ["There is no backup for this change; nothing was changed.", "Run `up` without --target."],
   },
   "Commands and their tools": {

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
 import { join } from "node:path";
-import { alive } from "../base/process";
+import { isGone, ownMark, type ProcessMark } from "../base/process";
 import { folderFailure, makeFolder, within } from "./place";
 
-const partialPrefix = ".partial-";
+/** What the name of a backup on its way begins with. */
+export const partialPrefix = ".partial-";
 const ownerFile = "owner.json";
 
 /** A backup on its way: a hidden folder beside the finished ones, which rename turns into one of them. */
@@ -28,8 +28,7 @@ export async function startFolder(directory: string, database: string): Promise<
   const make = async (): Promise<void> => {
     await makeFolder(directory);
     await mkdir(path, { mode: 0o700 });
-    const owner = JSON.stringify({ host: hostname(), pid: process.pid });
-    await writeFile(join(path, ownerFile), owner, { mode: 0o600, flag: "wx" });
+    await writeFile(join(path, ownerFile), JSON.stringify(ownMark()), { mode: 0o600, flag: "wx" });
   };
   try {
     await within(make(), directory);
@@ -48,25 +47,30 @@ export async function removeFolder(folder: PartialFolder): Promise<void> {
 /**
  * Removes the hidden folders of runs on this machine that were killed: they hold patients' data and are of no use.
  *
- * @returns the folders that are left, because their run is alive or was on another machine.
+ * @returns the folders that are left, because their run is alive, or nobody here can tell.
  */
 export async function removeStale(directory: string): Promise<string[]> {
   const left: string[] = [];
   for (const entry of await within(readdir(directory), directory).catch(() => [])) {
     if (!entry.startsWith(partialPrefix)) continue;
     const path = join(directory, entry);
-    if (await isStale(path)) await removeFolder({ name: entry, path });
+    if ((await ownerOf(path)) === "gone") await removeFolder({ name: entry, path });
     else left.push(path);
   }
   return left;
 }
 
-async function isStale(path: string): Promise<boolean> {
+/**
+ * Whether whoever makes a hidden folder still lives. A number alone would not do: the system gives it to another one day, and
+ * each container counts for itself. A release that noted no more than that leaves folders that nobody can tell about.
+ */
+export async function ownerOf(path: string): Promise<"alive" | "gone" | "unknown"> {
   try {
-    const owner = JSON.parse(await readFile(join(path, ownerFile), "utf8")) as { host?: unknown; pid?: unknown };
-    return owner.host === hostname() && typeof owner.pid === "number" && !alive(owner.pid);
+    const owner = JSON.parse(await readFile(join(path, ownerFile), "utf8")) as ProcessMark;
+    const gone = isGone(owner);
+    return gone === undefined ? "unknown" : gone ? "gone" : "alive";
   } catch {
-    return false;
+    return "unknown";
   }
 }
 

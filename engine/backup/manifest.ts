@@ -11,6 +11,8 @@ export const manifestFile = "manifest.json";
 export const dumpFolder = "dump";
 /** The file beside the dump that makes the roles, without passwords: psql reads it, and the proof. */
 export const rolesFile = "roles.sql";
+/** What restoring it has shown, written after it (keep/proof-file.ts): of no manifest, since that comes first. */
+export const proofFile = "proof.json";
 
 /** One file of the backup; the path counts from the backup's folder, with "/". */
 export interface ManifestFile {
@@ -108,23 +110,35 @@ export async function filesUnder(folder: string): Promise<string[]> {
  * size and, if asked, its hash.
  *
  * @param path  the backup's folder.
+ * @param options.sha whether hashes are asked, or of which files
  * @throws GuardianError naming the file that is missing, broken or too much.
  */
-export async function verifyBackup(path: string, options: { readonly sha: boolean }): Promise<Manifest> {
-  const manifest = parse(await read(path), path);
+export async function verifyBackup(
+  path: string,
+  options: { readonly sha: boolean | ((file: string) => boolean) },
+): Promise<Manifest> {
+  const { sha } = options;
+  const hashed = typeof sha === "boolean" ? (): boolean => sha : sha;
+  const manifest = await readManifest(path);
   const listed = new Map(manifest.files.map((file) => [file.path, file]));
   for (const file of await filesUnder(path)) {
-    if (file !== manifestFile && !listed.has(file)) throw broken(`${file} is not in the manifest`, path);
+    if (file !== manifestFile && file !== proofFile && !listed.has(file))
+      throw broken(`${file} is not in the manifest`, path);
   }
   for (const file of manifest.files) {
     const found = await stat(join(path, file.path)).catch(() => undefined);
     if (!found?.isFile()) throw broken(`${file.path} is missing`, path);
     if (found.size !== file.size) throw broken(`${file.path} has ${found.size} bytes, not ${file.size}`, path);
-    if (options.sha && (await sha256(join(path, file.path))) !== file.sha256) {
+    if (hashed(file.path) && (await sha256(join(path, file.path))) !== file.sha256) {
       throw broken(`${file.path} is not what was written (sha256 differs)`, path);
     }
   }
   return manifest;
+}
+
+/** What a backup says of itself, whether or not its files are there. @throws GuardianError if it does not say it */
+export async function readManifest(path: string): Promise<Manifest> {
+  return parse(await read(path), path);
 }
 
 async function read(path: string): Promise<string> {

@@ -39,6 +39,8 @@ export function toClientEnv(
     PGOPTIONS: fields.options,
     PGCONNECT_TIMEOUT: String(fields.connectTimeout),
     PGGSSENCMODE: "disable",
+    // Two dumps are compared: what a database sets for its sessions must not show in the text of its rows.
+    PGTZ: "UTC",
     PGAPPNAME: `guardian-migration ${program}`,
     // Messages are read by this product: in English, whatever the caller's language.
     LC_ALL: "C",

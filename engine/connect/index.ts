@@ -5,6 +5,7 @@ export { transactionOutcome } from "./outcome";
 export { knownServer, probeServer, type ServerInfo } from "./probe";
 export { connectReader, Reader, Reading } from "./reader";
 export { Session, type SessionOptions } from "./session";
+export { parseConninfo } from "./settings/conninfo";
 export { ConnectionSettings, type DatabaseInput, resolveConnection } from "./settings";
 export { count } from "./values";
 export { connectWriter, Writer } from "./writer";

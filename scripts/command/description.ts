@@ -24,6 +24,8 @@ interface Words<W extends Options, N extends string> {
 
 export interface Word<W extends Options = Options> {
   about: string;
+  /** What must be typed after it, as --help writes it: `ID`. */
+  argument?: string;
   /** Options that only this word takes, or some of the words do. */
   options?: W;
 }

@@ -23,7 +23,8 @@ export function help(command: Command, only?: string): string {
 /** Options that several words share stand below the first of them. */
 function wordLines(words: [string, Word][]): string {
   const shown = new Set<unknown>();
-  const lines = words.flatMap(([name, { about, options }]) => {
+  const lines = words.flatMap(([word, { about, options, argument }]) => {
+    const name = argument === undefined ? word : `${word} ${argument}`;
     const text = `  ${name.padEnd(wide)} ${indented(about, wide + 3)}`;
     if (!options || shown.has(options)) return [text];
     shown.add(options);

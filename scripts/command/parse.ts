@@ -19,6 +19,8 @@ export type Parsed<O extends Options, W extends Options, N extends string> = Val
   word?: N;
   /** The options of that word. */
   own?: Partial<Values<W>>;
+  /** What was typed after a word that wants something. */
+  argument?: string;
 };
 
 type Typed = string | boolean | undefined;
@@ -35,7 +37,7 @@ export function parse<O extends Options, W extends Options, N extends string>(
 ): Parsed<O, W, N> {
   const { values: given, positionals } = read(command, args);
   const help = given["help"] === true;
-  const word = wordOf(command, positionals, help);
+  const { word, argument } = wordOf(command, positionals, help);
   const own: Options = (word && command.words?.each[word].options) ?? {};
   const stranger = Object.keys(given).find((name) => name !== "help" && !(name in own || name in command.options));
   if (stranger !== undefined && !help) throw usage(command, `${word ?? ""} takes no --${stranger}`);
@@ -44,7 +46,7 @@ export function parse<O extends Options, W extends Options, N extends string>(
     Object.fromEntries(
       Object.entries(options).map(([name, option]) => [name, value(command, name, option, typed(name))]),
     );
-  return { ...values(command.options), help, ...(word && { word, own: values(own) }) } as Parsed<O, W, N>;
+  return { ...values(command.options), help, ...(word && { word, own: values(own), ...argument }) } as Parsed<O, W, N>;
 }
 
 function read(command: Command, args: readonly string[]): Read {
@@ -71,15 +73,21 @@ function wordOf<N extends string>(
   command: Command<Options, Options, N>,
   typed: string[],
   help: boolean,
-): N | undefined {
+): { word?: N; argument?: { argument: string } } {
   const { words } = command;
   const [word, ...rest] = words ? typed : [undefined, ...typed];
-  if (rest.length > 0) throw usage(command, `Unexpected argument '${rest.join(" ")}'`);
-  if (!words || (word === undefined && help)) return undefined;
-  if (word !== undefined && Object.hasOwn(words.each, word)) return word as N;
-  const known = Object.keys(words.each).join(", ");
-  if (word === undefined) throw usage(command, `Name a ${words.noun}: ${known}`);
-  throw usage(command, `There is no ${words.noun} '${word}'; there are: ${known}`);
+  const known = word !== undefined && words && Object.hasOwn(words.each, word) ? (word as N) : undefined;
+  const wants = known && words?.each[known].argument;
+  const [argument, ...more] = wants === undefined ? [undefined, ...rest] : rest;
+  if (more.length > 0) throw usage(command, `Unexpected argument '${more.join(" ")}'`);
+  if (!words || (word === undefined && help)) return {};
+  if (known !== undefined) {
+    if (wants !== undefined && argument === undefined && !help) throw usage(command, `Say which: ${known} ${wants}`);
+    return { word: known, ...(argument === undefined ? {} : { argument: { argument } }) };
+  }
+  const names = Object.keys(words.each).join(", ");
+  if (word === undefined) throw usage(command, `Name a ${words.noun}: ${names}`);
+  throw usage(command, `There is no ${words.noun} '${word}'; there are: ${names}`);
 }
 
 function value(command: Command, name: string, option: Option, text: Typed): unknown {

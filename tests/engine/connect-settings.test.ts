@@ -254,6 +254,7 @@ describe("connection settings", () => {
       PGOPTIONS: "-c work_mem=1MB",
       PGCONNECT_TIMEOUT: "15",
       PGGSSENCMODE: "disable",
+      PGTZ: "UTC",
       PGAPPNAME: "guardian-migration backup",
       LC_ALL: "C",
     });

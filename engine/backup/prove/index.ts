@@ -120,10 +120,10 @@ function refuseOthers(manifest: Manifest, wanted: Belonging, path: string): void
 }
 
 /** What wrote the dump reads it: of that version or the next one that is here. */
-async function findClients(
+export async function findClients(
   manifest: Manifest,
-  scratch: Scratch,
-  { jobs, signal, env, folder }: ProofOptions & { folder: string },
+  scratch: Pick<Scratch, "major" | "settings">,
+  { jobs, signal, env, folder }: Pick<ProofOptions, "jobs" | "signal" | "env"> & { folder: string },
 ): Promise<Clients> {
   const wrote = Number.parseInt(manifest.pgDump.version, 10);
   const pgDump = await findClient("pg_dump", Math.max(wrote, scratch.major), env);
@@ -205,8 +205,8 @@ async function restore(proving: Proving, toc: Toc): Promise<Restored> {
 }
 
 /** Schemas and extensions first where stubs must come between them and what uses these. */
-async function restoreWithout(
-  { clients, dump, signal }: Proving,
+export async function restoreWithout(
+  { clients, dump, signal }: Pick<Proving, "clients" | "dump" | "signal">,
   toc: Toc,
   { left, stubs }: Missing,
   settings: ConnectionSettings,

@@ -11,7 +11,15 @@ const end = Buffer.from("\\.");
  * @param order places of the columns, where they stand in another order than in the file it is compared with
  * @returns the sum, hexadecimal
  */
-export async function sumOfLines(path: string, signal: AbortSignal, order?: readonly number[]): Promise<string> {
+export function sumOfLines(path: string, signal: AbortSignal, order?: readonly number[]): Promise<string> {
+  return sumOf((take) => readDumped(path, take, signal), order);
+}
+
+/** The same of whatever comes in pieces. @param read hands the pieces over */
+export async function sumOf(
+  read: (take: (pieces: AsyncIterable<Buffer>) => Promise<void>) => Promise<void>,
+  order?: readonly number[],
+): Promise<string> {
   let sum = 0n;
   let rest: Buffer = Buffer.alloc(0);
   let over = false;
@@ -32,7 +40,7 @@ export async function sumOfLines(path: string, signal: AbortSignal, order?: read
       rest = bytes.subarray(from);
     }
   };
-  await readDumped(path, take, signal);
+  await read(take);
   return sum.toString(16);
 }
 

@@ -56,7 +56,7 @@ export async function asFirstRole(scratch: Scratch, name: string, signal: AbortS
 }
 
 /** Statements of pg_dumpall's and pg_restore's text, without what is for psql. */
-async function statementsOf(text: string): Promise<string[]> {
+export async function statementsOf(text: string): Promise<string[]> {
   const sql = Buffer.from(text.replace(/^\\(restrict|unrestrict|connect)\b.*$/gm, ""));
   const { stmts = [] } = (await sqlParser().parse(sql.toString())) as {
     stmts?: { stmt_location?: number; stmt_len?: number }[];

@@ -6,6 +6,7 @@ import type { KeptProof } from "../../ledger/details";
 import { readPhysical } from "../../ledger/identity";
 import { addStep, readStep, readSteps, setStep, type Step } from "../../ledger/steps";
 import { openScratch, resolveScratch, type Scratch, type ScratchOptions } from "../../scratch";
+import { type NotedProof, writeProof } from "../keep/proof-file";
 import { verifyBackup } from "../manifest";
 import { proofOf, proofPart, readTaken, type WantedBackup } from "./policy";
 import { prove } from "../prove";
@@ -77,12 +78,24 @@ async function attemptProof(
     return await attemptPart(fenced, step, async () => {
       const proof = await make(fenced, wanted, says, by, path);
       await fenced.transaction((db) => setStep(db, { id: step.id, kind: "proof" }, { state: "done", detail: proof }));
+      await noteInFolder(proof, says);
       return proof;
     });
   } catch (err) {
-    if (err instanceof GuardianError && err.code === "backup-differs") await refute(fenced);
+    if (err instanceof GuardianError && err.code === "backup-differs") {
+      await refute(fenced);
+      const nothing = { unproven: [], restoreSeconds: 0, provenAt: new Date().toISOString() };
+      await noteInFolder({ path, verdict: "not proven", ...nothing, why: err.what }, says);
+    }
     throw err;
   }
+}
+
+/** For whoever has the backup and no ledger any more. The ledger is the truth, so that this may fail. */
+async function noteInFolder(proof: NotedProof & { path: string }, says: ProvingSays): Promise<void> {
+  await writeProof(proof.path, proof).catch((err: unknown) => {
+    says.onWarning(`the proof could not be noted in the backup's folder: ${err instanceof Error ? err.message : ""}`);
+  });
 }
 
 /** Notes that the backup in a folder is to be proven. */

@@ -6,7 +6,7 @@ import { checkInput, configuredPassword, type DatabaseInput } from "./input";
 import { readPassword } from "./pass-file";
 import type { Secret } from "./secret";
 import { home } from "./service-file";
-import { type Origin, Sources } from "./sources";
+import { type Given, type Origin, Sources } from "./sources";
 
 export type { DatabaseInput } from "./input";
 
@@ -93,11 +93,16 @@ export class ConnectionSettings {
  * defaults (manual, libpq, "Database Connection Control Functions", "The Connection Service File"). Reads files, opens
  * no connection.
  *
+ * @param given what a command line says besides, in libpq's own words
  * @throws GuardianError for a value that is wrong or asks for what the pg driver cannot do; never quotes a password.
  */
-export function resolveConnection(input: DatabaseInput | undefined, env: NodeJS.ProcessEnv): ConnectionSettings {
+export function resolveConnection(
+  input: DatabaseInput | undefined,
+  env: NodeJS.ProcessEnv,
+  given?: Given,
+): ConnectionSettings {
   checkInput(input ?? {});
-  const sources = new Sources(input ?? {}, env);
+  const sources = new Sources(input ?? {}, env, given);
   const port = sources.integer("port", 5432, 1, 65535);
   const hostaddr = sources.text("hostaddr");
   const host = sources.text("host") ?? hostaddr ?? sources.fallback("host", defaultHost(port));

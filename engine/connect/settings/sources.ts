@@ -9,15 +9,23 @@ export type Origin = string;
 
 export const configOrigin = "guardian:database";
 
+/** Values that were said of one connection alone, and where: they win over everything else. */
+export interface Given {
+  readonly values: Readonly<Partial<Record<Keyword, string>>>;
+  readonly origin: Origin;
+}
+
 /** The sources of connection values in libpq's order: explicit, service file, environment, default. */
 export class Sources {
   readonly origins = new Map<string, Origin>();
   readonly warnings: string[] = [];
   readonly #explicit: Partial<Record<Keyword, string>>;
+  readonly #given: Given | undefined;
   readonly #service: Service | undefined;
   readonly #env: NodeJS.ProcessEnv;
 
-  constructor(input: DatabaseInput, env: NodeJS.ProcessEnv) {
+  constructor(input: DatabaseInput, env: NodeJS.ProcessEnv, given?: Given) {
+    this.#given = given;
     this.#env = env;
     this.#service = readService(env);
     this.#explicit = explicit(input);
@@ -29,6 +37,7 @@ export class Sources {
     const variable = parameter(keyword).env;
     const service = this.#service;
     const candidates: [string | undefined, Origin][] = [
+      [this.#given?.values[keyword], this.#given?.origin ?? ""],
       [this.#explicit[keyword], configOrigin],
       [service?.values.get(keyword), service ? `service "${service.name}" in ${service.file}` : ""],
       [variable ? this.#env[variable] : undefined, variable ?? ""],

@@ -1,0 +1,47 @@
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { manifestFile, proofFile } from "../manifest";
+import type { Proof, Unproven } from "../prove/types";
+
+/**
+ * What restoring a backup has shown, kept in its own folder: the ledger, which is the truth of it, may be gone when it is
+ * asked which backup to restore. Nothing relies on it, for a restore compares again.
+ */
+export interface NotedProof {
+  readonly verdict: Proof["verdict"];
+  readonly unproven: readonly Unproven[];
+  readonly restoreSeconds: number;
+  /** UTC, by the clock of the server that was dumped or of the machine that proved it. */
+  readonly provenAt: string;
+  /** What a proof found that differs; only where it is not proven. */
+  readonly why?: string;
+}
+
+const digest = async (backup: string): Promise<string> =>
+  createHash("sha256")
+    .update(await readFile(join(backup, manifestFile)))
+    .digest("hex");
+
+/**
+ * Notes a proof beside the manifest that it is of.
+ * @throws what node:fs throws: a folder that is only read from cannot be noted in
+ */
+export async function writeProof(backup: string, proof: NotedProof): Promise<void> {
+  const { verdict, unproven, restoreSeconds, provenAt, why } = proof;
+  const kept = { verdict, unproven, restoreSeconds, provenAt, ...(why === undefined ? {} : { why }) };
+  const text = `${JSON.stringify({ formatVersion: 1, manifestSha256: await digest(backup), ...kept }, undefined, 2)}\n`;
+  await writeFile(join(backup, proofFile), text, { mode: 0o600 });
+}
+
+/** @returns the proof of exactly this manifest; nothing where there is none, or one that cannot be read */
+export async function readProof(backup: string): Promise<NotedProof | undefined> {
+  try {
+    const noted = JSON.parse(await readFile(join(backup, proofFile), "utf8")) as Record<string, unknown>;
+    const { formatVersion, manifestSha256, ...proof } = noted;
+    const sound = formatVersion === 1 && typeof proof["verdict"] === "string" && Array.isArray(proof["unproven"]);
+    return sound && manifestSha256 === (await digest(backup)) ? (proof as unknown as NotedProof) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,88 @@
+import { readdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { GuardianError } from "../../base/errors";
+import type { FoundBackup } from "../adopt";
+import { ownerOf, partialPrefix } from "../folder";
+import { filesUnder, readManifest, verifyBackup, type Manifest } from "../manifest";
+import { folderFailure, within } from "../place";
+import { readProof, type NotedProof } from "./proof-file";
+
+/** What the name of a backup begins with while it is being removed: half of one never stands under its name. */
+export const removingPrefix = ".removing-";
+
+/** One folder in the place where backups are. */
+export interface BackupFolder {
+  readonly name: string;
+  readonly path: string;
+  /**
+   * whole: all files are there with their sizes. broken: not so. under way: its run lives. left behind: by a run of this
+   * machine that was killed. unclear: half-written, and nobody here can tell by whom. other: no backup.
+   */
+  readonly state: "whole" | "broken" | "under way" | "left behind" | "unclear" | "other";
+  /** What is broken. */
+  readonly why?: string;
+  readonly manifest?: Manifest;
+  readonly proof?: NotedProof;
+  /** On the disk. */
+  readonly bytes: number;
+}
+
+/** Reads what is in the place where backups are, the oldest first; needs no database. @throws GuardianError folder-unusable */
+export async function readBackups(directory: string): Promise<BackupFolder[]> {
+  const place = resolve(directory);
+  const entries = await within(readdir(place, { withFileTypes: true }), place).catch((err: unknown) => {
+    if (err instanceof Error && "code" in err && err.code === "ENOENT") return [];
+    throw folderFailure(err, place);
+  });
+  const folders = entries.filter((entry) => entry.isDirectory());
+  const found = await Promise.all(folders.map(({ name }) => readFolder(join(place, name), name)));
+  const when = ({ manifest, name }: BackupFolder): string => manifest?.startedAt ?? name;
+  return found.sort((a, b) => (when(a) < when(b) ? -1 : 1));
+}
+
+async function readFolder(path: string, name: string): Promise<BackupFolder> {
+  const about = { name, path, bytes: await bytesOf(path) };
+  if (name.startsWith(removingPrefix)) return { ...about, state: "left behind" };
+  if (name.startsWith(partialPrefix)) {
+    const states = { alive: "under way", gone: "left behind", unknown: "unclear" } as const;
+    return { ...about, state: states[await ownerOf(path)] };
+  }
+  const manifest = await readManifest(path).catch(known);
+  if (!manifest) return { ...about, state: "other" };
+  const proof = await readProof(path);
+  const more = { manifest, ...(proof ? { proof } : {}) };
+  const why = await verifyBackup(path, { sha: false }).then(() => undefined, said);
+  return why === undefined ? { ...about, ...more, state: "whole" } : { ...about, ...more, state: "broken", why };
+}
+
+function known(err: unknown): undefined {
+  if (!(err instanceof GuardianError)) throw err;
+}
+
+function said(err: unknown): string {
+  if (err instanceof GuardianError) return err.what.replace(/^the backup is broken: /, "");
+  throw err;
+}
+
+async function bytesOf(path: string): Promise<number> {
+  let bytes = 0;
+  for (const file of await filesUnder(path).catch(() => [])) {
+    bytes += (await stat(join(path, file)).catch(() => undefined))?.size ?? 0;
+  }
+  return bytes;
+}
+
+/** A backup that can be read from, and what was made to read it. */
+export interface OpenBackup extends FoundBackup {
+  /** Takes away what was made for reading; never the backup. May be called twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a backup for reading: whatever restores, proves or masks one comes this way, wherever it lives.
+ * @throws GuardianError if it is not whole
+ */
+export async function openBackup(path: string): Promise<OpenBackup> {
+  const manifest = await verifyBackup(path, { sha: false });
+  return { name: path.split("/").at(-1) ?? "", path, manifest, close: () => Promise.resolve() };
+}

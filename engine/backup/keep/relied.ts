@@ -1,0 +1,54 @@
+import { stackOf } from "../../ledger/identity";
+import { detailOf, type Step } from "../../ledger/steps";
+import { proofOf } from "../step/policy";
+import type { NotedProof } from "./proof-file";
+import type { BackupFolder } from "./read";
+
+/** What the ledger says of the backups that it knows, each by the name of its folder: where that lies may change. */
+export interface Relied {
+  /** What relies on it, in words. */
+  readonly on: ReadonlyMap<string, string>;
+  readonly proofs: ReadonlyMap<string, NotedProof>;
+  /** When runs began (timestamptz as text) that were cut off while they took one: it may be whole, and the next run takes it. */
+  readonly unfinished: readonly string[];
+}
+
+const nameOf = (path: string): string => path.split(/[\\/]/).at(-1) ?? "";
+
+/**
+ * Finds what the ledger still relies on: of each stack the backup that was taken last, for changes that were or are to be
+ * made after it (see requireBackup); not once it was undone.
+ * @param steps the newest attempts of the whole ledger
+ */
+export function reliedOn(steps: readonly Step[]): Relied {
+  const on = new Map<string, string>();
+  const proofs = new Map<string, NotedProof>();
+  const unfinished: string[] = [];
+  for (const step of steps) {
+    if (step.kind !== "Backup" || step.part !== "" || step.state === "undone") continue;
+    const { path, protects = {}, refuted } = detailOf(step, "Backup");
+    if (step.state !== "done") unfinished.push(step.startedAt);
+    if (path === undefined) continue;
+    const stack = stackOf(step.urn);
+    const mine = steps.filter((one) => one.part === "" && one.state === "done" && stackOf(one.urn) === stack);
+    const standing = new Map(mine.map((one) => [one.urn.split("::").at(-1) ?? "", one.meaning]));
+    const open = Object.entries(protects).filter(([name, meaning]) => standing.get(name) !== meaning).length;
+    const what = open > 0 ? `${open} ${open === 1 ? "change" : "changes"} to come` : "what stands";
+    on.set(nameOf(path), `${what} of ${stack}`);
+    const proof = proofOf(steps, step.urn);
+    if (proof) proofs.set(nameOf(path), proof);
+    else if (refuted === true)
+      proofs.set(nameOf(path), {
+        verdict: "not proven",
+        unproven: [],
+        restoreSeconds: 0,
+        provenAt: "",
+        why: "refuted",
+      });
+  }
+  return { on, proofs, unfinished };
+}
+
+/** What is known of a backup's proof: the ledger's word where there is one, else what its folder says. */
+export const provenBy = (folder: BackupFolder, relied: Relied | undefined): NotedProof | undefined =>
+  relied?.proofs.get(folder.name) ?? folder.proof;

@@ -1,0 +1,124 @@
+import type { Client } from "pg";
+import type { Queryable } from "../../base/sql";
+import type { ConnectionSettings } from "../../connect";
+import { textSettings } from "../../fingerprint/content";
+import type { Manifest, Surroundings } from "../manifest";
+import { compareContent } from "../prove/content";
+import { dumpAgain, type Clients } from "../prove/copy";
+import { differs, listed } from "../prove/differs";
+import type { Digest } from "../prove/digest";
+import type { Missing } from "../prove/missing";
+import { compareDefinitions, definitions } from "../prove/schema";
+import { readToc, type Toc } from "../prove/toc";
+import { readSurroundings } from "../surroundings";
+import { countLargeObjects, countRows, listTables } from "../tables";
+import { markSchema, onTarget } from "./target";
+import type { Left } from "./types";
+
+/** What was dumped. */
+export interface Dumped {
+  readonly manifest: Manifest;
+  readonly toc: Toc;
+  /** The folder that pg_dump wrote. */
+  readonly folder: string;
+  readonly digests: ReadonlyMap<string, Digest>;
+  /** What was not restored. */
+  readonly missing: Missing;
+}
+
+const asQueryable = (client: Client): Queryable => ({
+  query: (text, values) => client.query(text, values && [...values]),
+  script: async (text) => {
+    await client.query(text);
+  },
+});
+
+/**
+ * Compares what was restored with what was dumped, as the proof does: rows, large objects, definitions, sequences.
+ * @param shared the database had something in it before, which is no difference
+ * @throws GuardianError backup-differs
+ */
+export async function compareRestored(
+  was: Dumped,
+  settings: ConnectionSettings,
+  clients: Clients,
+  shared: boolean,
+): Promise<void> {
+  const { manifest, toc, folder, digests, missing } = was;
+  const { restorer } = clients;
+  const again = await dumpAgain(clients, settings, manifest.around?.encoding ?? "UTF8");
+  const tocAgain = await readToc(restorer, again.folder);
+  const left = new Set([...missing.left].filter(({ kind }) => kind === "TABLE DATA").map(({ oid }) => oid));
+  await onTarget(settings, restorer.signal, (client) =>
+    compareContent(manifest, { toc, folder, digests }, { toc: tocAgain, ...again }, asQueryable(client), {
+      signal: restorer.signal,
+      left,
+    }),
+  );
+  const before = await definitions(restorer, folder, toc, [], missing.left);
+  const after = await definitions(restorer, again.folder, tocAgain, []);
+  if (after["SCHEMA"]) Reflect.deleteProperty(after["SCHEMA"], markSchema);
+  compareDefinitions(before, shared ? common(before, after) : after, folder, missing.isStub);
+}
+
+/** Of the second only what the first has a name for. */
+function common<T extends Record<string, Record<string, string>>>(was: T, is: T): T {
+  const kinds = Object.entries(is).map(([kind, named]) => {
+    const known = Object.entries(named).filter(([name]) => was[kind]?.[name] !== undefined);
+    return [kind, Object.fromEntries(known)];
+  });
+  return Object.fromEntries(kinds) as T;
+}
+
+/**
+ * Counts what was restored of a backup of an older release, which says no more of itself than how many rows there were.
+ * @throws GuardianError backup-differs
+ */
+export async function compareCounts(
+  manifest: Manifest,
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+  where: string,
+): Promise<void> {
+  await onTarget(settings, signal, async (client) => {
+    const db = asQueryable(client);
+    const there = new Map((await listTables(db, [])).map((table) => [`${table.schema}\0${table.table}`, table]));
+    const wrong: string[] = [];
+    for (const { schema, table, rows, extension } of manifest.tables) {
+      const found = there.get(`${schema}\0${table}`);
+      const counted = found ? await countRows(db, found) : undefined;
+      if (extension === undefined && counted !== rows)
+        wrong.push(`${schema}.${table} has ${counted ?? "no"} rows, and had ${rows}`);
+    }
+    if ((await countLargeObjects(db)) < manifest.largeObjects) wrong.push("large objects are missing");
+    if (wrong.length > 0) throw differs("compare", listed(wrong), where);
+  });
+}
+
+/**
+ * What is around the tables and is otherwise than it was. Values are not shown: a setting's may be a secret.
+ * @param roles false: roles were not restored, and are not looked at
+ */
+export async function otherFacts(
+  around: Surroundings,
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+  roles: boolean,
+): Promise<Left[]> {
+  const facts = await onTarget(settings, signal, async (client) => {
+    await client.query(`BEGIN READ ONLY; ${textSettings}`);
+    const found = await readSurroundings(asQueryable(client), []);
+    await client.query("ROLLBACK");
+    return found.facts;
+  });
+  const skipped = new Set(roles ? [] : ["role", "role membership", "parameter rights"]);
+  return Object.entries(around.facts).flatMap(([kind, named]) =>
+    Object.entries(named).flatMap(([name, value]) => {
+      const found = facts[kind]?.[name];
+      if (found === value || skipped.has(kind)) return [];
+      return [
+        { what: `${kind} ${name}`, why: found === undefined ? "it is not there" : "it is otherwise than it was" },
+      ];
+    }),
+  );
+}

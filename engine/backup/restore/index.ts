@@ -1,0 +1,271 @@
+import { dirname, join, resolve } from "node:path";
+import { escapeIdentifier, escapeLiteral } from "pg";
+import { fromPostgres, GuardianError, sqlstateOf } from "../../base/errors";
+import type { ConnectionSettings } from "../../connect";
+import type { FoundBackup } from "../adopt";
+import { removeFolder, removeStale, startFolder } from "../folder";
+import { dumpFolder, verifyBackup, type Surroundings } from "../manifest";
+import { folderFailure } from "../place";
+import { findClients, restoreWithout } from "../prove";
+import { checkListing, digestBackup } from "../prove/content";
+import type { Clients } from "../prove/copy";
+import { asDiffering } from "../prove/differs";
+import { findMissing, type Missing } from "../prove/missing";
+import { readDatabase, statementsOf } from "../prove/place";
+import { printed, readToc, type Toc } from "../prove/toc";
+import { compareCounts, compareRestored, otherFacts } from "./compare";
+import { restoreRoles, type MadeRoles } from "./roles";
+import { forDatabase, parsed, rolesIn, runEach } from "./statements";
+import { finishPlace, halfThere, lookAtTarget, makePlace, onTarget, refuseTarget, rolesThere } from "./target";
+import type { Place, Target } from "./target";
+import type { Left, Restored, RestoreOptions, RestoreProgress } from "./types";
+
+export { restoreTable } from "./table";
+export type { Restored, RestoredTable, RestoreOptions, RestoreProgress } from "./types";
+
+/** What one restore works with. */
+interface Restoring {
+  backup: FoundBackup;
+  around: Surroundings | undefined;
+  dump: string;
+  toc: Toc;
+  target: Target;
+  clients: Clients;
+  options: RestoreOptions;
+  signal: AbortSignal;
+  phase: (phase: RestoreProgress["phase"]) => void;
+}
+
+/** What is there so far, for the word that is said of it if no more comes. */
+interface SoFar {
+  place?: Place;
+  roles: readonly string[];
+}
+
+const noRoles: MadeRoles = { made: [], logIn: [], left: [], later: [], kept: new Set() };
+
+/**
+ * Restores a backup: roles, the database with its settings, its content; then compares rows, definitions and what is around
+ * them with what was dumped. A database that is not there is made under a name that says that it is not whole, and gets its
+ * own at the very end. What fails stays as it is, and is named.
+ * @param to the database that is to be; another one of the same server is enough where it is not there yet
+ * @throws GuardianError restore-refused, before anything was written; restore-failed or interrupted, saying what is half
+ *   there; others where nothing was
+ */
+export async function restore(backup: FoundBackup, to: ConnectionSettings, options: RestoreOptions): Promise<Restored> {
+  const began = performance.now();
+  const seconds = (): number => Math.round((performance.now() - began) / 10) / 100;
+  const told = { phase: "hashing" as RestoreProgress["phase"] };
+  const say = (): void => options.onProgress?.({ phase: told.phase, seconds: seconds() });
+  const phase = (next: RestoreProgress["phase"]): void => {
+    told.phase = next;
+    say();
+  };
+  const target = await lookAtTarget(to, options.signal);
+  const { server } = backup.manifest;
+  refuseTarget(target, [server, ...options.liveDatabases], { ...options, fills: true });
+  refuseUnfit(backup, target);
+  phase("hashing");
+  const ticking = setInterval(say, 2000);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const directory = dirname(resolve(backup.path));
+  await removeStale(directory);
+  const folder = await startFolder(directory, "restore");
+  const soFar: SoFar = { roles: [] };
+  try {
+    const manifest = await asDiffering("hash", backup.path, verifyBackup(backup.path, { sha: true }));
+    const about = { major: target.server.major, settings: target.maintenance };
+    const clients = await findClients(manifest, about, { ...options, signal, folder: folder.path });
+    const dump = join(backup.path, dumpFolder);
+    const toc = await readToc(clients.restorer, dump);
+    const { around } = manifest;
+    if (around) checkListing(manifest, toc, backup.path);
+    const found: FoundBackup = { ...backup, manifest };
+    const work: Restoring = { backup: found, around, dump, toc, target, clients, options, signal, phase };
+    const done = await run(work, soFar, stop);
+    return { ...done, where: to.toString(), database: to.fields.database, seconds: seconds() };
+  } catch (err) {
+    throw failure(stop.signal.aborted ? stop.signal.reason : err, options.signal, soFar, to);
+  } finally {
+    clearInterval(ticking);
+    await removeFolder(folder);
+  }
+}
+
+function refuseUnfit({ manifest }: FoundBackup, { server, settings, exists }: Target): void {
+  const where = settings.explain();
+  if (server.major < Number.parseInt(manifest.server.version, 10)) {
+    throw new GuardianError("restore-refused", {
+      what: `the server is PostgreSQL ${server.version}, and the backup is of ${manifest.server.version}: an older one does not know all that is in it; nothing was written`,
+      where,
+      todo: "restore on a server of that version, or a later one",
+    });
+  }
+  const encoding = manifest.around?.encoding ?? server.encoding;
+  if (!exists || encoding === server.encoding) return;
+  throw new GuardianError("restore-refused", {
+    what: `the database has the encoding ${server.encoding}, and the one that was dumped ${encoding}; nothing was written`,
+    where,
+    todo: "name a database that is not there yet: it is made as the other was",
+  });
+}
+
+/** What stopped it, and what is half there. */
+function failure(thrown: unknown, signal: AbortSignal, { place, roles }: SoFar, to: ConnectionSettings): unknown {
+  const half = halfThere(place, roles);
+  if (signal.aborted) {
+    return new GuardianError("interrupted", {
+      what: `the restore was stopped; ${half.what}`,
+      where: to.toString(),
+      todo: half.todo,
+    });
+  }
+  const err =
+    thrown instanceof Error && "syscall" in thrown
+      ? folderFailure(thrown, to.toString())
+      : fromPostgres(thrown, to.toString());
+  if (!(err instanceof GuardianError) || (!place && roles.length === 0)) return err;
+  const what = err.what.replace(/^the backup is not proven, by its (\w+): /, "");
+  const sqlstate = sqlstateOf(err);
+  return new GuardianError("restore-failed", {
+    what: `the restore failed: ${what}; ${half.what}`,
+    where: err.where ?? to.toString(),
+    todo: [...half.todo, ...(err.code === "backup-differs" ? [] : err.todo)],
+    ...(sqlstate === undefined ? {} : { sqlstate }),
+    cause: err,
+  });
+}
+
+type Done = Omit<Restored, "where" | "database" | "seconds">;
+
+async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promise<Done> {
+  const { backup, around, dump, toc, target, clients, options, signal, phase } = work;
+  const { manifest } = backup;
+  const began = performance.now();
+  const missing = await findAbsent(work);
+  if (!options.roles) await refuseWithoutRoles(work);
+  phase("roles");
+  const database = await readDatabase(clients.restorer, dump);
+  const roles = options.roles && around ? await makeRolesOn(work, around, soFar) : noRoles;
+  const create = (name: string): string => forDatabase(database.create, manifest.server.database, name);
+  const place = await makePlace(target, create, signal).catch((err: unknown) => {
+    throw withoutLocale(err, work);
+  });
+  soFar.place = place;
+  phase("restoring");
+  // The data is read while it is restored; the first of the two to fail ends the other, which is waited for.
+  const failed = (err: unknown): never => {
+    stop.abort(err);
+    throw err;
+  };
+  const [read, made] = await Promise.allSettled([
+    around ? digestBackup(backup.path, manifest, toc, signal).catch(failed) : new Map(),
+    restoreWithout({ clients, dump, signal }, toc, missing, place.settings, []).catch(failed),
+  ]);
+  if (read.status === "rejected") throw read.reason;
+  if (made.status === "rejected") throw made.reason;
+  const restoreSeconds = Math.round((performance.now() - began) / 10) / 100;
+  phase("comparing");
+  const shared = target.contents.count > 0;
+  if (around) {
+    const dumped = { manifest, toc, folder: dump, digests: read.value, missing };
+    await compareRestored(dumped, place.settings, clients, shared);
+  } else await compareCounts(manifest, place.settings, signal, backup.path);
+  await options.afterContent?.(place.settings);
+  phase("finishing");
+  const set = database.set.map((text) => forDatabase(text, manifest.server.database, place.settings.fields.database));
+  const refused = await onTarget(place.settings, signal, (client) =>
+    runEach(client, [...set, ...roles.later], target.settings.toString()),
+  );
+  const facts = around ? await otherFacts(around, place.settings, signal, options.roles) : [notKept];
+  const other = facts.map((one) =>
+    roles.kept.has(one.what.replace(/^role /, "")) ? { ...one, why: "the role was there, and stays as it is" } : one,
+  );
+  await finishPlace(place, target, signal);
+  const lacking = missing.unproven.map(({ table, reason }) => ({
+    what: table,
+    why: reason.replaceAll("the scratch", "the server"),
+  }));
+  return {
+    roles: roles.made,
+    passwords: roles.logIn,
+    left: unique([...roles.left, ...lacking, ...refused, ...other, ...tablespaces(around)]),
+    tables: manifest.tables.length,
+    rows: manifest.tables.reduce((sum, table) => sum + table.rows, 0),
+    largeObjects: manifest.largeObjects,
+    restoreSeconds,
+  };
+}
+
+const notKept: Left = {
+  what: "roles and settings",
+  why: "the backup is of an older release, which kept none; only the number of rows was compared",
+};
+
+const tablespaces = (around: Surroundings | undefined): Left[] =>
+  Object.keys(around?.tablespaces ?? {}).map((name) => ({
+    what: `tablespace ${name}`,
+    why: "everything is in the default one",
+  }));
+
+/** What is said of a thing first is why it is so. */
+const unique = (left: readonly Left[]): Left[] =>
+  [...new Map([...left].reverse().map((one) => [one.what, one])).values()].reverse();
+
+async function makeRolesOn(
+  { backup, target, signal }: Restoring,
+  around: Surroundings,
+  soFar: SoFar,
+): Promise<MadeRoles> {
+  return onTarget(target.maintenance, signal, async (client) => {
+    const made: string[] = [];
+    soFar.roles = made;
+    return restoreRoles(backup.path, around.superuser, client, made);
+  });
+}
+
+/** Extensions that the server lacks, and what hangs on them. @throws GuardianError unless the operator goes without */
+async function findAbsent({ backup, toc, target, options, signal }: Restoring): Promise<Missing> {
+  const missing = await findMissing(backup.manifest, toc, target.maintenance, signal);
+  if (missing.unproven.length === 0 || options.withoutExtensions === true) return missing;
+  const names = missing.unproven.map(({ table }) => table);
+  throw new GuardianError("restore-refused", {
+    what: `the server lacks what the backup needs: ${names.filter((name) => name.startsWith("extension ")).join(", ")}; nothing was written`,
+    where: target.settings.toString(),
+    todo: [
+      "install it there, and restore again",
+      `or go without, and without what hangs on it: --without-extensions (${names.slice(0, 20).join(", ")})`,
+    ],
+  });
+}
+
+/** Whoever makes no roles must have those that the definitions name. */
+async function refuseWithoutRoles({ dump, clients, target, signal }: Restoring): Promise<void> {
+  const text = await printed(clients.restorer, dump, ["--schema-only", "--no-tablespaces", "--no-subscriptions"]);
+  const named = rolesIn((await parsed(await statementsOf(text))).map(({ body }) => body));
+  const there = await onTarget(target.maintenance, signal, rolesThere);
+  const absent = [...named].filter((name) => !there.has(name) && !name.startsWith("pg_")).sort();
+  if (absent.length === 0) return;
+  throw new GuardianError("restore-refused", {
+    what: `roles that own or may use what is in the backup are not there: ${absent.join(", ")}; nothing was written`,
+    where: target.settings.toString(),
+    todo: ["make them, and restore again", "leave out --no-roles: they are made, without passwords"],
+  });
+}
+
+/** PostgreSQL's word for a locale that the machine lacks says little to who only wants his database back. */
+function withoutLocale(err: unknown, { target, backup }: Restoring): unknown {
+  if (!["22023", "42809"].includes(sqlstateOf(err) ?? "")) return err;
+  const { encoding = "UTF8" } = backup.manifest.around ?? {};
+  const name = escapeIdentifier(target.settings.fields.database);
+  return new GuardianError("restore-refused", {
+    what: "the server lacks the locale that the database had",
+    where: target.settings.toString(),
+    todo: [
+      "install it on the server's machine, and restore again",
+      `or make the database with another, and restore into it: CREATE DATABASE ${name} TEMPLATE template0 ENCODING ${escapeLiteral(encoding)} LOCALE 'C'`,
+    ],
+    cause: err,
+  });
+}

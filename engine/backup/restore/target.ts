@@ -1,0 +1,203 @@
+import { randomBytes } from "node:crypto";
+import { type Client, escapeIdentifier } from "pg";
+import { fromPostgres, GuardianError } from "../../base/errors";
+import { first, rows } from "../../base/sql";
+import { knownServer, openClient, type ConnectionSettings, type ServerInfo } from "../../connect";
+import { discard } from "../../connect/open";
+import type { LiveDatabase } from "./types";
+
+/** A database that is to be restored into, as it was found. */
+export interface Target {
+  readonly settings: ConnectionSettings;
+  readonly server: ServerInfo;
+  /** A database of the same server that is there: the target itself, or one to make it from. */
+  readonly maintenance: ConnectionSettings;
+  readonly exists: boolean;
+  /** What is in it that no new database has; the first few of them by name. */
+  readonly contents: { readonly count: number; readonly names: readonly string[] };
+}
+
+/** While a restore into a database that was there is under way, and after one that failed, this schema is in it. */
+export const markSchema = "guardian_restoring";
+
+/** A session on the target; it ends with the signal. */
+export async function onTarget<T>(
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await openClient(settings, "guardian-migration restore");
+  const stop = (): void => void client.connection.stream.destroy();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await work(client);
+  } catch (err) {
+    signal.throwIfAborted();
+    throw fromPostgres(err, settings.toString());
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await discard(client);
+  }
+}
+
+/** Objects that somebody made: of the system's own, made by initdb, oids are below (transam.h, FirstNormalObjectId). */
+const contents = `
+  WITH made AS (
+    SELECT pg_catalog.format('schema %I', nspname) AS name FROM pg_catalog.pg_namespace
+     WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL SELECT pg_catalog.format('extension %I', extname) FROM pg_catalog.pg_extension WHERE oid >= 16384
+    UNION ALL SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid >= 16384 AND n.oid < 16384 AND n.nspname !~ '^pg_toast' AND c.relkind <> 'i'
+    UNION ALL SELECT pg_catalog.format('function %I.%I', n.nspname, p.proname) FROM pg_catalog.pg_proc p
+      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384 AND n.oid < 16384
+    UNION ALL SELECT pg_catalog.format('type %I.%I', n.nspname, t.typname) FROM pg_catalog.pg_type t
+      JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+     WHERE t.oid >= 16384 AND n.oid < 16384 AND t.typtype IN ('d', 'e', 'r') AND t.typcategory <> 'A'
+    UNION ALL SELECT pg_catalog.format('event trigger %I', evtname) FROM pg_catalog.pg_event_trigger
+    UNION ALL SELECT pg_catalog.format('publication %I', pubname) FROM pg_catalog.pg_publication
+    UNION ALL SELECT pg_catalog.format('foreign data wrapper %I', fdwname) FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL SELECT pg_catalog.format('large object %s', oid) FROM pg_catalog.pg_largeobject_metadata)
+  SELECT (SELECT pg_catalog.count(*) FROM made)::int AS count,
+         ARRAY(SELECT name FROM made ORDER BY name = pg_catalog.format('schema %I', $1::text) DESC, name LIMIT 5) AS names`;
+
+/** Looks at the target without writing. @throws GuardianError if the server cannot be reached, or takes no writes */
+export async function lookAtTarget(settings: ConnectionSettings, signal: AbortSignal): Promise<Target> {
+  const there = await knownServer(settings).catch((err: unknown) => {
+    if (err instanceof GuardianError && err.code === "database-missing") return undefined;
+    throw err;
+  });
+  if (there) {
+    const found = await onTarget(settings, signal, (client) =>
+      first<Target["contents"]>(client, contents, [markSchema]),
+    );
+    const nothing = { count: 0, names: [] };
+    return { settings, server: there, maintenance: settings, exists: true, contents: found ?? nothing };
+  }
+  const { maintenance, server } = await otherDatabase(settings);
+  return { settings, server, maintenance, exists: false, contents: { count: 0, names: [] } };
+}
+
+async function otherDatabase(
+  settings: ConnectionSettings,
+): Promise<{ maintenance: ConnectionSettings; server: ServerInfo }> {
+  const [usual, other] = [settings.withDatabase("postgres"), settings.withDatabase("template1")];
+  const server = await knownServer(usual).catch((err: unknown) => {
+    if (err instanceof GuardianError && err.code === "database-missing") return undefined;
+    throw err;
+  });
+  return server ? { maintenance: usual, server } : { maintenance: other, server: await knownServer(other) };
+}
+
+/**
+ * Refuses a database that must not be restored into.
+ * @param told names that the operator typed: of one that is not empty, of one that is live
+ * @throws GuardianError restore-refused
+ */
+export function refuseTarget(
+  { settings, server, exists, contents: { count, names } }: Target,
+  live: readonly LiveDatabase[],
+  told: { intoNonempty?: string | undefined; live?: string | undefined; fills: boolean },
+): void {
+  const { database } = settings.fields;
+  const where = settings.explain();
+  if (!exists || count === 0) return;
+  const isLive = live.some((one) => one.systemIdentifier === server.systemIdentifier && one.database === database);
+  const more = count > names.length ? `, … (${count} in all)` : "";
+  const found = `${names.join(", ")}${more}`;
+  if (isLive && told.live !== database) {
+    throw new GuardianError("restore-refused", {
+      what: `${database} is the database that the backup or the stack is of, and it is not empty: it is live; nothing was written`,
+      where,
+      todo: [
+        "name another database, which is made: --to '… dbname=NAME'",
+        `if it is what you mean, name it once more: --live ${database}`,
+      ],
+    });
+  }
+  if (!told.fills || isLive || told.intoNonempty === database) return;
+  const unfinished = names.includes(`schema ${markSchema}`)
+    ? ` (a restore that did not come to its end left schema ${markSchema}: what is there is not whole)`
+    : "";
+  throw new GuardianError("restore-refused", {
+    what: `${database} is not empty${unfinished}; nothing was written`,
+    where: `${where}; in it: ${found}`,
+    todo: [
+      "name a database that is not there yet: it is made",
+      `if it is what you mean, name it once more: --into-nonempty ${database}`,
+    ],
+  });
+}
+
+/** Where the rows go until they are whole. */
+export interface Place {
+  readonly settings: ConnectionSettings;
+  /** It has a name that says so, and gets its own at the end; else there is a schema in it that says so. */
+  readonly draft: boolean;
+}
+
+/** The name of a database that is not whole yet: at most 63 bytes, of which these are the last. */
+function draftName(database: string): string {
+  const end = `_restoring_${randomBytes(4).toString("hex")}`;
+  let begin = database;
+  while (Buffer.byteLength(begin + end) > 63) begin = begin.slice(0, -1);
+  return begin + end;
+}
+
+/**
+ * Makes the place: a new database under a name that tells what it is, or a mark in the one that is there.
+ * @param create a dump's CREATE DATABASE, for a name
+ */
+export async function makePlace(
+  { settings, maintenance, exists }: Target,
+  create: (name: string) => string,
+  signal: AbortSignal,
+): Promise<Place> {
+  if (exists) {
+    await onTarget(settings, signal, (client) => client.query(`CREATE SCHEMA IF NOT EXISTS ${markSchema}`));
+    return { settings, draft: false };
+  }
+  const name = draftName(settings.fields.database);
+  await onTarget(maintenance, signal, (client) => client.query(create(name)));
+  return { settings: settings.withDatabase(name), draft: true };
+}
+
+/** From here on it counts: the database gets its name, or loses its mark. */
+export async function finishPlace(place: Place, target: Target, signal: AbortSignal): Promise<void> {
+  if (!place.draft) {
+    await onTarget(place.settings, signal, async (client) => {
+      // Event triggers of the backup are not for this. Only a superuser may say so.
+      await client.query("SET session_replication_role = replica").catch(() => undefined);
+      await client.query("SET default_transaction_read_only = off");
+      await client.query(`DROP SCHEMA ${markSchema}`);
+    });
+    return;
+  }
+  const [draft, final] = [place.settings, target.settings].map(({ fields }) => escapeIdentifier(fields.database));
+  await onTarget(target.maintenance, signal, (client) =>
+    client.query(`ALTER DATABASE ${draft ?? ""} RENAME TO ${final ?? ""}`),
+  );
+}
+
+/** What is half there, and how to be rid of it. */
+export function halfThere(place: Place | undefined, made: readonly string[]): { what: string; todo: string[] } {
+  const roles = made.length > 0 ? `; roles that were made stay: ${made.join(", ")}` : "";
+  if (!place) return { what: `no database was written to${roles}`, todo: [] };
+  const name = place.settings.fields.database;
+  return {
+    what: `what is in database ${name} is not whole${roles}`,
+    todo: place.draft
+      ? [`drop it: DROP DATABASE ${escapeIdentifier(name)}; then restore again`]
+      : [`schema ${markSchema} in it says so: empty or drop that database, then restore again`],
+  };
+}
+
+/** @returns roles that are there, by name, with whether initdb made them */
+export async function rolesThere(client: Client): Promise<Map<string, boolean>> {
+  const found = await rows<{ name: string; first: boolean }>(
+    client,
+    "SELECT rolname AS name, oid < 16384 AS first FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'",
+  );
+  return new Map(found.map(({ name, first: own }) => [name, own]));
+}

@@ -1,0 +1,75 @@
+import { expect } from "chai";
+import { parseConninfo, resolveConnection } from "../../engine/connect";
+import { GuardianError } from "../../engine/base/errors";
+import { marker } from "./dumps";
+
+describe("a connection string", () => {
+  const read = (text: string): unknown => {
+    const { values, service, exposed } = parseConninfo(text, "--to");
+    return { ...values, ...(service === undefined ? {} : { service }), ...(exposed ? { exposed } : {}) };
+  };
+
+  it("17-6 is read as libpq reads it: a URI, key=value pairs, a service", () => {
+    expect(read("postgresql://ada@db.example.org:6000/gu%20ard?sslmode=require&connect_timeout=3")).to.deep.equal({
+      user: "ada",
+      host: "db.example.org",
+      port: "6000",
+      dbname: "gu ard",
+      sslmode: "require",
+      connect_timeout: "3",
+    });
+    expect(read("postgres:///g?host=/var/run/x&port=1")).to.deep.equal({ dbname: "g", host: "/var/run/x", port: "1" });
+    expect(read("postgres://[::1]:5/g")).to.deep.equal({ host: "::1", port: "5", dbname: "g" });
+    expect(read("postgres://%2Fsock/g?ssl=true")).to.deep.equal({ host: "/sock", dbname: "g", sslmode: "require" });
+    expect(read("postgres://a,b/g")).to.include({ host: "a,b" });
+    expect(read("host=h dbname = 'my db' user='o\\'neil' port=5")).to.deep.equal({
+      host: "h",
+      dbname: "my db",
+      user: "o'neil",
+      port: "5",
+    });
+    expect(read("dbname=a\\ b options=''")).to.deep.equal({ dbname: "a b", options: "" });
+    expect(read("service=night dbname=g")).to.deep.equal({ service: "night", dbname: "g" });
+  });
+
+  it("17-6 says that it holds a password, and keeps none", () => {
+    const secrets = [
+      `postgres://u:${marker}@h/g`,
+      `postgres://h/g?password=${marker}`,
+      `host=h password='${marker}'`,
+      `host=h sslpassword=${marker}`,
+    ];
+    for (const text of secrets) {
+      expect(read(text)).to.include({ exposed: true });
+      expect(JSON.stringify(parseConninfo(text, "--to")), text).not.to.contain(marker);
+    }
+    expect(read("postgres://u:@h/g")).not.to.have.property("exposed");
+    for (const wrong of [
+      marker,
+      "",
+      `host=h ${marker}`,
+      `wrong=${marker}`,
+      `postgres://h:${marker}/g`,
+      `postgres://h/g?${marker}`,
+      "postgres://h/%zz",
+    ]) {
+      let said = "";
+      try {
+        parseConninfo(wrong, "--to");
+      } catch (err) {
+        if (err instanceof GuardianError) said = err.message;
+      }
+      expect(said, wrong)
+        .to.match(/^the connection cannot be read: .* \[setting-invalid\]/)
+        .and.not.contain(marker);
+    }
+  });
+
+  it("17-6 wins over service and variables, which fill in what it leaves out", () => {
+    const env = { PGHOST: "other", PGPORT: "7", PGUSER: "u", PGPASSWORD: marker, HOME: "/nonexistent" };
+    const settings = resolveConnection(undefined, env, { values: { host: "h", dbname: "g" }, origin: "--to" });
+    expect(settings.toString()).to.equal("h:7/g as u");
+    expect(settings.explain()).to.contain("host, database from --to").and.contain("port from PGPORT");
+    expect(settings.password()?.reveal()).to.equal(marker);
+  });
+});

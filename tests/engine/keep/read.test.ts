@@ -1,0 +1,104 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { removeStale, startFolder } from "../../../engine/backup/folder";
+import { readProof, writeProof } from "../../../engine/backup/keep/proof-file";
+import { readBackups } from "../../../engine/backup/keep/read";
+import { removeBackup } from "../../../engine/backup/keep/remove";
+import { verifyBackup } from "../../../engine/backup/manifest";
+import { ownMark } from "../../../engine/base/process";
+import { refusal } from "../dumps";
+
+describe("the place where backups are", () => {
+  let folder = "";
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "guardian kept "))));
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** A backup of no database, whole as far as files go. */
+  function backup(name: string, startedAt = "2026-01-02T03:04:05.000006Z"): string {
+    const path = join(folder, name);
+    mkdirSync(join(path, "dump"), { recursive: true });
+    writeFileSync(join(path, "dump/toc.dat"), "toc");
+    writeFileSync(join(path, "roles.sql"), "");
+    const files = [
+      { path: "dump/toc.dat", size: 3, sha256: "" },
+      { path: "roles.sql", size: 0, sha256: "" },
+    ];
+    const server = { version: "17.1", systemIdentifier: "7", database: "g" };
+    const manifest = { formatVersion: 2, server, ledgerId: "l", protects: {}, startedAt, finishedAt: startedAt };
+    writeFileSync(join(path, "manifest.json"), JSON.stringify({ ...manifest, tables: [], around: {}, files }));
+    return path;
+  }
+  const noted = { verdict: "proven", unproven: [], restoreSeconds: 2, provenAt: "2026-01-02T04:00:00Z" } as const;
+
+  it("17-6 is read without a database: whole, broken, under way, left behind, somebody's, and no backup at all", async () => {
+    backup("b", "2026-01-03T00:00:00Z");
+    await writeProof(backup("a"), noted);
+    writeFileSync(join(backup("c", "2026-01-04T00:00:00Z"), "dump/toc.dat"), "torn off");
+    mkdirSync(join(folder, "notes"));
+    writeFileSync(join(folder, "file"), "");
+    mkdirSync(join(folder, ".removing-x"));
+    await startFolder(folder, "mine");
+    const partial = (name: string, owner: object): void => {
+      mkdirSync(join(folder, `.partial-${name}`));
+      writeFileSync(join(folder, `.partial-${name}`, "owner.json"), JSON.stringify(owner));
+    };
+    const mark = ownMark();
+    partial("gone", { ...mark, pid: 2 ** 22 + 1 });
+    // The number lives, and is another's: the number alone said that it was still being written.
+    partial("reused", { ...mark, started: "1" });
+    // The number is free here, and its run lives in another container of this name: the number alone had it removed.
+    partial("elsewhere", { ...mark, pid: 2 ** 22 + 1, space: `${mark.space.split(" ")[0] ?? ""} pid:[1]` });
+    partial("older", { host: mark.host, pid: 2 ** 22 + 1 });
+    const found = await readBackups(folder);
+    const states = Object.fromEntries(found.map(({ name, state }) => [name.replace(/mine-.*/, "mine"), state]));
+    expect(states).to.deep.equal({
+      ...{
+        a: "whole",
+        b: "whole",
+        c: "broken",
+        notes: "other",
+        ".removing-x": "left behind",
+        ".partial-mine": "under way",
+      },
+      ...{ ".partial-gone": "left behind", ".partial-reused": "left behind" },
+      ...{ ".partial-elsewhere": "unclear", ".partial-older": "unclear" },
+    });
+    expect(found.filter(({ manifest }) => manifest).map(({ name }) => name)).to.deep.equal(["a", "b", "c"]);
+    expect(found.find(({ name }) => name === "a")?.proof).to.deep.equal(noted);
+    expect(found.find(({ name }) => name === "c")?.why).to.equal("dump/toc.dat has 8 bytes, not 3");
+    // What makes a dump judges alike.
+    const left = await removeStale(folder);
+    expect(left.map((path) => path.slice(folder.length + 1).replace(/mine-.*/, "mine")).sort()).to.deep.equal([
+      ".partial-elsewhere",
+      ".partial-mine",
+      ".partial-older",
+    ]);
+    expect(await readBackups(join(folder, "absent"))).to.deep.equal([]);
+    expect(await refusal(readBackups(join(folder, "file")))).to.match(/\[folder-unusable\]/);
+  });
+
+  it("17-6 a proof is of exactly its manifest, and of no file that the manifest does not know", async () => {
+    const path = backup("a");
+    await writeProof(path, { ...noted, why: "x" });
+    expect(await readProof(path)).to.deep.equal({ ...noted, why: "x" });
+    expect((await verifyBackup(path, { sha: false })).ledgerId).to.equal("l");
+    backup("a", "2026-01-02T03:04:06Z");
+    expect(await readProof(path), "of another dump").to.equal(undefined);
+    writeFileSync(join(path, "proof.json"), '{"formatVersion": 1');
+    expect(await readProof(path), "torn off").to.equal(undefined);
+    writeFileSync(join(path, "other.json"), "");
+    expect(await refusal(verifyBackup(path, { sha: false }))).to.contain("other.json is not in the manifest");
+  });
+
+  it("17-6 what is removed loses its name first, so that half of a backup never has it", async () => {
+    const path = backup("a");
+    await removeBackup((await readBackups(folder))[0]!);
+    expect(existsSync(path)).to.equal(false);
+    expect(readdirSync(folder)).to.deep.equal([]);
+    mkdirSync(join(folder, ".removing-b", "dump"), { recursive: true });
+    await removeBackup((await readBackups(folder))[0]!);
+    expect(readdirSync(folder)).to.deep.equal([]);
+  });
+});

@@ -1,0 +1,200 @@
+import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { escapeIdentifier } from "pg";
+import { dump } from "../../../engine/backup";
+import { openBackup } from "../../../engine/backup/keep/read";
+import { restore, type RestoreOptions } from "../../../engine/backup/restore";
+import { toClientEnv } from "../../../engine/connect";
+import { compareFingerprints } from "../../../engine/fingerprint/compare";
+import { quickFingerprint, takeFingerprint } from "../../../engine/fingerprint/take";
+import type { Fingerprint } from "../../../engine/fingerprint/types";
+import { runV6Script } from "../../../engine/fingerprint/v6-script";
+import { withClient } from "../../../scripts/v6/database";
+import { settingsOf } from "../../../scripts/v6/operator";
+import { type Login, withEmpty, withV6 } from "../../support/postgres";
+import { refusal, useDumps } from "../dumps";
+import { awkward } from "../prove/awkward";
+import { useScratch } from "../prove/scratch";
+
+describe("a whole backup that is restored", function () {
+  this.timeout(240_000);
+  const place = useDumps();
+  // Another server, on which nothing is.
+  const elsewhere = useScratch();
+  const how = (more: Partial<RestoreOptions> = {}): RestoreOptions => ({
+    ...{ jobs: 2, roles: true, liveDatabases: [], signal: new AbortController().signal },
+    ...{ env: { GUARDIAN_PG_BIN: place.bin }, ...more },
+  });
+  const fingerprint = (login: Login): Promise<Fingerprint> =>
+    withClient(login, (client) => {
+      const tool = { pgDump: join(place.bin, "pg_dump"), env: toClientEnv(settingsOf(login)) };
+      return takeFingerprint(client, { ...tool, ignoreSchemas: [] });
+    });
+  const databases = (): Promise<string[]> =>
+    withClient(elsewhere.login(), async (client) => {
+      const found = await client.query<{ name: string }>(
+        "SELECT datname AS name FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1",
+      );
+      return found.rows.map(({ name }) => name);
+    });
+
+  it("17-6 equals the original on a server that was empty, from its files alone: content, schema, roles, settings; and the v6 script passes", () =>
+    withV6(async (db) => {
+      await elsewhere.empty();
+      const admin = await db.connect("admin");
+      const [base, role] = [escapeIdentifier(db.name), `odd_${process.pid}`];
+      await admin.query(awkward);
+      await admin.query(
+        `CREATE ROLE "${role} x" LOGIN VALID UNTIL '2030-01-01' IN ROLE anon; CREATE ROLE ${role} ADMIN "${role} x"`,
+      );
+      await admin.query(
+        `ALTER ROLE "${role} x" SET search_path = "$user", auth; ALTER ROLE ALL SET vacuum_cost_delay = '1ms'`,
+      );
+      await admin.query(`ALTER ROLE anon IN DATABASE ${base} SET statement_timeout = '3s'`);
+      await admin.query(
+        `ALTER DATABASE ${base} SET work_mem = '5MB'; ALTER DATABASE ${base} SET TimeZone = 'Asia/Kolkata'`,
+      );
+      await admin.query(
+        `ALTER DATABASE ${base} OWNER TO guardian_migrator; ALTER DATABASE ${base} CONNECTION LIMIT 90`,
+      );
+      await admin.query(
+        `GRANT TEMP ON DATABASE ${base} TO "${role} x"; COMMENT ON DATABASE ${base} IS 'DATABASE ${base};'`,
+      );
+      try {
+        const env = { GUARDIAN_PG_BIN: place.bin };
+        const made = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
+        const alone = join(place.folder, "carried", made.name);
+        cpSync(made.path, alone, { recursive: true });
+        rmSync(made.path, { recursive: true });
+
+        const phases: string[] = [];
+        const copy = { ...elsewhere.login(), database: db.name };
+        const onProgress = ({ phase }: { phase: string }): void => void phases.push(phase);
+        const done = await restore(await openBackup(alone), settingsOf(copy), how({ onProgress }));
+        expect(done.left).to.deep.equal([]);
+        expect(done).to.include({ database: db.name, rows: made.rows, largeObjects: 2 });
+        expect(done.roles).to.include("guardian_migrator").and.include(`${role} x`);
+        expect(done.passwords).to.include(`${role} x`).and.include("guardian_migrator").and.not.include("postgres");
+        expect([...new Set(phases)]).to.deep.equal(["hashing", "roles", "restoring", "comparing", "finishing"]);
+        expect(await databases()).to.deep.equal([db.name]);
+        expect(readdirSync(join(place.folder, "carried"))).to.deep.equal([made.name]);
+
+        const different = compareFingerprints(await fingerprint(db.admin), await fingerprint(copy));
+        // A list of varchar is told with other casts once it was read again; a child's columns stand in another order.
+        expect(different.map(({ kind, name }) => `${kind} ${name}`)).to.deep.equal([
+          "TABLE public.checked",
+          "TABLE public.documents",
+          "table rows public.child",
+        ]);
+        await withClient(copy, async (client) => {
+          const { steps } = await runV6Script(client);
+          expect(steps.filter((step) => !step.passed)).to.deep.equal([]);
+          expect(steps.length).to.be.greaterThan(5);
+        });
+
+        // Now it is there, and has something in it.
+        const before = await withClient(copy, (client) => quickFingerprint(client));
+        const backup = await openBackup(alone);
+        expect(await refusal(restore(backup, settingsOf(copy), how()))).to.match(
+          /^test_\w+ is not empty; nothing was written \[restore-refused\]\n.*in it: .*\n.*\n.*--into-nonempty test_/,
+        );
+        const { systemIdentifier } = (await openBackup(alone)).manifest.server;
+        expect(systemIdentifier).to.match(/^\d+$/);
+        const after = await withClient(copy, (client) => quickFingerprint(client));
+        expect(compareFingerprints(before, after)).to.deep.equal([]);
+        const original = settingsOf(db.admin);
+        for (const told of [{}, { intoNonempty: db.name }, { live: "another" }])
+          expect(await refusal(restore(backup, original, how(told)))).to.match(
+            /^test_\w+ is the database that the backup or the stack is of, .* it is live; nothing was written \[restore-refused\]\n[^]*--live test_/,
+          );
+      } finally {
+        await admin.query(
+          `DROP OWNED BY "${role} x"; DROP ROLE ${role}; DROP ROLE "${role} x"; ALTER ROLE ALL RESET ALL`,
+        );
+      }
+    }));
+
+  it("17-6 goes into an empty database that is there, under another name, beside roles of others, which stay as they are", () =>
+    withEmpty(async (db) => {
+      await elsewhere.empty();
+      const admin = await db.connect("admin");
+      const role = `kept_${process.pid}`;
+      await admin.query(`CREATE ROLE ${role} LOGIN; CREATE ROLE ${role}_new IN ROLE ${role}; CREATE TABLE t (i int);
+        INSERT INTO t VALUES (1), (2); ALTER TABLE t OWNER TO ${role}; GRANT SELECT ON t TO ${role}_new`);
+      await admin.query(`ALTER DATABASE ${escapeIdentifier(db.name)} SET work_mem = '5MB'`);
+      try {
+        const env = { GUARDIAN_PG_BIN: place.bin };
+        const made = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
+        const backup = await openBackup(made.path);
+        const name = 'Ann\'s "db"';
+        await withClient(elsewhere.login(), (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
+        const to = settingsOf({ ...elsewhere.login(), database: name });
+        expect(await refusal(restore(backup, to, how({ roles: false })))).to.match(
+          new RegExp(
+            `^roles that own or may use .* are not there: ${role}, ${role}_new; nothing was written \\[restore-refused\\]`,
+          ),
+        );
+        await withClient(elsewhere.login(), (client) => client.query(`CREATE ROLE ${role} NOLOGIN`));
+        const stops = new AbortController();
+        const said = await refusal(
+          restore(backup, to, how({ signal: stops.signal, afterContent: () => Promise.reject(new Error("not now")) })),
+        );
+        expect(said)
+          .to.match(
+            /^the restore failed: not now; what is in database Ann's "db" is not whole; roles that were made stay: /,
+          )
+          .and.contain("schema guardian_restoring in it says so");
+        expect(await refusal(restore(backup, to, how()))).to.contain(
+          "is not empty (a restore that did not come to its end left schema guardian_restoring: what is there is not whole)",
+        );
+        await withClient(elsewhere.login(), (client) => client.query(`DROP DATABASE ${escapeIdentifier(name)}`));
+        await withClient(elsewhere.login(), (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
+        const done = await restore(backup, to, how());
+        expect(done.roles).to.deep.equal([]);
+        expect(done.left).to.deep.equal([{ what: `role ${role}`, why: "the role was there, and stays as it is" }]);
+        await withClient({ ...elsewhere.login(), database: name }, async (client) => {
+          expect(
+            (await client.query("SELECT current_setting('work_mem') AS m, count(*) AS n FROM t")).rows,
+          ).to.deep.equal([{ m: "5MB", n: "2" }]);
+          expect(
+            (await client.query("SELECT FROM pg_namespace WHERE nspname = 'guardian_restoring'")).rowCount,
+          ).to.equal(0);
+        });
+      } finally {
+        await admin.query(`DROP OWNED BY ${role}, ${role}_new; DROP ROLE ${role}_new; DROP ROLE ${role}`);
+      }
+    }));
+
+  it("17-6 that is stopped or damaged never has its name, and says what is half there", () =>
+    withEmpty(async (db) => {
+      await elsewhere.empty();
+      const admin = await db.connect("admin");
+      await admin.query("CREATE TABLE t AS SELECT 1 AS i");
+      const env = { GUARDIAN_PG_BIN: place.bin };
+      const made = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
+      const backup = await openBackup(made.path);
+      const to = settingsOf({ ...elsewhere.login(), database: db.name });
+      const stop = new AbortController();
+      const onProgress = ({ phase }: { phase: string }): void => {
+        if (phase === "comparing") stop.abort();
+      };
+      const said = await refusal(restore(backup, to, how({ signal: stop.signal, onProgress })));
+      expect(said).to.match(
+        /^the restore was stopped; what is in database (test_\w+_restoring_\w{8}) is not whole.* \[interrupted\]\n.*\n {2}to do: drop it: DROP DATABASE "\1"/,
+      );
+      const [left, ...more] = await databases();
+      expect(more).to.deep.equal([]);
+      expect(left).to.match(/_restoring_/);
+      expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([made.name]);
+      await elsewhere.empty();
+      const lying = { ...backup.manifest, tables: backup.manifest.tables.map((table) => ({ ...table, rows: 2 })) };
+      writeFileSync(join(made.path, "manifest.json"), JSON.stringify(lying));
+      const wrong = await refusal(restore(await openBackup(made.path), to, how()));
+      expect(wrong).to.match(
+        /^the restore failed: counted in the dump's own snapshot, public\.t has 1 rows in the dump, and had 2; what is in database test_\w+_restoring_\w+ is not whole.* \[restore-failed\]/,
+      );
+      expect(await databases()).not.to.include(db.name);
+      expect(existsSync(made.path)).to.equal(true);
+    }));
+});
