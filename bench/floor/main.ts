@@ -10,13 +10,13 @@ import { serve } from "../../provider/serve";
 import type { FunctionHandler, Handler } from "../../provider/types";
 import { packageName, type FunctionSpec, type ResourceSpec } from "../../spec";
 
+const load = createRequire(__filename);
 const folder = join(__dirname, "..", "..", "resources");
 
 /** What every spec.ts below resources/ exports: a new kind of resource is in the floor without a line here. */
 const specs = readdirSync(folder)
-  .map((name) => join(folder, name, "spec.ts"))
-  .filter((file) => existsSync(file))
-  .flatMap((file) => Object.values(createRequire(__filename)(file) as Record<string, unknown>))
+  .filter((name) => existsSync(join(folder, name, "spec.ts")))
+  .flatMap((name) => Object.values(load(`../../resources/${name}/spec.ts`) as Record<string, unknown>))
   .filter((value): value is ResourceSpec | FunctionSpec => isObject(value) && typeof value["token"] === "string");
 
 function isObject(value: unknown): value is Record<string, unknown> {

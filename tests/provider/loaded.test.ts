@@ -41,7 +41,7 @@ describe("provider: what the program loads", function () {
 describe("provider: what the plugin loads when it starts", () => {
   it("is no parser: an up that finds nothing changed needs none, and they would take a third of the start", async () => {
     const code = `require("./resources/registry"); console.log(JSON.stringify(Object.keys(require.cache)))`;
-    const loader = join(root, "provider", "loader.cjs");
+    const loader = join(root, "provider", "boot", "loader.cjs");
     const { stdout } = await promisify(execFile)(process.execPath, ["--require", loader, "-e", code], { cwd: root });
     const files = JSON.parse(stdout) as string[];
     expect(files.filter((file) => /resources\/(registry|sql-module\/handle)\.ts$/.test(file))).to.have.length(2);

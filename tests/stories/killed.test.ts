@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { pluginCommand } from "../support/compiled";
+import { pluginCommand } from "../../scripts/faults/processes";
 import { alive, descendants, until, type Process } from "../support/processes";
 import { afterUp } from "../support/migrated";
 import { count, differences, story, total, type Story } from "../support/story";

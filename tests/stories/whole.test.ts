@@ -5,13 +5,9 @@ import { quickFingerprint } from "../../engine/fingerprint/take";
 import { runV6Script } from "../../engine/fingerprint/v6-script";
 import { afterUp } from "../support/migrated";
 import { asRole } from "../support/postgres";
-import { root } from "../support/stack";
 import { beyondSchema, count, differences, story, total, type Story } from "../support/story";
 
 const existing = "auth.users WHERE created_at < now() - interval '1 day' AND deleted_at IS NULL";
-
-/** The product's plugin as it is shipped, where other stories have it compiled. */
-const asShipped = { stack: { plugin: join(root, "provider") } };
 
 describe("the whole migration", function () {
   this.timeout(600_000);
@@ -61,7 +57,7 @@ describe("the whole migration", function () {
       await stack.destroy();
       expect(differences(before, await it.fingerprint()), "left behind").to.deep.equal([]);
       expect((await runV6Script(client)).passed).to.equal(true);
-    }, asShipped);
+    });
   });
 
   it("with guardian:purge, archive and ledger go too", function () {

@@ -8,7 +8,6 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { served } from "../../provider/server";
 import { plugin as product } from "../../resources/registry";
-import { compiledPlugin } from "./compiled";
 import { startEngine, type FakeEngine } from "./fake-engine";
 import { plain, type Wire } from "./wire";
 
@@ -20,7 +19,7 @@ export const productPlugin = join(root, "provider", "pulumi-resource-guardian-mi
 export const toyPlugin = join(root, "tests", "support", "toy", "pulumi-resource-toy");
 
 export interface PluginOptions {
-  /** The executable; absent: the product's, compiled. */
+  /** The executable; absent: the product's. */
   executable?: string;
   env?: Record<string, string>;
   /** Without it the plugin is started, and nothing is said to it. */
@@ -105,7 +104,7 @@ export async function bootPlugin(options: PluginOptions): Promise<BootedPlugin> 
 
 /** sdk/go/common/resource/plugin/plugin.go: its own process group, stdin open, the engine's address the one argument. */
 async function boot(options: PluginOptions, engine: FakeEngine): Promise<BootedPlugin> {
-  const executable = options.executable ?? (await compiledPlugin());
+  const executable = options.executable ?? productPlugin;
   const child = spawn(executable, [engine.address], {
     cwd: tmpdir(),
     env: { ...process.env, ...options.env },

@@ -7,7 +7,6 @@ import { environment, projectFile } from "../../scripts/stack/backend";
 import { countSteps, readEvents } from "../../scripts/stack/events";
 import { OwnStack } from "../../scripts/stack/own";
 import { clientFolder } from "../../scripts/pg-clients";
-import { compiledFolder } from "./compiled";
 import { major, type Login } from "./postgres";
 
 /** The project's folder. */
@@ -67,7 +66,7 @@ export interface StackOptions {
   begin?: (folder: string) => void;
   config?: Record<string, string>;
   env?: Record<string, string>;
-  /** Folder of the plugin, where it is not the product's own, compiled. */
+  /** Folder of the plugin, where it is not the product's own. */
   plugin?: string;
   /** node_modules for a plugin that is a copy: a link to it is made beside. */
   modules?: string;
@@ -125,7 +124,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
   const state = join(folder, ".pulumi", "stacks", "guardian", `${name}.json`);
   const made = initialised.get(name);
   if (made && !existsSync(state)) cpSync(made, folder, { recursive: true });
-  writeFileSync(join(folder, "Pulumi.yaml"), stringify(projectFile(plugin ?? (await compiledFolder()))));
+  writeFileSync(join(folder, "Pulumi.yaml"), stringify(projectFile(plugin)));
   if (!existsSync(state)) {
     await own.must(["stack", "init", name]);
     initialised.set(name, keep(folder));

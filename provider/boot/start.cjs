@@ -1,0 +1,80 @@
+"use strict";
+/*
+ * node start.cjs MAIN.ts ARGUMENTS: runs a plugin's main file, as `node MAIN.ts ARGUMENTS` would. A hundred files of TypeScript
+ * take a plugin longer to load than an `up` without changes to run, so they are compiled into one file of JavaScript at the
+ * first start and found there by every later one: cache.cjs says where and when. Where that is not to be had, the files
+ * themselves are loaded. GUARDIAN_COMPILED=off does that always.
+ */
+const { resolve } = require("node:path");
+const { SourceMap, createRequire, enableCompileCache } = require("node:module");
+const { readFileSync } = require("node:fs");
+const { Script } = require("node:vm");
+const { find, keyOf, read, sources, store, writable, write } = require("./cache.cjs");
+
+const root = resolve(__dirname, "..", "..");
+process.argv.splice(1, 1);
+const main = resolve(process.argv[1]);
+
+function fromSources() {
+  require("./loader.cjs");
+  require(main);
+}
+
+/** The file's name and text; its parameters are those of compile.ts. */
+function run({ file, text }) {
+  const machine = `${file}.${process.version}-${process.arch}`;
+  const cachedData = read(machine);
+  const script = new Script(text, { filename: file, cachedData });
+  // At the end, when it is known which of its functions a run needs.
+  if (!cachedData || script.cachedDataRejected) {
+    process.once("exit", () => write(machine, script.createCachedData()));
+  }
+  mapped(file);
+  const module = { exports: {} };
+  script.runInThisContext()(createRequire(main), module, module.exports, root);
+}
+
+/** Stacks name the TypeScript. The map is read for the first of them. */
+function mapped(file) {
+  let map;
+  const place = (site) => {
+    const said = String(site);
+    if (site.getFileName() !== file) return said;
+    try {
+      map ??= new SourceMap(JSON.parse(readFileSync(`${file}.map`, "utf8")));
+    } catch {
+      return said;
+    }
+    const entry = map.findEntry(site.getLineNumber() - 1, site.getColumnNumber() - 1);
+    if (entry.originalSource === undefined) return said;
+    const original = `${resolve(root, entry.originalSource)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
+    return said.replace(`${file}:${site.getLineNumber()}:${site.getColumnNumber()}`, original);
+  };
+  Error.prepareStackTrace = (err, sites) =>
+    [Error.prototype.toString.call(err), ...sites.map((site) => `    at ${place(site)}`)].join("\n");
+}
+
+async function start() {
+  const key = process.env.GUARDIAN_COMPILED === "off" ? undefined : keyOf(root, main);
+  const found = key && find(root, key);
+  const folder = key && (found ? undefined : writable(root));
+  if (!found && !folder) return fromSources();
+  if (found) {
+    // What is loaded besides the one file; node has it since 22.1.
+    enableCompileCache?.(found.file.replace(/[^/]*$/, "node"));
+    return run(found);
+  }
+  let made;
+  try {
+    require("./loader.cjs");
+    const { compile } = require("./compile.ts");
+    const compiled = await compile(root, main, sources(main));
+    // Somebody saved a file meanwhile: what was read may be neither the old nor the new.
+    if (keyOf(root, main) === key) made = store(folder, key, compiled);
+  } catch {
+    // The same from the sources says what is wrong, if it is more than the cache.
+  }
+  return made ? run(made) : fromSources();
+}
+
+void start();

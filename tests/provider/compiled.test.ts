@@ -1,0 +1,201 @@
+import { expect } from "chai";
+import { spawn } from "node:child_process";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compile } from "../../provider/boot/compile";
+import { root } from "../support/plugin";
+
+interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A program that says how it was loaded: from its sources it stands in node's own list of modules. */
+const program = `import { createRequire } from "node:module";
+import { word } from "../spec/word";
+const load = createRequire(__filename);
+const [asked] = process.argv.slice(2);
+if (asked === "throw") {
+  const fail = (): never => {
+    throw new TypeError("on purpose");
+  };
+  fail();
+}
+const { later } = load("./later") as typeof import("./later");
+console.log(JSON.stringify({ word, later, asked, place: __filename, sources: __filename in require.cache }));
+`;
+
+/** A clone that is small: the real boot/, a program of three files, and a node_modules of its own. */
+class Clone {
+  readonly folder = mkdtempSync(join(tmpdir(), "guardian compiled "));
+  readonly cache = this.at("node_modules", ".cache", "guardian");
+  readonly home = this.at("home");
+
+  constructor() {
+    cpSync(join(root, "provider", "boot"), this.at("provider", "boot"), { recursive: true });
+    for (const file of ["package.json", "tsconfig.json"]) cpSync(join(root, file), this.at(file));
+    for (const name of ["config", "engine", "spec", "resources", "node_modules", "home"]) mkdirSync(this.at(name));
+    for (const name of ["tsx", "esbuild"]) symlinkSync(join(root, "node_modules", name), this.at("node_modules", name));
+    writeFileSync(this.at("node_modules", ".package-lock.json"), "{}");
+    writeFileSync(this.at("spec", "word.ts"), 'export const word: string = "first";\n');
+    writeFileSync(this.at("resources", "later.ts"), "export const later = __dirname;\n");
+    writeFileSync(this.at("resources", "main.ts"), program);
+  }
+
+  at(...path: string[]): string {
+    return join(this.folder, ...path);
+  }
+
+  start(asked: string, env: Record<string, string> = {}): Promise<Ended> {
+    const args = [this.at("provider", "boot", "start.cjs"), this.at("resources", "main.ts"), asked];
+    const child = spawn(process.execPath, args, {
+      env: { PATH: process.env["PATH"], HOME: this.home, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const out = { stdout: "", stderr: "" };
+    for (const stream of ["stdout", "stderr"] as const)
+      child[stream].on("data", (text) => (out[stream] += String(text)));
+    return new Promise((resolve) => void child.once("close", (code) => resolve({ code, ...out })));
+  }
+
+  /** What the program says of itself. */
+  async said(env: Record<string, string> = {}): Promise<Record<string, unknown>> {
+    const { code, stdout, stderr } = await this.start("x", env);
+    expect(stderr).to.equal("");
+    expect(code).to.equal(0);
+    return JSON.parse(stdout) as Record<string, unknown>;
+  }
+
+  /** The compiled files that are kept. */
+  get kept(): string[] {
+    return existsSync(this.cache) ? readdirSync(this.cache).filter((name) => name.endsWith(".cjs")) : [];
+  }
+}
+
+describe("provider: a plugin that starts", function () {
+  this.timeout(30_000);
+  let clone: Clone;
+  beforeEach(() => (clone = new Clone()));
+  afterEach(() => rmSync(clone.folder, { recursive: true, force: true }));
+  const usual = () => ({
+    word: "first",
+    later: clone.at("resources"),
+    asked: "x",
+    place: clone.at("resources", "main.ts"),
+  });
+
+  it("compiles its sources once, finds that the next time, and compiles anew what was changed", async () => {
+    const compiled = { ...usual(), sources: false };
+    expect(await clone.said()).to.deep.equal(compiled);
+    const [first] = clone.kept;
+    // The file is what is run: with another word in it, another word is said (of another length, by which V8 tells sources).
+    const file = join(clone.cache, first!);
+    writeFileSync(file, readFileSync(file, "utf8").replace('"first"', '"found there"'));
+    expect(await clone.said()).to.deep.equal({ ...compiled, word: "found there" });
+    writeFileSync(clone.at("spec", "word.ts"), 'export const word = "second";\n');
+    expect(await clone.said()).to.deep.equal({ ...compiled, word: "second" });
+    writeFileSync(clone.at("node_modules", ".package-lock.json"), '{"packages": {}}');
+    expect(await clone.said()).to.deep.equal({ ...compiled, word: "second" });
+    expect(clone.kept).to.have.lengthOf(3);
+    const there = readdirSync(clone.cache).filter((name) => name.includes(".half"));
+    expect(there, "halves of files").to.deep.equal([]);
+  });
+
+  it("does so twice at once", async () => {
+    const compiled = { ...usual(), sources: false };
+    expect(await Promise.all([clone.said(), clone.said(), clone.said()])).to.deep.equal([compiled, compiled, compiled]);
+    expect(clone.kept).to.have.lengthOf(1);
+  });
+
+  it("takes no file that is not whole, nor one that anybody may have written", async () => {
+    const compiled = { ...usual(), sources: false };
+    await clone.said();
+    const file = join(clone.cache, clone.kept[0]!);
+    const whole = readFileSync(file, "utf8");
+    truncateSync(file, 1000);
+    expect(await clone.said()).to.deep.equal(compiled);
+    expect(readFileSync(file, "utf8")).to.equal(whole);
+    writeFileSync(file, whole.replace('"first"', '"forged"'));
+    chmodSync(file, 0o666);
+    expect(await clone.said()).to.deep.equal(compiled);
+    expect(readFileSync(file, "utf8")).to.equal(whole);
+  });
+
+  it("takes the user's own cache where that of the clone cannot be written, and the sources where neither can", async () => {
+    writeFileSync(clone.at("node_modules", ".cache"), "no folder");
+    expect(await clone.said()).to.deep.equal({ ...usual(), sources: false });
+    expect(
+      readdirSync(join(clone.home, ".cache", "guardian", "plugin")).some((name) => name.endsWith(".cjs")),
+    ).to.equal(true);
+    rmSync(join(clone.home, ".cache"), { recursive: true });
+    writeFileSync(join(clone.home, ".cache"), "no folder");
+    expect(await clone.said()).to.deep.equal({ ...usual(), sources: true });
+    const elsewhere = { XDG_CACHE_HOME: clone.at("xdg") };
+    expect(await clone.said(elsewhere)).to.deep.equal({ ...usual(), sources: false });
+  });
+
+  it("takes the sources where npm did not say what is installed, or links to what somebody works on", async () => {
+    expect((await clone.said({ GUARDIAN_COMPILED: "off" }))["sources"], "as it is told to").to.equal(true);
+    writeFileSync(clone.at("node_modules", ".package-lock.json"), '{"packages": {"node_modules/pg": {"link": true}}}');
+    expect((await clone.said())["sources"]).to.equal(true);
+    rmSync(clone.at("node_modules", ".package-lock.json"));
+    expect((await clone.said())["sources"]).to.equal(true);
+    expect(clone.kept).to.deep.equal([]);
+  });
+
+  it("names files and lines of TypeScript in its stacks, compiled just now, found, and from the sources", async () => {
+    const place = `${clone.at("resources", "main.ts")}:7:`;
+    for (const env of [{}, {}, { GUARDIAN_COMPILED: "off" }]) {
+      const { code, stderr } = await clone.start("throw", env);
+      expect(code).to.equal(1);
+      expect(stderr).to.contain("TypeError: on purpose").and.contain(`at fail (${place}`);
+    }
+    expect(clone.kept).to.have.lengthOf(1);
+  });
+
+  it("says what does not compile, and where, as the sources do", async () => {
+    writeFileSync(clone.at("spec", "word.ts"), "export const word = ;\n");
+    const { code, stderr } = await clone.start("x");
+    expect(code).to.equal(1);
+    expect(stderr).to.contain(`${clone.at("spec", "word.ts")}:1:20: ERROR: Unexpected ";"`);
+    expect(clone.kept).to.deep.equal([]);
+  });
+
+  it("does not compile what nobody would look at for changes", async () => {
+    mkdirSync(clone.at("scripts"));
+    writeFileSync(clone.at("scripts", "word.ts"), 'export const word = "tool";\n');
+    writeFileSync(clone.at("resources", "main.ts"), program.replace("../spec/word", "../scripts/word"));
+    expect(await clone.said()).to.deep.equal({ ...usual(), word: "tool", sources: true });
+    expect(clone.kept).to.deep.equal([]);
+  });
+});
+
+describe("provider: the product's plugin, compiled", () => {
+  it("still evaluates at first use only what engine/lazy.ts loads, and leaves the parsers where they are", async function () {
+    this.timeout(30_000);
+    const folders = ["config", "engine", "provider", "resources", "spec"];
+    const { code } = await compile(root, join(root, "resources", "main.ts"), folders);
+    const lazy = readFileSync(join(root, "engine", "lazy.ts"), "utf8");
+    const loaded = [...lazy.matchAll(/load\("\.\/(.+?)"\)/g)].map(([, path]) => path);
+    expect(loaded).to.have.length.above(5);
+    for (const path of loaded) expect(code).to.match(new RegExp(`^  "engine/${path!}(/index)?\\.ts"\\(\\) \\{`, "m"));
+    for (const name of ["@libpg-query/parser", "yaml"]) {
+      expect(code).to.contain(`require("${name}")`).and.not.contain(`// node_modules/${name}/`);
+    }
+    expect(code, "where it was compiled").not.to.contain(root);
+  });
+});
