@@ -1,8 +1,10 @@
 import { expect } from "chai";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { plan } from "./plan";
+import { long } from "./support/long";
 
 describe("npm test", function () {
   this.timeout(60_000);
@@ -51,13 +53,15 @@ describe("npm test", function () {
       expect(code).to.equal(1);
     });
 
-    it(`counts a skip without a reason as a failure (${how})`, () => {
+    // What a worker hands over is the harder case; what mocha refuses is the same in both.
+    const [inWorkers, here] = more.length > 0 ? [it, long] : [long, it];
+    inWorkers(`counts a skip without a reason as a failure (${how})`, () => {
       const { last, code } = run([`${passes} it.skip('left', () => undefined);`, ...more]);
       expect(last).to.equal(`${1 + more.length} passed, 1 failed, 0 skipped`);
       expect(code).to.equal(1);
     });
 
-    it(`refuses a forgotten .only (${how})`, () => {
+    here(`refuses a forgotten .only (${how})`, () => {
       const { said, code } = run([`it.only('alone', () => undefined); ${passes}`, ...more]);
       expect(said).to.match(/`.only` (forbidden|is not supported)/);
       expect(code).to.equal(1);
@@ -70,6 +74,38 @@ describe("npm test", function () {
     expect(three).to.include({ last: "2 passed, 0 failed, 0 skipped", code: 0 });
     expect(three.said).to.contain("2 files, 3 at once");
     expect(jobs("many").code).to.equal(2);
+  });
+
+  it("leaves long tests out and says how many, runs them alone, and whole runs both", () => {
+    const long = JSON.stringify(join(__dirname, "support", "long"));
+    const both = `${passes} require(${long}).long('is long', () => undefined);`;
+    const last = (tier: string, files: string[]): string[] =>
+      run(files, {}, [], [tier]).said.trim().split("\n").slice(-2);
+    expect(last("--short", [both, both])).to.deep.equal([
+      "2 more in npm run test:long",
+      "2 passed, 0 failed, 0 skipped",
+    ]);
+    const [took, counted] = last("--long", [both, both]);
+    expect(took).to.match(/^took \d+\.\d minutes, \d+ s of CPU$/);
+    expect(counted).to.equal("2 passed, 0 failed, 0 skipped");
+    expect(last("--whole", [both])[1]).to.equal("2 passed, 0 failed, 0 skipped");
+  });
+
+  it("a long test is run by npm run test:long, by .ci/run and on every version, and none is declared where that does not look", () => {
+    const files = readdirSync(__dirname, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+    const declares = /import \{[^}]*\blong\b[^}]*\} from "(\.\.?\/)+(support\/)?long"/;
+    const meant = files.filter((file) => declares.test(readFileSync(join(__dirname, file), "utf8"))).sort();
+    expect(meant).to.include("stories/killed.test.ts");
+    const filesOf = (arg: string): string[] => (plan([arg], 2) ?? []).flatMap(({ files }) => files);
+    expect(filesOf("--long").sort()).to.deep.equal(meant);
+    expect(filesOf("--whole")).to.include.members(meant);
+    const everywhere = (plan(["--all"], 2) ?? []).filter(({ args }) => args.includes("--grep"));
+    expect(everywhere).to.deep.equal([]);
+    const read = (file: string): string => readFileSync(join(__dirname, "..", file), "utf8");
+    expect(read(".ci/run")).to.contain("npm run --silent test:whole");
+    const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+    expect(scripts["test:long"]).to.match(/tests\/run\.ts --long$/);
+    expect(scripts["test:whole"]).to.match(/tests\/run\.ts --whole$/);
   });
 
   it("refuses a file that is not there, whatever else is named: exit code 2", () => {

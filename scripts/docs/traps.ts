@@ -10,7 +10,7 @@ const id = /(?<![\w-])(?:V6|[SFCDIUK])-\d+(?![\w-])/g;
 export function titlesByFile(folder = tests): Map<string, string[]> {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.ts"));
   const titlesOf = (file: string): string[] =>
-    [...readFileSync(join(folder, file), "utf8").matchAll(/\bit\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g)].map(
+    [...readFileSync(join(folder, file), "utf8").matchAll(/\b(?:it|long)\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g)].map(
       ([, , title = ""]) => plain(title),
     );
   return new Map(files.sort().map((file) => [file.replaceAll("\\", "/"), titlesOf(file)]));

@@ -9,6 +9,7 @@ import { command } from "../../scripts/demo/arguments";
 import type { Result } from "../../scripts/demo/story";
 import { newestDumpable } from "../../scripts/postgres/newest";
 import { findEngine } from "../../scripts/pulumi/engine";
+import { long } from "../support/long";
 
 const clone = join(__dirname, "..", "..");
 
@@ -54,57 +55,69 @@ async function demo(
   return { code, signal, ...out, folder, left, processes };
 }
 
+/** Settings of a user that would lead astray. */
+const hostile = {
+  PGHOST: "db.example.invalid",
+  PGSERVICE: "none",
+  PGSSLMODE: "require",
+  PGOPTIONS: "-c nonsense=1",
+  PULUMI_BACKEND_URL: "https://example.invalid",
+  PULUMI_ACCESS_TOKEN: "none",
+  PULUMI_STACK: "none",
+};
+
+/** What a demo of 300 users with --json says, to its rollback. */
+function tellsAll({ code, stdout, stderr }: Ended): void {
+  expect(code, stderr).to.equal(0);
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines).to.have.length(1);
+  const result = JSON.parse(lines[0]!) as Result;
+  const { up, proof, rollback } = result;
+  expect(result).to.deep.equal({
+    users: 300,
+    preview: { creates: up.resources, wroteNothing: true },
+    up: { seconds: up.seconds, resources: up.resources },
+    proof: { verdict: "proven", restoreSeconds: proof.restoreSeconds },
+    moved: { consents: 283, preferences: 300 },
+    again: { changes: 0 },
+    rollback: { identical: true, seconds: rollback.seconds },
+  } satisfies Result);
+  expect(Object.keys(result)).to.deep.equal(["users", "preview", "up", "proof", "moved", "again", "rollback"]);
+  expect(up.resources).to.be.at.least(23);
+  expect(up.seconds).to.be.within(0.5, 120);
+  expect(rollback.seconds).to.be.within(0.5, 120);
+  expect(stderr).to.match(/the backup, before anything else: proven, restored in [\d.]+ s and compared\n/);
+  // The engine's own lines, and the story around them.
+  expect(stderr).to.contain("Previewing update (demo)");
+  expect(stderr).to.match(/SessionCompletion completion created/);
+  expect(stderr).to.match(/v6_to_v7 +completed +(\d+) +\1 /);
+  expect(stderr).to.match(/user_preferences_v2 +yes +100 +300 +300/);
+  expect(stderr).to.match(/public\.patient_consents +1\n +public\.user_preferences +1\n/);
+  expect(stderr).to.contain("identical: yes, archive and ledger aside\n");
+  expect(stderr).not.to.contain("✗");
+}
+
 describe("npm run demo", function () {
   this.timeout(180_000);
 
-  it("migrates, finds nothing to do, rolls back, and is as before, whatever the user's own settings are", async () => {
-    const hostile = {
-      PGHOST: "db.example.invalid",
-      PGSERVICE: "none",
-      PGSSLMODE: "require",
-      PGOPTIONS: "-c nonsense=1",
-      PULUMI_BACKEND_URL: "https://example.invalid",
-      PULUMI_ACCESS_TOKEN: "none",
-      PULUMI_STACK: "none",
-    };
-    const { code, stdout, stderr, left, processes } = await demo(["--users", "300", "--json"], hostile);
-    expect(code, stderr).to.equal(0);
-    const lines = stdout.trimEnd().split("\n");
-    expect(lines).to.have.length(1);
-    const result = JSON.parse(lines[0]!) as Result;
-    const { up, proof, rollback } = result;
-    expect(result).to.deep.equal({
-      users: 300,
-      preview: { creates: up.resources, wroteNothing: true },
-      up: { seconds: up.seconds, resources: up.resources },
-      proof: { verdict: "proven", restoreSeconds: proof.restoreSeconds },
-      moved: { consents: 283, preferences: 300 },
-      again: { changes: 0 },
-      rollback: { identical: true, seconds: rollback.seconds },
-    } satisfies Result);
-    expect(Object.keys(result)).to.deep.equal(["users", "preview", "up", "proof", "moved", "again", "rollback"]);
-    expect(up.resources).to.be.at.least(23);
-    expect(up.seconds).to.be.within(0.5, 120);
-    expect(rollback.seconds).to.be.within(0.5, 120);
-    expect(stderr).to.match(/the backup, before anything else: proven, restored in [\d.]+ s and compared\n/);
-    // The engine's own lines, and the story around them.
-    expect(stderr).to.contain("Previewing update (demo)");
-    expect(stderr).to.match(/SessionCompletion completion created/);
-    expect(stderr).to.match(/v6_to_v7 +completed +(\d+) +\1 /);
-    expect(stderr).to.match(/user_preferences_v2 +yes +100 +300 +300/);
-    expect(stderr).to.match(/public\.patient_consents +1\n +public\.user_preferences +1\n/);
-    expect(stderr).to.match(/identical: yes, archive and ledger aside\n[^]*identical: yes, nothing aside\n/);
-    expect(stderr).not.to.contain("✗");
-    expect(left).to.deep.equal([]);
-    expect(processes).to.deep.equal([]);
-  });
+  long(
+    "migrates, finds nothing to do, rolls back, purges, and is as before, whatever the user's own settings are",
+    async () => {
+      const { left, processes, ...ended } = await demo(["--users", "300", "--json"], hostile);
+      tellsAll(ended);
+      expect(ended.stderr).to.match(/identical: yes, archive and ledger aside\n[^]*identical: yes, nothing aside\n/);
+      expect(left).to.deep.equal([]);
+      expect(processes).to.deep.equal([]);
+    },
+  );
 
   const moments: [NodeJS.Signals, number, string, string, RegExp][] = [
     ["SIGINT", 130, "300", "in the middle of up", /becomes v7[^]*Ledger ledger created/],
     ["SIGTERM", 143, "30000", "while v6 is loaded", /listens on/],
   ];
   for (const [name, exit, users, when, mark] of moments) {
-    it(`stops everything on ${name} ${when}`, async () => {
+    const test = name === "SIGINT" ? it : long;
+    test(`stops everything on ${name} ${when}`, async () => {
       let sent = false;
       const { code, stdout, stderr, left, processes } = await demo(["--users", users, "--json"], {}, (said, child) => {
         if (sent || !mark.test(said)) return;
@@ -140,14 +153,14 @@ describe("npm run demo", function () {
     }
   });
 
-  it("with --keep leaves a server and a stack that can be used, and says how to stop them", async () => {
-    const { code, stdout, stderr, folder, left } = await demo(["--users", "20", "--keep"]);
+  it("with --keep, after all it tells, leaves a server and a stack that can be used, and says how to stop them", async () => {
+    const { folder, left, ...ended } = await demo(["--users", "300", "--json", "--keep"], hostile);
     try {
-      expect(code, stderr).to.equal(0);
+      tellsAll(ended);
       expect(left).to.have.length(1);
       const place = join(folder, left[0]!);
-      const [, port] = /PostgreSQL on 127\.0\.0\.1:(\d+)/.exec(stdout)!;
-      const stop = /stop and remove +sh '(.*)'$/m.exec(stdout)![1]!;
+      const [, port] = /PostgreSQL on 127\.0\.0\.1:(\d+)/.exec(ended.stderr)!;
+      const stop = /stop and remove +sh '(.*)'$/m.exec(ended.stderr)![1]!;
       expect(stop).to.equal(join(place, "stop"));
       const login = { host: "127.0.0.1", port: Number(port), database: "guardian", user: "guardian_migrator" };
       const client = new Client({ ...login, password: readFileSync(join(place, "password"), "utf8") });

@@ -8,6 +8,7 @@ import type { Client } from "pg";
 import { clientFolder } from "../../scripts/pg-clients";
 import { readBounds, type Bounds } from "../../scripts/docs/bounds";
 import { room } from "../../scripts/docs/bounds-page";
+import { long } from "../support/long";
 import { asRole, major, withEmpty, type Login, type V6 } from "../support/postgres";
 import { refusal, value, withModules } from "../support/modules";
 import { create, join as enter, save } from "./008_sessions";
@@ -18,11 +19,11 @@ type Try = (given: unknown) => Promise<unknown>;
 
 /** The same JSON, made longer by a key of its own or an entry until its text has so many bytes. */
 function padded(json: object, bytes: number): string {
-  const long = (n: number): object => (Array.isArray(json) ? ["x".repeat(n)] : { ...json, pad: "x".repeat(n) });
+  const padding = (n: number): object => (Array.isArray(json) ? ["x".repeat(n)] : { ...json, pad: "x".repeat(n) });
   // As PostgreSQL writes it: a blank after each colon and comma.
   const size = (it: object): number =>
     JSON.stringify(it).length + (Array.isArray(it) ? it.length - 1 : Object.keys(it).length * 2 - 1);
-  return JSON.stringify(long(bytes - size(long(0))));
+  return JSON.stringify(padding(bytes - size(padding(0))));
 }
 
 /** An array of so many entries whose text, `{a,b}`, has so many bytes. */
@@ -189,54 +190,57 @@ const env = ({ host, port, user, password, database }: Login): NodeJS.ProcessEnv
 describe("how much may be written", function () {
   this.timeout(120_000);
 
-  it("16-9: every column that a user can write is tried at its bound and above it, and what was taken survives dump and restore", () =>
-    withBounds(async (client, bounds, db) => {
-      const write = await writers(client);
-      const names = bounds.users.map(({ table, column }) => `${table.replace("public.", "")}.${column}`);
-      expect(
-        [...Object.keys(write), ...fixed].sort(),
-        "a column without a case, or a case without a column",
-      ).to.deep.equal(names.sort());
-      for (const bound of bounds.users) {
-        const name = `${bound.table.replace("public.", "")}.${bound.column}`;
-        const attempt = write[name];
-        if (!attempt) continue;
-        const limited = (bound.bytes ?? bound.characters ?? bound.entries) !== undefined;
-        if (limited && bound.column !== "language" && !refusedBefore.includes(name)) {
-          for (const over of [-1, 0])
-            await attempt(sized(name, bound, over)).catch((err: unknown) => {
-              throw new Error(`${name} is refused at ${over} of its bound`, { cause: err });
-            });
-          expect((await refusal(attempt(sized(name, bound, 1)))).code, `${name} above its bound`).to.equal("23514");
+  long(
+    "16-9: every column that a user can write is tried at its bound and above it, and what was taken survives dump and restore",
+    () =>
+      withBounds(async (client, bounds, db) => {
+        const write = await writers(client);
+        const names = bounds.users.map(({ table, column }) => `${table.replace("public.", "")}.${column}`);
+        expect(
+          [...Object.keys(write), ...fixed].sort(),
+          "a column without a case, or a case without a column",
+        ).to.deep.equal(names.sort());
+        for (const bound of bounds.users) {
+          const name = `${bound.table.replace("public.", "")}.${bound.column}`;
+          const attempt = write[name];
+          if (!attempt) continue;
+          const limited = (bound.bytes ?? bound.characters ?? bound.entries) !== undefined;
+          if (limited && bound.column !== "language" && !refusedBefore.includes(name)) {
+            for (const over of [-1, 0])
+              await attempt(sized(name, bound, over)).catch((err: unknown) => {
+                throw new Error(`${name} is refused at ${over} of its bound`, { cause: err });
+              });
+            expect((await refusal(attempt(sized(name, bound, 1)))).code, `${name} above its bound`).to.equal("23514");
+          }
+          // Whatever bounds it, a list or a pattern: no text of a megabyte, no hundred thousand entries.
+          const much = /\[\]$/.test(bound.type)
+            ? entries(100_000, 1_000_000)
+            : bound.type === "jsonb"
+              ? padded({}, 1_000_000)
+              : "x".repeat(1_000_000);
+          expect((await refusal(attempt(much))).code, `${name}, a megabyte`).to.match(/^(23514|22023)$/);
         }
-        // Whatever bounds it, a list or a pattern: no text of a megabyte, no hundred thousand entries.
-        const much = /\[\]$/.test(bound.type)
-          ? entries(100_000, 1_000_000)
-          : bound.type === "jsonb"
-            ? padded({}, 1_000_000)
-            : "x".repeat(1_000_000);
-        expect((await refusal(attempt(much))).code, `${name}, a megabyte`).to.match(/^(23514|22023)$/);
-      }
-      // Half of them by one byte, and counted: of a hundred thousand empty entries each is small.
-      const types = write["notification_delivery_channels.notification_types_enabled"]!;
-      expect((await refusal(types(Array.from({ length: 101 }, () => "")))).code).to.equal("23514");
+        // Half of them by one byte, and counted: of a hundred thousand empty entries each is small.
+        const types = write["notification_delivery_channels.notification_types_enabled"]!;
+        expect((await refusal(types(Array.from({ length: 101 }, () => "")))).code).to.equal("23514");
 
-      const before = await content(client);
-      expect(Object.values(before).filter((hash) => !hash.startsWith("0 ")).length).to.be.above(8);
-      const folder = mkdtempSync(join(tmpdir(), "guardian-bounds-"));
-      try {
-        const [bin, file] = [await clientFolder(major), join(folder, "dump")];
-        await run(join(bin, "pg_dump"), ["--format=custom", `--file=${file}`], { env: env(db.admin) });
-        await withEmpty(async (other) => {
-          await run(join(bin, "pg_restore"), ["--exit-on-error", `--dbname=${other.name}`, file], {
-            env: env(other.admin),
+        const before = await content(client);
+        expect(Object.values(before).filter((hash) => !hash.startsWith("0 ")).length).to.be.above(8);
+        const folder = mkdtempSync(join(tmpdir(), "guardian-bounds-"));
+        try {
+          const [bin, file] = [await clientFolder(major), join(folder, "dump")];
+          await run(join(bin, "pg_dump"), ["--format=custom", `--file=${file}`], { env: env(db.admin) });
+          await withEmpty(async (other) => {
+            await run(join(bin, "pg_restore"), ["--exit-on-error", `--dbname=${other.name}`, file], {
+              env: env(other.admin),
+            });
+            expect(await content(await other.connect("admin"))).to.deep.equal(before);
           });
-          expect(await content(await other.connect("admin"))).to.deep.equal(before);
-        });
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
-    }));
+        } finally {
+          rmSync(folder, { recursive: true, force: true });
+        }
+      }),
+  );
 
   it("16-9: every bound is one that was chosen: none is missing, each is explained, each CHECK is immutable and of its row alone", () =>
     withBounds(async (client, { users, server }) => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { undescribed } from "../../scripts/verify-sql/facts";
+import { long } from "../support/long";
 import { withModules } from "../support/modules";
 import { listed, modules, verifyOf } from "./every_module";
 
@@ -154,33 +155,39 @@ function batchesOf(name: string, kinds: Kinds): Defect[][] {
 describe("verify.sql of every module", function () {
   this.timeout(300_000);
 
-  it("sees each object without its guard: row security, rights, policies, triggers, search_path, indexes", async () => {
-    await withModules(modules, async (_, db) => {
-      const admin = await db.connect("admin");
-      for (const name of modules) {
-        const batches = [...batchesOf(name, plant), await opened(admin, name)].filter((batch) => batch.length > 0);
-        expect(batches.flat().length, name).to.be.above(10);
-        expect(await unseen(admin, name, batches), name).to.deep.equal([]);
-      }
-    });
-  });
+  long(
+    "sees each object without its guard: row security, rights, policies, triggers, search_path, indexes",
+    async () => {
+      await withModules(modules, async (_, db) => {
+        const admin = await db.connect("admin");
+        for (const name of modules) {
+          const batches = [...batchesOf(name, plant), await opened(admin, name)].filter((batch) => batch.length > 0);
+          expect(batches.flat().length, name).to.be.above(10);
+          expect(await unseen(admin, name, batches), name).to.deep.equal([]);
+        }
+      });
+    },
+  );
 
-  it("sees another body, column, check, view or trigger under the same name; of 003 another body or trigger", async () => {
-    const kindsOf = (name: string): string[] =>
-      ["table", "view", "function", "trigger"].slice(undescribed.includes(name) ? 2 : 0);
-    expect(undescribed).to.deep.equal(["003_fhir_integration"]);
-    for (const name of modules) {
-      const compared = [...verifyOf(name).matchAll(/'definition of (.*): [0-9a-f]{8}'/g)].map(([, object]) => object);
-      const all = kindsOf(name).flatMap((kind) => listed(kind, [name]));
-      expect(compared.sort(), name).to.deep.equal(all.sort());
-    }
-    await withModules(modules, async (_, db) => {
-      const admin = await db.connect("admin");
-      await admin.query("CREATE VIEW public.planted AS SELECT 1 AS one");
+  long(
+    "sees another body, column, check, view or trigger under the same name; of 003 another body or trigger",
+    async () => {
+      const kindsOf = (name: string): string[] =>
+        ["table", "view", "function", "trigger"].slice(undescribed.includes(name) ? 2 : 0);
+      expect(undescribed).to.deep.equal(["003_fhir_integration"]);
       for (const name of modules) {
-        const kinds = Object.fromEntries(Object.entries(replace).filter(([kind]) => kindsOf(name).includes(kind)));
-        expect(await unseen(admin, name, batchesOf(name, kinds)), name).to.deep.equal([]);
+        const compared = [...verifyOf(name).matchAll(/'definition of (.*): [0-9a-f]{8}'/g)].map(([, object]) => object);
+        const all = kindsOf(name).flatMap((kind) => listed(kind, [name]));
+        expect(compared.sort(), name).to.deep.equal(all.sort());
       }
-    });
-  });
+      await withModules(modules, async (_, db) => {
+        const admin = await db.connect("admin");
+        await admin.query("CREATE VIEW public.planted AS SELECT 1 AS one");
+        for (const name of modules) {
+          const kinds = Object.fromEntries(Object.entries(replace).filter(([kind]) => kindsOf(name).includes(kind)));
+          expect(await unseen(admin, name, batchesOf(name, kinds)), name).to.deep.equal([]);
+        }
+      });
+    },
+  );
 });

@@ -3,6 +3,7 @@ import { quickFingerprint } from "../../engine/fingerprint/take";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { long } from "../support/long";
 import { startPooler } from "../support/pooler";
 import { major, withEmpty, withV6 } from "../support/postgres";
 import { root, withStack, type StackOptions } from "../support/stack";
@@ -32,7 +33,8 @@ describe("bad input is refused before the first write", function () {
   this.timeout(600_000);
 
   for (const [what, { options, says }] of Object.entries(refusals)) {
-    it(what, async () => {
+    const test = ["an unknown config key", "a wrong password"].includes(what) ? it : long;
+    test(what, async () => {
       await withV6(async (db) => {
         const client = await db.connect();
         const before = await quickFingerprint(client);
@@ -47,15 +49,16 @@ describe("bad input is refused before the first write", function () {
     });
   }
 
-  it("a database that is not a v6", () =>
+  long("a database that is not a v6", () =>
     withEmpty((db) =>
       withStack({ database: db.admin }, async (stack) => {
         const { output } = await stack.preview({ expectFailure: true });
         expect(output).to.contain("this database is not a Guardian v6").and.to.contain("missing: table auth.users");
       }),
-    ));
+    ),
+  );
 
-  it("a missing right, with the statement that gives it", () =>
+  long("a missing right, with the statement that gives it", () =>
     withV6(async (db) => {
       await (
         await db.connect("admin")
@@ -73,9 +76,10 @@ describe("bad input is refused before the first write", function () {
           .to.match(/lacks rights/)
           .and.to.match(/GRANT REFERENCES ON auth\.users TO guardian_migrator;/);
       });
-    }));
+    }),
+  );
 
-  it("a transaction pooler", () =>
+  long("a transaction pooler", () =>
     withV6(async (db) => {
       const pooler = await startPooler(db.migrator, 2);
       try {
@@ -88,9 +92,10 @@ describe("bad input is refused before the first write", function () {
       } finally {
         await pooler.stop();
       }
-    }));
+    }),
+  );
 
-  it("a pg_dump older than the server names the package", () =>
+  long("a pg_dump older than the server names the package", () =>
     withV6(async (db) => {
       const old = mkdtempSync(join(tmpdir(), "guardian-old-client-"));
       try {
@@ -104,9 +109,10 @@ describe("bad input is refused before the first write", function () {
       } finally {
         rmSync(old, { recursive: true });
       }
-    }));
+    }),
+  );
 
-  it("an applied module that was edited", function () {
+  long("an applied module that was edited", function () {
     return withCopy((copy, plugin) =>
       afterUp(async ({ stack }) => {
         const file = join(copy, "sql", "001_feature_flags", "up.sql");
@@ -123,7 +129,7 @@ describe("bad input is refused before the first write", function () {
     );
   });
 
-  it("broken SQL in a module: file, line, column and caret, in preview", () =>
+  long("broken SQL in a module: file, line, column and caret, in preview", () =>
     withCopy((copy, plugin) =>
       withV6(async (db) => {
         const file = join(copy, "sql", "001_feature_flags", "down.sql");
@@ -134,7 +140,8 @@ describe("bad input is refused before the first write", function () {
           expect(output).to.contain("DROP TABEL").and.to.contain("^");
         });
       }),
-    ));
+    ),
+  );
 });
 
 /** A copy of the plugin and the modules, in a path with a space, that a test may spoil. */

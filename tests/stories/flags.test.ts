@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
 import { count, total, type Story } from "../support/story";
 
@@ -16,72 +17,79 @@ async function live({ client }: Story): Promise<unknown> {
 describe("feature flags belong to the stack", function () {
   this.timeout(600_000);
 
-  it("a rollout is an update, a declared flag (16-14) comes and goes; a change by hand is refused, shown by refresh, and then set to what the program says", function () {
-    return afterUp(async (it) => {
-      const { stack, client } = it;
-      stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
-      expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
-      expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
-
-      // 16-14: one that no module delivers, added to the applied stack; the session's row counts one step more.
-      stack.set({ flags: JSON.stringify({ telehealth: { description: "Visits by video" } }) });
-      stack.set({ rollout: JSON.stringify({ [flag]: 10, telehealth: 5 }) });
-      expect((await stack.preview()).output).to.contain("will write 1 row into public.feature_flags");
-      expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1, create: 1 });
-      const declared = "public.feature_flags WHERE feature_name = 'telehealth' AND enabled AND rollout_percentage = 5";
-      expect(await count(client, declared)).to.equal(1);
-      stack.set({ flags: "{}" });
-      expect((await stack.up({ expectFailure: true })).output).to.contain("guardian:rollout.telehealth is not known");
-      stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
-      expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1, delete: 1 });
-      expect(await count(client, "public.feature_flags")).to.equal(12);
-
-      await client.query(`UPDATE public.feature_flags SET rollout_percentage = 77 WHERE feature_name = '${flag}'`);
-      const { output } = await stack.up({ expectFailure: true });
-      expect(output).to.match(/drift: flag fhir_integration is not what this stack wrote; changed by \w+ .*at 20/);
-      expect(output).to.contain("the flag was changed outside this stack since it last wrote it");
-      expect(await live(it)).to.deep.equal({ enabled: true, percent: 77 });
-
-      expect((await stack.refresh()).changes).to.deep.equal({ same: total - 1, update: 1 });
-      expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
-      expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
-      expect(readdirSync(join(stack.folder, "backups")), "17-6: flags take no dump").to.have.length(1);
-    });
-  });
-
-  it("after an emergency rollback neither up nor refresh switches anything on: only an acknowledgement does", function () {
-    return afterUp(async (it) => {
-      const { stack, client } = it;
-      stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
-      await stack.up();
-      const off = { enabled: false, percent: 0 };
-      const rollBack = async (): Promise<string> => {
-        await client.query("UPDATE public.feature_flags SET enabled = false, rollout_percentage = 0");
-        const { rows } = await client.query<{ id: string }>(
-          "INSERT INTO public.migration_sessions (migration_type, status) VALUES ('v7_to_v6_rollback', 'emergency_rollback') RETURNING id",
-        );
-        return rows[0]!.id;
-      };
-      // 16-4: one step back, whether or not a refresh has seen it; the id need not stay in the file.
-      for (const verbs of [["up"], ["refresh", "up"]] as const) {
-        const id = await rollBack();
-        for (const verb of verbs) {
-          const { output } = await stack[verb]({ expectFailure: verb === "up" });
-          if (verb === "up") expect(output).to.contain(`pulumi config set guardian:acknowledge ${id}, then up`);
-          expect(await live(it)).to.deep.equal(off);
-        }
-        stack.set({ acknowledge: id });
-        await stack.up();
+  long(
+    "a rollout is an update, a declared flag (16-14) comes and goes; a change by hand is refused, shown by refresh, and then set to what the program says",
+    function () {
+      return afterUp(async (it) => {
+        const { stack, client } = it;
+        stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
+        expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
         expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
-        stack.set({ acknowledge: "" });
-      }
-      // The way back asks for no acknowledgement.
-      await rollBack();
-      await stack.destroy();
-    });
-  });
 
-  it("an object that was changed or dropped by hand is drift: shown, never overwritten, and never gone", function () {
+        // 16-14: one that no module delivers, added to the applied stack; the session's row counts one step more.
+        stack.set({ flags: JSON.stringify({ telehealth: { description: "Visits by video" } }) });
+        stack.set({ rollout: JSON.stringify({ [flag]: 10, telehealth: 5 }) });
+        expect((await stack.preview()).output).to.contain("will write 1 row into public.feature_flags");
+        expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1, create: 1 });
+        const declared =
+          "public.feature_flags WHERE feature_name = 'telehealth' AND enabled AND rollout_percentage = 5";
+        expect(await count(client, declared)).to.equal(1);
+        stack.set({ flags: "{}" });
+        expect((await stack.up({ expectFailure: true })).output).to.contain("guardian:rollout.telehealth is not known");
+        stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
+        expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1, delete: 1 });
+        expect(await count(client, "public.feature_flags")).to.equal(12);
+
+        await client.query(`UPDATE public.feature_flags SET rollout_percentage = 77 WHERE feature_name = '${flag}'`);
+        const { output } = await stack.up({ expectFailure: true });
+        expect(output).to.match(/drift: flag fhir_integration is not what this stack wrote; changed by \w+ .*at 20/);
+        expect(output).to.contain("the flag was changed outside this stack since it last wrote it");
+        expect(await live(it)).to.deep.equal({ enabled: true, percent: 77 });
+
+        expect((await stack.refresh()).changes).to.deep.equal({ same: total - 1, update: 1 });
+        expect((await stack.up()).changes).to.deep.equal({ same: total - 1, update: 1 });
+        expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
+        expect(readdirSync(join(stack.folder, "backups")), "17-6: flags take no dump").to.have.length(1);
+      });
+    },
+  );
+
+  long(
+    "after an emergency rollback neither up nor refresh switches anything on: only an acknowledgement does",
+    function () {
+      return afterUp(async (it) => {
+        const { stack, client } = it;
+        stack.set({ rollout: JSON.stringify({ [flag]: 10 }) });
+        await stack.up();
+        const off = { enabled: false, percent: 0 };
+        const rollBack = async (): Promise<string> => {
+          await client.query("UPDATE public.feature_flags SET enabled = false, rollout_percentage = 0");
+          const { rows } = await client.query<{ id: string }>(
+            "INSERT INTO public.migration_sessions (migration_type, status) VALUES ('v7_to_v6_rollback', 'emergency_rollback') RETURNING id",
+          );
+          return rows[0]!.id;
+        };
+        // 16-4: one step back, whether or not a refresh has seen it; the id need not stay in the file.
+        for (const verbs of [["up"], ["refresh", "up"]] as const) {
+          const id = await rollBack();
+          for (const verb of verbs) {
+            const { output } = await stack[verb]({ expectFailure: verb === "up" });
+            if (verb === "up") expect(output).to.contain(`pulumi config set guardian:acknowledge ${id}, then up`);
+            expect(await live(it)).to.deep.equal(off);
+          }
+          stack.set({ acknowledge: id });
+          await stack.up();
+          expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
+          stack.set({ acknowledge: "" });
+        }
+        // The way back asks for no acknowledgement.
+        await rollBack();
+        await stack.destroy();
+      });
+    },
+  );
+
+  long("an object that was changed or dropped by hand is drift: shown, never overwritten, and never gone", function () {
     return afterUp(async ({ stack, db }) => {
       const admin = await db.connect("admin");
       await admin.query("CREATE POLICY open_door ON public.audit_log FOR SELECT TO anon USING (true)");

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { quickFingerprint } from "../../engine/fingerprint/take";
+import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
 import { withCopyOf, withV6 } from "../support/postgres";
 import { withStack } from "../support/stack";
@@ -29,7 +30,7 @@ describe("state and database belong together", function () {
     });
   });
 
-  it("a copy of a migrated database, ledger and all: refused too", function () {
+  long("a copy of a migrated database, ledger and all: refused too", function () {
     return afterUp(async ({ stack, db, client }) => {
       await client.end();
       await withCopyOf(db.name, async (copy) => {
@@ -45,7 +46,7 @@ describe("state and database belong together", function () {
     });
   });
 
-  it("two stacks on one database: the second is refused with the way out, which then works", function () {
+  long("two stacks on one database: the second is refused with the way out, which then works", function () {
     return afterUp(async ({ stack, db, client }) => {
       const applied = await count(client, "guardian_migration.module");
       await withStack({ database: db.migrator, name: "second" }, async (second) => {
@@ -67,7 +68,7 @@ describe("state and database belong together", function () {
     });
   });
 
-  it("a stack of a destroyed migration leaves the database free for another", function () {
+  long("a stack of a destroyed migration leaves the database free for another", function () {
     return afterUp(async ({ stack, db }) => {
       await stack.destroy();
       await withStack(

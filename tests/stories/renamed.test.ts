@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
 import { withStack } from "../support/stack";
 import { differences, total } from "../support/story";
@@ -6,7 +7,7 @@ import { differences, total } from "../support/story";
 describe("pulumi stack rename", function () {
   this.timeout(600_000);
 
-  it("16-2: says what it is, and one setting takes the new name over", () =>
+  long("16-2: says what it is, and one setting takes the new name over", () =>
     afterUp(async (it) => {
       const { stack, db, client } = it;
       await stack.must(["stack", "rename", "prod"]);
@@ -23,5 +24,6 @@ describe("pulumi stack rename", function () {
         await prod.destroy();
         expect(differences(it.before, await it.fingerprint())).to.deep.equal([]);
       });
-    }));
+    }),
+  );
 });

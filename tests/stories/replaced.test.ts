@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
 import { count, differences, type Story } from "../support/story";
 
@@ -12,28 +13,40 @@ async function standing({ client }: Story): Promise<unknown> {
   return { ...rows[0], rows: await Promise.all(tables) };
 }
 
+const urnOf = ({ stack }: Story, name: string): string =>
+  stack.resources().find((one) => one.urn.endsWith(`::${name}`))!.urn;
+
+/** Raises a flag, and replaces one resource of each kind that holds rows, a flag or a module. @returns what stands */
+async function replaced(it: Story, raised: () => void = () => undefined): Promise<unknown> {
+  const { stack } = it;
+  stack.set({ rollout: JSON.stringify({ enhanced_consent: 100 }) });
+  await stack.up();
+  const before = await standing(it);
+  expect(before).to.deep.include({ percent: 100 });
+  raised();
+  const flags = ["preferences", "enhanced_consent", "009_operations"].flatMap((name) => ["--replace", urnOf(it, name)]);
+  const { output, changes } = await stack.up({ flags });
+  expect(changes).to.deep.include({ "create-replacement": 3, "delete-replaced": 3 });
+  expect(output).to.contain("preferences was replaced by what was there already and stands");
+  expect(await standing(it), "--replace").to.deep.equal(before);
+  return before;
+}
+
 describe("Pulumi's other verbs", function () {
   this.timeout(600_000);
 
-  it("16-1: --replace and taint delete nothing; a state from before is refused until it is refreshed", () =>
+  it("16-1: --replace deletes nothing", () =>
+    afterUp(async (it) => {
+      await replaced(it);
+    }));
+
+  long("16-1: --replace and taint delete nothing; a state from before is refused until it is refreshed", () =>
     afterUp(async (it) => {
       const { stack } = it;
-      const urn = (name: string): string => stack.resources().find((one) => one.urn.endsWith(`::${name}`))!.urn;
-      stack.set({ rollout: JSON.stringify({ enhanced_consent: 100 }) });
-      await stack.up();
-      const before = await standing(it);
-      expect(before).to.deep.include({ percent: 100 });
       let old = "";
-      stack.edit((state) => (old = state));
+      const before = await replaced(it, () => stack.edit((state) => (old = state)));
 
-      const replaced = ["preferences", "enhanced_consent", "009_operations"];
-      const flags = replaced.flatMap((name) => ["--replace", urn(name)]);
-      const { output, changes } = await stack.up({ flags });
-      expect(changes).to.deep.include({ "create-replacement": 3, "delete-replaced": 3 });
-      expect(output).to.contain("preferences was replaced by what was there already and stands");
-      expect(await standing(it), "--replace").to.deep.equal(before);
-
-      await stack.must(["state", "taint", urn("004_enhanced_consent"), "--yes"]);
+      await stack.must(["state", "taint", urnOf(it, "004_enhanced_consent"), "--yes"]);
       expect((await stack.preview()).output).to.contain("if this is a replacement, nothing is deleted");
       await stack.up();
       expect(await standing(it), "taint").to.deep.equal(before);
@@ -49,5 +62,6 @@ describe("Pulumi's other verbs", function () {
       expect(await standing(it), "refreshed").to.deep.equal(before);
       await stack.destroy();
       expect(differences(it.before, await it.fingerprint())).to.deep.equal([]);
-    }));
+    }),
+  );
 });
