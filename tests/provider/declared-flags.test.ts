@@ -1,13 +1,14 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import * as calls from "../support/calls";
-import { withV6, type V6 } from "../support/postgres";
-import { withWalk, type Held, type Walk } from "../support/walk";
+import type { V6 } from "../support/postgres";
+import { withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import { plain, type Wire } from "../support/wire";
 
 type Bag = Record<string, Wire>;
 
 const modules = ["000_audit_log", "001_feature_flags"];
+const all = [...modules, "002_migration_tracking", "009_operations"];
 const name = "telehealth";
 const off = { enabled: false, rolloutPercentage: 0, enabledForUsers: [] };
 const half = { enabled: true, rolloutPercentage: 50, enabledForUsers: [] };
@@ -51,15 +52,16 @@ const failure = (work: Promise<unknown>): Promise<string> => work.then(() => "no
 
 describe("provider: a flag that the stack declares", function () {
   this.timeout(120_000);
-  const walking = (test: (walk: Walk, client: Client, db: V6) => Promise<void>) =>
-    withV6((db) => withWalk({ database: db.migrator }, async (walk) => test(walk, await db.connect(), db)));
+  const walking = (
+    through: readonly string[],
+    test: (walk: Walk, made: Made, client: Client, db: V6) => Promise<void>,
+  ): Promise<void> => withWalkOn(through, async (walk, made, db) => test(walk, made, await db.connect(), db));
   /** Another run of the engine, which knows nothing of what the one before asked. */
   const anotherRun = (db: V6, test: (walk: Walk) => Promise<void>, stack = "dev") =>
     withWalk({ database: db.migrator, stack }, test);
 
   it("16-14 is made, set, replaced and removed with its row; preview says the row", () =>
-    walking(async (walk, client) => {
-      const { ledger } = await walk.through(modules);
+    walking(modules, async (walk, { ledger }, client) => {
       const ledgerId = ledger.state["ledgerId"]!;
       const { urn } = await walk.create("FeatureFlag", name, of(ledgerId), { preview: true });
       expect(said(walk, urn)).to.match(/^will write 1 row into public\.feature_flags\n/);
@@ -82,8 +84,7 @@ describe("provider: a flag that the stack declares", function () {
     }));
 
   it("16-14 of a name that somebody else's row has is refused, by preview too, and that row stays", () =>
-    walking(async (walk, client, db) => {
-      const { ledger } = await walk.through(modules);
+    walking(modules, async (walk, { ledger }, client, db) => {
       const ledgerId = ledger.state["ledgerId"]!;
       await client.query(byHand);
       const theirs = await row(client);
@@ -129,8 +130,7 @@ describe("provider: a flag that the stack declares", function () {
     }));
 
   it("16-14 shows what was done to it by hand, and overwrites nothing unseen: a refresh, then up", () =>
-    walking(async (walk, client, db) => {
-      const { ledger } = await walk.through(modules);
+    walking(modules, async (walk, { ledger }, client, db) => {
       const flag = await walk.create("FeatureFlag", name, of(ledger.state["ledgerId"]!, half));
       for (const [column, value] of [
         ["description", "by hand"],
@@ -168,9 +168,8 @@ describe("provider: a flag that the stack declares", function () {
     }));
 
   it("16-14 goes off with an emergency rollback, and with the table that a state has forgotten", () =>
-    walking(async (walk, client, db) => {
-      const all = [...modules, "002_migration_tracking", "009_operations"];
-      const { ledger, modules: held } = await walk.through(all);
+    walking(all, async (walk, made, client, db) => {
+      const { ledger, modules: held } = made;
       const ledgerId = ledger.state["ledgerId"]!;
       const flag = await walk.create("FeatureFlag", name, of(ledgerId, half));
       const { rows } = await client.query<{ text: string }>("SELECT emergency_rollback_to_v6() AS text");

@@ -4,8 +4,8 @@ import { hash } from "../../engine/base/hash";
 import { inventoryVersion } from "../../engine/module/inventory";
 import * as calls from "../support/calls";
 import { toFacts1 } from "../support/format-1";
-import { withV6, type V6 } from "../support/postgres";
-import { withWalk, type Held, type Walk } from "../support/walk";
+import type { V6 } from "../support/postgres";
+import { withMade, withWalk, type Held, type Walk } from "../support/walk";
 import { plain } from "../support/wire";
 
 const silent = "CREATE RULE silent AS ON INSERT TO public.audit_log DO INSTEAD NOTHING";
@@ -23,13 +23,7 @@ describe("provider: drift", function () {
 
   /** Module 000 is there; whoever looks at it is a process of its own, since one that has read, has read. */
   const applied = (test: (audit: Held, db: V6, look: typeof later) => Promise<void>): Promise<void> =>
-    withV6(async (db) => {
-      const audit = await withWalk(
-        { database: db.migrator },
-        async (walk) => (await walk.through(["000_audit_log"])).modules[0],
-      );
-      await test(audit!, db, later);
-    });
+    withMade(["000_audit_log"], ({ modules }, db) => test(modules[0]!, db, later));
   const later = <T>(db: V6, ask: (walk: Walk) => Promise<T>): Promise<T> => withWalk({ database: db.migrator }, ask);
   const warnings = (walk: Walk): string[] =>
     walk.plugin.engine.logs.flatMap(({ severity, message }) => (severity === "warning" ? [message] : []));

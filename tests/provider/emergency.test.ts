@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import * as calls from "../support/calls";
-import { withV6 } from "../support/postgres";
-import { withWalk, type Held, type Walk } from "../support/walk";
+import { withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
 
 type Bag = Record<string, Wire>;
@@ -26,8 +25,8 @@ const on = (ledgerId: Wire): Bag => ({
 
 describe("provider: an emergency rollback", function () {
   this.timeout(120_000);
-  const walking = (test: (walk: Walk, client: Client) => Promise<void>) =>
-    withV6((db) => withWalk({ database: db.migrator }, async (walk) => test(walk, await db.connect())));
+  const walking = (test: (walk: Walk, made: Made, client: Client) => Promise<void>): Promise<void> =>
+    withWalkOn(modules, async (walk, made, db) => test(walk, made, await db.connect()));
 
   /** The ledger's update, as the engine asks it where a diff says so. */
   const change = ({ urn, id, state, inputs }: Held, news: Bag) => ({
@@ -43,8 +42,7 @@ describe("provider: an emergency rollback", function () {
       .join("\n");
 
   it("16-4: is asked of the first resource: an empty or a foreign value is refused before anything is written", () =>
-    walking(async (walk, client) => {
-      const { ledger } = await walk.through(modules);
+    walking(async (walk, { ledger }, client) => {
       const flag = await walk.create("FeatureFlag", "enhanced_consent", on(ledger.state["ledgerId"]!));
       const [first, second] = [await rollBack(client), await rollBack(client)];
       const before = await steps(client);
@@ -90,8 +88,7 @@ describe("provider: an emergency rollback", function () {
     }));
 
   it("16-4: waits in the archive after a destroy: a new up is refused before anything is written, or needs nothing", () =>
-    walking(async (walk, client) => {
-      const all = await walk.through(modules);
+    walking(async (walk, all, client) => {
       const flag = await walk.create("FeatureFlag", "enhanced_consent", on(all.ledger.state["ledgerId"]!));
       const id = await rollBack(client);
       const remove = ({ urn, id: physical, state, inputs }: Held) =>

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { withV6, type V6 } from "../support/postgres";
-import { withWalk, type Walk } from "../support/walk";
+import type { V6 } from "../support/postgres";
+import { withWalk, withWalkOn, type Made, type Walk } from "../support/walk";
 import * as calls from "../support/calls";
 import { plain, secretly } from "../support/wire";
 
@@ -8,12 +8,11 @@ const user = "11111111-2222-4333-8444-555555555555";
 
 describe("provider: a flag", function () {
   this.timeout(60_000);
-  const walking = (test: (walk: Walk, db: V6) => Promise<void>) =>
-    withV6((db) => withWalk({ database: db.migrator }, (walk) => test(walk, db)));
+  const walking = (test: (walk: Walk, made: Made, db: V6) => Promise<void>): Promise<void> =>
+    withWalkOn(["000_audit_log", "001_feature_flags"], test);
 
   it("shows the configuration of a flag that was changed by hand, and what up makes of it, and refuses it unseen", () =>
-    walking(async (walk, db) => {
-      const { ledger } = await walk.through(["000_audit_log", "001_feature_flags"]);
+    walking(async (walk, { ledger }, db) => {
       const ledgerId = ledger.state["ledgerId"]!;
       const off = { flag: "event_sourcing", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
       const flag = await walk.create("FeatureFlag", "event_sourcing", off);
@@ -34,8 +33,7 @@ describe("provider: a flag", function () {
     }));
 
   it("keeps who is on an allow-list secret on every way", () =>
-    walking(async (walk) => {
-      const { ledger } = await walk.through(["000_audit_log", "001_feature_flags"]);
+    walking(async (walk, { ledger }) => {
       const { plugin } = walk;
       const args = {
         flag: "fhir_integration",

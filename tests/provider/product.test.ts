@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { ledgerFormat } from "../../engine/ledger/schema";
 import * as calls from "../support/calls";
 import { withV6, type V6 } from "../support/postgres";
-import { walkModules, withWalk, type Held, type Walk } from "../support/walk";
+import { walkModules, withMade, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
 import { plain, unknownMark, type Wire } from "../support/wire";
 
 describe("provider: the product", function () {
@@ -67,9 +67,8 @@ describe("provider: the product", function () {
     }));
 
   it("plans an update: what it will change is unknown, what it will not change is certain; and then does it", () =>
-    walking(async (walk) => {
+    withWalkOn(walkModules, async (walk, { ledger, backup }) => {
       const { client, call } = { client: walk.plugin.client, call: walk.plugin.call };
-      const { ledger, backup } = await walk.through();
       const ledgerId = ledger.state["ledgerId"]!;
       const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 5));
       const changed = {
@@ -137,8 +136,7 @@ describe("provider: the product", function () {
     }));
 
   it("shows what was done by hand: in a diff, with a warning, and in a refresh the other way round", () =>
-    walking(async (walk, db) => {
-      const { modules } = await walk.through(["000_audit_log"]);
+    withMade(["000_audit_log"], async ({ modules }, db) => {
       const [audit] = modules;
       const client = await db.connect();
       await client.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
@@ -173,8 +171,7 @@ describe("provider: the product", function () {
     }));
 
   it("sees that a session is not marked as completed any more", () =>
-    walking(async (walk, db) => {
-      const { ledger } = await walk.through(["000_audit_log", "002_migration_tracking"]);
+    withWalkOn(["000_audit_log", "002_migration_tracking"], async (walk, { ledger }, db) => {
       const ledgerId = ledger.state["ledgerId"]!;
       const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 1));
       const done = await walk.create("SessionCompletion", "completion", {
@@ -189,8 +186,7 @@ describe("provider: the product", function () {
     }));
 
   it("refuses the state of another database before anything else, and keeps its hands off", () =>
-    walking(async (walk) => {
-      const { backup, modules } = await walk.through(["000_audit_log"]);
+    withWalkOn(["000_audit_log"], async (walk, { backup, modules }) => {
       for (const held of [backup, modules[0]!]) {
         const database = { ...(held.state["database"] as Record<string, string>), systemIdentifier: "42" };
         const { urn, id, inputs } = held;
@@ -214,8 +210,7 @@ describe("provider: the product", function () {
     }));
 
   it("reads what was rolled back as gone, and deletes it a second time without a word", () =>
-    walking(async (walk) => {
-      const { modules } = await walk.through(["000_audit_log"]);
+    withWalkOn(["000_audit_log"], async (walk, { modules }) => {
       const { urn, id, state, inputs } = modules[0]!;
       const { client, call } = { client: walk.plugin.client, call: walk.plugin.call };
       await call(client.delete, calls.remove(urn, id, state, inputs));
@@ -238,8 +233,7 @@ describe("provider: the product", function () {
     }));
 
   it("reads what is unfinished as done in part; update finishes it", () =>
-    walking(async (walk, db) => {
-      const { modules } = await walk.through(["000_audit_log"]);
+    withMade(["000_audit_log"], async ({ modules }, db) => {
       const held = modules[0]!;
       const client = await db.connect();
       await client.query(
@@ -265,8 +259,7 @@ describe("provider: the product", function () {
     }));
 
   it("refuses to import, and to read what no ledger knows", () =>
-    walking(async (walk) => {
-      const { modules } = await walk.through(["000_audit_log"]);
+    withWalkOn(["000_audit_log"], async (walk, { modules }) => {
       const { id, state, inputs } = modules[0]!;
       const { client, fail } = { client: walk.plugin.client, fail: walk.plugin.fail };
       const imported = await fail(client.read, calls.read(modules[0]!.urn, id, {}, {}));

@@ -2,13 +2,12 @@ import { expect } from "chai";
 import { withClient } from "../../scripts/v6/database";
 import { copied, renamed } from "../engine/ledger/owned";
 import * as calls from "../support/calls";
-import { withV6, type Login } from "../support/postgres";
-import { walkModules, withWalk, type Held, type Walk } from "../support/walk";
+import type { Login } from "../support/postgres";
+import { withMade, walkModules, withWalk, type Held, type Made, type Walk } from "../support/walk";
 import { plain } from "../support/wire";
 
 /** One resource of every kind but the completion, in their order; the stack is dev. */
-async function everything(walk: Walk, rows = true): Promise<Held[]> {
-  const { ledger, backup, modules: made } = await walk.through(rows ? walkModules : walkModules.slice(0, 3));
+async function everything(walk: Walk, { ledger, backup, modules: made }: Made, rows = true): Promise<Held[]> {
   const ledgerId = ledger.state["ledgerId"]!;
   const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 9));
   const consents = rows ? [await walk.create("DataMigration", "consents", walk.consents(ledgerId))] : [];
@@ -56,8 +55,8 @@ describe("provider: what was renamed", function () {
   this.timeout(120_000);
 
   it("16-2: a stack: says so, gives both ways, and takes the new name over with one setting", () =>
-    withV6(async (db) => {
-      const made = await withWalk({ database: db.migrator }, everything);
+    withMade(walkModules, async (before, db) => {
+      const made = await withWalk({ database: db.migrator }, (walk) => everything(walk, before));
       // Pulumi writes the new name into every URN of the state.
       const held = made.map((one) => ({ ...one, urn: one.urn.replace(":dev:", ":prod:") }));
       const [ledger, ...others] = held as [Held, ...Held[]];
@@ -93,8 +92,7 @@ describe("provider: what was renamed", function () {
     }));
 
   it("16-2: renamed twice, with the same setting in its file: the second time it is an update too", () =>
-    withV6(async (db) => {
-      const { ledger } = await withWalk({ database: db.migrator }, (walk) => walk.through(["000_audit_log"]));
+    withMade(["000_audit_log"], async ({ ledger }, db) => {
       const id = ledger.state["ledgerId"] as string;
       let held = ledger;
       for (const [from, to] of [
@@ -111,8 +109,7 @@ describe("provider: what was renamed", function () {
     }));
 
   it("16-2: another stack's preview of a takeover says what is there, and not that strangers made it", () =>
-    withV6(async (db) => {
-      const { ledger } = await withWalk({ database: db.migrator }, (walk) => walk.through(["000_audit_log"]));
+    withMade(["000_audit_log"], async ({ ledger }, db) => {
       const ledgerId = ledger.state["ledgerId"]!;
       await withWalk({ database: db.migrator, stack: "prod" }, async (walk) => {
         const preview = { preview: true };
@@ -125,8 +122,8 @@ describe("provider: what was renamed", function () {
     }));
 
   it("16-2: a database: it is no copy, and one setting takes the new name over, in every resource's state", () =>
-    withV6(async (db) => {
-      const made = await withWalk({ database: db.migrator }, (walk) => everything(walk, false));
+    withMade(walkModules.slice(0, 3), async (before, db) => {
+      const made = await withWalk({ database: db.migrator }, (walk) => everything(walk, before, false));
       const [ledger, ...others] = made as [Held, ...Held[]];
       const id = ledger.state["ledgerId"] as string;
       await renamed(db, async (database) => {
@@ -160,10 +157,7 @@ describe("provider: what was renamed", function () {
     }));
 
   it("16-2: a copy is no renamed database, whatever is set: the state stays the other's", () =>
-    withV6(async (db) => {
-      const { ledger, modules: held } = await withWalk({ database: db.migrator }, (walk) =>
-        walk.through(["000_audit_log"]),
-      );
+    withMade(["000_audit_log"], async ({ ledger, modules: held }, db) => {
       await copied(db, (database) =>
         withWalk({ database }, async (walk) => {
           for (const message of [

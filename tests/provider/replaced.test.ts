@@ -1,23 +1,25 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import * as calls from "../support/calls";
-import { withV6, type V6 } from "../support/postgres";
-import { walkModules, withWalk, type Held, type Walk } from "../support/walk";
+import type { V6 } from "../support/postgres";
+import { walkModules, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
 
+type All = Map<string, { held: Held; again: () => Promise<Held> }>;
+
 /** One resource of every kind, in the order in which they are made, with what makes it. */
-async function everything(walk: Walk): Promise<Map<string, { held: Held; again: () => Promise<Held> }>> {
-  const made = new Map<string, { held: Held; again: () => Promise<Held> }>();
-  const make = async (kind: string, name: string, args: Record<string, Wire>): Promise<Held> => {
+async function everything(walk: Walk, { ledger, backup, modules }: Made): Promise<All> {
+  const made: All = new Map();
+  const make = async (kind: string, name: string, args: Record<string, Wire>, there?: Held): Promise<Held> => {
     const again = (): Promise<Held> => walk.create(kind, name, args);
-    const held = await again();
+    const held = there ?? (await again());
     made.set(kind === "SqlModule" ? name : kind, { held, again });
     return held;
   };
-  const { state } = await make("Ledger", "ledger", { purge: false });
-  const ledgerId = state["ledgerId"]!;
-  await make("Backup", "backup", walk.backupArgs(ledgerId));
-  for (const module of walkModules) await make("SqlModule", module, { module, ledgerId });
+  await make("Ledger", "ledger", { purge: false }, ledger);
+  const ledgerId = ledger.state["ledgerId"]!;
+  await make("Backup", "backup", walk.backupArgs(ledgerId), backup);
+  for (const [i, module] of walkModules.entries()) await make("SqlModule", module, { module, ledgerId }, modules[i]);
   const session = await make("MigrationSession", "session", walk.session(ledgerId, 9));
   await make("DataMigration", "consents", walk.consents(ledgerId));
   const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [] };
@@ -25,6 +27,9 @@ async function everything(walk: Walk): Promise<Map<string, { held: Held; again: 
   await make("SessionCompletion", "completion", { sessionId: session.state["sessionId"]!, ledgerId });
   return made;
 }
+
+/** Those that need what the walk applies. */
+const needing = ["005_user_preferences", "006_document_queue", "007_notification_queue"];
 
 /** What must stand whatever the engine deletes of what was replaced. */
 async function standing(client: Client): Promise<unknown> {
@@ -53,14 +58,17 @@ const older = /^this stack.s state is older than the database.*\[state-outdated\
 
 describe("provider: a resource that Pulumi replaces", function () {
   this.timeout(120_000);
-  const walking = (test: (walk: Walk, db: V6, client: Client) => Promise<void>) =>
-    withV6((db) => withWalk({ database: db.migrator }, async (walk) => test(walk, db, await db.connect())));
+  const walking = (
+    modules: readonly string[],
+    test: (walk: Walk, made: Made, db: V6, client: Client) => Promise<void>,
+  ): Promise<void> => withWalkOn(modules, async (walk, made, db) => test(walk, made, db, await db.connect()));
+  const withAll = (test: (walk: Walk, made: All, db: V6, client: Client) => Promise<void>): Promise<void> =>
+    walking(walkModules, async (walk, made, db, client) => test(walk, await everything(walk, made), db, client));
   /** Another run of the engine, which knows nothing of what the one before asked. */
   const anotherRun = (db: V6, test: (walk: Walk) => Promise<void>) => withWalk({ database: db.migrator }, test);
 
   it("16-1: of every kind: create takes over what is there, the delete of the old id warns and deletes nothing", () =>
-    walking(async (walk, _db, client) => {
-      const made = await everything(walk);
+    withAll(async (walk, made, _db, client) => {
       const before = await standing(client);
       for (const [name, { held, again }] of made) {
         const newer = await again();
@@ -77,8 +85,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: preview says that it takes over what is there, and that a replacement deletes nothing", () =>
-    walking(async (walk) => {
-      const { ledger, modules } = await walk.through(["000_audit_log"]);
+    walking(["000_audit_log"], async (walk, { ledger, modules }) => {
       const args = { module: "000_audit_log", ledgerId: ledger.state["ledgerId"]! };
       const said = async (): Promise<string | undefined> => {
         const { urn } = await walk.create("SqlModule", "000_audit_log", args, { preview: true });
@@ -92,8 +99,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: a state from before is refused by diff and delete, and refresh brings it up to date", () =>
-    walking(async (walk, db, client) => {
-      const made = await everything(walk);
+    withAll(async (_walk, made, db, client) => {
       const before = await standing(client);
       const newer = new Map<string, string>();
       for (const [name, { again }] of made) newer.set(name, (await again()).id);
@@ -119,8 +125,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: a state from before a rollback and a new up is refused too", () =>
-    walking(async (walk, db) => {
-      const { ledger, modules } = await walk.through(["000_audit_log"]);
+    walking(["000_audit_log"], async (walk, { ledger, modules }, db) => {
       const [first] = modules as [Held];
       await remove(walk, first);
       const module = { module: "000_audit_log", ledgerId: ledger.state["ledgerId"]! };
@@ -135,8 +140,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: killed between the two, a replacement clears itself: by up, by refresh and by destroy", () =>
-    walking(async (walk, db, client) => {
-      const made = await everything(walk);
+    withAll(async (_walk, made, db, client) => {
       const before = await standing(client);
       const { held: old, again } = made.get("DataMigration")!;
       const newer = await again();
@@ -157,9 +161,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: what is still needed is asked before any row is touched", () =>
-    walking(async (walk, _db, client) => {
-      const needing = ["005_user_preferences", "006_document_queue", "007_notification_queue"];
-      const { ledger, modules } = await walk.through([...walkModules, ...needing]);
+    walking([...walkModules, ...needing], async (walk, { ledger, modules }, _db, client) => {
       await walk.create("DataMigration", "consents", walk.consents(ledger.state["ledgerId"]!));
       const before = await standing(client);
       const needed = modules.find(({ urn }) => urn.endsWith("004_enhanced_consent"))!;
@@ -168,8 +170,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: a flag that the state has forgotten goes with its table, and is no flag changed by hand when it comes back", () =>
-    walking(async (walk) => {
-      const { ledger, modules } = await walk.through(["000_audit_log", "001_feature_flags"]);
+    walking(["000_audit_log", "001_feature_flags"], async (walk, { ledger, modules }) => {
       const { ledgerId } = ledger.state as { ledgerId: Wire };
       const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [], ledgerId };
       await walk.create("FeatureFlag", "enhanced_consent", flag);
@@ -181,8 +182,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: --target-replace, one killed after its create, --refresh, destroy --target: runs that ask of one alone", () =>
-    walking(async (walk, db, client) => {
-      const made = await everything(walk);
+    withAll(async (_walk, made, db, client) => {
       const before = await standing(client);
       const { held, again } = made.get("DataMigration")!;
       const { held: flag, again: flagAgain } = made.get("FeatureFlag")!;
@@ -211,8 +211,7 @@ describe("provider: a resource that Pulumi replaces", function () {
     }));
 
   it("16-1: state rename, state delete, import: what stands is neither deleted nor gone, and the way out is named", () =>
-    walking(async (walk, db, client) => {
-      const made = await everything(walk);
+    withAll(async (walk, made, db, client) => {
       const before = await standing(client);
       await anotherRun(db, async (run) => {
         const { client: provider, fail } = run.plugin;

@@ -7,6 +7,8 @@ import { major } from "./major";
 /** What is done to a v6 before a test gets it, named after what it leaves. */
 export interface Preparation {
   name: string;
+  /** What comes before: its template is what this one is made from; absent: the bare v6. */
+  after?: Preparation;
   /** May use the database alone, and leaves no connection to it. */
   prepare: (db: Logins) => Promise<void>;
   /** Done to every copy, as the superuser. */
@@ -66,23 +68,34 @@ export async function cloned(
   prepared?: Preparation,
 ): Promise<Logins> {
   const v6 = `v6_${size.users}_${size.profiles ? "profiles" : "bare"}`;
-  const plain = await remember(templates, `${on.major} ${v6}`, async () => {
-    await createV6(on, v6, size);
-    return v6;
-  });
-  if (!prepared) return cloneDatabase(on, plain, name, on.admin);
-  const template = await remember(templates, `${on.major} ${v6} ${prepared.name}`, () => make(on, plain, prepared));
+  const plain = (): Promise<string> =>
+    remember(templates, `${on.major} ${v6}`, async () => {
+      await createV6(on, v6, size);
+      return v6;
+    });
+  const template = (of: Preparation | undefined): Promise<string> =>
+    of ? remember(templates, `${on.major} ${v6} ${of.name}`, () => make(on, of, template)) : plain();
+  return copied(on, await template(prepared), name, prepared);
+}
+
+/** @param made what that template was made by */
+async function copied(on: TestServer, template: string, name: string, made: Preparation | undefined): Promise<Logins> {
   const copy = await cloneDatabase(on, template, name, on.admin);
-  const { everyCopy } = prepared;
+  const everyCopy = made?.everyCopy;
   if (everyCopy !== undefined) await withClient(copy.admin, (client) => client.query(everyCopy));
   return copy;
 }
 
-async function make(on: TestServer, plain: string, prepared: Preparation): Promise<string> {
+async function make(
+  on: TestServer,
+  { after, prepare }: Preparation,
+  template: (of: Preparation | undefined) => Promise<string>,
+): Promise<string> {
+  const before = await template(after);
   const name = `template_${++numbered}`;
-  const made = await cloneDatabase(on, plain, name, on.admin);
+  const made = await copied(on, before, name, after);
   try {
-    await prepared.prepare(made);
+    await prepare(made);
   } catch (err) {
     await on.admin.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
     throw err;

@@ -2,9 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { clientFolder } from "../../scripts/pg-clients";
+import { withClient } from "../../scripts/v6/database";
 import * as calls from "./calls";
 import { productPlugin, withPlugin, withServed, type BootedPlugin, type ServedPlugin } from "./plugin";
-import { major, type Login } from "./postgres";
+import { major, withV6, type Login, type V6 } from "./postgres";
+import { movedHere, type Preparation } from "./server";
+import { keep } from "./stack";
 import { plain, type Wire } from "./wire";
 
 type Bag = Record<string, Wire>;
@@ -15,6 +18,13 @@ export interface Held {
   id: string;
   inputs: Bag;
   state: Bag;
+}
+
+/** What a walk through modules makes. */
+export interface Made {
+  ledger: Held;
+  backup: Held;
+  modules: Held[];
 }
 
 /** The modules that the walk applies: as many as the data migration of consents needs. */
@@ -65,7 +75,7 @@ export class Walk<P extends ServedPlugin = ServedPlugin> {
   }
 
   /** The ledger, a backup of what is to be done, and the modules. */
-  async through(modules: readonly string[] = walkModules): Promise<{ ledger: Held; backup: Held; modules: Held[] }> {
+  async through(modules: readonly string[] = walkModules): Promise<Made> {
     const ledger = await this.create("Ledger", "ledger", { purge: false });
     const { ledgerId } = ledger.state as { ledgerId: string };
     const backup = await this.create("Backup", "backup", this.backupArgs(ledgerId, modules));
@@ -105,6 +115,45 @@ export async function withWalk<T>(options: WalkOptions, test: (walk: Walk) => Pr
     }
   }
 }
+
+/** What a walk made, by its modules, with the database's name as it stands in the states. */
+const walked = new Map<string, { database: string; made: Made }>();
+
+/** Ledger, backup and modules are there, the backup in a folder that stays; made once in a process. */
+const through = (modules: readonly string[]): Preparation => ({
+  name: `a walk through ${modules.join(" ")}`,
+  everyCopy: movedHere,
+  prepare: async ({ migrator }) => {
+    const { database } = migrator;
+    const [folder, copy, made] = await withWalk({ database: migrator }, async (walk) => {
+      const made = await walk.through(modules);
+      return [walk.folder, keep(walk.folder), JSON.stringify(made)] as const;
+    });
+    const there = `UPDATE guardian_migration.step SET physical_id = replace(physical_id, $1, $2),
+      detail = replace(detail::text, $1, $2)::jsonb WHERE strpos(concat(physical_id, detail), $1) > 0`;
+    await withClient(migrator, (client) => client.query(there, [folder, copy]));
+    walked.set(modules.join(" "), { database, made: JSON.parse(made.replaceAll(folder, copy)) as Made });
+  },
+});
+
+/** Runs a test on a database where another run of the engine went through these modules, as its state holds them: copies both. */
+export function withMade<T>(modules: readonly string[], test: (made: Made, db: V6) => Promise<T>): Promise<T> {
+  return withV6(
+    (db) => {
+      const before = walked.get(modules.join(" "));
+      if (!before) throw new Error("there is no template of that walk");
+      const text = JSON.stringify(before.made).replaceAll(`"${before.database}"`, `"${db.name}"`);
+      return test(JSON.parse(text) as Made, db);
+    },
+    { prepared: through(modules) },
+  );
+}
+
+/** The same with a plugin on it. */
+export const withWalkOn = <T>(
+  modules: readonly string[],
+  test: (walk: Walk, made: Made, db: V6) => Promise<T>,
+): Promise<T> => withMade(modules, (made, db) => withWalk({ database: db.migrator }, (walk) => test(walk, made, db)));
 
 /** As withWalk, with the product's plugin as a process, as the engine has it. */
 export async function withWalkingProcess<T>(

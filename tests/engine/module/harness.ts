@@ -64,15 +64,16 @@ export class Engine extends Operator {
   }
 }
 
-/** A v6 with a ledger of that stack and modules of sql/, made once a run; a copy's ledger is told where it is now. */
+/** A v6 with a ledger of that stack and modules of sql/, each made from the one before it; a copy's ledger is told where it is now. */
 const ledgerWith = (modules: readonly string[], stack = "dev::guardian"): Preparation => ({
   name: `${stack} ${modules.join(" ")}`,
+  ...(modules.length > 0 ? { after: ledgerWith(modules.slice(0, -1), stack) } : {}),
   everyCopy: movedHere,
   prepare: async ({ migrator }) => {
     const engine = new Engine(migrator, { stack });
     try {
-      await engine.open();
-      await engine.applyReal(...modules);
+      if (modules.length === 0) await engine.open();
+      else await engine.applyReal(...modules.slice(-1));
     } finally {
       await engine.close();
     }
