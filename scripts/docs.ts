@@ -6,6 +6,7 @@ import { errorsPage } from "./docs/errors";
 import { gatesPage } from "./docs/gates";
 import { examine } from "./docs/generate";
 import { hardeningPage } from "./docs/hardening";
+import { maskingPage } from "./docs/masking/page";
 import { rightsPage } from "./docs/rights";
 import { trapsPage } from "./docs/traps";
 import { differing, settle } from "./golden";
@@ -18,7 +19,7 @@ const command = {
   about: `It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
 from what each role may really do there; docs/traps.md and docs/hardening.md from the titles of the tests, docs/configuration.md
 and the keys of Pulumi.yaml from config/, docs/errors.md from spec/codes.ts, docs/rights.md from engine/rights.ts,
-docs/gates.md from engine/gates.`,
+docs/gates.md from engine/gates, docs/masking.md from sql/masking.yaml.`,
   options: { check: { about: "write nothing; exit code 1 and the names of the pages that are stale" } },
   exits: { "0": "the pages are written, or current", "1": "pages are stale, or it failed" },
 };
@@ -35,6 +36,7 @@ export async function makePages(): Promise<Map<string, string>> {
     pages.set("errors.md", errorsPage());
     pages.set("rights.md", rightsPage());
     pages.set("gates.md", gatesPage());
+    pages.set("masking.md", maskingPage());
     return await formatted(new Map([...pages, ...configurationPages()]));
   } finally {
     await server.stop();

@@ -144,6 +144,10 @@ export const errorCodes = {
       "Drop what the error names, mend the cause, restore again.",
     ],
     "prune-refused": ["It cannot be known what may be removed; nothing was.", "Do as the error says."],
+    "masking-incomplete": [
+      "A backup holds columns of which no rule says how to mask them, or one that does not fit; nothing was written.",
+      "Decide on each as the error shows, and give the file by --rules.",
+    ],
     "backup-missing": ["There is no backup for this change; nothing was changed.", "Run `up` without --target."],
   },
   "Commands and their tools": {

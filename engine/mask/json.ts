@@ -1,0 +1,84 @@
+import type { Masker } from "./values";
+
+const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/g;
+
+/** A word of a code, a unit or a path of elements; nothing with a blank, and no more than a line. */
+const coded = /^[A-Za-z0-9][A-Za-z0-9._:/+%[\]-]{0,79}$/;
+/** A key that a programmer wrote: what is another may be a person's name or address. */
+const programmed = /^[A-Za-z_$][A-Za-z0-9_$.-]{0,63}$/;
+
+/**
+ * Masks what is in JSON and leaves its shape: keys, booleans, null, how many there are of each, and every figure as it was
+ * written, which JSON.parse would round. It is written as PostgreSQL writes jsonb.
+ * @param codes keys under which words of a code stay
+ * @throws SyntaxError for what is no JSON
+ */
+export function maskJson(masker: Masker, text: string, codes: ReadonlySet<string>): string {
+  return new Reading(masker, text.match(tokens) ?? [], codes).value("");
+}
+
+class Reading {
+  #at = 0;
+
+  constructor(
+    private readonly masker: Masker,
+    private readonly tokens: readonly string[],
+    private readonly codes: ReadonlySet<string>,
+  ) {}
+
+  /** @param key the key under which it stands, itself or the array that it is in */
+  value(key: string): string {
+    const token = this.#next();
+    switch (token[0]) {
+      case "{":
+        return this.#object();
+      case "[":
+        return `[${this.#members("]", () => this.value(key)).join(", ")}]`;
+      case '"':
+        return JSON.stringify(this.#leaf(JSON.parse(token) as string, key));
+      default:
+        return /^[tfn]/.test(token) ? token : this.masker.number(token);
+    }
+  }
+
+  #object(): string {
+    const members = this.#members("}", () => {
+      const key = JSON.parse(this.#next()) as string;
+      this.#next(":");
+      const name = programmed.test(key) && !/\d{5}/.test(key) ? key : this.masker.text(key);
+      return { name, renamed: name !== key, text: `${JSON.stringify(name)}: ${this.value(key)}` };
+    });
+    // jsonb has the shorter keys first, and those of a length by their bytes; what is masked is ASCII.
+    if (members.some(({ renamed }) => renamed))
+      members.sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1));
+    return `{${members.map((member) => member.text).join(", ")}}`;
+  }
+
+  #members<T>(end: string, read: () => T): T[] {
+    if (this.tokens[this.#at] === end) {
+      this.#at++;
+      return [];
+    }
+    const members = [read()];
+    while (this.#next(",", end) === ",") members.push(read());
+    return members;
+  }
+
+  #next(...wanted: readonly string[]): string {
+    const token = this.tokens[this.#at++];
+    if (token !== undefined && (wanted.length === 0 || wanted.includes(token))) return token;
+    throw new SyntaxError("no JSON");
+  }
+
+  #leaf(value: string, key: string): string {
+    const { masker } = this;
+    const known = masker.dateInText(value) ?? masker.idInText(value);
+    if (known !== undefined) return known;
+    if (this.codes.has(key) && coded.test(value)) return value;
+    if (key === "id") return masker.id(value);
+    const reference = masker.referenceInText(value);
+    if (reference !== undefined) return reference;
+    if (/^\S+@\S+$/.test(value)) return masker.email(value);
+    return /^[a-z][a-z0-9+.-]*:\/\/\S+$/i.test(value) ? masker.url(value) : masker.text(value);
+  }
+}
