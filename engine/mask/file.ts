@@ -6,7 +6,7 @@ import { readYaml } from "../base/yaml";
 import { ruleNames, type Rule } from "./rule";
 
 /** The rules of v6 and v7, which every masking begins with. */
-export const rulesFile = join(__dirname, "..", "..", "sql", "masking.yaml");
+const rulesFile = join(__dirname, "..", "..", "sql", "masking.yaml");
 
 /** What is done to each column, and what else a masking must know. */
 export interface Rules {
