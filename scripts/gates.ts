@@ -1,4 +1,4 @@
-import { isAbsolute, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { resolveConnection } from "../engine/connect";
 import { Database } from "../engine/database";
 import { GuardianError } from "../engine/base/errors";
@@ -74,7 +74,7 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
   const { directory, maxAge, verify } = config.backup;
   const declared: Declared = {
     env: around.env,
-    backup: { directory: isAbsolute(directory) ? directory : join(folder, directory), maxAge, verify },
+    backup: { directory: resolve(folder, directory), maxAge, verify },
     publications: Object.keys(config.publications),
   };
   const host = new Database(settings);

@@ -41,7 +41,7 @@ const everywhere =
 const modules = readdirSync(join(folder, "..", "sql")).filter((name) => /^\d{3}_/.test(name)).length;
 
 /** Which of a file's tests: those that `long` declares, the others, or all of them. */
-export type Tier = "short" | "long" | "whole";
+type Tier = "short" | "long" | "whole";
 
 /** Test files that one mocha runs. */
 export interface Part {

@@ -1,4 +1,4 @@
-import { isAbsolute, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { GuardianConfig } from "../../config";
 import { resolveConnection, type ConnectionSettings, type DatabaseInput } from "../../engine/connect";
 import { Database } from "../../engine/database";
@@ -47,16 +47,9 @@ export function placeOf(
   return {
     directory: directory === undefined ? resolve(folder, backup.directory) : resolve(directory),
     backup,
-    scratch: inFolder(scratch, folder),
+    scratch,
     settings,
   };
-}
-
-/** A password's file is named from the project's folder. */
-function inFolder(scratch: GuardianConfig["scratch"], folder: string): GuardianConfig["scratch"] {
-  const from = scratch?.passwordFrom;
-  if (!from?.startsWith("file:") || isAbsolute(from.slice(5))) return scratch;
-  return { ...scratch, passwordFrom: `file:${join(folder, from.slice(5))}` };
 }
 
 function selected(folder: string, env: NodeJS.ProcessEnv): string {

@@ -76,8 +76,17 @@ export function readKeys(folder: string, stack: string, names: readonly string[]
   }
   const { config: read, errors } = validateConfig(given);
   if (!read) throw new GuardianError("config-invalid", { what: errors.join("; "), where: file, todo: "mend the key" });
-  const { database } = read;
-  const from = database?.passwordFrom;
-  if (!from?.startsWith("file:") || isAbsolute(from.slice(5))) return read;
-  return { ...read, database: { ...database, passwordFrom: `file:${join(folder, from.slice(5))}` } };
+  const { database, scratch } = read;
+  return {
+    ...read,
+    ...(database ? { database: inFolder(database, folder) } : {}),
+    ...(scratch ? { scratch: inFolder(scratch, folder) } : {}),
+  };
+}
+
+/** A password's file is named from the project's folder. */
+function inFolder<T extends { passwordFrom?: string }>(server: T, folder: string): T {
+  const from = server.passwordFrom;
+  if (!from?.startsWith("file:") || isAbsolute(from.slice(5))) return server;
+  return { ...server, passwordFrom: `file:${join(folder, from.slice(5))}` };
 }

@@ -25,7 +25,7 @@ export const cpuOfEnded = (): number | undefined => {
 };
 
 /** Seconds of CPU of the processes below this one that still run, and of those that these waited for. */
-export function cpuOfRunning(of = process.pid): number {
+function cpuOfRunning(of = process.pid): number {
   if (!existsSync("/proc/self/stat")) return 0;
   const pids = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry));
   const all = new Map(pids.map((pid) => [Number(pid), stat(Number(pid))]));
