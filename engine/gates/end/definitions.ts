@@ -1,3 +1,4 @@
+import { pulumiCommand } from "../../../spec";
 import { shown } from "../../base/names";
 import { readObjects } from "../../ledger/objects";
 import { readLedger } from "../../ledger/identity";
@@ -29,7 +30,7 @@ export const definitions: Check = {
       verdict: "failed",
       evidence: some(lines),
       figures,
-      mend: ["npm run pulumi -- refresh shows what differs; the next up says for each how to put it back"],
+      mend: [`${pulumiCommand("refresh")} shows what differs; the next up says for each how to put it back`],
     };
   },
 };

@@ -1,3 +1,4 @@
+import { pulumiCommand } from "../../../spec";
 import { quoteName, rows } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { notApplicable, some, type Check } from "../check";
@@ -34,7 +35,9 @@ export const rowSecurity: Check = {
       figures,
       mend: [
         ...off.slice(0, 8).map(({ name }) => `ALTER TABLE ${quoteName(name)} ENABLE ROW LEVEL SECURITY`),
-        ...(open.length + gone.length > 0 ? ["find out who changed it (pulumi refresh shows what differs)"] : []),
+        ...(open.length + gone.length > 0
+          ? [`find out who changed it: ${pulumiCommand("refresh")} shows what differs`]
+          : []),
       ],
     };
   },
