@@ -3,7 +3,7 @@ import type { KnownBackup } from "../engine/backup/step/policy";
 import type { ProofProgress } from "../engine/backup/prove/types";
 import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
 import type { Phase, Progress } from "../engine/base/progress";
-import { showRejects } from "../engine/ledger/rejects";
+import { changedValue, showRejects, type Reject } from "../engine/ledger/rejects";
 import type { Remaining } from "../engine/module/archive/remaining";
 import type { Leaving } from "../engine/module/leaving";
 
@@ -67,11 +67,16 @@ export function planText(plan: Plan): string {
 
 /** @returns what is said of archived rows that the module refused, with what to do; no values */
 export function remainingText({ original, archivedAs, rows, changed, rejects }: Remaining): string {
-  const why = rejects.map((one) => `${one.rows} by ${one.object ?? "a trigger"} (SQLSTATE ${one.sqlstate})`);
+  const why = rejects.map((one) => `${one.rows} by ${refuser(one)}`);
   const next = changed
     ? "some of them were changed since: up tries them once more"
     : "mend them there, or delete those that are given up; the next up tries them once more";
   return `${many(rows, "archived row")} of ${original} ${rows === 1 ? "stays" : "stay"} in ${archivedAs}, refused: ${why.join(", ")}; their keys: ${showRejects(archivedAs)}; ${next}`;
+}
+
+function refuser({ object, sqlstate }: Reject): string {
+  if (sqlstate === changedValue && object) return `${object}, whose type now would change the value`;
+  return `${object ?? "a trigger"} (SQLSTATE ${sqlstate})`;
 }
 
 const count = (n: number): string => Math.round(n).toLocaleString("en");
@@ -94,6 +99,7 @@ const phases: Record<Phase, string> = {
   writers: "waits for transactions that have written to it",
   "dropped by hand": "dropped by hand already",
   index: "building the index",
+  "archived values": "pages of archived values compared with the types they go back to",
   restore: "archived rows dealt with",
   begin: "beginning",
   follow: "its triggers note from now on what v6 changes",

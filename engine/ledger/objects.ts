@@ -84,6 +84,16 @@ export async function addObject(
   );
 }
 
+/**
+ * SQL: whether a table's column was computed by the table itself, as the table was made: its line in the description says so
+ * (module/facts/relations.ts). In the archive it may be a plain one.
+ * @param applyId SQL, as are the table, `schema.name`, and the column's name
+ */
+export const wasComputed = (applyId: string, relation: string, column: string): string =>
+  `EXISTS (SELECT FROM ${table} o, pg_catalog.string_to_table(o.definition, E'\\n') line
+   WHERE o.apply_id = ${applyId} AND o.object = 'table ' || ${relation}
+     AND pg_catalog.starts_with(line, 'column ' || ${column} || ' ') AND line LIKE '% s generated%')`;
+
 /** SQL: whether an object is one of a module that stands. @param object SQL for its identity */
 export const isOurs = (object: string): string => `EXISTS (SELECT FROM ${standing} AND o.object = ${object})`;
 

@@ -8,6 +8,12 @@ import { ledgerTable } from "./schema";
  */
 export const rejectTable = ledgerTable("reject");
 
+/**
+ * Noted of an archived row that nothing refused, but which its column's type would have changed: `object` is the column
+ * (data_exception; PostgreSQL manual, appendix A).
+ */
+export const changedValue = "22000";
+
 /** Rows that could not be moved, by reason. */
 export interface Reject extends Record<string, unknown> {
   sqlstate: string;

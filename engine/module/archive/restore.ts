@@ -8,6 +8,7 @@ import { quoteName, type Queryable } from "../../base/sql";
 import { referencedBy } from "./archive";
 import { moveSingly, moveSlice, type Moved, type Way } from "./slice";
 import { refuseDependents } from "./dependents";
+import { noteChanged } from "./narrower";
 import { beginRefused } from "./refused";
 import { refuseLoss } from "./loss";
 import { rowsLeft } from "./remaining";
@@ -21,8 +22,8 @@ const suspects = 256;
 /**
  * Brings the rows of one archived table back, in slices, each a transaction of its own, which takes rows out of the
  * archive and puts them into the table, so that a killed run goes on where it stopped and no row is there twice. A live
- * row wins. A row that the table refuses, or that refers to one which waits, stays in the archive, noted by key among the
- * rejects. The archived table goes when every row is accounted for.
+ * row wins. A row that the table refuses, whose value a column would change, or that refers to one which waits, stays in the
+ * archive, noted by key among the rejects. The archived table goes when every row is accounted for.
  * @param checks triggers of the table that only check a row: they stay on
  * @param deadline Unix time in milliseconds
  * @returns how many rows this call brought back
@@ -46,7 +47,8 @@ export async function restoreTable(
   await fenced.transaction((db) => refuseLoss(db, waiting));
   try {
     const { noted, before } = await fenced.transaction((db) => beginRefused(db, waiting));
-    const restored = await moveAll(fenced, waiting, { checks, refused: noted }, deadline);
+    const changed = await noteChanged(fenced, waiting, deadline);
+    const restored = await moveAll(fenced, waiting, { checks, refused: noted + changed }, deadline);
     if (!(await leave(fenced, step, waiting, before > 0))) await finish(fenced, step, waiting, deadline);
     return restored;
   } catch (err) {

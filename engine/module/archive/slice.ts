@@ -2,6 +2,7 @@ import { escapeIdentifier } from "pg";
 import { countBack, type Waiting } from "../../ledger/archived";
 import { isRejected } from "../../ledger/rejects";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
+import { readAs } from "./casts";
 import { foreignKeys, matches, reaches, type ForeignKey } from "./references";
 import { blameCircle, halving, namedRows, noteOwnReferring, type Named } from "./refused";
 
@@ -33,13 +34,13 @@ interface Shape extends Named {
   open: string[];
 }
 
-interface Column extends Record<string, unknown> {
+interface Column {
   name: string;
   required: boolean;
   /** Its default as SQL, null for none. */
   otherwise: string | null;
-  /** The type it has now, where the archive has another; without its length, or a cast would cut in silence. */
-  cast: string | null;
+  /** SQL of an archived value. */
+  value: string;
 }
 
 /** Which rows are moved: so many, those at some places, or all that are left, which refer to each other in a circle. */
@@ -174,7 +175,7 @@ function sets(shape: Shape, key: ForeignKey): boolean {
 
 /** A column's value: what it was, unless it refers to what was deleted since. */
 function valueOf(shape: Shape, column: Column, there: (key: ForeignKey) => string): string {
-  const value = `m.${escapeIdentifier(column.name)}${column.cast === null ? "" : `::${column.cast}`}`;
+  const { value } = column;
   const setting = shape.keys.filter((key) => sets(shape, key) && key.set.includes(column.name));
   const cases = setting.map((key) => {
     const otherwise = key.action === "d" ? (column.otherwise ?? "NULL") : "NULL";
@@ -183,10 +184,15 @@ function valueOf(shape: Shape, column: Column, there: (key: ForeignKey) => strin
   return cases.length === 0 ? value : `CASE ${cases.join(" ")} ELSE ${value} END`;
 }
 
+/**
+ * Where a column has another type now, a value is read as that, without its length, or the cast would cut in silence. Values
+ * that are changed all the same were noted before (narrower.ts).
+ */
 async function commonColumns(db: Queryable, table: string, archived: string): Promise<Column[]> {
-  return rows<Column>(
+  const common = await rows<Omit<Column, "value"> & { was: string; cast: string | null }>(
     db,
     `SELECT l.attname AS name, l.attnotnull AS required, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS otherwise,
+            pg_catalog.format_type(a.atttypid, -1) AS was,
             CASE WHEN l.atttypid <> a.atttypid THEN pg_catalog.format_type(l.atttypid, -1) END AS cast
      FROM pg_catalog.pg_attribute l JOIN pg_catalog.pg_attribute a ON a.attname = l.attname
      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = l.attrelid AND d.adnum = l.attnum
@@ -194,6 +200,13 @@ async function commonColumns(db: Queryable, table: string, archived: string): Pr
        AND NOT l.attisdropped AND NOT a.attisdropped AND l.attgenerated = '' ORDER BY l.attnum`,
     [table, archived],
   );
+  const columns: Column[] = [];
+  for (const { was, cast, name, required, otherwise } of common) {
+    const stored = `m.${escapeIdentifier(name)}`;
+    const value = cast === null ? stored : await readAs(db, stored, was, cast);
+    columns.push({ name, required, otherwise, value });
+  }
+  return columns;
 }
 
 /** Runs work while the user triggers of a table of ours are off, but for some, inside the transaction only. */

@@ -154,9 +154,66 @@ describe("bringing rows back", function () {
       await archived(engine, client, "INSERT INTO public.t VALUES (1, 'longer')", { yaml, up: up("text") });
       await engine.apply(await moduleOf("900_t", { yaml, up: up("varchar(3)") }));
       expect(await column(client, "SELECT note FROM guardian_archive.t__1")).to.deep.equal(["longer"]);
-      expect(await column(client, "SELECT sqlstate FROM guardian_migration.reject")).to.deep.equal(["22001"]);
+      expect(await column(client, "SELECT sqlstate || object FROM guardian_migration.reject")).to.deep.equal([
+        "22000note",
+      ]);
       await engine.undo("900_t");
       await engine.apply(await moduleOf("900_t", { yaml, up: up("varchar(9)") }));
       expect(await column(client, "SELECT note FROM public.t")).to.deep.equal(["longer"]);
+    }));
+
+  it("16-15 a value that its column's type now would round or cut stays in the archive, named; all others come back", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
+      const up = (...types: string[]): string =>
+        `CREATE TABLE public.t (id int PRIMARY KEY, ${types.map((type, i) => `c${i + 1} ${type}`).join(", ")},
+          parent int REFERENCES public.t)`;
+      const wide = ["numeric", "timestamptz", "text", "bigint", "numeric[]", "jsonb"];
+      const narrow = ["numeric(10,1)", "timestamptz(0)", "varchar(3)", "int", "numeric(9,1)[]", "int"];
+      const fits = "1.50, '2020-01-01 00:00:01+00', 'abc', 7, '{2.50}', '7'";
+      await archived(
+        engine,
+        client,
+        `INSERT INTO public.t VALUES (1, ${fits}, NULL), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+          (3, ${fits.replace("1.50", "1.55")}, NULL), (4, ${fits.replace(":01+", ":01.5+")}, NULL),
+          (5, ${fits.replace("'abc'", "'abc '")}, NULL), (6, ${fits.replace(" 7,", " 3000000000,")}, NULL),
+          (7, ${fits.replace("2.50", "2.55")}, NULL), (8, ${fits.replace("'7'", "'7.5'")}, NULL), (9, ${fits}, 3)`,
+        { yaml, up: up(...wide) },
+      );
+      const waiting = await column(client, "SELECT t::text FROM guardian_archive.t__1 t WHERE id > 2 ORDER BY id");
+      await engine.apply(await moduleOf("900_t", { yaml, up: up(...narrow) }));
+      expect(await column(client, "SELECT id FROM public.t ORDER BY id")).to.deep.equal([1, 2]);
+      expect(await column(client, "SELECT t::text FROM guardian_archive.t__1 t ORDER BY id")).to.deep.equal(waiting);
+      expect(
+        await column(
+          client,
+          "SELECT concat_ws(' ', key[1], sqlstate, object) FROM guardian_migration.reject ORDER BY 1",
+        ),
+      ).to.deep.equal([
+        "3 22000 c1",
+        "4 22000 c2",
+        "5 22000 c3",
+        "6 22003",
+        "7 22000 c5",
+        "8 22000 c6",
+        "9 23503 t_parent_fkey",
+      ]);
+      await engine.undo("900_t");
+      await engine.apply(await moduleOf("900_t", { yaml, up: up(...wide) }));
+      expect(await column(client, "SELECT t::text FROM public.t t WHERE id > 2 ORDER BY id")).to.deep.equal(waiting);
+    }));
+
+  it("16-15 nor does a column that is computed now take the place of what was written into it", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
+      const up = (how: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, note text${how})`;
+      await archived(engine, client, "INSERT INTO public.t VALUES (1, 'mine')", { yaml, up: up("") });
+      const computed = await moduleOf("900_t", { yaml, up: up(" GENERATED ALWAYS AS ('ours') STORED") });
+      expect((await refusalOf(engine.apply(computed))).where).to.equal(
+        "note of guardian_archive.t__1, rows of public.t",
+      );
+      expect(await column(client, "SELECT note FROM guardian_archive.t__1")).to.deep.equal(["mine"]);
     }));
 });
