@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { until as soon } from "../../support/processes";
+import { long } from "../../support/long";
 import { column, quick, until } from "../module/harness";
 import { assumed, withOnline, type Online } from "./harness";
 import type { OperatorEnd, OperatorOptions } from "./operator";
@@ -122,7 +123,7 @@ describe("a second operator takes over from one that was stopped", function () {
       patient,
     ));
 
-  it("its second connection between two batches, where nobody ends it: the epoch fences what it sends", () =>
+  long("its second connection between two batches, where nobody ends it: the epoch fences what it sends", () =>
     withOnline(
       "preferences",
       users,
@@ -131,9 +132,10 @@ describe("a second operator takes over from one that was stopped", function () {
         await takenOver(online, first);
       },
       patient,
-    ));
+    ),
+  );
 
-  it("its second connection in the middle of a transaction, which holds the ledger's row", () =>
+  long("its second connection in the middle of a transaction, which holds the ledger's row", () =>
     withOnline(
       "preferences",
       users,
@@ -145,5 +147,6 @@ describe("a second operator takes over from one that was stopped", function () {
         await takenOver(online, await firstOperator(online, { at: 2, inside: true, second: true }));
       },
       patient,
-    ));
+    ),
+  );
 });
