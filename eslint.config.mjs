@@ -35,7 +35,13 @@ export default tseslint.config(
   forbid(["resources/**/*.ts"], "^(\\.\\.?/)+(scripts|tests|bench)/", "the product does not need its own tools"),
   // The program's part of resources/, after the whole of it.
   forbid(
-    ["index.ts", "config/**/*.ts", "components/**/*.ts", "resources/**/{declare,spec}.ts", "resources/define.ts"],
+    [
+      "{.,foundation}/index.ts",
+      "config/**/*.ts",
+      "components/**/*.ts",
+      "resources/**/{declare,spec}.ts",
+      "resources/define.ts",
+    ],
     "^pg$|^(\\.\\.?/)+(engine|provider|scripts|tests|bench)/|/handle$",
     "what the program declares reaches neither pg nor engine/",
   ),

@@ -1,26 +1,32 @@
-import { choice, integer, like, optional, record, within } from "../spec";
+import { choice, integer, like, optional, record, within, type Property } from "../spec";
 
 /** libpq, "SSL Support", table "SSL Mode Descriptions". */
 const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 
-const host = like(/^(?!.*:\/\/)[^\s@]+$/, "a host name, an address or a socket directory, and no URL", "The server.");
+export const host = like(
+  /^(?!.*:\/\/)[^\s@]+$/,
+  "a host name, an address or a socket directory, and no URL",
+  "The server.",
+);
+
+export const port = within(1, 65_535, integer("Its port."));
+
+/** Where a password is. */
+export const passwordFrom = (description: string): Property<string, false> =>
+  like(/^(env:[A-Za-z_]\w*|file:.+)$/, "env:NAME or file:PATH", description);
 
 /** What a connection consists of besides its host. */
 const fields = {
-  port: optional(within(1, 65_535, integer("Its port."))),
+  port: optional(port),
   database: optional(like(/\S/, "a name", "The database's name.")),
   user: optional(like(/\S/, "a name", "The role to connect as.")),
   sslmode: optional(choice(sslModes, "Encryption, as libpq means it.")),
   passwordFrom: optional(
-    like(
-      /^(env:[A-Za-z_]\w*|file:.+)$/,
-      "env:NAME or file:PATH",
-      "Where the password is, never the password itself; a path counts from the project's folder.",
-    ),
+    passwordFrom("Where the password is, never the password itself; a path counts from the project's folder."),
   ),
 };
 
-const hints = { password: "a password is never in the configuration, passwordFrom says where it is" };
+export const hints = { password: "a password is never in the configuration, passwordFrom says where it is" };
 
 export const connectionKeys = {
   database: optional({

@@ -1,10 +1,11 @@
 import { nearest } from "../spec";
+import { profiles, readTables } from "../spec/roles";
 import { GuardianError } from "./base/errors";
 import { shown, sqlName } from "./base/names";
 import { rows, type Queryable } from "./base/sql";
 import { apiRoles, readNeighbours } from "./neighbours/findings";
 import { describeReaders, readPublications } from "./neighbours/publications";
-import { missingRights, profiles } from "./rights";
+import { missingRights } from "./rights";
 
 /** One line of the guide's assessment (guide 1.1), with what the guide did not look at. */
 export interface AssessmentItem {
@@ -25,7 +26,7 @@ export interface Assessment {
 }
 
 /** Tables of v6 and the columns by which they are told from anything else of the same name. */
-const v6Tables: Readonly<Record<string, readonly string[]>> = {
+const v6Tables: Readonly<Record<(typeof readTables)[number], readonly string[]>> = {
   "auth.users": ["id", "email", "created_at"],
   "public.documents": ["id", "user_id", "s3_key", "original_name", "status", "medical_data", "normalization_status"],
   "public.patient_medications": ["id", "user_id", "medication_name", "source_document_ids"],
@@ -35,9 +36,6 @@ const v6Tables: Readonly<Record<string, readonly string[]>> = {
   "public.patient_vitals": ["id", "user_id", "measurement_date", "source_document_id"],
   "public.patient_providers": ["id", "user_id", "provider_name", "source_document_ids"],
 };
-
-/** Tables of v6 that are read. */
-export const readTables: readonly string[] = Object.keys(v6Tables);
 
 /**
  * Looks at the database before anything is done to it: is it a v6, may this role do the work, what is in it. Reads the
@@ -55,7 +53,7 @@ export async function assess(db: Queryable, accepted: readonly string[] = [], pr
       todo: "check host, port and database name: guardian:database, PGHOST, PGPORT, PGDATABASE, PGSERVICE",
     });
   }
-  const missingHere = await missingRights(db, readTables);
+  const missingHere = await missingRights(db);
   const rights = missingHere.filter(({ toRead }) => toRead || !preview).map(({ statement }) => statement);
   const later = missingHere.filter(({ toRead }) => !toRead && preview).map(({ statement }) => statement);
   if (rights.length > 0) {
@@ -106,7 +104,7 @@ async function here(db: Queryable): Promise<string> {
 
 export async function missingParts(db: Queryable): Promise<string[]> {
   const wanted = Object.entries(v6Tables).flatMap(([table, columns]) => columns.map((column) => ({ table, column })));
-  const found = await rows<{ table: string; columns: string[] | null }>(
+  const found = await rows<{ table: keyof typeof v6Tables; columns: string[] | null }>(
     db,
     // By the catalogue itself: to_regclass refuses a schema that this role may not use.
     `SELECT w.t AS table, pg_catalog.array_agg(w.c) AS columns
@@ -118,7 +116,7 @@ export async function missingParts(db: Queryable): Promise<string[]> {
     [wanted.map((want) => want.table), wanted.map((want) => want.column)],
   );
   const parts = found.map(({ table, columns }) =>
-    columns?.length === v6Tables[table]?.length ? `table ${table}` : `column ${(columns ?? []).join(", ")} of ${table}`,
+    columns?.length === v6Tables[table].length ? `table ${table}` : `column ${(columns ?? []).join(", ")} of ${table}`,
   );
   const roles = await rows<{ name: string }>(
     db,

@@ -1,19 +1,26 @@
 import { escapeIdentifier } from "pg";
-import { readTables } from "../engine/assess";
-import { grantsFor, type Grant, type Grantee } from "../engine/rights";
+import { grantsFor, roleScripts, type Grant, type Grantee } from "../engine/rights";
 import * as commands from "./command";
 import { usage } from "./command/parse";
 
 const options = {
-  role: { value: "NAME", about: "the role that runs the migration; it must be there, with LOGIN" },
+  role: {
+    value: "NAME",
+    about: "only the rights of the migration, for a role of yours that is there already, with LOGIN",
+  },
+  undo: {
+    about: "prints what takes the roles away again: it stops at one that owns anything, or has a right of others'",
+  },
   database: { value: "NAME", default: "postgres", about: "the database of Guardian" },
   server: { least: 15, default: 17, about: "the server's major version: from 17 on a lock needs less" },
 } as const;
 
 const command = {
   name: "npm run grants",
-  purpose: "prints the SQL that gives a role what the migration needs, and why each right is needed",
-  about: `It connects to nothing. Run what it prints as a superuser, or as whoever may grant it; docs/rights.md has the same.`,
+  purpose: "prints the SQL that makes the four roles of Guardian, and why each right is needed",
+  about: `Without a plugin of PostgreSQL's for Pulumi it does what foundation/ does, from the same data. It connects to nothing. Run
+what it prints as a superuser, or as whoever may grant it: npm run --silent grants | psql -v ON_ERROR_STOP=1 --single-transaction
+docs/rights.md and docs/roles.md have the same.`,
   options,
   exits: { "0": "printed", "1": "it failed" },
 };
@@ -26,20 +33,36 @@ export function script(grants: readonly Grant[]): string {
   return grants.map(line).join("\n");
 }
 
+const quoted = (database: string, major: number) => ({ database: escapeIdentifier(database), major });
+
 /** @returns the rights of a role, with its names quoted */
-export function grantsOf({ role, database, major }: Grantee): Grant[] {
-  const quoted = { role: escapeIdentifier(role), database: escapeIdentifier(database), major };
-  return grantsFor(quoted, readTables);
-}
+export const grantsOf = ({ role, database, major }: Grantee): Grant[] =>
+  grantsFor({ ...quoted(database, major), role: escapeIdentifier(role) });
+
+/** @returns the SQL that makes the four roles and gives them their rights, one statement a line */
+const makeRoles = (database: string, major: number): string =>
+  roleScripts(quoted(database, major))
+    .map(({ name, what, make }) => `-- ${name}: ${what}\n${script(make)}`)
+    .join("\n\n");
+
+/** @returns the SQL that takes them away */
+const dropRoles = (database: string, major: number): string =>
+  roleScripts(quoted(database, major))
+    .reverse()
+    .flatMap(({ take }) => take)
+    .join("\n");
 
 /** Runs the command; returns the exit code. */
 export function main(
   args: readonly string[],
   surroundings: commands.Surroundings = commands.terminal,
 ): Promise<number> {
-  return commands.run(command, args, surroundings, ({ role, database, server }) => {
-    if (role === undefined) throw usage(command, "Name the role: --role NAME");
-    surroundings.print(script(grantsOf({ role, database, major: server })));
+  return commands.run(command, args, surroundings, ({ role, undo, database, server }) => {
+    if (role !== undefined && undo) throw usage(command, "--undo takes no --role: a role of yours is yours to drop");
+    const all = undo ? dropRoles : makeRoles;
+    surroundings.print(
+      role === undefined ? all(database, server) : script(grantsOf({ role, database, major: server })),
+    );
     return Promise.resolve(0);
   });
 }

@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { validateConfig } from "../config";
 import { configuration } from "../config/keys";
 import { formatted } from "../scripts/docs";
-import { configurationPages, withKeys } from "../scripts/docs/configuration";
+import { configurationPages, migration, withKeys } from "../scripts/docs/configuration";
 import { check, number, otherwise, record, within, type Shape } from "../spec";
 import { consent, raw } from "./support/config";
 
@@ -38,7 +38,7 @@ describe("config", () => {
         .replace("type: boolean", "type: string")
         .replace("  guardian:gates:", "  guardian:bars:");
       expect(parse(spoilt)).not.to.deep.equal(parse(text));
-      expect(parse(withKeys(spoilt))).to.deep.equal(parse(text));
+      expect(parse(withKeys(spoilt, migration))).to.deep.equal(parse(text));
     });
 
     it("takes every default that config/ names", () => {

@@ -1,18 +1,31 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { foundation, foundationProject } from "../../config/foundation/keys";
 import { configuration } from "../../config/keys";
 import type { Property, Shape } from "../../spec";
 import { parseDocument, Scalar, type YAMLMap } from "yaml";
 
-const keys: [string, Property][] = Object.entries(configuration.fields);
+/** A project of this repository: its folder, the namespace of its keys, and these. */
+export interface Project {
+  folder: string;
+  namespace: string;
+  keys: [string, Property][];
+}
 
-/** @returns by their paths below docs/ the pages that say which keys there are: configuration.md and Pulumi.yaml */
+export const migration: Project = { folder: "", namespace: "guardian", keys: Object.entries(configuration.fields) };
+const foundations: Project = {
+  folder: "foundation",
+  namespace: foundationProject,
+  keys: Object.entries(foundation.fields),
+};
+
+/** @returns by their paths below docs/ the pages that say which keys there are: configuration.md and each project's Pulumi.yaml */
 export function configurationPages(): Map<string, string> {
-  const declaring = readFileSync(join(__dirname, "..", "..", "Pulumi.yaml"), "utf8");
-  return new Map([
-    ["configuration.md", page()],
-    ["../Pulumi.yaml", withKeys(declaring)],
-  ]);
+  const declaring = [migration, foundations].map((project): [string, string] => {
+    const path = join("..", project.folder, "Pulumi.yaml");
+    return [path, withKeys(readFileSync(join(__dirname, "..", path), "utf8"), project)];
+  });
+  return new Map([["configuration.md", page()], ...declaring]);
 }
 
 function page(): string {
@@ -21,9 +34,18 @@ function page(): string {
 The keys of a stack's file, \`Pulumi.<stack>.yaml\`. Made from config/ by \`npm run docs\`. All that is wrong is said at once, with the
 nearest key that is known. An empty text or object counts as absent.
 
-${keys.map(([key, property]) => section(`guardian:${key}`, property)).join("\n\n")}
+${sections(migration)}
+
+# Configuration of foundation/
+
+The keys of \`foundation/Pulumi.<stack>.yaml\`, in the same way. Nothing of it is needed by a stack of the migration.
+
+${sections(foundations)}
 `;
 }
+
+const sections = ({ namespace, keys }: Project): string =>
+  keys.map(([key, property]) => section(`${namespace}:${key}`, property)).join("\n\n");
 
 function section(key: string, property: Property): string {
   const { fields, values } = property;
@@ -47,11 +69,14 @@ function section(key: string, property: Property): string {
 }
 
 function tableOf(fields: Shape): string {
-  const rows = Object.entries(fields).map(
-    ([name, field]) => `| ${code(name)} | ${field.expected} | ${absent(field)} | ${field.description} |`,
-  );
-  return ["| key | must be | where it is absent | |", "|---|---|---|---|", ...rows].join("\n");
+  return ["| key | must be | where it is absent | |", "|---|---|---|---|", ...rowsOf(fields)].join("\n");
 }
+
+const rowsOf = (fields: Shape, prefix = ""): string[] =>
+  Object.entries(fields).flatMap(([name, field]) => [
+    `| ${code(prefix + name)} | ${field.expected} | ${absent(field)} | ${field.description} |`,
+    ...(field.fields ? rowsOf(field.fields, `${prefix}${name}.`) : []),
+  ]);
 
 function absent(property: Property): string {
   const written = property.default;
@@ -62,15 +87,15 @@ function absent(property: Property): string {
 const code = (text: string): string => `\`${text}\``;
 
 /**
- * @param text Pulumi.yaml
+ * @param text the project's Pulumi.yaml
  * @returns the same with each key of config/, and no other, declared under `config`; comments stay
  */
-export function withKeys(text: string): string {
+export function withKeys(text: string, { namespace, keys }: Project): string {
   const doc = parseDocument(text);
   const declared = doc.get("config") as YAMLMap<Scalar<string>>;
-  declared.items = declared.items.filter(({ key: { value } }) => keys.some(([key]) => value === `guardian:${key}`));
+  declared.items = declared.items.filter(({ key: { value } }) => keys.some(([key]) => value === `${namespace}:${key}`));
   for (const [key, property] of keys) {
-    const set = (name: string, value: unknown): void => doc.setIn(["config", `guardian:${key}`, name], value);
+    const set = (name: string, value: unknown): void => doc.setIn(["config", `${namespace}:${key}`, name], value);
     // Pulumi refuses a secret text where it wants an object.
     if (!property.secret) set("type", property.type);
     const description = new Scalar(summary(property));

@@ -7,11 +7,11 @@ export function rightsPage(): string {
   const older = grantsOf({ role: "guardian_migrator", database: "guardian", major: 15 });
   const differs = older.filter(({ statement }) => !grants.some((grant) => grant.statement === statement));
   return [
-    "<!-- Made by `npm run docs` from engine/rights.ts. -->",
+    "<!-- Made by `npm run docs` from spec/roles.ts. -->",
     "# Rights of the migration's role",
     "The role needs no superuser and owns nothing of v6. A test gives a new role these rights and no more, and takes everything up and " +
-      "down with them; take one away, and the assessment names it. `npm run grants -- --role NAME --database NAME --server 15` prints " +
-      "the script for yours.",
+      "down with them; take one away, and the assessment names it. foundation/ gives them to guardian_migrator, one of " +
+      "[the four roles](roles.md); `npm run grants -- --role NAME --database NAME --server 15` prints the script for a role of yours.",
     `\`\`\`sql\n${script(grants)}\n\`\`\``,
     "Before PostgreSQL 17, MAINTAIN is not there, and instead of it:",
     `\`\`\`sql\n${script(differs)}\n\`\`\``,

@@ -13,6 +13,7 @@ import { localBackend, prepare } from "./local";
 import { stderrLog, type Log } from "./log";
 import { hasLogin } from "./login";
 import { cacheFolder, hasLanguageHost } from "./paths";
+import { withoutPlugins } from "./packages";
 import { pendingHints } from "./backend/pending";
 import { programOf } from "./program";
 import { pulumi } from "./run";
@@ -76,7 +77,10 @@ async function run(
   log: Log,
   held: Held,
 ): Promise<number> {
-  const env = line.verb === "package" && line.object === "gen-sdk" && !hosted ? await withGenerator(given, log) : given;
+  const home = given["PULUMI_HOME"] ?? join(given["HOME"] ?? homedir(), ".pulumi");
+  const meant = stackMeant(line, project, home, given);
+  const generating = line.verb === "package" && line.object === "gen-sdk" && !hosted;
+  const env = generating ? await withGenerator(given, log) : { ...given, ...withoutPlugins(project, meant, given) };
   const terminal = process.stdin.isTTY;
   const began = Date.now();
   let release: (() => void) | undefined;
@@ -99,8 +103,6 @@ async function run(
   release?.();
   const backend = env["PULUMI_BACKEND_URL"];
   if (stoppedCodes.includes(result.code)) giveBack(backend, pid).forEach((line) => log.line(line));
-  const home = env["PULUMI_HOME"] ?? join(env["HOME"] ?? homedir(), ".pulumi");
-  const meant = stackMeant(line, project, home, env);
   // A preview takes no lock and waits for none: what stopped it is something else.
   const hints = result.code === 0 || line.operation === "preview" ? [] : lockHints(backend, meant);
   if (hints.length === 0 && line.operation) hints.push(...pendingHints(backend, began, result.code === 0));

@@ -1,19 +1,19 @@
 import { expect } from "chai";
-import { assess, readTables, type AssessmentItem } from "../../engine/assess";
-import { followedTables, grantsFor, lockedTables } from "../../engine/rights";
+import { assess, type AssessmentItem } from "../../engine/assess";
+import { grantsFor } from "../../engine/rights";
+import { followedTables, lockedTables } from "../../spec/roles";
 import { main as grants } from "../../scripts/grants";
 import { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
-import { closeLedger } from "../../engine/purge";
 import { loadMigration, migrationNames } from "../../engine/migrate/definition/migration";
-import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule, moduleNames } from "../../engine/module/files/manifest";
 import { major, withEmpty, withV6, type Login, type V6 } from "../support/postgres";
 import * as calls from "../support/calls";
 import { withWalk } from "../support/walk";
+import { wholeWay } from "../support/whole-way";
 import { unknownMark } from "../support/wire";
 import { catalogue } from "../support/modules";
-import { column, Engine, refusalOf, settingsOf, withEngine } from "./module/harness";
+import { column, refusalOf, settingsOf, withEngine } from "./module/harness";
 
 async function assessed(login: Login): Promise<AssessmentItem[]> {
   const host = new Database(settingsOf(login));
@@ -121,7 +121,7 @@ describe("the assessment", function () {
         expect(mends.filter((mend) => /DELETE|MAINTAIN/.test(mend)).every((mend) => mend.includes(lock))).to.equal(
           true,
         );
-        const script = grantsFor({ role, database: db.name, major }, readTables).map(({ statement }) => statement);
+        const script = grantsFor({ role, database: db.name, major }).map(({ statement }) => statement);
         expect(script.slice(0, -1)).to.deep.equal(mends);
         // Each one alone is missed.
         for (const mend of mends) await admin.query(mend);
@@ -188,8 +188,8 @@ describe("the assessment", function () {
       /GRANT DELETE ON auth\.users TO "a""b"; +-- LOCK TABLE asks for it before PostgreSQL 17; no row is/,
     );
     expect(lines.join("\n")).to.contain("(only where v6 has it)").and.not.contain("MAINTAIN");
-    expect(await grants([], to)).to.equal(2);
-    expect(lines.at(-1)).to.contain("--role NAME");
+    expect(await grants(["--undo", "--role", "x"], to)).to.equal(2);
+    expect(lines.at(-1)).to.contain("--help");
   });
 
   it("asks for rights on exactly the tables that modules lock and data migrations follow", async () => {
@@ -207,24 +207,3 @@ describe("the assessment", function () {
       ).to.deep.equal([false]);
     }));
 });
-
-/** Everything up, the data too, and everything down, purge included. */
-async function wholeWay(login: Login): Promise<void> {
-  const engine = new Engine(login);
-  try {
-    await engine.open();
-    await engine.applyReal(...moduleNames());
-    const parameters = { mode: "assumed", legalBasis: "consent", statement: "s" };
-    for (const name of migrationNames()) {
-      const migration = await loadMigration(name);
-      await engine.write("DataMigration", name, (fenced) => moveRows(fenced, migration, parameters));
-    }
-    for (const name of migrationNames().reverse()) await engine.write("DataMigration", name, takeBackRows);
-    for (const name of moduleNames().reverse()) await engine.undo(name);
-    await engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, true));
-  } catch (err) {
-    throw err instanceof GuardianError ? new Error(err.message) : err;
-  } finally {
-    await engine.close();
-  }
-}

@@ -36,6 +36,9 @@ describe("provider: what the program loads", function () {
     );
     expect(foreign).to.deep.equal([]);
   });
+
+  it("18-8 holds nothing of a cloud's, nor of PostgreSQL's roles: where the stack has none of it, none is loaded", () =>
+    expect(loaded.files.filter((file) => /@pulumi\/(aws|postgresql)\//.test(file))).to.deep.equal([]));
 });
 
 describe("provider: what the plugin loads when it starts", () => {

@@ -1,0 +1,78 @@
+import * as pulumi from "@pulumi/pulumi";
+import { check, pulumiCommand, type Property } from "../spec";
+import type { ErrorCode } from "../spec/codes";
+
+/** Configuration as Pulumi hands it over: `namespace:key` → string, objects as JSON. */
+export type Raw = Readonly<Record<string, string>>;
+
+/** What came of it: the configuration, or undefined and all errors. */
+export interface Checked<T> {
+  config: T | undefined;
+  /** Which key, what is wrong with it, what is allowed. */
+  errors: string[];
+}
+
+/**
+ * Checks the keys of one namespace; those of others are others' business.
+ * @param root `guardian:`
+ * @param secretKeys keys whose values must not be shown
+ */
+export function checkRaw<T>(root: string, property: Property<T>, raw: Raw, secretKeys: readonly string[]): Checked<T> {
+  const own = Object.entries(raw).filter(([key]) => key.startsWith(root));
+  const given = Object.fromEntries(own.map(([key, value]) => [key.slice(root.length), value]));
+  const { value, faults } = check(property, given, {
+    root,
+    reads: meant,
+    hides: (path) => secretKeys.some((key) => root + path === key || (root + path).startsWith(`${key}.`)),
+    objects: `set its keys one by one, ${pulumiCommand("config set --path")}`,
+  });
+  const absent = Object.fromEntries(Object.keys(property.fields ?? {}).map((key) => [key, undefined]));
+  return { config: value && { ...absent, ...value }, errors: faults.map((fault) => fault.text) };
+}
+
+/**
+ * Reads what the stack's file says, and checks it.
+ * @throws pulumi.RunError that lists every error of the configuration at once; Pulumi shows it without a stack trace
+ */
+export function readRaw<T>(checked: (raw: Raw, secretKeys: readonly string[]) => Checked<T>): T {
+  const raw = pulumi.runtime.allConfig();
+  // Exported by the runtime, missing from its types.
+  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
+  const { config, errors } = checked(raw, Object.keys(raw).filter(isConfigSecret));
+  if (!config) throw refused(errors);
+  return config;
+}
+
+/** @returns the error that lists all that is wrong with the stack's configuration */
+export function refused(errors: readonly string[]): pulumi.RunError {
+  return new pulumi.RunError(
+    `The configuration of stack ${pulumi.getStack()} has ${errors.length} error${errors.length === 1 ? "" : "s"}` +
+      ` (Pulumi.${pulumi.getStack()}.yaml) [${"config-invalid" satisfies ErrorCode}]:\n${errors.map((error) => `  ${error}`).join("\n")}`,
+  );
+}
+
+/**
+ * What stands for what: a number or a truth value may be written as text, an object of the top level as JSON. An empty
+ * text or object is absent, since a key that Pulumi.yaml declares must have a default.
+ */
+export function meant(value: unknown, { type }: Property): unknown {
+  if (value === "") return undefined;
+  if (type === "object") return full(typeof value === "string" ? parsed(value) : value);
+  if (typeof value !== "string") return value;
+  if (type === "boolean") return value === "true" || (value !== "false" && value);
+  const numeric = (type === "number" || type === "integer") && /^-?\d+(\.\d+)?$/.test(value.trim());
+  return numeric ? Number(value) : value;
+}
+
+function full(object: unknown): unknown {
+  const empty = typeof object === "object" && object !== null && Object.keys(object).length === 0;
+  return empty && !Array.isArray(object) ? undefined : object;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) ?? text;
+  } catch {
+    return text;
+  }
+}

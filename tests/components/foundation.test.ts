@@ -1,0 +1,160 @@
+import { expect } from "chai";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { foundationProject, readPasswords, validateFoundation } from "../../config/foundation";
+import { foundation } from "../../config/foundation/keys";
+import { declared } from "../support/mocks";
+import { root } from "../support/plugin";
+
+type Values = Record<string, unknown>;
+
+const named = (values: Values): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [`${foundationProject}:${key}`, JSON.stringify(value)]),
+  );
+
+const errorsOf = (values: Values): string[] => validateFoundation(named(values)).errors;
+
+const database = { host: "db", database: "postgres", user: "admin", passwordFrom: "env:ADMIN" };
+const migrator = { passwordFrom: "env:MIGRATOR" };
+
+describe("foundation/, its configuration", () => {
+  for (const stack of ["staging", "prod"]) {
+    it(`18-1 ${stack}'s file carries every key, fits, and has no password`, () => {
+      const text = readFileSync(join(root, "foundation", `Pulumi.${stack}.yaml`), "utf8");
+      const { config } = parse(text) as { config: Values };
+      expect(Object.keys(config)).to.deep.equal(
+        Object.keys(foundation.fields).map((key) => `${foundationProject}:${key}`),
+      );
+      const given = Object.entries(config).map(([key, value]) => [key.split(":")[1] ?? "", value] as const);
+      const checked = validateFoundation(named(Object.fromEntries(given)));
+      expect(checked.errors).to.deep.equal([]);
+      expect(checked.config?.database).to.include({
+        sslmode: "verify-full",
+        passwordFrom: "env:GUARDIAN_ADMIN_PASSWORD",
+      });
+    });
+  }
+
+  it("18-1 fills in what stands where nothing is given", () => {
+    expect(validateFoundation({})).to.deep.equal({ config: { database: undefined, access: undefined }, errors: [] });
+    expect(
+      validateFoundation(named({ database, access: { operators: [], migrator, auditor: {} } })).config,
+    ).to.deep.equal({
+      database: { ...database, port: 5432, sslmode: "verify-full" },
+      access: { migrator, operators: [], server: 17, userProfiles: true },
+    });
+  });
+
+  it("18-8 a missing, unknown or contradictory key is one clear error each, all at once", () => {
+    const at = (key: string): string => `guardian-foundation:${key}`;
+    expect(errorsOf({ access: { migrator } })).to.deep.equal([
+      `${at("database")} is missing, and access names roles: say where they are made, {host, port, database, user, passwordFrom}`,
+    ]);
+    expect(errorsOf({ database, access: { server: 17 } })).to.deep.equal([
+      `${at("access")} names no role: give migrator, auditor, backup or operators, or take it out`,
+    ]);
+    expect(
+      errorsOf({
+        database: { host: "db", sslmode: "prefer", password: "x" },
+        access: { migrater: {}, migrator: { password: "x" }, auditor: { passwordFrom: "hunter2" }, server: 14 },
+        acces: {},
+      }),
+    ).to.deep.equal([
+      `${at("database.database")} is missing: it must be a name`,
+      `${at("database.user")} is missing: it must be a name`,
+      `${at("database.sslmode")} is "prefer": it must be one of disable, require, verify-ca, verify-full`,
+      `${at("database.password")} is not known: a password is never in the configuration, passwordFrom says where it is`,
+      `${at("access.migrator.passwordFrom")} is missing: it must be env:NAME or file:PATH`,
+      `${at("access.migrator.password")} is not known: a password is never in the configuration, passwordFrom says where it is`,
+      `${at("access.auditor.passwordFrom")} does not fit: it must be env:NAME or file:PATH`,
+      `${at("access.server")} is 14: it must be a whole number from 15 to 99`,
+      `${at("access.migrater")} is not known: the nearest known key is ${at("access.migrator")}`,
+      `${at("acces")} is not known: the nearest known key is ${at("access")}`,
+    ]);
+    expect(
+      errorsOf({ database, access: { migrator, auditor: migrator, backup: { passwordFrom: "env:ADMIN" } } }),
+    ).to.deep.equal([
+      `${at("access.auditor.passwordFrom")} is the same as that of access.migrator.passwordFrom: each role has its own`,
+      `${at("access.backup.passwordFrom")} is the same as that of database.passwordFrom: each role has its own`,
+    ]);
+    const operator = (...members: string[]) => errorsOf({ database, access: { operators: members } });
+    expect(operator("alice", "guardian_auditor")).to.deep.equal([
+      `${at("access.operators")} has guardian_auditor, which is one of the four itself: name people`,
+    ]);
+    expect(operator("alice", "alice")).to.deep.equal([`${at("access.operators")} has a name twice`]);
+  });
+
+  it("18-2 passwords are read by reference, and all that is wrong with them is said at once, without a password", () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-passwords-"));
+    try {
+      writeFileSync(join(folder, "own"), "a-long-one-of-its-own\n", { mode: 0o600 });
+      writeFileSync(join(folder, "open"), "seen-by-everybody-else\n");
+      chmodSync(join(folder, "open"), 0o644);
+      const access = (migratorFrom: string, auditor: string, backup: string) =>
+        validateFoundation(
+          named({
+            database,
+            access: {
+              migrator: { passwordFrom: migratorFrom },
+              auditor: { passwordFrom: auditor },
+              backup: { passwordFrom: backup },
+            },
+          }),
+        ).config!;
+      const env = {
+        ADMIN: "short",
+        SHORT: "x",
+        LONG: "sixteen-or-more!",
+        SAME: "sixteen-or-more!",
+        WIDE: "sixteen or möre!",
+      };
+      expect(
+        readPasswords(access("file:own", "env:LONG", "env:OTHER"), folder, { ...env, OTHER: "another-sixteen-x" }),
+      ).to.deep.equal({
+        database: "short",
+        migrator: "a-long-one-of-its-own",
+        auditor: "sixteen-or-more!",
+        backup: "another-sixteen-x",
+      });
+      const saying = (...from: [string, string, string]): string[] => {
+        try {
+          readPasswords(access(...from), folder, env);
+        } catch (err) {
+          return (err as Error).message
+            .split("\n")
+            .slice(1)
+            .map((line) => line.replace(/^ +guardian-foundation:access\./, ""));
+        }
+        return [];
+      };
+      expect(saying("env:ABSENT", "file:absent", "file:open")).to.deep.equal([
+        "migrator.passwordFrom (env:ABSENT): the variable ABSENT is not set: export it before pulumi is started",
+        `auditor.passwordFrom (file:absent): the file cannot be read (ENOENT): ${join(folder, "absent")}`,
+        `backup.passwordFrom (file:open): others may read the file: chmod 0600 ${join(folder, "open")}`,
+      ]);
+      expect(saying("env:LONG", "env:SAME", "env:WIDE")).to.deep.equal([
+        "auditor.passwordFrom (env:SAME): the password is the same as that of migrator: each role has its own",
+        "backup.passwordFrom (env:WIDE): the password has other characters than printable ASCII without spaces",
+      ]);
+      expect(saying("env:SHORT", "env:LONG", "file:own")[0]).to.contain("fewer than 16 characters");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("18-8 a stack that configures nothing declares nothing, and loads no package of a cloud's or of PostgreSQL's", async () => {
+    const loaded = (): string[] =>
+      Object.keys(require.cache).filter((file) => /@pulumi\/(aws|postgresql)\//.test(file));
+    const before = loaded();
+    const { resources, outputs } = await declared("foundation", {
+      project: foundationProject,
+      stack: "prod",
+      config: {},
+    });
+    expect({ resources, outputs }).to.deep.equal({ resources: [], outputs: {} });
+    expect(loaded()).to.deep.equal(before);
+  });
+});
