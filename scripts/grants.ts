@@ -40,13 +40,13 @@ export const grantsOf = ({ role, database, major }: Grantee): Grant[] =>
   grantsFor({ ...quoted(database, major), role: escapeIdentifier(role) });
 
 /** @returns the SQL that makes the four roles and gives them their rights, one statement a line */
-const makeRoles = (database: string, major: number): string =>
+export const makeRoles = (database: string, major: number): string =>
   roleScripts(quoted(database, major))
     .map(({ name, what, make }) => `-- ${name}: ${what}\n${script(make)}`)
     .join("\n\n");
 
 /** @returns the SQL that takes them away */
-const dropRoles = (database: string, major: number): string =>
+export const dropRoles = (database: string, major: number): string =>
   roleScripts(quoted(database, major))
     .reverse()
     .flatMap(({ take }) => take)
