@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "yaml";
 import { GuardianError } from "../../engine/base/errors";
+import { pulumiCommand } from "../../spec";
 import type { CommandLine } from "./arguments";
 import type { Log } from "./log";
 import { pulumi, type PulumiResult } from "./run";
@@ -91,6 +92,8 @@ export async function ensureStack(local: Place, engine: string, log: Log): Promi
     if (selected()) return;
     throw unselected(local, others);
   }
+  const without = stackFiles(local.project);
+  if (without.length > 0 && !without.includes(own)) throw withoutOwn(local, without);
   const first = await run("init");
   // Of two first runs at once one creates the stack, and the other finds it there.
   const result = first.code !== 0 && stacksIn(local).includes(own) ? await run("select") : first;
@@ -102,6 +105,21 @@ export async function ensureStack(local: Place, engine: string, log: Log): Promi
     });
   }
   log.line(`${first === result ? "created" : "selected"} the stack ${own} in .guardian/state`);
+}
+
+/** @returns the stacks that the project has files of, sorted */
+const stackFiles = (project: string): string[] =>
+  readdirSync(project)
+    .flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? [])
+    .sort();
+
+/** foundation/ has nothing to try things on: a dev that nobody asked for would configure nothing. */
+function withoutOwn(local: Place, names: readonly string[]): GuardianError {
+  return new GuardianError("stack-unselected", {
+    what: `No stack is selected, and this project has no ${own}; its files are of ${names.join(", ")}`,
+    where: local.project,
+    todo: `make and select the one that is meant: ${pulumiCommand(`stack init ${names.join(" | ")}`)}`,
+  });
 }
 
 /** Another first run may have made it in this moment. */

@@ -83,6 +83,24 @@ describe("which stack npm run pulumi works on", () => {
   }
 });
 
+describe("which stack npm run pulumi works on, where the project has no dev", () => {
+  it("18-1 makes none: it stops, and names those that the project has files of", async () => {
+    const { ensure, folder, remove } = clone([]);
+    try {
+      for (const name of ["staging", "prod"]) writeFileSync(join(folder, `Pulumi.${name}.yaml`), "");
+      const found = await ensure();
+      expect(found).to.be.instanceOf(GuardianError);
+      expect((found as GuardianError).message)
+        .to.contain("its files are of prod, staging")
+        .and.contain("stack init prod");
+      writeFileSync(join(folder, "Pulumi.dev.yaml"), "");
+      expect(await ensure()).to.equal("stack init dev\n");
+    } finally {
+      remove();
+    }
+  });
+});
+
 /** README's commands that make a stack, as arguments. */
 function readmeCommands(): string[][] {
   const block = /Staging and prod begin so[\s\S]+?```sh\n([\s\S]+?)```/.exec(
