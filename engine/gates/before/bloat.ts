@@ -1,4 +1,4 @@
-import { readTables } from "../../assess";
+import { readTables } from "../../../spec/roles";
 import { rows } from "../../base/sql";
 import { couldNotRun, some, type Check } from "../check";
 

@@ -1,6 +1,5 @@
-import { readTables } from "../../assess";
+import { profiles, readTables } from "../../../spec/roles";
 import { readNeighbours } from "../../neighbours/findings";
-import { profiles } from "../../rights";
 import { some, type Check } from "../check";
 
 /** Publications, event triggers, inheritance, default rights, and what anon may: what `assess` tells in every preview. */

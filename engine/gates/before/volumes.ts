@@ -1,7 +1,6 @@
-import { readTables } from "../../assess";
+import { profiles, readTables } from "../../../spec/roles";
 import { sqlName } from "../../base/names";
 import { rows } from "../../base/sql";
-import { profiles } from "../../rights";
 import { some, type Check } from "../check";
 
 /** Above so many a count would cost seconds; the planner's figure is told, and said to be one. */
