@@ -3,9 +3,11 @@ import { openBackup, readBackups } from "../engine/backup/keep/read";
 import { provenBy } from "../engine/backup/keep/relied";
 import { restore, restoreTable } from "../engine/backup/restore";
 import { GuardianError } from "../engine/base/errors";
+import type { MaskedBackup } from "../engine/mask";
 import { knownServer } from "../engine/connect";
 import { askLedger, pick, placeOf, type Place } from "./backups/place";
 import { listed, proofText, row } from "./backups/list";
+import { mask, maskedReport, rulesOf } from "./backups/masked";
 import { prune } from "./backups/prune";
 import { passwordWays, progress, report, tableReport, target } from "./backups/restore";
 import { verify } from "./backups/verify";
@@ -46,6 +48,11 @@ checks, keys and indexes, and nothing that reaches another table`,
   "without-extensions": {
     about: "go without extensions that the server lacks, and what hangs on them, which is named",
   },
+  masked: {
+    about: `put other values in the place of names, addresses, texts, documents, ids and tokens, by sql/masking.yaml
+(docs/masking.md). No server ever holds an original row. A column without a rule is refused`,
+  },
+  rules: { value: "FILE", about: "with --masked: rules for tables and columns of your own, as docs/masking.md shows" },
   "into-nonempty": { value: "NAME", about: "restore into that database though it is not empty" },
   live: {
     value: "NAME",
@@ -167,6 +174,8 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   if (named === undefined) throw usage(command, "Say where to: --to CONNECTION");
   const exposed = (): Error =>
     usage(command, "--to holds a password, which every list of processes shows; nothing was done", ...passwordWays);
+  const typed = { masked: own["masked"] === true, rules: text("rules"), live: text("live") };
+  const rules = rulesOf(typed, (what) => usage(command, what));
   const to = target(named, text("password-from"), env, exposed);
   to.warnings.forEach(say);
   const { known, why } = await askLedger(place);
@@ -176,8 +185,11 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   say(`the backup is ${folder.name}, taken at ${folder.manifest?.startedAt ?? ""}: ${proofText(proof)}`);
   if (newer) say(`a newer one is there, which nobody has proven: ${newer.name} (name it to have that)`);
   say(`it goes into ${to.explain()}`);
-  const backup = await openBackup(folder.path);
+  const opened = await openBackup(folder.path);
+  let masked: MaskedBackup | undefined;
   try {
+    masked = rules && (await mask(opened, rules, work));
+    const backup = masked ?? opened;
     const about = { live: text("live"), liveDatabases: await liveOnes(place), signal, env, onProgress: progress(say) };
     const one = text("table");
     if (one !== undefined) {
@@ -192,12 +204,15 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
       roles: own["no-roles"] !== true,
       withoutExtensions: own["without-extensions"] === true,
       intoNonempty: text("into-nonempty"),
+      ...(masked ? { leavesOut: masked.leavesOut } : {}),
     });
     report(done).forEach(say);
+    if (masked) maskedReport(masked).forEach(say);
     tell(work, { id: folder.name, ...done });
     return done.left.length === 0 ? 0 : 3;
   } finally {
-    await backup.close();
+    await masked?.close();
+    await opened.close();
   }
 }
 

@@ -143,7 +143,9 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   const { backup, around, dump, toc, target, clients, options, signal, phase } = work;
   const { manifest } = backup;
   const began = performance.now();
-  const missing = await findAbsent(work);
+  const absent = await findAbsent(work);
+  const { leavesOut } = options;
+  const missing = leavesOut ? { ...absent, left: new Set([...absent.left, ...toc.entries.filter(leavesOut)]) } : absent;
   if (!options.roles) await refuseWithoutRoles(work);
   phase("roles");
   const database = await readDatabase(clients.restorer, dump);
@@ -174,7 +176,8 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   } else await compareCounts(manifest, place.settings, signal, backup.path);
   await options.afterContent?.(place.settings);
   phase("finishing");
-  const set = database.set.map((text) => forDatabase(text, manifest.server.database, place.settings.fields.database));
+  const settings = leavesOut ? database.set.filter((text) => !setting.test(text)) : database.set;
+  const set = settings.map((text) => forDatabase(text, manifest.server.database, place.settings.fields.database));
   const refused = await onTarget(place.settings, signal, (client) =>
     runEach(client, [...set, ...roles.later], target.settings.toString()),
   );
@@ -197,6 +200,9 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
     restoreSeconds,
   };
 }
+
+/** What is set for a database, or for a role in it. */
+const setting = /^ALTER (DATABASE|ROLE) [\s\S]+? SET /;
 
 const notKept: Left = {
   what: "roles and settings",

@@ -1,4 +1,5 @@
 import type { ConnectionSettings } from "../../connect";
+import type { TocEntry } from "../prove/toc";
 
 /** A database that a stack migrates, or that the backup is of: it is written to only if it is told by name. */
 export interface LiveDatabase {
@@ -39,6 +40,8 @@ export interface RestoreOptions extends CommonOptions {
   readonly intoNonempty?: string | undefined;
   /** Goes without extensions that the server lacks: what hangs on them is left out and named. */
   readonly withoutExtensions?: boolean;
+  /** Of a masked backup: what of the dump is not restored, since it may be a secret; nor is anything set for roles or the database. */
+  readonly leavesOut?: (entry: Pick<TocEntry, "kind">) => boolean;
   /**
    * Runs once the content is in and was compared, before the database gets its name and its settings: what it changes was
    * compared before. If it throws, the restore has failed.

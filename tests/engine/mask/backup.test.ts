@@ -4,20 +4,17 @@ import { gunzipSync } from "node:zlib";
 import { expect } from "chai";
 import { escapeIdentifier, type Client } from "pg";
 import { dump, verifyBackup, type FoundBackup } from "../../../engine/backup";
-import { clientBeside, findClient } from "../../../engine/backup/client";
-import { restoreInto } from "../../../engine/backup/prove/copy";
-import { readToc, useList } from "../../../engine/backup/prove/toc";
 import { listTables } from "../../../engine/backup/tables";
 import { quoteName, type Queryable } from "../../../engine/base/sql";
-import { toClientEnv } from "../../../engine/connect";
 import { runV6Script } from "../../../engine/fingerprint/v6-script";
 import { maskBackup, readRules, type MaskedBackup, type Rules } from "../../../engine/mask";
+import { main } from "../../../scripts/backups";
 import { markable, staying } from "../../../scripts/docs/erasure";
 import { reasons, type ReasonName } from "../../../scripts/docs/erasure/list";
 import { findMarks, markEverything, marks } from "../../sql/erasure_marks";
 import { modules } from "../../sql/every_module";
 import { value, withModules } from "../../support/modules";
-import { major, withEmpty, type V6 } from "../../support/postgres";
+import { withEmpty, type V6 } from "../../support/postgres";
 import { refusal, useDumps, type Dumps } from "../dumps";
 
 const excluded = ["guardian_migration"];
@@ -44,22 +41,20 @@ async function mask(place: Dumps, backup: FoundBackup, by: Rules = rules): Promi
   return maskBackup(backup, { rules: by, signal: new AbortController().signal, env: { GUARDIAN_PG_BIN: place.bin } });
 }
 
-async function restore(place: Dumps, masked: MaskedBackup, to: V6): Promise<void> {
-  const program = await findClient("pg_dump", major, { GUARDIAN_PG_BIN: place.bin });
-  const settings = place.settingsOf(to.admin, to.name);
+/** By the command, as one types it. @returns its exit code and what it said */
+async function restoreMasked(place: Dumps, to: V6, more: string[] = []): Promise<{ code: number; said: string }> {
+  const { host, port, user, password } = to.admin;
+  const said: string[] = [];
+  const say = (line: string): void => void said.push(line);
+  const where = `host='${host}' port=${port} user=${user} dbname=${to.name} sslmode=disable`;
+  const args = ["restore", "latest", "--masked", "--no-roles", "--to", where, "--directory", backupsOf(place), ...more];
+  const env = { PGPASSWORD: password, GUARDIAN_PG_BIN: place.bin, HOME: place.folder };
   const { signal } = new AbortController();
-  const path = await clientBeside("pg_restore", program, { GUARDIAN_PG_BIN: place.bin });
-  const restorer = { path, env: toClientEnv(settings, "proof"), signal, folder: place.folder };
-  const clients = { pgDump: program.path, major: program.major, server: major, restorer, jobs: 2 };
-  const folder = join(masked.path, "dump");
-  const { entries } = await readToc(restorer, folder);
-  const list = await useList(
-    place.folder,
-    "kept.list",
-    entries.filter((entry) => !masked.leavesOut(entry)),
-  );
-  await restoreInto(clients, folder, settings, [list]);
+  const code = await main(args, { clone: place.folder, env, say, print: say, signal });
+  return { code, said: said.join("\n") };
 }
+
+const backupsOf = ({ folder }: Dumps): string => join(folder, "backups");
 
 /** Files of the copy's data in which a mark is found, by their numbers; large objects too. */
 const markedFiles = (masked: MaskedBackup): string[] =>
@@ -129,7 +124,15 @@ describe("a masked backup", function () {
           expect(roles).to.contain(`CREATE ROLE ${role};`).and.not.contain("zyxmark");
           expect(masked.empty).to.deep.equal(["guardian_archive.things__1", "storage.objects"]);
           await withEmpty(async (to) => {
-            await restore(place, masked, to);
+            const done = await restoreMasked(place, to);
+            expect(done.said)
+              .to.contain("masking it, before anything goes to a server")
+              .and.match(/masked [\d,]+ rows of (\d+) of \1 tables/)
+              .and.contain("rows, definitions, roles and settings are as they were")
+              .and.contain("without their rows: guardian_archive.things__1, storage.objects")
+              .and.contain("it is pseudonymised, not anonymous")
+              .and.not.match(new RegExp(mark, "i"));
+            expect(done.code, done.said).to.equal(0);
             const copy = await to.connect("admin");
             const kept = (await markable(admin, tables)).map(({ table, name }) => `${table}.${name}`);
             const wanted = kept.filter((name) => speaking.has(name) || ofPipelines.includes(name));
@@ -144,6 +147,9 @@ describe("a masked backup", function () {
               "SELECT string_agg(DISTINCT medical_data #>> '{patientInfo,name}', '|') FROM public.documents";
             expect(await value(copy, names)).not.to.match(new RegExp(await value<string>(admin, names)));
             expect(await value(copy, "SELECT count(*) FROM pg_user_mapping")).to.equal("0");
+            const set =
+              "SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0 AND setconfig::text ~ 'zyxmark' AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            expect(await value(copy, set)).to.equal("0");
             expect(await value(copy, "SELECT count(*) FROM pg_largeobject_metadata")).to.equal("1");
             expect(
               await value(copy, "SELECT count(*) FROM public.addresses WHERE email !~ '@masked.invalid$'"),
@@ -162,8 +168,11 @@ describe("a masked backup", function () {
         } finally {
           await masked.close();
         }
-        expect(readdirSync(join(place.folder, "backups")), "the copy is gone").to.deep.equal([backup.name]);
+        expect(readdirSync(backupsOf(place)), "the copy is gone").to.deep.equal([backup.name]);
 
+        const wrong = await withEmpty((to) => restoreMasked(place, to, ["--live", to.name]));
+        expect(wrong).to.deep.include({ code: 2 });
+        expect(wrong.said).to.contain("What is masked goes into no live database");
         const without = await refusal(mask(place, backup, otherwise("public.documents", "extracted_text")));
         expect(without).to.match(
           /^of 1 column of the backup .*\[masking-incomplete\]:\n {4}public.documents.extracted_text: text, has no rule\n/,
@@ -173,7 +182,7 @@ describe("a masked backup", function () {
         const more = markedFiles(weak).filter((name) => !markedFiles(clean).includes(name));
         expect(more, "a rule that is weakened is found by the marks").to.have.lengthOf(1);
         await Promise.all([clean.close(), weak.close()]);
-        expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([backup.name]);
+        expect(readdirSync(backupsOf(place))).to.deep.equal([backup.name]);
       },
       { users: 60 },
     ));
