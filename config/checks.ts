@@ -1,7 +1,5 @@
+import { isAcceptable } from "../spec/accepted";
 import { flag, like, map, otherwise, ruled } from "../spec";
-
-/** What a check is called that an operator may accept: so far the proof of one part of the backup. */
-const acceptable = /^backup\/\S/;
 
 export const checkKeys = {
   strict: otherwise(
@@ -19,12 +17,12 @@ export const checkKeys = {
       ),
       (found) =>
         Object.keys(found).flatMap((name) =>
-          acceptable.test(name)
+          isAcceptable(name)
             ? []
             : [
                 {
                   path: [name],
-                  text: "is nothing that can be accepted: what can is named by up, such as backup/<schema>.<table>",
+                  text: "is nothing that can be accepted: what can is named by up and written as there, such as backup/<schema>.<table>",
                 },
               ],
         ),

@@ -67,7 +67,7 @@ describe("config", () => {
         publications: { supabase_realtime: "accepted", "a.b": "accepted" },
         scratch: { host: "scratch", port: "5434", user: "s", passwordFrom: "env:S" },
         strict: "true",
-        accept: { "backup/public.a.b": "its type is of an extension" },
+        accept: { 'backup/public."a.b"': "its type is of an extension" },
       }),
       "aws:region": "eu-central-1",
     });
@@ -98,7 +98,7 @@ describe("config", () => {
       publications: { supabase_realtime: "accepted", "a.b": "accepted" },
       scratch: { host: "scratch", port: 5434, user: "s", passwordFrom: "env:S" },
       strict: true,
-      accept: { "backup/public.a.b": "its type is of an extension" },
+      accept: { 'backup/public."a.b"': "its type is of an extension" },
     });
   });
 

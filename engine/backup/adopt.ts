@@ -1,7 +1,7 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { GuardianError } from "../base/errors";
-import { type Manifest, verifyBackup } from "./manifest";
+import { type Manifest, manifestFile, sha256Of, verifyBackup } from "./manifest";
 
 export interface AdoptOptions {
   readonly ledgerId: string;
@@ -24,6 +24,8 @@ export interface FoundBackup {
   readonly name: string;
   readonly path: string;
   readonly manifest: Manifest;
+  /** Hash of manifest.json itself, for the ledger. */
+  readonly manifestSha256?: string;
 }
 
 /**
@@ -40,7 +42,10 @@ export async function adoptable(directory: string, options: AdoptOptions): Promi
     if (manifest && fits(manifest, options)) found.push({ name, path, manifest });
   }
   found.sort((a, b) => (a.manifest.startedAt < b.manifest.startedAt ? 1 : -1));
-  for (const one of found) if (await whole(one.path, true)) return one;
+  for (const one of found) {
+    const manifestSha256 = sha256Of(await readFile(join(one.path, manifestFile)));
+    if (await whole(one.path, true)) return { ...one, manifestSha256 };
+  }
   return undefined;
 }
 

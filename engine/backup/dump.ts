@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { connectReader, type Reader, toClientEnv } from "../connect";
 import { GuardianError, fromPostgres } from "../base/errors";
@@ -6,7 +5,7 @@ import { findClient } from "./client";
 import { chooseCompression } from "./compression";
 import { checkContents } from "./contents";
 import { finishFolder, lockDown, removeFolder, removeStale, startFolder, writeDurably } from "./folder";
-import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile } from "./manifest";
+import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile, sha256Of } from "./manifest";
 import { folderFailure } from "./place";
 import { preflight } from "./preflight";
 import { ProgressReport } from "./progress";
@@ -94,7 +93,7 @@ async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResul
       name: folder.name,
       path,
       manifest,
-      manifestSha256: createHash("sha256").update(text).digest("hex"),
+      manifestSha256: sha256Of(text),
       bytes: files.reduce((sum, file) => sum + file.size, 0),
       rows: snapshot.tables.reduce((sum, table) => sum + table.rows, 0),
     };

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { GuardianError } from "../base/errors";
 import type { Members } from "./members";
+import type { Reach } from "./reach";
 
 export const manifestFile = "manifest.json";
 /** The folder inside a backup that pg_dump wrote: what pg_restore is given. */
@@ -47,6 +48,8 @@ export interface Surroundings {
   readonly facts: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** By extension. */
   readonly members: Readonly<Record<string, Members>>;
+  /** What a restore could reach other servers by. */
+  readonly reach?: Reach;
 }
 
 /**
@@ -76,6 +79,9 @@ export interface Manifest {
   readonly around?: Surroundings;
   readonly files: readonly ManifestFile[];
 }
+
+/** @returns sha256 of a text, hexadecimal. */
+export const sha256Of = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
 
 /** @returns sha256 of a file, hexadecimal. */
 async function sha256(path: string): Promise<string> {
@@ -111,15 +117,25 @@ export async function filesUnder(folder: string): Promise<string[]> {
  *
  * @param path  the backup's folder.
  * @param options.sha whether hashes are asked, or of which files
+ * @param options.manifestSha256 what the ledger says the manifest itself was
  * @throws GuardianError naming the file that is missing, broken or too much.
  */
 export async function verifyBackup(
   path: string,
-  options: { readonly sha: boolean | ((file: string) => boolean) },
+  options: {
+    readonly sha: boolean | ((file: string) => boolean);
+    readonly manifestSha256?: string | undefined;
+  },
 ): Promise<Manifest> {
-  const { sha } = options;
+  const { sha, manifestSha256 } = options;
   const hashed = typeof sha === "boolean" ? (): boolean => sha : sha;
-  const manifest = await readManifest(path);
+  const text = await read(path);
+  if (manifestSha256 !== undefined && sha256Of(text) !== manifestSha256)
+    throw broken(
+      `${manifestFile} is not what was written when it was taken (its sha256 differs from the ledger's)`,
+      path,
+    );
+  const manifest = parse(text, path);
   const listed = new Map(manifest.files.map((file) => [file.path, file]));
   for (const file of await filesUnder(path)) {
     if (file !== manifestFile && file !== proofFile && !listed.has(file))

@@ -10,6 +10,7 @@ import { clientBeside } from "./client";
 import { rolesFile, type Surroundings } from "./manifest";
 import { readMembers } from "./members";
 import { clientFailure } from "./messages";
+import { readReach } from "./reach";
 import type { DumpOptions, Work } from "./work";
 
 /**
@@ -35,6 +36,11 @@ const queries: Readonly<Record<string, string>> = {
             ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END, a.privilege_type, a.is_grantable), ', '
             ORDER BY pg_catalog.pg_get_userbyid(a.grantee), a.privilege_type)
           FROM pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a))) f (name, value)
+     WHERE d.datname = pg_catalog.current_database()`,
+  // That it is enabled comes back by hand alone (manual, pg_dump, Notes).
+  subscription: `
+    SELECT subname AS name, pg_catalog.concat_ws(' ', subslotname, subpublications) AS value
+      FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
      WHERE d.datname = pg_catalog.current_database()`,
   extension: `
     SELECT extname AS name, pg_catalog.concat_ws(' in ', extversion, n.nspname) AS value
@@ -65,6 +71,7 @@ export async function readSurroundings(db: Queryable, excluded: readonly string[
     tablespaces,
     facts,
     members: await readMembers(db),
+    reach: await readReach(db),
   };
 }
 

@@ -28,6 +28,10 @@ export interface KeptProof {
   unproven: readonly { readonly table: string; readonly reason: string }[];
   restoreSeconds: number;
   seconds: number;
+  /** How many of the copy's indexes were looked at, or why none was. Absent of a release that did not note it. */
+  indexes?: { readonly checked: number; readonly lacking?: string };
+  /** By what it was restored, for people. Absent of a release that did not note it. */
+  how?: string;
   /** When it ended, by the server's clock. */
   provenAt: string;
   /** What the operator accepted of it, with his reason. */
@@ -100,12 +104,14 @@ interface Details {
   /**
    * `protects`: names of modules and migrations → their meanings. `processed` is for the session's row. `verify`: what the
    * operator asked for; absent of a release that proved nothing. `refuted`: a proof found that it differs.
+   * `manifestSha256`: of its manifest.json, which has the hashes of all its files; absent of a release that did not note it.
    */
   Backup: TakenBackup & {
     protects: Record<string, string>;
     processed: number;
     verify: "restore" | "list";
     refuted: boolean;
+    manifestSha256: string;
   };
   proof: KeptProof;
   DataMigration: MigrationDetail;

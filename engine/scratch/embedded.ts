@@ -19,6 +19,8 @@ const sparing = {
   max_locks_per_transaction: "256",
   wal_level: "minimal",
   max_wal_senders: "0",
+  // Nothing of a copy may ask another server.
+  max_logical_replication_workers: "0",
   max_wal_size: "1GB",
   autovacuum: "off",
   jit: "off",

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { dump } from "../../engine/backup";
 import { within } from "../../engine/backup/place";
@@ -60,6 +61,21 @@ describe("a backup of PostgreSQL", function () {
       expect(await refusal(dump(place.options(db, { env, lockWait: 1 })))).to.match(
         /^pg_dump failed: another session holds an exclusive lock on a table/,
       );
+      place.expectNothing(pid());
+    }));
+
+  it("17-1 a server that ends the dump's sessions", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
+      const { env, pid } = place.wrapped("");
+      const failing = refusal(dump(place.options(db, { env })));
+      // In the transaction that holds the lock nobody new is seen.
+      const other = await db.connect("admin");
+      const ending = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'guardian-migration backup' AND wait_event_type = 'Lock' AND datname = current_database()`;
+      while ((await other.query(ending)).rowCount === 0) await sleep(25);
+      expect(await failing).to.match(/^pg_dump failed: the connection to the server was lost.* \[connection-lost\]\n/);
       place.expectNothing(pid());
     }));
 

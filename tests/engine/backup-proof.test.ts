@@ -1,9 +1,10 @@
 import { expect } from "chai";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { requireBackup, isOutdated, readTaken, type WantedBackup } from "../../engine/backup/step/policy";
+import type { Manifest } from "../../engine/backup";
 import type { Proof } from "../../engine/backup/prove";
 import { preflight } from "../../engine/backup/preflight";
 import type { ProvingTools } from "../../engine/backup/step/proof";
@@ -19,12 +20,20 @@ import { refusalOf, withEngine, type Engine } from "./module/harness";
 /** What a proof comes to; each is asked for once. */
 type Outcome = Partial<Proof> | GuardianError | (() => Promise<Partial<Proof>>);
 
-const proven: Proof = { verdict: "proven", unproven: [], restoreSeconds: 7, seconds: 9, bytes: 1, rows: 1 };
+const proven: Proof = {
+  verdict: "proven",
+  unproven: [],
+  restoreSeconds: 7,
+  seconds: 9,
+  indexes: { checked: 3 },
+  bytes: 1,
+  rows: 1,
+};
 const partly: Partial<Proof> = {
   verdict: "partly proven",
-  unproven: [{ table: "public.shapes", reason: "the type of a column is an extension's" }],
+  unproven: [{ table: "public.documents", reason: "the type of a column is an extension's" }],
 };
-const shapes = "backup/public.shapes";
+const shapes = "backup/public.documents";
 
 /** The means of a proof that come to what a test says, and count how often they were asked. */
 class Means implements ProvingTools {
@@ -100,15 +109,13 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       means.next = [partly];
       const refused = await refusalOf(run(engine, wanted, means));
       expect(refused.what).to.equal(
-        "the backup is partly proven: public.shapes (the type of a column is an extension's); nothing was changed",
+        "the backup is partly proven: public.documents (the type of a column is an extension's); nothing was changed",
       );
       expect(refused.todo.at(-1)).to.equal(
         `or accept it, with a reason: pulumi config set --path 'guardian:accept["${shapes}"]' 'WHY'`,
       );
       expect(await refusalOf(serves(engine))).to.include({ code: "backup-unproven" });
-      const mistaken = await refusalOf(
-        run(engine, { ...wanted, accept: { "backup/public.shape": "of no use" } }, means),
-      );
+      const mistaken = await refusalOf(run(engine, { ...wanted, accept: { "backup/auth.users": "of no use" } }, means));
       expect([mistaken.code, mistaken.todo.at(-1)]).to.deep.equal([
         "config-invalid",
         `what could be accepted: ${shapes}`,
@@ -197,5 +204,91 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       await serves(engine);
       expect(await taken(engine)).to.include({ proof: "not proven" });
       expect([means.asked.length, folders() - before], "asked, dumps").to.deep.equal([2, 3]);
+    }));
+
+  it("17-5 says how long it takes to be back, and how much that is; too long is a warning, refused where it is strict, and measured anew by other means", () =>
+    withEngine(async (engine) => {
+      const means = new Means();
+      const wanted = { ...(await wantedOf(engine, { "900_t": "meant" })), maxRestoreSeconds: 6, strict: true };
+      means.next = [proven];
+      const late = await refusalOf(run(engine, wanted, means));
+      expect(late.what).to.match(/^restoring the backup took 7 s, and guardian:backup.maxRestore allows 6 s; /);
+      expect(late.todo.join()).to.contain("guardian:backup.jobs").and.to.contain("guardian:scratch");
+      expect((await refusalOf(run(engine, wanted, means))).what, "it is not restored again for that").to.equal(
+        late.what,
+      );
+      means.next = [{ ...proven, restoreSeconds: 5.5 }];
+      expect(await run(engine, { ...wanted, jobs: 4 }, means)).to.deep.equal([]);
+      await serves(engine);
+      const { restoreSeconds, bytes, rows } = await taken(engine);
+      expect(restoreSeconds).to.equal(5.5);
+      const manifest = JSON.parse(readFileSync(join(means.asked[0]!, "manifest.json"), "utf8")) as Manifest;
+      expect(bytes)
+        .to.equal(manifest.files.reduce((sum, { size }) => sum + size, 0))
+        .and.to.be.above(1000);
+      expect(rows)
+        .to.equal(manifest.tables.reduce((sum, table) => sum + table.rows, 0))
+        .and.to.be.above(300);
+
+      const lenient = { ...(await wantedOf(engine, { "901_t": "meant" })), maxRestoreSeconds: 6 };
+      means.next = [proven];
+      expect(await run(engine, lenient, means)).to.deep.equal([
+        "restoring the backup took 7 s, and guardian:backup.maxRestore allows 6 s",
+      ]);
+      expect(await taken(engine)).to.include({ proof: "proven", restoreSeconds: 7 });
+    }));
+
+  it("17-2 refuses before the dump what cannot be accepted, and says of a copy whose indexes nobody looked at", () =>
+    withEngine(async (engine) => {
+      const means = new Means();
+      const before = folders();
+      const wanted = await wantedOf(engine, { "900_t": "meant" });
+      const accept = {
+        "backup/public.document": "x",
+        "backup/extension htpp": "x",
+        "backup/roles": "x",
+        "backup/view public.v": "x",
+      };
+      const refused = await refusalOf(run(engine, { ...wanted, accept }, means));
+      expect([refused.code, refused.what]).to.deep.equal([
+        "config-invalid",
+        "guardian:accept names what cannot be: backup/public.document (there is no such thing in this database), backup/extension htpp (there is no such thing in this database), backup/roles (an embedded scratch shows it); nothing was changed",
+      ]);
+      expect(folders() - before, "dumps").to.equal(0);
+      means.next = [{ indexes: { checked: 0, lacking: "the scratch lacks the extension amcheck" } }];
+      expect(await run(engine, wanted, means)).to.deep.equal([
+        "the indexes of the restored copy were not looked at: the scratch lacks the extension amcheck; the backup holds none of them",
+      ]);
+      await serves(engine);
+    }));
+
+  it("17-1 takes another where the manifest is not the one that was written, or a file is gone, before and after a proof", () =>
+    withEngine(async (engine) => {
+      const means = new Means();
+      const wanted = await wantedOf(engine, { "900_t": "meant" });
+      const died = new GuardianError("scratch-failed", { what: "the scratch server died" });
+      means.next = [died, died, proven, proven];
+      const path = async (): Promise<string> => (await taken(engine)).path;
+      const swap = async (): Promise<void> => {
+        const file = join(await path(), "manifest.json");
+        writeFileSync(file, readFileSync(file, "utf8").replace('"rows": ', '"rows": 1'));
+      };
+      const take = async (): Promise<string> => {
+        await run(engine, wanted, means).catch(() => undefined);
+        return path();
+      };
+      const first = await take();
+      await swap();
+      const second = await take();
+      expect(second, "the manifest was swapped before the proof").not.to.equal(first);
+      rmSync(join(second, "dump", "toc.dat"));
+      const refused = await refusalOf(run(engine, wanted, means));
+      expect(refused.what).to.equal("the backup is not proven, by its listing: dump/toc.dat is missing");
+      const third = await take();
+      expect(third, "a file was gone").not.to.equal(second);
+      await serves(engine);
+      await swap();
+      expect(await take(), "it was swapped after the proof").not.to.equal(third);
+      expect(means.next).to.deep.equal([]);
     }));
 });

@@ -1,5 +1,7 @@
 import { join } from "node:path";
+import { GuardianError } from "../../base/errors";
 import { toClientEnv, type ConnectionSettings } from "../../connect";
+import type { Scratch } from "../../scratch/scratch";
 import { runClient } from "../child";
 import { clientFailure } from "../messages";
 import { digestGrowing, type Digest } from "./digest";
@@ -13,6 +15,8 @@ export interface Clients {
   readonly major: number;
   /** The scratch's. */
   readonly server: number;
+  /** Whose the scratch is; absent where they work on something else. */
+  readonly scratch?: Scratch["kind"] | undefined;
   readonly restorer: Restorer;
   readonly jobs: number;
 }
@@ -26,7 +30,7 @@ const named = (database: string): string => `--dbname=dbname='${database.replace
  * @throws GuardianError: backup-differs where the dump is to blame, else what was
  */
 export async function restoreInto(
-  { restorer, jobs, major, server }: Clients,
+  { restorer, jobs, major, server, scratch }: Clients,
   dump: string,
   settings: ConnectionSettings,
   extra: readonly string[],
@@ -37,8 +41,6 @@ export async function restoreInto(
     ...(major > server ? [] : ["--exit-on-error"]),
     "--no-password",
     "--no-tablespaces",
-    // A subscription's drop would reach for its publisher.
-    "--no-subscriptions",
     ...extra,
     dump,
   ];
@@ -47,8 +49,30 @@ export async function restoreInto(
   signal.throwIfAborted();
   if (result.code === 0 || (major > server && onlyTooNew(result.stderr))) return;
   const failure = clientFailure("pg_restore", result, settings.toString());
+  const blamed = scratch && ofScratch(failure, result.stderr, scratch === "embedded");
+  if (blamed) throw blamed;
   if (failure.code !== "backup-failed") throw failure;
   throw differs("restore", `${failure.what} (${failure.where ?? ""})`, dump);
+}
+
+/** What the scratch is to blame for: nothing that the backup lacks. */
+function ofScratch(failure: GuardianError, said: string, ours: boolean): GuardianError | undefined {
+  const { where = "" } = failure;
+  if (failure.code === "disk-full") {
+    return new GuardianError("disk-full", {
+      what: "the disk of the scratch server, on which the backup is restored, is full",
+      where,
+      todo: ours
+        ? ["free space there", "set TMPDIR to a folder on a larger disk, with a short name"]
+        : ["free space on the server that guardian:scratch names"],
+    });
+  }
+  if (ours || !/ERROR: +(permission denied|must be (superuser|owner|able))/i.test(said)) return undefined;
+  return new GuardianError("right-missing", {
+    what: "the role of guardian:scratch may not make all that is in the backup, such as an extension or an event trigger",
+    where,
+    todo: ["name a superuser there in guardian:scratch", "take it out: an embedded server is used then"],
+  });
 }
 
 const tooNew = 'could not execute query: ERROR: +unrecognized configuration parameter "transaction_timeout"$';

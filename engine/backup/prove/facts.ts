@@ -5,7 +5,7 @@ import { differs, listed } from "./differs";
 import type { Unproven } from "./types";
 
 /** What only a server of ours can show: all but this is of the whole server, or of a role. */
-const everywhere = new Set(["extension"]);
+const everywhere = new Set(["extension", "subscription"]);
 
 /**
  * Compares what is around the tables: each fact of the manifest must be true of the copy. Values are not shown: a setting's
@@ -29,6 +29,11 @@ export async function compareFacts(
       if (found === value || isExcused(kind, name, options.excused)) continue;
       if (kind === "extension" && found !== undefined) {
         unproven.push({ table: `extension ${name}`, reason: `the scratch has ${found}, the database has ${value}` });
+      } else if (kind === "subscription" && found === undefined) {
+        const reason = options.ours
+          ? "it is not in the dump: only a superuser's has subscriptions"
+          : "it is not made on a scratch server that is not ours, where it could not be dropped without its publisher";
+        unproven.push({ table: `subscription ${name}`, reason });
       } else wrong.push(`${kind} ${name} ${found === undefined ? "is missing" : "is another"}`);
     }
   }

@@ -2,40 +2,28 @@ import { dirname, join, resolve } from "node:path";
 import type { Client } from "pg";
 import { fromPostgres, GuardianError } from "../../base/errors";
 import type { Queryable } from "../../base/sql";
-import { toClientEnv, type ConnectionSettings } from "../../connect";
+import { toClientEnv } from "../../connect";
 import { textSettings } from "../../fingerprint/content";
 import type { Scratch } from "../../scratch/scratch";
 import { type FoundBackup, microseconds } from "../adopt";
 import { clientBeside, findClient } from "../client";
 import { removeFolder, removeStale, startFolder } from "../folder";
 import { folderFailure } from "../place";
-import { dumpFolder, verifyBackup, type Manifest, type Surroundings } from "../manifest";
+import { dumpFolder, verifyBackup, type Manifest } from "../manifest";
+import { both } from "./both";
 import { checkListing, compareContent, digestBackup } from "./content";
-import { type Clients, dumpAgain, restoreInto } from "./copy";
+import { type Clients, dumpAgain } from "./copy";
 import { asDiffering, differs } from "./differs";
 import type { Digest } from "./digest";
 import { compareFacts } from "./facts";
-import { checkIndexes } from "./indexes";
-import { findMissing, makeStubs, type Missing } from "./missing";
-import { asFirstRole, makeDatabase, makeRoles, onScratch, readDatabase, setLast } from "./place";
+import { checkIndexes, isOfCheck } from "./indexes";
+import { onScratch, readDatabase, setLast } from "./place";
+import { type Proving, restore, type Restored } from "./restore";
 import { compareDefinitions, definitions } from "./schema";
-import { readToc, type Toc, type TocEntry, useList } from "./toc";
-import type { Belonging, Proof, ProofOptions, ProofProgress, Unproven } from "./types";
+import { readToc, type Toc } from "./toc";
+import type { Belonging, Proof, ProofOptions, ProofProgress } from "./types";
 
 export type { Proof, ProofOptions } from "./types";
-
-/** What one proof works with. */
-interface Proving {
-  backup: FoundBackup;
-  manifest: Manifest;
-  around: Surroundings;
-  /** The folder that pg_dump wrote. */
-  dump: string;
-  scratch: Scratch;
-  clients: Clients;
-  signal: AbortSignal;
-  phase: (phase: ProofProgress["phase"]) => void;
-}
 
 /**
  * Proves a backup: restores it on a scratch server, dumps the copy and compares the two, rows, definitions, roles and
@@ -63,7 +51,9 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
   await removeStale(directory);
   const folder = await startFolder(directory, "proof");
   try {
-    const manifest = await asDiffering("listing", backup.path, verifyBackup(backup.path, { sha: false }));
+    const { manifestSha256 } = options.belongsTo ?? {};
+    const whole = verifyBackup(backup.path, { sha: false, manifestSha256 });
+    const manifest = await asDiffering("listing", backup.path, whole);
     const { around } = manifest;
     if (!around)
       throw differs(
@@ -74,13 +64,17 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
     refuseOthers(manifest, options.belongsTo ?? {}, backup.path);
     const clients = await findClients(manifest, scratch, { ...options, signal, folder: folder.path });
     const dump = join(backup.path, dumpFolder);
-    const proving: Proving = { backup, manifest, around, dump, scratch, clients, signal, phase };
-    const { unproven, restoreSeconds } = await run(proving, stop);
+    // Read while its hashes are: what the clients say takes them longer than it takes us to hear.
+    const database = scratch.kind === "embedded" ? readDatabase(clients.restorer, dump) : undefined;
+    database?.catch(() => undefined); // is thrown where it is asked for
+    const proving: Proving = { backup, manifest, around, dump, scratch, clients, signal, phase, database };
+    const { unproven, restoreSeconds, indexes } = await run(proving, stop);
     return {
       verdict: unproven.length === 0 ? "proven" : "partly proven",
       unproven,
       restoreSeconds,
       seconds: seconds(),
+      indexes,
       bytes: manifest.files.reduce((sum, file) => sum + file.size, 0),
       rows: manifest.tables.reduce((sum, table) => sum + table.rows, 0),
     };
@@ -122,7 +116,7 @@ function refuseOthers(manifest: Manifest, wanted: Belonging, path: string): void
 /** What wrote the dump reads it: of that version or the next one that is here. */
 export async function findClients(
   manifest: Manifest,
-  scratch: Pick<Scratch, "major" | "settings">,
+  scratch: Pick<Scratch, "major" | "settings"> & Partial<Pick<Scratch, "kind">>,
   { jobs, signal, env, folder }: Pick<ProofOptions, "jobs" | "signal" | "env"> & { folder: string },
 ): Promise<Clients> {
   const wrote = Number.parseInt(manifest.pgDump.version, 10);
@@ -130,13 +124,17 @@ export async function findClients(
   const path = await clientBeside("pg_restore", pgDump, env);
   // Only what it reads from files: it connects with other settings.
   const restorer = { path, env: toClientEnv(scratch.settings, "proof"), signal, folder };
-  return { pgDump: pgDump.path, major: pgDump.major, server: scratch.major, restorer, jobs };
+  return { pgDump: pgDump.path, major: pgDump.major, server: scratch.major, scratch: scratch.kind, restorer, jobs };
 }
 
-async function run(proving: Proving, stop: AbortController): Promise<{ unproven: Unproven[]; restoreSeconds: number }> {
+async function run(
+  proving: Proving,
+  stop: AbortController,
+): Promise<Pick<Proof, "unproven" | "restoreSeconds" | "indexes">> {
   const { backup, manifest, around, dump, clients, signal, phase } = proving;
   const toc = await readToc(clients.restorer, dump);
   checkListing(manifest, toc, backup.path);
+  // Before anything of it is run on a server.
   await asDiffering("hash", backup.path, verifyBackup(backup.path, { sha: true }));
   phase("restoring");
   // The data is read while it is restored; the first of the two to fail ends the other, which is waited for.
@@ -144,87 +142,25 @@ async function run(proving: Proving, stop: AbortController): Promise<{ unproven:
     stop.abort(err);
     throw err;
   };
-  const [read, made] = await Promise.allSettled([
+  const [digests, restored] = await both(
     digestBackup(backup.path, manifest, toc, signal).catch(failed),
     restore(proving, toc).catch(failed),
-  ]);
-  if (read.status === "rejected") throw read.reason;
-  if (made.status === "rejected") throw made.reason;
-  const [digests, restored] = [read.value, made.value];
-  phase("dumping again");
-  const again = await dumpAgain(clients, restored.settings, around.encoding);
-  phase("comparing");
-  const tocAgain = await readToc(clients.restorer, again.folder);
-  const side = { toc: tocAgain, ...again };
-  await compare(proving, { toc, folder: dump, digests }, side, restored);
-  phase("checking indexes");
-  await checkIndexes(restored.settings, clients.jobs, signal, backup.path);
-  return { unproven: restored.unproven, restoreSeconds: restored.seconds };
-}
-
-interface Restored {
-  settings: ConnectionSettings;
-  ours: boolean;
-  /** pg_restore's options, which hold for what it prints too. */
-  options: readonly string[];
-  /** What is said of the database and of every role, to be run at last. */
-  later: readonly string[];
-  unproven: Unproven[];
-  missing: Missing;
-  seconds: number;
-}
-
-async function restore(proving: Proving, toc: Toc): Promise<Restored> {
-  const { backup, manifest, around, dump, scratch, clients, signal } = proving;
-  const began = performance.now();
-  const ours = scratch.kind === "embedded";
-  const options = ours ? [] : ["--no-owner", "--no-privileges"];
-  const unproven: Unproven[] = [];
-  const later: string[] = [];
-  let settings: ConnectionSettings;
-  if (ours) {
-    const name = manifest.server.database;
-    const first = await asFirstRole(scratch, around.superuser, signal);
-    const [roles, database] = await Promise.all([
-      makeRoles(backup.path, around, first, signal),
-      readDatabase(clients.restorer, dump),
-    ]);
-    unproven.push(...roles.unproven, ...(await makeDatabase(database.create, name, around, first, signal)));
-    later.push(...database.set, ...roles.later);
-    settings = first.withDatabase(name);
-  } else {
-    settings = await scratch.createDatabase("guardian_proof");
-    const reason = "on a scratch server that is not ours, only a database of our own is touched";
-    unproven.push(...["owners", "rights", "roles", "settings"].map((table) => ({ table, reason })));
-  }
-  const missing = await findMissing(manifest, toc, settings, signal);
-  unproven.push(...missing.unproven);
-  await restoreWithout(proving, toc, missing, settings, options);
-  const seconds = Math.round((performance.now() - began) / 10) / 100;
-  return { settings, ours, options, later, unproven, missing, seconds };
-}
-
-/** Schemas and extensions first where stubs must come between them and what uses these. */
-export async function restoreWithout(
-  { clients, dump, signal }: Pick<Proving, "clients" | "dump" | "signal">,
-  toc: Toc,
-  { left, stubs }: Missing,
-  settings: ConnectionSettings,
-  options: readonly string[],
-): Promise<void> {
-  if (left.size === 0) return restoreInto(clients, dump, settings, options);
-  const { folder } = clients.restorer;
-  const kept = toc.entries.filter((entry) => !left.has(entry));
-  const first = (entry: TocEntry): boolean => /^(SCHEMA|EXTENSION)$/.test(entry.kind);
-  const before = await useList(folder, "first.list", kept.filter(first));
-  await restoreInto(clients, dump, settings, [...options, before]);
-  await makeStubs(stubs, settings, signal);
-  const rest = await useList(
-    folder,
-    "rest.list",
-    kept.filter((entry) => !first(entry)),
   );
-  await restoreInto(clients, dump, settings, [...options, rest]);
+  phase("dumping again");
+  // An index is looked at while the rows are dumped; a difference of the rows is said before one of an index.
+  const indexes = checkIndexes(restored.settings, clients.jobs, signal, backup.path);
+  const compared = (async (): Promise<void> => {
+    const again = await dumpAgain(clients, restored.settings, around.encoding);
+    phase("comparing");
+    const side = readToc(clients.restorer, again.folder).then((tocAgain) => ({ toc: tocAgain, ...again }));
+    await both(
+      side.then((is) => compareDumps(proving, { toc, folder: dump, digests }, is, restored)),
+      compareAround(proving, restored),
+    );
+    phase("checking indexes");
+  })();
+  const [, checked] = await both(compared, indexes);
+  return { unproven: restored.unproven, restoreSeconds: restored.seconds, indexes: checked };
 }
 
 interface Side {
@@ -233,20 +169,26 @@ interface Side {
   digests: ReadonlyMap<string, Digest>;
 }
 
-async function compare(proving: Proving, was: Side, is: Side, restored: Restored): Promise<void> {
-  const { backup, manifest, around, dump, clients, signal } = proving;
-  const { settings, ours, options, later, unproven, missing } = restored;
+/** Compares rows and definitions. */
+async function compareDumps(proving: Proving, was: Side, is: Side, restored: Restored): Promise<void> {
+  const { backup, manifest, around, clients, signal } = proving;
+  const { settings, options, missing, defined } = restored;
   const left = new Set([...missing.left].filter(({ kind }) => kind === "TABLE DATA").map(({ oid }) => oid));
+  const aside = new Set("amcheck" in (around.facts["extension"] ?? {}) ? [] : is.toc.entries.filter(isOfCheck));
+  const content = onScratch(settings, signal, (client) =>
+    compareContent(manifest, was, is, asQueryable(client), { signal, left }),
+  );
+  const [, definedAgain] = await both(content, definitions(clients.restorer, is.folder, is.toc, options, aside));
+  await compareDefinitions(defined, definedAgain, backup.path, missing.isStub);
+}
+
+/** Compares what is around the tables, once all of it is set: after the dump, whose sessions it would hold for. */
+async function compareAround({ backup, around, signal }: Proving, restored: Restored): Promise<void> {
+  const { settings, ours, later, unproven } = restored;
+  unproven.push(...(await setLast(later, settings, signal, backup.path)));
+  const excused = new Set(unproven.map(({ table }) => table));
   await onScratch(settings, signal, async (client) => {
     const db = asQueryable(client);
-    await compareContent(manifest, was, is, db, { signal, left });
-    const [before, after] = [
-      await definitions(clients.restorer, dump, was.toc, options, missing.left),
-      await definitions(clients.restorer, is.folder, is.toc, options),
-    ];
-    compareDefinitions(before, after, backup.path, missing.isStub);
-    unproven.push(...(await setLast(later, settings, signal, backup.path)));
-    const excused = new Set(unproven.map(({ table }) => table));
     await client.query("BEGIN");
     await db.script(textSettings);
     unproven.push(...(await compareFacts(around, db, { ours, excused, where: backup.path })));

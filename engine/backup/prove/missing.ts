@@ -15,6 +15,8 @@ export interface Missing {
   readonly left: ReadonlySet<TocEntry>;
   /** Statements for the stubs. */
   readonly stubs: readonly string[];
+  /** Extensions that the scratch lacks. */
+  readonly extensions: ReadonlySet<string>;
   /** Whether a definition of the copy is a stub's, by its name with the schema. */
   readonly isStub: (name: string) => boolean;
 }
@@ -62,7 +64,7 @@ export async function findMissing(
     const plain = name.replace(/\.(FUNCTION|PROCEDURE|TYPE|DOMAIN) /, ".").replaceAll('"', "");
     return stubbed.some((stub) => plain === stub || plain.startsWith(`${stub}(`));
   };
-  return { unproven, left, stubs, isStub };
+  return { unproven, left, stubs, extensions: new Set(missing), isStub };
 }
 
 const [typeCatalogue, functionCatalogue, relationCatalogue] = [1247, 1255, 1259];

@@ -55,13 +55,31 @@ export async function asFirstRole(scratch: Scratch, name: string, signal: AbortS
   return renaming;
 }
 
-/** Statements of pg_dumpall's and pg_restore's text, without what is for psql. */
-export async function statementsOf(text: string): Promise<string[]> {
-  const sql = Buffer.from(text.replace(/^\\(restrict|unrestrict|connect)\b.*$/gm, ""));
-  const { stmts = [] } = (await sqlParser().parse(sql.toString())) as {
-    stmts?: { stmt_location?: number; stmt_len?: number }[];
+/** A statement of a script, as libpg_query tells it: where it stands, in bytes, and of a policy for whom it is. */
+interface ParsedStatement {
+  stmt_location?: number;
+  stmt_len?: number;
+  stmt?: {
+    CreatePolicyStmt?: {
+      policy_name?: string;
+      table?: { schemaname?: string; relname?: string };
+      roles?: { RoleSpec?: { rolename?: string } }[];
+    };
   };
-  return stmts.map(({ stmt_location: at = 0, stmt_len: length }) =>
+}
+
+/** Parses pg_dumpall's and pg_restore's text, without what is for psql, which becomes blank. */
+export async function parseStatements(text: string): Promise<ParsedStatement[]> {
+  const { stmts = [] } = (await sqlParser().parse(withoutPsql(text))) as { stmts?: ParsedStatement[] };
+  return stmts;
+}
+
+const withoutPsql = (text: string): string => text.replace(/^\\(restrict|unrestrict|connect)\b.*$/gm, "");
+
+/** The same as texts. */
+export async function statementsOf(text: string): Promise<string[]> {
+  const sql = Buffer.from(withoutPsql(text));
+  return (await parseStatements(text)).map(({ stmt_location: at = 0, stmt_len: length }) =>
     sql
       .subarray(at, length ? at + length : sql.length)
       .toString()
@@ -118,7 +136,7 @@ export async function readDatabase(restorer: Restorer, dump: string): Promise<{ 
       /^DATABASE( PROPERTIES)?$/.test(kind) ||
       (/^(ACL|COMMENT|SECURITY LABEL)$/.test(kind) && /^- DATABASE /.test(rest)),
   );
-  const list = await useList(restorer.folder, "database.list", own);
+  const list = await useList(restorer.folder, "database", own);
   const text = await printed(restorer, dump, ["--create", "--no-tablespaces", list]);
   const all = (await statementsOf(text)).filter((one) => !/^(SET|SELECT) /.test(one));
   const create = all.find((one) => one.startsWith("CREATE DATABASE ")) ?? "";

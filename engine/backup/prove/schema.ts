@@ -1,11 +1,12 @@
 import { schemaEntries } from "../../fingerprint/dump";
 import { differs, listed } from "./differs";
+import { sameMeaning } from "./same";
 import { printed, useList, type Restorer, type Toc, type TocEntry } from "./toc";
 
 /** What has rows in it, or is made from them. */
 const data = /^(TABLE DATA|BLOBS|MATERIALIZED VIEW DATA|STATISTICS DATA)$/;
 
-type Definitions = ReturnType<typeof schemaEntries>;
+export type Definitions = ReturnType<typeof schemaEntries>;
 
 /**
  * All definitions of a dump, and where its sequences stand, as pg_restore would run them.
@@ -20,8 +21,8 @@ export async function definitions(
   left: ReadonlySet<TocEntry> = new Set(),
 ): Promise<Definitions> {
   const entries = toc.entries.filter((entry) => !data.test(entry.kind) && !left.has(entry));
-  const list = await useList(restorer.folder, "definitions.list", entries);
-  return schemaEntries(await printed(restorer, dump, ["--no-tablespaces", "--no-subscriptions", ...options, list]));
+  const list = await useList(restorer.folder, "definitions", entries);
+  return schemaEntries(await printed(restorer, dump, ["--no-tablespaces", ...options, list]));
 }
 
 /**
@@ -29,12 +30,12 @@ export async function definitions(
  * @param isStub whether a definition is of what the copy has in place of an extension's object
  * @throws GuardianError of the comparison, naming what differs
  */
-export function compareDefinitions(
+export async function compareDefinitions(
   was: Definitions,
   is: Definitions,
   where: string,
   isStub: (name: string) => boolean,
-): void {
+): Promise<void> {
   const wrong: string[] = [];
   for (const kind of new Set([...Object.keys(was), ...Object.keys(is)])) {
     const [before, after] = [was[kind] ?? {}, is[kind] ?? {}];
@@ -44,17 +45,8 @@ export function compareDefinitions(
       if (one === other || isStub(name)) continue;
       if (one === undefined) wrong.push(`${what} is there besides`);
       else if (other === undefined) wrong.push(`${what} is missing`);
-      else if (loosely(one) !== loosely(other)) wrong.push(`${what} is another`);
+      else if (!(await sameMeaning(one, other))) wrong.push(`${what} is another`);
     }
   }
   if (wrong.length > 0) throw differs("compare", `in the restored copy, ${listed(wrong)}`, where);
 }
-
-/**
- * An expression that was read again may be told with other casts and parentheses, though it is the same: a list of varchar is
- * cast as a whole at first, and value by value afterwards.
- */
-const loosely = (text: string): string =>
-  text
-    .replace(/::("[^"]*"|[a-z_][\w.]*)( varying| precision| with(out)? time zone)?(\(\d+(,\d+)?\))?(\[\])*/g, "")
-    .replace(/[()\s]/g, "");

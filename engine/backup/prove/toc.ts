@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runClient } from "../child";
@@ -40,7 +41,7 @@ const wordy =
 
 /** Runs pg_restore and gives what it wrote into a file. @throws GuardianError of the listing, if it cannot read the dump */
 export async function printed({ path, env, signal, folder }: Restorer, dump: string, args: string[]): Promise<string> {
-  const file = join(folder, "printed");
+  const file = join(folder, `printed-${randomUUID()}`);
   const result = await runClient(path, [...args, `--file=${file}`, dump], { env, signal });
   signal.throwIfAborted();
   if (result.code !== 0) {
@@ -70,9 +71,9 @@ export async function readToc(restorer: Restorer, dump: string, args: string[] =
   };
 }
 
-/** Writes entries as a list for pg_restore's --use-list. @returns the option */
+/** Writes entries as a list for pg_restore's --use-list, under a name of its own. @returns the option */
 export async function useList(folder: string, name: string, entries: readonly TocEntry[]): Promise<string> {
-  const file = join(folder, name);
+  const file = join(folder, `${name}-${randomUUID()}.list`);
   await writeFile(file, entries.map(({ line }) => `${line}\n`).join(""), { mode: 0o600 });
   return `--use-list=${file}`;
 }

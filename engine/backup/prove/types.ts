@@ -7,9 +7,19 @@ export interface Proof {
   readonly restoreSeconds: number;
   /** Of the whole proof. */
   readonly seconds: number;
+  /** Not looked at, they leave the verdict as it is: no backup holds an index, and a restore makes each anew. */
+  readonly indexes: CheckedIndexes;
   /** Of the backup's files. */
   readonly bytes: number;
   readonly rows: number;
+}
+
+/** What amcheck saw of the copy's indexes. */
+export interface CheckedIndexes {
+  /** B-trees that it looked at. */
+  readonly checked: number;
+  /** Why it looked at none; absent where it did. */
+  readonly lacking?: string;
 }
 
 export interface Unproven {
@@ -32,6 +42,8 @@ export interface Belonging {
   readonly database?: string;
   /** When something was last applied or undone there (timestamptz as text). */
   readonly since?: string | undefined;
+  /** What its manifest.json was when it was taken, as the ledger has it. */
+  readonly manifestSha256?: string | undefined;
 }
 
 export interface ProofOptions {

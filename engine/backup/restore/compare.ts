@@ -26,6 +26,9 @@ export interface Dumped {
   readonly missing: Missing;
 }
 
+/** None is made: the publisher's own subscriber may still be there. That it is not is among the facts that are told. */
+export const noSubscriptions = ["--no-subscriptions"] as const;
+
 const asQueryable = (client: Client): Queryable => ({
   query: (text, values) => client.query(text, values && [...values]),
   script: async (text) => {
@@ -55,10 +58,10 @@ export async function compareRestored(
       left,
     }),
   );
-  const before = await definitions(restorer, folder, toc, [], missing.left);
-  const after = await definitions(restorer, again.folder, tocAgain, []);
+  const before = await definitions(restorer, folder, toc, noSubscriptions, missing.left);
+  const after = await definitions(restorer, again.folder, tocAgain, noSubscriptions);
   if (after["SCHEMA"]) Reflect.deleteProperty(after["SCHEMA"], markSchema);
-  compareDefinitions(before, shared ? common(before, after) : after, folder, missing.isStub);
+  await compareDefinitions(before, shared ? common(before, after) : after, folder, missing.isStub);
 }
 
 /** Of the second only what the first has a name for. */

@@ -6,14 +6,15 @@ import type { FoundBackup } from "../adopt";
 import { removeFolder, removeStale, startFolder } from "../folder";
 import { dumpFolder, verifyBackup, type Surroundings } from "../manifest";
 import { folderFailure } from "../place";
-import { findClients, restoreWithout } from "../prove";
+import { findClients } from "../prove";
 import { checkListing, digestBackup } from "../prove/content";
 import type { Clients } from "../prove/copy";
 import { asDiffering } from "../prove/differs";
 import { findMissing, type Missing } from "../prove/missing";
 import { readDatabase, statementsOf } from "../prove/place";
+import { restoreWithout } from "../prove/restore";
 import { printed, readToc, type Toc } from "../prove/toc";
-import { compareCounts, compareRestored, otherFacts } from "./compare";
+import { compareCounts, compareRestored, noSubscriptions, otherFacts } from "./compare";
 import { restoreRoles, type MadeRoles } from "./roles";
 import { forDatabase, parsed, rolesIn, runEach } from "./statements";
 import { finishPlace, halfThere, lookAtTarget, makePlace, onTarget, refuseTarget, rolesThere } from "./target";
@@ -163,7 +164,7 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   };
   const [read, made] = await Promise.allSettled([
     around ? digestBackup(backup.path, manifest, toc, signal).catch(failed) : new Map(),
-    restoreWithout({ clients, dump, signal }, toc, missing, place.settings, []).catch(failed),
+    restoreWithout({ clients, dump, signal }, toc, missing, place.settings, noSubscriptions).catch(failed),
   ]);
   if (read.status === "rejected") throw read.reason;
   if (made.status === "rejected") throw made.reason;

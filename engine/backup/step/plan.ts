@@ -4,6 +4,7 @@ import type { ServerInfo } from "../../connect";
 import { ledgerSchema } from "../../ledger/schema";
 import type { Step } from "../../ledger/steps";
 import { checkScratch, resolveScratch } from "../../scratch";
+import { refuseUnknown } from "./accept";
 import { isAwaited, needsProof, pathOf, serves, type WantedBackup } from "./policy";
 import { preflight } from "../preflight";
 import { refuseListing } from "./proof";
@@ -30,7 +31,10 @@ export async function planBackup(db: Queryable, wanted: WantedBackup, about: Pla
   const { directory, protects, verify, scratch } = wanted;
   const awaited = isAwaited(steps, urn, protects);
   const standing = serves(steps, urn, wanted);
-  if (awaited) refuseListing(wanted);
+  if (awaited) {
+    refuseListing(wanted);
+    await refuseUnknown(db, wanted);
+  }
   const notes: Note[] = [];
   const room = await roomFor(db, steps, urn, wanted);
   if (standing) notes.push(info(`no dump is taken: the backup in ${pathOf(steps, urn)} serves`));

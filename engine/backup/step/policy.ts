@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { GuardianError } from "../../base/errors";
 import { hash } from "../../base/hash";
@@ -130,7 +131,18 @@ export function isOutdated(
   if (undone.some((step) => Date.parse(step.endedAt ?? "") > mine)) return true;
   const ready = proofOf(steps, urn)?.provenAt ?? taken.takenAt;
   const age = (Date.now() - Date.parse(ready)) / 1000;
-  return age > maxAgeSeconds || !existsSync(join(taken.path, "manifest.json"));
+  return age > maxAgeSeconds || !isThere(taken.path, detailOf(main, "Backup").manifestSha256);
+}
+
+/** Whether its manifest is there, and the one that was written when it was taken: by it alone the other files are known. */
+function isThere(path: string, manifestSha256 = ""): boolean {
+  const file = join(path, "manifest.json");
+  if (manifestSha256 === "") return existsSync(file);
+  try {
+    return createHash("sha256").update(readFileSync(file)).digest("hex") === manifestSha256;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether a backup that was taken can be proven: an older release, which did not note how it is verified, kept no roles. */

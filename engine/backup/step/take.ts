@@ -12,6 +12,7 @@ import type { Manifest } from "../manifest";
 import { isAwaited, type KnownBackup, readTaken, serves, type WantedBackup } from "./policy";
 import type { BackupProgress } from "../progress";
 import { noteProof, proveTaken, refuseListing, tools, type ProvingSays, type ProvingTools } from "./proof";
+import { refuseUnknown } from "./accept";
 import { roomFor } from "../room";
 
 /** Gets what is said on the way. */
@@ -40,7 +41,10 @@ export async function takeBackup(
 ): Promise<Taken> {
   const { writer, options } = fenced;
   const awaited = isAwaited(await readSteps(writer), options.urn, wanted.protects);
-  if (awaited) refuseListing(wanted);
+  if (awaited) {
+    refuseListing(wanted);
+    await refuseUnknown(writer, wanted);
+  }
   const whose = await takeUnlessTaken(fenced, wanted, says, awaited);
   if (awaited && wanted.verify !== "list") await proveTaken(fenced, wanted, says, by);
   return { taken: await readTaken(writer, options.urn), by: whose };
@@ -68,9 +72,9 @@ async function takeUnlessTaken(
   const found = killed ? await ofKilledRun(fenced, wanted, detailOf(current, "Backup").path) : undefined;
   const otherwise = current?.state === "done" ? "done" : "planned";
   return attempt(fenced, { kind: "Backup", state: "running", meaning }, otherwise, async (step) => {
-    const { name, manifest } = found ?? (await takeAnew(fenced, wanted, says, awaited));
+    const { name, manifest, manifestSha256 = "" } = found ?? (await takeAnew(fenced, wanted, says, awaited));
     const taken = describe(join(wanted.directory, name), manifest);
-    const detail = { ...taken, protects: wanted.protects, processed: 0, verify, refuted: false };
+    const detail = { ...taken, protects: wanted.protects, processed: 0, verify, refuted: false, manifestSha256 };
     await fenced.transaction(async (db) => {
       await setStep(db, step, { state: "done", physicalId: taken.path, detail });
       // The proof of the one before is none of this one.

@@ -23,6 +23,7 @@ describe("a backup with a fault", function () {
       await admin.query(`CREATE ROLE ${role}; ALTER ROLE ${role} SET work_mem = '7MB'; CREATE ROLE ${role}_unused`);
       try {
         await admin.query(`CREATE TABLE kept (i int, t text); INSERT INTO kept SELECT i, '${marker}' FROM generate_series(1, 500) i;
+          CREATE INDEX kept_i ON kept (i); ALTER TABLE kept ADD CONSTRAINT sum CHECK ((i + 1) * 2 > 0);
           CREATE TABLE other (i int); GRANT SELECT ON kept TO ${role}; SELECT lo_create(0)`);
         const settings = place.settingsOf(db.admin, db.name);
         const env = { GUARDIAN_PG_BIN: place.bin };
@@ -99,8 +100,9 @@ describe("a backup with a fault", function () {
           [{ systemIdentifier: "7", database }, "and should be of test_.* of 7 "],
           [{ ledgerId: "another" }, "was taken for the ledger 5b0c0b6e.*, and this is another "],
           [{ since: "2099-01-01 00:00:00+00" }, "before the last change "],
+          [{ manifestSha256: "0" }, "is not what was written when it was taken "],
         ] as const)
-          await is(new RegExp(`by its listing: it .*${what}`), whole, { belongsTo: wanted });
+          await is(new RegExp(`by its listing: .*${what}`), whole, { belongsTo: wanted });
         const { around, ...old } = whole.manifest;
         expect(around).not.to.equal(undefined);
         const bare = plant(() => undefined);
@@ -174,6 +176,17 @@ describe("a backup with a fault", function () {
           [
             "ALTER TABLE kept ALTER t SET NOT NULL; CREATE VIEW more AS SELECT 1 AS i",
             "in the restored copy, TABLE public.kept is another, VIEW public.more is there besides",
+          ],
+          [
+            "ALTER TABLE kept DROP CONSTRAINT sum, ADD CONSTRAINT sum CHECK (i + 1 * 2 > 0)",
+            "in the restored copy, TABLE public.kept is another",
+          ],
+          // A row that its index does not lead to.
+          [
+            `UPDATE pg_index SET indisready = false WHERE indexrelid = 'kept_i'::regclass;
+             WITH gone AS (DELETE FROM kept WHERE i = 250 RETURNING *) INSERT INTO kept SELECT * FROM gone;
+             UPDATE pg_index SET indisready = true WHERE indexrelid = 'kept_i'::regclass`,
+            "the copy's indexes are damaged: public.kept_i",
           ],
         ] as const) {
           const wrapper = meddling(place.folder, place.bin, statement);

@@ -33,6 +33,8 @@ export class ScratchServer {
       await client.query(
         `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`,
       );
+      // A database with a subscription is not dropped, and a subscription not without its publisher.
+      await client.query("DELETE FROM pg_subscription");
       const found = await client.query<{ name: string; kind: string }>(
         `SELECT datname AS name, 'DATABASE' AS kind FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'
          UNION ALL SELECT rolname, 'ROLE' FROM pg_roles WHERE oid >= 16384`,
@@ -60,6 +62,22 @@ export class ScratchServer {
     );
     await withClient(other, (client) => client.query(`ALTER ROLE ${login.user} RENAME TO ${escapeIdentifier(user)}`));
     return this.#scratch({ ...login, user });
+  }
+
+  /** The same server as one that is not ours, to a role of its own. @param may more that the role may, such as SUPERUSER */
+  async foreign(may: string): Promise<Scratch> {
+    await this.empty();
+    const login = this.login();
+    await withClient(login, (client) =>
+      client.query(`CREATE ROLE foreigner LOGIN CREATEDB ${may} PASSWORD ${escapeLiteral(login.password)}`),
+    );
+    const theirs = { ...login, user: "foreigner", database: "postgres" };
+    const settings = settingsOf(theirs);
+    const createDatabase = async (name: string): Promise<ConnectionSettings> => {
+      await withClient(theirs, (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
+      return settings.withDatabase(name);
+    };
+    return { settings, kind: "configured", major, createDatabase, close: () => Promise.resolve() };
   }
 
   #scratch(login: Login): Scratch {
