@@ -9,7 +9,7 @@ const positions = new Set(["location", "name_location", "stmt_location", "stmt_l
 /**
  * Whether two definitions mean the same, by their parse trees: parentheses that change what is reckoned first count, those
  * that do not are not in a tree. What PostgreSQL tells otherwise of what it read again is told alike before: a list of
- * varchar is cast as a whole at first and value by value afterwards, and a child's own columns stand where its parent's came.
+ * varchar is cast as a whole at first and value by value afterwards, a child's own columns stand where its parent's came, and a policy's roles in the order in which the server made them.
  * Of a statement that the parser does not know (it is of PostgreSQL 17), words alone are compared.
  */
 export async function sameMeaning(one: string, other: string): Promise<boolean> {
@@ -46,6 +46,9 @@ function alike(node: Node): Node {
   const table = made["CreateStmt"];
   if (isObject(table) && Array.isArray(table["inhRelations"]) && Array.isArray(table["tableElts"]))
     return { CreateStmt: { ...table, tableElts: sorted(table["tableElts"]) } };
+  const policy = made["CreatePolicyStmt"];
+  if (isObject(policy) && Array.isArray(policy["roles"]))
+    return { CreatePolicyStmt: { ...policy, roles: sorted(policy["roles"]) } };
   return made;
 }
 

@@ -17,6 +17,9 @@ describe("two definitions", () => {
     for (const [one, other] of same) expect(await sameMeaning(table(one), table(other)), one).to.equal(true);
     const child = (columns: string): string => `CREATE TABLE c (${columns}) INHERITS (p);`;
     expect(await sameMeaning(child("own int, late text"), child("late text, own int"))).to.equal(true);
+    const policy = (roles: string): string => `CREATE POLICY p ON t TO ${roles} USING (true);`;
+    expect(await sameMeaning(policy('b, "a x"'), policy('"a x", b'))).to.equal(true);
+    expect(await sameMeaning(policy("a, b"), policy("a"))).to.equal(false);
     // Of a later version than the parser's: by their words.
     const newer = (generated: string): string => `CREATE TABLE t (v int GENERATED ALWAYS AS (${generated}) VIRTUAL);`;
     expect(await sameMeaning(newer("(v + 1)"), newer("v + 1"))).to.equal(true);
