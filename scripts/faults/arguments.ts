@@ -14,6 +14,9 @@ const options = {
     default: 22_000,
     about: "users of v6; enough for two workers and the throttle",
   },
+  proof: {
+    about: "every backup is restored and compared, and kills hit that too: the run in it, and its scratch server",
+  },
   json: { about: "standard output is one JSON line alone, without the table of kills" },
 } as const;
 

@@ -4,13 +4,15 @@ import { createHash } from "node:crypto";
 export type Stand = "v6" | "schema" | "v7";
 
 export const victims = ["CLI", "plugin", "backend", "server"] as const;
-export type Victim = (typeof victims)[number];
+export type Victim = (typeof victims)[number] | "scratch";
 
 /** One intended kill. */
 export interface Kill {
   victim: Victim;
   /** The instant is drawn from the data stage alone, not from the whole operation. */
   inData: boolean;
+  /** The instant is drawn from the proof of the backup alone; where none is made, as if it were not said. */
+  inProof: boolean;
   /** Where in that time, from 0 to 1. */
   at: number;
 }
@@ -35,21 +37,25 @@ export function chance(seed: string, ...names: (string | number)[]): number {
 /**
  * All choices of one operation. They depend on the seed and the operation's number, not on what became of the ones before, but
  * for where those left the migration.
+ * @param proof whether backups are proven
  */
-export function choose(seed: string, n: number, stand: Stand): Choice {
+export function choose(seed: string, n: number, stand: Stand, proof = false): Choice {
   const next = chance(seed, n, "next");
   const fresh = stand === "v7" && next >= 0.9;
   const to: Stand = fresh || stand === "v6" ? "v7" : stand === "schema" ? (next < 0.5 ? "v7" : "v6") : lower(next);
   const again = chance(seed, n, "again");
   const tries = again < 0.2 ? 3 : again < 0.5 ? 2 : 1;
-  return { to, fresh, kills: Array.from({ length: tries }, (_, i) => kill(seed, n, i)) };
+  return { to, fresh, kills: Array.from({ length: tries }, (_, i) => kill(seed, n, i, proof)) };
 }
 
 function lower(next: number): Stand {
   return next < 0.4 ? "schema" : "v6";
 }
 
-function kill(seed: string, n: number, attempt: number): Kill {
-  const victim = victims[Math.floor(chance(seed, n, attempt, "victim") * victims.length)] ?? "CLI";
-  return { victim, inData: chance(seed, n, attempt, "in data") < 0.5, at: chance(seed, n, attempt, "at") };
+function kill(seed: string, n: number, attempt: number, proof: boolean): Kill {
+  const all: readonly Victim[] = proof ? [...victims, "scratch"] : victims;
+  const victim = all[Math.floor(chance(seed, n, attempt, "victim") * all.length)] ?? "CLI";
+  const inProof = proof && (victim === "scratch" || chance(seed, n, attempt, "in proof") < 0.4);
+  const inData = !inProof && chance(seed, n, attempt, "in data") < 0.5;
+  return { victim, inData, inProof, at: chance(seed, n, attempt, "at") };
 }

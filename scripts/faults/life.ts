@@ -27,6 +27,8 @@ export interface World {
   signal: AbortSignal;
   /** So few keys in a range that there are many batches, and kills between them. */
   rangeKeys: number;
+  /** Backups are proven. */
+  proof: boolean;
   /** What kills left behind: it must go by itself. */
   orphans: Orphans;
 }
@@ -60,9 +62,10 @@ export class Life {
     const inside = (name: string): string => join(world.folder, name);
     const folder = inside(`life-${n}`);
     mkdirSync(folder, { mode: 0o700 });
-    const { engine, server, rangeKeys } = world;
+    const { engine, server, rangeKeys, proof } = world;
     const login = server.logins.migrator;
-    const stack = await FaultStack.open({ folder, home: inside("home"), tmp: inside("tmp"), engine, login, rangeKeys });
+    const places = { folder, home: inside("home"), tmp: inside("tmp") };
+    const stack = await FaultStack.open({ ...places, engine, login, rangeKeys, proof });
     return new Life(world, stack, folder);
   }
 

@@ -26,7 +26,7 @@ export function main(args: readonly string[], around: Around): Promise<number> {
 }
 
 async function inFolder(options: FaultOptions, { say, signal, tamper }: Around): Promise<Report> {
-  const { kills, seed, users } = options;
+  const { kills, seed, users, proof } = options;
   const engine = (await findEngine({ log: { line: say } })).path;
   const folder = mkdtempSync(join(realpathSync(tmpdir()), "guardian-faults-"));
   // Another user, who runs PostgreSQL for root, passes through to the server's folder and sees none of the others.
@@ -40,7 +40,7 @@ async function inFolder(options: FaultOptions, { say, signal, tamper }: Around):
     signal.throwIfAborted();
     watch = new Watch(server.logins.admin);
     const rangeKeys = Math.max(1, Math.round(users / 500));
-    const world = { folder, engine, server, watch, signal, orphans, rangeKeys };
+    const world = { folder, engine, server, watch, signal, orphans, rangeKeys, proof };
     return await run(world, { kills, seed, say, tamper });
   } finally {
     await watch?.close();

@@ -26,8 +26,11 @@ export async function takeMeasure(
     const from = life.stand;
     const line = await life.go(to);
     lines[`${from} ${to}`] = line;
-    const { duration, dataLength } = line;
-    say(`undisturbed, ${from} → ${to}: ${Math.round(duration)} ms, its data stage ${Math.round(dataLength)} ms`);
+    const { duration, dataLength, proofLength } = line;
+    const proof = proofLength > 0 ? `, the proof of its backup ${Math.round(proofLength)} ms` : "";
+    say(
+      `undisturbed, ${from} → ${to}: ${Math.round(duration)} ms, its data stage ${Math.round(dataLength)} ms${proof}`,
+    );
     return life.picture();
   };
   const before = await life.picture();
@@ -49,7 +52,7 @@ export async function takeMeasure(
   const [whole, part] = [lines["v7 v6"], lines["v7 schema"]];
   if (whole && part) {
     const duration = Math.max(whole.duration - part.duration / 3, whole.duration / 2);
-    lines["schema v6"] = { duration, backend: whole.backend, dataBegin: 0, dataLength: 0 };
+    lines["schema v6"] = { duration, backend: whole.backend, dataBegin: 0, dataLength: 0, proofLength: 0 };
   }
   return { measure: { v6, schema, v7 }, lines };
 }

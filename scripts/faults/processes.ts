@@ -12,6 +12,9 @@ export interface Process {
 /** The plugin's command, as provider/pulumi-resource-guardian-migration starts it. */
 export const pluginCommand = /\/resources\/main\.ts/;
 
+/** A scratch server's first process; the others are called by what they do. */
+export const scratchCommand = /\/bin\/postgres -D \S*\/guardian-scratch-/;
+
 /** Every process: from Linux itself, which is quick and the same everywhere, else from ps. */
 export function processes(): Process[] {
   return existsSync("/proc/self/stat") ? fromProc() : fromPs();

@@ -54,7 +54,7 @@ export async function run(world: World, plan: Plan): Promise<Report> {
     // A miss is a run that nobody disturbed: its instant fell behind the run's end.
     if (n > 20 + 5 * kills)
       throw new GuardianError("measurement-failed", { what: "too few of the kills hit", where: `operation ${n}` });
-    const drawn = choose(seed, n, life.stand);
+    const drawn = choose(seed, n, life.stand, world.proof);
     const choice = { ...drawn, kills: drawn.kills.slice(0, kills - figures.kills) };
     if (choice.fresh) await anew(n + 1);
     const way = `${life.stand} → ${choice.to}`;

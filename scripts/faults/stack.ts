@@ -19,6 +19,8 @@ export interface StackOptions {
   login: Login;
   /** Keys in a range of a data migration's plan. */
   rangeKeys: number;
+  /** Backups are proven. */
+  proof: boolean;
 }
 
 /** The product's own program as a stack whose runs are killed. */
@@ -26,11 +28,13 @@ export class FaultStack {
   private constructor(private readonly stack: OwnStack) {}
 
   /** Makes the stack; nothing is deployed yet. @throws GuardianError with the engine's own words */
-  static async open({ tmp, rangeKeys, ...options }: StackOptions): Promise<FaultStack> {
+  static async open({ tmp, rangeKeys, proof, ...options }: StackOptions): Promise<FaultStack> {
     const stack = await OwnStack.open({
       ...options,
       name: "faults",
-      config: { "guardian:backup": { directory: join(options.folder, "backups"), jobs: 1, verify: "list" } },
+      config: {
+        "guardian:backup": { directory: join(options.folder, "backups"), jobs: 1, verify: proof ? "restore" : "list" },
+      },
       env: {
         TMPDIR: tmp,
         // Nobody uses this v6, and a busy machine must not make a module wait minutes for a short moment to lock it.

@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Kill, Victim } from "./choices";
-import { family, kill as killProcess, type Process, pluginCommand } from "./processes";
+import { family, kill as killProcess, type Process, pluginCommand, scratchCommand } from "./processes";
 import type { FaultServer } from "./server";
 import type { Watch } from "./watch";
 
@@ -13,6 +13,8 @@ export interface Timeline {
   /** Between the first and the last change of the data stage; 0 if the operation has none. */
   dataBegin: number;
   dataLength: number;
+  /** How long the backup's proof took; 0 if the operation has none. */
+  proofLength: number;
 }
 
 /** A kill that hit. */
@@ -40,7 +42,8 @@ const tick = 15;
 
 /** Follows an operation that nobody disturbs. */
 export async function follow(watch: Watch, { began, ended }: Running): Promise<Timeline> {
-  const line: Timeline = { duration: 0, backend: 0, dataBegin: 0, dataLength: 0 };
+  const line: Timeline = { duration: 0, backend: 0, dataBegin: 0, dataLength: 0, proofLength: 0 };
+  let proofBegin = 0;
   let data = (await watch.look()).data;
   while (!ended()) {
     const sight = await watch.look();
@@ -51,6 +54,8 @@ export async function follow(watch: Watch, { began, ended }: Running): Promise<T
       else line.dataLength = now - line.dataBegin;
       data = sight.data;
     }
+    if (sight.proving && proofBegin === 0) proofBegin = now;
+    if (sight.proving) line.proofLength = now - proofBegin;
     await sleep(tick);
   }
   line.duration = performance.now() - began;
@@ -68,7 +73,10 @@ export async function strike(
   const until = async (when: number): Promise<void> => {
     while (!ended() && performance.now() < when) await sleep(Math.max(1, Math.min(tick, when - performance.now())));
   };
-  if (kill.inData && line.dataBegin > 0) {
+  if (kill.inProof && line.proofLength > 0) {
+    while (!ended() && !(await watch.look()).proving) await sleep(tick);
+    await until(performance.now() + kill.at * line.proofLength);
+  } else if (kill.inData && line.dataBegin > 0) {
     // Machines and runs differ in speed: the data stage is waited for, not reckoned. It begins when its steps change.
     let data: string | undefined;
     let begun = false;
@@ -106,16 +114,18 @@ async function hit(kill: Kill, backends: number[], cli: ChildProcess, server: Fa
     case "CLI":
       return cli.pid !== undefined && killProcess(cli.pid);
     case "plugin":
-      return one(pluginsOf(cli));
+      return one(pidsOf(cli, pluginCommand));
     case "backend":
       return one(backends);
     case "server":
       return (await server.crash()) > 0;
+    case "scratch":
+      return one(pidsOf(cli, scratchCommand));
   }
 }
 
-/** The plugin's processes of a running CLI. */
-function pluginsOf(cli: ChildProcess): number[] {
+/** Processes of a running CLI: the plugin's, or those of a scratch server. */
+function pidsOf(cli: ChildProcess, which: RegExp): number[] {
   if (cli.pid === undefined) return [];
-  return family(cli.pid).flatMap(({ pid, command }) => (pluginCommand.test(command) ? [pid] : []));
+  return family(cli.pid).flatMap(({ pid, command }) => (which.test(command) ? [pid] : []));
 }

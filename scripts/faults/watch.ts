@@ -9,11 +9,13 @@ export interface Sight {
   backends: number[];
   /** How the data migrations stand, as text that changes whenever it does; undefined if the server did not answer. */
   data: string | undefined;
+  /** A backup is being proven. */
+  proving: boolean;
   /** What the ledger wrote last, for people. */
   step: string;
 }
 
-const nothing: Sight = { backends: [], data: undefined, step: "no answer" };
+const nothing: Sight = { backends: [], data: undefined, proving: false, step: "no answer" };
 
 /** Looks at a server that may be killed at any time; connects anew when it is back. */
 export class Watch {
@@ -43,15 +45,16 @@ export class Watch {
   }
 }
 
-async function steps(client: Client): Promise<Pick<Sight, "data" | "step">> {
-  if (!(await readLedger(client))) return { data: "", step: "before the ledger" };
+async function steps(client: Client): Promise<Pick<Sight, "data" | "proving" | "step">> {
+  if (!(await readLedger(client))) return { data: "", proving: false, step: "before the ledger" };
   const steps = await readSteps(client);
   const data = steps.filter(({ kind }) => kind === "DataMigration").map(({ id, state }) => `${id} ${state}`);
   // Times as the server writes them, which sort as text.
   const touched = ({ startedAt, endedAt }: Step): string => endedAt ?? startedAt;
   const last = steps.reduce<Step | undefined>((a, b) => (a && touched(a) > touched(b) ? a : b), undefined);
   const step = last ? [last.urn.split("::").at(-1), last.part, last.state].filter(Boolean).join(" ") : "no step yet";
-  return { data: data.join(), step };
+  const proving = steps.some(({ kind, state }) => kind === "proof" && state === "running");
+  return { data: data.join(), proving, step };
 }
 
 async function connect(login: Login): Promise<Client> {

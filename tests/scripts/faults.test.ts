@@ -11,7 +11,7 @@ import { addTheirs, compareContent, keepSession, type Theirs } from "../../scrip
 import type { Content, Row } from "../../scripts/faults/content";
 import { disturbed, type Scene } from "../../scripts/faults/operate";
 import { Orphans } from "../../scripts/faults/orphans";
-import { family, kill, pluginCommand, processes, type Process } from "../../scripts/faults/processes";
+import { family, kill, pluginCommand, processes, scratchCommand, type Process } from "../../scripts/faults/processes";
 import { productPlugin } from "../support/plugin";
 import { descendants, until } from "../support/processes";
 
@@ -27,7 +27,7 @@ const content = (rows: Row[], facts: string[] = ["table a"]): Content => ({
 
 describe("faults: the command line", () => {
   it("reads options and defaults", () => {
-    const defaults = { kills: 20, seed: "1", users: 22_000, json: false, help: false };
+    const defaults = { kills: 20, seed: "1", users: 22_000, proof: false, json: false, help: false };
     expect(parse(command, [])).to.deep.equal(defaults);
     const given = { ...defaults, kills: 300, seed: "x7", users: 500, json: true };
     expect(parse(command, ["--kills", "300", "--seed", "x7", "--users", "500", "--json"])).to.deep.equal(given);
@@ -66,6 +66,17 @@ describe("faults: what is chosen", () => {
       expect(share, victim).to.be.within(0.2, 0.3);
     }
     expect(kills.filter((one) => one.inData).length / kills.length).to.be.within(0.45, 0.55);
+  });
+
+  it("17-4 meets the proof of a backup and its scratch server, if backups are proven", () => {
+    const kills = Array.from({ length: 400 }, (_, n) => choose("s", n, "v6", true).kills).flat();
+    const share = (some: typeof kills): number => some.length / kills.length;
+    expect(share(kills.filter(({ victim }) => victim === "scratch"))).to.be.within(0.15, 0.25);
+    expect(share(kills.filter(({ inProof }) => inProof))).to.be.within(0.45, 0.6);
+    expect(kills.filter(({ inProof, inData }) => inProof && inData)).to.deep.equal([]);
+    expect(choose("s", 1, "v6").kills.some(({ inProof }) => inProof)).to.equal(false);
+    const server = "/x/native/bin/postgres -D /tmp/guardian-scratch-a1B2c3/data -c shared_buffers=32MB";
+    expect([scratchCommand.test(server), scratchCommand.test("postgres: checkpointer")]).to.deep.equal([true, false]);
   });
 
   it("draws evenly from 0 to below 1", () => {
@@ -173,10 +184,10 @@ describe("faults: processes that should have ended", () => {
       return { code: code ?? 1, stdout: "", stderr: "" };
     };
     const stack = { run, mend: () => Promise.resolve(), locked: false, pending: 0 };
-    const watch = { look: () => Promise.resolve({ backends: [], data: undefined, step: "a step" }) };
+    const watch = { look: () => Promise.resolve({ backends: [], data: undefined, proving: false, step: "a step" }) };
     return { stack, watch, server: {}, signal, orphans: new Orphans(300), patience: 500 } as unknown as Scene;
   };
-  const line = { duration: 0, backend: 0, dataBegin: 0, dataLength: 0 };
+  const line = { duration: 0, backend: 0, dataBegin: 0, dataLength: 0, proofLength: 0 };
 
   it("a CLI that hangs is killed, which is a fault, and so is the child that stays", async () => {
     const outcome = await disturbed(
@@ -195,7 +206,7 @@ describe("faults: processes that should have ended", () => {
   it("^C in the moment of a kill: what the kill left is not forgotten", async () => {
     const stop = new AbortController();
     const it = scene(stop.signal, (cli) => cli.once("exit", () => stop.abort()));
-    const kills = [{ victim: "CLI", inData: false, at: 0.5 } as const];
+    const kills = [{ victim: "CLI", inData: false, inProof: false, at: 0.5 } as const];
     const slow = { ...line, duration: 600 };
     const stopped = await disturbed({ ...it, patience: 60_000 }, "up", kills, slow).catch((err: unknown) => err);
     expect(stopped).to.have.property("name", "AbortError");

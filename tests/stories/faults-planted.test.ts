@@ -144,7 +144,16 @@ describe("npm run faults: what is planted is seen", function () {
     server = await FaultServer.start(folder, { users: 100, say: () => undefined, started });
     watch = new Watch(server.logins.admin);
     const { signal } = new AbortController();
-    const world: World = { folder, engine, server, watch, signal, orphans: new Orphans(), rangeKeys: 1000 };
+    const world: World = {
+      folder,
+      engine,
+      server,
+      watch,
+      signal,
+      orphans: new Orphans(),
+      rangeKeys: 1000,
+      proof: false,
+    };
     life = await Life.begin(world, 0);
     measure.v6 = await life.picture();
     await life.go("v7");

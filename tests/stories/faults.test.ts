@@ -34,6 +34,22 @@ describe("npm run faults", function () {
     }
   });
 
+  it("17-4 8 kills, half of them in the proof of a backup and of its scratch server", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "faults of a test "));
+    chmodSync(folder, 0o755);
+    try {
+      const args = ["--kills", "8", "--seed", "p", "--users", "300", "--proof", "--json"];
+      const { code, stdout, stderr } = await faults(args, folder);
+      expect(code, stderr).to.equal(0);
+      expect(JSON.parse(stdout)).to.deep.equal({ kills: 8, lost: 0, twice: 0, converged: true, maxLostRows: 0 });
+      expect(stderr)
+        .to.match(/the proof of its backup \d+ ms/)
+        .and.to.contain("  backup proof running  ");
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   it("a row that is gone and one that is there twice are counted, and the exit code is 1", async () => {
     let planted = 0;
     const plant = (life: Life): Promise<void> =>
