@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: the benchmarks. A new one is one file beside this and one line in the list. */
 import { endWith, run, stopSignal, terminal } from "../scripts/command";
+import { age } from "./age";
 import { backup } from "./backup";
 import { commandOf, type Benchmark } from "./benchmark";
 import { calls } from "./calls";
@@ -10,7 +11,7 @@ import { move } from "./move";
 import { noop } from "./noop";
 import { traffic } from "./traffic";
 
-const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic, locks, backup];
+const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic, locks, backup, age];
 
 /** Runs the command; returns the exit code that --help explains. */
 function main(args: readonly string[]): Promise<number> {

@@ -124,6 +124,8 @@ export const errorCodes = {
     "backup-failed": ["pg_dump or pg_restore failed.", "Run again, or by hand to see all that it says."],
     "backup-incomplete": ["A dump lacks the rows of tables.", "Find out why: no migration without a whole backup."],
     "backup-broken": ["A backup's files are missing or damaged.", "Keep it for inspection, and make a new one."],
+    "age-key-invalid": ["A key for encrypted backups is no X25519 key of age's.", "Mend it where the error says."],
+    "age-no-identity": ["A backup is encrypted for others than this identity.", "Name one that it is encrypted for."],
     "backup-differs": ["A backup was restored, and is not what was dumped.", "Keep it for inspection, make a new one."],
     "scratch-failed": [
       "The server on which backups are restored cannot be had.",

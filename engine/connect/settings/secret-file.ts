@@ -1,30 +1,46 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import type { ErrorCode } from "../../../spec/codes";
 import { GuardianError } from "../../base/errors";
 import { Secret } from "./secret";
 
-/** The longest file that is taken for a password, in bytes. */
+/** The longest file that is taken for a secret, in bytes. */
 const longest = 64 * 1024;
 
+/** What a file is read for. */
+interface SecretOf {
+  /** What it holds, in one word. */
+  noun: string;
+  /** The key of the configuration that names it. */
+  key: string;
+  code: ErrorCode;
+  /** One more way out, where there is no such file. */
+  todo?: string;
+}
+
+const ofPassword: SecretOf = {
+  noun: "password",
+  key: "guardian:database.passwordFrom",
+  code: "password-missing",
+  todo: "for the dev database: npm run db -- start",
+};
+
 /**
- * Reads a password that stands alone in a file; one newline at its end is dropped. Never waits: a FIFO that nobody writes
- * to is refused like anything else that is no plain file. As libpq does with keys, a file is refused that others may read
+ * Reads a password, or another secret, that stands alone in a file; one newline at its end is dropped. Never waits: a FIFO
+ * that nobody writes to is refused like anything else that is no plain file. As libpq does with keys, a file is refused that others may read
  * (0600 or less, or 0640 or less where root owns it).
- * @param from what passwordFrom says
+ * @param from what the key says
  * @throws GuardianError
  */
-export function readSecretFile(path: string, from: string): Secret {
+export function readSecretFile(path: string, from: string, of: SecretOf = ofPassword): Secret {
+  const { noun, key } = of;
   const bad = (what: string, ...todo: string[]): GuardianError =>
-    new GuardianError("password-missing", {
-      what: `the password file ${path} ${what}`,
-      where: `guardian:database.passwordFrom (${from})`,
-      todo,
-    });
+    new GuardianError(of.code, { what: `the ${noun} file ${path} ${what}`, where: `${key} (${from})`, todo });
   let file: number | undefined;
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const { mode, uid, size } = fstatSync(file);
     if ((mode & constants.S_IFMT) !== constants.S_IFREG) {
-      throw bad("is not a plain file", "write the password alone into a file, mode 0600", "use env:NAME");
+      throw bad("is not a plain file", `write the ${noun} alone into a file, mode 0600`, "use env:NAME");
     }
     const open = mode & (uid === 0 ? 0o037 : 0o077);
     if (process.platform !== "win32" && open !== 0) {
@@ -35,19 +51,19 @@ export function readSecretFile(path: string, from: string): Secret {
         "where it cannot be changed: put it into a variable (export NAME=$(cat FILE)) and use env:NAME",
       );
     }
-    if (size > longest) throw bad(`has ${size} bytes, more than a password`, "write the password alone into it");
+    if (size > longest) throw bad(`has ${size} bytes, more than a ${noun}`, `write the ${noun} alone into it`);
     const bytes = Buffer.alloc(longest);
     const value = bytes.toString("utf8", 0, readSync(file, bytes, 0, longest, 0)).replace(/\r?\n$/, "");
     bytes.fill(0);
-    if (value === "") throw bad("is empty", "write the password into it");
+    if (value === "") throw bad("is empty", `write the ${noun} into it`);
     return new Secret(value);
   } catch (err) {
     if (err instanceof GuardianError) throw err;
     const code = err instanceof Error && "code" in err ? String(err.code) : "unreadable";
     throw bad(
       `cannot be read (${code})`,
-      "for the dev database: npm run db -- start",
-      "write the password alone into the file, mode 0600",
+      ...(of.todo === undefined ? [] : [of.todo]),
+      `write the ${noun} alone into the file, mode 0600`,
     );
   } finally {
     if (file !== undefined) closeSync(file);
