@@ -74,5 +74,16 @@ function checks({ backup, strict, accept, scratch }: StackConfig) {
     ...(maxRestore === undefined ? {} : { maxRestoreSeconds: maxRestore }),
     ...(Object.keys(accept).length > 0 ? { accept } : {}),
     ...(scratch ? { scratch } : {}),
+    ...storeOf(backup),
   };
 }
+
+/** Where it is stored off the machine, where it is. */
+function storeOf({ to, recipients = [], ...backup }: StackConfig["backup"]) {
+  const given = ofStore.filter((key) => backup[key] !== undefined).map((key) => [key, backup[key]] as const);
+  return to === undefined
+    ? {}
+    : { store: { to, recipients, ...(Object.fromEntries(given) as Pick<typeof backup, (typeof ofStore)[number]>) } };
+}
+
+const ofStore = ["kmsKey", "region", "endpoint", "pathStyle", "identityFrom"] as const;

@@ -6,6 +6,7 @@ import type { Phase, Progress } from "../engine/base/progress";
 import { changedValue, showRejects, type Reject } from "../engine/ledger/rejects";
 import type { Remaining } from "../engine/module/archive/remaining";
 import type { Leaving } from "../engine/module/leaving";
+import type { StoreProgress } from "../engine/store/upload";
 
 /* The one place where what the engine knows becomes a sentence beside a resource. */
 
@@ -152,6 +153,11 @@ export function backupLine({ phase, seconds, bytes, tablesCounted, tables }: Bac
 /** @returns the line beside a backup that is being proven */
 export function proofLine({ phase, seconds }: ProofProgress): string {
   return `proof: ${phase}, ${seconds.toFixed(0)} s`;
+}
+
+/** @returns the line beside a backup that is being stored off the machine */
+export function storeLine({ phase, bytes, total, seconds }: StoreProgress): string {
+  return `${phase}: ${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB, ${seconds} s`;
 }
 
 /** @returns what is said of a backup's proof */

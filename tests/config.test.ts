@@ -7,6 +7,8 @@ import { upOf } from "./support/modules";
 
 const user = "11111111-2222-4333-8444-55555555555a";
 
+const age = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 const errorsOf = (values: Record<string, unknown>): string[] =>
   validateConfig(raw({ legacyConsent: consent, ...values })).errors;
 
@@ -58,6 +60,8 @@ describe("config", () => {
           verify: "list",
           maxRestore: "30m",
           keep: { count: 3, age: "7d" },
+          ...{ to: "s3://my-bucket/guardian/prod", recipients: [age], identityFrom: "file:k", kmsKey: "alias/k" },
+          ...{ region: "eu-central-1", endpoint: "https://s3.example.org", pathStyle: "true" },
         },
         gates: { maxDataLoss: 0, warnSlowdown: "0.2", maxSlowdown: 1 },
         locks: { timeout: "120ms", pause: "7s", patience: "2m" },
@@ -89,6 +93,8 @@ describe("config", () => {
         verify: "list",
         maxRestore: 1800,
         keep: { count: 3, age: 604_800 },
+        ...{ to: "s3://my-bucket/guardian/prod", recipients: [age], identityFrom: "file:k", kmsKey: "alias/k" },
+        ...{ region: "eu-central-1", endpoint: "https://s3.example.org", pathStyle: true },
       },
       gates: { maxDataLoss: 0, warnSlowdown: 0.2, maxSlowdown: 1 },
       locks: { timeout: 120, pause: 7000, patience: 120_000 },
@@ -173,8 +179,8 @@ describe("config", () => {
     ],
     [
       "an unknown key in an object",
-      { backup: { dir: "x" } },
-      "guardian:backup.dir is not known: the nearest known key is guardian:backup.jobs",
+      { backup: { directry: "x" } },
+      "guardian:backup.directry is not known: the nearest known key is guardian:backup.directory",
     ],
     [
       "16-5: a try that waits longer than the locks may be held",
@@ -190,6 +196,36 @@ describe("config", () => {
       "16-5: how long the locks are held",
       { locks: { hold: "1s" } },
       "guardian:locks.hold is not known: for how long v6 is locked is fixed, 200 ms",
+    ],
+    [
+      "18-4: a store and nobody it is encrypted for",
+      { backup: { to: "s3://my-bucket" } },
+      "guardian:backup.recipients is missing: backups hold patients' data, say whose age keys they are encrypted for before they leave, or [none]",
+    ],
+    [
+      "18-3: keys for backups that stay",
+      { backup: { recipients: [age] } },
+      "guardian:backup.recipients has no effect without guardian:backup.to: on this machine a backup is kept in a folder of mode 0700, not encrypted",
+    ],
+    [
+      "18-3: an identity in the place of a recipient, which is not shown",
+      { backup: { to: "s3://my-bucket", recipients: ["AGE-SECRET-KEY-1XYZ"] } },
+      "guardian:backup.recipients has something else at [0]: it must be a list of age keys (age1…), or [none]",
+    ],
+    [
+      "18-3: none beside keys",
+      { backup: { to: "s3://my-bucket", recipients: [age, "none"] } },
+      "guardian:backup.recipients has none beside keys: it is one or the other",
+    ],
+    [
+      "18-4: plain backups over plain http",
+      { backup: { to: "s3://my-bucket", recipients: ["none"], endpoint: "http://s3.example.org:9000" } },
+      "guardian:backup.endpoint is not encrypted (http), and neither is the backup: use https, or name guardian:backup.recipients",
+    ],
+    [
+      "18-4: a store that is no bucket",
+      { backup: { to: "https://my-bucket.s3.amazonaws.com", recipients: [age] } },
+      "guardian:backup.to does not fit: it must be s3://bucket or s3://bucket/prefix",
     ],
     ["no jobs", { backup: { jobs: 0 } }, "guardian:backup.jobs is 0: it must be a whole number from 1 to 64"],
     [

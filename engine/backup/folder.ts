@@ -6,7 +6,8 @@ import { folderFailure, makeFolder, within } from "./place";
 
 /** What the name of a backup on its way begins with. */
 export const partialPrefix = ".partial-";
-const ownerFile = "owner.json";
+/** In a partial folder: who writes it. */
+export const ownerNote = "owner.json";
 
 /** A backup on its way: a hidden folder beside the finished ones, which rename turns into one of them. */
 export interface PartialFolder {
@@ -23,12 +24,19 @@ export interface PartialFolder {
  */
 export async function startFolder(directory: string, database: string): Promise<PartialFolder> {
   const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
-  const name = `${database.replace(/[^A-Za-z0-9_]+/g, "-").slice(0, 40)}-${time}-${randomBytes(4).toString("hex")}`;
+  return startNamed(
+    directory,
+    `${database.replace(/[^A-Za-z0-9_]+/g, "-").slice(0, 40)}-${time}-${randomBytes(4).toString("hex")}`,
+  );
+}
+
+/** The same for a name that is known: of a backup that is brought back. */
+export async function startNamed(directory: string, name: string): Promise<PartialFolder> {
   const path = join(directory, partialPrefix + name);
   const make = async (): Promise<void> => {
     await makeFolder(directory);
     await mkdir(path, { mode: 0o700 });
-    await writeFile(join(path, ownerFile), JSON.stringify(ownMark()), { mode: 0o600, flag: "wx" });
+    await writeFile(join(path, ownerNote), JSON.stringify(ownMark()), { mode: 0o600, flag: "wx" });
   };
   try {
     await within(make(), directory);
@@ -66,7 +74,7 @@ export async function removeStale(directory: string): Promise<string[]> {
  */
 export async function ownerOf(path: string): Promise<"alive" | "gone" | "unknown"> {
   try {
-    const owner = JSON.parse(await readFile(join(path, ownerFile), "utf8")) as ProcessMark;
+    const owner = JSON.parse(await readFile(join(path, ownerNote), "utf8")) as ProcessMark;
     const gone = isGone(owner);
     return gone === undefined ? "unknown" : gone ? "gone" : "alive";
   } catch {
@@ -86,7 +94,7 @@ export async function lockDown(path: string): Promise<void> {
 /** Gives the folder its final name: from here on it counts. Everything is on disk before, and the name after. */
 export async function finishFolder(folder: PartialFolder, directory: string): Promise<string> {
   const final = join(directory, folder.name);
-  await rm(join(folder.path, ownerFile));
+  await rm(join(folder.path, ownerNote));
   await sync(folder.path);
   await rename(folder.path, final);
   await sync(directory);

@@ -118,6 +118,7 @@ export async function filesUnder(folder: string): Promise<string[]> {
  * @param path  the backup's folder.
  * @param options.sha whether hashes are asked, or of which files
  * @param options.manifestSha256 what the ledger says the manifest itself was
+ * @param options.beside a file that may be there and is not the backup's, while its folder has no name yet
  * @throws GuardianError naming the file that is missing, broken or too much.
  */
 export async function verifyBackup(
@@ -125,6 +126,7 @@ export async function verifyBackup(
   options: {
     readonly sha: boolean | ((file: string) => boolean);
     readonly manifestSha256?: string | undefined;
+    readonly beside?: string;
   },
 ): Promise<Manifest> {
   const { sha, manifestSha256 } = options;
@@ -138,7 +140,7 @@ export async function verifyBackup(
   const manifest = parse(text, path);
   const listed = new Map(manifest.files.map((file) => [file.path, file]));
   for (const file of await filesUnder(path)) {
-    if (file !== manifestFile && file !== proofFile && !listed.has(file))
+    if (file !== manifestFile && file !== proofFile && file !== options.beside && !listed.has(file))
       throw broken(`${file} is not in the manifest`, path);
   }
   for (const file of manifest.files) {

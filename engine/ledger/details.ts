@@ -40,6 +40,34 @@ export interface KeptProof {
   relied: boolean;
 }
 
+/** A file of a backup that is stored off the machine. */
+export interface KeptPart {
+  /** In the backup's folder. */
+  readonly path: string;
+  /** In the backup's folder of the store, encrypted or not. */
+  readonly object: string;
+  /** Bytes of the object. */
+  readonly size: number;
+  /** Of the object, hexadecimal. */
+  readonly sha256: string;
+  /** Which version of the object, in a bucket that keeps them. */
+  readonly version?: string;
+}
+
+/** A backup that is stored off the machine, or is on its way there. */
+interface KeptUpload {
+  /** The folder of the backup that it is of. */
+  path: string;
+  /** Where it is: s3://bucket/prefix/name. */
+  at: string;
+  /** What is there: a killed run is gone on with. */
+  parts: readonly KeptPart[];
+  /** Of the index that was put last. */
+  indexSha256: string;
+  /** When all was read back, by the server's clock. */
+  storedAt: string;
+}
+
 /** What a stack owns of a row of public.feature_flags. */
 export interface FlagValues {
   enabled: boolean;
@@ -114,6 +142,7 @@ interface Details {
     manifestSha256: string;
   };
   proof: KeptProof;
+  upload: KeptUpload;
   DataMigration: MigrationDetail;
   /**
    * `writtenAt`: when the values were written, by the server's clock; absent of a release that did not note it.

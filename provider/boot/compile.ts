@@ -9,8 +9,8 @@ export interface Compiled {
   map: string;
 }
 
-/** Packages that are loaded where they are, at first use: one is WebAssembly, one nobody has. */
-const external = ["@libpg-query/parser", "yaml", "pg-native"];
+/** Packages that are loaded where they are, at first use: one is WebAssembly, one nobody has, the last are large. */
+const external = ["@libpg-query/parser", "yaml", "pg-native", "@aws-sdk/client-s3", "@aws-sdk/lib-storage"];
 
 /**
  * Compiles a program of ours, with the packages that it loads at its start.

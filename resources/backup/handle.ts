@@ -1,8 +1,8 @@
-import { isOutdated, needsProof, readTaken } from "../../engine/backup/step/policy";
+import { isOutdated, needsProof, needsStoring, readTaken } from "../../engine/backup/step/policy";
 import { lazily } from "../../engine/lazy";
 import { endParts, readStep, setStep } from "../../engine/ledger/steps";
 import type { Changes } from "../../provider/diff";
-import { backupLine, proofLine, provenText } from "../sentences";
+import { backupLine, proofLine, provenText, storeLine } from "../sentences";
 import { ledgerSteps } from "../call";
 import { handler, type Kind } from "../handler";
 import { backupSpec } from "./spec";
@@ -31,12 +31,14 @@ const kind: Kind<Spec> = {
     const { taken, by } = await lazily.backup.takeBackup(fenced, inputs, {
       onProgress: (progress) => call.log.status(backupLine(progress)),
       onProof: (progress) => call.log.status(proofLine(progress)),
+      onStore: (progress) => call.log.status(storeLine(progress)),
       onWarning: call.log.warn,
     });
     const { rows, tables, bytes, path } = taken;
     const whose = by === "this run" ? "" : `${by}'s: `;
     const size = `${rows} rows of ${tables} tables, ${(bytes / 1e6).toFixed(1)} MB`;
-    call.log.info(`${whose}${size}, in ${path}; ${provenText(taken)}`);
+    const stored = taken.storedIn === undefined ? "" : `; stored in ${taken.storedIn}, and read back`;
+    call.log.info(`${whose}${size}, in ${path}; ${provenText(taken)}${stored}`);
     return taken;
   },
 
@@ -58,6 +60,7 @@ const kind: Kind<Spec> = {
     if (isOutdated(steps, call.urn, inputs, state)) changes.set("takenAt", "drift");
     // A state of a release that proved nothing does not have it.
     else if (needsProof(steps, call.urn, inputs) || !("proof" in state)) changes.set("proof", "drift");
+    if (changes.size === 0 && needsStoring(steps, call.urn, inputs)) changes.set("storedIn", "drift");
     return changes;
   },
 };

@@ -15,6 +15,19 @@ const scratch = record(
   "A server to restore on, in place of the embedded one.",
 );
 
+const store = record(
+  {
+    to: text("s3://bucket or s3://bucket/prefix."),
+    recipients: list(text("An age1… key, or none."), "Whom backups are encrypted for."),
+    kmsKey: optional(text("The KMS key that the server encrypts with besides.")),
+    endpoint: optional(text("Another server than AWS's.")),
+    pathStyle: optional(flag("Whether the bucket stands in the path of URLs.")),
+    region: optional(text("The bucket's region.")),
+    identityFrom: optional(text("env:NAME or file:PATH: where the identity is that opens them.")),
+  },
+  "Where backups are stored off the machine.",
+);
+
 export const backupSpec = resource(
   "Backup",
   "A dump of the whole database, taken before anything is changed and again before every later change, and proven by restoring it before anything is added or changed. Deleting the resource never removes files.",
@@ -30,6 +43,7 @@ export const backupSpec = resource(
       maxRestoreSeconds: optional(integer("How long a restore may take.")),
       accept: optional(map(text("The reason."), "What is accepted though it is not proven: backup/<schema>.<table>.")),
       scratch: optional(scratch),
+      store: optional(store),
       ledgerId: text("The ledger that records it."),
     },
     computed: {
@@ -46,6 +60,7 @@ export const backupSpec = resource(
       tables: integer("Tables in it."),
       proof: choice(verdicts, "What restoring it has shown."),
       provenAt: text("When that was; empty if it was not restored."),
+      storedIn: optional(text("Where it is stored off the machine.")),
       restoreSeconds: number("How long the restore took: about the time to be back. 0 if it was not restored."),
     },
   },

@@ -78,6 +78,7 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
     const says = {
       onProgress: () => undefined,
       onProof: () => undefined,
+      onStore: () => undefined,
       onWarning: (line: string): void => void warned.push(line),
     };
     await engine.write("Backup", "backup", (fenced) => takeBackup(fenced, wanted, says, means));

@@ -5,10 +5,11 @@ import { ledgerSchema } from "../../ledger/schema";
 import type { Step } from "../../ledger/steps";
 import { checkScratch, resolveScratch } from "../../scratch";
 import { refuseUnknown } from "./accept";
-import { isAwaited, needsProof, pathOf, serves, type WantedBackup } from "./policy";
+import { isAwaited, needsProof, needsStoring, pathOf, serves, type WantedBackup } from "./policy";
 import { preflight } from "../preflight";
 import { refuseListing } from "./proof";
 import { roomFor } from "../room";
+import { planStore } from "./stored";
 
 /** Where and what a backup is planned for. */
 interface PlannedFor {
@@ -62,6 +63,9 @@ export async function planBackup(db: Queryable, wanted: WantedBackup, about: Pla
       systemIdentifier: server.systemIdentifier,
     });
     notes.push(info(`it is restored on ${on} and compared; nothing is added or changed before it is proven`));
+  }
+  if (wanted.store && awaited && (!standing || needsStoring(steps, urn, wanted))) {
+    notes.push(await planStore(wanted.store));
   }
   return notes;
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { GuardianError } from "../../base/errors";
 import { hash } from "../../base/hash";
 import type { Queryable } from "../../base/sql";
@@ -8,11 +8,18 @@ import type { DatabaseInput } from "../../connect";
 import type { Detail, KeptProof, TakenBackup } from "../../ledger/details";
 import { stackOf } from "../../ledger/identity";
 import { detailOf, readSteps, type Step } from "../../ledger/steps";
+import { addressOf, type WantedStore } from "../../store/wanted";
 
 /** Which backup serves which change. Read by every preview, so that nothing here needs pg_dump. */
 
 /** The part of a backup's step that is its proof. */
 export const proofPart = "proof";
+
+/** The part of it that is storing it off the machine. */
+export const uploadPart = "upload";
+
+/** The name of a backup, which is its folder's, here and in a store. */
+export const nameOfFolder = (path: string): string => basename(path);
 
 /** What a stack declares of its backups. */
 export interface WantedBackup {
@@ -35,6 +42,8 @@ export interface WantedBackup {
   accept?: Readonly<Record<string, string>>;
   /** The server to restore on; absent: an embedded one. */
   scratch?: DatabaseInput;
+  /** Where it is stored off the machine before anything is added or changed; absent: nowhere. */
+  store?: WantedStore;
 }
 
 /** What the ledger says of a backup and its proof. */
@@ -44,6 +53,8 @@ export interface KnownBackup extends TakenBackup {
   provenAt: string;
   /** How long its restore took; 0 where there was none. */
   restoreSeconds: number;
+  /** Where it is stored off the machine: s3://… */
+  storedIn?: string;
 }
 
 const mainOf = (steps: readonly Step[], urn: string): Step | undefined =>
@@ -92,7 +103,15 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
     const later = !undone?.endedAt || Date.parse(step.endedAt ?? "") >= Date.parse(undone.endedAt);
     return step.state === "done" && protects?.[name] === meaning && later;
   });
-  if (covering.some((step) => isRelied(steps, step.urn))) return;
+  const relied = covering.filter((step) => isRelied(steps, step.urn));
+  if (relied.some((step) => !isOnItsWay(steps, step.urn))) return;
+  if (relied[0]) {
+    throw new GuardianError("backup-unstored", {
+      what: `the backup that was taken for this change of ${name} is not stored off the machine yet; nothing was changed`,
+      where: `${urn}, ${detailOf(relied[0], "Backup").path ?? ""}`,
+      todo: "run up without targeting around the Backup (--target): it is stored first",
+    });
+  }
   if (covering[0]) {
     throw new GuardianError("backup-unproven", {
       what: `the backup that was taken for this change of ${name} is not proven; nothing was changed`,
@@ -167,6 +186,28 @@ export function needsProof(steps: readonly Step[], urn: string, wanted: WantedBa
   return wanted.verify === "list" ? !isRelied(steps, urn) : proofOf(steps, urn)?.relied !== true;
 }
 
+const uploadOf = (steps: readonly Step[], urn: string): Step | undefined =>
+  steps.find((step) => step.urn === urn && step.part === uploadPart);
+
+/** Whether a backup is to be stored off the machine, and is not. */
+function isOnItsWay(steps: readonly Step[], urn: string): boolean {
+  const state = uploadOf(steps, urn)?.state;
+  return state === "planned" || state === "running";
+}
+
+/** @returns where the backup that stands is stored off the machine; nothing where it is not */
+function storedIn(steps: readonly Step[], urn: string): string | undefined {
+  const step = uploadOf(steps, urn);
+  const { path, at } = detailOf(step, "upload");
+  return step?.state === "done" && path === pathOf(steps, urn) ? at : undefined;
+}
+
+/** Whether the backup that stands must still be stored for changes that are to come. */
+export function needsStoring(steps: readonly Step[], urn: string, wanted: WantedBackup): boolean {
+  if (!wanted.store || !isAwaited(steps, urn, wanted.protects)) return false;
+  return storedIn(steps, urn) !== addressOf(wanted.store, nameOfFolder(pathOf(steps, urn)));
+}
+
 const nameOf = (step: Step): string => step.urn.split("::").at(-1) ?? "";
 
 /** @returns what the ledger says of a backup @throws GuardianError if it knows none */
@@ -179,5 +220,7 @@ export async function readTaken(db: Queryable, urn: string): Promise<KnownBackup
   }
   const { path = "", takenAt = "", bytes = 0, rows = 0, tables = 0 } = detailOf(step, "Backup");
   const { verdict = "not proven", provenAt = "", restoreSeconds = 0 } = proofOf(steps, urn) ?? {};
-  return { path, takenAt, bytes, rows, tables, proof: verdict, provenAt, restoreSeconds };
+  const at = storedIn(steps, urn);
+  const stored = at === undefined ? {} : { storedIn: at };
+  return { path, takenAt, bytes, rows, tables, proof: verdict, provenAt, restoreSeconds, ...stored };
 }

@@ -14,9 +14,10 @@ import type { BackupProgress } from "../progress";
 import { noteProof, proveTaken, refuseListing, tools, type ProvingSays, type ProvingTools } from "./proof";
 import { refuseUnknown } from "./accept";
 import { roomFor } from "../room";
+import { noteUpload, storeTaken, type StoringSays } from "./stored";
 
 /** Gets what is said on the way. */
-interface Says extends ProvingSays {
+interface Says extends ProvingSays, StoringSays {
   onProgress: (progress: BackupProgress) => void;
 }
 
@@ -29,7 +30,8 @@ interface Taken {
 /**
  * Takes a backup for exactly what is declared, unless the ledger says that this one was taken already. One that a killed
  * run finished and did not record is taken for it, if nothing was changed since and it is young enough. Where something is
- * to be added or changed, it is proven then; what only takes out does not wait for that.
+ * to be added or changed, it is proven then, and after that stored off the machine where the stack says so: what is refuted
+ * does not leave. What only takes out waits for neither.
  * @param by the means of the proof, which tests replace
  * @throws GuardianError if pg_dump or a check of what it wrote fails, or if it is not proven as it must be
  */
@@ -47,6 +49,7 @@ export async function takeBackup(
   }
   const whose = await takeUnlessTaken(fenced, wanted, says, awaited);
   if (awaited && wanted.verify !== "list") await proveTaken(fenced, wanted, says, by);
+  if (awaited) await storeTaken(fenced, wanted, says);
   return { taken: await readTaken(writer, options.urn), by: whose };
 }
 
@@ -80,6 +83,7 @@ async function takeUnlessTaken(
       // The proof of the one before is none of this one.
       await endParts(db, options.urn);
       if (awaited && verify !== "list") await noteProof(db, fenced, taken.path);
+      if (awaited && wanted.store) await noteUpload(db, fenced, taken.path, wanted.store);
     });
     return found ? "a killed run" : "this run";
   });

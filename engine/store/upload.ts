@@ -1,0 +1,299 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Identity, readIdentities, type Recipient } from "../age";
+import { manifestFile, type Manifest, proofFile } from "../backup/manifest";
+import { GuardianError } from "../base/errors";
+import { Bucket } from "./bucket";
+import {
+  indexFile,
+  isMark,
+  longestIndex,
+  objectOf,
+  ownerFile,
+  parseIndex,
+  type StoredPart,
+  type StoreIndex,
+} from "./contents";
+import { each } from "./each";
+import { readPart } from "./read";
+import { type File, recipientsOf, sendFile } from "./send";
+import { endUploads, sweep } from "./sweep";
+import { addressOf, type Owner, type WantedStore } from "./wanted";
+
+/** What storing a backup is at. */
+export interface StoreProgress {
+  readonly phase: "uploading" | "reading back";
+  /** Bytes so far, and all of them. */
+  readonly bytes: number;
+  readonly total: number;
+  readonly seconds: number;
+}
+
+/** A backup on this machine, whole. */
+interface Whole {
+  readonly name: string;
+  readonly path: string;
+  readonly manifest: Manifest;
+}
+
+export interface StoreOptions {
+  readonly owner: Owner;
+  /** What an earlier run stored of it, by the ledger. */
+  readonly known: readonly StoredPart[];
+  /** Keeps what is stored so far. */
+  readonly note: (parts: readonly StoredPart[]) => Promise<void>;
+  readonly onProgress: (progress: StoreProgress) => void;
+  readonly onWarning: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Stored {
+  /** s3://bucket/prefix/name. */
+  readonly at: string;
+  /** Bytes of all objects. */
+  readonly bytes: number;
+  readonly parts: readonly StoredPart[];
+  /** Hash of index.json itself, for the ledger. */
+  readonly indexSha256: string;
+  /** How long the bucket keeps it from being deleted, in words. */
+  readonly retention?: string;
+}
+
+/** Files that are under way at once: of a large one two parts are besides, so that at most so many times 16 MiB are kept. */
+const atOnce = 3;
+
+/** Milliseconds between two reports. */
+const every = 2000;
+
+/**
+ * Stores a backup: each file is read, encrypted and sent at once, never lying encrypted or plain anywhere else; then all of
+ * it is read back and compared; its index comes last, so that half an upload is never taken for a backup. What a killed run
+ * stored of it is gone on with, what killed runs left of others is removed.
+ *
+ * @throws GuardianError; what is stored by then stays for the next run
+ */
+export async function storeBackup(backup: Whole, wanted: WantedStore, options: StoreOptions): Promise<Stored> {
+  const bucket = new Bucket(wanted);
+  try {
+    const run = new Run(bucket, backup, wanted, options);
+    return await run.all();
+  } finally {
+    bucket.close();
+  }
+}
+
+/** One upload. */
+class Run {
+  readonly #recipients: readonly Recipient[];
+  readonly #identities: readonly Identity[] | undefined;
+  readonly #encryption: StoreIndex["encryption"];
+  readonly #parts = new Map<string, StoredPart>();
+  /** As they are here; the manifest too. */
+  #files: readonly File[] = [];
+  /** Of the index. */
+  #text = "";
+  readonly #began = Date.now();
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  #progress: Omit<StoreProgress, "seconds"> = { phase: "uploading", bytes: 0, total: 0 };
+
+  constructor(
+    readonly bucket: Bucket,
+    readonly backup: Whole,
+    readonly wanted: WantedStore,
+    readonly options: StoreOptions,
+  ) {
+    const { signal } = options;
+    this.#recipients = recipientsOf(wanted);
+    this.#encryption = this.#recipients.length > 0 ? "age" : "none";
+    this.#identities = wanted.identityFrom === undefined ? undefined : readIdentities(wanted.identityFrom, process.env);
+    this.#signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
+    const known = this.#identities?.some(({ recipient }) => wanted.recipients.includes(recipient.text)) ?? true;
+    if (known || this.#encryption === "none") return;
+    throw new GuardianError("age-no-identity", {
+      what: "the identity that stored backups are to be read back with is none of the recipients'",
+      where: "guardian:backup.identityFrom",
+      todo: [
+        "name the identity of one of guardian:backup.recipients",
+        "or none: what is stored is then compared as it is",
+      ],
+    });
+  }
+
+  async all(): Promise<Stored> {
+    const { bucket, backup, options } = this;
+    const { name } = backup;
+    const timer = setInterval(() => this.#report(), every);
+    try {
+      this.#files = await this.#local();
+      for (const line of await sweep(bucket, options.owner, name, this.#signal)) options.onWarning(line);
+      const there = await this.#claim();
+      if (!there.has(`${name}/${indexFile}`)) {
+        await this.#upload(there);
+        await this.#readBack();
+        await this.#finish();
+      } else await this.#takeOver();
+      const parts = this.#sorted();
+      const retention = await bucket.retention(this.#signal);
+      return {
+        at: addressOf(this.wanted, name),
+        bytes: parts.reduce((sum, { size }) => sum + size, 0),
+        parts,
+        indexSha256: createHash("sha256").update(this.#text).digest("hex"),
+        ...(retention === undefined ? {} : { retention }),
+      };
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  async #local(): Promise<File[]> {
+    const { path, manifest } = this.backup;
+    const files: File[] = [...manifest.files];
+    for (const name of [manifestFile, proofFile]) {
+      const text =
+        name === proofFile ? await readFile(join(path, name)).catch(() => undefined) : await readFile(join(path, name));
+      if (text) files.push({ path: name, size: text.length, sha256: createHash("sha256").update(text).digest("hex") });
+    }
+    return files;
+  }
+
+  #report(): void {
+    this.options.onProgress({ ...this.#progress, seconds: Math.round((Date.now() - this.#began) / 1000) });
+  }
+
+  #moved = (bytes: number): void => {
+    this.#progress = { ...this.#progress, bytes: this.#progress.bytes + bytes };
+  };
+
+  /** Marks the folder as ours. @returns what a killed run left in it: sizes by key */
+  async #claim(): Promise<ReadonlyMap<string, number>> {
+    const { bucket, backup, options } = this;
+    const key = `${backup.name}/${ownerFile}`;
+    const there = await bucket.objects(`${backup.name}/`, this.#signal);
+    if (!there.has(key) && there.size === 0) {
+      const mark = Buffer.from(`${JSON.stringify(options.owner)}\n`);
+      await bucket.put(key, mark, { size: mark.length, replace: false, signal: this.#signal });
+      return there;
+    }
+    if (isMark(await bucket.text(key, 4096, this.#signal), options.owner)) {
+      await endUploads(bucket, backup.name, this.#signal);
+      return there;
+    }
+    throw new GuardianError("store-foreign", {
+      what: "the backup's folder in the store bears another owner's mark, or none; it was left as it is",
+      where: bucket.address(`${backup.name}/`),
+      todo: ["see whose it is", "name another prefix: guardian:backup.to"],
+    });
+  }
+
+  async #upload(there: ReadonlyMap<string, number>): Promise<void> {
+    const { backup, options } = this;
+    for (const part of options.known) {
+      const same = part.object === objectOf(part.path, this.#encryption);
+      if (same && there.get(`${backup.name}/${part.object}`) === part.size) this.#parts.set(part.path, part);
+    }
+    const left = this.#files.filter(({ path }) => !this.#parts.has(path)).sort((a, b) => b.size - a.size);
+    this.#progress = { phase: "uploading", bytes: 0, total: left.reduce((sum, { size }) => sum + size, 0) };
+    const by = {
+      recipients: this.#recipients,
+      encryption: this.#encryption,
+      onBytes: this.#moved,
+      signal: this.#signal,
+    };
+    await each(left, atOnce, this.#stop, async (file) => {
+      const replace = there.has(`${backup.name}/${objectOf(file.path, this.#encryption)}`);
+      const part = await sendFile(this.bucket, backup, file, { ...by, replace });
+      this.#parts.set(part.path, part);
+      await options.note([...this.#parts.values()]);
+    });
+  }
+
+  /** Reads all of it back, and opens it too where there is an identity. */
+  async #readBack(): Promise<void> {
+    const { bucket, backup, options } = this;
+    const parts = [...this.#parts.values()];
+    this.#progress = { phase: "reading back", bytes: 0, total: parts.reduce((sum, { size }) => sum + size, 0) };
+    await each(parts, atOnce, this.#stop, async (part) => {
+      try {
+        const identities = this.#encryption === "age" ? this.#identities : undefined;
+        const found = await readPart(bucket, backup.name, part, {
+          identities,
+          signal: this.#signal,
+          onBytes: this.#moved,
+        });
+        const opened = this.#encryption === "none" || this.#identities !== undefined;
+        const meant = this.#files.find(({ path }) => path === part.path)?.sha256;
+        if (!opened || found.plainSha256 === meant) return;
+        throw new GuardianError("store-damaged", {
+          what: "what was stored, decrypted, is not what is in the backup",
+          where: bucket.address(`${backup.name}/${part.object}`),
+          todo: "run again: it is stored anew",
+        });
+      } catch (err) {
+        // Else the next run would go on from it. Of those that end with the first one nothing is known.
+        const damaged = err instanceof GuardianError && ["store-damaged", "backup-broken"].includes(err.code);
+        if (damaged && !this.#signal.aborted) {
+          this.#parts.delete(part.path);
+          await options.note([...this.#parts.values()]);
+        }
+        throw err;
+      }
+    });
+  }
+
+  /** What a run stored that was killed before it said so. */
+  async #takeOver(): Promise<void> {
+    const { bucket, backup } = this;
+    const key = `${backup.name}/${indexFile}`;
+    this.#text = (await bucket.text(key, longestIndex, this.#signal)) ?? "";
+    const index = parseIndex(this.#text, bucket.address(key));
+    for (const part of index.parts) this.#parts.set(part.path, part);
+    const missing = this.#files.find(({ path }) => !this.#parts.has(path));
+    if (missing || index.encryption !== this.#encryption) {
+      throw new GuardianError("store-foreign", {
+        what: "a backup of this name is stored already, and is another one",
+        where: bucket.address(key),
+        todo: ["see whose it is", "name another prefix: guardian:backup.to"],
+      });
+    }
+    await this.#readBack().catch((err: unknown) => {
+      if (!(err instanceof GuardianError) || err.code !== "store-damaged") throw err;
+      const { code, what, where } = err;
+      const todo = `remove its folder there (aws s3 rm --recursive ${addressOf(this.wanted, backup.name)}/) and run again`;
+      throw new GuardianError(code, { what, ...(where === undefined ? {} : { where }), todo, cause: err });
+    });
+  }
+
+  #sorted(): StoredPart[] {
+    return [...this.#parts.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  #index(): string {
+    const { backup, options, wanted } = this;
+    const index: StoreIndex = {
+      formatVersion: 1,
+      name: backup.name,
+      owner: options.owner,
+      takenAt: backup.manifest.startedAt,
+      encryption: this.#encryption,
+      recipients: this.#encryption === "age" ? wanted.recipients : [],
+      parts: this.#sorted(),
+    };
+    return `${JSON.stringify(index, undefined, 2)}\n`;
+  }
+
+  async #finish(): Promise<void> {
+    const { bucket, backup } = this;
+    const [key, text] = [`${backup.name}/${indexFile}`, (this.#text = this.#index())];
+    this.#signal.throwIfAborted();
+    await bucket.put(key, Buffer.from(text), { size: text.length, replace: false, signal: this.#signal });
+    if ((await bucket.text(key, longestIndex, this.#signal)) === text) return;
+    throw new GuardianError("store-damaged", {
+      what: "the index of the stored backup is not what was sent",
+      where: bucket.address(key),
+      todo: "remove that object, and run again",
+    });
+  }
+}

@@ -1,0 +1,102 @@
+import { expect } from "chai";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { needsStoring, readTaken, requireBackup, type WantedBackup } from "../../../engine/backup/step/policy";
+import type { ProvingTools } from "../../../engine/backup/step/proof";
+import { takeBackup } from "../../../engine/backup/step/take";
+import { readSteps, type StepOf } from "../../../engine/ledger/steps";
+import type { Scratch } from "../../../engine/scratch";
+import { clientFolder } from "../../../scripts/pg-clients";
+import { major } from "../../support/postgres";
+import { S3Double } from "../../support/s3";
+import { refusalOf, withEngine, type Engine } from "../module/harness";
+import { logIn, wantedOf } from "./harness";
+
+/** A proof that finds everything proven, without a restore. */
+const proven: ProvingTools = {
+  openScratch: () => Promise.resolve({ close: () => Promise.resolve() } as unknown as Scratch),
+  prove: () =>
+    Promise.resolve({ verdict: "proven", unproven: [], restoreSeconds: 1, seconds: 1, bytes: 1, rows: 1 } as const),
+};
+
+describe("storing a backup, as a step of the ledger's own", function () {
+  this.timeout(120_000);
+  const double = new S3Double();
+  let folder = "";
+  let recipient = "";
+  let undo: (() => void)[] = [];
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "guardian-stored-"));
+    await double.start();
+    const age = await import("age-encryption");
+    recipient = await age.identityToRecipient(await age.generateX25519Identity());
+    undo = [logIn(double.credentials), logIn({ GUARDIAN_PG_BIN: await clientFolder(major) })];
+  });
+  after(async () => {
+    for (const one of undo.reverse()) one();
+    await double.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const run = async (engine: Engine, wanted: WantedBackup): Promise<void> => {
+    const quiet = (): void => undefined;
+    const says = { onProgress: quiet, onProof: quiet, onStore: quiet, onWarning: quiet };
+    await engine.write("Backup", "backup", (fenced) => takeBackup(fenced, wanted, says, proven));
+  };
+
+  it("18-4 whatever adds waits until it is stored; a run that was cut off goes on with the same dump; the way back does not wait", () =>
+    withEngine(async (engine) => {
+      const { ledgerId } = await engine.identity();
+      const protects = { "900_t": "meant" };
+      const wanted: WantedBackup = { directory: folder, jobs: 1, maxAgeSeconds: 3600, ledgerId, protects };
+      const store = wantedOf(double, { recipients: [recipient] });
+      const stored = { ...wanted, store };
+      const states = () => engine.states("Backup", "backup");
+      const urn = engine.urn("Backup", "backup");
+      const serves = () =>
+        engine.host.read((db) => requireBackup(db, engine.urn("SqlModule", "900_t"), "900_t", "meant"));
+      const needs = async (it: WantedBackup) => needsStoring(await engine.host.read(readSteps), urn, it);
+      const taken = () => engine.host.read((db) => readTaken(db, urn));
+
+      double.instead = ({ method, key }) => (method === "PUT" && key.endsWith("roles.sql.age") ? "hang up" : undefined);
+      expect((await refusalOf(run(engine, stored))).code).to.equal("store-unreachable");
+      expect(await states()).to.deep.equal({ "": "done", proof: "done", upload: "planned" });
+      expect(await refusalOf(serves())).to.include({ code: "backup-unstored" });
+      expect([await needs(stored), await needs(wanted)]).to.deep.equal([true, false]);
+      expect(await taken()).to.not.have.property("storedIn");
+      const kept = (await engine.host.read(readSteps)).find(({ part }) => part === "upload") as StepOf<"upload">;
+      expect(kept.detail.parts?.length, "noted though it failed").to.be.at.least(1);
+
+      double.instead = () => undefined;
+      double.asked.length = 0;
+      await run(engine, stored);
+      expect(await states()).to.deep.equal({ "": "done", proof: "done", upload: "done" });
+      const [name = ""] = readdirSync(folder).filter((one) => !one.startsWith("."));
+      expect((await taken()).storedIn).to.equal(`s3://backups/guardian/prod/${name}`);
+      const { object = "" } = kept.detail.parts?.[0] ?? {};
+      expect(
+        double.asked.filter((one) => one.startsWith("PUT") && one.includes(object)),
+        "sent once",
+      ).to.deep.equal([]);
+      await serves();
+      expect(await needs(stored)).to.equal(false);
+      double.asked.length = 0;
+      await run(engine, stored);
+      expect(double.asked, "stored once").to.deep.equal([]);
+
+      // Another place: stored there too. Taken out of the configuration meanwhile: not waited for.
+      const moved = { ...wanted, store: { ...store, to: "s3://elsewhere" } };
+      expect(await needs(moved)).to.equal(true);
+      expect((await refusalOf(run(engine, moved))).code).to.equal("store-missing");
+      expect(await refusalOf(serves())).to.include({ code: "backup-unstored" });
+      await run(engine, wanted);
+      expect(await states()).to.deep.include({ upload: "undone" });
+      await serves();
+
+      // What is only taken out: the store is not even asked.
+      double.asked.length = 0;
+      await run(engine, { ...moved, protects: {} });
+      expect([await states(), double.asked]).to.deep.equal([{ "": "done", proof: "undone", upload: "undone" }, []]);
+    }));
+});
