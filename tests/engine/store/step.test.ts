@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,6 +45,13 @@ describe("storing a backup, as a step of the ledger's own", function () {
     const says = { onProgress: quiet, onProof: quiet, onStore: quiet, onWarning: quiet };
     await engine.write("Backup", "backup", (fenced) => takeBackup(fenced, wanted, says, proven));
   };
+
+  it("18-4 the SDK is loaded only where a backup is stored", () => {
+    const text = `require("./engine/backup"); require("./resources/backup/handle");
+      process.stdout.write(String(Object.keys(require.cache).filter((file) => file.includes("@aws-sdk")).length))`;
+    const options = { cwd: join(__dirname, "..", "..", ".."), encoding: "utf8" } as const;
+    expect(execFileSync(process.execPath, ["--require", "tsx/cjs", "--eval", text], options)).to.equal("0");
+  });
 
   it("18-4 whatever adds waits until it is stored; a run that was cut off goes on with the same dump; the way back does not wait", () =>
     withEngine(async (engine) => {
