@@ -30,6 +30,8 @@ export async function listStored(wanted: WantedStore, signal?: AbortSignal): Pro
     const found: StoredBackup[] = [];
     for (const name of (await bucket.folders(signal)).sort()) {
       const sizes = await bucket.objects(`${name}/`, signal);
+      // Some servers name folders whose objects are all behind delete markers.
+      if (sizes.size === 0) continue;
       const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
       const index = sizes.has(`${name}/${indexFile}`) ? { index: (await readIndex(bucket, name, signal)).index } : {};
       found.push({ name, bytes, ...index });
