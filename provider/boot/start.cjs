@@ -30,8 +30,10 @@ function run({ file, text }) {
     process.once("exit", () => write(machine, script.createCachedData()));
   }
   mapped(file);
-  const module = { exports: {} };
-  script.runInThisContext()(createRequire(main), module, module.exports, root);
+  const require = createRequire(main);
+  // Where packages are looked for: the server of a scratch is found there (engine/server/binaries.ts).
+  const module = { exports: {}, paths: require.resolve.paths("pg") };
+  script.runInThisContext()(require, module, module.exports, root);
 }
 
 /** Stacks name the TypeScript. The map is read for the first of them. */

@@ -18,7 +18,15 @@ import { logIn, wantedOf } from "./harness";
 const proven: ProvingTools = {
   openScratch: () => Promise.resolve({ close: () => Promise.resolve() } as unknown as Scratch),
   prove: () =>
-    Promise.resolve({ verdict: "proven", unproven: [], restoreSeconds: 1, seconds: 1, bytes: 1, rows: 1 } as const),
+    Promise.resolve({
+      verdict: "proven",
+      unproven: [],
+      restoreSeconds: 1,
+      seconds: 1,
+      bytes: 1,
+      rows: 1,
+      indexes: { checked: 1 },
+    } as const),
 };
 
 describe("storing a backup, as a step of the ledger's own", function () {
