@@ -14,7 +14,7 @@ export class Inventory extends Map<string, string> {
  * Raised when the inventory tells more of an object than before: the ledger keeps it with each object, so that what was
  * not told when it was recorded is no drift. What an older version told is told for ever: `since` in facts/.
  */
-export const inventoryVersion = 2;
+export const inventoryVersion = 3;
 
 /**
  * Every object of the given schemas, described so that anything done by hand to it shows: columns, constraints, rights,

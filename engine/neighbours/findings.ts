@@ -1,14 +1,8 @@
 import { shown, sqlName } from "../base/names";
 import { rows, type Queryable } from "../base/sql";
+import type { Neighbour } from "./neighbour";
 import { isOpen, readPublications, scopeOf } from "./publications";
-
-/** What the migration meets in this database that is neither v6 nor its own. */
-export interface Neighbour {
-  item: string;
-  status: string;
-  readiness: "Not ready" | "Note" | "Warning";
-  action: string;
-}
+import { readSecurity } from "./security";
 
 /** The roles of the API, from which modules take all rights that they do not give. */
 export const apiRoles = ["anon", "authenticated", "service_role"];
@@ -31,6 +25,7 @@ export async function readNeighbours(
     ...(await children(db, v6)),
     ...(await defaultRights(db)),
     ...(await rightsOfAnon(db, v6)),
+    ...(await readSecurity(db, v6)),
   ];
 }
 

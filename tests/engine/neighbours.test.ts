@@ -1,8 +1,9 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { assess, type AssessmentItem } from "../../engine/assess";
+import { assess, readTables, type AssessmentItem } from "../../engine/assess";
 import { Database } from "../../engine/database";
 import { openPublications } from "../../engine/neighbours/publications";
+import { readSecurity } from "../../engine/neighbours/security";
 import { withV6, type Login, type V6 } from "../support/postgres";
 import { column, Engine, refusalOf, settingsOf } from "./module/harness";
 
@@ -39,6 +40,30 @@ const anon =
 
 describe("what the migration meets in a database", function () {
   this.timeout(60_000);
+
+  it("16-11 is named: users whom row security does not stop, who may make objects in public, rules on v6's tables", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("GRANT CREATE ON SCHEMA public TO PUBLIC, anon");
+      await admin.query('CREATE RULE "keep it" AS ON DELETE TO auth.users DO INSTEAD NOTHING');
+      // Roles are of the whole server: nobody else sees these.
+      await admin.query(
+        "BEGIN; ALTER ROLE anon BYPASSRLS; GRANT service_role TO authenticated; ALTER ROLE service_role BYPASSRLS",
+      );
+      const told = (await readSecurity(admin, readTables)).map(
+        ({ item, status, readiness }) => `${item}: ${status} (${readiness})`,
+      );
+      await admin.query("ROLLBACK");
+      expect(told).to.deep.equal([
+        "Row Security: anon passes it (BYPASSRLS): every user sees and changes everybody's rows (Warning)",
+        "Row Security: authenticated passes it (BYPASSRLS of service_role): every user sees and changes everybody's rows (Warning)",
+        "Schema Rights: PUBLIC, anon may make objects in schema public, functions that are called instead of others included (Warning)",
+        'Rule: "keep it" on DELETE to auth.users, instead of it: foreign keys that end at it, v7\'s too, may not do what they say (Warning)',
+      ]);
+      const [schema, rule, ...others] = (await found(db)).slice(2);
+      expect([schema, rule]).to.deep.equal(told.slice(2));
+      expect(others).to.deep.equal([]);
+    }));
 
   it("16-8 is named: publications, event triggers, children, default rights, and what anon may do to v6", () =>
     withV6(async (db) => {

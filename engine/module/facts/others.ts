@@ -33,6 +33,10 @@ const aggregate = `(SELECT pg_catalog.concat_ws(' ', pg_catalog.pg_get_function_
     g.aggtransspace, g.aggmtranstype::regtype, g.aggmtransspace, 'from', g.agginitval, 'moving from', g.aggminitval)
   FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid)`;
 
+/** Others of its name, whoever made them: a call may mean one of these. */
+const overloads = `(SELECT 'beside it ' || pg_catalog.string_agg(${quoted("o.proname || '(' || pg_catalog.oidvectortypes(o.proargtypes) || ')'")}, ', ' ORDER BY o.oid)
+  FROM pg_catalog.pg_proc o WHERE o.pronamespace = p.pronamespace AND o.proname = p.proname AND o.oid <> p.oid)`;
+
 const functions = (version: number): string => `
 SELECT 'function ' || n.nspname || '.' || p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')', ${unlessOfExtension(
   version,
@@ -40,7 +44,8 @@ SELECT 'function ' || n.nspname || '.' || p.proname || '(' || pg_catalog.oidvect
   "p.oid",
   `pg_catalog.concat_ws(E'\\n', 'owner ' || pg_catalog.pg_get_userbyid(p.proowner), 'rights ' || coalesce(${rights("p.proacl")}, 'default'),
       CASE WHEN p.prokind IN ('f', 'p', 'w') THEN pg_catalog.pg_get_functiondef(p.oid) ELSE p.prokind::text END,
-      ${since(2, version, `CASE WHEN p.prokind = 'a' THEN ${aggregate} END`)}, ${since(2, version, goesWith("pg_proc", "p.oid"))})`,
+      ${since(2, version, `CASE WHEN p.prokind = 'a' THEN ${aggregate} END`)}, ${since(2, version, goesWith("pg_proc", "p.oid"))},
+      ${since(3, version, overloads)})`,
 )}, NULL
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = ANY ($1) AND ${passesExtension(version, "pg_proc", "p.oid")}`;

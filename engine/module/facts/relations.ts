@@ -128,6 +128,38 @@ const rowType = `(SELECT 'rights of its type ' || ${rights("y.typacl")} FROM pg_
 
 const ofType = "'of type ' || nullif(c.reloftype, 0)::regtype::text";
 
+/** The roles of the API that users have. Rows of theirs are kept apart by row security alone. */
+const users = "r.rolname = ANY ('{anon,authenticated}')";
+
+/**
+ * Users whom row security does not stop: by their role, by one that they may become, or as the table's owner. Roles are of
+ * the whole server, but every policy relies on it.
+ */
+const passers = `(SELECT 'row security is passed by ' || pg_catalog.string_agg(r.rolname, ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles r
+  WHERE c.relrowsecurity AND ${users} AND (
+    r.oid = ANY (ARRAY(SELECT r.oid FROM pg_catalog.pg_roles r, pg_catalog.pg_roles m
+      WHERE ${users} AND (m.rolsuper OR m.rolbypassrls) AND pg_catalog.pg_has_role(r.oid, m.oid, 'MEMBER')))
+    OR NOT c.relforcerowsecurity AND pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER')))`;
+
+/** The views that a rule of theirs hangs on a relation. @param oid SQL for its oid */
+const viewsOver = (oid: string): string => `
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid AND w.ev_class <> ${oid}
+  WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = ${oid}`;
+
+/** Views, of whatever schema, that show users a table's rows with the rights of the view's owner. */
+const openViews = lines(
+  "'shown to ' || v.users || ' by view ' || v.name",
+  "v.name",
+  `(WITH RECURSIVE above (oid) AS (SELECT w.ev_class ${viewsOver("c.oid")}
+      UNION SELECT w.ev_class FROM above a, LATERAL (SELECT w.ev_class ${viewsOver("a.oid")}) w)
+    SELECT ${named("a.oid")} AS name, (SELECT pg_catalog.string_agg(r.rolname, ', ' ORDER BY r.rolname) FROM pg_catalog.pg_roles r
+      WHERE ${users} AND (pg_catalog.has_any_column_privilege(r.oid, a.oid, 'SELECT, INSERT, UPDATE')
+        OR pg_catalog.has_table_privilege(r.oid, a.oid, 'DELETE'))) AS users
+    FROM above a JOIN pg_catalog.pg_class v ON v.oid = a.oid AND v.relkind IN ('v', 'm')
+    WHERE NOT coalesce((SELECT o.option_value::boolean FROM pg_catalog.pg_options_to_table(v.reloptions) o
+      WHERE o.option_name = 'security_invoker'), false)) v WHERE v.users IS NOT NULL`,
+);
+
 const tableFacts = (version: number): string => `pg_catalog.concat_ws(E'\\n',
     'owner ' || pg_catalog.pg_get_userbyid(c.relowner), 'rights ' || ${rights("c.relacl")},
     'row security ' || c.relrowsecurity || ' forced ' || c.relforcerowsecurity, 'options ' || c.reloptions::text,
@@ -156,7 +188,8 @@ const tableFacts = (version: number): string => `pg_catalog.concat_ws(E'\\n',
       .join(",\n    ")},
     ${[constraintIndexes, ownedSequences, family, rules, publications, statistics]
       .map((facts) => since(2, version, facts))
-      .join(",\n    ")})`;
+      .join(",\n    ")},
+    ${[passers, openViews].map((facts) => since(3, version, facts)).join(",\n    ")})`;
 
 /** Columns of a view: rights on them, and what an INSERT through the view takes where nothing is given. */
 const viewColumns = lines(
