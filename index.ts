@@ -17,7 +17,7 @@ export = async () => {
   const provider = new GuardianProvider("database", { database: config.database, locks: config.locks });
   const modules = [...plan.infrastructureModules, ...plan.schemaModules];
   const accepted = Object.keys(config.publications).sort();
-  const assessment = await assess({ modules, accepted }, { provider });
+  const assessment = await assess({ modules, migrations: plan.dataMigrations, accepted }, { provider });
 
   const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack });
   const { ledgerId } = infrastructure.ledger;

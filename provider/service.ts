@@ -3,7 +3,7 @@ import { PluginInfo, type PluginAttach } from "@pulumi/pulumi/proto/plugin_pb";
 import * as pb from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb";
-import type { Shape } from "../spec";
+import { workOn, type Shape } from "../spec";
 import { allProperties, problemsWith } from "./check";
 import { changesBetween, type Changes } from "./diff";
 import type { Calls } from "./calls";
@@ -83,6 +83,9 @@ export class Service<Host> {
   }
 
   async #configure(request: pb.ConfigureRequest): Promise<pb.ConfigureResponse> {
+    // urn:pulumi:STACK::PROJECT::…, since engine 3.140; one process of a plugin serves one stack.
+    const stack = /^urn:pulumi:([^:]+)::/.exec(request.getUrn() ?? "")?.[1];
+    if (stack !== undefined) workOn(stack);
     this.#host = await this.plugin.configure(configured(decode(request.getArgs()).values));
     const response = new pb.ConfigureResponse();
     response.setAcceptsecrets(true);

@@ -2,9 +2,11 @@ import type { BackupProgress } from "../engine/backup";
 import type { KnownBackup } from "../engine/backup/step/policy";
 import type { ProofProgress } from "../engine/backup/prove/types";
 import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
+import { shown } from "../engine/base/names";
 import type { Phase, Progress } from "../engine/base/progress";
 import { changedValue, showRejects, type Reject } from "../engine/ledger/rejects";
 import type { Remaining } from "../engine/module/archive/remaining";
+import type { Drift } from "../engine/module/drift";
 import type { Leaving } from "../engine/module/leaving";
 import type { StoreProgress } from "../engine/store/upload";
 
@@ -80,6 +82,36 @@ function refuser({ object, sqlstate }: Reject): string {
   return `${object ?? "a trigger"} (SQLSTATE ${sqlstate})`;
 }
 
+const deeds: Record<Drift["kind"], string> = { missing: "dropped", changed: "changed", unexpected: "added" };
+
+/** @param same objects to which the same was done */
+export function driftText(same: readonly Drift[]): string {
+  const names = same.map(({ object }) => shown(object));
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : "";
+  const deed = same[0] ? deeds[same[0].kind] : "";
+  return `drift: ${names.slice(0, 5).join(", ")}${more} ${names.length > 1 ? "were" : "was"} ${deed} by hand`;
+}
+
+/** Of a definition's lines so many are told, of so many characters; the error of an up that refuses tells more. */
+const [toldLines, toldLength] = [4, 160];
+
+/** @returns a line for what was done by hand, with what differs; one for all objects to which the same was done */
+export function driftTexts(found: readonly Drift[]): string[] {
+  const sets = new Map<string, Drift[]>();
+  for (const drift of found) {
+    const { kind, lines, object } = drift;
+    const key = [kind, ...(lines.length > 0 ? lines : [object])].join("\n");
+    sets.set(key, [...(sets.get(key) ?? []), drift]);
+  }
+  return [...sets.values()].map((same) => {
+    const lines = (same[0]?.lines ?? []).map(shown);
+    const cut = (line: string): string => (line.length > toldLength ? `${line.slice(0, toldLength)} …` : line);
+    const more = lines.length > toldLines ? [`${lines.length - toldLines} more lines`] : [];
+    const told = [...lines.slice(0, toldLines).map(cut), ...more];
+    return told.length > 0 ? `${driftText(same)}: ${told.join("; ")}` : driftText(same);
+  });
+}
+
 const count = (n: number): string => Math.round(n).toLocaleString("en");
 
 /** @param seconds at least 0 */
@@ -137,11 +169,23 @@ export function progressLine(it: Progress): string {
   return parts.join(", ");
 }
 
-/** @returns the warning about a module that is applied and no longer declared */
-export function leavingText({ module, rows }: Leaving): string {
+/**
+ * @param holdMs for how long v6 is locked at most
+ * @returns the warning about a module that is applied and no longer declared: Pulumi asks nobody what a delete would do
+ */
+export function leavingText({ module, rows, objects, locks }: Leaving, holdMs: number): string {
   const each = rows.map(({ table, rows: n, about }) => `${about ? "about " : ""}${many(n)} of ${table}`);
-  const does = each.length > 0 ? `archives ${each.join(", ")}, which come back with it` : "leaves no rows to archive";
-  return `${module} is applied in this database and not among the stack's modules: taking it out ${does}. If that is not meant, put sql/${module} back, or guardian:through up`;
+  const does = [
+    `takes ${many(objects, "object")} away`,
+    each.length > 0 ? `archives ${each.join(", ")}, which come back with it` : "leaves no rows to archive",
+    locksText(locks.map((relation) => ({ relation, mode: "ACCESS EXCLUSIVE", holdMs }))).replace(/^(lock|take)/, "$1s"),
+  ];
+  return `${module} is applied in this database and not among the stack's modules: taking it out ${does.join("; ")}. If that is not meant, put sql/${module} back, or guardian:through up`;
+}
+
+/** @returns the warning about a data migration that wrote rows and is no longer declared */
+export function movedText({ name, rows }: { name: string; rows: number }): string {
+  return `data migration ${name} has rows in this database and is not among the stack's: taking it out removes ${many(rows)} that it wrote, but for what was changed or referred to since, which stays. If that is not meant, guardian:through up`;
 }
 
 /** @returns the line beside a backup that is being taken */

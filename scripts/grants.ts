@@ -1,7 +1,10 @@
+import { join, resolve } from "node:path";
 import { escapeIdentifier } from "pg";
+import { resolveConnection } from "../engine/connect";
 import { grantsFor, roleScripts, type Grant, type Grantee } from "../engine/rights";
 import * as commands from "./command";
 import { usage } from "./command/parse";
+import { readStack, selectedHere } from "./purge/stack";
 
 const options = {
   role: {
@@ -11,7 +14,9 @@ const options = {
   undo: {
     about: "prints what takes the roles away again: it stops at one that owns anything, or has a right of others'",
   },
-  database: { value: "NAME", default: "postgres", about: "the database of Guardian" },
+  database: { value: "NAME", about: "the database of Guardian (default: that of the stack)" },
+  stack: { value: "NAME", about: "whose database is meant (default: the stack that is selected)" },
+  cwd: { value: "FOLDER", short: "C", about: "the project's folder, which has Pulumi.NAME.yaml (default: this clone)" },
   server: { least: 15, default: 17, about: "the server's major version: from 17 on a lock needs less" },
 } as const;
 
@@ -52,19 +57,40 @@ export const dropRoles = (database: string, major: number): string =>
     .flatMap(({ take }) => take)
     .join("\n");
 
+/** Where the command works and speaks; tests have their own. */
+interface Surroundings extends commands.Surroundings {
+  /** The project whose stack it is, unless --cwd names another. */
+  clone?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
 /** Runs the command; returns the exit code. */
-export function main(
-  args: readonly string[],
-  surroundings: commands.Surroundings = commands.terminal,
-): Promise<number> {
-  return commands.run(command, args, surroundings, ({ role, undo, database, server }) => {
+export function main(args: readonly string[], surroundings: Surroundings = commands.terminal): Promise<number> {
+  const { clone = join(__dirname, ".."), env = process.env, say, print } = surroundings;
+  return commands.run(command, args, surroundings, ({ role, undo, database: named, server, stack, cwd }) => {
     if (role !== undefined && undo) throw usage(command, "--undo takes no --role: a role of yours is yours to drop");
+    const database = named ?? databaseOf(stack, cwd === undefined ? clone : resolve(cwd), env, say);
     const all = undo ? dropRoles : makeRoles;
-    surroundings.print(
-      role === undefined ? all(database, server) : script(grantsOf({ role, database, major: server })),
-    );
+    print(role === undefined ? all(database, server) : script(grantsOf({ role, database, major: server })));
     return Promise.resolve(0);
   });
+}
+
+/** The database that the stack would migrate: a right on another one would be a right too many, and one too few. */
+function databaseOf(
+  named: string | undefined,
+  folder: string,
+  env: NodeJS.ProcessEnv,
+  say: (line: string) => void,
+): string {
+  if (named !== undefined && !/^[\w.-]+$/.test(named)) throw usage(command, "--stack must be a stack's name");
+  const stack = named ?? selectedHere(folder, env);
+  // Nobody connects: where the password is, and whether it is there, is not asked.
+  const where = { ...readStack(folder, stack) };
+  delete where.passwordFrom;
+  const { database } = resolveConnection(where, env).fields;
+  say(`the database is ${database}, of the stack ${stack}${named === undefined ? ", which is selected" : ""}`);
+  return database;
 }
 
 if (require.main === module) commands.endWith(main(process.argv.slice(2)));

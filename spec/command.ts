@@ -7,12 +7,22 @@ const wrapper = "npm run pulumi --";
 export const wrapperCall = (folder: string | undefined): string =>
   folder === undefined ? wrapper : `${wrapper} -C '${folder.replaceAll("'", "'\\''")}'`;
 
+const stackNow = "GUARDIAN_STACK";
+
+/** Says which stack this process works on: ways out name it, since another may be selected where they are typed. */
+export function workOn(stack: string): void {
+  process.env[stackNow] = stack;
+}
+
 /**
  * @param args such as `refresh`
  * @returns the command that a way out names, as whoever reads it can type it: by the wrapper it may be the only Pulumi
- *   that is there, and a plain one would look for another state
+ *   that is there, and a plain one would look for another state. With `--stack` where it is known, and the command is not
+ *   about a stack by its name
  */
 export function pulumiCommand(args: string): string {
   const by = process.env[calledBy];
-  return `${by?.startsWith(wrapper) ? by : "pulumi"} ${args}`;
+  const stack = process.env[stackNow] ?? "";
+  const named = /^[\w.-]+$/.test(stack) && !/^stack\b/.test(args) ? ` --stack ${stack}` : "";
+  return `${by?.startsWith(wrapper) ? by : "pulumi"} ${args}${named}`;
 }

@@ -1,5 +1,5 @@
 export * from "./check";
-export { pulumiCommand } from "./command";
+export { pulumiCommand, workOn } from "./command";
 export { nearest } from "./nearest";
 export * from "./resource";
 export * from "./shape";

@@ -6,7 +6,7 @@ import { DatabaseError } from "pg";
 import { fromPostgres, GuardianError } from "../engine/base/errors";
 import { errorsPage } from "../scripts/docs/errors";
 import { errorCodes } from "../spec/codes";
-import { calledBy, pulumiCommand, wrapperCall } from "../spec/command";
+import { calledBy, pulumiCommand, workOn, wrapperCall } from "../spec/command";
 
 const root = join(__dirname, "..");
 const codes = Object.values(errorCodes).flatMap((area) => Object.keys(area));
@@ -77,6 +77,18 @@ describe("errors", () => {
     } finally {
       Reflect.deleteProperty(process.env, calledBy);
       if (was !== undefined) process.env[calledBy] = was;
+    }
+    try {
+      workOn("eu.prod");
+      expect(["refresh", "config set a 'b c'", "stack init <name>"].map(pulumiCommand), "16-3").to.deep.equal([
+        "pulumi refresh --stack eu.prod",
+        "pulumi config set a 'b c' --stack eu.prod",
+        "pulumi stack init <name>",
+      ]);
+      workOn("a b; rm");
+      expect(pulumiCommand("refresh")).to.equal("pulumi refresh");
+    } finally {
+      Reflect.deleteProperty(process.env, "GUARDIAN_STACK");
     }
     // No text of the product names a bare one.
     const bare = (text: string): string[] =>

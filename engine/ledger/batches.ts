@@ -1,4 +1,4 @@
-import { first, type Queryable } from "../base/sql";
+import { first, rows, type Queryable } from "../base/sql";
 import { claimRanges } from "./ranges";
 import { ledgerSchema, ledgerTable } from "./schema";
 
@@ -76,6 +76,17 @@ export const isUntouched = (alias: string, urn: number): string =>
 export async function standingRows(db: Queryable, urn: string): Promise<string> {
   const text = `SELECT coalesce(sum(rows_written - rows_taken_back), 0) AS written FROM ${table} WHERE urn = $1 AND state = 'done'`;
   return (await first<{ written: string }>(db, text, [urn]))?.written ?? "0";
+}
+
+/** @returns the data migrations that wrote rows, as many as stand, but for those of these names */
+export async function movedBut(db: Queryable, names: readonly string[]): Promise<{ name: string; rows: number }[]> {
+  return rows<{ name: string; rows: number }>(
+    db,
+    `SELECT n.name, sum(b.rows_written - b.rows_taken_back)::float8 AS rows
+     FROM ${table} b CROSS JOIN LATERAL pg_catalog.substring(b.urn, '[^:]+$') n(name)
+     WHERE b.state = 'done' AND n.name <> ALL ($1) GROUP BY 1 HAVING sum(b.rows_written - b.rows_taken_back) > 0 ORDER BY 1`,
+    [names],
+  );
 }
 
 /** Says of batches, by their transactions' times, how many more of their rows were taken back. */

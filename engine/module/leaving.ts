@@ -7,6 +7,10 @@ export interface Leaving {
   module: string;
   /** Its archived tables with rows, and how many; `about` where that is the planner's estimate. */
   rows: { table: string; rows: number; about: boolean }[];
+  /** How many objects it made, which go; tables with rows, and what is theirs, to the archive. */
+  objects: number;
+  /** Tables of v6 that are locked meanwhile. */
+  locks: string[];
 }
 
 /** Rows of a table that is larger, in bytes, are not counted but estimated: counting costs seconds. */
@@ -21,9 +25,15 @@ export async function leavingModules(db: Queryable, declared: readonly string[])
   const leaving = await standingBut(db, declared);
   const found: Leaving[] = [];
   for (const { name, manifest } of leaving) {
-    const { archive } = manifest as Manifest;
+    const { archive, objects, locks } = manifest as Manifest;
     const counted = await Promise.all(archive.map(({ table }) => countRows(db, table)));
-    found.push({ module: name, rows: counted.filter((one) => one.rows > 0) });
+    const kept = counted.filter((one) => one.rows > 0);
+    // While rows wait they refer to their account (undo.ts).
+    const subjects = archive.some(
+      ({ table, subject }) => subject !== undefined && kept.some((one) => one.table === table),
+    );
+    const locked = new Set([...locks, ...(subjects ? ["auth.users"] : [])]);
+    found.push({ module: name, rows: kept, objects: objects.length, locks: [...locked].sort() });
   }
   return found;
 }

@@ -9,6 +9,12 @@ export const assessSpec = invocation(
         text("A module."),
         "Modules that the stack declares: what is applied besides is taken out, and told.",
       ),
+      migrations: optional(
+        list(
+          text("A data migration."),
+          "Data migrations that the stack declares: what else wrote rows is taken out, and told.",
+        ),
+      ),
       accepted: optional(list(text("A publication."), "Publications that new tables may join.")),
     },
     outputs: {

@@ -13,10 +13,10 @@ import {
   type FlagValues,
 } from "../../engine/flags";
 import type { Database } from "../../engine/database";
-import { covered, refuseUnacknowledged, waiting } from "../../engine/emergency";
+import { covered, readRollbacks, refuseUnacknowledged, waiting, type EmergencyRollback } from "../../engine/emergency";
 import { exists, type Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
-import { emergencyRollbacks, mainStep } from "../call";
+import { emergencyRollbacks, mainStep, type DatabaseCall } from "../call";
 import { flagName } from "../../config/flags";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
@@ -98,6 +98,8 @@ const kind: Kind<Spec> = {
       call.log.warn(`drift: the row of flag ${inputs.flag} is gone; changed ${await lastChange(db, inputs.flag)}`);
       return undefined;
     }
+    if (!sameFlag(live, wantedOf(state, state.configuration)))
+      await tellDrift(db, call, await readRollbacks(db), inputs.flag);
     const { configuration, description, ...values } = live;
     const described = isDeclared(inputs) ? { description } : {};
     // The state takes the live values, so that the refresh shows them; the inputs stay the program's.
@@ -111,13 +113,8 @@ const kind: Kind<Spec> = {
     if (covered(rollbacks, inputs.acknowledge).length > 0) changes.set("acknowledge", "drift");
     const told = changes.size;
     const live = (await allFlags(call.host)).get(state.flag);
-    if (!live || !sameFlag(live, wantedOf(state, state.configuration))) {
-      const [newest] = waiting(rollbacks);
-      const why = newest
-        ? `emergency rollback, session ${newest.id}`
-        : `changed ${await call.host.read((db) => lastChange(db, state.flag))}`;
-      call.log.warn(`drift: flag ${state.flag} is not what this stack wrote; ${why}`);
-    }
+    if (!live || !sameFlag(live, wantedOf(state, state.configuration)))
+      await call.host.read((db) => tellDrift(db, call, rollbacks, state.flag));
     // Against the program and not the state: after a refresh the state says what is there, and up must still act.
     const wanted = wantedOf(inputs, live ? await deliveredNow(call.host, inputs, live) : {});
     if (live && sameFlag(live, wanted)) return changes;
@@ -131,6 +128,18 @@ const kind: Kind<Spec> = {
 };
 
 export const featureFlagHandler = handler(kind);
+
+/** Says that a flag was changed in the database, and by what or whom. */
+async function tellDrift(
+  db: Queryable,
+  call: DatabaseCall,
+  rollbacks: readonly EmergencyRollback[],
+  flag: string,
+): Promise<void> {
+  const [newest] = waiting(rollbacks);
+  const why = newest ? `emergency rollback, session ${newest.id}` : `changed ${await lastChange(db, flag)}`;
+  call.log.warn(`drift: flag ${flag} is not what this stack wrote; ${why}`);
+}
 
 function allFlags(host: Database): Promise<Map<string, FlagValues>> {
   return host.cached("flags", readFlags);

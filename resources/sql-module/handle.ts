@@ -20,7 +20,7 @@ import { presentObjects, recordedObjects } from "../readings";
 import { deadline, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import { acceptedByProgram, publicationNotes, refuseOpenPublications } from "../publications";
-import { remainingText } from "../sentences";
+import { driftText, driftTexts, remainingText } from "../sentences";
 import { goesBack } from "../way-back";
 import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
@@ -103,12 +103,12 @@ const kind: Kind<Spec> = {
     const changes: Changes = new Map();
     const found = await driftOf(call.host, call.urn, state.objects);
     if (found.length > 0 && (await goesBack(call, inputs.through))) {
-      for (const drift of found)
-        call.log.warn(`${describe(drift)}; left as it is while later stages go: the next up refuses it`);
+      for (const text of driftTexts(found))
+        call.log.warn(`${text}; left as it is while later stages go: the next up refuses it`);
       return changes;
     }
+    driftTexts(found).forEach((text) => call.log.warn(text));
     for (const drift of found) {
-      call.log.warn(describe(drift));
       changes.set(pathTo("definitions", drift.object), drift.kind === "missing" ? "delete" : "update");
     }
     const versions = versionsOf(await recordedObjects(call.host), call.urn);
@@ -175,16 +175,14 @@ async function renewalNotes({ host, urn }: DatabaseCall, objects: readonly strin
   return [{ severity: "info", text }, ...(found.length > 0 ? [{ severity: "warning", text: warning } as const] : [])];
 }
 
-function describe(drift: Drift): string {
-  const what = { missing: "was dropped", changed: "was changed", unexpected: "was added" }[drift.kind];
-  return `drift: ${shown(drift.object)} ${what} by hand`;
-}
-
 /** Drift is shown, never overwritten unseen: what somebody did by hand at night may be what keeps the system alive. */
 async function refuseDrift(call: DatabaseCall, drift: readonly Drift[]): Promise<void> {
   const [one] = drift;
   if (!one) return;
-  const told = drift.flatMap((each) => [describe(each), ...each.lines.slice(0, 6).map((line) => `  ${shown(line)}`)]);
+  const told = drift.flatMap((each) => [
+    driftText([each]),
+    ...each.lines.slice(0, 6).map((line) => `  ${shown(line)}`),
+  ]);
   const dropped = drift.flatMap(({ kind, object }) =>
     kind === "missing" && object.startsWith("table ") ? object.slice("table ".length) : [],
   );

@@ -4,7 +4,7 @@ import { constants, homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
 import { endWith } from "../command";
-import { calledBy, wrapperCall } from "../../spec/command";
+import { calledBy, workOn, wrapperCall } from "../../spec/command";
 import { parse, type CommandLine } from "./arguments";
 import { buildGenerator } from "./build";
 import { findEngine } from "./engine";
@@ -86,6 +86,9 @@ async function run(
   let release: (() => void) | undefined;
   let pid = 0;
   if (held.stopped) return 128 + constants.signals[held.stopped];
+  const home = env["PULUMI_HOME"] ?? join(env["HOME"] ?? homedir(), ".pulumi");
+  const meant = stackMeant(line, project, home, env);
+  if (meant !== undefined) workOn(meant);
   const alone = line.operation === "destroy" && (await byStateAlone(line, { engine, project, env }));
   const result = await pulumi(alone ? [...line.args, "--run-program=false"] : line.args, {
     cwd: project,

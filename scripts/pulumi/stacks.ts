@@ -56,12 +56,12 @@ export function stacksIn(local: Place): string[] {
  * @param home PULUMI_HOME
  */
 export function selectedStack(project: string, home: string, env: NodeJS.ProcessEnv): string | undefined {
-  if (env["PULUMI_STACK"]) return env["PULUMI_STACK"];
+  if (env["PULUMI_STACK"]) return basename(env["PULUMI_STACK"]); // organization/project/stack
   const key = createHash("sha1").update(join(project, "Pulumi.yaml")).digest("hex");
   try {
     const file = join(home, "workspaces", `${projectName(project)}-${key}-workspace.json`);
     const { stack } = JSON.parse(readFileSync(file, "utf8")) as { stack?: string };
-    return stack ? basename(stack) : undefined; // organization/project/stack
+    return stack ? basename(stack) : undefined;
   } catch {
     return undefined;
   }
@@ -70,7 +70,7 @@ export function selectedStack(project: string, home: string, env: NodeJS.Process
 /**
  * Sees to it that a command has the stack that is meant. Where this backend never held a stack and none is selected, dev is
  * made and selected; what was meant for another stack must not be done to dev.
- * @throws GuardianError with the stacks that there are
+ * @throws GuardianError with the stacks that there are, also where PULUMI_STACK names none of them
  */
 export async function ensureStack(local: Place, engine: string, log: Log): Promise<void> {
   if (!projectName(local.project)) return;
@@ -79,6 +79,8 @@ export async function ensureStack(local: Place, engine: string, log: Log): Promi
     return name !== undefined && stacksIn(local).includes(name);
   };
   if (selected()) return;
+  const named = local.env["PULUMI_STACK"];
+  if (named && basename(named) !== own) throw notThere(local, basename(named));
   const run = (verb: "init" | "select"): Promise<PulumiResult> =>
     pulumi(["stack", verb, own, "--non-interactive", "--color=never"], {
       cwd: local.project,
@@ -119,6 +121,15 @@ function withoutOwn(local: Place, names: readonly string[]): GuardianError {
     what: `No stack is selected, and this project has no ${own}; its files are of ${names.join(", ")}`,
     where: local.project,
     todo: `make and select the one that is meant: ${pulumiCommand(`stack init ${names.join(" | ")}`)}`,
+  });
+}
+
+function notThere(local: Place, named: string): GuardianError {
+  const there = stacksIn(local);
+  return new GuardianError("stack-unknown", {
+    what: `There is no stack ${named} here, which PULUMI_STACK names; ${there.length > 0 ? `there are: ${there.join(", ")}` : "there is none at all"}`,
+    where: local.state,
+    todo: [`make it: ${pulumiCommand(`stack init ${named}`)}`, "mend PULUMI_STACK, or unset it"],
   });
 }
 

@@ -1,4 +1,7 @@
 import { expect } from "chai";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { assess, type AssessmentItem } from "../../engine/assess";
 import { grantsFor } from "../../engine/rights";
 import { followedTables, lockedTables } from "../../spec/roles";
@@ -190,6 +193,32 @@ describe("the assessment", function () {
     expect(lines.join("\n")).to.contain("(only where v6 has it)").and.not.contain("MAINTAIN");
     expect(await grants(["--undo", "--role", "x"], to)).to.equal(2);
     expect(lines.at(-1)).to.contain("--help");
+  });
+
+  it("16-17 the script is for the stack's own database, also where its password is not to be had; --database wins", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-grants-"));
+    try {
+      const config = (keys: object): string => JSON.stringify({ config: { "guardian:database": keys } });
+      writeFileSync(join(folder, "Pulumi.prod.yaml"), config({ database: "patients", passwordFrom: "env:NOT_HERE" }));
+      writeFileSync(join(folder, "Pulumi.staging.yaml"), config({ host: "db" }));
+      const printed = async (...args: string[]): Promise<string> => {
+        const lines: string[] = [];
+        const to = { print: (text: string) => void lines.push(text), say: (text: string) => void lines.push(text) };
+        await grants(["--role", "m", ...args], { ...to, clone: folder, env: { HOME: folder, PGDATABASE: "by libpq" } });
+        return lines.join("\n");
+      };
+      expect(await printed("--stack", "prod"))
+        .to.contain('ON DATABASE "patients"')
+        .and.contain("of the stack prod");
+      expect(await printed("--stack", "staging")).to.contain('ON DATABASE "by libpq"');
+      expect(await printed("--stack", "prod", "--database", "mine")).to.contain('ON DATABASE "mine"');
+      expect(await printed("--stack", "none"))
+        .to.contain("[stack-unknown]")
+        .and.contain("--stack prod | staging");
+      expect(await printed()).to.contain("[stack-unselected]");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("asks for rights on exactly the tables that modules lock and data migrations follow", async () => {

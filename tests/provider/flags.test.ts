@@ -25,7 +25,11 @@ describe("provider: a flag", function () {
         const unseen = await plugin.fail(plugin.client.update, calls.update(flag.urn, change, { preview: true }));
         // As npm run pulumi starts it: the way out is a command that is there.
         expect(unseen.message).to.contain("[flag-changed]").and.contain("state: npm run pulumi -- refresh; then up");
+        const told = plugin.engine.logs.length;
         const read = await plugin.call(plugin.client.read, calls.read(flag.urn, flag.id, flag.state, flag.inputs));
+        const warned = plugin.engine.logs.slice(told).map(({ severity, message }) => `${severity}: ${message}`);
+        expect(warned, "16-11").to.have.lengthOf(1);
+        expect(warned[0]).to.match(/^warning: drift: flag event_sourcing is not what this stack wrote; changed \S+/);
         const seen = { ...change, olds: plain(read.getProperties()) ?? {} };
         const planned = await plugin.call(plugin.client.update, calls.update(flag.urn, seen, { preview: true }));
         expect(plain(planned.getProperties())?.["configuration"]).to.deep.equal(flag.state["configuration"]);

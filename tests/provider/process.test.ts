@@ -11,6 +11,7 @@ import {
   type BootedPlugin,
   type PluginOptions,
 } from "../support/plugin";
+import { until } from "../support/processes";
 import { plain } from "../support/wire";
 
 const thing = urnOf("toy:index:Thing", "t");
@@ -107,7 +108,7 @@ describe("provider: the process", () => {
       await withToy(async (toy) => {
         const call = begin(toy, "answer, then throw");
         expect(await call.outcome).to.equal("answered");
-        await sleep(100);
+        await until("it is told", () => toy.engine.logs.length > 0);
         const told = {
           severity: "warning",
           urn: "",

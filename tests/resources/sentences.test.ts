@@ -1,6 +1,7 @@
 import { expect } from "chai";
+import type { Drift } from "../../engine/module/drift";
 import { Meter } from "../../engine/migrate/workers/meter";
-import { duration, planText, progressLine } from "../../resources/sentences";
+import { driftTexts, duration, planText, progressLine } from "../../resources/sentences";
 
 describe("the line beside a resource", () => {
   const clock = Date.now;
@@ -51,6 +52,24 @@ describe("the line beside a resource", () => {
   it("writes times so that they can be read", () => {
     expect([0, 0.2, 89, 90, 5000, 5400, 20_000].map(duration)).to.deep.equal([
       ...["0 s", "1 s", "89 s", "2 min", "83 min", "1.5 h", "5.6 h"],
+    ]);
+  });
+});
+
+describe("what was done by hand", () => {
+  it("16-11 is told with what differs; once for all objects to which the same was done, and not at any length", () => {
+    const changed = (object: string, ...lines: string[]): Drift => ({ object, kind: "changed", lines });
+    const tables = ["a", "b", "c", "d", "e", "f", "g"].map((name) =>
+      changed(`table ${name}`, "is row security is passed by anon"),
+    );
+    const long = changed("function f()", ...["1", "2", "3", "4", "5", "6"].map((n) => `is line ${n}`));
+    const added: Drift[] = ["x", "y"].map((name) => ({ object: `index ${name}`, kind: "unexpected", lines: [] }));
+    expect(driftTexts([...tables, long, changed("view v", `was ${"x".repeat(200)}`), ...added])).to.deep.equal([
+      "drift: table a, table b, table c, table d, table e and 2 more were changed by hand: is row security is passed by anon",
+      "drift: function f() was changed by hand: is line 1; is line 2; is line 3; is line 4; 2 more lines",
+      `drift: view v was changed by hand: was ${"x".repeat(156)} …`,
+      "drift: index x was added by hand",
+      "drift: index y was added by hand",
     ]);
   });
 });

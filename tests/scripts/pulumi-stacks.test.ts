@@ -24,9 +24,9 @@ import { devConfig, tinyProject } from "../support/tiny-project";
 const root = join(__dirname, "..", "..");
 
 /** A clone whose engine notes its arguments, and does nothing else. */
-function clone(stacks: readonly string[], selected?: string) {
+function clone(stacks: readonly string[], selected?: string, env: NodeJS.ProcessEnv = {}) {
   const folder = mkdtempSync(join(tmpdir(), "guardian-stacks-"));
-  const local = localBackend(folder, { PATH: process.env["PATH"] });
+  const local = localBackend(folder, { PATH: process.env["PATH"], ...env });
   writeFileSync(join(folder, "Pulumi.yaml"), "name: tiny\n");
   mkdirSync(join(local.state, ".pulumi", "stacks", "tiny"), { recursive: true });
   for (const name of stacks) writeFileSync(join(local.state, ".pulumi", "stacks", "tiny", name), "{}");
@@ -99,6 +99,35 @@ describe("which stack npm run pulumi works on, where the project has no dev", ()
       remove();
     }
   });
+});
+
+describe("the stack that PULUMI_STACK names", () => {
+  const there: [what: string, stacks: string[], named: string, said: string | RegExp][] = [
+    ["is taken, with its organization too", ["prod.json"], "organization/tiny/prod", ""],
+    ["is dev, which is made where nothing is", [], "dev", "stack init dev\n"],
+    [
+      "is not made, nor is dev in its place",
+      [],
+      "prod",
+      /^There is no stack prod here, which PULUMI_STACK names; there is none/,
+    ],
+    ["is not there: stops, lists the others", ["staging.json"], "prod", /there are: staging$/],
+  ];
+  for (const [what, stacks, named, said] of there) {
+    it(`16-3: ${what}`, async () => {
+      const { ensure, folder, remove } = clone(stacks, undefined, { PULUMI_STACK: named });
+      try {
+        const found = await ensure();
+        if (typeof said === "string") expect(found).to.equal(said);
+        else {
+          expect(found).to.be.instanceOf(GuardianError).and.have.property("what").match(said);
+          expect(readFileSync(join(folder, "asked"), "utf8"), "nothing was made").to.equal("");
+        }
+      } finally {
+        remove();
+      }
+    });
+  }
 });
 
 /** README's commands that make a stack, as arguments. */

@@ -52,6 +52,8 @@ describe("the whole migration", function () {
       expect(dumps(), "17-6: one backup serves all that one up changes, and an up that changes nothing").to.equal(1);
       const lowered = await stack.up();
       expect(lowered.changes["delete"]).to.equal(beyondSchema);
+      const moved = `data migration consents has rows in this database and is not among the stack's: taking it out removes ${offered + 1} rows`;
+      expect(lowered.output.replaceAll("\n", " ")).to.contain(moved);
       expect(dumps(), "17-4: the way back dumps too, and waits for no proof").to.equal(2);
       expect(lowered.output).to.match(/Backup backup updated .*in \S+; not proven: nobody has restored it/);
       expect(await count(client, "public.patient_consents")).to.equal(0);

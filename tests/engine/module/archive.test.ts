@@ -35,8 +35,10 @@ describe("modules that are applied and not declared any more", function () {
           { table: "public.t", rows: 3, about: false },
           { table: "public.u", rows: 3, about: false },
         ],
+        objects: 14,
+        locks: ["auth.users"],
       };
-      expect(await leaving([])).to.deep.equal([{ module: "901_one", rows: [] }, t]);
+      expect(await leaving([])).to.deep.equal([{ module: "901_one", rows: [], objects: 1, locks: [] }, t]);
       expect(await leaving(["901_one", "902_new"])).to.deep.equal([t]);
       expect(await leaving(["900_t", "901_one"])).to.deep.equal([]);
       await client.query("DROP TABLE public.u CASCADE");
