@@ -174,7 +174,8 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   if (named === undefined) throw usage(command, "Say where to: --to CONNECTION");
   const exposed = (): Error =>
     usage(command, "--to holds a password, which every list of processes shows; nothing was done", ...passwordWays);
-  const typed = { masked: own["masked"] === true, rules: text("rules"), live: text("live") };
+  const [live, one] = [text("live"), text("table")];
+  const typed = { masked: own["masked"] === true, rules: text("rules"), live, table: one };
   const rules = rulesOf(typed, (what) => usage(command, what));
   const to = target(named, text("password-from"), env, exposed);
   to.warnings.forEach(say);
@@ -190,8 +191,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   try {
     masked = rules && (await mask(opened, rules, work));
     const backup = masked ?? opened;
-    const about = { live: text("live"), liveDatabases: await liveOnes(place), signal, env, onProgress: progress(say) };
-    const one = text("table");
+    const about = { live, liveDatabases: await liveOnes(place), signal, env, onProgress: progress(say) };
     if (one !== undefined) {
       const done = await restoreTable(backup, one, to, about);
       tableReport(done).forEach(say);

@@ -7,16 +7,18 @@ interface Typed {
   masked: boolean;
   rules: string | undefined;
   live: string | undefined;
+  table: string | undefined;
 }
 
 /**
  * @param wrong makes the error for wrong use
  * @returns the rules of a masked restore, read before anything is done; undefined for another
  */
-export function rulesOf({ masked, rules, live }: Typed, wrong: (what: string) => Error): Rules | undefined {
+export function rulesOf({ masked, rules, live, table }: Typed, wrong: (what: string) => Error): Rules | undefined {
   if (!masked && rules !== undefined) throw wrong("--rules goes with --masked; nothing was done");
   if (!masked) return undefined;
   if (live !== undefined) throw wrong("What is masked goes into no live database: leave out --live; nothing was done");
+  if (table !== undefined) throw wrong("--masked restores a whole backup: leave out --table; nothing was done");
   return readRules(rules === undefined ? [] : [rules]);
 }
 

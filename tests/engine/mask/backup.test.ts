@@ -173,6 +173,8 @@ describe("a masked backup", function () {
         const wrong = await withEmpty((to) => restoreMasked(place, to, ["--live", to.name]));
         expect(wrong).to.deep.include({ code: 2 });
         expect(wrong.said).to.contain("What is masked goes into no live database");
+        const part = await withEmpty((to) => restoreMasked(place, to, ["--table", "auth.users"]));
+        expect(part.said).to.contain("--masked restores a whole backup");
         const without = await refusal(mask(place, backup, otherwise("public.documents", "extracted_text")));
         expect(without).to.match(
           /^of 1 column of the backup .*\[masking-incomplete\]:\n {4}public.documents.extracted_text: text, has no rule\n/,
