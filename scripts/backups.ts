@@ -4,7 +4,6 @@ import { provenBy } from "../engine/backup/keep/relied";
 import { restore, restoreTable } from "../engine/backup/restore";
 import { GuardianError } from "../engine/base/errors";
 import type { MaskedBackup } from "../engine/mask";
-import { knownServer } from "../engine/connect";
 import { askLedger, pick, placeOf, type Place } from "./backups/place";
 import { listed, proofText, row } from "./backups/list";
 import { mask, maskedReport, rulesOf } from "./backups/masked";
@@ -153,7 +152,8 @@ async function list(work: Work): Promise<number> {
 
 async function verifyOne(work: Work, id: string): Promise<number> {
   const { place, say } = work;
-  const { known } = await askLedger(place);
+  // Which is the latest is the stack's to say.
+  const { known } = id === "latest" ? await askLedger(place) : {};
   const { folder } = pick(id, await readBackups(place.directory), known, place.directory, false);
   say(`proving ${folder.name}`);
   const proof = await verify(folder, place, work);
@@ -179,7 +179,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   const rules = rulesOf(typed, (what) => usage(command, what));
   const to = target(named, text("password-from"), env, exposed);
   to.warnings.forEach(say);
-  const { known, why } = await askLedger(place);
+  const { known, why, own: mine } = await askLedger(place);
   if (why) say(`the stack's own database cannot be asked: ${why.what}`);
   const { folder, newer } = pick(id, await readBackups(place.directory), known, place.directory, true);
   const proof = provenBy(folder, known?.relied);
@@ -191,7 +191,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   try {
     masked = rules && (await mask(opened, rules, work));
     const backup = masked ?? opened;
-    const about = { live, liveDatabases: await liveOnes(place), signal, env, onProgress: progress(say) };
+    const about = { live, liveDatabases: mine ? [mine] : [], signal, env, onProgress: progress(say) };
     if (one !== undefined) {
       const done = await restoreTable(backup, one, to, about);
       tableReport(done).forEach(say);
@@ -214,15 +214,6 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
     await masked?.close();
     await opened.close();
   }
-}
-
-/** The stack's own database, where it can be reached: if it is the target, it can. */
-async function liveOnes({ settings }: Place): Promise<{ systemIdentifier: string; database: string }[]> {
-  if (!settings) return [];
-  return knownServer(settings).then(
-    ({ systemIdentifier, database }) => [{ systemIdentifier, database }],
-    () => [],
-  );
 }
 
 async function pruneAll(work: Work, yes: boolean): Promise<number> {

@@ -87,14 +87,26 @@ export async function readKnown(db: Queryable): Promise<KnownLedger> {
   return { relied, here: identityOf(ledger.ledgerId, here), formerNames: ledger.formerNames, now };
 }
 
-/** The ledger where it can be reached; else why not. */
-export async function askLedger(place: Place): Promise<{ known?: KnownLedger; why?: GuardianError }> {
+/** What could be asked of the stack's database. */
+export interface Asked {
+  known?: KnownLedger;
+  /** Why there is nothing known, where a stack is meant. */
+  why?: GuardianError;
+  /** The stack's own database, where it was reached. */
+  own?: { systemIdentifier: string; database: string };
+}
+
+/** The ledger where it can be reached; else why not. One that does not answer is waited for once. */
+export async function askLedger(place: Place): Promise<Asked> {
   if (!place.settings) return {};
   const host = new Database(place.settings);
+  let own: Asked["own"];
   try {
-    return { known: await host.read(readKnown) };
+    const { systemIdentifier, database } = await host.server();
+    own = { systemIdentifier, database };
+    return { own, known: await host.read(readKnown) };
   } catch (err) {
-    if (err instanceof GuardianError) return { why: err };
+    if (err instanceof GuardianError) return own ? { own, why: err } : { why: err };
     throw err;
   } finally {
     await host.close();

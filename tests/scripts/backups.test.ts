@@ -25,7 +25,8 @@ interface Project {
   backups: string;
   /** Names of the two, the older first. */
   names: [string, string];
-  run: (args: string[], answer?: string) => Promise<Said>;
+  /** @param stopAt ^C comes with the line that begins so */
+  run: (args: string[], answer?: string, stopAt?: string) => Promise<Said>;
   configure: (backup: object, database?: object) => void;
 }
 
@@ -54,12 +55,16 @@ function withProject(work: (it: Project) => Promise<void>): Promise<void> {
           }),
         );
       configure({});
-      const run = async (args: string[], answer?: string): Promise<Said> => {
+      const run = async (args: string[], answer?: string, stopAt?: string): Promise<Said> => {
         const [said, printed]: [string[], string[]] = [[], []];
-        const say = (line: string): void => void said.push(line);
+        const stop = new AbortController();
+        const say = (line: string): void => {
+          said.push(line);
+          if (stopAt !== undefined && line.startsWith(stopAt)) stop.abort();
+        };
         const ask = answer === undefined ? undefined : (question: string) => (say(question), Promise.resolve(answer));
         const env = { OWN: password, GUARDIAN_PG_BIN: await clientFolder(major), HOME: folder };
-        const { signal } = new AbortController();
+        const { signal } = stop;
         const code = await main(args, { clone: folder, env, say, print: (line) => printed.push(line), ask, signal });
         const all = { code, printed: printed.join("\n"), said: said.join("\n") };
         expect(all.printed + all.said).not.to.contain(password);
@@ -143,6 +148,15 @@ describe("npm run backups", function () {
       const again = await run(["restore", newer, "--directory", backups, "--to", to]);
       expect(again.said).to.match(/night is not empty; nothing was written \[restore-refused\]/);
       expect(again).to.deep.include({ code: 1 });
+
+      const other = to.replace("/night?", "/dawn?");
+      const stopped = await run(
+        ["restore", newer, "--directory", backups, "--to", other],
+        undefined,
+        "restoring the content",
+      );
+      expect(stopped.code, stopped.said).to.equal(130);
+      expect(stopped.said).to.match(/the restore was stopped; what is in database dawn_restoring_\w{8} is not whole/);
 
       // A service names it as well.
       writeFileSync(

@@ -161,6 +161,13 @@ describe("a whole backup that is restored", function () {
             (await client.query("SELECT FROM pg_namespace WHERE nspname = 'guardian_restoring'")).rowCount,
           ).to.equal(0);
         });
+        // Whoever makes no roles restores beside those that are there.
+        const beside = settingsOf({ ...elsewhere.login(), database: "beside" });
+        expect(await restore(backup, beside, how({ roles: false }))).to.deep.include({
+          roles: [],
+          passwords: [],
+          left: [],
+        });
       } finally {
         await admin.query(`DROP OWNED BY ${role}, ${role}_new; DROP ROLE ${role}_new; DROP ROLE ${role}`);
       }
