@@ -36,7 +36,8 @@ export default tseslint.config(
   // The program's part of resources/, after the whole of it.
   forbid(
     [
-      "{.,foundation}/index.ts",
+      "index.ts",
+      "foundation/index.ts",
       "config/**/*.ts",
       "components/**/*.ts",
       "resources/**/{declare,spec}.ts",

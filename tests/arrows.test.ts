@@ -34,6 +34,7 @@ describe("arrows go one way", function () {
     ["resources/ledger/spec.ts", "../../engine/base/hash", "what the program declares reaches neither pg nor engine/"],
     ["resources/ledger/declare.ts", "./handle", "what the program declares reaches neither pg nor engine/"],
     ["index.ts", "./engine/base/errors", "what the program declares reaches neither pg nor engine/"],
+    ["foundation/index.ts", "../engine/base/errors", "what the program declares reaches neither pg nor engine/"],
   ];
   for (const [file, imported, why] of refused) {
     it(`${file} may not import ${imported}`, async () => expect(await said(file, imported)).to.contain(why));

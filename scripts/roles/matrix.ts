@@ -105,9 +105,10 @@ async function trialsOf(superuser: Client, modules: readonly Module[]): Promise<
 
 const serverActs = (pid: number): Act[] => [
   { name: "make a schema", sql: "CREATE SCHEMA tried_by_roles" },
-  { name: `make a table in ${ledgerSchema}`, sql: `CREATE TABLE ${ledgerSchema}.tried_by_roles ()` },
-  { name: `make a table in ${archiveSchema}`, sql: `CREATE TABLE ${archiveSchema}.tried_by_roles ()` },
-  { name: "make a table in public", sql: "CREATE TABLE public.tried_by_roles ()" },
+  ...[ledgerSchema, archiveSchema, "public"].map((schema) => ({
+    name: `make a table in ${schema}`,
+    sql: `CREATE TABLE ${schema}.tried_by_roles ()`,
+  })),
   { name: "make a temporary table", sql: "CREATE TEMPORARY TABLE tried_by_roles ()" },
   { name: "make a large object", sql: "SELECT lo_create(0)" },
   { name: "make a role", sql: "CREATE ROLE tried_by_roles" },
