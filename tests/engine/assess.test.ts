@@ -12,6 +12,7 @@ import { loadMigration, migrationNames } from "../../engine/migrate/definition/m
 import { loadModule, moduleNames } from "../../engine/module/files/manifest";
 import { major, withEmpty, withV6, type Login, type V6 } from "../support/postgres";
 import * as calls from "../support/calls";
+import { long } from "../support/long";
 import { withWalk } from "../support/walk";
 import { wholeWay } from "../support/whole-way";
 import { unknownMark } from "../support/wire";
@@ -101,7 +102,7 @@ describe("the assessment", function () {
       );
     }));
 
-  it("every right that is missing is named at once, with the statement that gives it; with these, and no more, everything goes up and down", () =>
+  it("every right that is missing is named at once, with the statement that gives it", () =>
     withV6(async (db) => {
       const admin = await db.connect("admin");
       await withRole(db, async (login) => {
@@ -139,11 +140,22 @@ describe("the assessment", function () {
           expect(statements(lacks), mend).to.include(mend);
           await admin.query(mend);
         }
+      });
+    }));
+
+  // With the backup's right besides, which would hide a SELECT that is missing, tests/scripts/roles.test.ts goes the same way.
+  long("with these rights, and no more, everything goes up and down", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await withRole(db, async (login) => {
+        const script = grantsFor({ role: login.user, database: db.name, major }).map(({ statement }) => statement);
+        for (const statement of script.slice(0, -1)) await admin.query(statement);
         const before = await catalogue(admin);
         await wholeWay(login);
         expect(await catalogue(admin)).to.deep.equal(before);
       });
-    }));
+    }),
+  );
 
   it("16-17 a role that may only read can preview: what only up needs is a warning there", () =>
     withV6(async (db) => {
