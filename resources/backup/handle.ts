@@ -1,9 +1,12 @@
-import { isOutdated, needsProof, needsStoring, readTaken } from "../../engine/backup/step/policy";
+import { hash } from "../../engine/base/hash";
+import { isAwaited, isOutdated, needsProof, needsStoring, readTaken } from "../../engine/backup/step/policy";
+import type { FencedWriter } from "../../engine/database";
 import { lazily } from "../../engine/lazy";
-import { endParts, readStep, setStep } from "../../engine/ledger/steps";
+import { endParts, readStep, readSteps, setStep } from "../../engine/ledger/steps";
 import type { Changes } from "../../provider/diff";
+import type { Inputs, State } from "../../spec";
 import { backupLine, proofLine, provenText, storeLine } from "../sentences";
-import { ledgerSteps } from "../call";
+import { ledgerSteps, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import { backupSpec } from "./spec";
 
@@ -21,26 +24,17 @@ const kind: Kind<Spec> = {
     return { computed: { protects } };
   },
 
-  async plan(call, inputs) {
+  async plan(call, inputs, state) {
     const [server, steps] = [await call.host.server(), await ledgerSteps(call.host)];
     const about = { server, where: call.host.settings.toString(), urn: call.urn, steps, env: process.env };
-    return { notes: await call.host.read((db) => lazily.backup.planBackup(db, inputs, about)) };
+    const notes = await call.host.read((db) => lazily.backup.planBackup(db, inputs, about));
+    // Known beforehand on the way back, so that preview shows no other snapshot of RDS.
+    const stays = state?.covers !== undefined && !isAwaited(steps, call.urn, inputs.protects);
+    return { notes, ...(stays ? { outputs: { covers: state.covers } } : {}) };
   },
 
-  async create(call, inputs, fenced) {
-    const { taken, by } = await lazily.backup.takeBackup(fenced, inputs, {
-      onProgress: (progress) => call.log.status(backupLine(progress)),
-      onProof: (progress) => call.log.status(proofLine(progress)),
-      onStore: (progress) => call.log.status(storeLine(progress)),
-      onWarning: call.log.warn,
-    });
-    const { rows, tables, bytes, path } = taken;
-    const whose = by === "this run" ? "" : `${by}'s: `;
-    const size = `${rows} rows of ${tables} tables, ${(bytes / 1e6).toFixed(1)} MB`;
-    const stored = taken.storedIn === undefined ? "" : `; stored in ${taken.storedIn}, and read back`;
-    call.log.info(`${whose}${size}, in ${path}; ${provenText(taken)}${stored}`);
-    return taken;
-  },
+  create: (call, inputs, fenced) => take(call, inputs, undefined, fenced),
+  update: take,
 
   async delete(call, state, fenced) {
     const current = await readStep(fenced.writer, call.urn);
@@ -52,17 +46,42 @@ const kind: Kind<Spec> = {
     call.log.info(`the backup's files stay: ${state.path}`);
   },
 
-  read: (db, call) => readTaken(db, call.urn),
+  async read(db, call, inputs, state) {
+    const taken = await readTaken(db, call.urn);
+    return { ...taken, covers: state.covers || coverOf(inputs, taken.takenAt) };
+  },
 
   async drift(call, inputs, state) {
     const changes: Changes = new Map();
     const steps = await ledgerSteps(call.host);
     if (isOutdated(steps, call.urn, inputs, state)) changes.set("takenAt", "drift");
-    // A state of a release that proved nothing does not have it.
+    // A state of a release that proved nothing, or named no snapshots, does not have it.
     else if (needsProof(steps, call.urn, inputs) || !("proof" in state)) changes.set("proof", "drift");
-    if (changes.size === 0 && needsStoring(steps, call.urn, inputs)) changes.set("storedIn", "drift");
+    else if (needsStoring(steps, call.urn, inputs)) changes.set("storedIn", "drift");
+    else if (!("covers" in state)) changes.set("covers", "drift");
     return changes;
   },
 };
+
+/** Takes it, unless the one that stands serves. */
+async function take(call: DatabaseCall, inputs: Inputs<Spec>, state: State<Spec> | undefined, fenced: FencedWriter) {
+  const awaited = isAwaited(await readSteps(fenced.writer), call.urn, inputs.protects);
+  const { taken, by } = await lazily.backup.takeBackup(fenced, inputs, {
+    onProgress: (progress) => call.log.status(backupLine(progress)),
+    onProof: (progress) => call.log.status(proofLine(progress)),
+    onStore: (progress) => call.log.status(storeLine(progress)),
+    onWarning: call.log.warn,
+  });
+  const { rows, tables, bytes, path } = taken;
+  const whose = by === "this run" ? "" : `${by}'s: `;
+  const size = `${rows} rows of ${tables} tables, ${(bytes / 1e6).toFixed(1)} MB`;
+  const stored = taken.storedIn === undefined ? "" : `; stored in ${taken.storedIn}, and read back`;
+  call.log.info(`${whose}${size}, in ${path}; ${provenText(taken)}${stored}`);
+  return { ...taken, covers: (!awaited && state?.covers) || coverOf(inputs, taken.takenAt) };
+}
+
+/** Two backups of the same have different times: RDS refuses a second snapshot of one name, and the first is never deleted. */
+const coverOf = ({ protects }: Pick<Inputs<Spec>, "protects">, takenAt: string): string =>
+  `${hash(protects).slice(0, 12)}-${takenAt.replace(/\D/g, "").slice(0, 14)}`;
 
 export const backupHandler = handler(kind);

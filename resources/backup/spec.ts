@@ -61,6 +61,9 @@ export const backupSpec = resource(
       proof: choice(verdicts, "What restoring it has shown."),
       provenAt: text("When that was; empty if it was not restored."),
       storedIn: optional(text("Where it is stored off the machine.")),
+      covers: text(
+        "What the newest backup is of that something was added or changed on, as <hash of what it protects>-<time of its snapshot>. One of what is only taken out leaves it as it was.",
+      ),
       restoreSeconds: number("How long the restore took: about the time to be back. 0 if it was not restored."),
     },
   },
