@@ -8,6 +8,13 @@ const forbid = (files, patterns, message) => ({
 
 const pulumi = "^@pulumi/|^(\\.\\.?/)+(provider|resources|components|config|scripts|tests|bench)(/|$)";
 
+// The index is some thousand files of types, for which tsc takes half a gigabyte.
+const wholeAws = {
+  regex: "^@pulumi/aws(/[a-z0-9]+)?(/index)?$",
+  caseSensitive: true,
+  message: "of @pulumi/aws only the files that are needed, such as @pulumi/aws/rds/snapshot",
+};
+
 export default tseslint.config(
   { ignores: ["node_modules/", ".guardian/", "sdks/", "**/*.mjs", "**/*.cjs"] },
   ...tseslint.configs.strictTypeChecked,
@@ -21,6 +28,8 @@ export default tseslint.config(
       "@typescript-eslint/unbound-method": "off",
       // Resource classes are made by resources/define.ts: instances of Resource, which the type cannot say.
       "@typescript-eslint/no-unsafe-class-instance-assignment": "off",
+      // Said of every file, beside what the layers forbid by the rule of eslint itself.
+      "@typescript-eslint/no-restricted-imports": ["error", { patterns: [wholeAws] }],
     },
   },
   forbid(["spec/**/*.ts"], "^(?!\\./)", "spec/ imports nothing"),

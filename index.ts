@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { besideBackup } from "./components/beside";
 import { Data } from "./components/data";
 import { Deployment } from "./components/deployment";
 import { Infrastructure } from "./components/infrastructure";
@@ -19,7 +20,8 @@ export = async () => {
   const accepted = Object.keys(config.publications).sort();
   const assessment = await assess({ modules, migrations: plan.dataMigrations, accepted }, { provider });
 
-  const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack });
+  const { beside, outputs } = besideBackup(config, stack);
+  const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack, beside });
   const { ledgerId } = infrastructure.ledger;
   let after = infrastructure.last;
 
@@ -38,5 +40,6 @@ export = async () => {
     backup: infrastructure.backup.path,
     proof: infrastructure.backup.proof,
     session: infrastructure.session.sessionId,
+    ...outputs,
   };
 };

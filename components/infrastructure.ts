@@ -1,3 +1,4 @@
+import type * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config";
 import { Backup } from "../resources/backup/declare";
 import { Ledger } from "../resources/ledger/declare";
@@ -7,13 +8,24 @@ import { isOn } from "./deployment";
 import type { Plan } from "./plan";
 import { Stage, type StageArgs } from "./stage";
 
+/** Makes what has to be there besides the backup before anything is changed. */
+export type Beside = (backup: Backup, stage: pulumi.Resource) => pulumi.Resource;
+
+interface InfrastructureArgs extends Omit<StageArgs, "ledgerId"> {
+  config: StackConfig;
+  plan: Plan;
+  stack: string;
+  /** Absent: the backup is enough. */
+  beside?: Beside | undefined;
+}
+
 /** Phase 1 of the guide: the ledger, a backup, audit log, feature flags, migration tracking, and the session's row. */
 export class Infrastructure extends Stage {
   readonly ledger: Ledger;
   readonly backup: Backup;
   readonly session: MigrationSession;
 
-  constructor(args: Omit<StageArgs, "ledgerId"> & { config: StackConfig; plan: Plan; stack: string }) {
+  constructor(args: InfrastructureArgs) {
     super("infrastructure", args);
     const { config, plan } = args;
     const { purge, adopt, acknowledge } = config;
@@ -42,6 +54,7 @@ export class Infrastructure extends Stage {
         this.next(),
       ),
     );
+    if (args.beside) this.chain(args.beside(this.backup, this));
     for (const module of plan.infrastructureModules) {
       this.chain(new SqlModule(module, { module, through: plan.through, ledgerId }, this.next()));
     }

@@ -1,4 +1,5 @@
 import { record, ruled, type Values } from "../spec";
+import { awsKeys } from "./aws";
 import { backupKeys } from "./backup";
 import { checkKeys } from "./checks";
 import { connectionKeys, scratchKeys } from "./connection";
@@ -25,6 +26,7 @@ const keysWith = (flags: readonly string[], modules: readonly string[] | undefin
   ...publicationKeys,
   ...scratchKeys,
   ...checkKeys,
+  ...awsKeys,
 });
 
 type Keys = ReturnType<typeof keysWith>;

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { endWith, run, terminal } from "./command";
+import { awsPages } from "./docs/aws/page";
 import { configurationPages } from "./docs/configuration";
 import { errorsPage } from "./docs/errors";
 import { gatesPage } from "./docs/gates";
@@ -20,7 +21,8 @@ const command = {
   about: `It migrates a small v6 on a PostgreSQL of its own with the product's engine, and makes the pages from its catalogue and
 from what each role may really do there; docs/traps.md and docs/hardening.md from the titles of the tests, docs/configuration.md
 and the keys of Pulumi.yaml from config/, docs/errors.md from spec/codes.ts, docs/rights.md from spec/roles.ts, docs/roles.md
-from what each of these could do, docs/gates.md from engine/gates, docs/masking.md from sql/masking.yaml.`,
+from what each of these could do, docs/gates.md from engine/gates, docs/masking.md from sql/masking.yaml, the policies in
+docs/aws.md from components/.`,
   options: { check: { about: "write nothing; exit code 1 and the names of the pages that are stale" } },
   exits: { "0": "the pages are written, or current", "1": "pages are stale, or it failed" },
 };
@@ -38,7 +40,7 @@ export async function makePages(): Promise<Map<string, string>> {
     pages.set("rights.md", rightsPage());
     pages.set("gates.md", gatesPage());
     pages.set("masking.md", maskingPage());
-    return await formatted(new Map([...pages, ...configurationPages()]));
+    return await formatted(new Map([...pages, ...configurationPages(), ...awsPages()]));
   } finally {
     await server.stop();
   }

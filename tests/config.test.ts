@@ -37,6 +37,7 @@ describe("config", () => {
       scratch: undefined,
       strict: false,
       accept: {},
+      aws: undefined,
     };
     expect(validateConfig(raw({ legacyConsent: consent }))).to.deep.equal({ config: expected, errors: [] });
   });
@@ -72,6 +73,7 @@ describe("config", () => {
         scratch: { host: "scratch", port: "5434", user: "s", passwordFrom: "env:S" },
         strict: "true",
         accept: { 'backup/public."a.b"': "its type is of an extension" },
+        aws: { instance: "guardian-prod" },
       }),
       "aws:region": "eu-central-1",
     });
@@ -105,6 +107,7 @@ describe("config", () => {
       scratch: { host: "scratch", port: 5434, user: "s", passwordFrom: "env:S" },
       strict: true,
       accept: { 'backup/public."a.b"': "its type is of an extension" },
+      aws: { instance: "guardian-prod" },
     });
   });
 
@@ -123,6 +126,7 @@ describe("config", () => {
       scratch: undefined,
       strict: false,
       accept: {},
+      aws: {},
     };
     const { config } = validateConfig(raw({ legacyConsent: consent, ...empty }));
     expect(config).to.deep.equal(validateConfig(raw({ legacyConsent: consent })).config);

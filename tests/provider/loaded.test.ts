@@ -13,11 +13,17 @@ interface Loaded {
 describe("provider: what the program loads", function () {
   this.timeout(30_000);
   let loaded: Loaded;
-  before(async () => {
+  const load = async (aws = ""): Promise<Loaded> => {
     const program = join(root, "tests", "support", "program.ts");
-    const run = promisify(execFile);
-    const { stdout } = await run(process.execPath, ["--require", "tsx/cjs", program], { cwd: root });
-    loaded = JSON.parse(stdout) as Loaded;
+    const env = { ...process.env, GUARDIAN_TEST_AWS: aws };
+    const { stdout } = await promisify(execFile)(process.execPath, ["--require", "tsx/cjs", program], {
+      cwd: root,
+      env,
+    });
+    return JSON.parse(stdout) as Loaded;
+  };
+  before(async () => {
+    loaded = await load();
   });
 
   it("is the whole stack", () => {
@@ -37,8 +43,14 @@ describe("provider: what the program loads", function () {
     expect(foreign).to.deep.equal([]);
   });
 
-  it("18-8 holds nothing of a cloud's, nor of PostgreSQL's roles: where the stack has none of it, none is loaded", () =>
-    expect(loaded.files.filter((file) => /@pulumi\/(aws|postgresql)\//.test(file))).to.deep.equal([]));
+  it("18-8 holds nothing of AWS nor of PostgreSQL's roles, but where guardian:aws names a database; and then what is used of it alone", async () => {
+    const ofAws = ({ files }: Loaded): string[] => files.filter((file) => /@pulumi\/(aws|postgresql)\/|components\/aws-/.test(file));
+    expect(ofAws(loaded)).to.deep.equal([]);
+    const used = ofAws(await load(JSON.stringify({ instance: "guardian-db" })));
+    expect(used).to.include.members(["components/aws-snapshot.ts", "node_modules/@pulumi/aws/rds/snapshot.js"]);
+    expect(used).not.to.include("node_modules/@pulumi/aws/index.js");
+    expect(used).to.have.length.below(12);
+  });
 });
 
 describe("provider: what the plugin loads when it starts", () => {

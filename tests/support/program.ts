@@ -33,6 +33,7 @@ async function main(): Promise<void> {
     }),
     "guardian:rollout": JSON.stringify({ event_sourcing: 1, document_queue_v2: 0, telehealth: 5 }),
     "guardian:allowList": JSON.stringify({ multi_tenancy: listed }),
+    "guardian:aws": process.env["GUARDIAN_TEST_AWS"] ?? "",
   });
   const program = load(root) as () => Promise<unknown>;
   await program();

@@ -1,0 +1,103 @@
+/**
+ * What the administrator needs of IAM to bring foundation/ up, by the type of each resource that it declares there; a
+ * function's token is one too. From the AWS provider's own documentation and Amazon's; not tried, since the provider's plugin
+ * was not at hand. tests/components/aws-docs.test.ts holds that no type is forgotten.
+ */
+export const administratorActions: Readonly<Record<string, readonly string[]>> = {
+  "aws:cloudwatch/dashboard:Dashboard": [
+    "cloudwatch:DeleteDashboards",
+    "cloudwatch:GetDashboard",
+    "cloudwatch:PutDashboard",
+  ],
+  "aws:cloudwatch/metricAlarm:MetricAlarm": [
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:ListTagsForResource",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:TagResource",
+    // The deadlocks of an instance are asked of Performance Insights.
+    "pi:GetResourceMetrics",
+  ],
+  "aws:iam/policy:Policy": [
+    "iam:CreatePolicy",
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    "iam:ListPolicyVersions",
+    "iam:TagPolicy",
+  ],
+  "aws:iam/rolePolicyAttachment:RolePolicyAttachment": [
+    "iam:AttachRolePolicy",
+    "iam:DetachRolePolicy",
+    "iam:ListAttachedRolePolicies",
+  ],
+  "aws:index/getCallerIdentity:getCallerIdentity": ["sts:GetCallerIdentity"],
+  "aws:kms/alias:Alias": ["kms:CreateAlias", "kms:ListAliases", "kms:UpdateAlias"],
+  "aws:kms/key:Key": [
+    "kms:CreateKey",
+    "kms:DescribeKey",
+    "kms:EnableKeyRotation",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    // Of the alarms' key alone: that of the backups is protected, and retained.
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UpdateKeyDescription",
+  ],
+  "aws:rds/getInstance:getInstance": ["rds:DescribeDBInstances", "rds:ListTagsForResource"],
+  "aws:s3/bucket:Bucket": [
+    "s3:CreateBucket",
+    "s3:GetAccelerateConfiguration",
+    "s3:GetBucketAcl",
+    "s3:GetBucketCORS",
+    "s3:GetBucketLocation",
+    "s3:GetBucketLogging",
+    "s3:GetBucketRequestPayment",
+    "s3:GetBucketTagging",
+    "s3:GetBucketWebsite",
+    "s3:GetReplicationConfiguration",
+    "s3:ListBucket",
+    "s3:PutBucketTagging",
+  ],
+  "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": [
+    "s3:GetLifecycleConfiguration",
+    "s3:PutLifecycleConfiguration",
+  ],
+  "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": [
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:PutBucketObjectLockConfiguration",
+  ],
+  "aws:s3/bucketOwnershipControls:BucketOwnershipControls": [
+    "s3:GetBucketOwnershipControls",
+    "s3:PutBucketOwnershipControls",
+  ],
+  "aws:s3/bucketPolicy:BucketPolicy": ["s3:GetBucketPolicy", "s3:PutBucketPolicy"],
+  "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": [
+    "s3:GetBucketPublicAccessBlock",
+    "s3:PutBucketPublicAccessBlock",
+  ],
+  "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": [
+    "s3:GetEncryptionConfiguration",
+    "s3:PutEncryptionConfiguration",
+  ],
+  "aws:s3/bucketVersioning:BucketVersioning": ["s3:GetBucketVersioning", "s3:PutBucketVersioning"],
+  "aws:sns/topic:Topic": [
+    "sns:CreateTopic",
+    "sns:DeleteTopic",
+    "sns:GetTopicAttributes",
+    "sns:ListTagsForResource",
+    "sns:SetTopicAttributes",
+    "sns:TagResource",
+  ],
+  "aws:sns/topicPolicy:TopicPolicy": ["sns:GetTopicAttributes", "sns:SetTopicAttributes"],
+  "aws:sns/topicSubscription:TopicSubscription": [
+    "sns:GetSubscriptionAttributes",
+    "sns:ListSubscriptionsByTopic",
+    "sns:Subscribe",
+    "sns:Unsubscribe",
+  ],
+};

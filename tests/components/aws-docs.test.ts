@@ -1,0 +1,129 @@
+import { expect } from "chai";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { AwsBackupStore } from "../../components/aws-backup-store";
+import { AwsMonitoring } from "../../components/aws-monitoring";
+import { validateConfig } from "../../config";
+import { awsFoundationKeys } from "../../config/aws";
+import { withPolicies } from "../../scripts/docs/aws/page";
+import { administratorActions } from "../../scripts/docs/aws/administrator";
+import { findEngine } from "../../scripts/pulumi/engine";
+import { pulumi } from "../../scripts/pulumi/run";
+import { environment } from "../../scripts/stack/backend";
+import { check, record } from "../../spec";
+import { consent, raw } from "../support/config";
+import { declared } from "../support/declared";
+import { root } from "../support/stack";
+
+const text = readFileSync(join(root, "docs", "aws.md"), "utf8");
+
+/** Blocks of shell, and whether the page says that they need an account. */
+const blocks = [...text.matchAll(/(<!-- needs an account[^>]*-->\s*)?```sh\n([\s\S]*?)```/g)].map(
+  ([, marked, code = ""]) => ({
+    marked: marked !== undefined,
+    lines: code.split("\n").filter((line) => line !== ""),
+  }),
+);
+
+/** The words of a line as a shell has them. */
+const words = (line: string): string[] =>
+  [...line.matchAll(/'([^']*)'|"([^"]*)"|\S+/g)].map(([word, single, double]) => single ?? double ?? word);
+
+describe("docs/aws.md", function () {
+  this.timeout(60_000);
+
+  it("18-9 every block of shell that needs no account does what it says, on the real CLI", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-aws-docs-"));
+    try {
+      const foundation = join(folder, "foundation");
+      mkdirSync(foundation);
+      for (const path of ["", "foundation"]) {
+        const name = path === "" ? "guardian" : "guardian-foundation";
+        writeFileSync(join(folder, path, "Pulumi.yaml"), `name: ${name}\nruntime: nodejs\n`);
+        const file = join(root, path, "Pulumi.prod.yaml");
+        if (existsSync(file)) cpSync(file, join(folder, path, "Pulumi.prod.yaml"));
+      }
+      const env = environment({ state: folder, home: join(folder, "home"), passphrase: "tests only" });
+      const engine = (await findEngine({ log: { line: () => undefined } })).path;
+      const run = async (args: string[]): Promise<void> => {
+        const options = { cwd: folder, env, engine, stdio: "pipe" } as const;
+        const { code, stdout, stderr } = await pulumi([...args, "--non-interactive"], options);
+        expect(code, `${args.join(" ")}: ${stdout}${stderr}`).to.equal(0);
+      };
+      const configOf = (path: string): Record<string, unknown> =>
+        (parse(readFileSync(join(folder, path, "Pulumi.prod.yaml"), "utf8")) as { config: Record<string, unknown> })
+          .config;
+
+      await run(["stack", "init", "prod"]);
+      const runnable = blocks.filter(({ marked }) => !marked);
+      expect(runnable).to.have.length(3);
+      const after: Record<string, unknown>[] = [];
+      for (const { lines } of runnable) {
+        for (const line of lines) {
+          expect(line).to.match(/^npm run pulumi -- /);
+          await run(words(line.replace("npm run pulumi -- ", "")));
+        }
+        after.push(configOf(""));
+      }
+      const built = configOf("foundation");
+      expect(built["aws:region"]).to.equal("eu-central-1");
+      const { value, faults } = check(record(awsFoundationKeys, "x"), { aws: built["guardian-foundation:aws"] });
+      expect(faults).to.deep.equal([]);
+      expect(value?.aws).to.deep.include({
+        instance: "guardian-prod",
+        bucket: "example-org-guardian-backups",
+        objectLockDays: 30,
+        migrationRole: "guardian-migration",
+        notify: ["on-call@example.org"],
+      });
+      expect(value?.aws?.alarms.connections).to.equal(150);
+
+      const read = (config: Record<string, unknown> = {}) => {
+        const own = Object.entries(config).filter(([key]) => key.startsWith("guardian:"));
+        const keys = Object.fromEntries(own.map(([key, one]) => [key.slice("guardian:".length), one]));
+        return validateConfig(raw({ ...keys, legacyConsent: consent }));
+      };
+      expect(read(after[1])).to.have.property("errors").that.deep.equals([]);
+      expect(read(after[1]).config?.aws).to.deep.equal({ instance: "guardian-prod" });
+      expect(read(after[2]).errors).to.deep.equal([]);
+      expect(read(after[2]).config).to.include({ aws: undefined, through: "infrastructure" });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("18-9 every other block is marked, and is of a command that asks Amazon or downloads", () => {
+    const marked = blocks.filter((block) => block.marked).flatMap(({ lines }) => lines);
+    expect(marked).to.have.length.above(4);
+    for (const line of marked) {
+      expect(line).to.match(/^(aws \w+ |npm run pulumi -- (--cwd foundation )?(preview|up|plugin install)\b)/);
+    }
+  });
+
+  it("18-9 its policies are those of the code", () => {
+    const compact = (page: string): string => page.replace(/\s+/g, "");
+    expect(compact(withPolicies(text)), "run `npm run docs`").to.equal(compact(text));
+    expect(() => withPolicies("")).to.throw("no mark for the policies administrator, uploader, instance, cluster");
+    expect(() => withPolicies("<!-- npm run docs: toad -->\n\n```json\n{}\n```")).to.throw("not: toad");
+  });
+
+  it("18-9 the administrator's policy has actions for each type that foundation/ declares, and for no other", async () => {
+    const used = new Set<string>();
+    const call = (token: string): Record<string, unknown> => {
+      used.add(token);
+      return { arn: "arn:aws:iam::1:user/a", accountId: "1", resourceId: "db-1", allocatedStorage: 1 };
+    };
+    const { value } = check(record(awsFoundationKeys, "x"), { aws: { instance: "i" } });
+    const store = { stack: "prod", bucket: "b-b-b", objectLockDays: 1, migrationRole: "r" };
+    const of = { target: { instance: "i" }, replicas: [], notify: ["a@b.c"], thresholds: value!.aws!.alarms };
+    const { resources } = await declared("prod", { outputs: () => ({ arn: "arn:aws:sns:r:1:t" }), call }, () => {
+      new AwsBackupStore("backups", store);
+      new AwsMonitoring("alarms", { stack: "prod", ...of });
+    });
+    for (const { type } of resources) if (type.startsWith("aws:")) used.add(type);
+    expect(Object.keys(administratorActions).sort()).to.deep.equal([...used].sort());
+    for (const action of Object.values(administratorActions).flat()) expect(action).to.match(/^[a-z0-9]+:[A-Z]\w+$/);
+  });
+});
