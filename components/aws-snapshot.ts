@@ -6,7 +6,7 @@ import { snapshotIdentifier } from "./aws-policies";
 /** Large databases take hours for their first snapshot; the provider alone would give up after 20 minutes. */
 const longest = "6h";
 
-export interface AwsSnapshotArgs {
+interface AwsSnapshotArgs {
   /** The stack's name. */
   readonly stack: string;
   /** The database: exactly one of the two. */
@@ -22,6 +22,7 @@ export interface AwsSnapshotArgs {
  * Snapshots are never deleted by Pulumi (retainOnDelete): neither the one that a newer one replaces nor the last one at a
  * destroy. They are not protected besides: Pulumi refuses to replace what is protected, and would end a destroy with an
  * error, so that the way back had to wait for somebody who lifts it.
+ * @lazily
  */
 export class AwsSnapshot extends pulumi.ComponentResource {
   /** The snapshot, for what has to wait for it. */

@@ -1,16 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { createRequire } from "node:module";
 import type { StackConfig } from "../config";
 import type { Beside } from "./infrastructure";
-
-const load = createRequire(__filename);
-
-/** Loaded only where the stack's configuration names a database of AWS: nobody else waits for its SDK. */
-const lazily = {
-  get aws() {
-    return load("./aws-snapshot") as typeof import("./aws-snapshot");
-  },
-};
+import { lazily } from "./lazy";
 
 /** What is there besides the backup before anything is changed, and what the stack says of it. */
 export function besideBackup(
@@ -21,7 +12,7 @@ export function besideBackup(
   if (!target) return { beside: undefined, outputs };
   const beside: Beside = (backup, stage) => {
     const args = { stack, target, covers: backup.covers };
-    const snapshot = new lazily.aws.AwsSnapshot("snapshot", args, { parent: stage, after: backup });
+    const snapshot = new lazily.awsSnapshot.AwsSnapshot("snapshot", args, { parent: stage, after: backup });
     outputs["snapshot"] = snapshot.identifier;
     return snapshot.taken;
   };

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { lazily } from "../components/lazy";
-import { readFoundation, readPasswords } from "../config/foundation";
+import { readFoundation, readPasswords, type FoundationConfig } from "../config/foundation";
 
 /**
  * What outlives a migration, brought up first and seldom, by an administrator: the migration's stack needs none, and its
@@ -18,9 +18,28 @@ export = async () => {
     outputs["roles"] = new DatabaseAccess("access", { database, access, passwords }).roles;
   }
 
+  if (config.aws) Object.assign(outputs, inAws(pulumi.getStack(), config.aws));
+
   if (Object.keys(outputs).length === 0) {
     const keys = "its keys are in docs/configuration.md, and foundation/Pulumi.prod.yaml has them all";
     await pulumi.log.warn(`stack ${pulumi.getStack()} of foundation/ configures nothing: ${keys}`);
   }
   return outputs;
 };
+
+/** @returns what the stack says of its part in AWS */
+function inAws(stack: string, aws: NonNullable<FoundationConfig["aws"]>): Record<string, unknown> {
+  const { bucket, objectLockDays, migrationRole, instance, cluster, replicas, alarms, notify } = aws;
+  const outputs: Record<string, unknown> = {};
+  if (bucket !== undefined) {
+    const { AwsBackupStore } = lazily.awsBackupStore;
+    const store = new AwsBackupStore("backups", { stack, bucket, objectLockDays, migrationRole });
+    Object.assign(outputs, { bucket: store.bucket, backupKey: store.keyArn, uploaderPolicy: store.uploaderPolicyArn });
+  }
+  if (instance !== undefined || cluster !== undefined) {
+    const { AwsMonitoring } = lazily.awsMonitoring;
+    const watched = { stack, target: { instance, cluster }, replicas, thresholds: alarms, notify };
+    outputs["alarms"] = new AwsMonitoring("alarms", watched).topicArn;
+  }
+  return outputs;
+}

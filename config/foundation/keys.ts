@@ -1,4 +1,5 @@
 import { record, ruled, type Values } from "../../spec";
+import { awsFoundationKeys } from "../aws";
 import { accessKeys, passwordsOf, sharedPasswords } from "./access";
 import { administratorKeys } from "./administrator";
 
@@ -9,6 +10,7 @@ export const foundationProject = "guardian-foundation";
 const keys = {
   ...administratorKeys,
   ...accessKeys,
+  ...awsFoundationKeys,
 };
 
 /** Everything that the keys of foundation/ say, with defaults filled in; what may be absent and is, is undefined. */

@@ -39,12 +39,16 @@ describe("foundation/, its configuration", () => {
   }
 
   it("18-1 fills in what stands where nothing is given", () => {
-    expect(validateFoundation({})).to.deep.equal({ config: { database: undefined, access: undefined }, errors: [] });
+    expect(validateFoundation({})).to.deep.equal({
+      config: { database: undefined, access: undefined, aws: undefined },
+      errors: [],
+    });
     expect(
       validateFoundation(named({ database, access: { operators: [], migrator, auditor: {} } })).config,
     ).to.deep.equal({
       database: { ...database, port: 5432, sslmode: "verify-full" },
       access: { migrator, operators: [], server: 17, userProfiles: true },
+      aws: undefined,
     });
   });
 

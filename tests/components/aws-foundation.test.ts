@@ -1,0 +1,77 @@
+import { expect } from "chai";
+import * as pulumi from "@pulumi/pulumi";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { foundationProject, validateFoundation } from "../../config/foundation";
+import { declared } from "../support/declared";
+import { root } from "../support/stack";
+
+const all = {
+  instance: "guardian-db",
+  replicas: ["reader"],
+  bucket: "guardian-backups",
+  objectLockDays: 30,
+  migrationRole: "migration",
+  alarms: { cpuPercent: 60 },
+  notify: ["on-call@example.org"],
+};
+
+/** What the program of foundation/ declares of AWS and returns. */
+async function foundation(stack: string, aws: unknown) {
+  const call = (): Record<string, unknown> => ({
+    ...{ arn: "arn:aws:iam::123456789012:user/admin", accountId: "123456789012" },
+    ...{ resourceId: "db-ABC", allocatedStorage: 100 },
+  });
+  const outputs = ({ type }: { type: string }): Record<string, unknown> => ({
+    arn: `arn:aws:x:r:1:${type}`,
+    keyId: "k",
+  });
+  const { resources, result } = await declared(stack, { call, outputs }, async () => {
+    pulumi.runtime.setAllConfig({ [`${foundationProject}:aws`]: JSON.stringify(aws) });
+    return (createRequire(__filename)(join(root, "foundation")) as () => Promise<Record<string, unknown>>)();
+  });
+  return { types: resources.map(({ type }) => type), resources, result };
+}
+
+describe("foundation/, its part in AWS", function () {
+  this.timeout(30_000);
+
+  for (const stack of ["staging", "prod"]) {
+    it(`18-5 18-7 ${stack}: a store, and alarms with the thresholds of the configuration, each by its key`, async () => {
+      const { types, resources, result } = await foundation(stack, all);
+      const count = (type: string): number => types.filter((one) => one.endsWith(type)).length;
+      expect(["BackupStore", "Monitoring", "Bucket", "MetricAlarm", "TopicSubscription"].map(count)).to.deep.equal([
+        1, 1, 1, 7, 1,
+      ]);
+      const cpu = resources.find(({ name }) => name === "cpu");
+      expect(cpu?.inputs).to.include({ name: `guardian-${stack}-cpu`, threshold: 60 });
+      expect(resources.find(({ type }) => type.endsWith(":Policy"))?.inputs["name"]).to.contain(stack);
+      expect(Object.keys(result).sort()).to.deep.equal(["alarms", "backupKey", "bucket", "uploaderPolicy"]);
+    });
+  }
+
+  it("18-5 a bucket alone, a cluster alone", async () => {
+    const bucket = await foundation("prod", { bucket: "guardian-backups" });
+    expect(bucket.types).to.include("guardian:aws:BackupStore").and.not.include("guardian:aws:Monitoring");
+    const cluster = await foundation("prod", { cluster: "aurora" });
+    expect(cluster.types).to.include("guardian:aws:Monitoring").and.not.include("guardian:aws:BackupStore");
+    expect(Object.keys(cluster.result)).to.deep.equal(["alarms"]);
+  });
+
+  it("18-8 what contradicts itself is refused before anything is declared", async () => {
+    const refused = await foundation("prod", { instance: "i", cluster: "c" }).then(
+      () => undefined,
+      (err: unknown) => err,
+    );
+    expect(pulumi.RunError.isInstance(refused)).to.equal(true);
+    expect(String(refused)).to.contain("guardian-foundation:aws names both an instance and a cluster");
+  });
+
+  it("18-5 takes numbers and lists as `config set` writes them", () => {
+    const written = { ...all, objectLockDays: "30", alarms: { cpuPercent: "60" } };
+    const { config, errors } = validateFoundation({ [`${foundationProject}:aws`]: JSON.stringify(written) });
+    expect(errors).to.deep.equal([]);
+    expect(config?.aws).to.deep.include({ objectLockDays: 30 });
+    expect(config?.aws?.alarms.cpuPercent).to.equal(60);
+  });
+});
