@@ -5,8 +5,8 @@ import { figure, table } from "../demo/table";
 /** Ways to say a password that no list of processes and no history of a shell shows. */
 export const passwordWays = [
   "leave it out there, and set the variable PGPASSWORD",
-  "or write it into ~/.pgpass (mode 0600): HOST:PORT:DATABASE:USER:PASSWORD",
-  "or name it: --password-from env:NAME, or --password-from file:PATH",
+  "write it into ~/.pgpass (mode 0600): HOST:PORT:DATABASE:USER:PASSWORD",
+  "name it: --password-from env:NAME, or --password-from file:PATH",
 ];
 
 /**
