@@ -9,6 +9,7 @@ import { listed, proofText, row } from "./backups/list";
 import { mask, maskedReport, rulesOf } from "./backups/masked";
 import { prune } from "./backups/prune";
 import { passwordWays, progress, report, tableReport, target } from "./backups/restore";
+import { fetched, stored, storedRow, storeOf, storeOptions } from "./backups/store";
 import { verify } from "./backups/verify";
 import * as commands from "./command";
 import { json, type Command, type Options, type Values } from "./command/description";
@@ -59,11 +60,11 @@ checks, keys and indexes, and nothing that reaches another table`,
   },
 } as const;
 
-type Word = "list" | "verify" | "restore" | "prune";
+type Word = "list" | "verify" | "restore" | "prune" | "stored" | "fetch";
 
 const command: Command<typeof options, Options, Word> = {
   name: "npm run backups",
-  purpose: "lists, verifies, restores and removes backups of a Guardian database",
+  purpose: "lists, verifies, restores, removes and brings back backups of a Guardian database",
   words: {
     noun: "thing to do",
     placeholder: "WORD",
@@ -83,13 +84,19 @@ const command: Command<typeof options, Options, Word> = {
 proven. Shows what would go, and asks`,
         options: { yes: { about: "do not ask" } },
       },
+      stored: { about: "what is off this machine: guardian:backup.to, or --from", options: storeOptions },
+      fetch: {
+        argument: "ID",
+        about: "bring one back from there, decrypted, to where backups are: verify and restore take it then",
+        options: storeOptions,
+      },
     },
   },
   options,
   notes: `An ID is a name of the list, a part of it that no other has, or latest: for verify the newest that is whole, for restore
 the last one that is proven, if one is. docs/backups.md has the night on which the database is gone, step by step.`,
   exits: {
-    "0": "done: listed, proven, restored as it was, removed",
+    "0": "done: listed, proven, restored as it was, removed, brought back",
     "1": "refused, failed, not proven or not confirmed",
     "2": "wrong use, or no terminal to ask on and no --yes",
     "3": "partly proven; or restored, but not all is as it was: what is not is named",
@@ -124,6 +131,8 @@ export function main(args: readonly string[], around: Surroundings): Promise<num
       if (word === "list") return await list(work);
       if (word === "verify") return await verifyOne(work, argument);
       if (word === "restore") return await restoreOne(work, argument, own);
+      if (word === "stored") return await listStored(work, own);
+      if (word === "fetch") return await fetchOne(work, argument, own);
       return await pruneAll(work, own["yes"] === true);
     } catch (err) {
       // What is left is in the error.
@@ -147,6 +156,23 @@ async function list(work: Work): Promise<number> {
   const lines = all.length === 0 ? ["  (none)"] : table(all.map(row));
   [`in ${place.directory}:`, ...lines].forEach(work.json ? say : print);
   tell(work, { directory: place.directory, ledgerAsked: known !== undefined, backups: all });
+  return 0;
+}
+
+async function listStored(work: Work, own: Partial<Values<Options>>): Promise<number> {
+  const wanted = storeOf(work.place, own);
+  const all = await stored(wanted, work.signal);
+  const lines = all.length === 0 ? ["  (none)"] : table(all.map(storedRow));
+  [`in ${wanted.to}:`, ...lines].forEach(work.json ? work.say : work.print);
+  tell(work, { store: wanted.to, backups: all });
+  return 0;
+}
+
+async function fetchOne(work: Work, id: string, own: Partial<Values<Options>>): Promise<number> {
+  const { place, say } = work;
+  const found = await fetched(storeOf(place, own), id, place.directory, work);
+  say(`it is in ${found.path}, as it was stored: every file has the hash that its manifest says`);
+  tell(work, found);
   return 0;
 }
 

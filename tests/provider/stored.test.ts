@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { withV6 } from "../support/postgres";
 import { S3Double } from "../support/s3";
-import { withWalk } from "../support/walk";
+import { withWalkingProcess } from "../support/walk";
 import { type Wire } from "../support/wire";
 
 describe("provider: a backup that is stored off the machine", function () {
@@ -15,7 +15,7 @@ describe("provider: a backup that is stored off the machine", function () {
       const age = await import("age-encryption");
       const recipient = await age.identityToRecipient(await age.generateX25519Identity());
       const env = { ...double.credentials, AWS_CONFIG_FILE: "/dev/null", AWS_SHARED_CREDENTIALS_FILE: "/dev/null" };
-      await withWalk({ database: db.migrator, env }, async (walk) => {
+      await withWalkingProcess({ database: db.migrator, env }, async (walk) => {
         const store = { to: `s3://${double.bucket}/x`, recipients: [recipient], endpoint: double.endpoint };
         const ledger = await walk.create("Ledger", "ledger", { purge: false });
         const args = { ...walk.backupArgs(ledger.state["ledgerId"]!, ["000_audit_log"]), migrations: [] };
@@ -37,7 +37,7 @@ describe("provider: a backup that is stored off the machine", function () {
         expect((await walk.diff({ ...without, inputs })).paths).to.deep.equal({ storedIn: "update, output" });
 
         const stored = await walk.create("Backup", "backup", { ...args, store });
-        const name = String(stored.state["path"]).split("/").at(-1) ?? "";
+        const name = (stored.state["path"] as string).split("/").at(-1) ?? "";
         expect(stored.state).to.include({ storedIn: `s3://backups/x/${name}`, path: without.state["path"] });
         expect(said()).to.include(`; stored in s3://backups/x/${name}, and read back`);
         expect(double.objects.has(`x/${name}/index.json`)).to.equal(true);

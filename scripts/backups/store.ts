@@ -1,0 +1,118 @@
+import { createRequire } from "node:module";
+import type { Options, Values } from "../command/description";
+import { GuardianError } from "../../engine/base/errors";
+import { shown } from "../../engine/base/names";
+import type { WantedStore } from "../../engine/store/wanted";
+import type { Place } from "./place";
+
+/** What says which store is meant. */
+export const storeOptions = {
+  from: { value: "S3", about: "the store, s3://bucket/prefix (default: guardian:backup.to of the stack)" },
+  "identity-from": {
+    value: "SOURCE",
+    about: "env:NAME or file:PATH of an age identity (default: guardian:backup.identityFrom)",
+  },
+  endpoint: { value: "URL", about: "another S3 server than AWS's (default: guardian:backup.endpoint)" },
+  region: { value: "NAME", about: "the bucket's region (default: guardian:backup.region, AWS_REGION)" },
+} as const;
+
+/** The store that is meant. @throws GuardianError where none is */
+export function storeOf({ backup }: Place, own: Partial<Values<Options>>): WantedStore {
+  const text = (name: keyof typeof storeOptions): string | undefined => {
+    const value = own[name];
+    return typeof value === "string" ? value : undefined;
+  };
+  const to = text("from") ?? backup.to;
+  if (to === undefined) {
+    throw new GuardianError("usage", {
+      what: "no store is named, and the stack has none",
+      where: "npm run backups",
+      todo: ["name it: --from s3://bucket/prefix", "name the stack whose guardian:backup.to it is: --stack NAME"],
+    });
+  }
+  const said = {
+    identityFrom: text("identity-from") ?? backup.identityFrom,
+    endpoint: text("endpoint") ?? backup.endpoint,
+    region: text("region") ?? backup.region,
+    pathStyle: backup.pathStyle,
+  };
+  const given = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
+  return { ...(given as Partial<WantedStore>), to, recipients: backup.recipients ?? [] };
+}
+
+const load = createRequire(__filename);
+/** The SDK takes longer to load than all else of the command. */
+const store = (): typeof import("../../engine/store") =>
+  load("../../engine/store") as typeof import("../../engine/store");
+
+/** A backup in the store, as programs read it. */
+export interface StoredOne {
+  id: string;
+  state: "whole" | "half an upload";
+  takenAt?: string;
+  database?: string;
+  ledgerId?: string;
+  encryption?: "age" | "none";
+  recipients?: readonly string[];
+  /** Of all objects. */
+  bytes: number;
+}
+
+/** What is in the store, the oldest first. @throws GuardianError */
+export async function stored(wanted: WantedStore, signal: AbortSignal): Promise<StoredOne[]> {
+  const all = (await store().listStored(wanted, signal)).map(({ name, index, bytes }): StoredOne => {
+    if (!index) return { id: name, state: "half an upload", bytes };
+    const { takenAt, encryption, recipients, owner } = index;
+    const { database, ledgerId } = owner;
+    return { id: name, state: "whole", takenAt, database, ledgerId, encryption, recipients, bytes };
+  });
+  return all.sort((a, b) => ((a.takenAt ?? "") < (b.takenAt ?? "") ? -1 : 1));
+}
+
+/** A line of a table for people. */
+export const storedRow = ({ id, state, takenAt, database, ledgerId, encryption, recipients, bytes }: StoredOne) => ({
+  id: shown(id),
+  taken: takenAt?.slice(0, 16).replace("T", " ") ?? "",
+  database: shown(database ?? ""),
+  ledger: ledgerId?.slice(0, 8) ?? "",
+  MB: Math.round(bytes / 1e5) / 10,
+  encrypted: encryption === "age" ? `for ${recipients?.length ?? 0}` : (encryption ?? ""),
+  "": state === "whole" ? "" : state,
+});
+
+/**
+ * Brings one back, decrypted, into the folder where backups are.
+ * @param id its name, a part of it that no other has, or latest
+ * @throws GuardianError
+ */
+export async function fetched(
+  wanted: WantedStore,
+  id: string,
+  directory: string,
+  { env, signal, say }: { env: NodeJS.ProcessEnv; signal: AbortSignal; say: (line: string) => void },
+): Promise<{ id: string; path: string }> {
+  const whole = (await stored(wanted, signal)).filter(({ state }) => state === "whole");
+  const named = whole.filter((one) => one.id === id);
+  const like =
+    id === "latest" ? whole.slice(-1) : named.length > 0 ? named : whole.filter((one) => one.id.includes(id));
+  const databases = new Set(whole.map(({ database, ledgerId }) => `${database ?? ""} ${ledgerId ?? ""}`));
+  const of =
+    id === "latest" && databases.size > 1 ? `latest could be of ${databases.size} databases or ledgers` : undefined;
+  if (!like[0] || like.length > 1 || of !== undefined) {
+    throw new GuardianError("backup-unknown", {
+      what:
+        of ?? (like.length > 1 ? `${like.length} backups have ${id} in their names` : `there is no whole backup ${id}`),
+      where: wanted.to,
+      todo: "see what there is, and name one: npm run backups -- stored",
+    });
+  }
+  say(`bringing ${like[0].id} from ${wanted.to} into ${directory}`);
+  let told = 0;
+  const onProgress = ({ bytes, total }: { bytes: number; total: number }): void => {
+    if (Date.now() < told + 10_000 && bytes < total) return;
+    told = Date.now();
+    say(`${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`);
+  };
+  const { name, path } = await store().fetchBackup(wanted, like[0].id, { directory, env, signal, onProgress });
+  return { id: name, path };
+}

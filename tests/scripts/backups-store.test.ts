@@ -1,0 +1,64 @@
+import { expect } from "chai";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { storeBackup } from "../../engine/store";
+import { main } from "../../scripts/backups";
+import { logIn, makeBackup, pictureOf, wantedOf } from "../engine/store/harness";
+import { S3Double } from "../support/s3";
+
+describe("npm run backups: what is off the machine", function () {
+  this.timeout(60_000);
+  const double = new S3Double();
+  let folder = "";
+  let logOut = (): void => undefined;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "guardian-fetched-"));
+    await double.start();
+    logOut = logIn(double.credentials);
+  });
+  after(async () => {
+    logOut();
+    await double.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("18-4 is listed and brought back, with a folder and an identity and no stack", async () => {
+    const age = await import("age-encryption");
+    const secret = await age.generateX25519Identity();
+    const wanted = wantedOf(double, { recipients: [await age.identityToRecipient(secret)] });
+    const it = makeBackup(folder, "guardian-20261130T100000Z-0000000a", 1000);
+    const quiet = (): void => undefined;
+    const note = (): Promise<void> => Promise.resolve();
+    const owner = { ledgerId: it.manifest.ledgerId, systemIdentifier: "7", database: "guardian" };
+    await storeBackup(it, wanted, { owner, known: [], note, onProgress: quiet, onWarning: quiet });
+    double.objects.set("guardian/prod/half/owner.json", Buffer.from(JSON.stringify(owner)));
+
+    const back = join(folder, "back");
+    const run = async (...args: string[]) => {
+      const [said, printed]: [string[], string[]] = [[], []];
+      const all = [...args, "--directory", back, "--from", wanted.to, "--endpoint", double.endpoint];
+      const code = await main(all, {
+        print: (line) => void printed.push(line),
+        say: (line) => void said.push(line),
+        clone: folder,
+        env: { ...process.env, KEY: secret },
+        signal: new AbortController().signal,
+      });
+      return { code, said: said.join("\n"), printed: printed.join("\n") };
+    };
+    const list = await run("stored");
+    expect([list.code, list.said]).to.deep.equal([0, ""]);
+    expect(list.printed).to.match(/guardian-20261130T100000Z-0000000a +2026-11-30 10:00 +guardian +6f1b5f0e .* for 1/);
+    expect(list.printed).to.match(/half .*half an upload/);
+    const without = await run("fetch", "latest");
+    expect([without.code, without.said]).to.satisfy(
+      ([code, text]: [number, string]) => code === 1 && text.includes("[age-no-identity]"),
+    );
+    const unknown = await run("fetch", "of-nobody");
+    expect([unknown.code, unknown.said.includes("[backup-unknown]")]).to.deep.equal([1, true]);
+    const { code, printed } = await run("fetch", "0000000a", "--identity-from", "env:KEY", "--json");
+    expect([code, JSON.parse(printed)]).to.deep.equal([0, { id: it.name, path: join(back, it.name) }]);
+    expect(pictureOf(join(back, it.name))).to.deep.equal(pictureOf(it.path));
+  });
+});
