@@ -86,8 +86,6 @@ async function run(
   let release: (() => void) | undefined;
   let pid = 0;
   if (held.stopped) return 128 + constants.signals[held.stopped];
-  const home = env["PULUMI_HOME"] ?? join(env["HOME"] ?? homedir(), ".pulumi");
-  const meant = stackMeant(line, project, home, env);
   if (meant !== undefined) workOn(meant);
   const alone = line.operation === "destroy" && (await byStateAlone(line, { engine, project, env }));
   const result = await pulumi(alone ? [...line.args, "--run-program=false"] : line.args, {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { assess, readTables, type AssessmentItem } from "../../engine/assess";
+import { assess, type AssessmentItem } from "../../engine/assess";
+import { readTables } from "../../spec/roles";
 import { Database } from "../../engine/database";
 import { openPublications } from "../../engine/neighbours/publications";
 import { readSecurity } from "../../engine/neighbours/security";
