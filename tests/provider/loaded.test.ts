@@ -44,7 +44,8 @@ describe("provider: what the program loads", function () {
   });
 
   it("18-8 holds nothing of AWS nor of PostgreSQL's roles, but where guardian:aws names a database; and then what is used of it alone", async () => {
-    const ofAws = ({ files }: Loaded): string[] => files.filter((file) => /@pulumi\/(aws|postgresql)\/|components\/aws-/.test(file));
+    const ofAws = ({ files }: Loaded): string[] =>
+      files.filter((file) => /@pulumi\/(aws|postgresql)\/|components\/aws-/.test(file));
     expect(ofAws(loaded)).to.deep.equal([]);
     const used = ofAws(await load(JSON.stringify({ instance: "guardian-db" })));
     expect(used).to.include.members(["components/aws-snapshot.ts", "node_modules/@pulumi/aws/rds/snapshot.js"]);
