@@ -1,13 +1,19 @@
+import { backupFindings } from "./backups";
 import type { Finding } from "./finding";
 import { moduleFindings } from "./modules";
 import { stackFindings } from "./stack";
 import { table } from "../pages";
 import { titlesByFile } from "../traps";
 
-const line = ({ id }: Finding): number => Number(id.split("-")[1]);
+const order = ({ id }: Finding): number => {
+  const [issue = 0, line = 0] = id.split("-").map(Number);
+  return issue * 100 + line;
+};
 
 /** Every finding, by its number. */
-export const findings: readonly Finding[] = [...stackFindings, ...moduleFindings].sort((a, b) => line(a) - line(b));
+export const findings: readonly Finding[] = [...stackFindings, ...moduleFindings, ...backupFindings].sort(
+  (a, b) => order(a) - order(b),
+);
 
 /**
  * @returns the tests that hold a finding, as `path: title`

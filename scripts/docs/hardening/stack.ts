@@ -249,4 +249,22 @@ export const stackFindings: readonly Finding[] = [
     "A statement of consent that is one is refused",
     "config.test.ts",
   ),
+  held(
+    "16-11",
+    "Drift did not say what differs, and a flag that was changed by hand got no word in refresh",
+    "It says so, once for all objects to which the same was done",
+    "resources/sentences.test.ts: 16-11",
+  ),
+  held(
+    "16-3",
+    "`PULUMI_STACK=prod` in a fresh clone made dev",
+    "It stops, and lists the stacks",
+    "scripts/pulumi-stacks.test.ts",
+  ),
+  held(
+    "16-17",
+    "`npm run grants` was for database postgres, whatever the stack's is",
+    "For the stack's",
+    "engine/assess.test.ts: 16-17 the script is",
+  ),
 ];

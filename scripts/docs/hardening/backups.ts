@@ -1,0 +1,167 @@
+import { held, type Finding } from "./finding";
+
+const planted = "engine/prove/planted.test.ts: 17-3";
+const elsewhere = "engine/prove/elsewhere.test.ts";
+const proof = "engine/backup-proof.test.ts";
+const table = "engine/restore/table.test.ts: 17-6";
+const store = "engine/store/store.test.ts: 18-4";
+
+/** What broke, or would have, of backups, their proof, their way back, and where they are kept. */
+export const backupFindings: readonly Finding[] = [
+  held(
+    "17-1",
+    "A materialized view over postgres_fdw asked its server from the scratch, where a copy was restored",
+    "It is not filled, and named",
+    `${elsewhere}: 17-1`,
+  ),
+  held(
+    "17-1",
+    "A manifest that somebody swapped passed, with its files",
+    "Its SHA-256 is in the ledger",
+    `${proof}: 17-1 takes another`,
+    planted,
+  ),
+  held(
+    "17-1",
+    "Other parentheses, or another cast, in a restored definition passed",
+    "Definitions are compared by their parse trees",
+    "engine/prove/same.test.ts: 17-1 differ",
+  ),
+  held(
+    "17-1",
+    "A policy's roles in the server's own order refuted a whole backup",
+    "They are told alike",
+    "engine/prove/same.test.ts: 17-1 mean the same",
+  ),
+  held(
+    "17-1",
+    "Indexes of a copy were not looked at where the scratch lacked amcheck, or the database had its own, and nobody said so",
+    "The database's own is used; where there is none, up warns",
+    planted,
+    `${proof}: 17-2 refuses before`,
+  ),
+  held(
+    "17-1",
+    "Dumps were taken in the database's own time zone: the comparison found other rows in every table with a timestamptz",
+    "They are taken in UTC",
+    "engine/restore/whole.test.ts: 17-6 equals",
+  ),
+  held(
+    "17-2",
+    "A configured scratch without the roles of a policy, or with too few rights, refuted the backup",
+    "What names them is left out and named; too few rights are said as the scratch's",
+    `${elsewhere}: 17-2`,
+  ),
+  held(
+    "17-4",
+    "A file that was gone before the proof stopped every `up`",
+    "It refutes the backup; the next `up` takes another",
+    `${proof}: 17-1 takes another`,
+  ),
+  held(
+    "17-4",
+    "The plugin, compiled into one file, found no server to restore on: `from is not iterable`",
+    "It is told where packages are",
+    "provider/proven.test.ts",
+  ),
+  held(
+    "17-6",
+    "Whose half-written backup it is was told by a process's number: another container's living run could be removed",
+    "It is told by host, boot, namespace of processes and start as well",
+    "engine/keep/read.test.ts: 17-6 is read without",
+  ),
+  held(
+    "17-6",
+    "A restore that was cut off looked like the database",
+    "It has its name only once all was compared",
+    "engine/restore/whole.test.ts: 17-6 that is stopped",
+  ),
+  held(
+    "17-6",
+    "A password in `--to` stands in every list of processes",
+    "It is refused and not shown",
+    "scripts/backups.test.ts: 17-6 refuses a password",
+  ),
+  held(
+    "17-6",
+    "One table that was restored reached production by keys, triggers, sequences, default rights, or a publication of all tables",
+    "It goes into a schema of its own, unlogged, untied, for its owner alone",
+    `${table} goes into`,
+  ),
+  held(
+    "17-6",
+    "Pruning could take what an `up` that runs meanwhile relies on",
+    "It is asked anew under the migration's lock, and refused without the ledger",
+    "engine/keep/choose.test.ts: 17-6 are never the last",
+    "scripts/backups.test.ts: 17-6 lists",
+  ),
+  held(
+    "17-7",
+    "A column without a rule, or a rule made weaker, would have put patients' words into staging",
+    "Each column is named or refused; marks in every column are looked for in every column",
+    "engine/mask/backup.test.ts",
+  ),
+  held(
+    "17-7",
+    "Settings of roles and databases, and user mappings, would have brought passwords into staging",
+    "They stay out of a masked copy",
+    "engine/mask/backup.test.ts: 17-7 by rules",
+  ),
+  held(
+    "18-2",
+    "The end of a Role gave all that it owned to the administrator, functions with the owner's rights among them",
+    "The destroy stops",
+    "stories/foundation.test.ts",
+  ),
+  held(
+    "18-2",
+    "A role's password stood in the state, and in the server's log",
+    "State and server get its SCRAM verifier",
+    "scripts/roles.test.ts: 18-2 a verifier",
+    "components/database-access.test.ts: 18-2 no role's password",
+  ),
+  held(
+    "18-3",
+    "An encrypted file that was cut off between two chunks was taken for whole",
+    "The last chunk is marked, and a stream counts only at its end",
+    "engine/age/age.test.ts: 18-3 refuses",
+    "engine/age/vectors.test.ts",
+  ),
+  held(
+    "18-4",
+    "An upload that was killed half way looked like a backup",
+    "Its index comes last, after all was read back; the next run goes on with the parts that the ledger names",
+    `${store} a killed upload`,
+    "engine/store/server.test.ts: 18-4 the server is killed",
+  ),
+  held(
+    "18-4",
+    "A server that passes over SSE-KMS said nothing of it",
+    "Its answer must name the encryption",
+    `${store} KMS`,
+  ),
+  held(
+    "18-4",
+    "A sweep of half uploads could have taken another's objects",
+    "Only folders with this ledger's and database's mark, and without an index",
+    `${store} removes`,
+  ),
+  held(
+    "18-4",
+    "An index that somebody else wrote led a fetch out of its folder",
+    "Only names of a backup's own files are taken",
+    `${store} refuses before`,
+  ),
+  held(
+    "18-5",
+    "A destroy would have taken the public access block and the TLS policy of a bucket that stays",
+    "All that guards it is protected and retained",
+    "components/aws-backup-store.test.ts: 18-5 a destroy",
+  ),
+  held(
+    "18-6",
+    "Lowering `through` would have waited for a new snapshot, and raising it again asked RDS for a name that is taken",
+    "The Backup's `covers` names it: it stays on the way back, and has the backup's time",
+    "provider/covers.test.ts: 18-6",
+  ),
+];
