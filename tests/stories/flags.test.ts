@@ -74,7 +74,8 @@ describe("feature flags belong to the stack", function () {
           const id = await rollBack();
           for (const verb of verbs) {
             const { output } = await stack[verb]({ expectFailure: verb === "up" });
-            if (verb === "up") expect(output).to.contain(`pulumi config set guardian:acknowledge ${id}, then up`);
+            if (verb === "up")
+              expect(output).to.contain(`pulumi config set guardian:acknowledge ${id} --stack dev, then up`);
             expect(await live(it)).to.deep.equal(off);
           }
           stack.set({ acknowledge: id });

@@ -15,7 +15,7 @@ describe("pulumi stack rename", function () {
         const { output } = await prod.up({ expectFailure: true });
         expect(output).to.contain("the ledger has this migration under the stack dev, and this is prod");
         const { rows } = await client.query<{ id: string }>("SELECT id FROM guardian_migration.ledger");
-        expect(output).to.contain(`pulumi config set guardian:adopt ${rows[0]!.id}, then up`);
+        expect(output).to.contain(`pulumi config set guardian:adopt ${rows[0]!.id} --stack prod, then up`);
         prod.set({ adopt: rows[0]!.id });
         // The ledger's name, and what the session calls its environment.
         const only = { update: 2, same: total - 2 };
