@@ -117,6 +117,7 @@ describe("a backup and its proof, when something ends", function () {
         dump({ ...place.options({ name: "postgres", admin, migrator: admin } as V6, { settings, env }) });
       await withClient(admin, async (client) => {
         await client.query("CREATE TABLE t AS SELECT 1 AS i");
+        await client.query("CHECKPOINT"); // commits are asynchronous here: a crash may take the last of them
         await client.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
         const failing = refusal(take());
         // In the transaction that holds the lock nobody new is seen.
