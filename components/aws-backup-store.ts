@@ -16,7 +16,7 @@ import { backupKeyPolicy, bucketPolicy, uploaderPolicy, type Store } from "./aws
 
 /** Days after which an upload that nobody finished is gone: the next run sweeps its own before. */
 const unfinishedDays = 2;
-/** Days that a version is kept which somebody wrote over or deleted. */
+/** Days that a version is kept which somebody wrote over or deleted: all there is to notice it, so they begin after the lock. */
 const oldVersionDays = 90;
 
 export interface AwsBackupStoreArgs {
@@ -95,7 +95,7 @@ export class AwsBackupStore extends pulumi.ComponentResource {
     );
     const versions = new BucketVersioning(name, { ...of, versioningConfiguration: { status: "Enabled" } }, kept);
     const versioned = { ...kept, dependsOn: [versions] };
-    new BucketLifecycleConfiguration(name, { ...of, rules: lifecycle }, versioned);
+    new BucketLifecycleConfiguration(name, { ...of, rules: lifecycle(objectLockDays) }, versioned);
     if (objectLockDays !== undefined) {
       const defaultRetention = { mode: "GOVERNANCE", days: objectLockDays };
       new BucketObjectLockConfiguration(name, { ...of, rule: { defaultRetention } }, versioned);
@@ -125,7 +125,7 @@ export class AwsBackupStore extends pulumi.ComponentResource {
 }
 
 /** No backup goes by itself: only what was never finished, and what somebody wrote over or deleted long ago. */
-const lifecycle = [
+const lifecycle = (objectLockDays = 0) => [
   {
     id: "unfinished-uploads",
     status: "Enabled",
@@ -136,7 +136,7 @@ const lifecycle = [
     id: "old-versions",
     status: "Enabled",
     filter: { prefix: "" },
-    noncurrentVersionExpiration: { noncurrentDays: oldVersionDays },
+    noncurrentVersionExpiration: { noncurrentDays: objectLockDays + oldVersionDays },
     expiration: { expiredObjectDeleteMarker: true },
   },
 ];

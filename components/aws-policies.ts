@@ -43,8 +43,8 @@ export interface Store {
 }
 
 /**
- * What the migration may do with the bucket for backups: put there, read back, sweep its own. It may take no version away,
- * and change nothing of bucket and key. Parts of an upload under SSE-KMS need kms:Decrypt besides (Amazon
+ * What the migration may do with the bucket for backups: put there, read back, sweep its own. It may take no version away
+ * (what it deletes is an old version, which goes with its days), and change nothing of bucket and key. Parts of an upload under SSE-KMS need kms:Decrypt besides (Amazon
  * S3, "Uploading and copying objects using multipart upload", "Multipart upload API and permissions").
  */
 export function uploaderPolicy({ bucket, key, region }: Store): string {
@@ -76,9 +76,10 @@ export function bucketPolicy({ bucket, key }: Omit<Store, "region">): string {
   return policyText([
     { ...anything, Sid: "OnlyTls", Condition: { Bool: { "aws:SecureTransport": "false" } } },
     { ...anything, Sid: "OnlyTls12", Condition: { NumericLessThan: { "s3:TlsVersion": "1.2" } } },
-    // Without these headers the bucket's own key is taken.
-    { ...put, Sid: "OnlyKms", Condition: { StringNotEqualsIfExists: { [sse]: "aws:kms" } } },
-    { ...put, Sid: "OnlyOurKey", Condition: { StringNotEqualsIfExists: { [sseKey]: key } } },
+    // Without these headers the bucket's own key is taken. A negated operator is true of a header that is not there, with
+    // IfExists too (IAM, "String condition operators"): only Null lets such an upload through.
+    { ...put, Sid: "OnlyKms", Condition: { StringNotEquals: { [sse]: "aws:kms" }, Null: { [sse]: "false" } } },
+    { ...put, Sid: "OnlyOurKey", Condition: { StringNotEquals: { [sseKey]: key }, Null: { [sseKey]: "false" } } },
     // aws:kms and no key is Amazon's own key, of which nobody here decides who may use it.
     { ...put, Sid: "NoKeyOfAmazon", Condition: { StringEquals: { [sse]: "aws:kms" }, Null: { [sseKey]: "true" } } },
   ]);
@@ -161,12 +162,12 @@ export function snapshotIdentifier(stack: string, covers: string, target: string
  * @param snapshots ARN of the snapshots that are named after the stack
  */
 export function snapshotPolicy(kind: "instance" | "cluster", database: string, snapshots: string): string {
-  const [create, describe] =
-    kind === "instance"
-      ? ["rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"]
-      : ["rds:CreateDBClusterSnapshot", "rds:DescribeDBClusterSnapshots"];
+  const of = kind === "instance" ? "DB" : "DBCluster";
+  // With whom it is shared: the provider's read of a snapshot asks that too.
+  const look = [`rds:Describe${of}SnapshotAttributes`, `rds:Describe${of}Snapshots`, "rds:ListTagsForResource"];
   return policyText([
-    { Sid: "Take", Effect: "Allow", Action: [create, "rds:AddTagsToResource"], Resource: [database, snapshots] },
-    { Sid: "Look", Effect: "Allow", Action: [describe, "rds:ListTagsForResource"], Resource: "*" },
+    { Sid: "Take", Effect: "Allow", Action: `rds:Create${of}Snapshot`, Resource: [database, snapshots] },
+    { Sid: "Tag", Effect: "Allow", Action: "rds:AddTagsToResource", Resource: snapshots },
+    { Sid: "Look", Effect: "Allow", Action: look, Resource: "*" },
   ]);
 }

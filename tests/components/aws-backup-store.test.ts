@@ -100,11 +100,18 @@ function whole(stack: string, bucket: string): DeclaredResource[] {
           Statement: [
             { ...anything, Sid: "OnlyTls", Condition: { Bool: { "aws:SecureTransport": "false" } } },
             { ...anything, Sid: "OnlyTls12", Condition: { NumericLessThan: { "s3:TlsVersion": "1.2" } } },
-            { ...put, Sid: "OnlyKms", Condition: { StringNotEqualsIfExists: { [sse]: "aws:kms" } } },
+            {
+              ...put,
+              Sid: "OnlyKms",
+              Condition: { StringNotEquals: { [sse]: "aws:kms" }, Null: { [sse]: "false" } },
+            },
             {
               ...put,
               Sid: "OnlyOurKey",
-              Condition: { StringNotEqualsIfExists: { [`${sse}-aws-kms-key-id`]: key } },
+              Condition: {
+                StringNotEquals: { [`${sse}-aws-kms-key-id`]: key },
+                Null: { [`${sse}-aws-kms-key-id`]: "false" },
+              },
             },
             {
               ...put,
@@ -241,6 +248,8 @@ describe("components: the store for backups in AWS", function () {
         options: kept(...after("aws:s3/bucketVersioning:BucketVersioning backups")),
       },
     ]);
+    const lifecycle = resources.find(({ type }) => type.endsWith(":BucketLifecycleConfiguration"));
+    expect(lifecycle?.inputs["rules"]).to.have.nested.property("[1].noncurrentVersionExpiration.noncurrentDays", 120);
   });
 
   it("18-5 a destroy takes away nothing that holds or guards backups: all but the uploader's right is protected and retained", async () => {
