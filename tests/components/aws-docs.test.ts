@@ -8,7 +8,7 @@ import { AwsMonitoring } from "../../components/aws-monitoring";
 import { validateConfig } from "../../config";
 import { awsFoundationKeys } from "../../config/aws";
 import { withPolicies } from "../../scripts/docs/aws/page";
-import { administratorActions } from "../../scripts/docs/aws/administrator";
+import { administratorActions, administratorStatements } from "../../scripts/docs/aws/administrator";
 import { findEngine } from "../../scripts/pulumi/engine";
 import { pulumi } from "../../scripts/pulumi/run";
 import { environment } from "../../scripts/stack/backend";
@@ -124,6 +124,17 @@ describe("docs/aws.md", function () {
     });
     for (const { type } of resources) if (type.startsWith("aws:")) used.add(type);
     expect(Object.keys(administratorActions).sort()).to.deep.equal([...used].sort());
-    for (const action of Object.values(administratorActions).flat()) expect(action).to.match(/^[a-z0-9]+:[A-Z]\w+$/);
+    const actions = Object.values(administratorActions).flat();
+    for (const action of actions) expect(action).to.match(/^[a-z0-9]+:[A-Z]\w+$/);
+
+    const given = administratorStatements({ account: "1", bucket: "arn:aws:s3:::b", role: "r" });
+    expect(given.flatMap(({ Action }) => Action).sort()).to.deep.equal([...new Set(actions)].sort());
+    const anywhere = given.filter(({ Resource }) => Resource === "*").flatMap(({ Action }) => Action);
+    const dangerous = /^(iam:|s3:|kms:(PutKeyPolicy|ScheduleKeyDeletion))/;
+    expect(anywhere.filter((action) => dangerous.test(action))).to.deep.equal([]);
+    const attaching = given.filter(({ Action }) => Action.includes("iam:AttachRolePolicy"));
+    expect(attaching.map(({ Resource, Condition }) => [Resource, Condition])).to.deep.equal([
+      ["arn:aws:iam::1:role/r", { ArnLike: { "iam:PolicyARN": "arn:aws:iam::1:policy/guardian-*" } }],
+    ]);
   });
 });

@@ -1,3 +1,5 @@
+import type { Statement } from "../../../components/aws-policies";
+
 /**
  * What the administrator needs of IAM to bring foundation/ up, by the type of each resource that it declares there; a
  * function's token is one too. From the AWS provider's own documentation and Amazon's; not tried, since the provider's plugin
@@ -101,3 +103,57 @@ export const administratorActions: Readonly<Record<string, readonly string[]>> =
     "sns:Unsubscribe",
   ],
 };
+
+/** Where the rights are narrowed to: names and ARNs, as IAM has them. */
+export interface Where {
+  readonly account: string;
+  readonly bucket: string;
+  /** The role that gets the right to upload. */
+  readonly role: string;
+}
+
+/** Keys are known by the tag that the components give them. A new one's may not be known to KMS for minutes: not what makes it. */
+const ofTaggedKeys = ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:UpdateKeyDescription"];
+const ofAliases = ["kms:CreateAlias", "kms:UpdateAlias"];
+const ofAttaching = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"];
+
+/**
+ * The same actions, each on as little as it can be: Foundation has those that name nothing, or only look, or make what is new.
+ * @returns every action of administratorActions; an alias's stand on the alias, and on its key with the others
+ */
+export function administratorStatements({ account, bucket, role }: Where): Statement[] {
+  const all = [...new Set(Object.values(administratorActions).flat())].sort();
+  const policies = `arn:aws:iam::${account}:policy/guardian-*`;
+  const roleArn = `arn:aws:iam::${account}:role/${role}`;
+  const looksAtRole = "iam:ListAttachedRolePolicies";
+  const ofPolicies = all.filter((one) => one.startsWith("iam:") && ![...ofAttaching, looksAtRole].includes(one));
+  const ofBucket = all.filter((one) => one.startsWith("s3:"));
+  const narrowed = new Set([...ofPolicies, ...ofAttaching, looksAtRole, ...ofBucket, ...ofTaggedKeys, ...ofAliases]);
+  const allow = { Effect: "Allow" } as const;
+  return [
+    { Sid: "Foundation", ...allow, Action: all.filter((one) => !narrowed.has(one)), Resource: "*" },
+    { Sid: "Bucket", ...allow, Action: ofBucket, Resource: bucket },
+    { Sid: "Policies", ...allow, Action: ofPolicies, Resource: policies },
+    {
+      Sid: "Attach",
+      ...allow,
+      Action: ofAttaching,
+      Resource: roleArn,
+      Condition: { ArnLike: { "iam:PolicyARN": policies } },
+    },
+    { Sid: "LookAtRole", ...allow, Action: looksAtRole, Resource: roleArn },
+    {
+      Sid: "Aliases",
+      ...allow,
+      Action: ofAliases,
+      Resource: [`arn:aws:kms:*:${account}:alias/guardian-*`, `arn:aws:kms:*:${account}:key/*`],
+    },
+    {
+      Sid: "Keys",
+      ...allow,
+      Action: ofTaggedKeys,
+      Resource: `arn:aws:kms:*:${account}:key/*`,
+      Condition: { StringLike: { "aws:ResourceTag/guardian:stack": "*" } },
+    },
+  ];
+}

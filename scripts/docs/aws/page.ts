@@ -1,17 +1,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { policyText, snapshotPolicy, uploaderPolicy } from "../../../components/aws-policies";
-import { administratorActions } from "./administrator";
+import { administratorStatements } from "./administrator";
 
 const [region, account] = ["eu-central-1", "123456789012"];
 const rds = (kind: string, name: string): string => `arn:aws:rds:${region}:${account}:${kind}:${name}`;
 
 /** The policies that docs/aws.md shows, by the name that stands before each. */
 const policies: Record<string, () => string> = {
-  administrator: () => {
-    const actions = [...new Set(Object.values(administratorActions).flat())].sort();
-    return policyText([{ Sid: "Foundation", Effect: "Allow", Action: actions, Resource: "*" }]);
-  },
+  administrator: () =>
+    policyText(administratorStatements({ account, bucket: "arn:aws:s3:::BUCKET", role: "MIGRATION" })),
   uploader: () => {
     const key = `arn:aws:kms:${region}:${account}:key/KEY`;
     return uploaderPolicy({ bucket: "arn:aws:s3:::BUCKET", key, region });
