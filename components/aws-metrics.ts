@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { AlarmThresholds } from "../config/aws";
+import { unlessGiven, type AlarmThresholds } from "../config/aws";
 
 /** What CloudWatch is asked, and when the answer is bad news. */
 export interface Watched {
@@ -93,6 +93,10 @@ export function ofInstance(
   limits: AlarmThresholds,
 ): Watched[] {
   const dimensions = { DBInstanceIdentifier: instance };
+  const {
+    freeStoragePercent: free = unlessGiven.freeStoragePercent,
+    replicaLagSeconds: lag = unlessGiven.instanceLagSeconds,
+  } = limits;
   return [
     ...common(dimensions, limits),
     {
@@ -100,7 +104,7 @@ export function ofInstance(
       about: "The disk is filling up: full, the database takes no writes",
       of: { metricName: "FreeStorageSpace", dimensions, statistic: "Minimum" },
       bad: "below",
-      threshold: described.allocatedStorage.apply((size) => (size * GiB * limits.freeStoragePercent) / 100),
+      threshold: described.allocatedStorage.apply((size) => (size * GiB * free) / 100),
       minutes: 5,
       silence: "missing",
     },
@@ -110,9 +114,9 @@ export function ofInstance(
     ...replicas.map((replica) =>
       above(
         `replica-lag-${replica}`,
-        "The replica shows what was true so many seconds ago",
+        "The replica shows what was true so many seconds ago; up to about 300 also where nothing is written at its source",
         3,
-        limits.replicaLagSeconds,
+        lag,
         {
           metricName: "ReplicaLag",
           dimensions: { DBInstanceIdentifier: replica },
@@ -129,6 +133,10 @@ export function ofInstance(
  */
 export function ofCluster(cluster: string, limits: AlarmThresholds): Watched[] {
   const writer = { DBClusterIdentifier: cluster, Role: "WRITER" };
+  const {
+    freeLocalStorageGiB: free = unlessGiven.freeLocalStorageGiB,
+    replicaLagSeconds: lag = unlessGiven.clusterLagSeconds,
+  } = limits;
   return [
     ...common(writer, limits),
     {
@@ -136,7 +144,7 @@ export function ofCluster(cluster: string, limits: AlarmThresholds): Watched[] {
       about: "The writer's own disk, where sorts and index builds are, is filling up",
       of: { metricName: "FreeLocalStorage", dimensions: writer, statistic: "Minimum" },
       bad: "below",
-      threshold: limits.freeLocalStorageGiB * GiB,
+      threshold: free * GiB,
       minutes: 5,
       silence: "missing",
     },
@@ -155,7 +163,7 @@ export function ofCluster(cluster: string, limits: AlarmThresholds): Watched[] {
       "replica-lag",
       "A reader shows what was true so many milliseconds ago",
       3,
-      limits.replicaLagSeconds * 1000,
+      lag * 1000,
       {
         metricName: "AuroraReplicaLag",
         dimensions: { DBClusterIdentifier: cluster, Role: "READER" },

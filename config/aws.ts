@@ -9,14 +9,22 @@ import {
   ruled,
   within,
   type Complaint,
+  type Property,
   type Value,
 } from "../spec";
 
-/** RDS, "DBInstanceIdentifier" and "DBClusterIdentifier": 1 to 63 letters, digits and single hyphens, a letter first. */
-const identifier = /^[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,62}$/i;
+/**
+ * RDS, "DBInstanceIdentifier" and "DBClusterIdentifier": 1 to 63 letters, digits and single hyphens, a letter first. Small ones
+ * only: RDS keeps them so, and what is written otherwise would differ from it, and be replaced, at each `up`.
+ */
+const identifier = /^[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,62}$/;
 
 const named = (description: string) =>
-  like(identifier, "an identifier of RDS: at most 63 letters, digits and single hyphens, a letter first", description);
+  like(
+    identifier,
+    "an identifier of RDS: at most 63 small letters, digits and single hyphens, a letter first",
+    description,
+  );
 
 /** Which database of RDS is meant. */
 const target = {
@@ -53,6 +61,18 @@ export const awsKeys = {
   ),
 };
 
+/** Limits that hold for an instance or for a cluster alone, where none is given. */
+export const unlessGiven = {
+  /**
+   * RDS counts the lag of a replica of PostgreSQL from the last transaction that it replayed: on an idle source it grows until a
+   * segment of WAL is switched, every 5 minutes ("Monitoring replication lag" for RDS for PostgreSQL).
+   */
+  instanceLagSeconds: 360,
+  clusterLagSeconds: 10,
+  freeStoragePercent: 20,
+  freeLocalStorageGiB: 5,
+} as const;
+
 /**
  * When CloudWatch says that a database needs a look. Each default has its source: the v7 papers on benchmarks and on
  * performance monitoring, the guide's own test of performance, or a limit of this product.
@@ -67,20 +87,31 @@ const alarms = record(
       80,
       within(1, 100_000, integer("Connections at once. 80: critical in the v7 paper on performance monitoring.")),
     ),
-    replicaLagSeconds: otherwise(
-      10,
-      within(0.01, 86_400, number("How far a replica is behind. 10: twice where data migrations begin to rest.")),
+    replicaLagSeconds: optional(
+      within(
+        0.01,
+        86_400,
+        number(
+          `How far a replica is behind. Aurora: ${unlessGiven.clusterLagSeconds}, twice where data migrations begin to rest. A replica of an instance: ${unlessGiven.instanceLagSeconds}, since it counts up to 5 minutes where its source is idle.`,
+        ),
+      ),
     ),
-    freeStoragePercent: otherwise(
-      20,
-      within(1, 99, number("Room left on an instance's disk. 20: four fifths are used, high in that paper.")),
+    freeStoragePercent: optional(
+      within(
+        1,
+        99,
+        number(
+          `Room left on an instance's disk. ${unlessGiven.freeStoragePercent}: four fifths are used, high in that paper.`,
+        ),
+      ),
     ),
-    freeLocalStorageGiB: otherwise(
-      5,
+    freeLocalStorageGiB: optional(
       within(
         0.1,
         10_000,
-        number("Room left on an Aurora instance for sorts and index builds. 5: this project's choice."),
+        number(
+          `Room left on an Aurora instance for sorts and index builds. ${unlessGiven.freeLocalStorageGiB}: this project's choice.`,
+        ),
       ),
     ),
     deadlocksPerMinute: otherwise(
@@ -101,6 +132,12 @@ const alarms = record(
 );
 
 export type AlarmThresholds = Value<typeof alarms>;
+
+/** @returns whether a limit is given, other than what stands for it anyway */
+function alarmsGiven(found: AlarmThresholds | undefined): boolean {
+  const known: Readonly<Record<string, Property>> = alarms.fields;
+  return Object.entries(found ?? {}).some(([key, value]) => value !== known[key]?.default);
+}
 
 /** S3, "Bucket naming rules": no dots, which TLS certificates of S3 do not cover. */
 const bucket = like(
@@ -167,6 +204,15 @@ export const awsFoundationKeys = {
           if (key in found && !("bucket" in found)) useless(key, "bucket");
         }
         if ((found.notify?.length ?? 0) > 0 && !watched) useless("notify", "instance or cluster");
+        if (!watched && alarmsGiven(found.alarms)) useless("alarms", "instance or cluster");
+        for (const [key, kind, other] of [
+          ["freeStoragePercent", "instance", "cluster"],
+          ["freeLocalStorageGiB", "cluster", "instance"],
+        ] as const) {
+          if (found.alarms?.[key] === undefined || kind in found || !(other in found)) continue;
+          const text = `is of no use with ${other}, only with ${kind}: take this out`;
+          wrong.push({ path: ["alarms", key], text });
+        }
         if ((found.replicas?.length ?? 0) > 0 && !("instance" in found)) {
           wrong.push({
             path: ["replicas"],

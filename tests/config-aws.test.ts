@@ -6,10 +6,10 @@ import { consent, raw } from "./support/config";
 
 describe("config: guardian:aws", () => {
   const errors = (aws: unknown): string[] => validateConfig(raw({ legacyConsent: consent, aws })).errors;
-  const identifier = "an identifier of RDS: at most 63 letters, digits and single hyphens, a letter first";
+  const identifier = "an identifier of RDS: at most 63 small letters, digits and single hyphens, a letter first";
 
   it("18-8 names an instance or a cluster, and nothing else", () => {
-    for (const aws of [{ instance: "guardian-db" }, { cluster: "a" }, { instance: "A".repeat(63) }, {}, ""]) {
+    for (const aws of [{ instance: "guardian-db" }, { cluster: "a" }, { instance: "a".repeat(63) }, {}, ""]) {
       expect(errors(aws), JSON.stringify(aws)).to.deep.equal([]);
     }
   });
@@ -28,6 +28,11 @@ describe("config: guardian:aws", () => {
     ["two hyphens", { instance: "a--b" }, `guardian:aws.instance does not fit: it must be ${identifier}`],
     ["a hyphen at the end", { cluster: "a-" }, `guardian:aws.cluster does not fit: it must be ${identifier}`],
     ["an ARN", { instance: "arn:aws:rds:x:1:db:y" }, `guardian:aws.instance does not fit: it must be ${identifier}`],
+    [
+      "what RDS keeps in small letters",
+      { instance: "Guardian-DB" },
+      `guardian:aws.instance does not fit: it must be ${identifier}`,
+    ],
     ["64 characters", { instance: "a".repeat(64) }, `guardian:aws.instance does not fit: it must be ${identifier}`],
     [
       "a key of the foundation's",
@@ -51,9 +56,6 @@ describe("config: guardian:aws", () => {
           alarms: {
             cpuPercent: 70,
             connections: 80,
-            replicaLagSeconds: 10,
-            freeStoragePercent: 20,
-            freeLocalStorageGiB: 5,
             deadlocksPerMinute: 0,
             readLatencyMs: 20,
             writeLatencyMs: 20,
@@ -100,6 +102,17 @@ describe("config: guardian:aws", () => {
         "guardian:aws.notify is of no use without instance or cluster: give it too, or take this out",
       ]);
       expect(faults({ bucket: "guardian-backups" })).to.deep.equal([]);
+      for (const alarms of [{ cpuPercent: 50 }, { freeStoragePercent: 20 }]) {
+        expect(faults({ bucket: "guardian-backups", alarms })).to.deep.equal([
+          "guardian:aws.alarms is of no use without instance or cluster: give it too, or take this out",
+        ]);
+      }
+      expect(faults({ cluster: "c", alarms: { freeStoragePercent: 20, freeLocalStorageGiB: 5 } })).to.deep.equal([
+        "guardian:aws.alarms.freeStoragePercent is of no use with cluster, only with instance: take this out",
+      ]);
+      expect(faults({ instance: "i", alarms: { freeStoragePercent: 20, freeLocalStorageGiB: 5 } })).to.deep.equal([
+        "guardian:aws.alarms.freeLocalStorageGiB is of no use with instance, only with cluster: take this out",
+      ]);
     });
   });
 });
