@@ -14,7 +14,7 @@ export const administratorKeys = {
         user: like(
           /\S/,
           "a name",
-          "Who may make roles and grant on v6's tables: a superuser, or the cloud's own administrator.",
+          "Who may grant on v6's tables and make roles with BYPASSRLS: a superuser, or from PostgreSQL 16 on a role with CREATEROLE that has it.",
         ),
         sslmode: otherwise(
           "verify-full",

@@ -7,6 +7,7 @@ import { AwsBackupStore } from "../../components/aws-backup-store";
 import { AwsMonitoring } from "../../components/aws-monitoring";
 import { validateConfig } from "../../config";
 import { awsFoundationKeys } from "../../config/aws";
+import { administratorKeys } from "../../config/foundation/administrator";
 import { withPolicies } from "../../scripts/docs/aws/page";
 import { administratorActions, administratorStatements } from "../../scripts/docs/aws/administrator";
 import { findEngine } from "../../scripts/pulumi/engine";
@@ -87,6 +88,8 @@ describe("docs/aws.md", function () {
       };
       expect(read(after[1])).to.have.property("errors").that.deep.equals([]);
       expect(read(after[1]).config?.aws).to.deep.equal({ instance: "guardian-prod" });
+      const database = { database: built["guardian-foundation:database"] };
+      expect(check(record(administratorKeys, "x"), database).faults).to.deep.equal([]);
       expect(read(after[2]).errors).to.deep.equal([]);
       expect(read(after[2]).config).to.include({ aws: undefined, through: "infrastructure" });
     } finally {
