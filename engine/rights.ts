@@ -7,6 +7,8 @@ export interface Grantee {
   database: string;
   /** The server's major version. */
   major: number;
+  /** Whether v6 has the table user_profiles; absent: it has. */
+  profiles?: boolean;
 }
 
 /** A statement that gives a right, and why it is needed. */
@@ -29,7 +31,10 @@ const grant = (right: Right, grantee: Grantee): Grant => {
 
 /** @returns the whole script for a role: what the migration needs, and what the backup reads besides */
 export const grantsFor = (grantee: Grantee): Grant[] =>
-  [...migrationRights(grantee.major), backupRight].map((right) => grant(right, grantee));
+  onWhatIsThere([...migrationRights(grantee.major), backupRight], grantee).map((right) => grant(right, grantee));
+
+const onWhatIsThere = (rights: readonly Right[], { profiles = true }: Pick<Grantee, "profiles">): Right[] =>
+  rights.filter(({ always }) => always || profiles);
 
 /** One of the four roles in SQL: how it is made, what it is given, and how all of that is taken back. */
 export interface RoleScript {
@@ -42,7 +47,8 @@ export interface RoleScript {
 
 /** @param on the database, its name quoted where it must be, and the server's major version */
 export function roleScripts(on: Omit<Grantee, "role">): RoleScript[] {
-  return rolesOf(on.major).map(({ name, what, login, rights }) => {
+  return rolesOf(on.major).map(({ name, what, login, rights: all }) => {
+    const rights = onWhatIsThere(all, on);
     const grantee = { ...on, role: name };
     const create = `CREATE ROLE ${name} ${login ? "LOGIN" : "NOLOGIN"};`;
     const why = login ? "its password: \\password in psql, which sends no clear text" : "people are members of it";

@@ -17,6 +17,9 @@ const options = {
   database: { value: "NAME", about: "the database of Guardian (default: that of the stack)" },
   stack: { value: "NAME", about: "whose database is meant (default: the stack that is selected)" },
   cwd: { value: "FOLDER", short: "C", about: "the project's folder, which has Pulumi.NAME.yaml (default: this clone)" },
+  "without-profiles": {
+    about: "leaves user_profiles out, which v6 shipped without: a grant on a table that is not there fails",
+  },
   server: { least: 15, default: 17, about: "the server's major version: from 17 on a lock needs less" },
 } as const;
 
@@ -38,21 +41,28 @@ export function script(grants: readonly Grant[]): string {
   return grants.map(line).join("\n");
 }
 
-const quoted = (database: string, major: number) => ({ database: escapeIdentifier(database), major });
+const quoted = (database: string, major: number, profiles: boolean) => ({
+  database: escapeIdentifier(database),
+  major,
+  profiles,
+});
 
 /** @returns the rights of a role, with its names quoted */
-export const grantsOf = ({ role, database, major }: Grantee): Grant[] =>
-  grantsFor({ ...quoted(database, major), role: escapeIdentifier(role) });
+export const grantsOf = ({ role, database, major, profiles = true }: Grantee): Grant[] =>
+  grantsFor({ ...quoted(database, major, profiles), role: escapeIdentifier(role) });
 
-/** @returns the SQL that makes the four roles and gives them their rights, one statement a line */
-export const makeRoles = (database: string, major: number): string =>
-  roleScripts(quoted(database, major))
+/**
+ * @param profiles whether v6 has the table user_profiles
+ * @returns the SQL that makes the four roles and gives them their rights, one statement a line
+ */
+export const makeRoles = (database: string, major: number, profiles = true): string =>
+  roleScripts(quoted(database, major, profiles))
     .map(({ name, what, make }) => `-- ${name}: ${what}\n${script(make)}`)
     .join("\n\n");
 
 /** @returns the SQL that takes them away */
-export const dropRoles = (database: string, major: number): string =>
-  roleScripts(quoted(database, major))
+export const dropRoles = (database: string, major: number, profiles = true): string =>
+  roleScripts(quoted(database, major, profiles))
     .reverse()
     .flatMap(({ take }) => take)
     .join("\n");
@@ -67,11 +77,17 @@ interface Surroundings extends commands.Surroundings {
 /** Runs the command; returns the exit code. */
 export function main(args: readonly string[], surroundings: Surroundings = commands.terminal): Promise<number> {
   const { clone = join(__dirname, ".."), env = process.env, say, print } = surroundings;
-  return commands.run(command, args, surroundings, ({ role, undo, database: named, server, stack, cwd }) => {
+  return commands.run(command, args, surroundings, (given) => {
+    const { role, undo, database: named, server, stack, cwd } = given;
+    const profiles = !given["without-profiles"];
     if (role !== undefined && undo) throw usage(command, "--undo takes no --role: a role of yours is yours to drop");
     const database = named ?? databaseOf(stack, cwd === undefined ? clone : resolve(cwd), env, say);
     const all = undo ? dropRoles : makeRoles;
-    print(role === undefined ? all(database, server) : script(grantsOf({ role, database, major: server })));
+    print(
+      role === undefined
+        ? all(database, server, profiles)
+        : script(grantsOf({ role, database, major: server, profiles })),
+    );
     return Promise.resolve(0);
   });
 }

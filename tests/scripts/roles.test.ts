@@ -258,6 +258,17 @@ describe("the four roles", function () {
     expect(await main(["--undo", "--database", "My DB", "--server", "15"], to)).to.equal(0);
     expect(lines.at(-1)).to.equal("DROP ROLE guardian_migrator;");
     expect(lines.every((line) => /^(REVOKE .* FROM guardian_\w+|DROP ROLE guardian_\w+);$/.test(line))).to.equal(true);
+    for (const what of [[], ["--undo"], ["--role", "mine"]]) {
+      const printed = async (...options: string[]): Promise<string[]> => {
+        lines.length = 0;
+        expect(await main([...what, "--database", "My DB", ...options], to)).to.equal(0);
+        return lines.map((line) => line.replace(/ +--.*/, ""));
+      };
+      const all = await printed();
+      const on = all.filter((line) => line.includes("user_profiles"));
+      expect(on, what.join()).to.have.length(3);
+      expect(await printed("--without-profiles")).to.deep.equal(all.filter((line) => !on.includes(line)));
+    }
   });
 });
 
