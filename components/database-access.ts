@@ -18,7 +18,7 @@ interface DatabaseAccessArgs {
 /**
  * Roles of the database, with the rights that spec/roles.ts says and no others. Only what it makes itself is ever changed: a
  * Grant revokes before it grants, and only from these roles; what v6 has keeps its owners and rights. What a role owns, or others
- * granted to it, stops its end: roll the migration back first.
+ * granted to it, stops its end: roll the migration back and purge first, since ledger and archive are the migrator's.
  * @lazily
  */
 export class DatabaseAccess extends pulumi.ComponentResource {
