@@ -8,7 +8,7 @@ import { changedValue, showRejects, type Reject } from "../engine/ledger/rejects
 import type { Remaining } from "../engine/module/archive/remaining";
 import type { Drift } from "../engine/module/drift";
 import type { Leaving } from "../engine/module/leaving";
-import type { StoreProgress } from "../engine/store/upload";
+import type { StoreProgress } from "../engine/store/storing";
 
 /* The one place where what the engine knows becomes a sentence beside a resource. */
 

@@ -50,6 +50,8 @@ export interface KeptPart {
   readonly size: number;
   /** Of the object, hexadecimal. */
   readonly sha256: string;
+  /** Of the file that is in it, while it is on its way: the index in the store does not have it. */
+  readonly plainSha256?: string;
   /** Which version of the object, in a bucket that keeps them. */
   readonly version?: string;
 }
@@ -60,6 +62,8 @@ interface KeptUpload {
   path: string;
   /** Where it is: s3://bucket/prefix/name. */
   at: string;
+  /** Hash of who can read it, and of the store's key and server; absent of an earlier release. */
+  sealed: string;
   /** What is there: a killed run is gone on with. */
   parts: readonly KeptPart[];
   /** Of the index that was put last. */

@@ -92,6 +92,7 @@ export class Bucket {
    * @throws GuardianError; what the stream throws
    */
   async put(key: string, body: Readable | Buffer, { size, replace, signal }: Putting): Promise<Sent> {
+    signal?.throwIfAborted();
     const kms = this.#kmsKey;
     const params = {
       ...this.#at(key),

@@ -28,6 +28,8 @@ export interface StoreIndex {
   readonly encryption: "age" | "none";
   /** Who can read it. */
   readonly recipients: readonly string[];
+  /** Hash of who can read it, and of the store's key and server (`sealOf`); absent of an earlier release. */
+  readonly sealed?: string;
   readonly parts: readonly StoredPart[];
 }
 
@@ -55,10 +57,14 @@ export function parseIndex(text: string, where: string): StoreIndex {
   const sound = texts && (encryption === "age" || encryption === "none") && Array.isArray(recipients) && isOwner(owner);
   if (!sound || !Array.isArray(parts) || !parts.every(isPart)) throw broken("lacks parts", where);
   if (!parts.some(({ path }) => path === "manifest.json")) throw broken("names no manifest.json", where);
+  if (new Set(parts.map(({ path }) => path)).size < parts.length) throw broken("names a file twice", where);
   const outside = parts.find(({ path, object }) => !known.test(path) || object !== objectOf(path, encryption));
   if (outside) throw broken("names a file that is none of a backup's", where);
   return value as StoreIndex;
 }
+
+/** Whether an object of a backup's folder is one of its files, encrypted or not. */
+export const isFile = (object: string): boolean => known.test(object.replace(/\.age$/, ""));
 
 /** The name that a file has in the store. */
 export const objectOf = (path: string, encryption: StoreIndex["encryption"]): string =>

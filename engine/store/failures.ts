@@ -171,3 +171,9 @@ function read(err: unknown): Refusal {
     status: given.$metadata?.httpStatusCode,
   };
 }
+
+/** Whether an object of that name was there already. */
+export const isForeign = (err: unknown): boolean => err instanceof GuardianError && err.code === "store-foreign";
+
+/** Whether what the store holds is not what was sent. */
+export const isDamage = ({ code }: GuardianError): boolean => ["store-damaged", "backup-broken"].includes(code);

@@ -34,9 +34,10 @@ export async function readPart(
   const key = `${folder}/${part.object}`;
   const where = bucket.address(key);
   const [stored, plain] = [new Measure(onBytes), new Measure()];
-  const end = into === undefined ? nowhere() : createWriteStream(into, { mode: 0o600, flags: "wx", flush: true });
   const options = signal ? { signal } : {};
   const body = await bucket.get(key, part.version, signal);
+  // Only now: nobody would hear its error before.
+  const end = into === undefined ? nowhere() : createWriteStream(into, { mode: 0o600, flags: "wx", flush: true });
   try {
     if (identities) await pipeline(body, stored, new Decrypting(identities, where), plain, end, options);
     else await pipeline(body, stored, plain, end, options);

@@ -1,12 +1,16 @@
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream";
 import { Encrypting, parseRecipient, type Recipient } from "../age";
+import { manifestFile, proofFile } from "../backup/manifest";
 import { folderFailure } from "../backup/place";
 import { GuardianError } from "../base/errors";
 import type { Bucket } from "./bucket";
 import { objectOf, type StoredPart, type StoreIndex } from "./contents";
 import { Measure } from "./measure";
+import type { Whole } from "./storing";
 import type { WantedStore } from "./wanted";
 
 /** @returns nobody where the store gets backups as they are @throws GuardianError where a key is none */
@@ -19,6 +23,17 @@ export interface File {
   readonly size: number;
   /** As the manifest has it. */
   readonly sha256: string;
+}
+
+/** @returns the files of a backup as they are here, its manifest and its proof too */
+export async function filesOf({ path, manifest }: Whole): Promise<File[]> {
+  const files: File[] = [...manifest.files];
+  for (const name of [manifestFile, proofFile]) {
+    const text =
+      name === proofFile ? await readFile(join(path, name)).catch(() => undefined) : await readFile(join(path, name));
+    if (text) files.push({ path: name, size: text.length, sha256: createHash("sha256").update(text).digest("hex") });
+  }
+  return files;
 }
 
 interface Sending {
@@ -55,12 +70,13 @@ export async function sendFile(
       throw err instanceof Error && "syscall" in err && "path" in err ? folderFailure(err, backup.path) : err;
     })
     .finally(() => file.destroy());
-  if (plain.sha256() !== meant) {
+  const plainSha256 = plain.sha256();
+  if (plainSha256 !== meant) {
     throw new GuardianError("backup-broken", {
       what: `the backup is broken: ${path} is not what was written (sha256 differs); it is not stored`,
       where: backup.path,
       todo: "keep it for inspection, and make a new backup",
     });
   }
-  return { path, object, size: sealed.bytes, sha256: sealed.sha256(), ...sent };
+  return { path, object, size: sealed.bytes, sha256: sealed.sha256(), plainSha256, ...sent };
 }

@@ -27,7 +27,8 @@ export async function sweep(bucket: Bucket, owner: Owner, except: string, signal
   return left;
 }
 
-async function removeAll(
+/** Removes objects of a folder of ours. @returns what kept one of them from being removed */
+export async function removeAll(
   bucket: Bucket,
   folder: string,
   keys: readonly string[],

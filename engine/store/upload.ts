@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type Identity, readIdentities, type Recipient } from "../age";
-import { manifestFile, type Manifest, proofFile } from "../backup/manifest";
+import { proofFile } from "../backup/manifest";
 import { GuardianError } from "../base/errors";
 import { Bucket } from "./bucket";
 import {
   indexFile,
+  isFile,
   isMark,
   longestIndex,
   objectOf,
@@ -16,49 +15,12 @@ import {
   type StoreIndex,
 } from "./contents";
 import { each } from "./each";
+import { isDamage, isForeign } from "./failures";
 import { readPart } from "./read";
-import { type File, recipientsOf, sendFile } from "./send";
-import { endUploads, sweep } from "./sweep";
-import { addressOf, type Owner, type WantedStore } from "./wanted";
-
-/** What storing a backup is at. */
-export interface StoreProgress {
-  readonly phase: "uploading" | "reading back";
-  /** Bytes so far, and all of them. */
-  readonly bytes: number;
-  readonly total: number;
-  readonly seconds: number;
-}
-
-/** A backup on this machine, whole. */
-interface Whole {
-  readonly name: string;
-  readonly path: string;
-  readonly manifest: Manifest;
-}
-
-export interface StoreOptions {
-  readonly owner: Owner;
-  /** What an earlier run stored of it, by the ledger. */
-  readonly known: readonly StoredPart[];
-  /** Keeps what is stored so far. */
-  readonly note: (parts: readonly StoredPart[]) => Promise<void>;
-  readonly onProgress: (progress: StoreProgress) => void;
-  readonly onWarning: (line: string) => void;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface Stored {
-  /** s3://bucket/prefix/name. */
-  readonly at: string;
-  /** Bytes of all objects. */
-  readonly bytes: number;
-  readonly parts: readonly StoredPart[];
-  /** Hash of index.json itself, for the ledger. */
-  readonly indexSha256: string;
-  /** How long the bucket keeps it from being deleted, in words. */
-  readonly retention?: string;
-}
+import { type File, filesOf, recipientsOf, sendFile } from "./send";
+import type { Stored, StoreOptions, StoreProgress, Whole } from "./storing";
+import { endUploads, removeAll, sweep } from "./sweep";
+import { addressOf, sealOf, type WantedStore } from "./wanted";
 
 /** Files that are under way at once: of a large one two parts are besides, so that at most so many times 16 MiB are kept. */
 const atOnce = 3;
@@ -109,7 +71,8 @@ class Run {
     this.#encryption = this.#recipients.length > 0 ? "age" : "none";
     this.#identities = wanted.identityFrom === undefined ? undefined : readIdentities(wanted.identityFrom, process.env);
     this.#signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
-    const known = this.#identities?.some(({ recipient }) => wanted.recipients.includes(recipient.text)) ?? true;
+    const known =
+      this.#identities?.some(({ recipient }) => this.#recipients.some(({ text }) => text === recipient.text)) ?? true;
     if (known || this.#encryption === "none") return;
     throw new GuardianError("age-no-identity", {
       what: "the identity that stored backups are to be read back with is none of the recipients'",
@@ -126,14 +89,14 @@ class Run {
     const { name } = backup;
     const timer = setInterval(() => this.#report(), every);
     try {
-      this.#files = await this.#local();
+      this.#files = await filesOf(backup);
       for (const line of await sweep(bucket, options.owner, name, this.#signal)) options.onWarning(line);
       const there = await this.#claim();
-      if (!there.has(`${name}/${indexFile}`)) {
+      if (!(there.has(`${name}/${indexFile}`) && (await this.#takeOver()))) {
         await this.#upload(there);
         await this.#readBack();
-        await this.#finish();
-      } else await this.#takeOver();
+        await this.#finish(there);
+      }
       const parts = this.#sorted();
       const retention = await bucket.retention(this.#signal);
       return {
@@ -146,17 +109,6 @@ class Run {
     } finally {
       clearInterval(timer);
     }
-  }
-
-  async #local(): Promise<File[]> {
-    const { path, manifest } = this.backup;
-    const files: File[] = [...manifest.files];
-    for (const name of [manifestFile, proofFile]) {
-      const text =
-        name === proofFile ? await readFile(join(path, name)).catch(() => undefined) : await readFile(join(path, name));
-      if (text) files.push({ path: name, size: text.length, sha256: createHash("sha256").update(text).digest("hex") });
-    }
-    return files;
   }
 
   #report(): void {
@@ -174,7 +126,13 @@ class Run {
     const there = await bucket.objects(`${backup.name}/`, this.#signal);
     if (!there.has(key) && there.size === 0) {
       const mark = Buffer.from(`${JSON.stringify(options.owner)}\n`);
-      await bucket.put(key, mark, { size: mark.length, replace: false, signal: this.#signal });
+      // Its own second try, after an answer that was lost, finds what the first one put.
+      await bucket
+        .put(key, mark, { size: mark.length, replace: false, signal: this.#signal })
+        .catch(async (err: unknown) => {
+          if (isForeign(err) && isMark(await bucket.text(key, 4096, this.#signal), options.owner)) return;
+          throw err;
+        });
       return there;
     }
     if (isMark(await bucket.text(key, 4096, this.#signal), options.owner)) {
@@ -191,27 +149,33 @@ class Run {
   async #upload(there: ReadonlyMap<string, number>): Promise<void> {
     const { backup, options } = this;
     for (const part of options.known) {
-      const same = part.object === objectOf(part.path, this.#encryption);
+      const meant = this.#files.find(({ path }) => path === part.path)?.sha256;
+      const same = part.object === objectOf(part.path, this.#encryption) && part.plainSha256 === meant;
       if (same && there.get(`${backup.name}/${part.object}`) === part.size) this.#parts.set(part.path, part);
     }
     const left = this.#files.filter(({ path }) => !this.#parts.has(path)).sort((a, b) => b.size - a.size);
     this.#progress = { phase: "uploading", bytes: 0, total: left.reduce((sum, { size }) => sum + size, 0) };
-    const by = {
-      recipients: this.#recipients,
-      encryption: this.#encryption,
-      onBytes: this.#moved,
-      signal: this.#signal,
-    };
+    const by = { recipients: this.#recipients, encryption: this.#encryption, signal: this.#signal };
     await each(left, atOnce, this.#stop, async (file) => {
       const replace = there.has(`${backup.name}/${objectOf(file.path, this.#encryption)}`);
-      const part = await sendFile(this.bucket, backup, file, { ...by, replace });
+      let moved = 0;
+      const onBytes = (bytes: number): void => {
+        moved += bytes;
+        this.#moved(bytes);
+      };
+      const part = await sendFile(this.bucket, backup, file, { ...by, replace, onBytes }).catch((err: unknown) => {
+        // The folder bears our mark: it is what its own first try put, whose answer was lost.
+        if (!isForeign(err)) throw err;
+        this.#moved(-moved);
+        return sendFile(this.bucket, backup, file, { ...by, replace: true, onBytes: this.#moved });
+      });
       this.#parts.set(part.path, part);
       await options.note([...this.#parts.values()]);
     });
   }
 
   /** Reads all of it back, and opens it too where there is an identity. */
-  async #readBack(): Promise<void> {
+  async #readBack(takenOver = false): Promise<void> {
     const { bucket, backup, options } = this;
     const parts = [...this.#parts.values()];
     this.#progress = { phase: "reading back", bytes: 0, total: parts.reduce((sum, { size }) => sum + size, 0) };
@@ -225,7 +189,9 @@ class Run {
         });
         const opened = this.#encryption === "none" || this.#identities !== undefined;
         const meant = this.#files.find(({ path }) => path === part.path)?.sha256;
-        if (!opened || found.plainSha256 === meant) return;
+        // Of what an earlier run stored the proof may be an earlier one.
+        const proof = takenOver && part.path === proofFile;
+        if (!opened || proof || found.plainSha256 === meant) return;
         throw new GuardianError("store-damaged", {
           what: "what was stored, decrypted, is not what is in the backup",
           where: bucket.address(`${backup.name}/${part.object}`),
@@ -233,8 +199,7 @@ class Run {
         });
       } catch (err) {
         // Else the next run would go on from it. Of those that end with the first one nothing is known.
-        const damaged = err instanceof GuardianError && ["store-damaged", "backup-broken"].includes(err.code);
-        if (damaged && !this.#signal.aborted) {
+        if (err instanceof GuardianError && isDamage(err) && !this.#signal.aborted) {
           this.#parts.delete(part.path);
           await options.note([...this.#parts.values()]);
         }
@@ -243,31 +208,49 @@ class Run {
     });
   }
 
-  /** What a run stored that was killed before it said so. */
-  async #takeOver(): Promise<void> {
+  /**
+   * What a run stored that was killed before it said so.
+   * @returns false where it was stored for other recipients, or with another KMS key: then all is stored anew
+   */
+  async #takeOver(): Promise<boolean> {
     const { bucket, backup } = this;
     const key = `${backup.name}/${indexFile}`;
     this.#text = (await bucket.text(key, longestIndex, this.#signal)) ?? "";
     const index = parseIndex(this.#text, bucket.address(key));
-    for (const part of index.parts) this.#parts.set(part.path, part);
-    const missing = this.#files.find(({ path }) => !this.#parts.has(path));
-    if (missing || index.encryption !== this.#encryption) {
+    const stored = new Map(index.parts.map((part) => [part.path, part]));
+    if (this.#files.some(({ path }) => path !== proofFile && !stored.has(path))) {
       throw new GuardianError("store-foreign", {
         what: "a backup of this name is stored already, and is another one",
         where: bucket.address(key),
         todo: ["see whose it is", "name another prefix: guardian:backup.to"],
       });
     }
-    await this.#readBack().catch((err: unknown) => {
-      if (!(err instanceof GuardianError) || err.code !== "store-damaged") throw err;
+    const changed = this.options.known.some(({ path, sha256, plainSha256 }) => {
+      const meant = this.#files.find((file) => file.path === path)?.sha256;
+      return path !== proofFile && stored.get(path)?.sha256 === sha256 && plainSha256 !== meant;
+    });
+    if (index.sealed !== sealOf(this.wanted) || changed) {
+      // Without it a run that is killed leaves half an upload. Where it may not be removed it is replaced at the end.
+      await removeAll(bucket, backup.name, [key], this.#signal);
+      return false;
+    }
+    for (const [path, part] of stored) this.#parts.set(path, part);
+    await this.#readBack(true).catch((err: unknown) => {
+      if (!(err instanceof GuardianError && isDamage(err))) throw err;
       const { code, what, where } = err;
       const todo = `remove its folder there (aws s3 rm --recursive ${addressOf(this.wanted, backup.name)}/) and run again`;
       throw new GuardianError(code, { what, ...(where === undefined ? {} : { where }), todo, cause: err });
     });
+    return true;
   }
 
+  /** Without the hashes of what is in them, by which whoever reads the index could try guesses. */
   #sorted(): StoredPart[] {
-    return [...this.#parts.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+    const parts = [...this.#parts.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+    return parts.map(({ path, object, size, sha256, version }) => ({
+      ...{ path, object, size, sha256 },
+      ...(version === undefined ? {} : { version }),
+    }));
   }
 
   #index(): string {
@@ -279,21 +262,35 @@ class Run {
       takenAt: backup.manifest.startedAt,
       encryption: this.#encryption,
       recipients: this.#encryption === "age" ? wanted.recipients : [],
+      sealed: sealOf(wanted),
       parts: this.#sorted(),
     };
     return `${JSON.stringify(index, undefined, 2)}\n`;
   }
 
-  async #finish(): Promise<void> {
-    const { bucket, backup } = this;
+  /** @param there what was in the folder before: what does not belong to it any more is removed */
+  async #finish(there: ReadonlyMap<string, number>): Promise<void> {
+    const { bucket, backup, options } = this;
     const [key, text] = [`${backup.name}/${indexFile}`, (this.#text = this.#index())];
     this.#signal.throwIfAborted();
-    await bucket.put(key, Buffer.from(text), { size: text.length, replace: false, signal: this.#signal });
-    if ((await bucket.text(key, longestIndex, this.#signal)) === text) return;
-    throw new GuardianError("store-damaged", {
-      what: "the index of the stored backup is not what was sent",
-      where: bucket.address(key),
-      todo: "remove that object, and run again",
+    const bytes = Buffer.from(text);
+    const how = { size: bytes.length, replace: there.has(key), signal: this.#signal };
+    // What is there may be what its own first try put: the comparison tells.
+    await bucket.put(key, bytes, how).catch((err: unknown) => {
+      if (!isForeign(err)) throw err;
     });
+    if ((await bucket.text(key, longestIndex, this.#signal)) !== text) {
+      throw new GuardianError("store-damaged", {
+        what: "the index of the stored backup is not what was sent",
+        where: bucket.address(key),
+        todo: "remove that object, and run again",
+      });
+    }
+    const own = new Set([...this.#parts.values()].map(({ object }) => `${backup.name}/${object}`));
+    const stale = [...there.keys()].filter((one) => !own.has(one) && isFile(one.slice(backup.name.length + 1)));
+    const refusal = stale.length > 0 ? await removeAll(bucket, backup.name, stale, this.#signal) : undefined;
+    if (!refusal) return;
+    const where = refusal.where ?? backup.name;
+    options.onWarning(`what was stored of this backup before could not be removed (${where}): ${refusal.what}`);
   }
 }

@@ -1,3 +1,5 @@
+import { hash } from "../base/hash";
+
 /** Where backups go off this machine, as a stack declares it. */
 export interface WantedStore {
   /** s3://bucket or s3://bucket/prefix. */
@@ -14,6 +16,11 @@ export interface WantedStore {
   region?: string;
   /** env:NAME or file:PATH of the age identity that reads them back. */
   identityFrom?: string;
+}
+
+/** Who can read what is stored, and with which key of which server: what was stored otherwise is stored anew. */
+export function sealOf({ recipients, kmsKey, endpoint }: WantedStore): string {
+  return hash({ recipients: recipients.map((one) => one.toLowerCase()).sort(), kmsKey, endpoint });
 }
 
 /** The two halves of s3://bucket/prefix; the prefix ends with a slash, or is empty. */

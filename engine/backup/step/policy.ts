@@ -8,7 +8,7 @@ import type { DatabaseInput } from "../../connect";
 import type { Detail, KeptProof, TakenBackup } from "../../ledger/details";
 import { stackOf } from "../../ledger/identity";
 import { detailOf, readSteps, type Step } from "../../ledger/steps";
-import { addressOf, type WantedStore } from "../../store/wanted";
+import { addressOf, sealOf, type WantedStore } from "../../store/wanted";
 
 /** Which backup serves which change. Read by every preview, so that nothing here needs pg_dump. */
 
@@ -205,7 +205,8 @@ function storedIn(steps: readonly Step[], urn: string): string | undefined {
 /** Whether the backup that stands must still be stored for changes that are to come. */
 export function needsStoring(steps: readonly Step[], urn: string, wanted: WantedBackup): boolean {
   if (!wanted.store || !isAwaited(steps, urn, wanted.protects)) return false;
-  return storedIn(steps, urn) !== addressOf(wanted.store, nameOfFolder(pathOf(steps, urn)));
+  if (storedIn(steps, urn) !== addressOf(wanted.store, nameOfFolder(pathOf(steps, urn)))) return true;
+  return detailOf(uploadOf(steps, urn), "upload").sealed !== sealOf(wanted.store);
 }
 
 const nameOf = (step: Step): string => step.urn.split("::").at(-1) ?? "";

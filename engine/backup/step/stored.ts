@@ -7,8 +7,8 @@ import { attemptPart } from "../../ledger/attempt";
 import type { KeptPart } from "../../ledger/details";
 import { readPhysical } from "../../ledger/identity";
 import { addStep, detailOf, readStep, setStep, type Step } from "../../ledger/steps";
-import type { StoreProgress } from "../../store/upload";
-import { addressOf, type WantedStore } from "../../store/wanted";
+import type { StoreProgress } from "../../store/storing";
+import { addressOf, sealOf, type WantedStore } from "../../store/wanted";
 import { verifyBackup } from "../manifest";
 import { utcNow } from "../snapshot";
 import { nameOfFolder, readTaken, uploadPart, type WantedBackup } from "./policy";
@@ -33,7 +33,7 @@ export function noteUpload(
   path: string,
   wanted: WantedStore,
 ): Promise<Step> {
-  const detail = { path, at: addressOf(wanted, nameOfFolder(path)), parts: [] };
+  const detail = { path, at: addressOf(wanted, nameOfFolder(path)), sealed: sealOf(wanted), parts: [] };
   return addStep(db, { urn: options.urn, part: uploadPart, kind: "upload", state: "planned", detail, epoch });
 }
 
@@ -65,7 +65,7 @@ export async function storeTaken(fenced: FencedWriter, wanted: WantedBackup, say
   const { path } = await readTaken(writer, options.urn);
   const at = addressOf(wanted.store, nameOfFolder(path));
   const known = detailOf(there, "upload");
-  const same = known.path === path && known.at === at;
+  const same = known.path === path && known.at === at && known.sealed === sealOf(wanted.store);
   if (there?.state === "done" && same) return;
   const step = open && same ? there : await planned(fenced, path, wanted.store);
   await attemptPart(fenced, step, () => send(fenced, step, wanted, wanted.store as WantedStore, says, path));

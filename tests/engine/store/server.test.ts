@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fetchBackup, listStored, storeBackup } from "../../../engine/store";
 import { Bucket } from "../../../engine/store/bucket";
 import type { StoredPart } from "../../../engine/store/contents";
-import type { Stored } from "../../../engine/store/upload";
+import type { Stored } from "../../../engine/store/storing";
 import type { Owner, WantedStore } from "../../../engine/store/wanted";
 import { skip } from "../../support/skip";
 import { Gateway, versitygw } from "../../support/versitygw";

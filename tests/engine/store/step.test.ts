@@ -7,6 +7,7 @@ import { needsStoring, readTaken, requireBackup, type WantedBackup } from "../..
 import type { ProvingTools } from "../../../engine/backup/step/proof";
 import { takeBackup } from "../../../engine/backup/step/take";
 import { readSteps, type StepOf } from "../../../engine/ledger/steps";
+import { fetchBackup } from "../../../engine/store";
 import type { Scratch } from "../../../engine/scratch";
 import { clientFolder } from "../../../scripts/pg-clients";
 import { major } from "../../support/postgres";
@@ -34,13 +35,18 @@ describe("storing a backup, as a step of the ledger's own", function () {
   const double = new S3Double();
   let folder = "";
   let recipient = "";
+  let other = "";
   let undo: (() => void)[] = [];
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "guardian-stored-"));
     await double.start();
     const age = await import("age-encryption");
-    recipient = await age.identityToRecipient(await age.generateX25519Identity());
-    undo = [logIn(double.credentials), logIn({ GUARDIAN_PG_BIN: await clientFolder(major) })];
+    const [own, others] = [await age.generateX25519Identity(), await age.generateX25519Identity()];
+    [recipient, other] = [await age.identityToRecipient(own), await age.identityToRecipient(others)];
+    undo = [
+      logIn({ ...double.credentials, TEST_OWN: own, TEST_OTHERS: others }),
+      logIn({ GUARDIAN_PG_BIN: await clientFolder(major) }),
+    ];
   });
   after(async () => {
     for (const one of undo.reverse()) one();
@@ -100,6 +106,27 @@ describe("storing a backup, as a step of the ledger's own", function () {
       double.asked.length = 0;
       await run(engine, stored);
       expect(double.asked, "stored once").to.deep.equal([]);
+
+      // For others, or with another key: nobody is left with half of it, nor with what the one before could read.
+      const fetched = (name: string, from: string) =>
+        fetchBackup({ ...store, identityFrom: `env:${from}` }, name, { directory: join(folder, `.${from}`) });
+      const replaced = { ...wanted, store: { ...store, recipients: [other] } };
+      expect(await needs(replaced), "other recipients").to.equal(true);
+      double.instead = ({ method, key }) => (method === "PUT" && key.endsWith("roles.sql.age") ? "hang up" : undefined);
+      expect((await refusalOf(run(engine, replaced))).code).to.equal("store-unreachable");
+      double.instead = () => undefined;
+      await run(engine, stored);
+      await fetched(name, "TEST_OWN");
+      await run(engine, replaced);
+      await fetched(name, "TEST_OTHERS");
+      rmSync(join(folder, ".TEST_OWN"), { recursive: true });
+      expect((await refusalOf(fetched(name, "TEST_OWN"))).code).to.equal("age-no-identity");
+      const keyed = { ...wanted, store: { ...replaced.store, kmsKey: "alias/guardian" } };
+      expect([await needs(replaced), await needs(keyed)]).to.deep.equal([false, true]);
+      await run(engine, keyed);
+      for (const key of [...double.objects.keys()].filter((one) => !one.endsWith("owner.json")))
+        expect(double.headers.get(key), key).to.include({ "x-amz-server-side-encryption": "aws:kms" });
+      expect(await needs(keyed)).to.equal(false);
 
       // Another place: stored there too. Taken out of the configuration meanwhile: not waited for.
       const moved = { ...wanted, store: { ...store, to: "s3://elsewhere" } };

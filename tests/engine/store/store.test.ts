@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fetchBackup, listStored, storeBackup } from "../../../engine/store";
 import type { StoredPart } from "../../../engine/store/contents";
-import type { Stored } from "../../../engine/store/upload";
+import type { Stored } from "../../../engine/store/storing";
 import type { Owner, WantedStore } from "../../../engine/store/wanted";
 import { S3Double, type Said } from "../../support/s3";
 import { refusalOf } from "../module/harness";
@@ -117,6 +117,42 @@ describe("backups off the machine", function () {
     for (const { object } of known) expect(sent).to.not.include(object);
     expect(sent).to.include.members([last, "index.json"]).and.not.include("owner.json");
     expect(stored.parts.length).to.equal(6);
+  });
+
+  it("18-4 an upload whose answer was lost is gone on with, and is nobody else's", async () => {
+    const it = backup(1000);
+    const lost = new Set<string>();
+    // The store has taken it, and says no to the second try of the same.
+    double.instead = ({ method, key, body }) => {
+      const name = /(owner\.json|roles\.sql\.age|index\.json)$/.exec(key)?.[0];
+      if (method !== "PUT" || name === undefined || lost.has(name)) return undefined;
+      lost.add(name);
+      double.objects.set(key, body);
+      return { status: 412, code: "PreconditionFailed" };
+    };
+    const { stored } = await store(
+      it,
+      encrypted({ recipients: [recipient.toUpperCase()], identityFrom: "env:TEST_IDENTITY" }),
+    );
+    expect(lost.size).to.equal(3);
+    double.instead = () => undefined;
+    const directory = join(folder, "answer-lost");
+    const wanted = encrypted({ identityFrom: "env:TEST_IDENTITY" });
+    const { path } = await fetchBackup(wanted, it.name, { directory, indexSha256: stored.indexSha256 });
+    expect(pictureOf(path)).to.deep.equal(pictureOf(it.path));
+  });
+
+  it("18-4 what was stored as it was is gone when it is stored encrypted; a proof that came later is no other backup", async () => {
+    const it = backup(1000);
+    await store(it, wantedOf(double, {}));
+    await store(it, encrypted());
+    expect([...double.objects.keys()].filter((key) => !/(\.age|\/owner\.json|\/index\.json)$/.test(key))).to.deep.equal(
+      [],
+    );
+    writeFileSync(join(it.path, "proof.json"), "{}", { mode: 0o600 });
+    double.asked.length = 0;
+    await store(it, encrypted());
+    expect(puts()).to.deep.equal([]);
   });
 
   it("18-4 removes what killed uploads of its own left, and nothing else; what object lock keeps is said and waits for nobody", async () => {
@@ -261,6 +297,9 @@ describe("backups off the machine", function () {
     const index = { formatVersion: 1, name: "n", owner, takenAt: "", encryption: "none", recipients: [] };
     const parts = ["manifest.json", "../../etc/x"].map((path) => ({ path, object: path, size: 1, sha256: "" }));
     double.objects.set("guardian/prod/n/index.json", Buffer.from(JSON.stringify({ ...index, parts })));
+    const twice = ["manifest.json", "manifest.json"].map((path) => ({ path, object: path, size: 1, sha256: "" }));
+    double.objects.set("guardian/prod/m/index.json", Buffer.from(JSON.stringify({ ...index, parts: twice })));
+    expect((await refusalOf(fetchBackup(encrypted(), "m", { directory: folder }))).what).to.include("a file twice");
     const outside = await refusalOf(fetchBackup(encrypted(), "n", { directory: folder }));
     expect(outside.what).to.include("names a file that is none of a backup's");
   });
