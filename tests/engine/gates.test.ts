@@ -46,6 +46,9 @@ interface Planted {
 
 const sql = (text: string) => (admin: Client) => admin.query(text);
 
+/** Others' sessions in a database. */
+let crowd: Client[] = [];
+
 const onV6: Planted[] = [
   {
     check: "v6",
@@ -140,6 +143,20 @@ const onV6: Planted[] = [
     undo: sql("ALTER ROLE guardian_migrator CONNECTION LIMIT -1"),
   },
   {
+    check: "connections",
+    fault: "a database that others' sessions fill",
+    verdict: "failed",
+    says: /of the database's own limit [0-3],|of the database's own limit [0-3]$/,
+    plant: async (admin, db) => {
+      await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 12`);
+      crowd = await Promise.all(Array.from({ length: 8 }, () => db.connect("admin")));
+    },
+    undo: async (admin, db) => {
+      await Promise.all(crowd.map((one) => one.end()));
+      await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT -1`);
+    },
+  },
+  {
     check: "collations",
     fault: "a collation of another version",
     verdict: "failed",
@@ -210,6 +227,26 @@ const onV7: Planted[] = [
     ),
     undo: sql("DROP VIEW public.reporting"),
   },
+  {
+    check: "views",
+    fault: "a view over somebody's view, a column of it for anon",
+    verdict: "failed",
+    says: /"public"\."reporting" shows patient_consents to anon/,
+    plant: sql(
+      "CREATE VIEW public.inner_one AS SELECT * FROM public.patient_consents; CREATE VIEW public.reporting AS SELECT * FROM public.inner_one; REVOKE ALL ON public.reporting, public.inner_one FROM PUBLIC, anon, authenticated; GRANT SELECT (id) ON public.reporting TO anon",
+    ),
+    undo: sql("DROP VIEW public.reporting, public.inner_one"),
+  },
+  {
+    check: "views",
+    fault: "somebody's view through which authenticated deletes consents",
+    verdict: "failed",
+    says: /"public"\."reporting" shows patient_consents to authenticated/,
+    plant: sql(
+      "CREATE VIEW public.reporting AS SELECT * FROM public.patient_consents; REVOKE ALL ON public.reporting FROM PUBLIC, anon, authenticated; GRANT DELETE ON public.reporting TO authenticated",
+    ),
+    undo: sql("DROP VIEW public.reporting"),
+  },
 ];
 
 async function plantedIn(db: V6, faults: readonly Planted[]): Promise<void> {
@@ -269,6 +306,24 @@ describe("gates", function () {
 
   it("19-3 finds each fault that was planted in a v6, and not before", () => withV6((db) => plantedIn(db, onV6)));
 
+  it("19-3 takes no index that another role builds for a broken one, and no hidden rows for none", () =>
+    withV6(async (db) => {
+      const [admin, builder] = [await db.connect("admin"), await db.connect("admin")];
+      await admin.query(
+        "CREATE INDEX documents_broken ON public.documents (status); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.documents_broken'::regclass",
+      );
+      expect((await asked(db.migrator, "indexes")).verdict).to.equal("warned");
+      await builder.query("BEGIN; LOCK TABLE public.documents IN SHARE UPDATE EXCLUSIVE MODE");
+      expect((await asked(db.migrator, "indexes")).verdict).to.equal("passed");
+      await builder.query("ROLLBACK");
+      const user = `reader_${db.name}`;
+      await admin.query(`CREATE ROLE ${user} LOGIN PASSWORD 'of-no-worth'; GRANT pg_read_all_data TO ${user}`);
+      const found = await asked({ ...db.migrator, user, password: "of-no-worth" }, "volumes").finally(() =>
+        admin.query(`DROP ROLE ${user}`),
+      );
+      expect(found.verdict, found.evidence.join("; ")).to.equal("could not run");
+    }));
+
   it("19-3 sees transactions that are prepared and left, and says when it may not see others'", () =>
     withV6(async (db) => {
       expect(await asked(db.migrator, "transactions")).to.deep.include({ verdict: "could not run" });
@@ -314,11 +369,15 @@ describe("gates", function () {
            UNION ALL SELECT $3, '', 'SqlModule', id, 1, 'running', 1, 1, '{}'::jsonb FROM guardian_migration.ledger`,
           [
             engine.urn("Backup", "backup"),
-            JSON.stringify({ path: "/nowhere", takenAt: "2026-01-01 00:00:00+00" }),
+            JSON.stringify({ path: "/nowhere", takenAt: "2026-01-01 00:00:00+00", protects: { "003_x": "meant" } }),
             engine.urn("SqlModule", "003_x"),
           ],
         );
         expect(await asked(db.migrator, "backup")).to.deep.include({ verdict: "warned" });
+        await admin.query(
+          `UPDATE guardian_migration.step SET detail = detail || '{"protects": {}}' WHERE kind = 'Backup'`,
+        );
+        expect((await asked(db.migrator, "backup")).verdict, "nothing is to come").to.equal("not applicable");
         const { verdict, evidence } = await asked(db.migrator, "unfinished");
         expect([verdict, ...evidence]).to.deep.equal(["warned", "003_x is running"]);
       },
@@ -334,7 +393,20 @@ describe("gates", function () {
         const admin = await db.connect("admin");
         await admin.query("INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users LIMIT 1");
         expect(await asked(db.migrator, "strangers")).to.deep.include({ verdict: "passed" });
-        await admin.query("CREATE POLICY leak ON public.user_preferences FOR SELECT TO authenticated USING (true)");
+        const leak = (using: string) =>
+          admin.query(
+            `DROP POLICY IF EXISTS leak ON public.user_preferences; CREATE POLICY leak ON public.user_preferences FOR SELECT TO authenticated USING (${using})`,
+          );
+        // A right that is lacking shows nobody anything; what else fails is no answer.
+        await admin.query("CREATE TABLE public.hidden (id int)");
+        await leak("EXISTS (SELECT FROM public.hidden)");
+        expect(await asked(db.migrator, "strangers")).to.deep.include({ verdict: "passed" });
+        await leak("1 / pg_backend_pid() * 0 = 1 / (pg_backend_pid() - pg_backend_pid())");
+        const failing = await asked(db.migrator, "strangers");
+        expect([failing.verdict, failing.evidence.join()].join(" ")).to.match(
+          /^could not run .*authenticated \(22012\)/,
+        );
+        await leak("true");
         const { verdict, evidence } = await asked(db.migrator, "strangers");
         expect([verdict, ...evidence]).to.deep.equal([
           "failed",

@@ -1,4 +1,4 @@
-import { proofOf } from "../../backup/step/policy";
+import { isAwaited, proofOf } from "../../backup/step/policy";
 import { readLedger } from "../../ledger/identity";
 import { detailOf, readSteps } from "../../ledger/steps";
 import { notApplicable, type Check } from "../check";
@@ -13,7 +13,11 @@ export const backup: Check = {
       .filter((step) => step.kind === "Backup" && step.part === "" && step.state === "done")
       .sort((a, b) => Number(b.id) - Number(a.id))[0];
     if (!taken) return notApplicable("none was taken yet: up takes and proves one before it changes anything");
-    const { path = "", takenAt = "" } = detailOf(taken, "Backup");
+    const { path = "", takenAt = "", protects = {} } = detailOf(taken, "Backup");
+    if (!isAwaited(steps, taken.urn, protects))
+      return notApplicable(
+        "what the newest was taken for is applied: up takes and proves another before it changes more",
+      );
     const proof = proofOf(steps, taken.urn);
     const age = Math.round((Date.now() - Date.parse(proof?.provenAt ?? takenAt)) / 1000);
     const figures = { ageSeconds: age, ...(proof ? { restoreSeconds: proof.restoreSeconds } : {}) };

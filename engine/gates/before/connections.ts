@@ -18,7 +18,8 @@ export const connections: Check = {
            - coalesce(pg_catalog.current_setting('reserved_connections', true)::integer, 0) AS most) s,
          (SELECT count(*)::integer AS all, count(*) FILTER (WHERE a.datname = pg_catalog.current_database())::integer AS here,
             count(*) FILTER (WHERE a.usename = current_user)::integer AS mine
-          FROM pg_catalog.pg_stat_activity a WHERE a.backend_type IN ('client backend', 'walsender')) used,
+          FROM pg_catalog.pg_stat_activity a -- Of others' sessions one who lacks pg_read_all_stats is told the role and no type.
+          WHERE coalesce(a.backend_type, 'client backend') = 'client backend' AND a.usesysid IS NOT NULL) used,
          pg_catalog.pg_database d, pg_catalog.pg_roles r
        WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user`,
     );

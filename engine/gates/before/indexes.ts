@@ -13,6 +13,10 @@ export const indexes: Check = {
          JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
        WHERE n.nspname IN ('public', 'auth') AND NOT (x.indisvalid AND x.indisready)
          AND i.relkind = 'i' AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.oid)
+         -- Of another role's build only its lock can be seen; that of autovacuum is no build.
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid AND a.usesysid IS NOT NULL
+           WHERE l.locktype = 'relation' AND l.relation = x.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted
+             AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
        ORDER BY 1`,
     );
     if (found.length === 0) return { verdict: "passed", evidence: ["all are valid"], figures: { invalid: 0 } };

@@ -1,5 +1,6 @@
 import { quoteName, rows } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
+import { viewsOver } from "../../module/facts/relations";
 import { notApplicable, some, type Check } from "../check";
 
 /** A view reads with its owner's rights, past every policy, unless it is security_invoker (manual, CREATE VIEW). */
@@ -11,14 +12,16 @@ export const views: Check = {
     if (tables.length === 0) return notApplicable("no module is applied");
     const found = await rows<{ name: string; on: string[]; to: string[] }>(
       db,
-      `SELECT n.nspname || '.' || v.relname AS name, pg_catalog.array_agg(DISTINCT t.relname::text) AS on,
+      `WITH RECURSIVE above (oid, shows) AS (
+         SELECT w.ev_class, t.relname::text FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace,
+           LATERAL (SELECT w.ev_class ${viewsOver("t.oid")}) w WHERE tn.nspname || '.' || t.relname = ANY ($1)
+         UNION SELECT w.ev_class, a.shows FROM above a, LATERAL (SELECT w.ev_class ${viewsOver("a.oid")}) w)
+       SELECT n.nspname || '.' || v.relname AS name, pg_catalog.array_agg(DISTINCT a.shows) AS on,
          ARRAY(SELECT r FROM unnest(ARRAY['anon', 'authenticated']) r
-           WHERE EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.rolname = r) AND pg_catalog.has_table_privilege(r, v.oid, 'SELECT')) AS to
-       FROM pg_catalog.pg_class v JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
-         JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
-         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-         JOIN pg_catalog.pg_class t ON t.oid = d.refobjid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-       WHERE v.relkind IN ('v', 'm') AND t.oid <> v.oid AND tn.nspname || '.' || t.relname = ANY ($1)
+           WHERE EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.rolname = r)
+             AND (pg_catalog.has_any_column_privilege(r, v.oid, 'SELECT, INSERT, UPDATE') OR pg_catalog.has_table_privilege(r, v.oid, 'DELETE'))) AS to
+       FROM above a JOIN pg_catalog.pg_class v ON v.oid = a.oid JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
+       WHERE v.relkind IN ('v', 'm')
          AND NOT coalesce((SELECT o.option_value::boolean FROM pg_catalog.pg_options_to_table(v.reloptions) o WHERE o.option_name = 'security_invoker'), false)
        GROUP BY v.oid, n.nspname, v.relname ORDER BY 1`,
       [tables],

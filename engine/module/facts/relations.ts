@@ -141,8 +141,8 @@ const passers = `(SELECT 'row security is passed by ' || pg_catalog.string_agg(r
       WHERE ${users} AND (m.rolsuper OR m.rolbypassrls) AND pg_catalog.pg_has_role(r.oid, m.oid, 'MEMBER')))
     OR NOT c.relforcerowsecurity AND pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER')))`;
 
-/** The views that a rule of theirs hangs on a relation. @param oid SQL for its oid */
-const viewsOver = (oid: string): string => `
+/** SQL: the views (w.ev_class) that a rule of theirs hangs on a relation. @param oid SQL for its oid */
+export const viewsOver = (oid: string): string => `
   FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid AND w.ev_class <> ${oid}
   WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = ${oid}`;
 
