@@ -80,7 +80,9 @@ async function run(
   const home = given["PULUMI_HOME"] ?? join(given["HOME"] ?? homedir(), ".pulumi");
   const meant = stackMeant(line, project, home, given);
   const generating = line.verb === "package" && line.object === "gen-sdk" && !hosted;
-  const env = generating ? await withGenerator(given, log) : { ...given, ...withoutPlugins(project, meant, given) };
+  const env = generating
+    ? await withGenerator(given, log)
+    : { ...given, ...withoutPlugins(project, meant, given, line.args) };
   const terminal = process.stdin.isTTY;
   const began = Date.now();
   let release: (() => void) | undefined;
