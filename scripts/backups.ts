@@ -170,7 +170,9 @@ async function listStored(work: Work, own: Partial<Values<Options>>): Promise<nu
 
 async function fetchOne(work: Work, id: string, own: Partial<Values<Options>>): Promise<number> {
   const { place, say } = work;
-  const found = await fetched(storeOf(place, own), id, place.directory, work);
+  const { known, why } = await askLedger(place);
+  if (why) say(`the ledger cannot be read: ${why.what}`);
+  const found = await fetched(storeOf(place, own), id, place.directory, work, known?.stored);
   say(`it is in ${found.path}, as it was stored: every file has the hash that its manifest says`);
   tell(work, found);
   return 0;

@@ -9,7 +9,7 @@ import { provenBy, reliedOn, type Relied } from "../../engine/backup/keep/relied
 import { isOf } from "../../engine/backup/keep/choose";
 import { utcNow } from "../../engine/backup/snapshot";
 import { identityOf, isCopied, readLedger, readPhysical, type DatabaseIdentity } from "../../engine/ledger/identity";
-import { readSteps } from "../../engine/ledger/steps";
+import { detailOf, readSteps } from "../../engine/ledger/steps";
 import type { Queryable } from "../../engine/base/sql";
 import { readKeys, selectedHere } from "../purge/stack";
 
@@ -66,6 +66,8 @@ function selected(folder: string, env: NodeJS.ProcessEnv): string {
 /** What the ledger says of backups, and which database it is of. */
 export interface KnownLedger {
   relied: Relied;
+  /** Backups that it says are off the machine: where, and the hash of their index there. */
+  stored: readonly { at: string; indexSha256: string }[];
   here: DatabaseIdentity;
   formerNames: readonly string[];
   /** The server's clock. */
@@ -82,9 +84,14 @@ export async function readKnown(db: Queryable): Promise<KnownLedger> {
       todo: "name the stack whose database has the ledger: --stack NAME",
     });
   }
-  const relied = reliedOn(await readSteps(db));
+  const steps = await readSteps(db);
+  const relied = reliedOn(steps);
+  const stored = steps.flatMap((step) => {
+    const { at, indexSha256 } = step.kind === "upload" && step.state === "done" ? detailOf(step, "upload") : {};
+    return at !== undefined && indexSha256 !== undefined ? [{ at, indexSha256 }] : [];
+  });
   const now = (await first<{ at: string }>(db, `SELECT ${utcNow} AS at`))?.at ?? "";
-  return { relied, here: identityOf(ledger.ledgerId, here), formerNames: ledger.formerNames, now };
+  return { relied, stored, here: identityOf(ledger.ledgerId, here), formerNames: ledger.formerNames, now };
 }
 
 /** What could be asked of the stack's database. */

@@ -3,7 +3,7 @@ import type { Options, Values } from "../command/description";
 import { GuardianError } from "../../engine/base/errors";
 import { shown } from "../../engine/base/names";
 import type { WantedStore } from "../../engine/store/wanted";
-import type { Place } from "./place";
+import type { KnownLedger, Place } from "./place";
 
 /** What says which store is meant. */
 export const storeOptions = {
@@ -83,6 +83,7 @@ export const storedRow = ({ id, state, takenAt, database, ledgerId, encryption, 
 /**
  * Brings one back, decrypted, into the folder where backups are.
  * @param id its name, a part of it that no other has, or latest
+ * @param noted what the ledger noted when they were stored, where it could be asked: an index that is another is refused
  * @throws GuardianError
  */
 export async function fetched(
@@ -90,6 +91,7 @@ export async function fetched(
   id: string,
   directory: string,
   { env, signal, say }: { env: NodeJS.ProcessEnv; signal: AbortSignal; say: (line: string) => void },
+  noted: KnownLedger["stored"] = [],
 ): Promise<{ id: string; path: string }> {
   const whole = (await stored(wanted, signal)).filter(({ state }) => state === "whole");
   const named = whole.filter((one) => one.id === id);
@@ -113,6 +115,10 @@ export async function fetched(
     told = Date.now();
     say(`${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`);
   };
-  const { name, path } = await store().fetchBackup(wanted, like[0].id, { directory, env, signal, onProgress });
+  const ending = `/${like[0].id}`;
+  const indexSha256 = noted.find(({ at }) => at.endsWith(ending))?.indexSha256;
+  if (indexSha256 === undefined) say("its index is not compared with a ledger: whoever writes to the store is trusted");
+  const options = { directory, env, signal, onProgress, indexSha256 };
+  const { name, path } = await store().fetchBackup(wanted, like[0].id, options);
   return { id: name, path };
 }

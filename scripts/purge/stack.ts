@@ -76,17 +76,19 @@ export function readKeys(folder: string, stack: string, names: readonly string[]
   }
   const { config: read, errors } = validateConfig(given);
   if (!read) throw new GuardianError("config-invalid", { what: errors.join("; "), where: file, todo: "mend the key" });
-  const { database, scratch } = read;
+  const { database, scratch, backup } = read;
   return {
     ...read,
     ...(database ? { database: inFolder(database, folder) } : {}),
     ...(scratch ? { scratch: inFolder(scratch, folder) } : {}),
+    backup:
+      backup.identityFrom === undefined ? backup : { ...backup, identityFrom: under(backup.identityFrom, folder) },
   };
 }
 
 /** A password's file is named from the project's folder. */
-function inFolder<T extends { passwordFrom?: string }>(server: T, folder: string): T {
-  const from = server.passwordFrom;
-  if (!from?.startsWith("file:") || isAbsolute(from.slice(5))) return server;
-  return { ...server, passwordFrom: `file:${join(folder, from.slice(5))}` };
-}
+const inFolder = <T extends { passwordFrom?: string }>(server: T, folder: string): T =>
+  server.passwordFrom === undefined ? server : { ...server, passwordFrom: under(server.passwordFrom, folder) };
+
+const under = (from: string, folder: string): string =>
+  !from.startsWith("file:") || isAbsolute(from.slice(5)) ? from : `file:${join(folder, from.slice(5))}`;

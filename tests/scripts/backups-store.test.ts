@@ -1,9 +1,11 @@
 import { expect } from "chai";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { storeBackup } from "../../engine/store";
 import { main } from "../../scripts/backups";
+import { fetched } from "../../scripts/backups/store";
+import { readKeys } from "../../scripts/purge/stack";
 import { logIn, makeBackup, pictureOf, wantedOf } from "../engine/store/harness";
 import { S3Double } from "../support/s3";
 
@@ -57,8 +59,22 @@ describe("npm run backups: what is off the machine", function () {
     );
     const unknown = await run("fetch", "of-nobody");
     expect([unknown.code, unknown.said.includes("[backup-unknown]")]).to.deep.equal([1, true]);
-    const { code, printed } = await run("fetch", "0000000a", "--identity-from", "env:KEY", "--json");
+    const around = { env: { KEY: secret }, signal: new AbortController().signal, say: quiet };
+    const mine = { ...wanted, identityFrom: "env:KEY" };
+    const noted = [{ at: `${wanted.to}/${it.name}`, indexSha256: "of-another" }];
+    const refused = await fetched(mine, it.name, back, around, noted).catch((err: unknown) => err);
+    expect(refused).to.include({ code: "store-damaged" });
+    const { code, printed, said } = await run("fetch", "0000000a", "--identity-from", "env:KEY", "--json");
+    expect(said).to.include("not compared with a ledger");
     expect([code, JSON.parse(printed)]).to.deep.equal([0, { id: it.name, path: join(back, it.name) }]);
     expect(pictureOf(join(back, it.name))).to.deep.equal(pictureOf(it.path));
+  });
+
+  it("18-4 an identity's file is named from the project's folder, wherever the command is run", async () => {
+    const age = await import("age-encryption");
+    const recipient = await age.identityToRecipient(await age.generateX25519Identity());
+    const backup = { to: "s3://backups/x", recipients: [recipient], identityFrom: "file:keys/age" };
+    writeFileSync(join(folder, "Pulumi.off.yaml"), `config:\n  guardian:backup: ${JSON.stringify(backup)}\n`);
+    expect(readKeys(folder, "off", ["backup"]).backup.identityFrom).to.equal(`file:${join(folder, "keys", "age")}`);
   });
 });
