@@ -54,14 +54,26 @@ function folders(root) {
   return [join(root, "node_modules", ".cache", "guardian"), join(own, "guardian", "plugin")];
 }
 
+/** Whether only who could have put the clone there writes it. */
+const isTrusted = ({ uid, mode }) =>
+  [0, process.getuid(), fs.statSync(__filename).uid].includes(uid) && (mode & 0o002) === 0;
+
+/** @returns the folder for node's own compile cache; undefined where somebody else could put code into it */
+function nodeFolder(file) {
+  const folder = join(dirname(file), "node");
+  try {
+    return isTrusted(fs.statSync(fs.existsSync(folder) ? folder : dirname(file))) ? folder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** @returns a file's bytes; undefined where it is not there, or somebody could have put it there who could not have put the clone there */
 function read(file) {
   let fd;
   try {
     fd = fs.openSync(file, "r");
-    const { uid, mode } = fs.fstatSync(fd);
-    const trusted = [0, process.getuid(), fs.statSync(__filename).uid];
-    return trusted.includes(uid) && (mode & 0o002) === 0 ? fs.readFileSync(fd) : undefined;
+    return isTrusted(fs.fstatSync(fd)) ? fs.readFileSync(fd) : undefined;
   } catch {
     return undefined;
   } finally {
@@ -131,4 +143,4 @@ function forget(folder, but) {
   }
 }
 
-module.exports = { find, keyOf, read, sources, store, writable, write };
+module.exports = { find, keyOf, nodeFolder, read, sources, store, writable, write };

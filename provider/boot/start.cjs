@@ -7,13 +7,14 @@
  */
 const { resolve } = require("node:path");
 const { SourceMap, createRequire, enableCompileCache } = require("node:module");
-const { readFileSync } = require("node:fs");
+const { readFileSync, realpathSync } = require("node:fs");
 const { Script } = require("node:vm");
-const { find, keyOf, read, sources, store, writable, write } = require("./cache.cjs");
+const { find, keyOf, nodeFolder, read, sources, store, writable, write } = require("./cache.cjs");
 
 const root = resolve(__dirname, "..", "..");
 process.argv.splice(1, 1);
-const main = resolve(process.argv[1]);
+// As node's own __dirname is: by another path to the same nothing would be found.
+const main = realpathSync(resolve(process.argv[1]));
 
 function fromSources() {
   require("./loader.cjs");
@@ -63,7 +64,8 @@ async function start() {
   if (!found && !folder) return fromSources();
   if (found) {
     // What is loaded besides the one file; node has it since 22.1.
-    enableCompileCache?.(found.file.replace(/[^/]*$/, "node"));
+    const folder = nodeFolder(found.file);
+    if (folder) enableCompileCache?.(folder);
     return run(found);
   }
   let made;

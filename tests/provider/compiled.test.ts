@@ -115,6 +115,18 @@ describe("provider: a plugin that starts", function () {
     expect(there, "halves of files").to.deep.equal([]);
   });
 
+  it("finds it by another path to the same file too", async () => {
+    await clone.said();
+    const there = clone.kept;
+    const link = join(clone.home, "link");
+    symlinkSync(clone.folder, link);
+    const at = clone.at.bind(clone);
+    clone.at = (...path: string[]): string => join(link, ...path);
+    expect(await clone.said()).to.deep.include({ sources: false, place: at("resources", "main.ts") });
+    expect(clone.kept).to.deep.equal(there);
+    clone.at = at;
+  });
+
   it("does so twice at once", async () => {
     const compiled = { ...usual(), sources: false };
     expect(await Promise.all([clone.said(), clone.said(), clone.said()])).to.deep.equal([compiled, compiled, compiled]);
