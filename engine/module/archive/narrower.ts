@@ -40,7 +40,13 @@ export async function noteChanged(fenced: FencedWriter, waiting: Waiting, deadli
     const began = Date.now();
     if (began > deadline) break;
     const to = from + size;
-    noted += await look(fenced, waiting, columns, `m.ctid >= '(${from},0)'::tid AND m.ctid < '(${to},0)'::tid`);
+    noted += await look(
+      fenced,
+      waiting,
+      columns,
+      `m.ctid >= '(${from},0)'::tid AND m.ctid < '(${to},0)'::tid`,
+      deadline,
+    );
     onProgress({ phase: "archived values", subject: waiting.original, done: Math.min(to, pages), total: pages });
     from = to;
     size = Math.max(10, Math.min(50_000, Math.round((size * lookTarget) / Math.max(Date.now() - began, 1))));
@@ -54,6 +60,7 @@ async function look(
   waiting: Waiting,
   columns: readonly Narrower[],
   where: string,
+  deadline: number,
 ): Promise<number> {
   try {
     return await inRows(fenced, waiting, (db, of) => note(db, of, columns, where));
@@ -65,6 +72,8 @@ async function look(
   );
   let noted = 0;
   for (let i = 0; i < ctids.length; i += suspects) {
+    fenced.options.signal.throwIfAborted();
+    if (Date.now() > deadline) break;
     noted += await inRows(fenced, waiting, async (db, of) => {
       let changed = 0;
       const refused = await halving(db, of, ctids.slice(i, i + suspects), async (some) => {

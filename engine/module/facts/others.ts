@@ -34,7 +34,7 @@ const aggregate = `(SELECT pg_catalog.concat_ws(' ', pg_catalog.pg_get_function_
   FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid)`;
 
 /** Others of its name, whoever made them: a call may mean one of these. */
-const overloads = `(SELECT 'beside it ' || pg_catalog.string_agg(${quoted("o.proname || '(' || pg_catalog.oidvectortypes(o.proargtypes) || ')'")}, ', ' ORDER BY o.oid)
+const overloads = `(SELECT 'beside it ' || pg_catalog.string_agg(${quoted("o.proname || '(' || pg_catalog.oidvectortypes(o.proargtypes) || ')'")}, ', ' ORDER BY pg_catalog.oidvectortypes(o.proargtypes))
   FROM pg_catalog.pg_proc o WHERE o.pronamespace = p.pronamespace AND o.proname = p.proname AND o.oid <> p.oid)`;
 
 const functions = (version: number): string => `
