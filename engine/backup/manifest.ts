@@ -14,6 +14,8 @@ export const dumpFolder = "dump";
 export const rolesFile = "roles.sql";
 /** What restoring it has shown, written after it (keep/proof-file.ts): of no manifest, since that comes first. */
 export const proofFile = "proof.json";
+/** The same while it is written. */
+export const halfProofFile = "proof.json.part";
 
 /** One file of the backup; the path counts from the backup's folder, with "/". */
 export interface ManifestFile {
@@ -140,7 +142,7 @@ export async function verifyBackup(
   const manifest = parse(text, path);
   const listed = new Map(manifest.files.map((file) => [file.path, file]));
   for (const file of await filesUnder(path)) {
-    if (file !== manifestFile && file !== proofFile && file !== options.beside && !listed.has(file))
+    if (![manifestFile, proofFile, halfProofFile, options.beside].includes(file) && !listed.has(file))
       throw broken(`${file} is not in the manifest`, path);
   }
   for (const file of manifest.files) {

@@ -98,6 +98,18 @@ export function speakable(stderr: string): string[] {
   return [...new Set(lines)].slice(0, 5);
 }
 
+/**
+ * Whether pg_restore ended for want of memory, by itself, its server's, or because it or a worker was killed: nothing is said
+ * of the dump then. A worker that met an error says so in a line of its own, before it is missed.
+ */
+export function isSpent({ code, stderr }: ChildResult): boolean {
+  const errors = stderr.match(/^pg_\w+: error: .*$/gm) ?? [];
+  const lost = errors.length > 0 && errors.every((line) => line.endsWith(": a worker process died unexpectedly"));
+  return (
+    code > 128 || lost || errors.some((line) => /^pg_\w+: error: (.*: ERROR: +)?out of (shared )?memory/.test(line))
+  );
+}
+
 /** The error for a client program that failed. */
 export function clientFailure(program: string, result: ChildResult, where: string): GuardianError {
   const all = `${result.stderr}\n${result.stdout}`;

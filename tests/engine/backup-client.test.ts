@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { findClient } from "../../engine/backup";
-import { clientFailure, speakable } from "../../engine/backup/messages";
+import { clientFailure, isSpent, speakable } from "../../engine/backup/messages";
 
 describe("the client programs", () => {
   let folder: string;
@@ -122,5 +122,20 @@ describe("what client programs say", () => {
   it("a signal is named by its number", () => {
     const { what } = clientFailure("pg_dump", { code: 137, stdout: "", stderr: "" }, "here");
     expect(what).to.equal("pg_dump failed: signal 9 ended it");
+  });
+
+  it("17-1 a pg_restore that was killed or had no memory left says nothing of the dump; one that met an error does", () => {
+    const spent = (code: number, ...lines: string[]): boolean =>
+      isSpent({ code, stdout: "", stderr: lines.map((line) => `pg_restore: ${line}\n`).join("") });
+    const lost = "error: a worker process died unexpectedly";
+    expect(spent(137)).to.equal(true);
+    expect(spent(1, lost)).to.equal(true);
+    expect(spent(1, "error: out of memory")).to.equal(true);
+    expect(spent(1, 'error: COPY failed for table "t": ERROR:  out of memory', lost)).to.equal(true);
+    expect(spent(1, "error: could not execute query: ERROR:  out of shared memory")).to.equal(true);
+    // A worker that meets an error ends too.
+    expect(spent(1, 'error: COPY failed for table "t": ERROR:  invalid input syntax', lost)).to.equal(false);
+    expect(spent(1, 'error: COPY failed for table "t": ERROR:  invalid input: "out of memory"')).to.equal(false);
+    expect(spent(1)).to.equal(false);
   });
 });

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,6 +70,20 @@ describe("the backup that a change needs", function () {
       expect(outdated([...half, step("two", "undone", at(-40))], at(-50)), "undone since").to.equal(true);
       expect(outdated([...half, step("two", "undone", at(-60))], at(-50)), "undone before").to.equal(false);
       expect(outdated([...half, step("three", "undone", at(-40))], at(-50)), "not its business").to.equal(false);
+      // Somebody cleared what is large and left the rest: it still served.
+      const text = '{"files": [{"path": "toc.dat", "size": 3}]}';
+      writeFileSync(join(path, "manifest.json"), text);
+      const detail = { manifestSha256: createHash("sha256").update(text).digest("hex") };
+      const noted = (): boolean => {
+        const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 60, protects: { one: "1", two: "2" } };
+        const main = { ...backup, kind: "Backup", detail } as unknown as Step;
+        return isOutdated([main, ...half], backup.urn, wanted, { path, takenAt: at(-50) });
+      };
+      expect(noted(), "a file is gone").to.equal(true);
+      writeFileSync(join(path, "toc.dat"), "to");
+      expect(noted(), "half of a file is gone").to.equal(true);
+      writeFileSync(join(path, "toc.dat"), "toc");
+      expect(noted()).to.equal(false);
       const all = [...half, step("two", "done")];
       expect(outdated(all, at(-70), join(path, "gone")), "nothing is to come").to.equal(false);
     } finally {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { manifestFile, proofFile } from "../manifest";
+import { writeDurably } from "../folder";
+import { halfProofFile, manifestFile, proofFile } from "../manifest";
 import type { Proof, Unproven } from "../prove/types";
 
 /**
@@ -24,14 +25,20 @@ const digest = async (backup: string): Promise<string> =>
     .digest("hex");
 
 /**
- * Notes a proof beside the manifest that it is of.
+ * Notes a proof beside the manifest that it is of, all of it or nothing. Where the same manifest was proven in whole already,
+ * one in part, on a server that lacks something, takes nothing from that.
  * @throws what node:fs throws: a folder that is only read from cannot be noted in
  */
 export async function writeProof(backup: string, proof: NotedProof): Promise<void> {
   const { verdict, unproven, restoreSeconds, provenAt, why } = proof;
   const kept = { verdict, unproven, restoreSeconds, provenAt, ...(why === undefined ? {} : { why }) };
   const text = `${JSON.stringify({ formatVersion: 1, manifestSha256: await digest(backup), ...kept }, undefined, 2)}\n`;
-  await writeFile(join(backup, proofFile), text, { mode: 0o600 });
+  if (verdict === "partly proven" && (await readProof(backup))?.verdict === "proven") return;
+  // A name that a killed run left is used again; a fixed one, since verifyBackup knows no other files.
+  const half = join(backup, halfProofFile);
+  await rm(half, { force: true });
+  await writeDurably(half, text);
+  await rename(half, join(backup, proofFile));
 }
 
 /** @returns the proof of exactly this manifest; nothing where there is none, or one that cannot be read */

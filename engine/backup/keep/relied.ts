@@ -49,6 +49,13 @@ export function reliedOn(steps: readonly Step[]): Relied {
   return { on, proofs, unfinished };
 }
 
-/** What is known of a backup's proof: the ledger's word where there is one, else what its folder says. */
-export const provenBy = (folder: BackupFolder, relied: Relied | undefined): NotedProof | undefined =>
-  relied?.proofs.get(folder.name) ?? folder.proof;
+/**
+ * What is known of a backup's proof: the ledger's word where there is one, else what its folder says; there too where a later
+ * proof refuted it, of which `npm run backups -- verify` tells no ledger.
+ */
+export function provenBy({ name, proof: own }: BackupFolder, relied: Relied | undefined): NotedProof | undefined {
+  const kept = relied?.proofs.get(name);
+  // Both are UTC, ISO 8601.
+  const refuted = own?.verdict === "not proven" && own.provenAt > (kept?.provenAt ?? "");
+  return refuted ? own : (kept ?? own);
+}

@@ -3,7 +3,7 @@ import { GuardianError } from "../../base/errors";
 import { toClientEnv, type ConnectionSettings } from "../../connect";
 import type { Scratch } from "../../scratch/scratch";
 import { runClient } from "../child";
-import { clientFailure } from "../messages";
+import { clientFailure, isSpent } from "../messages";
 import { digestGrowing, type Digest } from "./digest";
 import { differs } from "./differs";
 import type { Restorer } from "./toc";
@@ -51,7 +51,7 @@ export async function restoreInto(
   const failure = clientFailure("pg_restore", result, settings.toString());
   const blamed = scratch && ofScratch(failure, result.stderr, scratch === "embedded");
   if (blamed) throw blamed;
-  if (failure.code !== "backup-failed") throw failure;
+  if (failure.code !== "backup-failed" || isSpent(result)) throw failure;
   throw differs("restore", `${failure.what} (${failure.where ?? ""})`, dump);
 }
 

@@ -30,8 +30,8 @@ export type { Proof, ProofOptions } from "./types";
  * settings. What differs is an error; what could not be tried is named in the verdict. The scratch is left with the copy
  * on it, which is its owner's to close.
  *
- * @throws GuardianError `backup-differs` by the step that found it: its listing, a hash, the restore, the comparison; others
- *   where the backup is not to blame (the scratch died, a disk is full, it was stopped)
+ * @throws GuardianError `backup-differs` by the step that found it: its listing, a hash, the restore, the comparison;
+ *   `backup-unproven` for one of an older release, which cannot be; others where the backup is not to blame (the scratch died, a disk is full, it was stopped)
  */
 export async function prove(backup: FoundBackup, scratch: Scratch, options: ProofOptions): Promise<Proof> {
   const began = performance.now();
@@ -55,12 +55,13 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
     const whole = verifyBackup(backup.path, { sha: false, manifestSha256 });
     const manifest = await asDiffering("listing", backup.path, whole);
     const { around } = manifest;
+    // Nothing was found against it: whoever hears this must not note that it is refuted.
     if (!around)
-      throw differs(
-        "listing",
-        "an older release made it, without roles: it can be restored, and not proven",
-        backup.path,
-      );
+      throw new GuardianError("backup-unproven", {
+        what: "an older release made the backup, without roles: it can be restored, and not proven",
+        where: backup.path,
+        todo: "make a new backup",
+      });
     refuseOthers(manifest, options.belongsTo ?? {}, backup.path);
     const clients = await findClients(manifest, scratch, { ...options, signal, folder: folder.path });
     const dump = join(backup.path, dumpFolder);

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runClient } from "../child";
-import { clientFailure } from "../messages";
+import { clientFailure, isSpent } from "../messages";
 import { differs } from "./differs";
 
 /** One line of a dump's table of contents, as pg_restore --list writes it. */
@@ -46,7 +46,7 @@ export async function printed({ path, env, signal, folder }: Restorer, dump: str
   signal.throwIfAborted();
   if (result.code !== 0) {
     const failure = clientFailure("pg_restore", result, dump);
-    if (failure.code !== "backup-failed") throw failure;
+    if (failure.code !== "backup-failed" || isSpent(result)) throw failure;
     throw differs("listing", `pg_restore cannot read it (${failure.where ?? ""})`, dump);
   }
   return readFile(file, "utf8");

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { GuardianError } from "../../base/errors";
 import { hash } from "../../base/hash";
@@ -9,6 +9,7 @@ import type { Detail, KeptProof, TakenBackup } from "../../ledger/details";
 import { stackOf } from "../../ledger/identity";
 import { detailOf, readSteps, type Step } from "../../ledger/steps";
 import { addressOf, sealOf, type WantedStore } from "../../store/wanted";
+import type { Manifest } from "../manifest";
 
 /** Which backup serves which change. Read by every preview, so that nothing here needs pg_dump. */
 
@@ -153,12 +154,18 @@ export function isOutdated(
   return age > maxAgeSeconds || !isThere(taken.path, detailOf(main, "Backup").manifestSha256);
 }
 
-/** Whether its manifest is there, and the one that was written when it was taken: by it alone the other files are known. */
+/**
+ * Whether its manifest is there, and the one that was written when it was taken, and every file that it lists with its size.
+ * Hashes take as long as reading all of it, and are the proof's to compare.
+ */
 function isThere(path: string, manifestSha256 = ""): boolean {
   const file = join(path, "manifest.json");
   if (manifestSha256 === "") return existsSync(file);
   try {
-    return createHash("sha256").update(readFileSync(file)).digest("hex") === manifestSha256;
+    const text = readFileSync(file);
+    if (createHash("sha256").update(text).digest("hex") !== manifestSha256) return false;
+    const { files } = JSON.parse(text.toString()) as Pick<Manifest, "files">;
+    return files.every(({ path: name, size }) => statSync(join(path, name)).size === size);
   } catch {
     return false;
   }

@@ -64,6 +64,14 @@ describe("which backups may go", () => {
       "b stays: a run that was cut off may have made it, and the next up takes it",
       "e stays: a run that was cut off may have made it, and the next up takes it",
     ]);
+    // Unless a later proof refuted it: of that the ledger is not told, and it went on as the last one that is proven.
+    const dated = (verdict: "proven" | "not proven", provenAt: string) =>
+      ({ verdict, unproven: [], restoreSeconds: 1, provenAt }) as const;
+    const early = { ...nothing, proofs: new Map([["a", dated("proven", "2026-11-21T00:00:00.000001Z")]]) };
+    const refuted = (at: string): string =>
+      went([backup("a", 9, { proof: dated("not proven", at) }), backup("e", 5)], early)[0] ?? "";
+    expect(refuted("2026-11-22T00:00:00.000Z")).to.equal("a goes: old, and a proof refuted it");
+    expect(refuted("2026-11-20T00:00:00.000Z")).to.equal("a stays: the last one that is proven");
     // One that was refuted is no backup to count.
     expect(went([backup("a", 9), backup("b", 8, proof("not proven"))])).to.deep.equal([
       "a stays: among the newest 1",

@@ -84,6 +84,15 @@ describe("the place where backups are", () => {
     await writeProof(path, { ...noted, why: "x" });
     expect(await readProof(path)).to.deep.equal({ ...noted, why: "x" });
     expect((await verifyBackup(path, { sha: false })).ledgerId).to.equal("l");
+    // Who was killed while noting another leaves that one, and a whole backup.
+    writeFileSync(join(path, "proof.json.part"), '{"formatVersion": 1');
+    expect((await verifyBackup(path, { sha: false })).ledgerId).to.equal("l");
+    await writeProof(path, { ...noted, verdict: "partly proven" });
+    expect((await readProof(path))?.verdict, "no less than it was").to.equal("proven");
+    const refuted = { ...noted, verdict: "not proven" } as const;
+    await writeProof(path, refuted);
+    expect(await readProof(path)).to.deep.equal(refuted);
+    expect(readdirSync(path).sort()).to.deep.equal(["dump", "manifest.json", "proof.json", "roles.sql"]);
     backup("a", "2026-01-02T03:04:06Z");
     expect(await readProof(path), "of another dump").to.equal(undefined);
     writeFileSync(join(path, "proof.json"), '{"formatVersion": 1');
@@ -100,5 +109,10 @@ describe("the place where backups are", () => {
     mkdirSync(join(folder, ".removing-b", "dump"), { recursive: true });
     await removeBackup((await readBackups(folder))[0]!);
     expect(readdirSync(folder)).to.deep.equal([]);
+    // An up that runs meanwhile takes away what killed runs left.
+    backup("c");
+    const [read] = await readBackups(folder);
+    rmSync(join(folder, "c"), { recursive: true });
+    await removeBackup(read!);
   });
 });
