@@ -83,7 +83,8 @@ export async function statementsOf(text: string): Promise<string[]> {
     sql
       .subarray(at, length ? at + length : sql.length)
       .toString()
-      .replace(/^(\s|--.*$)+/gm, "")
+      // What is before it, and no line within: a text of several lines may look like that.
+      .replace(/^(?:\s|--[^\n]*)+/, "")
       .trim(),
   );
 }
