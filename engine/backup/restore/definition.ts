@@ -49,7 +49,9 @@ export async function tableDefinitions(
     // Not logged, it goes to no replica and to no subscriber of a publication for all tables.
     if (kind === "CreateStmt") before.push(moved.replace(/^CREATE (UNLOGGED )?TABLE/, "CREATE UNLOGGED TABLE"));
     else {
-      const later = kind === "IndexStmt" || (kind === "AlterTableStmt" && /\bADD CONSTRAINT\b/.test(text));
+      const later =
+        kind === "IndexStmt" ||
+        (kind === "AlterTableStmt" && /\b(ADD CONSTRAINT|CLUSTER ON|REPLICA IDENTITY)\b/.test(text));
       (later ? after : before).push(moved);
     }
   }

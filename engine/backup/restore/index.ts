@@ -10,16 +10,27 @@ import { findClients } from "../prove";
 import { checkListing, digestBackup } from "../prove/content";
 import type { Clients } from "../prove/copy";
 import { asDiffering } from "../prove/differs";
+import { leaveUnfilled } from "../prove/left";
 import { findMissing, type Missing } from "../prove/missing";
 import { readDatabase, statementsOf } from "../prove/place";
 import { restoreWithout } from "../prove/restore";
 import { printed, readToc, type Toc } from "../prove/toc";
 import { compareCounts, compareRestored, noSubscriptions, otherFacts } from "./compare";
+import { notKept, tablespaces, toFill, unique } from "./left";
 import { restoreRoles, type MadeRoles } from "./roles";
 import { forDatabase, parsed, rolesIn, runEach } from "./statements";
-import { finishPlace, halfThere, lookAtTarget, makePlace, onTarget, refuseTarget, rolesThere } from "./target";
+import {
+  draftsOf,
+  finishPlace,
+  halfThere,
+  lookAtTarget,
+  makePlace,
+  onTarget,
+  refuseTarget,
+  rolesThere,
+} from "./target";
 import type { Place, Target } from "./target";
-import type { Left, Restored, RestoreOptions, RestoreProgress } from "./types";
+import type { Restored, RestoreOptions, RestoreProgress } from "./types";
 
 export { restoreTable } from "./table";
 export type { Restored, RestoredTable, RestoreOptions, RestoreProgress } from "./types";
@@ -66,6 +77,8 @@ export async function restore(backup: FoundBackup, to: ConnectionSettings, optio
   const { server } = backup.manifest;
   refuseTarget(target, [server, ...options.liveDatabases], { ...options, fills: true });
   refuseUnfit(backup, target);
+  for (const name of await draftsOf(target, options.signal))
+    options.onWarning?.(`database ${name} is of a restore that runs now, or of one that was killed: drop it then`);
   phase("hashing");
   const ticking = setInterval(say, 2000);
   const stop = new AbortController();
@@ -146,13 +159,19 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   const began = performance.now();
   const absent = await findAbsent(work);
   const { leavesOut } = options;
-  const missing = leavesOut ? { ...absent, left: new Set([...absent.left, ...toc.entries.filter(leavesOut)]) } : absent;
+  // Their queries would ask other servers, which may be down, may not know this one, or are production's own.
+  const unfilled = around ? leaveUnfilled(around, toc, absent.extensions) : { left: [], unproven: [] };
+  const out = leavesOut ? toc.entries.filter(leavesOut) : [];
+  const missing = { ...absent, left: new Set([...absent.left, ...unfilled.left, ...out]) };
   if (!options.roles) await refuseWithoutRoles(work);
   phase("roles");
   const database = await readDatabase(clients.restorer, dump);
   const roles = options.roles && around ? await makeRolesOn(work, around, soFar) : noRoles;
   const create = (name: string): string => forDatabase(database.create, manifest.server.database, name);
-  const place = await makePlace(target, create, signal).catch((err: unknown) => {
+  const making = (place: Place): void => void (soFar.place = place);
+  const place = await makePlace(target, create, signal, making).catch((err: unknown) => {
+    // What the server refuses it has not made.
+    if (!signal.aborted && sqlstateOf(err)?.startsWith("57P") === false) delete soFar.place;
     throw withoutLocale(err, work);
   });
   soFar.place = place;
@@ -194,7 +213,14 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   return {
     roles: roles.made,
     passwords: roles.logIn,
-    left: unique([...roles.left, ...lacking, ...refused, ...other, ...tablespaces(around)]),
+    left: unique([
+      ...roles.left,
+      ...lacking,
+      ...unfilled.unproven.map(toFill),
+      ...refused,
+      ...other,
+      ...tablespaces(around),
+    ]),
     tables: manifest.tables.length,
     rows: manifest.tables.reduce((sum, table) => sum + table.rows, 0),
     largeObjects: manifest.largeObjects,
@@ -204,21 +230,6 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
 
 /** What is set for a database, or for a role in it. */
 const setting = /^ALTER (DATABASE|ROLE) [\s\S]+? SET /;
-
-const notKept: Left = {
-  what: "roles and settings",
-  why: "the backup is of an older release, which kept none; only the number of rows was compared",
-};
-
-const tablespaces = (around: Surroundings | undefined): Left[] =>
-  Object.keys(around?.tablespaces ?? {}).map((name) => ({
-    what: `tablespace ${name}`,
-    why: "everything is in the default one",
-  }));
-
-/** What is said of a thing first is why it is so. */
-const unique = (left: readonly Left[]): Left[] =>
-  [...new Map([...left].reverse().map((one) => [one.what, one])).values()].reverse();
 
 async function makeRolesOn(
   { backup, target, signal }: Restoring,

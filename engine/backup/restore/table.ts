@@ -53,6 +53,7 @@ export async function restoreTable(
   }
   refuseTarget(target, [backup.manifest.server, ...options.liveDatabases], { live: options.live, fills: false });
   const folder = await startFolder(dirname(resolve(backup.path)), "restore");
+  const soFar: SoFar = {};
   try {
     say("hashing");
     const clients = await findClients(
@@ -69,17 +70,20 @@ export async function restoreTable(
     const schema = `guardian_restored_${backup.name.split("-").at(-1) ?? ""}`;
     const made = await tableDefinitions(clients.restorer, dump, toc, table, schema);
     say("restoring");
-    const done = await onTarget(to, signal, (client) =>
-      inOneTransaction(client, target.server.isSuperuser, async () => {
+    const name = `${escapeIdentifier(schema)}.${escapeIdentifier(table.table)}`;
+    const done = await onTarget(to, signal, async (client) => {
+      const filled = await inOneTransaction(client, target.server.isSuperuser, async () => {
         await makeSchema(client, schema, backup.name);
         await refuseTaken(client, schema, table, to);
         return fill(client, { backup, table, schema, file: join(backup.path, file.path), ...made, signal, say });
-      }),
-    );
-    const name = `${escapeIdentifier(schema)}.${escapeIdentifier(table.table)}`;
+      });
+      soFar.committing = name;
+      await client.query("COMMIT");
+      return filled;
+    });
     return { where: to.toString(), table: nameOf(table), name, ...done, seconds: seconds() };
   } catch (err) {
-    throw failure(err, signal, to);
+    throw failure(err, signal, to, soFar);
   } finally {
     await removeFolder(folder);
   }
@@ -87,7 +91,24 @@ export async function restoreTable(
 
 const nameOf = ({ schema, table }: ManifestTable): string => `${schema}.${table}`;
 
-function failure(err: unknown, signal: AbortSignal, to: ConnectionSettings): unknown {
+/** How far it came. */
+interface SoFar {
+  /** The table, whose COMMIT was sent. */
+  committing?: string;
+}
+
+function failure(err: unknown, signal: AbortSignal, to: ConnectionSettings, { committing }: SoFar): unknown {
+  const known = fromPostgres(err, to.toString());
+  // What the server refuses is rolled back, unless it was ended itself (57P01 to 57P05).
+  const refused = !signal.aborted && known.sqlstate !== undefined && !known.sqlstate.startsWith("57P");
+  if (committing !== undefined && !refused) {
+    return new GuardianError(signal.aborted ? "interrupted" : "restore-failed", {
+      what: `the restore of a table ${signal.aborted ? "was stopped" : "lost its connection"} while it was committed: either all of it is there, or nothing`,
+      where: to.toString(),
+      todo: `see whether ${committing} is there; if not, run again to restore it`,
+      ...(signal.aborted ? {} : { cause: err }),
+    });
+  }
   if (signal.aborted) {
     return new GuardianError("interrupted", {
       what: "the restore of a table was stopped; nothing of it is left",
@@ -95,7 +116,6 @@ function failure(err: unknown, signal: AbortSignal, to: ConnectionSettings): unk
       todo: "run again to restore it",
     });
   }
-  const known = fromPostgres(err, to.toString());
   if (!(known instanceof GuardianError) || known.code === "restore-refused") return known;
   return new GuardianError("restore-failed", {
     what: `the table was not restored, and nothing of it is left: ${known.what}`,
@@ -136,15 +156,14 @@ function findTable({ tables }: Manifest, wanted: string): ManifestTable {
   return found;
 }
 
+/** Leaves the transaction open. */
 async function inOneTransaction<T>(client: Client, superuser: boolean, work: () => Promise<T>): Promise<T> {
   // Event triggers of the database are not for this; only a superuser may say so.
   const quiet = superuser ? "SET LOCAL session_replication_role = replica;" : "";
   await client.query(`BEGIN; SET LOCAL default_transaction_read_only = off; ${quiet} ${textSettings};
     SET LOCAL synchronize_seqscans = off; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s';
     SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL check_function_bodies = off`);
-  const done = await work();
-  await client.query("COMMIT");
-  return done;
+  return work();
 }
 
 async function makeSchema(client: Client, schema: string, backup: string): Promise<void> {

@@ -135,11 +135,25 @@ export interface Place {
   readonly settings: ConnectionSettings;
   /** It has a name that says so, and gets its own at the end; else there is a schema in it that says so. */
   readonly draft: boolean;
+  /** Whether it was made cannot be told: the connection ended while the server was told to. */
+  readonly unsure?: boolean;
+}
+
+/** @returns databases of that server that have such a name: of restores that were killed, or that run now */
+export async function draftsOf({ settings, maintenance }: Target, signal: AbortSignal): Promise<string[]> {
+  const found = await onTarget(maintenance, signal, (client) =>
+    rows<{ name: string }>(
+      client,
+      "SELECT datname AS name FROM pg_catalog.pg_database WHERE datname ~ '_restoring_[0-9a-f]{8}$' ORDER BY 1",
+    ),
+  );
+  const { database } = settings.fields;
+  return found.flatMap(({ name }) => (draftName(database, name.slice(-8)) === name ? [name] : []));
 }
 
 /** The name of a database that is not whole yet: at most 63 bytes, of which these are the last. */
-function draftName(database: string): string {
-  const end = `_restoring_${randomBytes(4).toString("hex")}`;
+function draftName(database: string, digits = randomBytes(4).toString("hex")): string {
+  const end = `_restoring_${digits}`;
   let begin = database;
   while (Buffer.byteLength(begin + end) > 63) begin = begin.slice(0, -1);
   return begin + end;
@@ -148,19 +162,25 @@ function draftName(database: string): string {
 /**
  * Makes the place: a new database under a name that tells what it is, or a mark in the one that is there.
  * @param create a dump's CREATE DATABASE, for a name
+ * @param making hears of a new one before the server is told to make it: it may, though nobody hears of that
  */
 export async function makePlace(
   { settings, maintenance, exists }: Target,
   create: (name: string) => string,
   signal: AbortSignal,
+  making: (place: Place) => void,
 ): Promise<Place> {
   if (exists) {
     await onTarget(settings, signal, (client) => client.query(`CREATE SCHEMA IF NOT EXISTS ${markSchema}`));
     return { settings, draft: false };
   }
   const name = draftName(settings.fields.database);
-  await onTarget(maintenance, signal, (client) => client.query(create(name)));
-  return { settings: settings.withDatabase(name), draft: true };
+  const place = { settings: settings.withDatabase(name), draft: true };
+  await onTarget(maintenance, signal, (client) => {
+    making({ ...place, unsure: true });
+    return client.query(create(name));
+  });
+  return place;
 }
 
 /** From here on it counts: the database gets its name, or loses its mark. */
@@ -175,9 +195,10 @@ export async function finishPlace(place: Place, target: Target, signal: AbortSig
     return;
   }
   const [draft, final] = [place.settings, target.settings].map(({ fields }) => escapeIdentifier(fields.database));
-  await onTarget(target.maintenance, signal, (client) =>
-    client.query(`ALTER DATABASE ${draft ?? ""} RENAME TO ${final ?? ""}`),
-  );
+  await onTarget(target.maintenance, signal, async (client) => {
+    await client.query("SET default_transaction_read_only = off");
+    await client.query(`ALTER DATABASE ${draft ?? ""} RENAME TO ${final ?? ""}`);
+  });
 }
 
 /** What is half there, and how to be rid of it. */
@@ -185,6 +206,12 @@ export function halfThere(place: Place | undefined, made: readonly string[]): { 
   const roles = made.length > 0 ? `; roles that were made stay: ${made.join(", ")}` : "";
   if (!place) return { what: `no database was written to${roles}`, todo: [] };
   const name = place.settings.fields.database;
+  if (place.unsure === true) {
+    return {
+      what: `database ${name}, which is empty, may have been made${roles}`,
+      todo: [`drop it, if it is there: DROP DATABASE IF EXISTS ${escapeIdentifier(name)}; then restore again`],
+    };
+  }
   return {
     what: `what is in database ${name} is not whole${roles}`,
     todo: place.draft

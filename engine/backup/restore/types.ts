@@ -27,6 +27,8 @@ interface CommonOptions {
   /** Ends what runs. What it had restored stays, and is named. */
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: RestoreProgress) => void;
+  /** Gets what somebody should look at, and what stops nothing. */
+  readonly onWarning?: (line: string) => void;
   /** For PATH and GUARDIAN_PG_BIN. Default: the process's. */
   readonly env?: NodeJS.ProcessEnv;
 }

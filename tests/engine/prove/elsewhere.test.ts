@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { dump } from "../../../engine/backup";
 import { prove } from "../../../engine/backup/prove";
+import { restore } from "../../../engine/backup/restore";
+import { settingsOf } from "../../../scripts/v6/operator";
 import { withEmpty } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { useScratch } from "./scratch";
@@ -58,6 +60,19 @@ describe("a backup of a database that knows others", function () {
             ["above", "calls", "reads"].map((name) => ({ table: `materialized view public.${name}`, reason })),
           );
           expect(proof.indexes.checked).to.be.a("number");
+
+          // Nor does who restores it in earnest: the remote would be asked, and its being down would end the restore.
+          await scratch.empty();
+          const to = settingsOf({ ...scratch.login(), database: "restored" });
+          const about = { jobs: 2, signal: new AbortController().signal, env, roles: true, liveDatabases: [] };
+          const done = await restore(backup, to, about);
+          const refresh = done.left.filter(({ what }) => what.startsWith("materialized view"));
+          expect(refresh.map(({ what, why }) => `${what}: ${why.replace(/^.* fill it: /, "")}`).sort()).to.deep.equal(
+            ["above", "calls", "reads"].map(
+              (name) => `materialized view public.${name}: REFRESH MATERIALIZED VIEW public.${name}`,
+            ),
+          );
+          expect(asked(), "times that somebody was asked").to.equal(0);
 
           // A dump of who is no superuser has no subscriptions.
           const { facts } = backup.manifest.around!;

@@ -194,10 +194,14 @@ describe("a whole backup that is restored", function () {
       expect(more).to.deep.equal([]);
       expect(left).to.match(/_restoring_/);
       expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([made.name]);
-      await elsewhere.empty();
       const lying = { ...backup.manifest, tables: backup.manifest.tables.map((table) => ({ ...table, rows: 2 })) };
       writeFileSync(join(made.path, "manifest.json"), JSON.stringify(lying));
-      const wrong = await refusal(restore(await openBackup(made.path), to, how()));
+      const warned: string[] = [];
+      const onWarning = (line: string): void => void warned.push(line);
+      const wrong = await refusal(restore(await openBackup(made.path), to, how({ onWarning })));
+      expect(warned.join("\n"), "what the first one left").to.match(
+        new RegExp(`^database ${left} is of a restore .*killed`),
+      );
       expect(wrong).to.match(
         /^the restore failed: counted in the dump's own snapshot, public\.t has 1 rows in the dump, and had 2; what is in database test_\w+_restoring_\w+ is not whole.* \[restore-failed\]/,
       );
