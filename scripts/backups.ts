@@ -219,7 +219,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   try {
     masked = rules && (await mask(opened, rules, work));
     const backup = masked ?? opened;
-    const about = { live, liveDatabases: mine ? [mine] : [], signal, env, onProgress: progress(say) };
+    const about = { live, liveDatabases: mine ? [mine] : [], signal, env, onProgress: progress(say), onWarning: say };
     if (one !== undefined) {
       const done = await restoreTable(backup, one, to, about);
       tableReport(done).forEach(say);
@@ -245,7 +245,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
 }
 
 async function pruneAll(work: Work, yes: boolean): Promise<number> {
-  const { place, say, ask } = work;
+  const { place, say, ask, signal } = work;
   const sure = async (what: string): Promise<void> => {
     if (yes) return;
     if (!ask) throw usage(command, "There is no terminal to ask on; nothing was removed. --yes goes on without asking");
@@ -253,7 +253,7 @@ async function pruneAll(work: Work, yes: boolean): Promise<number> {
     if (answer.trim() !== "remove")
       throw new GuardianError("not-confirmed", { what: "not confirmed; nothing was removed" });
   };
-  const { removed, bytes } = await prune(place, say, sure);
+  const { removed, bytes } = await prune(place, say, sure, signal);
   if (removed.length > 0) say(`removed ${removed.length} folders with ${figure(Math.ceil(bytes / 1e6))} MB`);
   tell(work, { removed });
   return 0;

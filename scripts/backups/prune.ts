@@ -3,7 +3,7 @@ import { readBackups } from "../../engine/backup/keep/read";
 import { removeBackup } from "../../engine/backup/keep/remove";
 import { GuardianError } from "../../engine/base/errors";
 import { shown } from "../../engine/base/names";
-import { Database } from "../../engine/database";
+import { Database, type FencedWriter } from "../../engine/database";
 import { figure, table } from "../demo/table";
 import { write } from "../purge/write";
 import { askLedger, readKnown, type KnownLedger, type Place } from "./place";
@@ -18,12 +18,14 @@ export interface Pruned {
  * Removes what need not be kept, after showing it and asking. It is decided anew under the migration's lock, so that no up
  * that runs meanwhile takes a backup away from under itself.
  * @param sure throws unless the operator is
+ * @param signal ends it before the next folder
  * @throws GuardianError prune-refused where the ledger cannot be asked: what it relies on is then not known
  */
 export async function prune(
   place: Place,
   say: (line: string) => void,
   sure: (what: string) => Promise<void>,
+  signal: AbortSignal,
 ): Promise<Pruned> {
   const { settings, directory } = place;
   const { known, why } = await askLedger(place);
@@ -41,21 +43,31 @@ export async function prune(
   const shownOnes = new Set(going.map(({ folder }) => folder.name));
   const host = new Database(settings);
   try {
-    const removed = await write(host, known.here, "nothing more was removed", async ({ writer }) => {
+    const work = async ({ writer }: FencedWriter): Promise<string[]> => {
       const now = await decide(place, await readKnown(writer));
       const gone: string[] = [];
       for (const { folder, goes } of now) {
+        if (signal.aborted) throw stopped(gone, directory);
         if (!goes || !shownOnes.has(folder.name)) continue;
         await removeBackup(folder);
         gone.push(folder.name);
         say(`removed ${shown(folder.name)}`);
       }
       return gone;
-    });
+    };
+    const removed = await write(host, known.here, "nothing more was removed", work, signal);
     return { removed, bytes };
   } finally {
     await host.close();
   }
+}
+
+function stopped(gone: readonly string[], directory: string): GuardianError {
+  return new GuardianError("interrupted", {
+    what: `stopped; removed before that: ${gone.length > 0 ? gone.map(shown).join(", ") : "nothing"}`,
+    where: directory,
+    todo: "run it again to remove the others",
+  });
 }
 
 async function decide({ directory, backup }: Place, known: KnownLedger): Promise<Fate[]> {

@@ -199,9 +199,12 @@ describe("npm run backups", function () {
         .to.contain("Type remove to remove 2 of 4 folders")
         .and.match(/not confirmed; nothing was removed \[not-confirmed\]$/);
       expect(readdirSync(backups)).to.have.length(4);
+      const cut = await run(["prune", ...dev, "--yes"], undefined, "removed");
+      expect(cut.code, cut.said).to.equal(130);
+      expect(readdirSync(backups).sort(), cut.said).to.deep.equal([older, newer, "notes"].sort());
       const yes = await run(["prune", ...dev, "--json"], "remove");
       expect(yes.code, yes.said).to.equal(0);
-      expect((JSON.parse(yes.printed) as { removed: string[] }).removed.sort()).to.deep.equal([".partial-dead", older]);
+      expect((JSON.parse(yes.printed) as { removed: string[] }).removed.sort()).to.deep.equal([older]);
       expect(readdirSync(backups).sort()).to.deep.equal([newer, "notes"].sort());
       expect((await run(["prune", ...dev, "--yes"])).said).to.match(/nothing is to be removed$/);
       expect(await db.connect()).to.be.an("object");
