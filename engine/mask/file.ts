@@ -16,7 +16,7 @@ export interface Rules {
   readonly empty: ReadonlySet<string>;
   /** Words that the rule `word` keeps. */
   readonly words: ReadonlySet<string>;
-  /** Keys of JSON under which words of a code stay. */
+  /** Keys of JSON under which the rule `coded` keeps words of a code. */
   readonly codes: ReadonlySet<string>;
 }
 
@@ -51,7 +51,10 @@ const shape = ruled(
   record(
     {
       words: otherwise([], list(text("A word."), "Words that the rule word keeps.", "a list of words")),
-      codes: otherwise([], list(text("A key."), "Keys of JSON under which words of a code stay.", "a list of keys")),
+      codes: otherwise(
+        [],
+        list(text("A key."), "Keys of JSON under which the rule coded keeps words of a code.", "a list of keys"),
+      ),
       tables: otherwise(
         {},
         map(

@@ -11,10 +11,11 @@ const programmed = /^[A-Za-z_$][A-Za-z0-9_$.-]{0,63}$/;
  * Masks what is in JSON and leaves its shape: keys, booleans, null, how many there are of each, and every figure as it was
  * written, which JSON.parse would round. It is written as PostgreSQL writes jsonb.
  * @param codes keys under which words of a code stay
+ * @param sealed whether keys are masked too: who may write any may write a name
  * @throws SyntaxError for what is no JSON
  */
-export function maskJson(masker: Masker, text: string, codes: ReadonlySet<string>): string {
-  return new Reading(masker, text.match(tokens) ?? [], codes).value("");
+export function maskJson(masker: Masker, text: string, codes: ReadonlySet<string>, sealed = false): string {
+  return new Reading(masker, text.match(tokens) ?? [], codes, sealed).value("");
 }
 
 class Reading {
@@ -24,6 +25,7 @@ class Reading {
     private readonly masker: Masker,
     private readonly tokens: readonly string[],
     private readonly codes: ReadonlySet<string>,
+    private readonly sealed: boolean,
   ) {}
 
   /** @param key the key under which it stands, itself or the array that it is in */
@@ -45,13 +47,19 @@ class Reading {
     const members = this.#members("}", () => {
       const key = JSON.parse(this.#next()) as string;
       this.#next(":");
-      const name = programmed.test(key) && !/\d{5}/.test(key) ? key : this.masker.text(key);
+      const name = this.#name(key);
       return { name, renamed: name !== key, text: `${JSON.stringify(name)}: ${this.value(key)}` };
     });
     // jsonb has the shorter keys first, and those of a length by their bytes; what is masked is ASCII.
     if (members.some(({ renamed }) => renamed))
       members.sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1));
     return `{${members.map((member) => member.text).join(", ")}}`;
+  }
+
+  /** A code is another for each key, however short: two keys of an object must not become one. */
+  #name(key: string): string {
+    if (this.sealed) return this.masker.code(key);
+    return programmed.test(key) && !/\d{5}/.test(key) ? key : this.masker.text(key);
   }
 
   #members<T>(end: string, read: () => T): T[] {

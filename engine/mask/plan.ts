@@ -113,12 +113,18 @@ export function masksOf(columns: NonNullable<TablePlan["columns"]>, masker: Mask
   });
 }
 
+const none: ReadonlySet<string> = new Set();
+
 function maskOf(rule: Planned["rule"], { kind }: Declared, masker: Masker, { codes, words }: Rules): Mask {
   switch (rule) {
     case "clear":
       return () => null;
     case "json":
+      return (value) => maskJson(masker, value, none);
+    case "coded":
       return (value) => maskJson(masker, value, codes);
+    case "sealed":
+      return (value) => maskJson(masker, value, none, true);
     case "id":
       if (kind === "uuid") return (value) => masker.uuid(value);
       return kind === "bigint" ? (value) => masker.bigint(value) : (value) => masker.id(value);

@@ -35,9 +35,14 @@ export const rules = {
   timezone: { about: "stays where it is the name of a time zone; else as text", kinds: ["text"] },
   json: {
     about:
-      "every text in it by what it looks like: a date as year, an id as id, an address as email, a link as url, else as text; a number of five digits or more is another; words of a code stay under the keys that are listed",
+      "every text in it by what it looks like: a date as year, an id as id, an address as email, a link as url, else as text; a number of five digits or more is another; keys stay that a programmer could have written",
     kinds: ["json"],
   },
+  coded: {
+    about: "as json, and words of a code stay under the keys that are listed; for what no person writes",
+    kinds: ["json"],
+  },
+  sealed: { about: "as json, and every key becomes a code; for what a person may write any key in", kinds: ["json"] },
   year: {
     about: "the first of January of its year, and no year in which somebody of more than 89 was born",
     kinds: ["time"],

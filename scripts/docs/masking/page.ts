@@ -61,7 +61,7 @@ export function maskingPage(): string {
     ),
     `Without their rows: ${codes(empty)}.`,
     `Words that \`word\` keeps: ${codes(kept)}.`,
-    `Keys of JSON under which words of a code stay: ${codes(keys)}.`,
+    `Keys of JSON under which \`coded\` keeps words of a code: ${codes(keys)}.`,
   ].join("\n\n");
 }
 

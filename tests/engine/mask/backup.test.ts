@@ -67,7 +67,7 @@ const markedFiles = (masked: MaskedBackup): string[] =>
 async function originalsLeft(original: Client, copy: Client): Promise<string[]> {
   const left: string[] = [];
   // Of JSON the shape stays, and codes; words within it are looked for by the marks.
-  const asItIs = ["keep", "clear", "word", "figure", "language", "timezone", "year", "json"];
+  const asItIs = ["keep", "clear", "word", "figure", "language", "timezone", "year", "json", "coded"];
   for (const [table, columns] of rules.columns) {
     for (const [column, rule] of columns) {
       if (asItIs.includes(rule)) continue;

@@ -1,6 +1,8 @@
 import { expect } from "chai";
 import { maskElements, maskLine, maskRows } from "../../../engine/mask/copy";
+import { readRules } from "../../../engine/mask/file";
 import { maskJson } from "../../../engine/mask/json";
+import { masksOf } from "../../../engine/mask/plan";
 import { Masker } from "../../../engine/mask/values";
 
 const masker = new Masker(2026);
@@ -153,6 +155,26 @@ describe("what stands in the place of a value", () => {
       .and.match(/"neg": -1\d{4}\.\d\d, /);
     expect(masked).not.to.match(/Ann|Mary|Smith|4711002|9007199254740993|98765/);
     expect(maskJson(masker, '"Ann"', new Set())).to.equal(JSON.stringify(masker.text("Ann")));
+  });
+
+  it("17-7 what a person wrote into JSON stays under no key, nor does a key that he wrote", () => {
+    const rules = readRules();
+    const masked = (table: string, column: string, json: string): string => {
+      const rule = rules.columns.get(table)?.get(column);
+      const declared = { kind: "json", type: "jsonb", array: false, notNull: true } as const;
+      if (rule === undefined || rule === "keep") throw new Error("has no rule that masks");
+      return masksOf([{ rule, declared }], masker, rules)[0]?.(json) ?? "";
+    };
+    const his =
+      '{"code": "JaneSmith", "state": "Rivendell", "a": true, "b": 1, "JaneSmith": null, "name": {"id": "x"}}';
+    const sealed = masked("auth.users", "raw_user_meta_data", his);
+    expect(sealed).not.to.match(/Jane|Smith|Rivendell|code|state|name/);
+    const [was, is] = [JSON.parse(his) as object, JSON.parse(sealed) as object];
+    expect(Object.keys(is).length, "no two keys became one").to.equal(Object.keys(was).length);
+    for (const column of ["dashboard_layout", "emergency_contacts"])
+      expect(masked("public.user_preferences", column, '{"code": "JaneSmith"}')).to.match(/^\{"code": "(?!JaneSmith)/);
+    expect(masked("public.documents", "medical_data", '{"code": "718-7"}')).to.equal('{"code": "718-7"}');
+    expect(masked("public.patient_consents", "consent_metadata", '{"state": "expired"}')).to.contain('"expired"');
   });
 
   it("17-7 lines of COPY are read and written with their escapes, NULL stays NULL, and what stays is not touched", () => {
