@@ -268,7 +268,7 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       const means = new Means();
       const wanted = await wantedOf(engine, { "900_t": "meant" });
       const died = new GuardianError("scratch-failed", { what: "the scratch server died" });
-      means.next = [died, died, proven, proven];
+      means.next = [died, died, died, proven, proven];
       const path = async (): Promise<string> => (await taken(engine)).path;
       const swap = async (): Promise<void> => {
         const file = join(await path(), "manifest.json");
@@ -283,13 +283,16 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       const second = await take();
       expect(second, "the manifest was swapped before the proof").not.to.equal(first);
       rmSync(join(second, "dump", "toc.dat"));
-      const refused = await refusalOf(run(engine, wanted, means));
-      expect(refused.what).to.equal("the backup is not proven, by its listing: dump/toc.dat is missing");
       const third = await take();
       expect(third, "a file was gone").not.to.equal(second);
+      writeFileSync(join(third, "dump", "more.dat"), "");
+      const refused = await refusalOf(run(engine, wanted, means));
+      expect(refused.what).to.equal("the backup is not proven, by its listing: dump/more.dat is not in the manifest");
+      const fourth = await take();
+      expect(fourth, "a file was there besides").not.to.equal(third);
       await serves(engine);
       await swap();
-      expect(await take(), "it was swapped after the proof").not.to.equal(third);
+      expect(await take(), "it was swapped after the proof").not.to.equal(fourth);
       expect(means.next).to.deep.equal([]);
     }));
 });
