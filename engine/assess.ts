@@ -1,5 +1,5 @@
 import { nearest } from "../spec";
-import { profiles, readTables } from "../spec/roles";
+import { type readTables, v6Tables } from "../spec/roles";
 import { GuardianError } from "./base/errors";
 import { shown, sqlName } from "./base/names";
 import { rows, type Queryable } from "./base/sql";
@@ -26,7 +26,7 @@ export interface Assessment {
 }
 
 /** Tables of v6 and the columns by which they are told from anything else of the same name. */
-const v6Tables: Readonly<Record<(typeof readTables)[number], readonly string[]>> = {
+const v6Columns: Readonly<Record<(typeof readTables)[number], readonly string[]>> = {
   "auth.users": ["id", "email", "created_at"],
   "public.documents": ["id", "user_id", "s3_key", "original_name", "status", "medical_data", "normalization_status"],
   "public.patient_medications": ["id", "user_id", "medication_name", "source_document_ids"],
@@ -67,7 +67,7 @@ export async function assess(db: Queryable, accepted: readonly string[] = [], pr
     });
   }
   await refuseUnknown(db, accepted);
-  const neighbours = await readNeighbours(db, [...readTables, profiles], accepted);
+  const neighbours = await readNeighbours(db, v6Tables, accepted);
   return {
     items: [...(await extensions(db)), tables(), ...(await oddities(db)), ...neighbours],
     volume: await volume(db),
@@ -103,8 +103,8 @@ async function here(db: Queryable): Promise<string> {
 }
 
 export async function missingParts(db: Queryable): Promise<string[]> {
-  const wanted = Object.entries(v6Tables).flatMap(([table, columns]) => columns.map((column) => ({ table, column })));
-  const found = await rows<{ table: keyof typeof v6Tables; columns: string[] | null }>(
+  const wanted = Object.entries(v6Columns).flatMap(([table, columns]) => columns.map((column) => ({ table, column })));
+  const found = await rows<{ table: keyof typeof v6Columns; columns: string[] | null }>(
     db,
     // By the catalogue itself: to_regclass refuses a schema that this role may not use.
     `SELECT w.t AS table, pg_catalog.array_agg(w.c) AS columns
@@ -116,7 +116,7 @@ export async function missingParts(db: Queryable): Promise<string[]> {
     [wanted.map((want) => want.table), wanted.map((want) => want.column)],
   );
   const parts = found.map(({ table, columns }) =>
-    columns?.length === v6Tables[table].length ? `table ${table}` : `column ${(columns ?? []).join(", ")} of ${table}`,
+    columns?.length === v6Columns[table].length ? `table ${table}` : `column ${(columns ?? []).join(", ")} of ${table}`,
   );
   const roles = await rows<{ name: string }>(
     db,
@@ -144,7 +144,7 @@ async function extensions(db: Queryable): Promise<AssessmentItem[]> {
 function tables(): AssessmentItem {
   return {
     item: "Core Tables",
-    status: `${Object.keys(v6Tables).length} of v6 present`,
+    status: `${Object.keys(v6Columns).length} of v6 present`,
     readiness: "Ready",
     action: "None",
   };

@@ -13,6 +13,9 @@ export const readTables = [
 /** A table that not every v6 has. */
 export const profiles = "public.user_profiles";
 
+/** All of v6 that the migration reads, where it is. */
+export const v6Tables: readonly string[] = [...readTables, profiles];
+
 /** Tables of v6 that modules lock (module.yaml, locks; a test keeps the two in step): foreign keys and triggers need more than SELECT. */
 export const lockedTables: readonly string[] = [
   "auth.users",
@@ -56,7 +59,7 @@ export function migrationRights(major: number): Right[] {
     right("schema", "public", "CREATE, USAGE", "v7's tables and functions are made there"),
     right("schema", "auth", "USAGE", "accounts are read, and referred to"),
     right("role", "", "BYPASSRLS", "under row security a backup or a migration would be silently partial"),
-    ...[...readTables, profiles].map((name) => right("table", name, "SELECT", "it is read")),
+    ...v6Tables.map((name) => right("table", name, "SELECT", "it is read")),
     ...lockedTables.map((name) => right("table", name, "REFERENCES", "foreign keys of v7's tables refer to it")),
     ...followedTables.map((name) =>
       right("table", name, "TRIGGER", "triggers on it follow what v6 writes while rows move"),

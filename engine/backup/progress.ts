@@ -14,6 +14,34 @@ export interface BackupProgress {
   readonly tables: number;
 }
 
+/** Reports which phase is at work: each as it begins, and from the first on every 2 s, until stopped. */
+export class PhaseReport<P extends string> {
+  readonly #began = performance.now();
+  #phase: P | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(readonly say: ((progress: { phase: P; seconds: number }) => void) | undefined) {}
+
+  /** Since it was made, in seconds, to hundredths. */
+  get seconds(): number {
+    return Math.round((performance.now() - this.#began) / 10) / 100;
+  }
+
+  begin(phase: P): void {
+    this.#phase = phase;
+    this.#tell();
+    this.#timer ??= setInterval(() => this.#tell(), 2000);
+  }
+
+  #tell(): void {
+    if (this.#phase !== undefined) this.say?.({ phase: this.#phase, seconds: this.seconds });
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
 /** Reports on a folder that grows, until stopped. */
 export class ProgressReport {
   phase: BackupProgress["phase"] = "dumping";

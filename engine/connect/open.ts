@@ -1,5 +1,5 @@
 import { Client, type ClientConfig } from "pg";
-import { GuardianError, isPostgres } from "../base/errors";
+import { fromPostgres, GuardianError, isPostgres } from "../base/errors";
 import { AuthMethods } from "./auth-methods";
 import { connectFailure, failureCode } from "./failures";
 import type { ConnectionSettings } from "./settings";
@@ -66,6 +66,32 @@ export async function openClient(settings: ConnectionSettings, applicationName: 
     }
   }
   throw new Error("unreachable: there is always an attempt");
+}
+
+/**
+ * A session for one piece of work; it ends with the signal, whose reason is thrown then.
+ * @param applicationName  as for openClient.
+ * @param where  where errors say that it was.
+ * @throws GuardianError for what PostgreSQL says, and as openClient does.
+ */
+export async function whileConnected<T>(
+  settings: ConnectionSettings,
+  { applicationName, where, signal }: { applicationName: string; where: string; signal: AbortSignal },
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await openClient(settings, applicationName);
+  const stop = (): void => void client.connection.stream.destroy();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await work(client);
+  } catch (err) {
+    signal.throwIfAborted();
+    throw fromPostgres(err, where);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await discard(client);
+  }
 }
 
 /** Whether TLS was what worked last: a way that failed once is not tried first for each further connection. */

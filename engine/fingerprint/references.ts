@@ -1,3 +1,4 @@
+import { v6Tables } from "../../spec/roles";
 import type { Queryable } from "./types";
 
 /** A foreign key of a table that is not v6's on a table that is; names are quoted and ready for SQL. */
@@ -9,19 +10,6 @@ export interface Reference {
   target: string;
   targetColumn: string;
 }
-
-/** The tables that v6's application deletes from. */
-const v6Tables = [
-  "auth.users",
-  "public.documents",
-  "public.patient_medications",
-  "public.patient_allergies",
-  "public.patient_conditions",
-  "public.patient_lab_results",
-  "public.patient_vitals",
-  "public.patient_providers",
-  "public.user_profiles",
-];
 
 /**
  * Foreign keys from all other tables, in whatever schema, on v6's tables. Of a key over several columns the first stands

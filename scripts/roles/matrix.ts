@@ -5,7 +5,7 @@ import { quoteName } from "../../engine/base/sql";
 import { Database } from "../../engine/database";
 import { archiveSchema, ledgerSchema } from "../../engine/ledger/schema";
 import type { Module } from "../../engine/module/files/manifest";
-import { profiles, readTables, roleNames, type RoleName } from "../../spec/roles";
+import { roleNames, v6Tables, type RoleName } from "../../spec/roles";
 import { listed } from "../docs/catalogue";
 import { withClient } from "../v6/database";
 import { settingsOf } from "../v6/operator";
@@ -60,7 +60,7 @@ async function trialsOf(superuser: Client, modules: readonly Module[]): Promise<
   const own = (kind: "table" | "view" | "function"): string[] => modules.flatMap((module) => listed(module, kind));
   const tables = own("table");
   const ledger = await relationsOf(superuser, ledgerSchema);
-  const columns = await firstColumns(superuser, [...readTables, profiles, ...tables, ...ledger]);
+  const columns = await firstColumns(superuser, [...v6Tables, ...tables, ...ledger]);
   const column = (table: string): string => escapeIdentifier(columns.get(table) ?? "");
   const operations = modules.filter(({ name }) => name === "009_operations");
   return [
@@ -68,7 +68,7 @@ async function trialsOf(superuser: Client, modules: readonly Module[]): Promise<
     {
       title: "v6's tables",
       of: "Table",
-      rows: [...readTables, profiles].map((name) => ({
+      rows: v6Tables.map((name) => ({
         name,
         cell: (client) => allOf(client, name, column(name), true),
       })),

@@ -50,6 +50,13 @@ function clone(stacks: readonly string[], selected?: string, env: NodeJS.Process
   return { ensure, folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
+/** @param said what the engine was asked, or what the refusal says, before anything was made */
+function expectSaid(found: string | GuardianError, said: string | RegExp, folder: string): void {
+  if (typeof said === "string") return void expect(found).to.equal(said);
+  expect(found).to.be.instanceOf(GuardianError).and.have.property("what").match(said);
+  expect(readFileSync(join(folder, "asked"), "utf8"), "nothing was made").to.equal("");
+}
+
 describe("which stack npm run pulumi works on", () => {
   const made = "stack init dev\n";
   const there: [what: string, stacks: string[], selected: string | undefined, said: string | RegExp][] = [
@@ -71,11 +78,7 @@ describe("which stack npm run pulumi works on", () => {
         const old = join(folder, ".guardian", "state", ".pulumi", "stacks", "tiny", "dev.json");
         if (existsSync(old)) utimesSync(old, 0, 0);
         const found = await ensure();
-        if (typeof said === "string") expect(found).to.equal(said);
-        else {
-          expect(found).to.be.instanceOf(GuardianError).and.have.property("what").match(said);
-          expect(readFileSync(join(folder, "asked"), "utf8"), "nothing was made").to.equal("");
-        }
+        expectSaid(found, said, folder);
       } finally {
         remove();
       }
@@ -118,11 +121,7 @@ describe("the stack that PULUMI_STACK names", () => {
       const { ensure, folder, remove } = clone(stacks, undefined, { PULUMI_STACK: named });
       try {
         const found = await ensure();
-        if (typeof said === "string") expect(found).to.equal(said);
-        else {
-          expect(found).to.be.instanceOf(GuardianError).and.have.property("what").match(said);
-          expect(readFileSync(join(folder, "asked"), "utf8"), "nothing was made").to.equal("");
-        }
+        expectSaid(found, said, folder);
       } finally {
         remove();
       }

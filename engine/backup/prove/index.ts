@@ -9,6 +9,7 @@ import { type FoundBackup, microseconds } from "../adopt";
 import { clientBeside, findClient } from "../client";
 import { removeFolder, removeStale, startFolder } from "../folder";
 import { folderFailure } from "../place";
+import { PhaseReport } from "../progress";
 import { dumpFolder, verifyBackup, type Manifest } from "../manifest";
 import { both } from "./both";
 import { checkListing, compareContent, digestBackup } from "./content";
@@ -34,22 +35,15 @@ export type { Proof, ProofOptions } from "./types";
  *   `backup-unproven` for one of an older release, which cannot be; others where the backup is not to blame (the scratch died, a disk is full, it was stopped)
  */
 export async function prove(backup: FoundBackup, scratch: Scratch, options: ProofOptions): Promise<Proof> {
-  const began = performance.now();
-  const seconds = (): number => Math.round((performance.now() - began) / 10) / 100;
-  const told = { phase: "hashing" as ProofProgress["phase"] };
-  const say = (): void => options.onProgress?.({ phase: told.phase, seconds: seconds() });
-  const phase = (next: ProofProgress["phase"]): void => {
-    told.phase = next;
-    say();
-  };
-  phase("hashing");
-  const ticking = setInterval(say, 2000);
+  const report = new PhaseReport<ProofProgress["phase"]>(options.onProgress);
+  const phase = (next: ProofProgress["phase"]): void => report.begin(next);
   // Aborted by the caller, or by whichever of two things at once fails first.
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const directory = dirname(resolve(backup.path));
   await removeStale(directory);
   const folder = await startFolder(directory, "proof");
+  phase("hashing");
   try {
     const { manifestSha256 } = options.belongsTo ?? {};
     const whole = verifyBackup(backup.path, { sha: false, manifestSha256 });
@@ -74,7 +68,7 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
       verdict: unproven.length === 0 ? "proven" : "partly proven",
       unproven,
       restoreSeconds,
-      seconds: seconds(),
+      seconds: report.seconds,
       indexes,
       bytes: manifest.files.reduce((sum, file) => sum + file.size, 0),
       rows: manifest.tables.reduce((sum, table) => sum + table.rows, 0),
@@ -82,7 +76,7 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
   } catch (err) {
     throw failure(options.signal, stop.signal.aborted ? stop.signal.reason : err, directory);
   } finally {
-    clearInterval(ticking);
+    report.stop();
     await removeFolder(folder);
   }
 }

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { type Client, escapeIdentifier, escapeLiteral } from "pg";
 import { fromPostgres, isPostgres } from "../../base/errors";
 import { sqlParser } from "../../base/parsers";
-import { ConnectionSettings, openClient } from "../../connect";
-import { discard } from "../../connect/open";
+import { ConnectionSettings } from "../../connect";
+import { whileConnected } from "../../connect/open";
 import type { Scratch } from "../../scratch/scratch";
 import { rolesFile, type Surroundings } from "../manifest";
 import { differs } from "./differs";
@@ -13,24 +13,16 @@ import { printed, readToc, useList, type Restorer } from "./toc";
 import type { Unproven } from "./types";
 
 /** A session on the scratch; it ends with the signal. */
-export async function onScratch<T>(
+export const onScratch = <T>(
   settings: ConnectionSettings,
   signal: AbortSignal,
   work: (client: Client) => Promise<T>,
-): Promise<T> {
-  const client = await openClient(settings, "guardian-migration proof");
-  const stop = (): void => void client.connection.stream.destroy();
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    return await work(client);
-  } catch (err) {
-    signal.throwIfAborted();
-    throw fromPostgres(err, `scratch ${settings.toString()}`);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    await discard(client);
-  }
-}
+): Promise<T> =>
+  whileConnected(
+    settings,
+    { applicationName: "guardian-migration proof", where: `scratch ${settings.toString()}`, signal },
+    work,
+  );
 
 /**
  * A superuser of a scratch of ours, whose first role has the name that it has where the backup is from: what superusers

@@ -6,6 +6,7 @@ import type { FoundBackup } from "../adopt";
 import { removeFolder, removeStale, startFolder } from "../folder";
 import { dumpFolder, verifyBackup, type Surroundings } from "../manifest";
 import { folderFailure } from "../place";
+import { PhaseReport } from "../progress";
 import { findClients } from "../prove";
 import { checkListing, digestBackup } from "../prove/content";
 import type { Clients } from "../prove/copy";
@@ -65,28 +66,21 @@ const noRoles: MadeRoles = { made: [], logIn: [], left: [], later: [], kept: new
  *   there; others where nothing was
  */
 export async function restore(backup: FoundBackup, to: ConnectionSettings, options: RestoreOptions): Promise<Restored> {
-  const began = performance.now();
-  const seconds = (): number => Math.round((performance.now() - began) / 10) / 100;
-  const told = { phase: "hashing" as RestoreProgress["phase"] };
-  const say = (): void => options.onProgress?.({ phase: told.phase, seconds: seconds() });
-  const phase = (next: RestoreProgress["phase"]): void => {
-    told.phase = next;
-    say();
-  };
+  const report = new PhaseReport<RestoreProgress["phase"]>(options.onProgress);
+  const phase = (next: RestoreProgress["phase"]): void => report.begin(next);
   const target = await lookAtTarget(to, options.signal);
   const { server } = backup.manifest;
   refuseTarget(target, [server, ...options.liveDatabases], { ...options, fills: true });
   refuseUnfit(backup, target);
   for (const name of await draftsOf(target, options.signal))
     options.onWarning?.(`database ${name} is of a restore that runs now, or of one that was killed: drop it then`);
-  phase("hashing");
-  const ticking = setInterval(say, 2000);
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const directory = dirname(resolve(backup.path));
   await removeStale(directory);
   const folder = await startFolder(directory, "restore");
   const soFar: SoFar = { roles: [] };
+  phase("hashing");
   try {
     const manifest = await asDiffering("hash", backup.path, verifyBackup(backup.path, { sha: true }));
     const about = { major: target.server.major, settings: target.maintenance };
@@ -98,11 +92,11 @@ export async function restore(backup: FoundBackup, to: ConnectionSettings, optio
     const found: FoundBackup = { ...backup, manifest };
     const work: Restoring = { backup: found, around, dump, toc, target, clients, options, signal, phase };
     const done = await run(work, soFar, stop);
-    return { ...done, where: to.toString(), database: to.fields.database, seconds: seconds() };
+    return { ...done, where: to.toString(), database: to.fields.database, seconds: report.seconds };
   } catch (err) {
     throw failure(stop.signal.aborted ? stop.signal.reason : err, options.signal, soFar, to);
   } finally {
-    clearInterval(ticking);
+    report.stop();
     await removeFolder(folder);
   }
 }

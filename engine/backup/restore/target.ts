@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { type Client, escapeIdentifier } from "pg";
-import { fromPostgres, GuardianError } from "../../base/errors";
+import { GuardianError } from "../../base/errors";
 import { first, rows } from "../../base/sql";
-import { knownServer, openClient, type ConnectionSettings, type ServerInfo } from "../../connect";
-import { discard } from "../../connect/open";
+import { knownServer, type ConnectionSettings, type ServerInfo } from "../../connect";
+import { whileConnected } from "../../connect/open";
 import type { LiveDatabase } from "./types";
 
 /** A database that is to be restored into, as it was found. */
@@ -21,25 +21,12 @@ export interface Target {
 export const markSchema = "guardian_restoring";
 
 /** A session on the target; it ends with the signal. */
-export async function onTarget<T>(
+export const onTarget = <T>(
   settings: ConnectionSettings,
   signal: AbortSignal,
   work: (client: Client) => Promise<T>,
-): Promise<T> {
-  const client = await openClient(settings, "guardian-migration restore");
-  const stop = (): void => void client.connection.stream.destroy();
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    signal.throwIfAborted();
-    return await work(client);
-  } catch (err) {
-    signal.throwIfAborted();
-    throw fromPostgres(err, settings.toString());
-  } finally {
-    signal.removeEventListener("abort", stop);
-    await discard(client);
-  }
-}
+): Promise<T> =>
+  whileConnected(settings, { applicationName: "guardian-migration restore", where: settings.toString(), signal }, work);
 
 /** Objects that somebody made: of the system's own, made by initdb, oids are below (transam.h, FirstNormalObjectId). */
 const contents = `

@@ -1,4 +1,4 @@
-import { profiles, readTables } from "../../../spec/roles";
+import { v6Tables } from "../../../spec/roles";
 import { readNeighbours } from "../../neighbours/findings";
 import { some, type Check } from "../check";
 
@@ -7,7 +7,7 @@ export const neighbours: Check = {
   name: "neighbours",
   asks: "what is in this database beside v6 that new tables would meet: publications, event triggers, inheritance, default rights",
   async run({ db, declared }) {
-    const found = await readNeighbours(db, [...readTables, profiles], declared.publications);
+    const found = await readNeighbours(db, v6Tables, declared.publications);
     const by = (readiness: string) => found.filter((one) => one.readiness === readiness);
     const [bad, warned] = [by("Not ready"), by("Warning")];
     const line = ({ item, status }: (typeof found)[number]): string => `${item}: ${status}`;

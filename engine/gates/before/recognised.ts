@@ -1,17 +1,10 @@
+import { readTables } from "../../../spec/roles";
 import { missingParts } from "../../assess";
 import { rows } from "../../base/sql";
 import { some, type Check } from "../check";
 
 /** Row security is part of what makes a v6: without it, its tables are open to every account. */
-const guarded = [
-  "documents",
-  "patient_allergies",
-  "patient_conditions",
-  "patient_lab_results",
-  "patient_medications",
-  "patient_providers",
-  "patient_vitals",
-];
+const guarded = readTables.flatMap((name) => (name.startsWith("public.") ? [name.slice("public.".length)] : []));
 
 /** Guide 1.1, core tables; what the guide did not look at: columns, keys and policies. */
 export const recognised: Check = {

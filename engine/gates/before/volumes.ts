@@ -1,4 +1,4 @@
-import { profiles, readTables } from "../../../spec/roles";
+import { v6Tables } from "../../../spec/roles";
 import { sqlName } from "../../base/names";
 import { rows } from "../../base/sql";
 import { some, type Check } from "../check";
@@ -23,7 +23,6 @@ export const volumes: Check = {
   async run({ db }) {
     // Else a role whose rows policies hide is told that there are none.
     await db.query("SET LOCAL row_security = off");
-    const wanted = [...readTables, profiles];
     const found = await rows<Sized>(
       db,
       `SELECT n.nspname AS schema, c.relname AS name,
@@ -36,9 +35,9 @@ export const volumes: Check = {
          AND pg_catalog.lower(c.relname) IN (SELECT pg_catalog.split_part(w, '.', 2) FROM unnest($1::text[]) w)
          AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^(pg_temp|pg_toast|guardian_)'
        ORDER BY 1, 2`,
-      [wanted],
+      [v6Tables],
     );
-    const own = found.filter(({ schema, name }) => wanted.includes(`${schema}.${name}`));
+    const own = found.filter(({ schema, name }) => v6Tables.includes(`${schema}.${name}`));
     const others = found.filter((one) => !own.includes(one));
     const lines: string[] = [];
     let [total, bytes] = [0, 0];
