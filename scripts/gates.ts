@@ -21,7 +21,7 @@ const options = {
   stage: {
     value: "NAME",
     about:
-      "before: only what must be so before the migration; end: only what must be so from its end on (default: both)",
+      "before: only what must be so before the schema stage; schema, data: after that stage; end: at the end (default: all)",
   },
   json,
 } as const;
@@ -68,7 +68,7 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     throw usage(command, "--stack must be a stack's name");
   const folder = given.cwd === undefined ? around.clone : resolve(given.cwd);
   const stack = given.stack ?? selectedHere(folder, around.env);
-  const config = readKeys(folder, stack, ["database", "backup", "publications"]);
+  const config = readKeys(folder, stack, ["database", "backup", "publications", "gates"]);
   const settings = resolveConnection(config.database, around.env);
   settings.warnings.forEach(say);
   const { directory, maxAge, verify } = config.backup;
@@ -76,6 +76,7 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     env: around.env,
     backup: { directory: resolve(folder, directory), maxAge, verify },
     publications: Object.keys(config.publications),
+    limits: config.gates,
   };
   const host = new Database(settings);
   try {
@@ -83,7 +84,8 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     await host.server();
     say(`stack ${stack}, ${settings.explain()}`);
     const outcomes: Outcome[] = [];
-    for (const check of chosen.flatMap((gate) => [...gates[gate]])) {
+    for (const check of new Set(chosen.flatMap((gate) => [...gates[gate]]))) {
+      if (check.cost === "pass") continue;
       if (signal?.aborted) throw new GuardianError("interrupted", { what: "stopped; nothing was written" });
       const outcome = await runCheck(check, host, declared);
       outcomes.push(outcome);

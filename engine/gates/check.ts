@@ -21,7 +21,16 @@ export interface Site {
   readonly db: Queryable;
   readonly host: Database;
   readonly declared: Declared;
+  /** What the gate before the schema stage recorded, by the check's name: the baseline of what is measured again. */
+  readonly before: ReadonlyMap<string, Outcome>;
 }
+
+/**
+ * What a check reads, and thereby where it runs. `catalogue`: catalogue, statistics, and counts of tables of up to 200,000
+ * rows; in preview too. `queries`: it runs the application's queries, or calls functions and rolls back; by `npm run gates`
+ * and in an `up`. `pass`: it reads whole tables; only in an `up` that changes their stage.
+ */
+export type Cost = "catalogue" | "queries" | "pass";
 
 /** What checks judge by: a part of the stack's configuration, and where they run. */
 export interface Declared {
@@ -30,14 +39,17 @@ export interface Declared {
   readonly backup: { readonly directory: string; readonly maxAge: number; readonly verify: "restore" | "list" };
   /** Publications that new tables may join. */
   readonly publications: readonly string[];
+  /** Shares: 0.25 is a quarter. `guardian:gates`. */
+  readonly limits: { readonly maxDataLoss: number; readonly warnSlowdown: number; readonly maxSlowdown: number };
 }
 
-/** One question with an answer that was looked up. It reads, and never writes. */
+/** One question with an answer that was looked up. It leaves nothing behind. */
 export interface Check {
   /** As the operator writes it: lower case, with hyphens. */
   readonly name: string;
   /** What it asks, for people. */
   readonly asks: string;
+  readonly cost: Cost;
   run(site: Site): Promise<Finding>;
 }
 
@@ -48,10 +60,15 @@ export interface Outcome extends Finding {
 }
 
 /** Runs a check in a reading transaction of its own, so that one that fails leaves the others alone. Throws nothing. */
-export async function runCheck(check: Check, host: Database, declared: Declared): Promise<Outcome> {
+export async function runCheck(
+  check: Check,
+  host: Database,
+  declared: Declared,
+  before: Site["before"] = new Map(),
+): Promise<Outcome> {
   const began = performance.now();
   const finding = await host
-    .read((db) => check.run({ db, host, declared }))
+    .read((db) => check.run({ db, host, declared, before }))
     .catch((err: unknown): Finding => couldNotRun(fromPostgres(err, `check ${check.name}`).message));
   return { check: check.name, ...finding, seconds: Math.round(performance.now() - began) / 1000 };
 }

@@ -20,6 +20,7 @@ const declared: Declared = {
   },
   backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
   publications: [],
+  limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
 };
 
 /** What a check says, asked as the migrator unless another login is named. */
@@ -287,6 +288,7 @@ describe("gates", function () {
       const broken: Check = {
         name: "broken",
         asks: "",
+        cost: "catalogue",
         run: async ({ db: session }) => {
           await session.query("SELECT ($1::text)::int", ["secret of a patient"]);
           throw new Error("not reached");

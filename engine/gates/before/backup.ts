@@ -7,6 +7,7 @@ import { notApplicable, type Check } from "../check";
 export const backup: Check = {
   name: "backup",
   asks: "whether the newest backup was restored and compared, and is young enough to serve a change",
+  cost: "catalogue",
   async run({ db, declared }) {
     const steps = (await readLedger(db)) ? await readSteps(db) : [];
     const taken = steps

@@ -8,6 +8,7 @@ const [share, least] = [0.1, 10_000];
 export const bloat: Check = {
   name: "bloat",
   asks: `whether more than ${share * 100} % of a v6 table's rows are dead, or the planner knows nothing of it`,
+  cost: "catalogue",
   async run({ db }) {
     const found = await rows<{ name: string; dead: string; live: string; pages: number; fresh: boolean }>(
       db,

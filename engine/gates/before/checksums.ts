@@ -5,6 +5,7 @@ import { some, type Check } from "../check";
 export const checksums: Check = {
   name: "checksums",
   asks: "whether the server has met damaged pages",
+  cost: "catalogue",
   async run({ db }) {
     const on = await first<{ on: string }>(db, "SELECT pg_catalog.current_setting('data_checksums') AS on");
     if (on?.on !== "on")

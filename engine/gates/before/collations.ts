@@ -9,6 +9,7 @@ import { notApplicable, some, type Check } from "../check";
 export const collations: Check = {
   name: "collations",
   asks: "whether the database's collations are of the version that its indexes were built with",
+  cost: "catalogue",
   async run({ db }) {
     const database = await first<{ recorded: string | null; actual: string | null }>(
       db,

@@ -7,6 +7,7 @@ const needed = 8;
 export const connections: Check = {
   name: "connections",
   asks: `whether ${needed} connections are free for the migration, and the database and its role allow them`,
+  cost: "catalogue",
   async run({ db }) {
     const row = await first<{ free: number; most: number; database: number | null; role: number | null }>(
       db,

@@ -5,6 +5,7 @@ import { some, type Check } from "../check";
 export const indexes: Check = {
   name: "indexes",
   asks: "whether indexes of schemas public and auth are invalid",
+  cost: "catalogue",
   async run({ db }) {
     const found = await rows<{ name: string; of: string }>(
       db,

@@ -10,6 +10,7 @@ const guarded = readTables.flatMap((name) => (name.startsWith("public.") ? [name
 export const recognised: Check = {
   name: "v6",
   asks: "whether this database is a Guardian v6: tables, columns, primary keys, row security and policies",
+  cost: "catalogue",
   async run({ db }) {
     const missing = await missingParts(db);
     const open = await rows<{ name: string; lacks: string }>(

@@ -11,6 +11,7 @@ const behind = 60;
 export const replication: Check = {
   name: "replication",
   asks: `whether standbys are more than ${behind} s behind, and slots keep more than 1 GiB of WAL`,
+  cost: "catalogue",
   async run({ db }) {
     const slots = await rows<{ name: string; active: boolean; held: string | null; status: string | null }>(
       db,

@@ -4,6 +4,7 @@ import { some, type Check } from "../check";
 export const rights: Check = {
   name: "rights",
   asks: "whether this role may do all that the migration does",
+  cost: "catalogue",
   async run({ db }) {
     const missing = await missingRights(db);
     if (missing.length === 0) return { verdict: "passed", evidence: ["this role lacks no right"] };

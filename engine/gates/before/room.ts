@@ -9,6 +9,7 @@ import { some, type Check } from "../check";
 export const room: Check = {
   name: "backup-room",
   asks: "whether a backup can be taken from here: client programs, rights, folder and free disk",
+  cost: "catalogue",
   async run({ db, host, declared }) {
     const { directory, verify } = declared.backup;
     const steps = (await readLedger(db)) ? await readSteps(db) : [];

@@ -9,6 +9,7 @@ const longest = 300;
 export const transactions: Check = {
   name: "transactions",
   asks: `whether transactions are open for more than ${longest} s, or prepared and left`,
+  cost: "catalogue",
   async run({ db }) {
     const prepared = await rows<{ text: string }>(
       db,

@@ -5,6 +5,7 @@ import { notApplicable, some, type Check } from "../check";
 export const unfinished: Check = {
   name: "unfinished",
   asks: "whether an earlier run was left half done",
+  cost: "catalogue",
   async run({ db }) {
     if (!(await readLedger(db))) return notApplicable("nothing of the migration was ever here");
     const open = notEnded(await readSteps(db));

@@ -7,6 +7,7 @@ const [warns, fails] = [1_000_000_000, 1_900_000_000];
 export const wraparound: Check = {
   name: "wraparound",
   asks: "how old the oldest transaction id and multixact are: the server refuses writes near two thousand million",
+  cost: "catalogue",
   async run({ db }) {
     const row = await first<{ xid: number; multi: number }>(
       db,

@@ -10,6 +10,7 @@ import { notApplicable, some, type Check } from "../check";
 export const definitions: Check = {
   name: "definitions",
   asks: "whether every object of v7 is as the migration made it",
+  cost: "catalogue",
   async run({ db }) {
     const records = (await readLedger(db)) ? byModule(await readObjects(db)) : byModule([]);
     if (records.size === 0) return notApplicable("no module is applied");

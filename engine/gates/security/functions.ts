@@ -12,6 +12,7 @@ const forEverybody = ["public.is_ledger_batch"];
 export const functions: Check = {
   name: "functions",
   asks: "whether every v7 function has its search_path pinned, and nothing of it may be called by PUBLIC",
+  cost: "catalogue",
   async run({ db }) {
     const names = (await standingNames(db, "function")).map((name) => name.slice(0, name.indexOf("(")));
     if (names.length === 0) return notApplicable("no module is applied");

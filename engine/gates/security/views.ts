@@ -7,6 +7,7 @@ import { notApplicable, some, type Check } from "../check";
 export const views: Check = {
   name: "views",
   asks: "whether a view, of whosever, gives the API's roles rows of v7's tables past their policies",
+  cost: "catalogue",
   async run({ db }) {
     const tables = await standingTables(db);
     if (tables.length === 0) return notApplicable("no module is applied");

@@ -16,6 +16,7 @@ const roles = ["anon", "authenticated"];
 export const strangers: Check = {
   name: "strangers",
   asks: "whether a stranger, logged in or not, sees a row of any v7 table whose rows are a person's",
+  cost: "catalogue",
   async run({ db }) {
     const standing = await standingTables(db);
     if (standing.length === 0) return notApplicable("no module is applied");

@@ -7,6 +7,7 @@ import { notApplicable, some, type Check } from "../check";
 export const rowSecurity: Check = {
   name: "row-security",
   asks: "whether every v7 table has row security, and no policy of it is open to everybody",
+  cost: "catalogue",
   async run({ db }) {
     const tables = await standingTables(db);
     if (tables.length === 0) return notApplicable("no module is applied");
