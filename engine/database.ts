@@ -2,7 +2,6 @@ import {
   ConnectionLostError,
   connectReader,
   connectWriter,
-  knownServer,
   type ConnectionSettings,
   type Reader,
   type ServerInfo,
@@ -124,6 +123,7 @@ interface Turn {
 export class Database {
   #reader: Promise<Reader> | undefined;
   #memo = new Map<string, Promise<unknown>>();
+  #ahead = new Set<Promise<unknown>>();
   #reads: Promise<unknown> = Promise.resolve();
   #writes: Promise<unknown> = Promise.resolve();
   /**
@@ -138,8 +138,8 @@ export class Database {
   ) {}
 
   /** Facts about the server; refuses poolers, standbys and servers too old. Asked once a process. */
-  server(): Promise<ServerInfo> {
-    return knownServer(this.settings);
+  async server(): Promise<ServerInfo> {
+    return (await this.#open()).server;
   }
 
   /** Runs a read-only transaction, one at a time. Nothing in it can write: the server refuses. */
@@ -151,14 +151,7 @@ export class Database {
 
   async #read<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
     const reused = this.#reader !== undefined;
-    this.#reader ??= connectReader(this.settings, { detail: "reading" });
-    let reader: Reader;
-    try {
-      reader = await this.#reader;
-    } catch (err) {
-      this.#reader = undefined;
-      throw err;
-    }
+    const reader = await this.#open();
     try {
       return await reader.read(work);
     } catch (err) {
@@ -171,14 +164,46 @@ export class Database {
     }
   }
 
+  async #open(): Promise<Reader> {
+    this.#reader ??= connectReader(this.settings, { detail: "reading" });
+    try {
+      return await this.#reader;
+    } catch (err) {
+      this.#reader = undefined;
+      throw err;
+    }
+  }
+
   /** A read that is done once until this process writes: a no-op `up` asks the same for every resource. */
   cached<T>(key: string, work: (db: Queryable) => Promise<T>): Promise<T> {
-    let found = this.#memo.get(key) as Promise<T> | undefined;
-    if (!found) {
-      found = this.read(work);
-      this.#memo.set(key, found);
-      found.catch(() => this.#memo.delete(key));
-    }
+    const found = this.#memo.get(key) as Promise<T> | undefined;
+    return found ?? this.#remember(key, this.read(work));
+  }
+
+  /**
+   * The same on a session of its own, beside what is read meanwhile: for what takes long and is begun before anybody asks.
+   * Where no second connection is to be had, it takes its turn.
+   */
+  ahead<T>(key: string, work: (db: Queryable) => Promise<T>): Promise<T> {
+    const found = this.#memo.get(key) as Promise<T> | undefined;
+    return found ?? this.#remember(key, this.#aside(work));
+  }
+
+  async #aside<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    const opened = connectReader(this.settings, { detail: "reading ahead" });
+    const closed = opened.then(
+      (reader) => reader.read(work).finally(() => reader.close()),
+      () => this.read(work),
+    );
+    this.#ahead.add(closed);
+    return closed.finally(() => this.#ahead.delete(closed));
+  }
+
+  #remember<T>(key: string, found: Promise<T>): Promise<T> {
+    this.#memo.set(key, found);
+    found.catch(() => {
+      if (this.#memo.get(key) === found) this.#memo.delete(key);
+    });
     return found;
   }
 
@@ -215,6 +240,7 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#writes.catch(() => undefined);
+    await Promise.allSettled(this.#ahead);
     await this.#reader?.then(
       (reader) => reader.close(),
       () => undefined,

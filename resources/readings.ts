@@ -9,23 +9,28 @@ export function recordedObjects(host: Database): Promise<Records> {
   return host.cached("recorded", async (db) => byModule(await readObjects(db)));
 }
 
+const inventoryKey = (schemas: readonly string[], version = inventoryVersion): string =>
+  `inventory ${version} ${schemas.join(" ")}`;
+
 /** What the catalogue has now, as a version of the inventory tells it. Read once for all modules. */
 export function presentObjects(
   host: Database,
   schemas: readonly string[],
   version = inventoryVersion,
 ): Promise<Inventory> {
-  return host.cached(`inventory ${version} ${schemas.join(" ")}`, (db) => readInventory(db, schemas, version));
+  return host.cached(inventoryKey(schemas, version), (db) => readInventory(db, schemas, version));
 }
 
 /**
- * Begins to read what every diff of an `up` will ask for, while the program still declares its resources. Whoever asks
- * waits for it, or reads anew if it fails.
+ * Begins to read what every diff of an `up` will ask for, beside the assessment and while the program still declares its
+ * resources. Whoever asks waits for it, or reads anew if it fails.
  */
 export function readAhead(host: Database): void {
   const read = async (): Promise<void> => {
-    if ((await ledgerSteps(host)).length === 0) return;
-    await Promise.all([recordedObjects(host), presentObjects(host, ["public"])]);
+    const { ledger } = await host.whereabouts();
+    if (!ledger) return;
+    const inventory = host.ahead(inventoryKey(["public"]), (db) => readInventory(db, ["public"], inventoryVersion));
+    await Promise.all([inventory, recordedObjects(host), ledgerSteps(host)]);
   };
   read().catch(() => undefined);
 }

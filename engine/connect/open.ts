@@ -10,13 +10,13 @@ import { valueTypes } from "./values";
  * The configuration for pg, explicit in every part, so that pg looks at no PG* variable itself.
  *
  * @param attempt  one of tlsAttempts().
- * @param applicationName  shown in pg_stat_activity; cut to 63 bytes.
+ * @param name  application_name, shown in pg_stat_activity; cut to 63 bytes.
  * @param methods  asked before the password is handed out.
  */
 export function toPgConfig(
   settings: ConnectionSettings,
   attempt: TlsAttempt,
-  applicationName: string,
+  name: string,
   methods?: AuthMethods,
 ): ClientConfig {
   const { host, hostaddr, port, database, user, options, sslnegotiation, connectTimeout } = settings.fields;
@@ -34,7 +34,7 @@ export function toPgConfig(
     sslnegotiation: attempt ? sslnegotiation : "postgres",
     // A blank keeps pg from taking PGOPTIONS of the process where the settings have none.
     ...(options ? { options } : process.env.PGOPTIONS ? { options: " " } : {}),
-    application_name: clip(applicationName),
+    application_name: applicationName(name),
     connectionTimeoutMillis: Math.max(connectTimeout, 0) * 1000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
@@ -48,11 +48,11 @@ export function toPgConfig(
  *
  * @throws GuardianError with what, where and what to do.
  */
-export async function openClient(settings: ConnectionSettings, applicationName: string): Promise<Client> {
+export async function openClient(settings: ConnectionSettings, name: string): Promise<Client> {
   const attempts = inOrder(tlsAttempts(settings), lastWay.get(settings));
   for (const [i, attempt] of attempts.entries()) {
     const methods = new AuthMethods(settings, attempt !== false || settings.fields.host.startsWith("/"));
-    const client = new Client(toPgConfig(settings, attempt, applicationName, methods));
+    const client = new Client(toPgConfig(settings, attempt, name, methods));
     client.on("error", () => undefined);
     methods.watch(client);
     try {
@@ -76,10 +76,10 @@ export async function openClient(settings: ConnectionSettings, applicationName: 
  */
 export async function whileConnected<T>(
   settings: ConnectionSettings,
-  { applicationName, where, signal }: { applicationName: string; where: string; signal: AbortSignal },
+  { applicationName: name, where, signal }: { applicationName: string; where: string; signal: AbortSignal },
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await openClient(settings, applicationName);
+  const client = await openClient(settings, name);
   const stop = (): void => void client.connection.stream.destroy();
   signal.addEventListener("abort", stop, { once: true });
   try {
@@ -121,6 +121,6 @@ function worthAnother(err: unknown, withTls: boolean): boolean {
 }
 
 /** The server keeps 63 bytes of printable ASCII (manual, 20.8, application_name). */
-function clip(text: string): string {
+export function applicationName(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 63);
 }

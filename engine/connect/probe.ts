@@ -21,16 +21,29 @@ export interface ProbeOptions {
  * @throws GuardianError if the server cannot be reached, is unfit, or a transaction pooler stands before it.
  */
 export async function probeServer(settings: ConnectionSettings, options: ProbeOptions = {}): Promise<ServerInfo> {
+  const { server, client } = await probe(settings, options);
+  await discard(client);
+  return server;
+}
+
+/** What a probe found, and the one of its two connections that it leaves open; whoever gets it ends it. */
+interface Probed {
+  server: ServerInfo;
+  client: Client;
+}
+
+async function probe(settings: ConnectionSettings, options: ProbeOptions = {}): Promise<Probed> {
   const a = await openClient(settings, "guardian-migration probe");
   let b: Client | undefined;
   try {
     b = await openClient(settings, "guardian-migration probe");
     await refusePooler(a, b, settings, (options.patience ?? 10) * 1000);
-    return await readServerInfo(a, settings);
+    const server = await readServerInfo(a, settings);
+    await discard(b);
+    return { server, client: a };
   } catch (err) {
-    throw isLoss(err) ? connectionLost(err, settings.explain()) : connectFailure(err, settings);
-  } finally {
     await Promise.all([a, ...(b ? [b] : [])].map(discard));
+    throw isLoss(err) ? connectionLost(err, settings.explain()) : connectFailure(err, settings);
   }
 }
 
@@ -38,12 +51,24 @@ const known = new WeakMap<ConnectionSettings, Promise<ServerInfo>>();
 
 /** probeServer() once for each settings object; a failed probe is made anew next time. */
 export function knownServer(settings: ConnectionSettings): Promise<ServerInfo> {
-  let info = known.get(settings);
-  if (!info) {
-    info = probeServer(settings);
-    known.set(settings, info);
-    info.catch(() => known.delete(settings));
-  }
+  return known.get(settings) ?? remember(settings, probeServer(settings));
+}
+
+/** knownServer(); where that takes a probe, with the connection that it leaves, so that no other has to be made. */
+export async function knownWithClient(settings: ConnectionSettings): Promise<{ server: ServerInfo; client?: Client }> {
+  const server = known.get(settings);
+  if (server) return { server: await server };
+  const probed = probe(settings);
+  await remember(
+    settings,
+    probed.then((found) => found.server),
+  );
+  return probed;
+}
+
+function remember(settings: ConnectionSettings, info: Promise<ServerInfo>): Promise<ServerInfo> {
+  known.set(settings, info);
+  info.catch(() => known.delete(settings));
   return info;
 }
 

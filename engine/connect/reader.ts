@@ -82,8 +82,7 @@ export class Reader {
     this.#busy = true;
     const reading = new Reading(this.#session);
     try {
-      await this.#session.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-      await this.#session.query("SELECT 1");
+      await this.#session.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1");
       return await callback(reading);
     } finally {
       reading.finish();

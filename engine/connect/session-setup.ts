@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { isPostgres } from "../base/errors";
+import { applicationName } from "./open";
 import type { ServerInfo } from "./server-info";
 
 /** Seconds after which the server ends a session that sits in a transaction; far fewer where v6 is locked (v6-locks.ts). */
@@ -34,14 +35,16 @@ const sqlSettings = {
  * search_path, or a temporary table could stand in for a catalogue. A lock that somebody else holds is not waited for
  * for ever: a session left open in a transaction would stall the run without a word.
  *
- * @param limits  idleInTransaction in seconds, lockTimeout in milliseconds; 0 for never.
+ * @param about  application_name; idleInTransaction in seconds, lockTimeout in milliseconds: 0 for never.
  */
 export async function setUpSession(
   client: Client,
   server: ServerInfo,
-  limits: { idleInTransaction: number; lockTimeout: number },
+  about: { name: string; idleInTransaction: number; lockTimeout: number },
 ): Promise<void> {
   const settings: Record<string, string> = {
+    // A connection that was made to look at the server has another.
+    application_name: applicationName(about.name),
     search_path: "pg_catalog, pg_temp",
     client_encoding: "UTF8",
     standard_conforming_strings: "on",
@@ -50,28 +53,35 @@ export async function setUpSession(
     // A statement on the catalogue has hundreds of expressions: to compile them takes longer than to run them once.
     jit: "off",
     statement_timeout: "0",
-    lock_timeout: `${limits.lockTimeout}ms`,
+    lock_timeout: `${about.lockTimeout}ms`,
     idle_session_timeout: "0",
-    idle_in_transaction_session_timeout: `${limits.idleInTransaction}s`,
+    idle_in_transaction_session_timeout: `${about.idleInTransaction}s`,
     ...(server.major >= 17 ? { transaction_timeout: "0" } : {}),
   };
-  await client.query(
-    "SELECT pg_catalog.set_config(key, value, false) FROM pg_catalog.json_each_text($1::pg_catalog.json)",
-    [JSON.stringify(settings)],
-  );
-  // The server notices a client that is gone even in the middle of a statement. Not every operating system can.
-  const watch: Record<string, string> = {
-    client_connection_check_interval: "2s",
-    tcp_keepalives_idle: "30",
-    tcp_keepalives_interval: "10",
-    tcp_keepalives_count: "3",
-    tcp_user_timeout: "30s",
-  };
-  for (const [name, value] of Object.entries(watch)) {
-    try {
-      await client.query("SELECT pg_catalog.set_config($1, $2, false)", [name, value]);
-    } catch (err) {
-      if (!isPostgres(err)) throw err;
-    }
+  await client.query(setAll, [JSON.stringify(settings)]);
+  try {
+    await client.query(setAll, [JSON.stringify(watch)]);
+  } catch (err) {
+    if (!isPostgres(err)) throw err;
+    for (const setting of Object.entries(watch)) await setIfPossible(client, setting);
+  }
+}
+
+const setAll = "SELECT pg_catalog.set_config(key, value, false) FROM pg_catalog.json_each_text($1::pg_catalog.json)";
+
+/** The server notices a client that is gone even in the middle of a statement. Not every operating system can. */
+const watch: Readonly<Record<string, string>> = {
+  client_connection_check_interval: "2s",
+  tcp_keepalives_idle: "30",
+  tcp_keepalives_interval: "10",
+  tcp_keepalives_count: "3",
+  tcp_user_timeout: "30s",
+};
+
+async function setIfPossible(client: Client, setting: readonly [string, string]): Promise<void> {
+  try {
+    await client.query("SELECT pg_catalog.set_config($1, $2, false)", [...setting]);
+  } catch (err) {
+    if (!isPostgres(err)) throw err;
   }
 }

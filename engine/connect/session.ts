@@ -6,7 +6,7 @@ import type { Queryable } from "../base/sql";
 import { LockWatch, lockTimeoutDefault } from "./lock-wait";
 import { connectionLost, isLoss } from "./lost";
 import { discard, openClient } from "./open";
-import { knownServer, type ServerInfo } from "./probe";
+import { knownWithClient, type ServerInfo } from "./probe";
 import { idleInTransactionDefault, setUpSession } from "./session-setup";
 import type { ConnectionSettings } from "./settings";
 
@@ -141,11 +141,11 @@ export interface OpenSession {
  * @throws GuardianError
  */
 export async function openSession(settings: ConnectionSettings, options: SessionOptions): Promise<OpenSession> {
-  const server = await knownServer(settings);
-  const client = await openClient(settings, `guardian-migration ${options.detail}`);
+  const name = `guardian-migration ${options.detail}`;
+  const { server, client = await openClient(settings, name) } = await knownWithClient(settings);
   try {
     const { idleInTransaction = idleInTransactionDefault, lockTimeout = lockTimeoutDefault } = options;
-    await setUpSession(client, server, { idleInTransaction, lockTimeout });
+    await setUpSession(client, server, { name, idleInTransaction, lockTimeout });
     const text = `SELECT pid, backend_start::pg_catalog.text AS "backendStart"
                     FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`;
     const me = (await client.query<{ pid: number; backendStart: string }>(text)).rows[0];

@@ -11,6 +11,10 @@ const { readFileSync, realpathSync } = require("node:fs");
 const { Script } = require("node:vm");
 const { find, keyOf, nodeFolder, read, sources, store, writable, write } = require("./cache.cjs");
 
+// As Node has it from 21 on. Without it pg asks whether this is a Cloudflare Worker by making a Response, which loads the
+// whole of fetch: as long as the rest of pg takes.
+globalThis.navigator ??= { userAgent: `Node.js/${process.versions.node.split(".")[0]}` };
+
 const root = resolve(__dirname, "..", "..");
 process.argv.splice(1, 1);
 // As node's own __dirname is: by another path to the same nothing would be found.

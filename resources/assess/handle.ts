@@ -17,6 +17,7 @@ export const assessHandler: FunctionHandler<Database> = {
     const server = await call.host.server();
     const { accepted = [] } = args as unknown as { accepted?: string[] };
     noteAccepted(call.host, accepted);
+    readAhead(call.host);
     const { items, volume, readers, beforeUp } = await call.host
       .read((db) => assess(db, accepted, call.preview))
       .catch((err: unknown) => {
@@ -29,7 +30,6 @@ export const assessHandler: FunctionHandler<Database> = {
     if (readers.length > 0) call.log.info(`changes of this database's tables are read: ${readers.join(", ")}`);
     const { modules, migrations } = args as unknown as { modules: string[]; migrations?: string[] };
     await tellLeaving(call, modules, migrations);
-    readAhead(call.host);
     return { server: `PostgreSQL ${server.version}`, items: items.map((item) => ({ ...item })) };
   },
 };

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { Database, engineParameters, type FencedWriter } from "../../../engine/database";
-import { first } from "../../../engine/base/sql";
+import { first, rows, type Queryable } from "../../../engine/base/sql";
 import { withV6 } from "../../support/postgres";
 import { column, refusalOf, settingsOf, withEngine } from "../module/harness";
 
@@ -70,6 +70,53 @@ describe("a database as one process has it", function () {
       expect(await engine.host.cached("y", () => Promise.resolve("now")), "a failure is not remembered").to.equal(
         "now",
       );
+    }));
+
+  const sessions = `SELECT application_name::text AS name FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'guardian-migration%' ORDER BY 1`;
+  const names = async (tx: Queryable): Promise<string[]> =>
+    (await rows<{ name: string }>(tx, sessions)).map(({ name }) => name);
+
+  it("15-H reads ahead beside other reads, on a session that ends with it; what looked at the server reads from then on", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const host = new Database(settingsOf(db.migrator));
+      try {
+        await host.server();
+        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
+        // Each waits for what only the other does: one after the other they would wait for ever.
+        let [began, ended] = [(): void => undefined, (): void => undefined];
+        const beside = new Promise<void>((resolve) => (began = resolve));
+        const done = new Promise<void>((resolve) => (ended = resolve));
+        const ahead = host.ahead("x", async (tx) => {
+          const there = await names(tx);
+          began();
+          await done;
+          return there;
+        });
+        await host.read(() => beside);
+        ended();
+        expect(await ahead).to.deep.equal(["guardian-migration reading", "guardian-migration reading ahead"]);
+        const cached = await host.cached("x", () => Promise.reject(new Error("asked again")));
+        expect(cached).to.equal(await ahead);
+        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
+      } finally {
+        await host.close();
+      }
+    }));
+
+  it("15-H reads ahead in turn where there is no second connection", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const host = new Database(settingsOf(db.migrator));
+      try {
+        await host.server();
+        // This one and the reading one.
+        await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 2`);
+        expect(await host.ahead("x", (tx) => names(tx))).to.deep.equal(["guardian-migration reading"]);
+      } finally {
+        await host.close();
+      }
     }));
 
   it("a session that fails gives the lock back", () =>
