@@ -2,8 +2,10 @@ import { join, resolve } from "node:path";
 import { resolveConnection } from "../engine/connect";
 import { Database } from "../engine/database";
 import { GuardianError } from "../engine/base/errors";
-import { gates, type Gate } from "../engine/gates";
+import { gates } from "../engine/gates";
+import { recordedBefore } from "../engine/gates/recorded";
 import { readinessOf, runCheck, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
+import type { Gate } from "../spec/gates";
 import * as commands from "./command";
 import { json, type Values } from "./command/description";
 import { usage } from "./command/parse";
@@ -83,11 +85,12 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     // One that is not there answers no check: it is one error, and not one for each of them.
     await host.server();
     say(`stack ${stack}, ${settings.explain()}`);
+    const before = await host.read(recordedBefore);
     const outcomes: Outcome[] = [];
     for (const check of new Set(chosen.flatMap((gate) => [...gates[gate]]))) {
       if (check.cost === "pass") continue;
       if (signal?.aborted) throw new GuardianError("interrupted", { what: "stopped; nothing was written" });
-      const outcome = await runCheck(check, host, declared);
+      const outcome = await runCheck(check, host, declared, before, signal ? { signal } : {});
       outcomes.push(outcome);
       lines(outcome).forEach(say);
     }

@@ -1,28 +1,29 @@
+import type { QueryResultRow } from "pg";
 import { fromPostgres } from "../base/errors";
 import type { Queryable } from "../base/sql";
 import type { Database } from "../database";
+import type { KeptOutcome } from "../ledger/details";
 
-/** `could not run` is not passed. The last two come with the reason. */
-type Verdict = "passed" | "warned" | "failed" | "could not run" | "not applicable";
+/** What a check said, as the ledger keeps it, and how long it took. */
+export type Outcome = KeptOutcome;
 
 /** What a check found. No row values: names, counts and times. */
-export interface Finding {
-  readonly verdict: Verdict;
-  /** What was seen, a line each; names at most as many as one reads. */
-  readonly evidence: readonly string[];
-  /** What was measured, by name; the name ends in its unit. */
-  readonly figures?: Readonly<Record<string, number>>;
-  /** What mends it, a line each; of what did not pass. */
-  readonly mend?: readonly string[];
-}
+export type Finding = Omit<Outcome, "check" | "seconds">;
+
+type Verdict = Outcome["verdict"];
 
 /** What a check may look at: reading transactions, and what the stack declares. */
 export interface Site {
+  /** One transaction, with one snapshot. Of a check that reads whole tables each statement is one, so that none lasts. */
   readonly db: Queryable;
   readonly host: Database;
   readonly declared: Declared;
   /** What the gate before the schema stage recorded, by the check's name: the baseline of what is measured again. */
   readonly before: ReadonlyMap<string, Outcome>;
+  /** Aborted where the run is to end: whoever works for longer than a statement looks at it in between. */
+  readonly signal: AbortSignal;
+  /** Says how far a check is that takes long, in a few words. */
+  say(text: string): void;
 }
 
 /**
@@ -50,28 +51,43 @@ export interface Check {
   /** What it asks, for people. */
   readonly asks: string;
   readonly cost: Cost;
+  /**
+   * Figures of which more is worse: who accepted a failure did so up to what they were then. Absent: the acceptance is
+   * of the evidence, and void once a line is there that was not.
+   */
+  readonly worse?: readonly string[];
+  /** Of the gate before: what others are measured against. It is not asked again once the schema stage stands. */
+  readonly baseline?: true;
   run(site: Site): Promise<Finding>;
 }
 
-/** What a check said, and how long it took. */
-export interface Outcome extends Finding {
-  readonly check: string;
-  readonly seconds: number;
-}
+/** How a check speaks while it works, and by what it ends before its time. */
+type Watched = Partial<Pick<Site, "signal" | "say">>;
 
-/** Runs a check in a reading transaction of its own, so that one that fails leaves the others alone. Throws nothing. */
+/**
+ * Runs a check in a reading transaction of its own, so that one that fails leaves the others alone. Throws nothing.
+ * @param before what the gate before recorded: `recordedBefore`
+ */
 export async function runCheck(
   check: Check,
   host: Database,
   declared: Declared,
   before: Site["before"] = new Map(),
+  { signal = new AbortController().signal, say = () => undefined }: Watched = {},
 ): Promise<Outcome> {
   const began = performance.now();
-  const finding = await host
-    .read((db) => check.run({ db, host, declared, before }))
+  const run = (db: Queryable): Promise<Finding> => check.run({ db, host, declared, before, signal, say });
+  const finding = await (check.cost === "pass" ? run(oneByOne(host)) : host.read(run))
     .catch((err: unknown): Finding => couldNotRun(fromPostgres(err, `check ${check.name}`).message));
   return { check: check.name, ...finding, seconds: Math.round(performance.now() - began) / 1000 };
 }
+
+/** A snapshot that is held for the hours of a pass keeps the server from clearing up behind everybody. */
+const oneByOne = (host: Database): Queryable => ({
+  query: <R extends QueryResultRow>(text: string, values?: readonly unknown[]) =>
+    host.read((db) => db.query<R>(text, values)),
+  script: (text) => host.read((db) => db.script(text)),
+});
 
 export const couldNotRun = (reason: string, ...mend: string[]): Finding => ({
   verdict: "could not run",

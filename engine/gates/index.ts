@@ -1,3 +1,4 @@
+import type { Gate } from "../../spec/gates";
 import type { Check } from "./check";
 import { backup } from "./before/backup";
 import { bloat } from "./before/bloat";
@@ -45,7 +46,4 @@ export const gates = {
   schema: [...security],
   data: [],
   end: [...security],
-} as const satisfies Readonly<Record<string, readonly Check[]>>;
-
-/** A boundary between stages. */
-export type Gate = keyof typeof gates;
+} as const satisfies Readonly<Record<Gate, readonly Check[]>>;

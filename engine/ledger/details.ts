@@ -72,6 +72,44 @@ interface KeptUpload {
   storedAt: string;
 }
 
+/** What a check of a gate found. No row values: names, counts, times, and keys where rows are missing. */
+export interface KeptOutcome {
+  /** Its name. */
+  readonly check: string;
+  /** `could not run` is not passed. The last two come with the reason, which is the evidence. */
+  readonly verdict: "passed" | "warned" | "failed" | "could not run" | "not applicable";
+  /** What was seen, a line each; names at most as many as one reads. */
+  readonly evidence: readonly string[];
+  /** What was measured, by name; the name ends in its unit. */
+  readonly figures?: Readonly<Record<string, number>>;
+  /** What mends it, a line each; of what did not pass. */
+  readonly mend?: readonly string[];
+  /** How long it took. */
+  readonly seconds: number;
+}
+
+/** A check that failed, and was accepted as it was then: it is void once it is worse. */
+export interface KeptAcceptance {
+  /** The operator's words. Others are another acceptance. */
+  readonly reason: string;
+  /** By the server's clock. */
+  readonly at: string;
+  readonly figures: Readonly<Record<string, number>>;
+  readonly evidence: readonly string[];
+}
+
+/** What a gate has said, and by what. */
+interface KeptJudgement {
+  /** Which gate: before, schema, data, end. */
+  gate: string;
+  verdict: "ready" | "ready with warnings" | "not ready";
+  /** By the server's clock. Absent: it was passed by on the way back, or where nothing was to come, and nothing was asked. */
+  judgedAt: string;
+  outcomes: readonly KeptOutcome[];
+  /** Check → what was accepted of it; kept though it passes again. */
+  accepted: Readonly<Record<string, KeptAcceptance>>;
+}
+
 /** What a stack owns of a row of public.feature_flags. */
 export interface FlagValues {
   enabled: boolean;
@@ -145,6 +183,7 @@ interface Details {
     refuted: boolean;
     manifestSha256: string;
   };
+  Gate: KeptJudgement;
   proof: KeptProof;
   upload: KeptUpload;
   DataMigration: MigrationDetail;

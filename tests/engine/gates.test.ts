@@ -10,6 +10,7 @@ import { main } from "../../scripts/gates";
 import { settingsOf, withEngine } from "./module/harness";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major, withV6, type Login, type V6 } from "../support/postgres";
+import { gateChecks } from "../../spec/gates";
 import { allModules } from "../../components/plan";
 
 const all: readonly Check[] = [...gates.before, ...gates.end];
@@ -272,6 +273,11 @@ describe("gates", function () {
     const names = all.map(({ name }) => name);
     expect(new Set(names).size).to.equal(names.length);
     for (const name of names) expect(name).to.match(/^[a-z][a-z0-9-]*$/);
+  });
+
+  it("19-1 has every check of a gate under the name that the program declares, and in that order", () => {
+    const names = Object.fromEntries(Object.entries(gates).map(([gate, of]) => [gate, of.map(({ name }) => name)]));
+    expect(names).to.deep.equal(gateChecks);
   });
 
   it("19-1 has a check that could not run for a warning, and never for passed", () => {

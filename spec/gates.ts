@@ -1,0 +1,31 @@
+const security = ["definitions", "row-security", "functions", "views", "strangers"] as const;
+
+/**
+ * The checks of each gate by name, in the order in which they are told: what the program declares, and guardian:accept may
+ * name. engine/gates has what each does; tests/engine/gates.test.ts holds the two together.
+ */
+export const gateChecks = {
+  before: [
+    "v6",
+    "rights",
+    "volumes",
+    "transactions",
+    "replication",
+    "neighbours",
+    "indexes",
+    "bloat",
+    "connections",
+    "backup-room",
+    "collations",
+    "wraparound",
+    "checksums",
+    "unfinished",
+    "backup",
+  ],
+  schema: [...security],
+  data: [],
+  end: [...security],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** A boundary between stages. */
+export type Gate = keyof typeof gateChecks;
