@@ -1,5 +1,6 @@
 import { fromPostgres } from "../base/errors";
-import type { Fact, Queryable } from "./types";
+import type { Askable } from "../base/sql";
+import type { Fact } from "./types";
 
 const userSchemas = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspname <> ALL ($1::text[])`;
 
@@ -16,7 +17,7 @@ export const textSettings = `
  *
  * @throws GuardianError naming the table that may not be read in full.
  */
-export async function readTables(client: Queryable, aside: readonly string[], tuples = false): Promise<Fact[]> {
+export async function readTables(client: Askable, aside: readonly string[], tuples = false): Promise<Fact[]> {
   const facts: Fact[] = [];
   for (const table of await relations(client, aside, ["r", "m"])) {
     const row = tuples ? "ROW(t.ctid, t.xmin, t.*)" : "ROW(t.*)";
@@ -37,7 +38,7 @@ export async function readTables(client: Queryable, aside: readonly string[], tu
 }
 
 /** The state of every sequence: a number once drawn is gone even if the transaction was rolled back. */
-export async function readSequences(client: Queryable, aside: readonly string[]): Promise<Fact[]> {
+export async function readSequences(client: Askable, aside: readonly string[]): Promise<Fact[]> {
   const facts: Fact[] = [];
   for (const name of await relations(client, aside, ["S"])) {
     const { rows } = await client
@@ -57,7 +58,7 @@ export async function readSequences(client: Queryable, aside: readonly string[])
  *
  * @throws GuardianError when a large object may not be read.
  */
-export async function readLargeObjects(client: Queryable): Promise<Fact[]> {
+export async function readLargeObjects(client: Askable): Promise<Fact[]> {
   const { rows } = await client.query<{ oid: string; about: string }>(
     `SELECT oid::text, concat_ws(' ', pg_get_userbyid(lomowner), lomacl) AS about FROM pg_largeobject_metadata ORDER BY oid`,
   );
@@ -74,7 +75,7 @@ export async function readLargeObjects(client: Queryable): Promise<Fact[]> {
 }
 
 /** Names, quoted where need be, of the relations of some kinds (pg_class.relkind) outside the schemas left aside. */
-async function relations(client: Queryable, aside: readonly string[], kinds: readonly string[]): Promise<string[]> {
+async function relations(client: Askable, aside: readonly string[], kinds: readonly string[]): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind::text = ANY ($2::text[]) AND (c.relkind <> 'm' OR c.relispopulated) AND ${userSchemas} ORDER BY n.nspname, c.relname`,

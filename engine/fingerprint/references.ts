@@ -1,5 +1,5 @@
 import { v6Tables } from "../../spec/roles";
-import type { Queryable } from "./types";
+import type { Askable } from "../base/sql";
 
 /** A foreign key of a table that is not v6's on a table that is; names are quoted and ready for SQL. */
 export interface Reference {
@@ -15,7 +15,7 @@ export interface Reference {
  * Foreign keys from all other tables, in whatever schema, on v6's tables. Of a key over several columns the first stands
  * for it.
  */
-export async function foreignReferences(client: Queryable): Promise<Reference[]> {
+export async function foreignReferences(client: Askable): Promise<Reference[]> {
   const { rows } = await client.query<Reference>(
     `SELECT format('%I.%I.%I', fn.nspname, f.relname, k.conname) AS key,
        format('%I.%I', fn.nspname, f.relname) AS "from", quote_ident(a.attname) AS "column",

@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
 import { fromPostgres, GuardianError } from "../base/errors";
-import type { Queryable } from "./types";
+import type { Askable } from "../base/sql";
 
 /** One thing that the v6 application does, and whether it still can. */
 export interface ScriptStep {
@@ -20,7 +20,7 @@ export interface Actor {
 export class ScriptRunner {
   readonly steps: ScriptStep[] = [];
 
-  constructor(private readonly client: Queryable) {}
+  constructor(private readonly client: Askable) {}
 
   /**
    * Runs one step and records how it went; it does not throw for what the step meets.

@@ -4,7 +4,8 @@ import { catalogueFacts } from "./catalogue";
 import { readLargeObjects, readSequences, readTables, textSettings } from "./content";
 import { readSchema, type DumpTool } from "./dump";
 import { readTies } from "./ties";
-import type { Fact, Fingerprint, Queryable } from "./types";
+import type { Askable } from "../base/sql";
+import type { Fact, Fingerprint } from "./types";
 
 /** The schemas of this product: what stays after a rollback until it is purged. */
 export const ownSchemas: readonly string[] = [ledgerSchema, archiveSchema];
@@ -20,7 +21,7 @@ export interface FingerprintOptions extends DumpTool {
  *
  * @throws GuardianError when a table may not be read, pg_dump fails or a connection breaks.
  */
-export async function takeFingerprint(client: Queryable, options: FingerprintOptions): Promise<Fingerprint> {
+export async function takeFingerprint(client: Askable, options: FingerprintOptions): Promise<Fingerprint> {
   return frozen(client, async () => {
     const aside = [...options.ignoreSchemas];
     const { rows } = await client.query<{ id: string }>("SELECT pg_export_snapshot() AS id");
@@ -43,7 +44,7 @@ export async function takeFingerprint(client: Queryable, options: FingerprintOpt
  * @throws GuardianError when a table may not be read.
  */
 export async function quickFingerprint(
-  client: Queryable,
+  client: Askable,
   options: { ignoreSchemas?: readonly string[]; counters?: boolean } = {},
 ): Promise<Fingerprint> {
   return frozen(client, async () => {
@@ -55,7 +56,7 @@ export async function quickFingerprint(
   });
 }
 
-async function readFacts(client: Queryable, aside: string[], tuples: boolean) {
+async function readFacts(client: Askable, aside: string[], tuples: boolean) {
   const facts: Record<string, Record<string, string>> = {};
   for (const [kind, sql] of Object.entries(catalogueFacts)) {
     // A query without $1 takes no value (manual, 55.2.3, Bind).
@@ -75,7 +76,7 @@ const housekeeping = `'{relpages,reltuples,relallvisible,relallfrozen,relfrozenx
   relhastriggers,relhassubclass,datfrozenxid,datminmxid,indcheckxmin,rolpassword}'::text[]`;
 
 /** One digest for each system catalogue that this user may read; of the shared ones only what concerns this database. */
-async function readCatalogues(client: Queryable): Promise<Fact[]> {
+async function readCatalogues(client: Askable): Promise<Fact[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT c.relname AS name FROM pg_class c
      WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r' AND has_table_privilege(c.oid, 'SELECT')
@@ -100,7 +101,7 @@ async function readCatalogues(client: Queryable): Promise<Fact[]> {
   return facts;
 }
 
-async function readCounters(client: Queryable, aside: string[]): Promise<Fact[]> {
+async function readCounters(client: Askable, aside: string[]): Promise<Fact[]> {
   const { rows } = await client.query<Fact>(
     `SELECT format('%I.%I', schemaname, relname) AS name,
        format('%s inserted, %s updated, %s deleted', n_tup_ins, n_tup_upd, n_tup_del) AS value
@@ -114,7 +115,7 @@ function record(facts: readonly Fact[]): Record<string, string> {
   return Object.fromEntries(facts.map((fact) => [fact.name, fact.value]));
 }
 
-async function frozen<T>(client: Queryable, work: () => Promise<T>): Promise<T> {
+async function frozen<T>(client: Askable, work: () => Promise<T>): Promise<T> {
   await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; ${textSettings}`).catch((err: unknown) => {
     throw fromPostgres(err, "fingerprint");
   });

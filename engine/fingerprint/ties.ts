@@ -1,4 +1,5 @@
-import type { Fact, Queryable } from "./types";
+import type { Askable } from "../base/sql";
+import type { Fact } from "./types";
 
 /**
  * Which schema each catalogue entry belongs to, as far as dependencies between schemas can be about it. Functions'
@@ -49,7 +50,7 @@ const crossings = `
  * What ties the schemas left aside to the rest: views, triggers, keys, defaults. ON DELETE CASCADE keys that come from
  * there are listed apart.
  */
-export async function readTies(client: Queryable, aside: readonly string[]): Promise<{ ties: Fact[]; keys: string[] }> {
+export async function readTies(client: Askable, aside: readonly string[]): Promise<{ ties: Fact[]; keys: string[] }> {
   const { rows } = await client.query<{ name: string; cascade_key: string | null }>(
     `SELECT pg_describe_object(classid, objid, objsubid) || ' needs ' ||
        pg_describe_object(refclassid, refobjid, refobjsubid) AS name, cascade_key

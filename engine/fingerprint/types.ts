@@ -1,10 +1,3 @@
-/** The one thing that reading needs of a connection, so that pg's Client and any wrapper of it fit. */
-export interface Queryable {
-  // The caller knows the columns of the query it writes, so the row type is the caller's to name, as in pg itself.
-  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
-  query<R extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<{ rows: R[] }>;
-}
-
 /**
  * What a database is, as facts that can be compared: kind ("table rows", "role", "TRIGGER") → name → value. A value is
  * a digest, a count or a definition; no value is taken from a row, and settings are digests since they may be secrets.

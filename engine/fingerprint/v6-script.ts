@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { fromPostgres, GuardianError } from "../base/errors";
 import { foreignReferences, type Reference } from "./references";
 import { ScriptRunner, type Actor, type ScriptStep } from "./script-runner";
-import type { Queryable } from "./types";
+import type { Askable } from "../base/sql";
 
 /** How each clinical table takes a row of user $1 from document $2. */
 const clinical: Record<string, string> = {
@@ -26,7 +26,7 @@ const ourselves: Actor = { role: "", user: null };
  * @param client not in a transaction; its user must own v6's tables or be a superuser.
  * @returns every step, in order. @throws GuardianError when the connection breaks.
  */
-export async function runV6Script(client: Queryable): Promise<{ passed: boolean; steps: ScriptStep[] }> {
+export async function runV6Script(client: Askable): Promise<{ passed: boolean; steps: ScriptStep[] }> {
   const run = new ScriptRunner(client);
   try {
     // search_path as the API has it: v6's functions name their tables without a schema.

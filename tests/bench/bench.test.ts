@@ -147,3 +147,16 @@ describe("bench backup", function () {
     expect(stderr).to.match(/dump: [\d.]+ s, bare [\d.]+ s, ratio .*\nproof: /);
   });
 });
+
+describe("bench age", function () {
+  this.timeout(60_000);
+
+  it("18-3 measures our encryption beside the package's, as so many megabytes a second each", async () => {
+    const { code, stdout, stderr } = await bench(["age", "--json", "--rounds", "1", "--megabytes", "2"]);
+    expect(code, stderr).to.equal(0);
+    const figures = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
+    expect(Object.keys(figures)).to.deep.equal(["ratio", "megabytesPerSecond", "ageEncryptionMegabytesPerSecond"]);
+    for (const [name, figure] of Object.entries(figures)) expect(figure, name).to.be.greaterThan(0);
+    expect(stderr).to.match(/^ours [\d.]+ s, age-encryption [\d.]+ s$/m);
+  });
+});

