@@ -5,7 +5,7 @@ export const checkKeys = {
   strict: otherwise(
     false,
     flag(
-      "Whether what is a warning elsewhere stops up: a backup that nobody restored (backup.verify: list), and one that takes longer to restore than backup.maxRestore.",
+      "Whether what is a warning elsewhere stops up: a backup that nobody restored (backup.verify: list), one that takes longer to restore than backup.maxRestore, and what guardian:signOff lacks.",
     ),
   ),
   accept: otherwise(

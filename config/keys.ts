@@ -4,12 +4,14 @@ import { backupKeys } from "./backup";
 import { checkKeys } from "./checks";
 import { connectionKeys, scratchKeys } from "./connection";
 import { consentKeys } from "./consent";
+import { besides, endpointKeys } from "./endpoints";
 import { flagKeys, flagNames } from "./flags";
 import { gateKeys } from "./gates";
 import { ledgerKeys } from "./ledger";
 import { publicationKeys } from "./publications";
 import { lockKeys } from "./locks";
 import { rolloutKeys } from "./rollout";
+import { signOffKeys } from "./sign-off";
 import { stageKeys, stages } from "./stages";
 
 /** Every key below `guardian:`, one line a group. */
@@ -26,6 +28,8 @@ const keysWith = (flags: readonly string[], modules: readonly string[] | undefin
   ...publicationKeys,
   ...scratchKeys,
   ...checkKeys,
+  ...signOffKeys,
+  ...endpointKeys,
   ...awsKeys,
 });
 
@@ -43,11 +47,11 @@ export const configurationWith = (flags: readonly string[], modules: readonly st
   ruled(record(keysWith(flags, modules), "The configuration of a stack."), (found) => {
     const { through } = found;
     const reachesData = through !== undefined && stages.indexOf(through) >= stages.indexOf("data");
-    if (!reachesData || "legacyConsent" in found) return [];
+    if (!reachesData || "legacyConsent" in found) return besides(found);
     const text =
       `is missing, and guardian:through ${through} reaches the data stage: say what becomes of` +
       ` users who never were asked, {mode: assumed | pending, legalBasis, statement}`;
-    return [{ path: ["legacyConsent"], text }];
+    return [{ path: ["legacyConsent"], text }, ...besides(found)];
   });
 
 /** The same of a stack that declares no flags, for who describes the keys. */

@@ -52,13 +52,14 @@ export function refused(errors: readonly string[]): pulumi.RunError {
 }
 
 /**
- * What stands for what: a number or a truth value may be written as text, an object of the top level as JSON. An empty
+ * What stands for what: a number or a truth value may be written as text, an object or a list of the top level as JSON. An empty
  * text or object is absent, since a key that Pulumi.yaml declares must have a default.
  */
 export function meant(value: unknown, { type }: Property): unknown {
   if (value === "") return undefined;
   if (type === "object") return full(typeof value === "string" ? parsed(value) : value);
   if (typeof value !== "string") return value;
+  if (type === "array") return parsed(value);
   if (type === "boolean") return value === "true" || (value !== "false" && value);
   const numeric = (type === "number" || type === "integer") && /^-?\d+(\.\d+)?$/.test(value.trim());
   return numeric ? Number(value) : value;

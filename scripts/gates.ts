@@ -3,6 +3,7 @@ import { resolveConnection } from "../engine/connect";
 import { Database } from "../engine/database";
 import { GuardianError } from "../engine/base/errors";
 import { gates } from "../engine/gates";
+import { criteriaLines, summarize } from "../engine/gates/criteria/summary";
 import { recordedBefore } from "../engine/gates/recorded";
 import { readinessOf, runCheck, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
 import type { Gate } from "../spec/gates";
@@ -70,7 +71,15 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     throw usage(command, "--stack must be a stack's name");
   const folder = given.cwd === undefined ? around.clone : resolve(given.cwd);
   const stack = given.stack ?? selectedHere(folder, around.env);
-  const config = readKeys(folder, stack, ["database", "backup", "publications", "gates"]);
+  const config = readKeys(folder, stack, [
+    "database",
+    "backup",
+    "publications",
+    "gates",
+    "strict",
+    "signOff",
+    "endpoints",
+  ]);
   const settings = resolveConnection(config.database, around.env);
   settings.warnings.forEach(say);
   const { directory, maxAge, verify } = config.backup;
@@ -79,6 +88,9 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     backup: { directory: resolve(folder, directory), maxAge, verify },
     publications: Object.keys(config.publications),
     limits: config.gates,
+    strict: config.strict,
+    signOff: config.signOff,
+    endpoints: config.endpoints,
   };
   const host = new Database(settings);
   try {
@@ -95,8 +107,10 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
       lines(outcome).forEach(say);
     }
     const verdict = readinessOf(outcomes);
+    const criteria = summarize(outcomes);
+    if (chosen.includes("end")) criteriaLines(criteria).forEach(say);
     say(`${verdict}: ${tally(outcomes)}`);
-    if (given.json) print(JSON.stringify({ stack, verdict, checks: outcomes }));
+    if (given.json) print(JSON.stringify({ stack, verdict, checks: outcomes, criteria }));
     return exits[verdict];
   } finally {
     await host.close();

@@ -21,10 +21,19 @@ export const gateChecks = {
     "checksums",
     "unfinished",
     "backup",
+    "api-endpoints",
   ],
   schema: [...security],
   data: [],
-  end: [...security],
+  end: [
+    ...security,
+    "api-endpoints",
+    "external-systems",
+    "user-acceptance",
+    "user-experience",
+    "documentation-updated",
+    "support-trained",
+  ],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** A boundary between stages. */

@@ -37,6 +37,8 @@ describe("config", () => {
       scratch: undefined,
       strict: false,
       accept: {},
+      signOff: {},
+      endpoints: [],
       aws: undefined,
     };
     expect(validateConfig(raw({ legacyConsent: consent }))).to.deep.equal({ config: expected, errors: [] });
@@ -73,6 +75,8 @@ describe("config", () => {
         scratch: { host: "scratch", port: "5434", user: "s", passwordFrom: "env:S" },
         strict: "true",
         accept: { 'backup/public."a.b"': "its type is of an extension" },
+        signOff: { "support-trained": { by: "A. Lovelace", on: "2026-11-30", note: "a course of two days" } },
+        endpoints: [{ url: "https://api.example.org/health" }],
         aws: { instance: "guardian-prod" },
       }),
       "aws:region": "eu-central-1",
@@ -107,6 +111,8 @@ describe("config", () => {
       scratch: { host: "scratch", port: 5434, user: "s", passwordFrom: "env:S" },
       strict: true,
       accept: { 'backup/public."a.b"': "its type is of an extension" },
+      signOff: { "support-trained": { by: "A. Lovelace", on: "2026-11-30", note: "a course of two days" } },
+      endpoints: [{ url: "https://api.example.org/health", status: 200 }],
       aws: { instance: "guardian-prod" },
     });
   });
@@ -126,6 +132,8 @@ describe("config", () => {
       scratch: undefined,
       strict: false,
       accept: {},
+      signOff: {},
+      endpoints: "",
       aws: {},
     };
     const { config } = validateConfig(raw({ legacyConsent: consent, ...empty }));

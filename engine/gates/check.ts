@@ -3,6 +3,7 @@ import { fromPostgres } from "../base/errors";
 import type { Queryable } from "../base/sql";
 import type { Database } from "../database";
 import type { KeptOutcome } from "../ledger/details";
+import type { SignedOff } from "../../spec/sign-offs";
 
 /** What a check said, as the ledger keeps it, and how long it took. */
 export type Outcome = KeptOutcome;
@@ -10,11 +11,11 @@ export type Outcome = KeptOutcome;
 /** What a check found. No row values: names, counts and times. */
 export type Finding = Omit<Outcome, "check" | "seconds">;
 
-type Verdict = Outcome["verdict"];
+export type Verdict = Outcome["verdict"];
 
 /** What a check may look at: reading transactions, and what the stack declares. */
 export interface Site {
-  /** One transaction, with one snapshot. Of a check that reads whole tables each statement is one, so that none lasts. */
+  /** One transaction, with one snapshot. Of a check that reads whole tables, or asks others, each statement is one, so that none lasts. */
   readonly db: Queryable;
   readonly host: Database;
   readonly declared: Declared;
@@ -42,6 +43,21 @@ export interface Declared {
   readonly publications: readonly string[];
   /** Shares: 0.25 is a quarter. `guardian:gates`. */
   readonly limits: { readonly maxDataLoss: number; readonly warnSlowdown: number; readonly maxSlowdown: number };
+  /** Whether a sign-off that is missing fails, and does not only warn: `guardian:strict`. */
+  readonly strict: boolean;
+  /** What people have signed off: `guardian:signOff`. */
+  readonly signOff: SignedOff;
+  /** What must respond: `guardian:endpoints`. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** An endpoint of the application. */
+export interface Endpoint {
+  readonly url: string;
+  /** That it must answer with. */
+  readonly status: number;
+  /** `env:NAME`, a variable with a header that is sent along. */
+  readonly header?: string;
 }
 
 /** One question with an answer that was looked up. It leaves nothing behind. */
@@ -58,6 +74,8 @@ export interface Check {
   readonly worse?: readonly string[];
   /** Of the gate before: what others are measured against. It is not asked again once the schema stage stands. */
   readonly baseline?: true;
+  /** It asks others than the database, and waits for them. */
+  readonly outside?: true;
   run(site: Site): Promise<Finding>;
 }
 
@@ -77,12 +95,14 @@ export async function runCheck(
 ): Promise<Outcome> {
   const began = performance.now();
   const run = (db: Queryable): Promise<Finding> => check.run({ db, host, declared, before, signal, say });
-  const finding = await (check.cost === "pass" ? run(oneByOne(host)) : host.read(run))
-    .catch((err: unknown): Finding => couldNotRun(fromPostgres(err, `check ${check.name}`).message));
+  const apart = check.cost === "pass" || check.outside === true;
+  const finding = await (apart ? run(oneByOne(host)) : host.read(run)).catch((err: unknown): Finding =>
+    couldNotRun(fromPostgres(err, `check ${check.name}`).message),
+  );
   return { check: check.name, ...finding, seconds: Math.round(performance.now() - began) / 1000 };
 }
 
-/** A snapshot that is held for the hours of a pass keeps the server from clearing up behind everybody. */
+/** A snapshot that is held for the hours of a pass, or while others are waited for, keeps the server from clearing up behind everybody. */
 const oneByOne = (host: Database): Queryable => ({
   query: <R extends QueryResultRow>(text: string, values?: readonly unknown[]) =>
     host.read((db) => db.query<R>(text, values)),

@@ -15,6 +15,12 @@ import { transactions } from "./before/transactions";
 import { unfinished } from "./before/unfinished";
 import { volumes } from "./before/volumes";
 import { wraparound } from "./before/wraparound";
+import { apiEndpoints } from "./criteria/api-endpoints";
+import { documentationUpdated } from "./criteria/documentation-updated";
+import { externalSystems } from "./criteria/external-systems";
+import { supportTrained } from "./criteria/support-trained";
+import { userAcceptance } from "./criteria/user-acceptance";
+import { userExperience } from "./criteria/user-experience";
 import { definitions } from "./security/definitions";
 import { functions } from "./security/functions";
 import { rowSecurity } from "./security/row-security";
@@ -42,8 +48,17 @@ export const gates = {
     checksums,
     unfinished,
     backup,
+    apiEndpoints,
   ],
   schema: [...security],
   data: [],
-  end: [...security],
+  end: [
+    ...security,
+    apiEndpoints,
+    externalSystems,
+    userAcceptance,
+    userExperience,
+    documentationUpdated,
+    supportTrained,
+  ],
 } as const satisfies Readonly<Record<Gate, readonly Check[]>>;

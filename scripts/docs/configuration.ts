@@ -48,10 +48,13 @@ const sections = ({ namespace, keys }: Project): string =>
   keys.map(([key, property]) => section(`${namespace}:${key}`, property)).join("\n\n");
 
 function section(key: string, property: Property): string {
-  const { fields, values } = property;
+  const { fields, values, items } = property;
   const parts = [`## ${key}`, property.description];
-  if (values?.fields) {
-    parts.push("Its keys are names; each is an object:", tableOf(values.fields));
+  if (items?.fields) {
+    parts.push("Each of its entries is an object:", tableOf(items.fields));
+  } else if (values?.fields) {
+    const names = fields ? Object.keys(fields).map(code).join(", ") : "names";
+    parts.push(`Its keys are ${names}; each is an object:`, tableOf(values.fields));
   } else if (values && !fields) {
     parts.push(`Its keys are names; each is ${values.expected}.`);
   } else if (values) {
@@ -98,6 +101,7 @@ export function withKeys(text: string, { namespace, keys }: Project): string {
     const set = (name: string, value: unknown): void => doc.setIn(["config", `${namespace}:${key}`, name], value);
     // Pulumi refuses a secret text where it wants an object.
     if (!property.secret) set("type", property.type);
+    if (property.items) set("items", { type: property.items.type });
     const description = new Scalar(summary(property));
     description.type = Scalar.BLOCK_FOLDED;
     set("description", description);
@@ -107,7 +111,8 @@ export function withKeys(text: string, { namespace, keys }: Project): string {
   return doc.toString({ lineWidth: 118 });
 }
 
-function summary({ description, expected, fields, values }: Property): string {
+function summary({ description, expected, fields, values, items }: Property): string {
+  if (items?.fields) return `${description} Each has keys: ${listed(items.fields)}.`;
   if (values?.fields) return `${description} Each has keys: ${listed(values.fields)}.`;
   if (values) return `${description} Each is ${values.expected}.`;
   if (!fields) return `${description} It must be ${expected}.`;

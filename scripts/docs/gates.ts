@@ -1,9 +1,12 @@
 import { gates } from "../../engine/gates";
+import { criteriaPart } from "./criteria";
 import { table } from "./pages";
 
 const titles: Readonly<Record<string, string>> = {
   before: "Before the migration",
-  end: "From its end on",
+  schema: "After the schema stage",
+  data: "After the data stage",
+  end: "At the end",
 };
 
 /** @returns docs/gates.md: every check that `npm run gates` asks */
@@ -16,12 +19,17 @@ export function gatesPage(): string {
       "Exit code 0: ready; 3: ready with warnings; 1: not ready.",
     "They are not in `up` yet: what stops an `up` is the assessment at its beginning, the proof of the backup, and what each " +
       "resource verifies.",
-    ...Object.entries(gates).flatMap(([gate, checks]) => [
-      `## ${titles[gate] ?? gate}`,
-      table(
-        ["Check", "It asks"],
-        checks.map(({ name, asks }) => [`\`${name}\``, asks]),
-      ),
-    ]),
+    ...Object.entries(gates).flatMap(([gate, checks]) =>
+      checks.length === 0
+        ? []
+        : [
+            `## ${titles[gate] ?? gate}`,
+            table(
+              ["Check", "It asks"],
+              checks.map(({ name, asks }) => [`\`${name}\``, asks]),
+            ),
+          ],
+    ),
+    ...criteriaPart(),
   ].join("\n\n");
 }

@@ -13,7 +13,7 @@ import { major, withV6, type Login, type V6 } from "../support/postgres";
 import { gateChecks } from "../../spec/gates";
 import { allModules } from "../../components/plan";
 
-const all: readonly Check[] = [...gates.before, ...gates.end];
+const all: readonly Check[] = [...new Set<Check>([...gates.before, ...gates.end])];
 let env: NodeJS.ProcessEnv = process.env;
 const declared: Declared = {
   get env() {
@@ -22,6 +22,9 @@ const declared: Declared = {
   backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
   publications: [],
   limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
+  strict: false,
+  signOff: {},
+  endpoints: [],
 };
 
 /** What a check says, asked as the migrator unless another login is named. */

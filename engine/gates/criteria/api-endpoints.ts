@@ -1,0 +1,18 @@
+import type { Check } from "../check";
+import { askAll, judged, worse } from "./endpoints";
+import { signedOff } from "./sign-off";
+
+/** Guide 6.1, "API Functionality": asked before the migration and after it. */
+export const apiEndpoints: Check = {
+  name: "api-endpoints",
+  asks: "whether every endpoint that the stack names answers with its status; where it names none, whether somebody signed that off",
+  cost: "queries",
+  outside: true,
+  worse,
+  baseline: true,
+  async run(site) {
+    const { endpoints } = site.declared;
+    if (endpoints.length === 0) return signedOff("api-endpoints", site);
+    return judged(await askAll(site, endpoints), "api-endpoints", site);
+  },
+};

@@ -1,0 +1,4 @@
+import { signOffCheck } from "./sign-off";
+
+/** Guide 8. */
+export const documentationUpdated = signOffCheck("documentation-updated");

@@ -1,0 +1,60 @@
+import { some, type Endpoint, type Finding, type Site } from "../check";
+import { ask, type Answer } from "./ask";
+
+interface Asked extends Answer {
+  readonly endpoint: Endpoint;
+  /** What is not as it should be; nothing where all is. */
+  readonly fault?: string;
+}
+
+/** Of the figures: more of it is worse. */
+export const worse = ["failing"];
+
+/**
+ * Asks all of them at once.
+ * @param content what is wrong with an answer's body, where that is wanted
+ */
+export function askAll(
+  { declared }: Site,
+  wanted: readonly Endpoint[],
+  content?: (body: string | undefined) => string | undefined,
+): Promise<Asked[]> {
+  return Promise.all(
+    wanted.map(async (endpoint): Promise<Asked> => {
+      const answer = await ask(endpoint, declared.env, content !== undefined);
+      const fault = answer.failure ?? otherStatus(answer, endpoint) ?? content?.(answer.body);
+      return { ...answer, endpoint, ...(fault === undefined ? {} : { fault }) };
+    }),
+  );
+}
+
+const otherStatus = ({ status }: Answer, { status: wanted }: Endpoint): string | undefined =>
+  status === wanted ? undefined : `answered ${status} in place of ${wanted}`;
+
+/**
+ * What came of it. What was so before the migration already is said, and is no reason to let it pass.
+ * @param check the check's name
+ */
+export function judged(asked: readonly Asked[], check: string, { before }: Site): Finding {
+  const wrong = asked.filter(({ fault }) => fault !== undefined);
+  const slowestMs = Math.max(...asked.map(({ ms }) => ms));
+  const figures = { endpoints: asked.length, failing: wrong.length, slowestMs };
+  const earlier = before.get(check);
+  const was = earlier ? [`before the migration: ${earlier.verdict}, ${earlier.evidence[0] ?? ""}`] : [];
+  if (wrong.length === 0)
+    return {
+      verdict: "passed",
+      evidence: [`${asked.length} of ${asked.length} respond, in ${slowestMs} ms at most`, ...was],
+      figures,
+    };
+  return {
+    verdict: "failed",
+    evidence: [
+      `${asked.length - wrong.length} of ${asked.length} respond`,
+      ...some(wrong.map(({ endpoint, fault }) => `${endpoint.url}: ${fault ?? ""}`)),
+      ...was,
+    ],
+    figures,
+    mend: ["see what the application says of it; where it is meant to answer otherwise, guardian:endpoints says how"],
+  };
+}

@@ -1,0 +1,56 @@
+/** A line of the guide's checklists, and which checks answer it. */
+export interface GuideLine {
+  readonly section: "6.1" | "6.2" | "6.3" | "8" | "8, rollback";
+  /** In the guide's words. */
+  readonly line: string;
+  /** By their names; one that failed fails the line. None: nothing answers it yet. */
+  readonly checks: readonly string[];
+}
+
+const of = (section: GuideLine["section"], lines: Readonly<Record<string, readonly string[]>>): GuideLine[] =>
+  Object.entries(lines).map(([line, checks]) => ({ section, line, checks }));
+
+const security = ["row-security", "functions", "views", "strangers"];
+
+/** Every line of the guide's three checklists (6) and of its criteria (8), in its order; docs/gates.md has the same table. */
+export const guide: readonly GuideLine[] = [
+  ...of("6.1", {
+    "Backup Verification": ["backup"],
+    "Performance Baseline": [],
+    "Data Integrity Check": ["v6", "indexes", "checksums", "collations"],
+    "User Access Test": ["v6", "api-endpoints"],
+    "API Functionality": ["api-endpoints"],
+  }),
+  ...of("6.2", {
+    "Schema Migration": ["definitions"],
+    "Data Migration": [],
+    "Index Performance": [],
+    "RLS Policies": ["row-security", "strangers"],
+    "Feature Flags": [],
+  }),
+  ...of("6.3", {
+    "End-to-End Workflows": [],
+    "FHIR Integration": ["external-systems"],
+    "Consent Management": [],
+    "Document Processing": [],
+    "Performance Validation": [],
+    "Security Audit": ["definitions", ...security],
+    "User Acceptance": ["user-acceptance"],
+  }),
+  ...of("8", {
+    "All v7 modules deployed successfully": ["definitions"],
+    "Data migration 100% complete with validation": [],
+    "Performance within 10% of v6 baseline": [],
+    "All security controls operational": security,
+    "User acceptance testing passed": ["user-acceptance"],
+    "Documentation updated": ["documentation-updated"],
+    "Support team trained": ["support-trained"],
+  }),
+  ...of("8, rollback", {
+    "Data loss > 0.1%": [],
+    "Performance degradation > 25%": [],
+    "Security vulnerability discovered": security,
+    "Critical functionality broken": ["api-endpoints", "external-systems"],
+    "User experience severely impacted": ["user-experience"],
+  }),
+];

@@ -1,0 +1,41 @@
+import { pulumiCommand } from "../../../spec";
+import { signOffs, type SignOffItem } from "../../../spec/sign-offs";
+import { first } from "../../base/sql";
+import { standingTables } from "../../ledger/objects";
+import { notApplicable, type Check, type Finding, type Site } from "../check";
+
+/** What a sign-off comes to: who said it, when and why. What is missing warns, and fails where the stack is strict. */
+export async function signedOff(item: SignOffItem, { db, declared }: Site): Promise<Finding> {
+  const found = declared.signOff[item];
+  const verdict = declared.strict ? "failed" : "warned";
+  if (found === undefined)
+    return {
+      verdict,
+      evidence: [`nobody has signed off that ${signOffs[item]}`],
+      mend: ["by", "on", "note"].map((key) => pulumiCommand(`config set --path guardian:signOff.${item}.${key} …`)),
+    };
+  const { by, on, note } = found;
+  const evidence = [`${by}, ${on}: ${note}`];
+  // The day that it is where it is latest: whoever signs may have tomorrow already.
+  const server = await first<{ last: string }>(
+    db,
+    "SELECT ((now() AT TIME ZONE 'UTC') + interval '14 hours')::date::text AS last",
+  );
+  if (server === undefined || on <= server.last) return { verdict: "passed", evidence };
+  return {
+    verdict,
+    evidence: [...evidence, "that day is still to come"],
+    mend: ["sign off what was found to be so, with the day on which it was"],
+  };
+}
+
+/** A check of what only people can say, once v7 is there. */
+export const signOffCheck = (item: SignOffItem): Check => ({
+  name: item,
+  asks: `whether somebody has signed off that ${signOffs[item]}`,
+  cost: "catalogue",
+  async run(site) {
+    const none = (await standingTables(site.db)).length === 0;
+    return none ? notApplicable("no module is applied") : signedOff(item, site);
+  },
+});
