@@ -132,7 +132,6 @@ const phases: Record<Phase, string> = {
   writers: "waits for transactions that have written to it",
   "dropped by hand": "dropped by hand already",
   index: "building the index",
-  "archived values": "pages of archived values compared with the types they go back to",
   restore: "archived rows dealt with",
   begin: "beginning",
   follow: "its triggers note from now on what v6 changes",

@@ -9,7 +9,6 @@ export type Phase =
   | "writers" // waits for transactions that have written to a table
   | "dropped by hand"
   | "index"
-  | "archived values" // are compared with the types they go back to, by pages
   | "restore" // archived rows come back
   | "begin"
   | "follow"

@@ -8,7 +8,6 @@ import { quoteName, type Queryable } from "../../base/sql";
 import { referencedBy } from "./archive";
 import { moveSingly, moveSlice, type Moved, type Way } from "./slice";
 import { refuseDependents } from "./dependents";
-import { noteChanged } from "./narrower";
 import { beginRefused } from "./refused";
 import { refuseLoss } from "./loss";
 import { rowsLeft } from "./remaining";
@@ -47,8 +46,7 @@ export async function restoreTable(
   await fenced.transaction((db) => refuseLoss(db, waiting));
   try {
     const { noted, before } = await fenced.transaction((db) => beginRefused(db, waiting));
-    const changed = await noteChanged(fenced, waiting, deadline);
-    const restored = await moveAll(fenced, waiting, { checks, refused: noted + changed }, deadline);
+    const restored = await moveAll(fenced, waiting, { checks, refused: noted }, deadline);
     if (!(await leave(fenced, step, waiting, before > 0))) await finish(fenced, step, waiting, deadline);
     return restored;
   } catch (err) {

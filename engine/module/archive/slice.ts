@@ -3,6 +3,8 @@ import { countBack, type Waiting } from "../../ledger/archived";
 import { isRejected } from "../../ledger/rejects";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readAs } from "./casts";
+import { takeBeaten, uniqueKeys, type UniqueKeys } from "./collisions";
+import { narrowerColumns, noteChanged, type Narrower } from "./narrower";
 import { foreignKeys, matches, reaches, type ForeignKey } from "./references";
 import { blameCircle, halving, namedRows, noteOwnReferring, type Named } from "./refused";
 
@@ -30,6 +32,8 @@ interface Shape extends Named {
   columns: Column[];
   keys: ForeignKey[];
   subject: string | null;
+  unique: UniqueKeys;
+  narrower: Narrower[];
   /** Conditions on alias `a` that a row may be tried: none refused it yet. */
   open: string[];
 }
@@ -58,7 +62,7 @@ interface Which {
 export async function moveSlice(db: Queryable, waiting: Waiting, size: number, way: Way): Promise<Moved> {
   return inShape(db, waiting, way, async (shape) => {
     const free = await moveRows(db, waiting, shape, { size });
-    if (free.taken > 0n || !shape.keys.some((key) => key.self)) return free;
+    if (free.taken > 0n || free.refused > 0 || !shape.keys.some((key) => key.self)) return free;
     const refused = way.refused > 0 ? await noteOwnReferring(db, shape, shape.keys) : 0;
     if (refused > 0) return { taken: 0n, restored: 0n, refused };
     // Every row that is left refers to another that is left. If some can never come back they are left out first, since
@@ -71,27 +75,24 @@ export async function moveSlice(db: Queryable, waiting: Waiting, size: number, w
 /** The same after a row was at fault, in one transaction: rows that are refused are noted, the others of up to `size` come. */
 export async function moveSingly(db: Queryable, waiting: Waiting, size: number, way: Way): Promise<Moved> {
   return inShape(db, waiting, way, async (shape) => {
-    const places = async (conditions: readonly string[], limit: string): Promise<string[]> => {
-      const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
-      const text = `SELECT a.ctid::text AS at FROM ${shape.archived} a ${where} ${limit}`;
-      return (await rows<{ at: string }>(db, text)).map(({ at }) => at);
-    };
     const moved: Moved = { taken: 0n, restored: 0n, refused: 0 };
-    const ctids = await places([...shape.open, ...unreferring(shape)], `LIMIT ${size}`);
+    const ctids = await places(db, shape, [...shape.open, ...unreferring(shape)], size);
     if (ctids.length === 0) {
-      const circle = await places(shape.open, "");
+      const circle = await places(db, shape, shape.open);
       moved.refused = await blameCircle(db, shape, circle, async (some) => {
         await moveRows(db, waiting, shape, { ctids: some, circle: true });
       });
       return moved;
     }
-    moved.refused = await halving(db, shape, ctids, async (some) => {
-      const { taken, restored } = await moveRows(db, waiting, shape, { ctids: some });
+    const atFault = await halving(db, shape, ctids, async (some) => {
+      const { taken, restored, refused } = await moveRows(db, waiting, shape, { ctids: some });
       return () => {
         moved.taken += taken;
         moved.restored += restored;
+        moved.refused += refused;
       };
     });
+    moved.refused += atFault;
     return moved;
   });
 }
@@ -110,7 +111,10 @@ async function inShape<T>(
     await foreignKeys(db, table, named.archived),
   ];
   const open = refused > 0 ? [`NOT ${isRejected(named.urn, named.key("a"))}`] : [];
-  const shape: Shape = { ...named, table, columns, keys, subject: waiting.subject, open };
+  const being = { ...named, table, columns, keys, subject: waiting.subject, open };
+  const altered = keys.filter((key) => sets(being, key)).flatMap((key) => key.set);
+  const unique = await uniqueKeys(db, table, named.archived, altered);
+  const shape: Shape = { ...being, unique, narrower: await narrowerColumns(db, table, named.archived) };
   return withoutTriggers(db, table, checks, () => work(shape));
 }
 
@@ -120,13 +124,39 @@ const unreferring = ({ archived, keys }: Shape): string[] =>
     .filter((key) => key.self)
     .map((key) => `NOT EXISTS (SELECT FROM ${archived} p WHERE ${matches(key, "a", "p")} AND p.ctid <> a.ctid)`);
 
-async function moveRows(db: Queryable, waiting: Waiting, shape: Shape, which: Which): Promise<Moved> {
-  const { table, archived, columns, keys, open } = shape;
-  const { size, ctids, circle = false } = which;
-  const conditions = [...open, ...(circle || ctids ? [] : unreferring(shape))];
+/** SELECT of so many archived rows, or all, for which conditions on alias `a` hold. */
+function picking(what: string, { archived }: Shape, conditions: readonly string[], size?: number): string {
   const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
-  const limit = size === undefined ? "" : `LIMIT ${size}`;
-  const pick = ctids ? "$1::tid[]" : `ARRAY(SELECT a.ctid FROM ${archived} a ${where} ${limit})`;
+  return `SELECT ${what} FROM ${archived} a ${where} ${size === undefined ? "" : `LIMIT ${size}`}`;
+}
+
+async function places(
+  db: Queryable,
+  shape: Shape,
+  conditions: readonly string[],
+  size?: number,
+  values: unknown[] = [],
+): Promise<string[]> {
+  const found = await rows<{ at: string }>(db, picking("a.ctid::text AS at", shape, conditions, size), values);
+  return found.map(({ at }) => at);
+}
+
+async function moveRows(db: Queryable, waiting: Waiting, shape: Shape, which: Which): Promise<Moved> {
+  const { table, archived, columns, keys, open, unique } = shape;
+  const { size, circle = false } = which;
+  const conditions = [...open, ...(circle || which.ctids ? [] : unreferring(shape))];
+  // What the rows' own statement would not tell of them is found before: whose values it would change, who is beaten.
+  const apart = unique.fresh || shape.narrower.length > 0;
+  let ctids = which.ctids ?? (apart ? await places(db, shape, conditions, size) : undefined);
+  const refused = ctids ? await noteChanged(db, shape, ctids) : 0;
+  // Rows of a circle come together, or wait for each other.
+  if (refused > 0 && circle) return { taken: 0n, restored: 0n, refused };
+  if (ctids && refused > 0) {
+    const fit = ["a.ctid = ANY ($1::tid[])", `NOT ${isRejected(shape.urn, shape.key("a"))}`];
+    ctids = await places(db, shape, fit, undefined, [ctids]);
+  }
+  const lost = ctids && unique.fresh ? await takeBeaten(db, shape, ctids) : 0n;
+  const pick = ctids ? "$1::tid[]" : `ARRAY(${picking("a.ctid", shape, conditions, size)})`;
   const list = columns.map((column) => escapeIdentifier(column.name)).join(", ");
   const there = (key: ForeignKey): string => reaches(key, circle && key.self ? archived : undefined);
   const kept = keys.filter((key) => !sets(shape, key)).map(there);
@@ -138,14 +168,14 @@ async function moveRows(db: Queryable, waiting: Waiting, shape: Shape, which: Wh
      ), fit AS MATERIALIZED (
        SELECT ${select.join(", ")} FROM m ${kept.length > 0 ? `WHERE ${kept.join(" AND ")}` : ""}
      ), put AS (
-       INSERT INTO ${table} (${list}) OVERRIDING SYSTEM VALUE SELECT * FROM fit ON CONFLICT DO NOTHING RETURNING 1
+       INSERT INTO ${table} (${list}) OVERRIDING SYSTEM VALUE SELECT * FROM fit ${unique.fresh ? "" : "ON CONFLICT DO NOTHING"} RETURNING 1
      )
      SELECT (SELECT count(*) FROM m) AS taken, (SELECT count(*) FROM fit) AS fit, (SELECT count(*) FROM put) AS put`,
     ctids ? [ctids] : [],
   );
   const [taken, fit, put] = [BigInt(counts?.taken ?? 0), BigInt(counts?.fit ?? 0), BigInt(counts?.put ?? 0)];
-  await countBack(db, waiting, { restored: put, beaten: fit - put, leftOut: taken - fit });
-  return { taken, restored: put, refused: 0 };
+  await countBack(db, waiting, { restored: put, beaten: lost + fit - put, leftOut: taken - fit });
+  return { taken: lost + taken, restored: put, refused };
 }
 
 /** Takes rows out whose subject, or what they belong to outside their own table, was deleted since. */
@@ -167,7 +197,7 @@ async function leaveOut(db: Queryable, waiting: Waiting, shape: Shape): Promise<
  * True if the key's ON DELETE empties columns, which a row that refers to what was deleted then gets. Not the subject's, nor
  * any that must not be NULL: such a row is left out.
  */
-function sets(shape: Shape, key: ForeignKey): boolean {
+function sets(shape: Pick<Shape, "subject" | "columns">, key: ForeignKey): boolean {
   if (key.action !== "n" && key.action !== "d") return false;
   if (shape.subject !== null && key.columns.includes(shape.subject)) return false;
   return key.action === "d" || !shape.columns.some((column) => column.required && key.set.includes(column.name));
@@ -185,8 +215,8 @@ function valueOf(shape: Shape, column: Column, there: (key: ForeignKey) => strin
 }
 
 /**
- * Where a column has another type now, a value is read as that, without its length, or the cast would cut in silence. Values
- * that are changed all the same were noted before (narrower.ts).
+ * Where a column has another type now, a value is read as that, without its length, or the cast would cut in silence. Rows of
+ * which a value is changed all the same are noted before (narrower.ts).
  */
 async function commonColumns(db: Queryable, table: string, archived: string): Promise<Column[]> {
   const common = await rows<Omit<Column, "value"> & { was: string; cast: string | null }>(

@@ -1,4 +1,6 @@
 import { expect } from "chai";
+import type { FencedWriter } from "../../../engine/database";
+import { applyModule } from "../../../engine/module/apply";
 import { column, moduleOf, refusalOf, withEngine } from "./harness";
 import { archived, counts, files, keys, some } from "./restored";
 
@@ -169,16 +171,19 @@ describe("bringing rows back", function () {
       const up = (...types: string[]): string =>
         `CREATE TABLE public.t (id int PRIMARY KEY, ${types.map((type, i) => `c${i + 1} ${type}`).join(", ")},
           parent int REFERENCES public.t)`;
-      const wide = ["numeric", "timestamptz", "text", "bigint", "numeric[]", "jsonb"];
-      const narrow = ["numeric(10,1)", "timestamptz(0)", "varchar(3)", "int", "numeric(9,1)[]", "int"];
-      const fits = "1.50, '2020-01-01 00:00:01+00', 'abc', 7, '{2.50}', '7'";
+      const wide = ["numeric", "timestamptz", "text", "bigint", "numeric[]", "jsonb", "json"];
+      const narrow = ["numeric(10,1)", "timestamptz(0)", "varchar(3)", "int", "numeric(9,1)[]", "int", "jsonb"];
+      // Spaces, the order of members and how a number is written are no part of a JSON value; of two members of one name one is lost.
+      const json = `'{ "b": [ {"c":1e2}, null],   "a": "\\u0041" }'`;
+      const fits = `1.50, '2020-01-01 00:00:01+00', 'abc', 7, '{2.50}', '7', ${json}`;
       await archived(
         engine,
         client,
-        `INSERT INTO public.t VALUES (1, ${fits}, NULL), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+        `INSERT INTO public.t VALUES (1, ${fits}, NULL), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
           (3, ${fits.replace("1.50", "1.55")}, NULL), (4, ${fits.replace(":01+", ":01.5+")}, NULL),
           (5, ${fits.replace("'abc'", "'abc '")}, NULL), (6, ${fits.replace(" 7,", " 3000000000,")}, NULL),
-          (7, ${fits.replace("2.50", "2.55")}, NULL), (8, ${fits.replace("'7'", "'7.5'")}, NULL), (9, ${fits}, 3)`,
+          (7, ${fits.replace("2.50", "2.55")}, NULL), (8, ${fits.replace("'7'", "'7.5'")}, NULL), (9, ${fits}, 3),
+          (10, ${fits.replace('{"c":1e2}', '{"c":1, "c":1}')}, NULL)`,
         { yaml, up: up(...wide) },
       );
       const waiting = await column(client, "SELECT t::text FROM guardian_archive.t__1 t WHERE id > 2 ORDER BY id");
@@ -191,6 +196,7 @@ describe("bringing rows back", function () {
           "SELECT concat_ws(' ', key[1], sqlstate, object) FROM guardian_migration.reject ORDER BY 1",
         ),
       ).to.deep.equal([
+        "10 22000 c7",
         "3 22000 c1",
         "4 22000 c2",
         "5 22000 c3",
@@ -202,6 +208,28 @@ describe("bringing rows back", function () {
       await engine.undo("900_t");
       await engine.apply(await moduleOf("900_t", { yaml, up: up(...wide) }));
       expect(await column(client, "SELECT t::text FROM public.t t WHERE id > 2 ORDER BY id")).to.deep.equal(waiting);
+    }));
+
+  it("16-15 a run whose time is up goes on where it stopped, though values are to be looked at", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
+      const up = (type: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, n ${type}, pad char(1000))`;
+      await archived(engine, client, "INSERT INTO public.t SELECT i, i, 'x' FROM generate_series(1, 6000) i", {
+        yaml,
+        up: up("numeric"),
+      });
+      const module = await moduleOf("900_t", { yaml, up: up("int") });
+      // Each run ends with the first piece of work that it tells of.
+      for (let run = 1; run <= 6; run++) {
+        const stop = new AbortController();
+        engine.onProgress = ({ done }) => {
+          if (done !== undefined) stop.abort();
+        };
+        const work = (fenced: FencedWriter): Promise<unknown> => applyModule(fenced, module, Date.now() + 60_000);
+        await engine.write("SqlModule", "900_t", work, { signal: stop.signal }).catch(() => undefined);
+      }
+      expect(await column(client, counts)).to.deep.equal(["public.t 6000 6000 0 0 t"]);
     }));
 
   it("16-15 nor does a column that is computed now take the place of what was written into it", () =>
