@@ -44,6 +44,8 @@ export interface Surroundings {
   /** The role that initdb made (oid 10): who granted what superusers granted. */
   readonly superuser: string;
   readonly encoding: string;
+  /** The dump's bytea_output, which pg_dump leaves as the role or the database sets it. Absent: hex, or an older release. */
+  readonly bytea?: string;
   /** Their names, and the folder of each on the server; a restore puts everything into the default one. */
   readonly tablespaces: Readonly<Record<string, string>>;
   /** By kind (engine/fingerprint/catalogue.ts) and name. Settings, which may be secrets, are hashes. */

@@ -47,6 +47,12 @@ const queries: Readonly<Record<string, string>> = {
       FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace`,
 };
 
+/** @returns bytea_output as a new session of this role has it in this database, whatever this session set */
+export async function byteaOutput(db: Queryable): Promise<string> {
+  const text = "SELECT reset_val AS value FROM pg_catalog.pg_settings WHERE name = 'bytea_output'";
+  return (await first<{ value: string }>(db, text))?.value ?? "hex";
+}
+
 /** Reads them as everybody may; in a session whose text settings are the fingerprint's, so that two databases compare. */
 export async function readSurroundings(db: Queryable, excluded: readonly string[]): Promise<Surroundings> {
   const about = await first<{ superuser: string; encoding: string }>(
@@ -64,10 +70,12 @@ export async function readSurroundings(db: Queryable, excluded: readonly string[
     const found = await rows<{ name: string; value: string }>(db, text, text.includes("$1") ? [[...excluded]] : []);
     facts[kind] = Object.fromEntries(found.map(({ name, value }) => [name, value]));
   }
+  const bytea = await byteaOutput(db);
   const tablespaces = Object.fromEntries(spaces.map(({ name, folder }) => [name, folder]));
   return {
     superuser: about?.superuser ?? "",
     encoding: about?.encoding ?? "",
+    ...(bytea === "hex" ? {} : { bytea }),
     tablespaces,
     facts,
     members: await readMembers(db),

@@ -89,12 +89,13 @@ function onlyTooNew(stderr: string): boolean {
 
 /**
  * Dumps the copy, uncompressed, and reads what is written as it comes.
+ * @param as how the first dump wrote texts, and bytea; the latter is left to the server where absent
  * @returns the folder, and the digests of its files
  */
 export async function dumpAgain(
   { pgDump, major, restorer, jobs }: Clients,
   settings: ConnectionSettings,
-  encoding: string,
+  { encoding, bytea }: { encoding: string; bytea?: string | undefined },
 ): Promise<{ folder: string; digests: Map<string, Digest> }> {
   const folder = join(restorer.folder, "again");
   const args = [
@@ -108,7 +109,9 @@ export async function dumpAgain(
   ];
   const { signal } = restorer;
   const work = async (): Promise<void> => {
-    const result = await runClient(pgDump, args, { env: toClientEnv(settings, "proof"), signal });
+    const env = toClientEnv(settings, "proof");
+    if (bytea !== undefined) env["PGOPTIONS"] = `${env["PGOPTIONS"] ?? ""} -c bytea_output=${bytea}`.trim();
+    const result = await runClient(pgDump, args, { env, signal });
     signal.throwIfAborted();
     if (result.code !== 0) throw clientFailure("pg_dump", result, settings.toString());
   };

@@ -10,7 +10,7 @@ import type { Digest } from "../prove/digest";
 import type { Missing } from "../prove/missing";
 import { compareDefinitions, definitions } from "../prove/schema";
 import { readToc, type Toc } from "../prove/toc";
-import { readSurroundings } from "../surroundings";
+import { byteaOutput, readSurroundings } from "../surroundings";
 import { countLargeObjects, countRows, listTables } from "../tables";
 import { markSchema, onTarget } from "./target";
 import type { Left } from "./types";
@@ -49,7 +49,10 @@ export async function compareRestored(
 ): Promise<void> {
   const { manifest, toc, folder, digests, missing } = was;
   const { restorer } = clients;
-  const again = await dumpAgain(clients, settings, manifest.around?.encoding ?? "UTF8");
+  const { encoding = "UTF8", bytea = "hex" } = manifest.around ?? {};
+  // Not every pooler takes options: they are given where they must be.
+  const theirs = await onTarget(settings, restorer.signal, (client) => byteaOutput(asQueryable(client)));
+  const again = await dumpAgain(clients, settings, { encoding, bytea: theirs === bytea ? undefined : bytea });
   const tocAgain = await readToc(restorer, again.folder);
   const left = new Set([...missing.left].filter(({ kind }) => kind === "TABLE DATA").map(({ oid }) => oid));
   await onTarget(settings, restorer.signal, (client) =>

@@ -38,6 +38,9 @@ describe("a backup that is restored", function () {
       await admin.query(
         `ALTER DATABASE ${base} SET work_mem = '5MB'; ALTER DATABASE ${base} OWNER TO guardian_migrator`,
       );
+      await admin.query(
+        `CREATE TABLE bytes AS SELECT 1 AS i, '\\xff00'::bytea AS b; ALTER DATABASE ${base} SET bytea_output = 'escape'`,
+      );
       await admin.query(`ALTER DATABASE ${base} CONNECTION LIMIT 90; GRANT TEMP ON DATABASE ${base} TO "${role} x"`);
       try {
         const env = { GUARDIAN_PG_BIN: place.bin };

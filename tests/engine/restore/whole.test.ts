@@ -56,6 +56,9 @@ describe("a whole backup that is restored", function () {
         `ALTER DATABASE ${base} SET work_mem = '5MB'; ALTER DATABASE ${base} SET TimeZone = 'Asia/Kolkata'`,
       );
       await admin.query(
+        `CREATE TABLE bytes AS SELECT 1 AS i, '\\xff00'::bytea AS b; ALTER DATABASE ${base} SET bytea_output = 'escape'`,
+      );
+      await admin.query(
         `ALTER DATABASE ${base} OWNER TO guardian_migrator; ALTER DATABASE ${base} CONNECTION LIMIT 90`,
       );
       await admin.query(
