@@ -14,11 +14,15 @@ import { readPassword, type Cluster } from "./cluster";
  * our process dies, kill -9 included, so a temporary server never outlives it. The shell is in a session of its own, so
  * ^C in the terminal does not reach the server before we have finished with it. On standard output it tells the server's id, then that the server
  * ended, and removes the folder $2, if any, only after we have had a chance to read the log: the data first. $1 is the
- * signal that ends the server.
+ * signal that ends the server. $3, if not empty, asks for a server without a network (unshare(1), of util-linux 2.38): it has
+ * no other interface than a loopback that is down, and sockets in folders. Where the system has or allows none, it goes without.
  */
 const warden = `
-signal=$1; folder=$2; shift 2
+signal=$1; folder=$2; sealed=$3; shift 3
 trap '' PIPE
+if [ -n "$sealed" ] && unshare --user --map-current-user --net true 2>/dev/null; then
+  set -- unshare --user --map-current-user --net -- "$@"
+fi
 exec 3<&0 4>&1 </dev/null >&2
 "$@" 3<&- 4>&- &
 server=$!
@@ -77,13 +81,14 @@ export function launch(
   cluster: Cluster,
   account: Account | undefined,
   args: string[],
-  keep: { persistent: boolean; removeFolder: boolean; stopBy?: "INT" | "QUIT" },
+  keep: { persistent: boolean; removeFolder: boolean; stopBy?: "INT" | "QUIT"; sealed?: boolean },
 ): Launched {
   const log = openSync(cluster.log, "a", 0o600);
   if (account) fchownSync(log, account.uid, account.gid);
   const postgres = join(binaries.root, "bin", "postgres");
   const folder = keep.removeFolder ? cluster.folder : "";
-  const wardenArgs = ["-c", warden, "guardian-postgres", keep.stopBy ?? "INT", folder, postgres, ...args];
+  const how = [keep.stopBy ?? "INT", folder, keep.sealed === true ? "sealed" : ""];
+  const wardenArgs = ["-c", warden, "guardian-postgres", ...how, postgres, ...args];
   const child = keep.persistent
     ? spawn(postgres, args, { ...as(account), detached: true, stdio: ["ignore", log, log] })
     : spawn("/bin/sh", wardenArgs, { ...as(account), detached: true, stdio: ["pipe", "pipe", log] });

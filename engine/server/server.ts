@@ -42,6 +42,8 @@ export interface ServerOptions {
   throwAway?: boolean;
   /** On 127.0.0.1 if absent; or by a socket in the server's folder alone. */
   listen?: Listening;
+  /** It has no network, where the system can do that: what is run in it reaches no other machine. Not for one that persists. */
+  sealed?: boolean;
   /** The temporary folder is in memory, if there is room. */
   inMemory?: boolean;
   /** TCP port; absent: a free one. */
@@ -76,7 +78,7 @@ export async function startServer(wanted: ServerOptions): Promise<Server> {
 }
 
 async function startOn(port: number, wanted: ServerOptions): Promise<Server> {
-  const { major, persistent = false, listen = "tcp", throwAway = false } = wanted;
+  const { major, persistent = false, listen = "tcp", throwAway = false, sealed = false } = wanted;
   const account = serverAccount();
   const program = reachable(binaries(major), account, wanted.say ?? ((line) => void process.stderr.write(`${line}\n`)));
   const removeFolder = throwAway || wanted.dataDir === undefined;
@@ -92,7 +94,7 @@ async function startOn(port: number, wanted: ServerOptions): Promise<Server> {
   const host = hostOf(cluster, listen);
   const args = options(cluster, port, settings, listen);
   const stopBy = throwAway ? "QUIT" : "INT";
-  const launched = launch(program, cluster, account, args, { persistent, removeFolder, stopBy });
+  const launched = launch(program, cluster, account, args, { persistent, removeFolder, stopBy, sealed });
   const stop = async () => {
     await end(launched);
     // The server's account empties its folder; where it may not write beside it, the folder itself is left to us.

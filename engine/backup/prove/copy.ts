@@ -67,6 +67,16 @@ function ofScratch(failure: GuardianError, said: string, ours: boolean): Guardia
         : ["free space on the server that guardian:scratch names"],
     });
   }
+  if (ours && /ERROR: +could ?n[o']t (establish connection|connect|resolve)/i.test(said)) {
+    return new GuardianError("backup-unproven", {
+      what: "rows cannot be restored on the scratch server, which has no network: a CHECK, an index, a generated column or a domain asks another server for each of them",
+      where,
+      todo: [
+        "see which function calls dblink or its like, and take it out of what is evaluated for each row",
+        "restore where it may ask: a server of your own, by guardian:scratch",
+      ],
+    });
+  }
   if (ours || !/ERROR: +(permission denied|must be (superuser|owner|able))/i.test(said)) return undefined;
   return new GuardianError("right-missing", {
     what: "the role of guardian:scratch may not make all that is in the backup, such as an extension or an event trigger",

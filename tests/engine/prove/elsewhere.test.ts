@@ -94,6 +94,25 @@ describe("a backup of a database that knows others", function () {
       }),
     ));
 
+  it("17-1 asks nobody for its rows: a check that does has no network on the scratch, and refutes nothing", () =>
+    listening((port, asked) =>
+      withEmpty(async (db) => {
+        const admin = await db.connect("admin");
+        await admin.query(`CREATE EXTENSION dblink;
+          CREATE FUNCTION asks(i int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+          CREATE TABLE asking (i int CHECK (public.asks(i))); INSERT INTO asking VALUES (1);
+          CREATE OR REPLACE FUNCTION asks(i int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM public.dblink_connect('c', 'host=127.0.0.1 port=${port}'); RETURN true; END $$`);
+        const env = { GUARDIAN_PG_BIN: place.bin };
+        const backup = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
+        const said = await refusal(scratch.prove(backup, { env }));
+        expect(asked(), "times that somebody was asked").to.equal(0);
+        expect(said).to.match(
+          /^rows cannot be restored on the scratch server, which has no network: a CHECK, .* \[backup-unproven\]\n/,
+        );
+      }),
+    ));
+
   it("17-2 on a server that lacks its roles goes without what names them, and a role that may too little is no fault of the backup", () =>
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
