@@ -4,7 +4,7 @@ import { GuardianError, fromPostgres } from "../base/errors";
 import { findClient } from "./client";
 import { chooseCompression } from "./compression";
 import { checkContents } from "./contents";
-import { finishFolder, lockDown, removeFolder, removeStale, startFolder, writeDurably } from "./folder";
+import { finishFolder, leftBehind, lockDown, removeFolder, removeStale, startFolder, writeDurably } from "./folder";
 import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile, sha256Of } from "./manifest";
 import { folderFailure } from "./place";
 import { preflight } from "./preflight";
@@ -44,7 +44,7 @@ export async function dump(options: DumpOptions): Promise<BackupResult> {
     const pgDump = await findClient("pg_dump", reader.server.major, env);
     const compression = await chooseCompression(pgDump);
     const left = await removeStale(directory);
-    warnings.push(...left.map((path) => `${path} is a backup under way, or of a run that died on another machine`));
+    warnings.push(...leftBehind(left));
     const folder = await startFolder(directory, settings.fields.database);
     try {
       const work = { reader, pgDump, compression, folder, stop, signal };

@@ -2,7 +2,7 @@ import { dirname, join, resolve } from "node:path";
 import { fromPostgres, GuardianError } from "../base/errors";
 import type { FoundBackup } from "../backup/adopt";
 import { clientBeside, findClient } from "../backup/client";
-import { removeFolder, removeStale, startFolder } from "../backup/folder";
+import { leftBehind, removeFolder, removeStale, startFolder } from "../backup/folder";
 import { dumpFolder, type Manifest, verifyBackup } from "../backup/manifest";
 import { folderFailure, lookAt } from "../backup/place";
 import { readToc, type TocEntry } from "../backup/prove/toc";
@@ -22,6 +22,8 @@ export interface MaskOptions {
   readonly signal: AbortSignal;
   /** Is told the tables that are through, of how many, and their rows. */
   readonly onProgress?: (progress: { tables: number; of: number; rows: number }) => void;
+  /** Gets what somebody should look at, and what stops nothing. */
+  readonly onWarning?: (line: string) => void;
   /** For PATH and GUARDIAN_PG_BIN. Default: the process's. */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -57,7 +59,7 @@ export async function maskBackup(backup: FoundBackup, options: MaskOptions): Pro
   const { signal, rules } = options;
   const directory = resolve(options.directory ?? dirname(resolve(backup.path)));
   const manifest = await verifyBackup(backup.path, { sha: true });
-  await removeStale(directory);
+  leftBehind(await removeStale(directory)).forEach((line) => options.onWarning?.(line));
   const folder = await startFolder(directory, `${manifest.server.database}-masked`);
   try {
     if (manifest.formatVersion === 1) throw tooOld(backup.path);

@@ -12,6 +12,8 @@ export interface Listed {
   /** See BackupFolder. */
   state: BackupFolder["state"];
   why?: string;
+  /** Of a hidden one: the backup that its run reads. */
+  reads?: string;
   takenAt?: string;
   database?: string;
   systemIdentifier?: string;
@@ -30,7 +32,7 @@ export interface Listed {
 /** @returns what there is to say of each backup */
 export function listed(folders: readonly BackupFolder[], known: KnownLedger | undefined): Listed[] {
   return folders.map((folder) => {
-    const { name, path, state, why, manifest, bytes } = folder;
+    const { name, path, state, why, reads, manifest, bytes } = folder;
     const about = manifest && {
       takenAt: manifest.startedAt,
       database: manifest.server.database,
@@ -42,6 +44,7 @@ export function listed(folders: readonly BackupFolder[], known: KnownLedger | un
     };
     return {
       ...{ id: name, path, state, ...(why === undefined ? {} : { why }), ...about, bytes },
+      ...(reads === undefined ? {} : { reads }),
       proof: provenBy(folder, known?.relied) ?? null,
       reliedOnBy: known?.relied.on.get(name) ?? null,
       own: known && manifest ? isOf(folder, known.here, known.formerNames) : null,
@@ -72,10 +75,10 @@ export function proofText(proof: NotedProof | null | undefined): string {
   return `${verdict} ${minute(provenAt)}, back in ${restoreSeconds} s`;
 }
 
-function noteOf({ state, why, reliedOnBy, own }: Listed): string {
+function noteOf({ state, why, reads, reliedOnBy, own }: Listed): string {
   const states: Partial<Record<BackupFolder["state"], string>> = {
     broken: `broken: ${why ?? ""}`,
-    "under way": "is being written",
+    "under way": reads === undefined ? "is being written" : `reads ${reads}`,
     "left behind": "half-written, by a run that was killed",
     unclear: "half-written; by whom cannot be told from here",
     other: "no backup",

@@ -35,7 +35,7 @@ export function mask(
     last = Date.now();
     say(`masked ${figure(rows)} rows of ${tables} of ${of} tables`);
   };
-  return maskBackup(backup, { rules, signal, env, onProgress });
+  return maskBackup(backup, { rules, signal, env, onProgress, onWarning: say });
 }
 
 /** What is to be said of a masked restore besides. */

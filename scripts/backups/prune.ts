@@ -49,9 +49,10 @@ export async function prune(
       for (const { folder, goes } of now) {
         if (signal.aborted) throw stopped(gone, directory);
         if (!goes || !shownOnes.has(folder.name)) continue;
-        await removeBackup(folder);
-        gone.push(folder.name);
-        say(`removed ${shown(folder.name)}`);
+        if (await removeBackup(folder)) {
+          gone.push(folder.name);
+          say(`removed ${shown(folder.name)}`);
+        } else say(`kept ${shown(folder.name)}: somebody has just begun to read it`);
       }
       return gone;
     };

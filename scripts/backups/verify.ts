@@ -34,7 +34,7 @@ export async function verify(
     const onProgress = ({ phase, seconds }: { phase: string; seconds: number }): void => {
       if (phase !== last) say(`${(last = phase)} (${Math.round(seconds)} s)`);
     };
-    const proof = await prove(backup, scratch, { jobs: place.backup.jobs, signal, env, onProgress }).finally(() =>
+    const proof = await prove(backup, scratch, { jobs: place.backup.jobs, signal, env, onProgress, onWarning: say }).finally(() =>
       scratch.close().catch((err: unknown) => {
         say(`the copy of the database could not be removed, and holds patients' data: ${String(err)}`);
       }),

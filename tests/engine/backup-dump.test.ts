@@ -214,7 +214,7 @@ describe("a backup of PostgreSQL", function () {
       writeFileSync(join(other, "owner.json"), JSON.stringify({ host: "elsewhere", pid: 1 }));
       const result = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name) }));
       expect(result.warnings).to.deep.equal([
-        `${other} is a backup under way, or of a run that died on another machine`,
+        `${other} is of a run on another machine or in another container, and may hold patients' data: remove it, if that run is gone`,
       ]);
     }));
 });

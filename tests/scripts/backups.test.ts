@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { stringify } from "yaml";
+import { openBackup } from "../../engine/backup/keep/read";
 import { ownMark } from "../../engine/base/process";
 import { main } from "../../scripts/backups";
 import { clientFolder } from "../../scripts/pg-clients";
@@ -25,8 +26,8 @@ interface Project {
   backups: string;
   /** Names of the two, the older first. */
   names: [string, string];
-  /** @param stopAt ^C comes with the line that begins so */
-  run: (args: string[], answer?: string, stopAt?: string) => Promise<Said>;
+  /** @param at ^C comes with the line that begins so; or hears of each line */
+  run: (args: string[], answer?: string, at?: string | ((line: string) => void)) => Promise<Said>;
   configure: (backup: object, database?: object) => void;
 }
 
@@ -55,12 +56,13 @@ function withProject(work: (it: Project) => Promise<void>): Promise<void> {
           }),
         );
       configure({});
-      const run = async (args: string[], answer?: string, stopAt?: string): Promise<Said> => {
+      const run: Project["run"] = async (args, answer, at) => {
         const [said, printed]: [string[], string[]] = [[], []];
         const stop = new AbortController();
         const say = (line: string): void => {
           said.push(line);
-          if (stopAt !== undefined && line.startsWith(stopAt)) stop.abort();
+          if (typeof at === "function") at(line);
+          else if (at !== undefined && line.startsWith(at)) stop.abort();
         };
         const ask = answer === undefined ? undefined : (question: string) => (say(question), Promise.resolve(answer));
         const env = { OWN: password, GUARDIAN_PG_BIN: await clientFolder(major), HOME: folder };
@@ -134,8 +136,14 @@ describe("npm run backups", function () {
       const { host, port, user, password } = elsewhere.login();
       writeFileSync(join(folder, ".pgpass"), `*:*:*:${user}:${password}\n`, { mode: 0o600 });
       const to = `postgresql://${user}@/night?host=${encodeURIComponent(host)}&port=${port}&sslmode=disable`;
-      const restored = await run(["restore", "latest", "--directory", backups, "--to", to, "--json"]);
+      const notes: string[] = [];
+      const look = (line: string): void => {
+        if (line.startsWith("restoring the content"))
+          notes.push(...readdirSync(backups).filter((name) => name.startsWith(".partial-reading-")));
+      };
+      const restored = await run(["restore", "latest", "--directory", backups, "--to", to, "--json"], undefined, look);
       expect(restored.code, restored.said).to.equal(0);
+      expect(notes, "it is said beside the backup that it is being read").to.have.length(1);
       expect(restored.said)
         .to.contain(`the backup is ${older}, taken at `)
         .and.contain(`a newer one is there, which nobody has proven: ${newer}`)
@@ -199,6 +207,12 @@ describe("npm run backups", function () {
         .to.contain("Type remove to remove 2 of 4 folders")
         .and.match(/not confirmed; nothing was removed \[not-confirmed\]$/);
       expect(readdirSync(backups)).to.have.length(4);
+      // Somebody restores from the one that would go.
+      const reading = await openBackup(join(backups, older));
+      const meanwhile = await run(["prune", ...dev]);
+      expect(meanwhile.said).to.match(new RegExp(`\\n {2}keep +${older} +[\\d.]+ +it is being read\n`));
+      expect(meanwhile.said).to.match(/\n {2}remove +\.partial-dead /);
+      await reading.close();
       const cut = await run(["prune", ...dev, "--yes"], undefined, "removed");
       expect(cut.code, cut.said).to.equal(130);
       expect(readdirSync(backups).sort(), cut.said).to.deep.equal([older, newer, "notes"].sort());

@@ -41,12 +41,18 @@ export function choose(
   const refuted = (one: BackupFolder): boolean => verdict(one) === "not proven";
   const last = ["proven", "partly proven"].map((word) => mine.find((one) => verdict(one) === word));
   const newest = new Set(mine.filter((one) => !refuted(one)).slice(0, keep.count));
+  const readers = new Map(folders.flatMap((one) => (one.reads === undefined ? [] : [[one.reads, one] as const])));
   return folders.map((folder) => {
     const stays = (why: string): Fate => ({ folder, goes: false, why });
-    const { state, name, manifest } = folder;
+    const { state, name, manifest, reads } = folder;
     if (state === "left behind") return { folder, goes: true, why: "half-written by a run that was killed" };
-    if (state === "under way") return stays("it is being written");
-    if (state === "unclear") return stays("half-written, and whose it is cannot be told from here");
+    if (state === "under way") return stays(reads === undefined ? "it is being written" : `its run reads ${reads}`);
+    if (state === "unclear")
+      return stays(
+        reads === undefined
+          ? "half-written, and whose it is cannot be told from here"
+          : `its run reads ${reads}, or did; whether it lives cannot be told from here`,
+      );
     if (state === "other" || !manifest) return stays("no backup");
     if (!isOf(folder, here, formerNames))
       return stays(`of another ledger or database: ${manifest.server.database}, ledger ${manifest.ledgerId}`);
@@ -59,6 +65,9 @@ export function choose(
     if (last.includes(folder)) return stays(`the last one that is ${verdict(folder)}`);
     if (newest.has(folder)) return stays(`among the newest ${keep.count}`);
     if (microseconds(now) - taken <= BigInt(keep.ageSeconds) * 1_000_000n) return stays("young");
+    const reader = readers.get(name);
+    if (reader?.state === "under way") return stays("it is being read");
+    if (reader?.state === "unclear") return stays(`it is being read, or was: by ${reader.name}; remove that, if its run is gone`);
     return {
       folder,
       goes: true,

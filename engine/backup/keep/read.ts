@@ -1,8 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { GuardianError } from "../../base/errors";
 import type { FoundBackup } from "../adopt";
-import { ownerOf, partialPrefix } from "../folder";
+import { look, partialPrefix, removeFolder, startFolder } from "../folder";
 import { filesUnder, readManifest, verifyBackup, type Manifest } from "../manifest";
 import { folderFailure, within } from "../place";
 import { readProof, type NotedProof } from "./proof-file";
@@ -21,6 +21,8 @@ export interface BackupFolder {
   readonly state: "whole" | "broken" | "under way" | "left behind" | "unclear" | "other";
   /** What is broken. */
   readonly why?: string;
+  /** Of a hidden one: the name of the backup that its run reads. */
+  readonly reads?: string;
   readonly manifest?: Manifest;
   readonly proof?: NotedProof;
   /** On the disk. */
@@ -45,7 +47,8 @@ async function readFolder(path: string, name: string): Promise<BackupFolder> {
   if (name.startsWith(removingPrefix)) return { ...about, state: "left behind" };
   if (name.startsWith(partialPrefix)) {
     const states = { alive: "under way", gone: "left behind", unknown: "unclear" } as const;
-    return { ...about, state: states[await ownerOf(path)] };
+    const { owner, reads } = await look(path);
+    return { ...about, state: states[owner], ...(reads === undefined ? {} : { reads }) };
   }
   const manifest = await readManifest(path).catch(known);
   if (!manifest) return { ...about, state: "other" };
@@ -79,10 +82,19 @@ export interface OpenBackup extends FoundBackup {
 }
 
 /**
- * Opens a backup for reading: whatever restores, proves or masks one comes this way, wherever it lives.
- * @throws GuardianError if it is not whole
+ * Opens a backup for reading: whatever restores, proves or masks one comes this way, wherever it lives. Until it is closed, or
+ * this process ends however that does, a note beside it says so, and nobody removes it (remove.ts). The note comes first: who
+ * removes takes away the name before he looks for notes.
+ * @throws GuardianError if it is not whole, or nothing can be written beside it
  */
 export async function openBackup(path: string): Promise<OpenBackup> {
-  const manifest = await verifyBackup(path, { sha: false });
-  return { name: path.split("/").at(-1) ?? "", path, manifest, close: () => Promise.resolve() };
+  const [place, name] = [resolve(path), basename(resolve(path))];
+  const note = await startFolder(dirname(place), "reading", name);
+  try {
+    const manifest = await verifyBackup(path, { sha: false });
+    return { name, path, manifest, close: () => removeFolder(note) };
+  } catch (err) {
+    await removeFolder(note);
+    throw err;
+  }
 }

@@ -7,7 +7,7 @@ import { textSettings } from "../../fingerprint/content";
 import type { Scratch } from "../../scratch/scratch";
 import { type FoundBackup, microseconds } from "../adopt";
 import { clientBeside, findClient } from "../client";
-import { removeFolder, removeStale, startFolder } from "../folder";
+import { leftBehind, removeFolder, removeStale, startFolder } from "../folder";
 import { folderFailure } from "../place";
 import { PhaseReport } from "../progress";
 import { dumpFolder, verifyBackup, type Manifest } from "../manifest";
@@ -41,7 +41,7 @@ export async function prove(backup: FoundBackup, scratch: Scratch, options: Proo
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const directory = dirname(resolve(backup.path));
-  await removeStale(directory);
+  leftBehind(await removeStale(directory)).forEach((line) => options.onWarning?.(line));
   const folder = await startFolder(directory, "proof");
   phase("hashing");
   try {

@@ -52,6 +52,8 @@ export interface ProofOptions {
   /** Ends what runs, and removes what was written. */
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: ProofProgress) => void;
+  /** Gets what somebody should look at, and what stops nothing. */
+  readonly onWarning?: (line: string) => void;
   readonly belongsTo?: Belonging;
   /** For PATH and GUARDIAN_PG_BIN. Default: the process's. */
   readonly env?: NodeJS.ProcessEnv;

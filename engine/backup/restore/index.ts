@@ -3,7 +3,7 @@ import { escapeIdentifier, escapeLiteral } from "pg";
 import { fromPostgres, GuardianError, sqlstateOf } from "../../base/errors";
 import type { ConnectionSettings } from "../../connect";
 import type { FoundBackup } from "../adopt";
-import { removeFolder, removeStale, startFolder } from "../folder";
+import { leftBehind, removeFolder, removeStale, startFolder } from "../folder";
 import { dumpFolder, verifyBackup, type Surroundings } from "../manifest";
 import { folderFailure } from "../place";
 import { PhaseReport } from "../progress";
@@ -77,7 +77,7 @@ export async function restore(backup: FoundBackup, to: ConnectionSettings, optio
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const directory = dirname(resolve(backup.path));
-  await removeStale(directory);
+  leftBehind(await removeStale(directory)).forEach((line) => options.onWarning?.(line));
   const folder = await startFolder(directory, "restore");
   const soFar: SoFar = { roles: [] };
   phase("hashing");

@@ -108,6 +108,26 @@ describe("which backups may go", () => {
     ]);
   });
 
+  it("17-6 are never those that somebody reads: restores, proves or masks", () => {
+    const hidden = (name: string, state: "under way" | "unclear" | "left behind", reads: string): BackupFolder => ({
+      ...{ name, path: "", bytes: 1, state, reads },
+    });
+    const folders = [
+      ...[backup("a", 9), backup("b", 9), backup("c", 9), backup("d", 0)],
+      ...[hidden(".partial-1", "under way", "a"), hidden(".partial-2", "unclear", "b")],
+      hidden(".partial-3", "left behind", "c"),
+    ];
+    expect(went(folders)).to.deep.equal([
+      "a stays: it is being read",
+      "b stays: it is being read, or was: by .partial-2; remove that, if its run is gone",
+      "c goes: old, and newer ones are there",
+      "d stays: among the newest 1",
+      ".partial-1 stays: its run reads a",
+      ".partial-2 stays: its run reads b, or did; whether it lives cannot be told from here",
+      ".partial-3 goes: half-written by a run that was killed",
+    ]);
+  });
+
   it("17-6 relied on is what each stack took last, until it is undone", () => {
     const urn = (stack: string, name: string): string => `urn:pulumi:${stack}::guardian::type::${name}`;
     const step = (stack: string, name: string, more: object): Step =>

@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { removeStale, startFolder } from "../../../engine/backup/folder";
+import { leftBehind, removeStale, startFolder } from "../../../engine/backup/folder";
 import { readProof, writeProof } from "../../../engine/backup/keep/proof-file";
-import { readBackups } from "../../../engine/backup/keep/read";
+import { openBackup, readBackups } from "../../../engine/backup/keep/read";
 import { removeBackup } from "../../../engine/backup/keep/remove";
 import { verifyBackup } from "../../../engine/backup/manifest";
 import { ownMark } from "../../../engine/base/process";
@@ -70,9 +70,13 @@ describe("the place where backups are", () => {
     expect(found.find(({ name }) => name === "c")?.why).to.equal("dump/toc.dat has 8 bytes, not 3");
     // What makes a dump judges alike.
     const left = await removeStale(folder);
-    expect(left.map((path) => path.slice(folder.length + 1).replace(/mine-.*/, "mine")).sort()).to.deep.equal([
+    expect(left.map(({ path }) => path.slice(folder.length + 1).replace(/mine-.*/, "mine")).sort()).to.deep.equal([
       ".partial-elsewhere",
       ".partial-mine",
+      ".partial-older",
+    ]);
+    expect(leftBehind(left).map((line) => line.slice(folder.length + 1).split(" is of a run ")[0])).to.have.members([
+      ".partial-elsewhere",
       ".partial-older",
     ]);
     expect(await readBackups(join(folder, "absent"))).to.deep.equal([]);
@@ -113,6 +117,32 @@ describe("the place where backups are", () => {
     backup("c");
     const [read] = await readBackups(folder);
     rmSync(join(folder, "c"), { recursive: true });
-    await removeBackup(read!);
+    expect(await removeBackup(read!)).to.equal(true);
+  });
+
+  it("17-6 what is being read is not removed, until that is over or its process is dead", async () => {
+    const path = backup("a");
+    const [read] = await readBackups(folder);
+    const opened = await openBackup(path);
+    expect(await removeBackup(read!)).to.equal(false);
+    expect((await verifyBackup(path, { sha: false })).ledgerId).to.equal("l");
+    const found = (await readBackups(folder)).map(({ state, reads }) => [state, reads]);
+    expect(found).to.have.deep.members([
+      ["under way", "a"],
+      ["whole", undefined],
+    ]);
+    await opened.close();
+    // By a run of another machine, of which nobody here knows; then by one of this that was killed.
+    const note = join(folder, ".partial-reading-x");
+    mkdirSync(note);
+    const mark = { ...ownMark(), reads: "a" };
+    writeFileSync(join(note, "owner.json"), JSON.stringify({ ...mark, host: "elsewhere" }));
+    expect(await removeBackup(read!)).to.equal(false);
+    writeFileSync(join(note, "owner.json"), JSON.stringify({ ...mark, started: "1" }));
+    expect(await removeBackup(read!)).to.equal(true);
+    expect(existsSync(path)).to.equal(false);
+    // Nothing is left of a note of what is not there.
+    expect(await refusal(openBackup(path))).to.match(/manifest\.json cannot be read \(ENOENT\) \[backup-broken\]/);
+    expect(readdirSync(folder)).to.deep.equal([".partial-reading-x"]);
   });
 });

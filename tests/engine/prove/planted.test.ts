@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
 import { dump, type FoundBackup, type Manifest } from "../../../engine/backup";
+import { ownMark } from "../../../engine/base/process";
 import type { ProofOptions } from "../../../engine/backup/prove";
 import { withEmpty } from "../../support/postgres";
 import { marker, refusal, useDumps } from "../dumps";
@@ -221,7 +222,13 @@ describe("a proof that is stopped", function () {
       expect(await stopped).to.match(/^the proof of a backup was stopped; .* \[interrupted\]\n/);
       expect(await refusal(scratch.prove(backup, { env: dying }))).to.match(/ \[connection-lost\]\n/);
       expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([backup.name]);
-      expect((await scratch.prove(backup, { env })).verdict).to.equal("proven");
+      const other = join(place.folder, "backups", ".partial-elsewhere");
+      mkdirSync(other);
+      writeFileSync(join(other, "owner.json"), JSON.stringify({ ...ownMark(), host: "elsewhere" }));
+      const warned: string[] = [];
+      const onWarning = (line: string): void => void warned.push(line);
+      expect((await scratch.prove(backup, { env, onWarning })).verdict).to.equal("proven");
+      expect(warned.join()).to.match(/^\/[^,]*\.partial-elsewhere is of a run on another machine [^,]*, [^,]*$/);
     }));
 });
 

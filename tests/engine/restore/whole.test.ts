@@ -1,10 +1,11 @@
-import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { escapeIdentifier } from "pg";
 import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
 import { restore, type RestoreOptions } from "../../../engine/backup/restore";
+import { ownMark } from "../../../engine/base/process";
 import { toClientEnv } from "../../../engine/connect";
 import { compareFingerprints } from "../../../engine/fingerprint/compare";
 import { quickFingerprint, takeFingerprint } from "../../../engine/fingerprint/take";
@@ -74,13 +75,15 @@ describe("a whole backup that is restored", function () {
         const phases: string[] = [];
         const copy = { ...elsewhere.login(), database: db.name };
         const onProgress = ({ phase }: { phase: string }): void => void phases.push(phase);
-        const done = await restore(await openBackup(alone), settingsOf(copy), how({ onProgress }));
+        const backup = await openBackup(alone);
+        const done = await restore(backup, settingsOf(copy), how({ onProgress }));
         expect(done.left).to.deep.equal([]);
         expect(done).to.include({ database: db.name, rows: made.rows, largeObjects: 2 });
         expect(done.roles).to.include("guardian_migrator").and.include(`${role} x`);
         expect(done.passwords).to.include(`${role} x`).and.include("guardian_migrator").and.not.include("postgres");
         expect([...new Set(phases)]).to.deep.equal(["hashing", "roles", "restoring", "comparing", "finishing"]);
         expect(await databases()).to.deep.equal([db.name]);
+        await backup.close();
         expect(readdirSync(join(place.folder, "carried"))).to.deep.equal([made.name]);
 
         const different = compareFingerprints(await fingerprint(db.admin), await fingerprint(copy));
@@ -98,11 +101,10 @@ describe("a whole backup that is restored", function () {
 
         // Now it is there, and has something in it.
         const before = await withClient(copy, (client) => quickFingerprint(client));
-        const backup = await openBackup(alone);
         expect(await refusal(restore(backup, settingsOf(copy), how()))).to.match(
           /^test_\w+ is not empty; nothing was written \[restore-refused\]\n.*in it: .*\n.*\n.*--into-nonempty test_/,
         );
-        const { systemIdentifier } = (await openBackup(alone)).manifest.server;
+        const { systemIdentifier } = backup.manifest.server;
         expect(systemIdentifier).to.match(/^\d+$/);
         const after = await withClient(copy, (client) => quickFingerprint(client));
         expect(compareFingerprints(before, after)).to.deep.equal([]);
@@ -196,14 +198,20 @@ describe("a whole backup that is restored", function () {
       const [left, ...more] = await databases();
       expect(more).to.deep.equal([]);
       expect(left).to.match(/_restoring_/);
+      await backup.close();
       expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([made.name]);
+      const theirs = join(place.folder, "backups", ".partial-elsewhere");
+      mkdirSync(theirs);
+      writeFileSync(join(theirs, "owner.json"), JSON.stringify({ ...ownMark(), host: "elsewhere" }));
       const lying = { ...backup.manifest, tables: backup.manifest.tables.map((table) => ({ ...table, rows: 2 })) };
       writeFileSync(join(made.path, "manifest.json"), JSON.stringify(lying));
       const warned: string[] = [];
       const onWarning = (line: string): void => void warned.push(line);
-      const wrong = await refusal(restore(await openBackup(made.path), to, how({ onWarning })));
-      expect(warned.join("\n"), "what the first one left").to.match(
-        new RegExp(`^database ${left} is of a restore .*killed`),
+      const damaged = await openBackup(made.path);
+      const wrong = await refusal(restore(damaged, to, how({ onWarning })));
+      await damaged.close();
+      expect(warned.join("\n"), "what the first one left, and one elsewhere").to.match(
+        new RegExp(`^database ${left} is of a restore .*killed.*\n/.*/\\.partial-elsewhere is of a run on another machine .*remove it`),
       );
       expect(wrong).to.match(
         /^the restore failed: counted in the dump's own snapshot, public\.t has 1 rows in the dump, and had 2; what is in database test_\w+_restoring_\w+ is not whole.* \[restore-failed\]/,
