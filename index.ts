@@ -23,13 +23,14 @@ export = async () => {
   const { beside, outputs } = besideBackup(config, stack);
   const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack, beside });
   const { ledgerId } = infrastructure.ledger;
-  let after = infrastructure.last;
+  let before: Pick<Schema, "last" | "judged"> = infrastructure;
+  const from = ({ last, judged }: typeof before) => ({ provider, after: last, ledgerId, config, plan, judged });
 
-  if (plan.reaches("schema")) after = new Schema({ provider, after, ledgerId, plan }).last;
-  if (plan.reaches("data")) after = new Data({ provider, after, ledgerId, config, plan }).last;
+  if (plan.reaches("schema")) before = new Schema(from(before));
+  if (plan.reaches("data")) before = new Data(from(before));
   if (plan.reaches("deployment")) {
     const { sessionId } = infrastructure.session;
-    new Deployment({ provider, after, ledgerId, config, plan, sessionId });
+    new Deployment({ ...from(before), sessionId });
   }
 
   return {

@@ -2,6 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config";
 import { FeatureFlag } from "../resources/feature-flag/declare";
 import { SessionCompletion } from "../resources/session-completion/declare";
+import { gateAt, type Judged } from "./gate";
 import type { Plan } from "./plan";
 import { Stage, type StageArgs } from "./stage";
 
@@ -13,9 +14,17 @@ const own = <T>(values: Partial<Record<string, T>>, flag: string): T | undefined
 export const isOn = ({ rollout, allowList }: StackConfig, flag: string): boolean =>
   (own(rollout, flag) ?? 0) > 0 || own(allowList, flag) !== undefined;
 
-/** Phase 4 of the guide: who gets which feature, and the end of the session. */
+interface DeploymentArgs extends StageArgs {
+  config: StackConfig;
+  plan: Plan;
+  sessionId: pulumi.Input<string>;
+  /** What is there before. */
+  judged: Judged;
+}
+
+/** Phase 4 of the guide: who gets which feature, the gate at the end, and then the end of the session. */
 export class Deployment extends Stage {
-  constructor(args: StageArgs & { config: StackConfig; plan: Plan; sessionId: pulumi.Input<string> }) {
+  constructor(args: DeploymentArgs) {
     super("deployment", args);
     const { ledgerId, plan, config, sessionId } = args;
     const options = this.next();
@@ -33,7 +42,15 @@ export class Deployment extends Stage {
         options,
       );
     });
-    this.chain(new SessionCompletion("completion", { sessionId, ledgerId }, { ...options, dependsOn: flags }));
+    // Users on an allow-list are secret; that there are some is not.
+    const rollout = Object.fromEntries(
+      plan.flags.filter((flag) => isOn(config, flag)).map((flag) => [flag, own(config.rollout, flag) ?? 0]),
+    );
+    // Before the session's end: one that does not pass leaves it open.
+    this.chain(
+      gateAt("end", { config, plan, ledgerId, judges: args.judged, rollout }, { ...options, dependsOn: flags }),
+    );
+    this.chain(new SessionCompletion("completion", { sessionId, ledgerId }, this.next()));
     this.registerOutputs({});
   }
 }

@@ -5,6 +5,7 @@ import { Ledger } from "../resources/ledger/declare";
 import { MigrationSession } from "../resources/migration-session/declare";
 import { SqlModule } from "../resources/sql-module/declare";
 import { isOn } from "./deployment";
+import { acceptedOf, gateAt, type Judged } from "./gate";
 import type { Plan } from "./plan";
 import { Stage, type StageArgs } from "./stage";
 
@@ -24,6 +25,8 @@ export class Infrastructure extends Stage {
   readonly ledger: Ledger;
   readonly backup: Backup;
   readonly session: MigrationSession;
+  /** What the gates after it stand for besides their own. */
+  readonly judged: Judged = {};
 
   constructor(args: InfrastructureArgs) {
     super("infrastructure", args);
@@ -55,8 +58,11 @@ export class Infrastructure extends Stage {
       ),
     );
     if (args.beside) this.chain(args.beside(this.backup, this));
+    // Before the first module: who is not ready has nothing to take back.
+    this.chain(gateAt("before", { config, plan, ledgerId, judges: this.backup.protects }, this.next()));
     for (const module of plan.infrastructureModules) {
-      this.chain(new SqlModule(module, { module, through: plan.through, ledgerId }, this.next()));
+      const made = this.chain(new SqlModule(module, { module, through: plan.through, ledgerId }, this.next()));
+      this.judged[module] = made.meaning;
     }
     this.session = this.chain(
       new MigrationSession(
@@ -79,8 +85,10 @@ export class Infrastructure extends Stage {
 }
 
 /** How a backup is to be proven. What is not given is no input. */
-function checks({ backup, strict, accept, scratch }: StackConfig) {
+function checks(config: StackConfig) {
+  const { backup, strict, scratch } = config;
   const { verify, maxRestore } = backup;
+  const accept = acceptedOf(config, (name) => name.startsWith("backup/"));
   return {
     verify,
     strict,

@@ -37,9 +37,10 @@ export function planThrough(through: Stage, flags: readonly string[]): Plan {
   const schemaModules = reaches("schema") ? modules.filter((name) => name >= "003") : [];
   const dataMigrations = reaches("data") ? folders(join(sql, "data")) : [];
   const wantedFlags = reaches("deployment") ? flags : [];
-  const fixed = 3; // Ledger, Backup, MigrationSession
+  const fixed = 4; // Ledger, Backup, the gate before, MigrationSession
+  const gates = stages.slice(1).filter(reaches);
   const completion = reaches("deployment") ? 1 : 0;
-  const lists = [infrastructureModules, schemaModules, dataMigrations, wantedFlags];
+  const lists = [infrastructureModules, schemaModules, dataMigrations, wantedFlags, gates];
   const totalSteps = lists.reduce((sum, list) => sum + list.length, fixed + completion);
   return { through, reaches, infrastructureModules, schemaModules, dataMigrations, flags: wantedFlags, totalSteps };
 }

@@ -13,6 +13,9 @@ export const lazily = {
   get backup() {
     return load("./backup") as typeof import("./backup");
   },
+  get gates() {
+    return load("./gates/judge") as typeof import("./gates/judge");
+  },
   get ledgerOwner() {
     return load("./ledger/owner") as typeof import("./ledger/owner");
   },

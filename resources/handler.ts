@@ -185,7 +185,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const [call, about] = await known(asked, it.news);
         await assertCurrent(call, it);
         const changes = changesBetween(it.oldInputs, it.news);
-        for (const key of kind.asked ?? []) changes.delete(key);
+        for (const path of changes.keys()) if (kind.asked?.includes(path.replace(/[.[].*/s, ""))) changes.delete(path);
         const state = typedState(it.oldState);
         const drift = await kind.drift?.(about, typedInputs(it.news), state);
         for (const [path, change] of drift ?? []) changes.set(path, change);

@@ -8,6 +8,7 @@ import { assessHandler } from "./assess/handle";
 import { backupHandler } from "./backup/handle";
 import { dataMigrationHandler } from "./data-migration/handle";
 import { featureFlagHandler } from "./feature-flag/handle";
+import { gateHandler } from "./gate/handle";
 import { ledgerHandler } from "./ledger/handle";
 import { migrationSessionHandler } from "./migration-session/handle";
 import { sessionCompletionHandler } from "./session-completion/handle";
@@ -23,6 +24,7 @@ export const plugin: Plugin<Database> = {
   resources: [
     ledgerHandler,
     backupHandler,
+    gateHandler,
     sqlModuleHandler,
     migrationSessionHandler,
     dataMigrationHandler,

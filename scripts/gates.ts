@@ -5,7 +5,7 @@ import { GuardianError } from "../engine/base/errors";
 import { gates } from "../engine/gates";
 import { criteriaLines, summarize } from "../engine/gates/criteria/summary";
 import { recordedBefore } from "../engine/gates/recorded";
-import { readinessOf, runCheck, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
+import { readinessOf, runCheck, tally, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
 import type { Gate } from "../spec/gates";
 import * as commands from "./command";
 import { json, type Values } from "./command/description";
@@ -124,12 +124,6 @@ function lines({ check, verdict, evidence, mend = [] }: Outcome): string[] {
     `${verdict.padEnd(14)}  ${check}: ${evidence.join("; ")}`,
     ...(passed ? [] : mend.map((one) => `${" ".repeat(16)}→ ${one}`)),
   ];
-}
-
-function tally(outcomes: readonly Outcome[]): string {
-  const counts = new Map<string, number>();
-  for (const { verdict } of outcomes) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
-  return [...counts].map(([verdict, n]) => `${n} ${verdict}`).join(", ");
 }
 
 if (require.main === module)

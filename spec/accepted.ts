@@ -1,4 +1,15 @@
-/* What `guardian:accept` may name of a backup, by its form. Which of them there are only a proof knows. */
+import { gateChecks } from "./gates";
+
+/*
+ * What `guardian:accept` may name: checks of gates by their name, and what a proof may leave open of a backup, by its form.
+ * Which of the latter there are only a proof knows.
+ */
+
+/** Where a name of guardian:accept stands in the configuration, as `pulumi config` takes it. */
+export const keyOf = (name: string): string => `guardian:accept["${name}"]`;
+
+/** Names of all checks. */
+const checks = new Set<string>(Object.values(gateChecks).flat());
 
 /** A name as PostgreSQL itself writes it (quote_ident). */
 const part = String.raw`(?:[a-z_][a-z0-9_]*|"(?:[^"]|"")+")`;
@@ -17,8 +28,9 @@ export const tableForm = new RegExp(`^${part}\\.${part}$`);
 
 const others = new RegExp(`^(${words.join("|")}|(${kinds.join("|")}) \\S.*)$`, "s");
 
-/** Whether a key of `guardian:accept` has the form of what a proof may leave open: `backup/public.t`, `backup/view public.v`. */
+/** Whether a key of `guardian:accept` is a check's name, or has the form of what a proof may leave open: `backup/view public.v`. */
 export function isAcceptable(key: string): boolean {
+  if (checks.has(key)) return true;
   const [, name] = /^backup\/(.*)$/s.exec(key) ?? [];
   return name !== undefined && (tableForm.test(name) || others.test(name));
 }

@@ -117,6 +117,12 @@ export const errorCodes = {
     "flag-changed": ["A flag was changed outside of the stack.", "`refresh` to see it, then `up`."],
     "emergency-rollback": ["All features were switched off in the database.", "When mended: `guardian:acknowledge`."],
   },
+  Gates: {
+    "gate-failed": [
+      "Checks of a gate did not pass; nothing that comes after it was begun.",
+      "Mend what the error names, accept it by name (`guardian:accept`), or roll back.",
+    ],
+  },
   Backups: {
     "client-missing": ["pg_dump or pg_restore is missing or too old.", "Install the package that is named."],
     "disk-full": ["The disk is full.", "Free space, or set `guardian:backup.directory`."],

@@ -38,3 +38,6 @@ export const gateChecks = {
 
 /** A boundary between stages. */
 export type Gate = keyof typeof gateChecks;
+
+/** In the order of the stages: before anything is changed, and after the schema, data and deployment stage. */
+export const gateNames = Object.keys(gateChecks) as readonly Gate[];

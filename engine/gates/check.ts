@@ -126,6 +126,13 @@ export function some(lines: readonly string[]): string[] {
   return more > 0 ? [...lines.slice(0, told), `and ${more} more`] : [...lines];
 }
 
+/** @returns how many checks came to what: "12 passed, 1 warned" */
+export function tally(outcomes: readonly Pick<Outcome, "verdict">[]): string {
+  const counts = new Map<string, number>();
+  for (const { verdict } of outcomes) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+  return [...counts].map(([verdict, n]) => `${n} ${verdict}`).join(", ");
+}
+
 /** What all checks together say of a database. */
 export type Readiness = "ready" | "ready with warnings" | "not ready";
 

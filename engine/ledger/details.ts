@@ -103,8 +103,10 @@ interface KeptJudgement {
   /** Which gate: before, schema, data, end. */
   gate: string;
   verdict: "ready" | "ready with warnings" | "not ready";
-  /** By the server's clock. Absent: it was passed by on the way back, or where nothing was to come, and nothing was asked. */
+  /** When that was, by the server's clock. Absent: nothing was ever asked. */
   judgedAt: string;
+  /** It was passed by since, on the way back, or where nothing was to come: it is asked once something is. */
+  waived: boolean;
   outcomes: readonly KeptOutcome[];
   /** Check → what was accepted of it; kept though it passes again. */
   accepted: Readonly<Record<string, KeptAcceptance>>;

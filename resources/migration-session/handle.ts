@@ -9,7 +9,7 @@ import {
 import { lazily } from "../../engine/lazy";
 import { deadline } from "../call";
 import { handler, type Kind } from "../handler";
-import { goesBack } from "../way-back";
+import { comesAfter, goesBack } from "../way-back";
 import { migrationSessionSpec } from "./spec";
 
 const outputs = (row: MigrationSessionRow): { sessionId: string; initiatedBy: string } => ({
@@ -44,6 +44,8 @@ const kind: Kind<typeof migrationSessionSpec> = {
 
   async update(call, inputs, state, fenced) {
     const { sessionId, initiatedBy } = state;
+    // Of a gate that failed Pulumi's state has nothing: with its stage it ends here.
+    if (inputs.through) await lazily.gates.endForsaken(fenced, comesAfter(call, inputs.through));
     if (!(await readMigrationSession(fenced.writer, call.urn)) && (await goesBack(call, inputs.through))) {
       call.log.warn("drift: the session's row was deleted by hand; left so while later stages go");
       return { sessionId, initiatedBy };

@@ -72,7 +72,7 @@ describe("components: a snapshot of RDS beside the backup", function () {
     const { resources } = await program("prod", { aws: { instance: "guardian-db" } });
     const chain = resources.filter(chained);
     const types = chain.map(({ type }) => type.split(":").at(-1));
-    expect(types.slice(0, 4)).to.deep.equal(["Ledger", "Backup", "Snapshot", "SqlModule"]);
+    expect(types.slice(0, 5)).to.deep.equal(["Ledger", "Backup", "Snapshot", "Gate", "SqlModule"]);
     expect(new Set(types)).to.include("DataMigration").and.include("FeatureFlag").and.include("SessionCompletion");
 
     const named = ({ type, name }: DeclaredResource): string => `${type} ${name}`;

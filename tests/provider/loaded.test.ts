@@ -28,7 +28,7 @@ describe("provider: what the program loads", function () {
 
   it("is the whole stack", () => {
     const ours = loaded.declared.filter((type) => type.startsWith("guardian-migration:index:"));
-    expect(new Set(ours).size).to.equal(7);
+    expect(new Set(ours).size).to.equal(8);
     expect(ours.filter((type) => type.endsWith(":FeatureFlag"))).to.have.length(14);
     expect(loaded.files).to.include.members(["index.ts", "config/index.ts", "resources/feature-flag/declare.ts"]);
   });

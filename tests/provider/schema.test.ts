@@ -30,9 +30,10 @@ const schema = packageSchema(plugin) as unknown as Schema;
 describe("provider/schema: the package's schema", () => {
   it("has every resource and function of the registry", () => {
     expect(Object.keys(schema.resources)).to.deep.equal(
-      ["Ledger", "Backup", "SqlModule", "MigrationSession", "DataMigration", "FeatureFlag", "SessionCompletion"].map(
-        (kind) => `guardian-migration:index:${kind}`,
-      ),
+      [
+        ...["Ledger", "Backup", "Gate", "SqlModule", "MigrationSession"],
+        ...["DataMigration", "FeatureFlag", "SessionCompletion"],
+      ].map((kind) => `guardian-migration:index:${kind}`),
     );
     expect(Object.keys(schema.functions)).to.deep.equal(["guardian-migration:index:assess"]);
     expect([schema.name, schema.version]).to.deep.equal([plugin.name, plugin.version]);

@@ -1,11 +1,8 @@
 import { GuardianError } from "../../base/errors";
 import { rows, type Queryable } from "../../base/sql";
 import type { WantedBackup } from "./policy";
-import { tableForm } from "../../../spec/accepted";
+import { keyOf, tableForm } from "../../../spec/accepted";
 import { pulumiCommand } from "../../../spec/command";
-
-/** Where a name of guardian:accept stands in the configuration, as `pulumi config` takes it. */
-export const keyOf = (name: string): string => `guardian:accept["${name}"]`;
 
 /** Names of tables, extensions and subscriptions of this database, as a proof has them. */
 const known = `

@@ -8,6 +8,7 @@ export const backup: Check = {
   name: "backup",
   asks: "whether the newest backup was restored and compared, and is young enough to serve a change",
   cost: "catalogue",
+  worse: ["unproven"],
   async run({ db, declared }) {
     const steps = (await readLedger(db)) ? await readSteps(db) : [];
     const taken = steps
@@ -21,7 +22,8 @@ export const backup: Check = {
       );
     const proof = proofOf(steps, taken.urn);
     const age = Math.round((Date.now() - Date.parse(proof?.provenAt ?? takenAt)) / 1000);
-    const figures = { ageSeconds: age, ...(proof ? { restoreSeconds: proof.restoreSeconds } : {}) };
+    const of = proof ? { restoreSeconds: proof.restoreSeconds, unproven: proof.unproven.length } : {};
+    const figures = { ageSeconds: age, ...of };
     const evidence = [
       `${path}: ${proof?.verdict ?? "not proven"}, ${age} s old; a change wants at most ${declared.backup.maxAge}`,
     ];

@@ -6,6 +6,7 @@ export const checksums: Check = {
   name: "checksums",
   asks: "whether the server has met damaged pages",
   cost: "catalogue",
+  worse: ["failures"],
   async run({ db }) {
     const on = await first<{ on: string }>(db, "SELECT pg_catalog.current_setting('data_checksums') AS on");
     if (on?.on !== "on")

@@ -8,6 +8,7 @@ export const connections: Check = {
   name: "connections",
   asks: `whether ${needed} connections are free for the migration, and the database and its role allow them`,
   cost: "catalogue",
+  worse: ["lacking"],
   async run({ db }) {
     const row = await first<{ free: number; most: number; database: number | null; role: number | null }>(
       db,
@@ -28,12 +29,13 @@ export const connections: Check = {
     const evidence = [
       `${row?.free ?? 0} of ${row?.most ?? 0} are free${row?.database != null ? `, of the database's own limit ${row.database}` : ""}${row?.role != null ? `, of the role's ${row.role}` : ""}`,
     ];
-    if (free >= needed) return { verdict: "passed", evidence, figures: { free } };
+    const figures = { free, lacking: Math.max(needed - free, 0) };
+    if (free >= needed) return { verdict: "passed", evidence, figures };
     return {
       // The sessions of this check are among those that are used.
       verdict: free < needed / 2 ? "failed" : "warned",
       evidence,
-      figures: { free },
+      figures,
       mend: ["end idle sessions, let the pool be smaller for the night, or raise max_connections or CONNECTION LIMIT"],
     };
   },

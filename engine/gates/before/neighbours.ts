@@ -7,6 +7,7 @@ export const neighbours: Check = {
   name: "neighbours",
   asks: "what is in this database beside v6 that new tables would meet: publications, event triggers, inheritance, default rights",
   cost: "catalogue",
+  worse: ["notReady"],
   async run({ db, declared }) {
     const found = await readNeighbours(db, v6Tables, declared.publications);
     const by = (readiness: string) => found.filter((one) => one.readiness === readiness);

@@ -5,6 +5,7 @@ export const rights: Check = {
   name: "rights",
   asks: "whether this role may do all that the migration does",
   cost: "catalogue",
+  worse: ["missing"],
   async run({ db }) {
     const missing = await missingRights(db);
     if (missing.length === 0) return { verdict: "passed", evidence: ["this role lacks no right"] };

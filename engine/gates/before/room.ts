@@ -1,8 +1,9 @@
 import { preflight } from "../../backup";
 import { roomFor } from "../../backup/room";
+import { isAwaited, pathOf, serves } from "../../backup/step/policy";
 import { readLedger } from "../../ledger/identity";
 import { ledgerSchema } from "../../ledger/schema";
-import { readSteps } from "../../ledger/steps";
+import { detailOf, readSteps } from "../../ledger/steps";
 import { some, type Check } from "../check";
 
 /** What a backup needs on the machine that takes it. How much the server's own disk has free, SQL does not tell. */
@@ -10,10 +11,16 @@ export const room: Check = {
   name: "backup-room",
   asks: "whether a backup can be taken from here: client programs, rights, folder and free disk",
   cost: "catalogue",
+  worse: ["faults"],
   async run({ db, host, declared }) {
     const { directory, verify } = declared.backup;
     const steps = (await readLedger(db)) ? await readSteps(db) : [];
-    const urn = steps.find(({ kind, part }) => kind === "Backup" && part === "")?.urn ?? "";
+    const last = steps.find(({ kind, part }) => kind === "Backup" && part === "");
+    const urn = last?.urn ?? "";
+    const { protects = {} } = detailOf(last, "Backup");
+    const wanted = { directory, verify, protects, maxAgeSeconds: declared.backup.maxAge, jobs: 1, ledgerId: "" };
+    if (isAwaited(steps, urn, protects) && serves(steps, urn, wanted))
+      return { verdict: "passed", evidence: [`the backup that the next change wants is taken: ${pathOf(steps, urn)}`] };
     const expected = await roomFor(db, steps, urn, { verify, directory });
     const { errors, warnings } = await preflight(db, {
       server: await host.server(),
@@ -23,7 +30,7 @@ export const room: Check = {
       room: expected,
       env: declared.env,
     });
-    const figures = { neededBytes: expected.here, scratchBytes: expected.scratch };
+    const figures = { neededBytes: expected.here, scratchBytes: expected.scratch, faults: errors.length };
     if (errors.length > 0) {
       const what = errors.map((err) => `${err.what}${err.where === undefined ? "" : ` (${err.where})`}`);
       const mend = [...new Set(errors.flatMap(({ todo }) => todo))];

@@ -8,6 +8,7 @@ export const wraparound: Check = {
   name: "wraparound",
   asks: "how old the oldest transaction id and multixact are: the server refuses writes near two thousand million",
   cost: "catalogue",
+  worse: ["xid", "multi"],
   async run({ db }) {
     const row = await first<{ xid: number; multi: number }>(
       db,

@@ -1,0 +1,138 @@
+import { resolve } from "node:path";
+import { stageType, type Stage } from "../../config/stages";
+import { isAwaited } from "../../engine/backup/step/policy";
+import type { Note } from "../../engine/base/plan";
+import type { FencedWriter } from "../../engine/database";
+import type { Said, WantedGate } from "../../engine/gates/judge";
+import { lazily } from "../../engine/lazy";
+import { stackOf } from "../../engine/ledger/identity";
+import { detailOf, readStep, readSteps, type Step } from "../../engine/ledger/steps";
+import type { Changes } from "../../provider/diff";
+import type { Inputs, State, Values } from "../../spec";
+import { ledgerSteps, mainStep, type DatabaseCall } from "../call";
+import { handler, type Kind } from "../handler";
+import { goesBack } from "../way-back";
+import { askingLine, foreseenNotes, outcomeTexts, verdictText } from "./sentences";
+import { gateSpec } from "./spec";
+
+type Spec = typeof gateSpec;
+type Outputs = Omit<Values<Spec["outputs"]>, "database">;
+
+const kind: Kind<Spec> = {
+  spec: gateSpec,
+
+  // What these say is asked of the server at the next time that something is to be asked.
+  asked: ["through", "backup", "publications"],
+
+  async plan(call, inputs, state) {
+    const said = detailOf(await mainStep(call), "Gate");
+    if (!(await isDue(call, inputs))) {
+      const text = "nothing is asked: nothing that it stands before is to come";
+      return { notes: [{ severity: "info", text }], ...(state ? { outputs: outputsOf(said) } : {}) };
+    }
+    return { notes: await notesOf(call, inputs, said) };
+  },
+
+  create: (call, inputs, fenced) => pass(call, inputs, undefined, fenced),
+  update: pass,
+
+  delete: (_call, _state, fenced) => lazily.gates.endGate(fenced),
+
+  read: async (db, call) => outputsOf(detailOf(await readStep(db, call.urn), "Gate")),
+
+  /** Reads the ledger's steps, which every resource's diff reads, and nothing else. */
+  async drift(call, inputs): Promise<Changes> {
+    const main = await mainStep(call);
+    if (main?.state !== "done") return new Map();
+    const due = isOld(main, inputs) && (await isDue(call, inputs));
+    return due ? new Map([["verdict", "drift"]]) : new Map();
+  },
+};
+
+/** Whether what it said is not what it would have to say: it failed, was passed by, or is of too long ago for what is to come. */
+function isOld(main: Step, { gate, backup }: Inputs<Spec>): boolean {
+  const { judgedAt, waived, verdict, error } = detailOf(main, "Gate");
+  if (judgedAt === undefined || waived === true || error !== undefined || verdict === "not ready") return true;
+  return gate === "before" && Date.now() - Date.parse(judgedAt) > backup.maxAgeSeconds * 1000;
+}
+
+/**
+ * Whether it is asked at all: the way back waits for nobody. Before anything is changed, that is while something is still
+ * to be added or changed; later, unless a later stage is taken back.
+ */
+async function isDue(call: DatabaseCall, { gate, judges, through }: Inputs<Spec>): Promise<boolean> {
+  if (gate === "before") return isAwaited(await ledgerSteps(call.host), call.urn, judges);
+  return !(await goesBack(call, through));
+}
+
+async function pass(
+  call: DatabaseCall,
+  inputs: Inputs<Spec>,
+  state: State<Spec> | undefined,
+  fenced: FencedWriter,
+): Promise<Outputs> {
+  if (!(await isDue(call, inputs))) {
+    call.log.info("nothing is asked: nothing that it stands before is to come");
+    return outputsOf(await lazily.gates.passBy(fenced, inputs));
+  }
+  const { said, decision } = await lazily.gates.askGate(fenced, wantedOf(inputs), {
+    host: call.host,
+    schemaStands: stands(await readSteps(fenced.writer), call, "schema"),
+    passes: state === undefined || lazily.gates.judgesAnew(inputs, state),
+    signal: call.signal,
+    onAsk: (progress) => call.log.status(askingLine(progress)),
+  });
+  outcomeTexts(said, decision?.passedOver ?? [], inputs.accept).forEach((text) => call.log.warn(text));
+  call.log.info(verdictText(said));
+  return outputsOf(said);
+}
+
+/** Whether a module of a stage is applied. */
+const stands = (steps: readonly Step[], call: DatabaseCall, stage: Stage): boolean =>
+  steps.some(
+    ({ kind, part, state, urn }) =>
+      kind === "SqlModule" &&
+      part === "" &&
+      state === "done" &&
+      stackOf(urn) === stackOf(call.urn) &&
+      urn.includes(`::${stageType(stage)}$`),
+  );
+
+/** What `up` would be told now, as far as the catalogue says it; a preview does not fail by it. */
+async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Promise<Note[]> {
+  const names = inputs.checks.length;
+  if (names === 0) return [];
+  const there = inputs.gate === "before" || !isAwaited(await ledgerSteps(call.host), call.urn, inputs.judges);
+  if (!there) {
+    const text = `${names} ${names === 1 ? "check is" : "checks are"} asked in up, once what it judges is there`;
+    return [{ severity: "info", text }];
+  }
+  const { host, signal, log } = call;
+  const onAsk = (progress: { phase: string; seconds: number }): void => log.status(askingLine(progress));
+  return foreseenNotes(await lazily.gates.foresee(wantedOf(inputs), { host, signal, onAsk }, said), inputs.accept);
+}
+
+function wantedOf({ backup, publications, limits, ...inputs }: Inputs<Spec>): WantedGate {
+  const { directory, maxAgeSeconds, verify } = backup;
+  const declared = {
+    env: process.env,
+    backup: { directory: resolve(directory), maxAge: maxAgeSeconds, verify },
+    publications,
+    limits,
+  };
+  return { ...inputs, declared };
+}
+
+/** What the ledger has, as the state has it. */
+function outputsOf({ verdict, outcomes = [], accepted = {}, judgedAt = "" }: Said): Outputs {
+  return {
+    verdict: verdict ?? "not asked",
+    outcomes: outcomes.map(({ check, verdict: came, evidence, figures = {}, seconds }) => {
+      return { check, verdict: came, evidence: [...evidence], figures: { ...figures }, seconds };
+    }),
+    accepted: Object.keys(accepted),
+    judgedAt,
+  };
+}
+
+export const gateHandler = handler(kind);

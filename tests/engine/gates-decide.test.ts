@@ -1,0 +1,91 @@
+import { expect } from "chai";
+import type { Check, Outcome } from "../../engine/gates/check";
+import { decide, refusalOf, type Rules } from "../../engine/gates/decide";
+
+const check = (name: string, worse?: string[]): Check => ({
+  name,
+  asks: `whether ${name} is`,
+  cost: "catalogue",
+  ...(worse ? { worse } : {}),
+  run: () => Promise.reject(new Error("is not asked here")),
+});
+
+const said = (
+  name: string,
+  verdict: Outcome["verdict"],
+  evidence: string[],
+  figures?: Record<string, number>,
+): Outcome => ({
+  check: name,
+  verdict,
+  evidence,
+  ...(figures ? { figures } : {}),
+  mend: [`mend ${name}`],
+  seconds: 0,
+});
+
+const at = "2026-01-02T03:04:05.000000Z";
+
+/** What a gate of one check decides. */
+const of = (rules: Partial<Rules>, outcome: Outcome, before = {}, worse?: string[]) => {
+  const checks = [check(outcome.check, worse)];
+  const whole: Rules = { gate: "schema", ...rules };
+  const decision = decide(checks, [outcome], whole, before, at);
+  return { ...decision, message: refusalOf(whole, decision, checks.length)?.message };
+};
+
+describe("a gate's decision", () => {
+  it("19-1 stops at what failed; at what could not run only where guardian:strict is set; never at a warning", () => {
+    const verdict = (came: Outcome["verdict"], strict = false) => of({ strict }, said("a", came, ["x"])).verdict;
+    expect(verdict("failed")).to.equal("not ready");
+    expect(verdict("could not run")).to.equal("ready with warnings");
+    expect(verdict("could not run", true)).to.equal("not ready");
+    for (const came of ["warned", "passed", "not applicable"] as const)
+      expect(of({ strict: true }, said("a", came, ["x"])).stops).to.deep.equal([]);
+  });
+
+  it("19-1 says what failed, measured against what, and the three ways on", () => {
+    const { message } = of({}, said("row-security", "failed", ["t has row security off"], { faults: 1 }));
+    expect(message?.split("\n")).to.deep.equal([
+      "gate schema: 1 of 1 checks did not pass (row-security); the data stage was not begun [gate-failed]",
+      "  where: gate schema",
+      "    row-security (whether row-security is) failed:",
+      "      t has row security off",
+      "  to do: mend row-security: mend row-security",
+      `     or: accept row-security as it is now, with a reason: pulumi config set --path 'guardian:accept["row-security"]' 'why', then up`,
+      "     or: roll back: pulumi config set guardian:through infrastructure, then up, which asks no gate",
+    ]);
+  });
+
+  it("19-1 an acceptance holds while the figure is no worse, and is void once it is: until another reason is given", () => {
+    const figures = (n: number) => said("loss", "failed", [`${n} rows, at noon ${n}`], { lostRows: n });
+    const accept = { loss: "known test rows" };
+    const first = of({ accept }, figures(3), {}, ["lostRows"]);
+    expect([first.verdict, first.message]).to.deep.equal(["ready with warnings", undefined]);
+    expect(first.accepted).to.deep.equal({
+      loss: { reason: "known test rows", at, figures: { lostRows: 3 }, evidence: ["3 rows, at noon 3"] },
+    });
+    for (const n of [3, 2]) {
+      const { stops, accepted } = of({ accept }, figures(n), first.accepted, ["lostRows"]);
+      expect(stops, `${n}`).to.deep.equal([]);
+      expect(accepted, "what was accepted stays what it was").to.deep.equal(first.accepted);
+    }
+    const worse = of({ accept }, figures(4), first.accepted, ["lostRows"]);
+    expect(worse.verdict).to.equal("not ready");
+    expect(worse.message).to.contain('it was accepted on 2026-01-02T03:04 ("known test rows"), and is worse since:');
+    expect(worse.message).to.contain("lostRows was 3, and is 4 now");
+    const anew = of({ accept: { loss: "looked at the fourth too" } }, figures(4), worse.accepted, ["lostRows"]);
+    expect(anew.accepted["loss"]?.figures).to.deep.equal({ lostRows: 4 });
+    // Taken out of the configuration, it is accepted no more.
+    expect(of({}, figures(3), first.accepted, ["lostRows"])).to.deep.include({ verdict: "not ready", accepted: {} });
+  });
+
+  it("19-1 where no figure says what is worse, a line of evidence that is new voids it", () => {
+    const accept = { views: "the reporting team's" };
+    const { accepted } = of({ accept }, said("views", "failed", ["view a", "view b"]));
+    expect(of({ accept }, said("views", "failed", ["view b"]), accepted).stops).to.deep.equal([]);
+    expect(of({ accept }, said("views", "failed", ["view b", "view c"]), accepted).message).to.match(
+      /worse since:\n +view c/,
+    );
+  });
+});

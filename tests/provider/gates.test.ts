@@ -1,0 +1,200 @@
+import { expect } from "chai";
+import { Database } from "../../engine/database";
+import { gateChecks } from "../../spec/gates";
+import * as calls from "../support/calls";
+import type { V6 } from "../support/postgres";
+import { walkModules, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
+import { plain, unknownMark, type Wire } from "../support/wire";
+
+type Bag = Record<string, Wire>;
+
+const limits = { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 };
+
+/** The gate after the schema stage, as the program would declare it. */
+const schemaGate = ({ ledger, modules }: Made, more: Bag = {}): Bag => ({
+  ...{ gate: "schema", checks: [...gateChecks.schema], limits, strict: false, publications: [] },
+  judges: Object.fromEntries(modules.map(({ urn, state }) => [urn.split("::").at(-1)!, state["meaning"]!])),
+  backup: { directory: "backups", maxAgeSeconds: 3600, verify: "list" },
+  ledgerId: ledger.state["ledgerId"]!,
+  ...more,
+});
+
+/** An update of a gate to other inputs. @returns what it is then; an error's text */
+async function update(walk: Walk, held: Held, args: Bag, preview = false): Promise<Held | string> {
+  const news = await walk.check("Gate", "gate-schema", args, held.inputs);
+  const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
+  const { client, call } = walk.plugin;
+  return call(client.update, calls.update(held.urn, change, { preview })).then(
+    (response) => ({ ...held, inputs: news, state: plain(response.getProperties()) ?? {} }),
+    (err: unknown) => (err instanceof Error ? err.message : String(err)),
+  );
+}
+
+const text = (err: unknown): string => (err instanceof Error ? err.message : String(err));
+
+const said = (walk: Walk, severity: string): string[] =>
+  walk.plugin.engine.logs.filter((line) => line.severity === severity && !line.ephemeral).map(({ message }) => message);
+
+const kept = async (db: V6): Promise<Record<string, unknown>> => {
+  const client = await db.connect();
+  const { rows } = await client.query<{ state: string; detail: Record<string, unknown> }>(
+    "SELECT state, detail FROM guardian_migration.step WHERE kind = 'Gate' ORDER BY attempt DESC LIMIT 1",
+  );
+  return { state: rows[0]?.state, ...rows[0]?.detail };
+};
+
+describe("provider: gates", function () {
+  this.timeout(120_000);
+
+  it("19-1 a failed check stops the create; accepted by name it goes on; void once worse; mended it passes; the way back asks nobody", () =>
+    withWalkOn(walkModules, async (walk, made, db) => {
+      const admin = await db.connect("admin");
+      const off = (table: string, how = "DISABLE") =>
+        admin.query(`ALTER TABLE public.${table} ${how} ROW LEVEL SECURITY`);
+      await off("audit_log");
+      // Two checks see it; one is enough here.
+      const one = { checks: ["row-security", "functions"] };
+      const stopped = await walk.create("Gate", "gate-schema", schemaGate(made, one)).then(() => "passed", text);
+      expect(stopped).to.match(
+        /^gate schema: 1 of 2 checks did not pass \(row-security\); the data stage was not begun \[gate-failed\]/,
+      );
+      expect(stopped).to.contain('"public"."audit_log" has row security off');
+      expect(stopped).to.contain("mend row-security: ALTER TABLE").and.contain('guardian:accept["row-security"]');
+      const failed = await kept(db);
+      expect(failed).to.deep.include({ state: "planned", verdict: "not ready", gate: "schema" });
+      expect(failed["error"])
+        .to.have.property("what")
+        .that.matches(/row-security/);
+      expect((failed["outcomes"] as { verdict: string }[]).map(({ verdict }) => verdict)).to.deep.equal([
+        "failed",
+        "passed",
+      ]);
+
+      const accepting = { ...one, accept: { "row-security": "a drill" } };
+      const accepted = await walk.create("Gate", "gate-schema", schemaGate(made, accepting));
+      expect(accepted.state).to.deep.include({ verdict: "ready with warnings", accepted: ["row-security"] });
+      expect(said(walk, "warning").at(-1)).to.match(/^row-security failed, and is accepted: "a drill": /);
+      expect(await walk.diff(accepted)).to.deep.equal({ changes: "none", paths: {} });
+
+      await off("consent_templates").catch(() => off("patient_consents"));
+      const stricter = { ...accepting, limits: { ...limits, maxDataLoss: 0 } };
+      expect(await update(walk, accepted, schemaGate(made, stricter))).to.match(
+        /it was accepted on .* \("a drill"\), and is worse since:\n/,
+      );
+      // It stays what it was, and what failed is asked again though nobody changed anything; unless a later stage goes.
+      expect(await kept(db)).to.deep.include({ state: "done", verdict: "not ready" });
+      expect(await walk.diff(accepted)).to.deep.equal({ changes: "some", paths: { verdict: "update, output" } });
+      const later = walk
+        .urn("FeatureFlag", "x")
+        .replace("guardian:stage:Toys", "")
+        .replace("::guardian-migration", "::guardian:stage:Deployment$guardian-migration");
+      await admin.query(
+        `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
+         SELECT $1, 'FeatureFlag', id, 1, 'done', 1 FROM guardian_migration.ledger`,
+        [later],
+      );
+      const back = schemaGate(made, { ...stricter, through: "schema" });
+      await withWalk({ database: db.migrator }, async (next) => {
+        const passedBy = (await update(next, accepted, back)) as Held;
+        expect(passedBy.state).to.deep.include({
+          verdict: "not ready",
+          judgedAt: failed["judgedAt"] === undefined ? "" : (await kept(db))["judgedAt"],
+        });
+        expect(said(next, "info").at(-1)).to.equal("nothing is asked: nothing that it stands before is to come");
+        expect(await kept(db))
+          .to.deep.include({ state: "done", waived: true })
+          .and.not.to.have.property("error");
+        await admin.query("UPDATE guardian_migration.step SET state = 'undone' WHERE kind = 'FeatureFlag'");
+      });
+      await withWalk({ database: db.migrator }, async (next) => {
+        const again: Held = { ...accepted, inputs: await next.check("Gate", "gate-schema", back) };
+        expect(await next.diff(again), "asked once nothing goes any more").to.deep.equal({
+          changes: "some",
+          paths: { verdict: "update, output" },
+        });
+        for (const table of ["audit_log", "patient_consents", "consent_templates"])
+          await off(table, "ENABLE").catch(() => undefined);
+        const mended = (await update(next, again, schemaGate(made, one))) as Held;
+        expect(mended.state).to.deep.include({ verdict: "ready", accepted: [] });
+        const { client, call } = next.plugin;
+        await call(client.delete, calls.remove(mended.urn, mended.id, mended.state, mended.inputs));
+        expect(await kept(db)).to.deep.include({ state: "undone" });
+      });
+    }));
+
+  it("19-1 that is unchanged reads nothing, whatever else it could be told by", () =>
+    withWalkOn(walkModules, async (walk, made) => {
+      const held = await walk.create("Gate", "gate-schema", schemaGate(made));
+      expect((held.state["outcomes"] as { check: string }[]).map(({ check }) => check)).to.deep.equal([
+        ...gateChecks.schema,
+      ]);
+      // What every resource's diff reads, once a run.
+      await walk.diff(made.ledger);
+      const reads: unknown[] = [];
+      const own = Object.getOwnPropertyDescriptor(Database.prototype, "read")!;
+      const noting = function (this: Database, ...args: unknown[]): unknown {
+        reads.push(new Error("read").stack);
+        return Reflect.apply(own.value as () => unknown, this, args);
+      };
+      Object.defineProperty(Database.prototype, "read", { ...own, value: noting });
+      try {
+        expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
+        // What is asked of the server at the next time is no change either.
+        const news = {
+          ...held.inputs,
+          publications: ["p"],
+          backup: { directory: "other", maxAgeSeconds: 1, verify: "list" },
+        };
+        const { urn, id, inputs, state } = held;
+        const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news });
+        expect(calls.changesOf(await walk.plugin.call(walk.plugin.client.diff, request)).changes).to.equal("none");
+      } finally {
+        Object.defineProperty(Database.prototype, "read", own);
+      }
+      expect(reads).to.deep.equal([]);
+    }));
+
+  it("19-2 says in preview what would stop up, and does not fail; before its stage is there it only says that it will ask", () =>
+    withWalkOn(walkModules, async (walk, made, db) => {
+      const admin = await db.connect("admin");
+      await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
+      const planned = await walk.create("Gate", "gate-schema", schemaGate(made), { preview: true });
+      expect(planned.state).to.deep.include({ verdict: unknownMark, outcomes: unknownMark, judgedAt: unknownMark });
+      expect(said(walk, "warning")[0]).to.match(
+        /^up will stop here: gate schema: 2 of 5 checks did not pass \(definitions, row-security\)/,
+      );
+      const more = { "003_fhir_integration": "to come" };
+      const args = schemaGate(made);
+      const early = { ...args, judges: { ...(args["judges"] as Bag), ...more } };
+      const before = walk.plugin.engine.logs.length;
+      await walk.create("Gate", "gate-schema", early, { preview: true });
+      const told = walk.plugin.engine.logs
+        .slice(before)
+        .filter(({ ephemeral }) => !ephemeral)
+        .map(({ message }) => message.split("\n")[0]);
+      expect(told).to.deep.equal(["5 checks are asked in up, once what it judges is there"]);
+      expect(await kept(db)).to.deep.equal({ state: undefined });
+    }));
+
+  it("19-1 a gate that failed and goes with its stage is no failure of the session any more", () =>
+    withWalkOn(["000_audit_log", "002_migration_tracking"], async (walk, { ledger }, db) => {
+      const admin = await db.connect("admin");
+      const session = await walk.create("MigrationSession", "session", walk.session(ledger.state["ledgerId"]!, 5));
+      const urn = calls.urnOf("guardian:stage:Schema$guardian-migration:index:Gate", "gate-schema");
+      await admin.query(
+        `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch, detail)
+         SELECT $1, 'Gate', id, 1, 'planned', 1, '{"gate": "schema", "error": {"what": "it failed"}}' FROM guardian_migration.ledger`,
+        [urn],
+      );
+      const status = async (totalSteps: number, through: string): Promise<unknown> => {
+        const args = { ...walk.session(ledger.state["ledgerId"]!, totalSteps), through };
+        const news = await walk.check("MigrationSession", "session", args, session.inputs);
+        const change = { id: session.id, olds: session.state, oldInputs: session.inputs, news };
+        await walk.plugin.call(walk.plugin.client.update, calls.update(session.urn, change));
+        return (await admin.query<{ status: string }>("SELECT status FROM public.migration_sessions")).rows[0]?.status;
+      };
+      expect(await status(6, "schema")).to.equal("failed");
+      expect(await status(4, "infrastructure")).to.equal("in_progress");
+      expect(await kept(db)).to.deep.equal({ state: "undone", gate: "schema" });
+    }));
+});
