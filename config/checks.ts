@@ -5,7 +5,7 @@ export const checkKeys = {
   strict: otherwise(
     false,
     flag(
-      "Whether what is a warning elsewhere stops up: a backup that nobody restored (backup.verify: list), one that takes longer to restore than backup.maxRestore, and what guardian:signOff lacks.",
+      "Whether what is a warning elsewhere stops up: a backup that nobody restored (backup.verify: list), one that takes longer to restore than backup.maxRestore, a check of a gate that could not run, and what guardian:signOff lacks.",
     ),
   ),
   accept: otherwise(
@@ -13,7 +13,7 @@ export const checkKeys = {
     ruled(
       map(
         like(/\p{L}{2}/u, "a reason in words", "Why it is accepted; kept in the ledger."),
-        "What up goes on with though a check did not pass, each by its name with the reason: backup/<schema>.<table> for a table that a restore could not prove; up names them. A name that is none of those is an error.",
+        "What up goes on with though a check did not pass, each by its name with the reason: a check of a gate, such as row-security, until it is worse than when it was accepted; backup/<schema>.<table> for a table that a restore could not prove; up names them. A name that is none of those is an error.",
       ),
       (found) =>
         Object.keys(found).flatMap((name) =>
@@ -22,7 +22,7 @@ export const checkKeys = {
             : [
                 {
                   path: [name],
-                  text: "is nothing that can be accepted: what can is named by up and written as there, such as backup/<schema>.<table>",
+                  text: "is nothing that can be accepted: what can is named by up and written as there, such as row-security or backup/<schema>.<table>",
                 },
               ],
         ),

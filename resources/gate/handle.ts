@@ -80,7 +80,7 @@ async function pass(
     schemaStands: stands(await readSteps(fenced.writer), call, "schema"),
     passes: state === undefined || lazily.gates.judgesAnew(inputs, state),
     signal: call.signal,
-    onAsk: (progress) => call.log.status(askingLine(progress)),
+    onAsk: tellingOf(call),
   });
   outcomeTexts(said, decision?.passedOver ?? [], inputs.accept).forEach((text) => call.log.warn(text));
   call.log.info(verdictText(said));
@@ -98,6 +98,13 @@ const stands = (steps: readonly Step[], call: DatabaseCall, stage: Stage): boole
       urn.includes(`::${stageType(stage)}$`),
   );
 
+/** Says what is being asked once it takes a while: most checks are through before anybody could read their names. */
+const tellingOf =
+  (call: DatabaseCall) =>
+  (progress: { phase: string; seconds: number }): void => {
+    if (progress.seconds >= 1) call.log.status(askingLine(progress));
+  };
+
 /** What `up` would be told now, as far as the catalogue says it; a preview does not fail by it. */
 async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Promise<Note[]> {
   const names = inputs.checks.length;
@@ -107,9 +114,8 @@ async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Pr
     const text = `${names} ${names === 1 ? "check is" : "checks are"} asked in up, once what it judges is there`;
     return [{ severity: "info", text }];
   }
-  const { host, signal, log } = call;
-  const onAsk = (progress: { phase: string; seconds: number }): void => log.status(askingLine(progress));
-  return foreseenNotes(await lazily.gates.foresee(wantedOf(inputs), { host, signal, onAsk }, said), inputs.accept);
+  const asking = { host: call.host, signal: call.signal, onAsk: tellingOf(call) };
+  return foreseenNotes(await lazily.gates.foresee(wantedOf(inputs), asking, said), inputs.accept);
 }
 
 function wantedOf({ backup, publications, limits, ...inputs }: Inputs<Spec>): WantedGate {

@@ -1,35 +1,55 @@
 import { gates } from "../../engine/gates";
 import { criteriaPart } from "./criteria";
+import { gateNames, type Gate } from "../../spec/gates";
+import type { Check } from "../../engine/gates/check";
 import { table } from "./pages";
 
-const titles: Readonly<Record<string, string>> = {
-  before: "Before the migration",
-  schema: "After the schema stage",
-  data: "After the data stage",
-  end: "At the end",
+/** Where each stands. */
+const titles: Readonly<Record<Gate, string>> = {
+  before: "`gate-before`: after the backup, before the first module",
+  schema: "`gate-schema`: after the schema stage",
+  data: "`gate-data`: after the data stage",
+  end: "`gate-end`: after the flags, before the session is completed",
 };
 
-/** @returns docs/gates.md: every check that `npm run gates` asks */
+const costs: Readonly<Record<Check["cost"], string>> = {
+  catalogue: "preview, `up`, `npm run gates`",
+  queries: "`up`, `npm run gates`",
+  pass: "an `up` that changes its stage",
+};
+
+/** @returns docs/gates.md: what gates do, and every check */
 export function gatesPage(): string {
   return [
     "<!-- Made by `npm run docs` from engine/gates. -->",
     "# Gates",
-    "`npm run gates` asks these questions of a stack's database, at any time, and only reads. Each ends as passed, warned, failed, " +
-      "could not run (which is not passed) or not applicable, with what was seen and what mends it; `--json` has the figures too. " +
+    "A gate is a resource at the boundary of a stage: a list of checks, each executed, with its evidence. Each ends as passed, warned, failed, " +
+      "could not run (which is not passed) or not applicable, with what was seen, what was measured and what mends it. They stand in the " +
+      "ledger (`guardian_migration.step`, kind Gate), in the session's steps and in the resource's outputs. No row value is in them.",
+    "## What a gate does",
+    [
+      "- **In `up`** a failed check stops it before the next stage, with `gate-failed`: what failed, measured against what, and three ways on: " +
+        "mend it, accept it, or roll back. A warning goes on; so does what could not run, but where `guardian:strict` is true. " +
+        "A gate at the end that fails leaves the session open.",
+      '- **Accept** by name: `guardian:accept: {"row-security": "why"}`. The reason stands in the diff and in the ledger, with the figures as they were. ' +
+        "Once these are worse (where there are none: once the evidence has a new line), the acceptance is void; another reason accepts anew.",
+      "- **Unchanged, it reads nothing.** It is asked anew when what it judges changes (modules and data migrations, by meaning), the limits " +
+        "(`guardian:gates`), what is accepted, or its list of checks; and the one at the end when flags do. What failed the last time is asked again. " +
+        "`gate-before` is asked again where something is still to come and its answer is older than `guardian:backup.maxAge`.",
+      "- **A flag** asks `gate-end` alone, and nothing that reads whole tables: what such a check said of the same modules and limits stands.",
+      "- **In preview** only checks of the catalogue run, of a gate that would be made or changed and whose stage is there; it says what would " +
+        "stop `up`, and never fails by it.",
+      "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing. A stack of an earlier release gets its gates as " +
+        "creates; `gate-before` is then not asked, since nothing that it stands before is to come.",
+      "- **Baselines** of `gate-before` are measured while the schema stage does not stand, and kept from then on.",
+    ].join("\n"),
+    "`npm run gates` asks the same at any time, of the stack that is selected, and only reads; `--json` has the figures too. " +
       "Exit code 0: ready; 3: ready with warnings; 1: not ready.",
-    "They are not in `up` yet: what stops an `up` is the assessment at its beginning, the proof of the backup, and what each " +
-      "resource verifies.",
-    ...Object.entries(gates).flatMap(([gate, checks]) =>
-      checks.length === 0
-        ? []
-        : [
-            `## ${titles[gate] ?? gate}`,
-            table(
-              ["Check", "It asks"],
-              checks.map(({ name, asks }) => [`\`${name}\``, asks]),
-            ),
-          ],
-    ),
+    ...gateNames.flatMap((gate) => {
+      const checks: readonly Check[] = gates[gate];
+      const rows = checks.map(({ name, asks, cost }) => [`\`${name}\``, asks, costs[cost]]);
+      return [`## ${titles[gate]}`, rows.length > 0 ? table(["Check", "It asks", "In"], rows) : "No check yet."];
+    }),
     ...criteriaPart(),
   ].join("\n\n");
 }
