@@ -8,6 +8,7 @@ import { finishFolder, leftBehind, lockDown, removeFolder, removeStale, startFol
 import { dumpFolder, hashFiles, type Manifest, manifestFile, type ManifestFile, sha256Of } from "./manifest";
 import { folderFailure } from "./place";
 import { preflight } from "./preflight";
+import { plainName } from "./prove/digest";
 import { ProgressReport } from "./progress";
 import { dumpAndCount, type Snapshot } from "./snapshot";
 import type { DumpOptions, Work } from "./work";
@@ -80,11 +81,11 @@ async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResul
     const snapshot = await dumpAndCount(work, report, options);
     report.phase = "checking";
     const env = toClientEnv(options.settings, "backup");
-    await checkContents(join(folder.path, dumpFolder), pgDump, snapshot.tables, { env, signal });
+    const dumped = await checkContents(join(folder.path, dumpFolder), pgDump, snapshot.tables, { env, signal });
     await lockDown(folder.path);
     report.phase = "hashing";
     const files = await hashFiles(folder.path, signal);
-    const manifest = makeManifest(work, snapshot, files, options);
+    const manifest = makeManifest(work, snapshot, { files, dumped }, options);
     const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
     await writeDurably(join(folder.path, manifestFile), text);
     signal.throwIfAborted();
@@ -106,7 +107,12 @@ async function write(work: Work, options: DumpOptions): Promise<Omit<BackupResul
   }
 }
 
-function makeManifest(work: Work, snapshot: Snapshot, files: ManifestFile[], options: DumpOptions): Manifest {
+function makeManifest(
+  work: Work,
+  snapshot: Snapshot,
+  { files, dumped }: { files: ManifestFile[]; dumped: ReadonlyMap<number, string> },
+  options: DumpOptions,
+): Manifest {
   const { version, systemIdentifier, database } = work.reader.server;
   return {
     formatVersion: 2,
@@ -122,10 +128,21 @@ function makeManifest(work: Work, snapshot: Snapshot, files: ManifestFile[], opt
       compression: work.compression,
     },
     largeObjects: snapshot.largeObjects,
-    tables: snapshot.tables.map(({ extension, ...table }) => (extension === null ? table : { ...table, extension })),
+    tables: snapshot.tables.map(({ extension, ...table }) => ({
+      ...table,
+      ...(extension === null ? {} : { extension }),
+      ...fileOf(files, dumped.get(table.oid)),
+    })),
     around: snapshot.around,
+    moment: snapshot.moment,
     files,
   };
+}
+
+/** @param id the dump's number for a table's rows */
+function fileOf(files: readonly ManifestFile[], id: string | undefined): { file?: string } {
+  const found = files.find(({ path }) => plainName(path) === `${dumpFolder}/${id}.dat`);
+  return found ? { file: found.path } : {};
 }
 
 function cancelled(directory: string): GuardianError {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { GuardianError } from "../base/errors";
 import type { Members } from "./members";
+import type { Moment } from "./moment";
 import type { Reach } from "./reach";
 
 export const manifestFile = "manifest.json";
@@ -37,6 +38,8 @@ export interface ManifestTable {
   readonly extension?: string;
   /** As the dump's COPY lists them. Since format 2. */
   readonly columns?: readonly string[];
+  /** The file of its rows, of `files`. Absent of a release that did not note it, and of a table of whose rows the dump has none. */
+  readonly file?: string;
 }
 
 /** What is around the tables of a database, and comes back by other ways than COPY: enough to see that it did. */
@@ -81,6 +84,8 @@ export interface Manifest {
   readonly tables: readonly ManifestTable[];
   /** Since format 2. */
   readonly around?: Surroundings;
+  /** By which a later look tells what was changed since. Absent of a release that did not note it. */
+  readonly moment?: Moment;
   readonly files: readonly ManifestFile[];
 }
 

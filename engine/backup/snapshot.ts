@@ -7,6 +7,7 @@ import { compressArgument } from "./compression";
 import type { CountedTable } from "./contents";
 import { dumpFolder, type Surroundings } from "./manifest";
 import { clientFailure } from "./messages";
+import { readMoment, readStatistics, type Moment } from "./moment";
 import type { ProgressReport } from "./progress";
 import { dumpRoles, readSetForAll, readSurroundings } from "./surroundings";
 import { countLargeObjects, countRows, listTables } from "./tables";
@@ -20,6 +21,7 @@ export interface Snapshot {
   readonly tables: readonly CountedTable[];
   readonly largeObjects: number;
   readonly around: Surroundings;
+  readonly moment: Moment;
 }
 
 /** SQL: the server's clock, UTC, to the microsecond, as ISO 8601. */
@@ -31,7 +33,8 @@ export const utcNow = `pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME Z
  *
  * @throws the first failure of the three; the others have been stopped by then.
  */
-export function dumpAndCount(work: Work, report: ProgressReport, options: DumpOptions): Promise<Snapshot> {
+export async function dumpAndCount(work: Work, report: ProgressReport, options: DumpOptions): Promise<Snapshot> {
+  const statistics = await work.reader.read(readStatistics);
   return work.reader.read(async (db) => {
     // Among them row_security = off: rows that a policy hides would be missing from the counts in silence.
     await db.script(textSettings);
@@ -39,6 +42,7 @@ export function dumpAndCount(work: Work, report: ProgressReport, options: DumpOp
     const start = (await db.query<{ snapshot: string; at: string }>(text)).rows[0];
     const forAll = await readSetForAll(db);
     if (!start) throw new Error("pg_export_snapshot gave no row");
+    const moment = { statistics, ...(await readMoment(db)) };
     const failures: unknown[] = [];
     const failed = (err: unknown) => {
       failures.push(err);
@@ -52,7 +56,7 @@ export function dumpAndCount(work: Work, report: ProgressReport, options: DumpOp
     ]);
     if (!counted || failures.length > 0) throw failures[0];
     const end = (await db.query<{ at: string }>(`SELECT ${utcNow} AS at`)).rows[0];
-    return { startedAt: start.at, finishedAt: end?.at ?? start.at, ...counted };
+    return { startedAt: start.at, finishedAt: end?.at ?? start.at, moment, ...counted };
   });
 }
 
@@ -79,7 +83,7 @@ async function countAll(
   excluded: readonly string[],
   report: ProgressReport,
   signal: AbortSignal,
-): Promise<Pick<Snapshot, "tables" | "largeObjects" | "around">> {
+): Promise<Omit<Snapshot, "startedAt" | "finishedAt" | "moment">> {
   const around = await readSurroundings(db, excluded);
   const list = await listTables(db, excluded);
   report.tables = list.length;

@@ -80,6 +80,16 @@ describe("a backup of PostgreSQL", function () {
       expect(manifest.around?.facts["setting"]).to.have.property("search_path for odd_settings in every database");
       expect(JSON.stringify(manifest)).not.to.contain("geheim");
 
+      // 19-4: by what a later look tells what was changed since. A function's body may hold a key: of definitions there are hashes.
+      const { roots, oldestRunning, statistics, definitions } = manifest.moment ?? {};
+      expect(Object.values(roots ?? {})).to.include.members(["auth.users", "public.documents"]);
+      expect(Object.keys(statistics?.deleted ?? {})).to.deep.equal(Object.keys(roots ?? {}));
+      expect(Number(oldestRunning)).to.be.greaterThan(3);
+      expect(definitions?.objects["table auth.users"]).to.match(/^[0-9a-f]{32}$/);
+      const file = manifest.tables.find(({ table }) => table === "documents")?.file;
+      expect(file).to.match(/^dump\/\d+\.dat/);
+      expect(manifest.files.map(({ path }) => path)).to.include(file);
+
       const copy = `${db.name}_copy`;
       await admin.query(`CREATE DATABASE ${escapeIdentifier(copy)} TEMPLATE template0`);
       const target = settings.withDatabase(copy);
