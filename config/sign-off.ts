@@ -4,10 +4,10 @@ import { isPlaceholder } from "./placeholder";
 
 const items = Object.keys(signOffs) as SignOffItem[];
 
-/** A day that there is. YAML has types for days: what was written without quotes comes with a time. */
+/** A day that there is. YAML has a type for days: of one that is written without quotes Pulumi makes a time, in Go's words. */
 const day = (written: string): string => written.slice(0, 10);
 const isDay = (written: string): boolean =>
-  /^\d{4}-\d\d-\d\d(T00:00:00Z)?$/.test(written) &&
+  /^\d{4}-\d\d-\d\d( 00:00:00 \+0000 UTC)?$/.test(written) &&
   !Number.isNaN(Date.parse(day(written))) &&
   new Date(day(written)).toISOString().startsWith(day(written));
 

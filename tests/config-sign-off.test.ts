@@ -12,7 +12,7 @@ const fhir = { url: "https://api.example.org/fhir/R4/metadata" };
 describe("config: sign-offs and endpoints", () => {
   it("19-8 a sign-off has a name, a day and a note, of one of the items that there are", () => {
     const { config, errors } = validate({
-      signOff: { "user-acceptance": signed, "support-trained": { ...signed, on: "2026-11-30T00:00:00Z" } },
+      signOff: { "user-acceptance": signed, "support-trained": { ...signed, on: "2026-11-30 00:00:00 +0000 UTC" } },
     });
     expect(errors).to.deep.equal([]);
     expect(config?.signOff).to.deep.equal({ "user-acceptance": signed, "support-trained": signed });
