@@ -189,6 +189,7 @@ describe("config", () => {
       { rollout: [5] },
       "guardian:rollout is no object: set its keys one by one, pulumi config set --path",
     ],
+    ["a key in capitals", { GATES: {} }, "guardian:GATES is not known: the nearest known key is guardian:gates"],
     [
       "an unknown key in an object",
       { backup: { directry: "x" } },

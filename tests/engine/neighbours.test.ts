@@ -47,6 +47,10 @@ describe("what the migration meets in a database", function () {
       const admin = await db.connect("admin");
       await admin.query("GRANT CREATE ON SCHEMA public TO PUBLIC, anon");
       await admin.query('CREATE RULE "keep it" AS ON DELETE TO auth.users DO INSTEAD NOTHING');
+      // One that is off does nothing.
+      await admin.query(
+        "CREATE RULE idle AS ON DELETE TO public.documents DO INSTEAD NOTHING; ALTER TABLE public.documents DISABLE RULE idle",
+      );
       // Roles are of the whole server: nobody else sees these.
       await admin.query(
         "BEGIN; ALTER ROLE anon BYPASSRLS; GRANT service_role TO authenticated; ALTER ROLE service_role BYPASSRLS",

@@ -232,6 +232,21 @@ describe("bringing rows back", function () {
       expect(await column(client, counts)).to.deep.equal(["public.t 6000 6000 0 0 t"]);
     }));
 
+  it("16-15 of a type that knows no equality, what reads otherwise now stays in the archive too", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
+      const up = (type: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, note ${type})`;
+      const rows = `INSERT INTO public.t VALUES (1, '{"a": 1}'), (2, '{"a": 1, "a": 2}'), (3, NULL)`;
+      await archived(engine, client, rows, { yaml, up: up("json") });
+      await engine.apply(await moduleOf("900_t", { yaml, up: up("jsonb") }));
+      expect(await column(client, "SELECT id FROM public.t ORDER BY id")).to.deep.equal([1, 3]);
+      expect(await column(client, "SELECT note::text FROM guardian_archive.t__1")).to.deep.equal(['{"a": 1, "a": 2}']);
+      expect(
+        await column(client, "SELECT concat_ws(' ', key[1], object) FROM guardian_migration.reject"),
+      ).to.deep.equal(["2 note"]);
+    }));
+
   it("16-15 nor does a column that is computed now take the place of what was written into it", () =>
     withEngine(async (engine, db) => {
       const client = await db.connect();
