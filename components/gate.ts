@@ -21,6 +21,13 @@ interface GateArgs {
   readonly rollout?: Record<string, number>;
 }
 
+/** What people have signed off, and what must respond, as far as a gate has checks of it. */
+function saidOf({ signOff, endpoints }: StackConfig, checks: readonly string[]) {
+  const items = Object.entries(signOff).filter(([item]) => checks.includes(item));
+  const asks = checks.includes("api-endpoints") && endpoints.length > 0;
+  return { ...(items.length > 0 ? { signOff: Object.fromEntries(items) } : {}), ...(asks ? { endpoints } : {}) };
+}
+
 /** @returns the gate of a boundary, with what the stack declares of it. What is not given is no input. */
 export function gateAt(
   gate: GateName,
@@ -44,6 +51,7 @@ export function gateAt(
       through: plan.through,
       backup: { directory, maxAgeSeconds, verify },
       publications: Object.keys(publications).sort(),
+      ...saidOf(config, checks),
       ledgerId,
     },
     options,

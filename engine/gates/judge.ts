@@ -84,8 +84,10 @@ async function ask(
 }
 
 /** What the gate judges, by what, and what is accepted: the same is asked once. */
-const meaningOf = ({ checks, judges, rollout, declared, accept, strict }: WantedGate): string =>
-  hash({ checks, judges, rollout, limits: declared.limits, accept, strict });
+const meaningOf = ({ checks, judges, rollout, declared, accept, strict }: WantedGate): string => {
+  const { limits, signOff, endpoints } = declared;
+  return hash({ checks, judges, rollout, limits, signOff, endpoints, accept, strict });
+};
 
 /**
  * Asks a gate, and keeps in the ledger what it said, whatever that is; one that said so already to the same is not asked.
@@ -107,7 +109,9 @@ export async function askGate(
   return attempt(fenced, { kind: "Gate", state: "running", meaning }, otherwise, async (step) => {
     const before = await recordedBefore(fenced.writer);
     const standing = new Map((current?.state === "undone" ? [] : (detail.outcomes ?? [])).map((o) => [o.check, o]));
-    const outcomes = await ask(checks, wanted, asking, (check) => knownOf(check, standing, asking), before);
+    // What is a baseline before is measured against it later.
+    const known = { ...asking, schemaStands: asking.schemaStands && wanted.gate === "before" };
+    const outcomes = await ask(checks, wanted, asking, (check) => knownOf(check, standing, known), before);
     const judgedAt = await serverNow(fenced.writer);
     // What was accepted holds though the gate was taken back meanwhile.
     const decision = decide(checks, outcomes, wanted, detail.accepted ?? {}, judgedAt);

@@ -118,13 +118,16 @@ async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Pr
   return foreseenNotes(await lazily.gates.foresee(wantedOf(inputs), asking, said), inputs.accept);
 }
 
-function wantedOf({ backup, publications, limits, ...inputs }: Inputs<Spec>): WantedGate {
+function wantedOf({ backup, publications, limits, signOff = {}, endpoints = [], ...inputs }: Inputs<Spec>): WantedGate {
   const { directory, maxAgeSeconds, verify } = backup;
   const declared = {
     env: process.env,
     backup: { directory: resolve(directory), maxAge: maxAgeSeconds, verify },
     publications,
     limits,
+    strict: inputs.strict ?? false,
+    signOff,
+    endpoints,
   };
   return { ...inputs, declared };
 }

@@ -23,6 +23,20 @@ const backup = record(
   "What backups are to be.",
 );
 
+const signOff = record(
+  { by: text("Who answers for it."), on: text("The day."), note: text("What was tried or read.") },
+  "A sign-off.",
+);
+
+const endpoint = record(
+  {
+    url: text("What is asked."),
+    status: integer("What it must answer with."),
+    header: optional(text("env:NAME, the variable with a header that is sent along.")),
+  },
+  "An endpoint of the application.",
+);
+
 const outcome = record(
   {
     check: text("Its name."),
@@ -48,7 +62,9 @@ export const gateSpec = resource(
       rollout: optional(map(integer("A percentage."), "Flags that are on: with others it is asked anew.")),
       limits,
       accept: optional(map(text("The reason."), "Checks that are accepted though they do not pass.")),
-      strict: optional(flag("A check that could not run stops too.")),
+      strict: optional(flag("A check that could not run stops too, and a sign-off that is missing.")),
+      signOff: optional(map(signOff, "What people have signed off, by item.")),
+      endpoints: optional(list(endpoint, "What must respond.")),
       ...throughInput,
       backup,
       publications: list(text("A publication."), "Publications that new tables may join."),

@@ -73,8 +73,29 @@ describe("components: the gates", function () {
     expect(data["judges"]).to.include({ consents: "consents means" });
     expect(end["judges"]).to.deep.equal(data["judges"]);
     expect(end["rollout"]).to.deep.equal({ fhir_integration: 10 });
+    for (const gate of [before, schema, data, end]) expect(gate).not.to.have.any.keys("signOff", "endpoints");
     const backup = resources.find((one) => kindOf(one) === "Backup");
     expect(backup?.inputs["accept"]).to.deep.equal({ "backup/public.t": "known too" });
+  });
+
+  it("19-8 are given what was signed off, and what must respond, where they have a check of it", async () => {
+    const signed = { by: "A. Lovelace", on: "2026-11-30", note: "a course of two days" };
+    const endpoints = [{ url: "https://api.example.org/health", status: 200, header: "env:API_HEADER" }];
+    const given = async (config: Record<string, unknown>): Promise<unknown[]> => {
+      const gates = (await program(config)).filter((one) => kindOf(one) === "Gate");
+      return gates.map(({ inputs }) => [inputs["signOff"], inputs["endpoints"]]);
+    };
+    const course = { "support-trained": signed };
+    expect(await given({ endpoints, signOff: course })).to.deep.equal([
+      [undefined, endpoints],
+      [undefined, undefined],
+      [undefined, undefined],
+      [course, endpoints],
+    ]);
+    expect(await given({ signOff: { "api-endpoints": signed } })).to.deep.include([
+      { "api-endpoints": signed },
+      undefined,
+    ]);
   });
 });
 

@@ -122,6 +122,37 @@ describe("provider: gates", function () {
       });
     }));
 
+  it("19-8 without a sign-off the last gate of a strict stack stops; with it it goes on, is shown, and is told what the endpoints said", () =>
+    withWalkOn(walkModules, async (walk, made) => {
+      const checks = ["support-trained", "api-endpoints"];
+      const gate = (more: Bag): Bag => schemaGate(made, { gate: "end", checks, ...more });
+      const signOff = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2026-11-30", note } });
+      const endpoints = [{ url: "http://127.0.0.1:1/", status: 200 }];
+      const warned = await walk.create(
+        "Gate",
+        "gate-schema",
+        gate({ endpoints, accept: { "api-endpoints": "a drill" } }),
+      );
+      expect(warned.state).to.deep.include({ verdict: "ready with warnings", accepted: ["api-endpoints"] });
+      const strictly = { strict: true, endpoints, accept: { "api-endpoints": "a drill" } };
+      expect(await update(walk, warned, gate(strictly))).to.match(
+        /^gate end: 1 of 2 checks did not pass \(support-trained\); the session is not completed \[gate-failed\]/,
+      );
+      const signed = gate({ ...strictly, signOff: signOff("a course of two days") });
+      const passed = (await update(walk, warned, signed)) as Held;
+      expect(passed.state, JSON.stringify(passed)).to.deep.include({ verdict: "ready with warnings" });
+      const { urn, id, inputs, state } = passed;
+      const news = await walk.check(
+        "Gate",
+        "gate-schema",
+        gate({ ...strictly, signOff: signOff("three days") }),
+        inputs,
+      );
+      const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news });
+      const { paths } = calls.changesOf(await walk.plugin.call(walk.plugin.client.diff, request));
+      expect(Object.keys(paths)).to.deep.equal(['signOff["support-trained"].note']);
+    }));
+
   it("19-1 that is unchanged reads nothing, whatever else it could be told by", () =>
     withWalkOn(walkModules, async (walk, made) => {
       const held = await walk.create("Gate", "gate-schema", schemaGate(made));
