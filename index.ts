@@ -18,7 +18,11 @@ export = async () => {
   const provider = new GuardianProvider("database", { database: config.database, locks: config.locks });
   const modules = [...plan.infrastructureModules, ...plan.schemaModules];
   const accepted = Object.keys(config.publications).sort();
-  const assessment = await assess({ modules, migrations: plan.dataMigrations, accepted }, { provider });
+  const { dataMigrations: migrations, flags } = plan;
+  const assessment = await assess(
+    { modules, migrations, flags, accepted, operators: Object.keys(config.operators).sort() },
+    { provider },
+  );
 
   const { beside, outputs } = besideBackup(config, stack);
   const infrastructure = new Infrastructure({ provider, after: undefined, config, plan, stack, beside });

@@ -8,6 +8,7 @@ import { besides, endpointKeys } from "./endpoints";
 import { flagKeys, flagNames } from "./flags";
 import { gateKeys } from "./gates";
 import { ledgerKeys } from "./ledger";
+import { operatorKeys } from "./operators";
 import { publicationKeys } from "./publications";
 import { lockKeys } from "./locks";
 import { rolloutKeys } from "./rollout";
@@ -26,6 +27,7 @@ const keysWith = (flags: readonly string[], modules: readonly string[] | undefin
   ...lockKeys,
   ...ledgerKeys,
   ...publicationKeys,
+  ...operatorKeys,
   ...scratchKeys,
   ...checkKeys,
   ...signOffKeys,

@@ -4,6 +4,7 @@ import { GuardianError } from "./base/errors";
 import { shown, sqlName } from "./base/names";
 import { rows, type Queryable } from "./base/sql";
 import { apiRoles, readNeighbours } from "./neighbours/findings";
+import { nothingMeant } from "./neighbours/neighbour";
 import { describeReaders, readPublications } from "./neighbours/publications";
 import { missingRights } from "./rights";
 
@@ -40,11 +41,10 @@ const v6Columns: Readonly<Record<(typeof readTables)[number], readonly string[]>
 /**
  * Looks at the database before anything is done to it: is it a v6, may this role do the work, what is in it. Reads the
  * catalogue, and counts accounts exactly only where that is cheap.
- * @param accepted names of publications that new tables may join
  * @param preview true where nothing will be written: a role that may only read is enough for that
  * @throws GuardianError if it is not a v6, a right is missing, or there is no such publication: all findings at once
  */
-export async function assess(db: Queryable, accepted: readonly string[] = [], preview = false): Promise<Assessment> {
+export async function assess(db: Queryable, meant = nothingMeant, preview = false): Promise<Assessment> {
   const missing = await missingParts(db);
   if (missing.length > 0) {
     throw new GuardianError("not-v6", {
@@ -66,8 +66,8 @@ export async function assess(db: Queryable, accepted: readonly string[] = [], pr
       ],
     });
   }
-  await refuseUnknown(db, accepted);
-  const neighbours = await readNeighbours(db, v6Tables, accepted);
+  await refuseUnknown(db, meant.publications);
+  const neighbours = await readNeighbours(db, v6Tables, meant);
   return {
     items: [...(await extensions(db)), tables(), ...(await oddities(db)), ...neighbours],
     volume: await volume(db),

@@ -11,7 +11,8 @@ import { flagChanged, flagGone, flagTaken } from "./flag-refusals";
 export type { FlagValues };
 
 const table = "public.feature_flags";
-const seedFunction = "public.feature_flag_seed()";
+/** What module 001 delivers, as a function. */
+export const seedFunction = "public.feature_flag_seed()";
 
 const owned = `enabled, rollout_percentage AS "rolloutPercentage", enabled_for_users::text[] AS "enabledForUsers", configuration`;
 const columns = `feature_name AS name, ${owned}`;
@@ -136,7 +137,7 @@ export async function refuseUnseen(
 }
 
 /** Whether the row of a flag is one that this stack made, and did not remove. @param last the newest attempt at the flag */
-const isMade = (last: Step | undefined): boolean =>
+export const isMade = (last: Step | undefined): boolean =>
   last?.state !== "undone" && detailOf(last, "FeatureFlag").made === true;
 
 /**

@@ -1,6 +1,7 @@
 import type { BackupProgress } from "../engine/backup";
 import type { KnownBackup } from "../engine/backup/step/policy";
 import type { ProofProgress } from "../engine/backup/prove/types";
+import type { LeavingFlag } from "../engine/flag-leaving";
 import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
 import { shown } from "../engine/base/names";
 import type { Phase, Progress } from "../engine/base/progress";
@@ -185,6 +186,22 @@ export function leavingText({ module, rows, objects, locks }: Leaving, holdMs: n
 /** @returns the warning about a data migration that wrote rows and is no longer declared */
 export function movedText({ name, rows }: { name: string; rows: number }): string {
   return `data migration ${name} has rows in this database and is not among the stack's: taking it out removes ${many(rows)} that it wrote, but for what was changed or referred to since, which stays. If that is not meant, guardian:through up`;
+}
+
+/** @returns what a flag says, in words; who is named in it is counted only */
+function flagWords({ enabled, rolloutPercentage, enabledForUsers }: LeavingFlag["now"]): string {
+  if (!enabled) return "off";
+  const named = enabledForUsers.length > 0 ? ` and ${many(enabledForUsers.length, "named account")}` : "";
+  return `on for ${rolloutPercentage} %${named}`;
+}
+
+/** @returns the warning about flags that the stack wrote and no longer declares */
+export function leavingFlagsText(leaving: readonly LeavingFlag[]): string {
+  const each = leaving.map(({ flag, now, then }) => {
+    const [before, after] = [flagWords(now), then ? flagWords(then) : "its row goes"];
+    return `${flag} (${before}, then ${before === after ? "other users or configuration" : after})`;
+  });
+  return `flags that this stack wrote are not among the stack's any more: taking them out puts them back to what module 001 delivers: ${each.join(", ")}. If that is not meant, guardian:through up`;
 }
 
 /** @returns the line beside a backup that is being taken */

@@ -34,6 +34,7 @@ describe("config", () => {
       adopt: undefined,
       acknowledge: undefined,
       publications: {},
+      operators: {},
       scratch: undefined,
       strict: false,
       accept: {},
@@ -72,6 +73,7 @@ describe("config", () => {
         adopt: user.toUpperCase(),
         acknowledge: user,
         publications: { supabase_realtime: "accepted", "a.b": "accepted" },
+        operators: { ann: "accepted" },
         scratch: { host: "scratch", port: "5434", user: "s", passwordFrom: "env:S" },
         strict: "true",
         accept: { 'backup/public."a.b"': "its type is of an extension" },
@@ -108,6 +110,7 @@ describe("config", () => {
       adopt: user,
       acknowledge: user,
       publications: { supabase_realtime: "accepted", "a.b": "accepted" },
+      operators: { ann: "accepted" },
       scratch: { host: "scratch", port: 5434, user: "s", passwordFrom: "env:S" },
       strict: true,
       accept: { 'backup/public."a.b"': "its type is of an extension" },
@@ -129,6 +132,7 @@ describe("config", () => {
       adopt: "",
       acknowledge: "",
       publications: {},
+      operators: {},
       scratch: undefined,
       strict: false,
       accept: {},
@@ -398,7 +402,7 @@ describe("config", () => {
     expect(
       validateConfig({ "guardian:__proto__": "{}", "guardian:constructor": "x" }).errors.slice(0, 2),
     ).to.deep.equal([
-      "guardian:__proto__ is not known: the nearest known key is guardian:through",
+      "guardian:__proto__ is not known: the nearest known key is guardian:operators",
       "guardian:constructor is not known: the nearest known key is guardian:strict",
     ]);
   });

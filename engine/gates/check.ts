@@ -41,6 +41,8 @@ export interface Declared {
   readonly backup: { readonly directory: string; readonly maxAge: number; readonly verify: "restore" | "list" };
   /** Publications that new tables may join. */
   readonly publications: readonly string[];
+  /** Members of guardian_operator that are meant. */
+  readonly operators: readonly string[];
   /** Shares: 0.25 is a quarter. `guardian:gates`. */
   readonly limits: { readonly maxDataLoss: number; readonly warnSlowdown: number; readonly maxSlowdown: number };
   /** Whether a sign-off that is missing fails, and does not only warn: `guardian:strict`. */

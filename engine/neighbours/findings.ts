@@ -1,6 +1,7 @@
 import { shown, sqlName } from "../base/names";
 import { rows, type Queryable } from "../base/sql";
-import type { Neighbour } from "./neighbour";
+import { readDefiners } from "./definers";
+import type { Meant, Neighbour } from "./neighbour";
 import { isOpen, readPublications, scopeOf } from "./publications";
 import { readSecurity } from "./security";
 
@@ -12,20 +13,16 @@ const relation = ({ schema, name }: { schema: string; name: string }): string =>
 
 /**
  * @param v6 tables of v6, as `schema.name`
- * @param accepted names of publications that new tables may join
  */
-export async function readNeighbours(
-  db: Queryable,
-  v6: readonly string[],
-  accepted: readonly string[],
-): Promise<Neighbour[]> {
+export async function readNeighbours(db: Queryable, v6: readonly string[], meant: Meant): Promise<Neighbour[]> {
   return [
-    ...(await publications(db, accepted)),
+    ...(await publications(db, meant.publications)),
     ...(await eventTriggers(db)),
     ...(await children(db, v6)),
     ...(await defaultRights(db)),
     ...(await rightsOfAnon(db, v6)),
-    ...(await readSecurity(db, v6)),
+    ...(await readSecurity(db, v6, meant.operators)),
+    ...(await readDefiners(db)),
   ];
 }
 

@@ -7,9 +7,53 @@ import type { Neighbour } from "./neighbour";
  * in, and what happens to a statement on v6's tables.
  */
 
-/** @param v6 tables of v6, as `schema.name` */
-export async function readSecurity(db: Askable, v6: readonly string[]): Promise<Neighbour[]> {
-  return [...(await passingRoles(db)), ...(await makersInPublic(db)), ...(await rules(db, v6))];
+/**
+ * @param v6 tables of v6, as `schema.name`
+ * @param operators members of guardian_operator that are meant
+ */
+export async function readSecurity(
+  db: Askable,
+  v6: readonly string[],
+  operators: readonly string[],
+): Promise<Neighbour[]> {
+  return [
+    ...(await passingRoles(db)),
+    ...(await makersInPublic(db)),
+    ...(await rules(db, v6)),
+    ...(await undeclaredOperators(db, operators)),
+  ];
+}
+
+/**
+ * Members of guardian_operator, of a member that nobody declared too; whom a declared one took in is its own matter, but for the
+ * roles of the API. Who makes a role has it from 16 on with neither INHERIT nor SET (PostgreSQL manual, CREATE ROLE): not told.
+ */
+async function undeclaredOperators(db: Askable, declared: readonly string[]): Promise<Neighbour[]> {
+  const found = await rows<{ name: string }>(
+    db,
+    `WITH RECURSIVE usable AS (
+       SELECT m.roleid, m.member FROM pg_catalog.pg_auth_members m, LATERAL (SELECT pg_catalog.to_jsonb(m)) j(m)
+       WHERE coalesce((j.m->>'inherit_option')::boolean, true) OR coalesce((j.m->>'set_option')::boolean, true)),
+     member (oid) AS (
+       SELECT u.member FROM usable u WHERE u.roleid = pg_catalog.to_regrole('guardian_operator')
+       UNION SELECT u.member FROM member b JOIN usable u ON u.roleid = b.oid WHERE pg_catalog.pg_get_userbyid(b.oid) <> ALL ($1))
+     SELECT r.rolname AS name FROM pg_catalog.pg_roles r
+     WHERE r.oid IN (SELECT oid FROM member) AND r.rolname <> ALL ($1)
+       OR r.rolname = ANY ('{anon,authenticated,service_role}') AND NOT r.rolsuper
+         AND pg_catalog.pg_has_role(r.oid, pg_catalog.to_regrole('guardian_operator'), 'MEMBER')
+     ORDER BY 1`,
+    [declared],
+  );
+  if (found.length === 0) return [];
+  const names = found.map(({ name }) => sqlName(name)).join(", ");
+  return [
+    {
+      item: "Operators",
+      status: `${names} ${found.length === 1 ? "is" : "are"} in guardian_operator, and not in guardian:operators: may run and undo what module 009 is for`,
+      readiness: "Warning",
+      action: `Accept those that are meant: guardian:operators; REVOKE guardian_operator FROM ${names}`,
+    },
+  ];
 }
 
 /** Drift tells it of every table as soon as it changes; here it is told as long as it is so. */

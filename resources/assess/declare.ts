@@ -16,11 +16,17 @@ interface Assessment {
 
 /**
  * The guide's assessment (guide 1.1), in preview already.
- * @param args all modules and data migrations that the program declares, and names of publications that new tables may join
+ * @param args all modules, data migrations and flags that the program declares, and names of publications that new tables may join
  * @throws pulumi.RunError for a database that is not a Guardian v6; Pulumi shows it without a stack trace
  */
 export async function assess(
-  args: { modules: readonly string[]; migrations: readonly string[]; accepted: readonly string[] },
+  args: {
+    modules: readonly string[];
+    migrations: readonly string[];
+    flags: readonly string[];
+    accepted: readonly string[];
+    operators: readonly string[];
+  },
   options: pulumi.InvokeOptions,
 ): Promise<Assessment> {
   try {

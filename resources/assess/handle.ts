@@ -1,25 +1,26 @@
 import { assess } from "../../engine/assess";
 import type { Database } from "../../engine/database";
 import { fromPostgres } from "../../engine/base/errors";
-import type { DatabaseCall } from "../call";
+import { ledgerSteps, type DatabaseCall } from "../call";
 import type { FunctionHandler } from "../../provider/types";
+import { leavingFlags } from "../../engine/flag-leaving";
 import { movedBut } from "../../engine/ledger/batches";
 import { isCopied } from "../../engine/ledger/identity";
 import { leavingModules } from "../../engine/module/leaving";
 import { noteAccepted } from "../publications";
 import { readAhead } from "../readings";
-import { leavingText, movedText } from "../sentences";
+import { leavingFlagsText, leavingText, movedText } from "../sentences";
 import { assessSpec } from "./spec";
 
 export const assessHandler: FunctionHandler<Database> = {
   spec: assessSpec,
   async invoke(call, args) {
     const server = await call.host.server();
-    const { accepted = [] } = args as unknown as { accepted?: string[] };
+    const { accepted = [], operators = [] } = args as unknown as { accepted?: string[]; operators?: string[] };
     noteAccepted(call.host, accepted);
     readAhead(call.host);
     const { items, volume, readers, beforeUp } = await call.host
-      .read((db) => assess(db, accepted, call.preview))
+      .read((db) => assess(db, { publications: accepted, operators }, call.preview))
       .catch((err: unknown) => {
         throw fromPostgres(err, "assessment");
       });
@@ -28,20 +29,25 @@ export const assessHandler: FunctionHandler<Database> = {
     // No output: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
     call.log.info(`v6 holds ${volume.map(({ status }) => status).join(" and ")}`);
     if (readers.length > 0) call.log.info(`changes of this database's tables are read: ${readers.join(", ")}`);
-    const { modules, migrations } = args as unknown as { modules: string[]; migrations?: string[] };
-    await tellLeaving(call, modules, migrations);
+    await tellLeaving(call, args as unknown as Program);
     return { server: `PostgreSQL ${server.version}`, items: items.map((item) => ({ ...item })) };
   },
 };
 
+/** What the program declares; an older one says less. */
+interface Program {
+  modules: readonly string[];
+  migrations?: readonly string[];
+  flags?: readonly string[];
+}
+
 /** Says what would be taken out. */
-async function tellLeaving(
-  call: DatabaseCall,
-  modules: readonly string[],
-  migrations?: readonly string[],
-): Promise<void> {
+async function tellLeaving(call: DatabaseCall, { modules, migrations, flags }: Program): Promise<void> {
   const { ledger, here } = await call.host.whereabouts();
   if (!ledger || isCopied(ledger, here)) return;
+  const steps = await ledgerSteps(call.host);
+  const put = flags ? await call.host.read((db) => leavingFlags(db, steps, flags)) : [];
+  if (put.length > 0) call.log.warn(leavingFlagsText(put));
   const moved = migrations ? await call.host.read((db) => movedBut(db, migrations)) : [];
   for (const one of moved) call.log.warn(movedText(one));
   for (const one of await call.host.read((db) => leavingModules(db, modules))) {

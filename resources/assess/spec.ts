@@ -15,7 +15,11 @@ export const assessSpec = invocation(
           "Data migrations that the stack declares: what else wrote rows is taken out, and told.",
         ),
       ),
+      flags: optional(
+        list(text("A flag."), "Flags that the stack declares: what else it wrote goes back, and is told."),
+      ),
       accepted: optional(list(text("A publication."), "Publications that new tables may join.")),
+      operators: optional(list(text("A role."), "Members of guardian_operator that are meant.")),
     },
     outputs: {
       server: text("The server's version."),

@@ -219,7 +219,7 @@ async function product(database: RolesDatabase): Promise<Section> {
     for (const role of roleNames) {
       const host = new Database(settingsOf(database.as[role]));
       try {
-        await host.read((db) => assess(db, [], preview));
+        await host.read((db) => assess(db, undefined, preview));
         cells[role] = "goes on";
       } catch (err) {
         if (!(err instanceof GuardianError) || err.code !== "right-missing") throw err;

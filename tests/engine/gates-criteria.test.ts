@@ -25,6 +25,7 @@ const declared: Declared = {
   env: { API_HEADER: "Authorization: Bearer of-a-patient", BROKEN_HEADER: "of-a-patient" },
   backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
   publications: [],
+  operators: [],
   limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
   strict: false,
   signOff: {},

@@ -22,6 +22,7 @@ const declared: Declared = {
   },
   backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
   publications: [],
+  operators: [],
   limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
   strict: false,
   signOff: {},

@@ -5,8 +5,9 @@ import { readTables } from "../../spec/roles";
 import { Database } from "../../engine/database";
 import { openPublications } from "../../engine/neighbours/publications";
 import { readSecurity } from "../../engine/neighbours/security";
+import { readDefiners } from "../../engine/neighbours/definers";
 import { withV6, type Login, type V6 } from "../support/postgres";
-import { column, Engine, refusalOf, settingsOf } from "./module/harness";
+import { column, Engine, refusalOf, settingsOf, withEngine } from "./module/harness";
 
 /** What a host is asked, on a connection of its own. */
 async function asking<T>(login: Login, ask: (host: Database) => Promise<T>): Promise<T> {
@@ -20,7 +21,9 @@ async function asking<T>(login: Login, ask: (host: Database) => Promise<T>): Pro
 
 /** What the assessment says besides what it says of every v6, as "item: status (readiness)". */
 async function found(db: V6, accepted: string[] = []): Promise<string[]> {
-  const { items } = await asking(db.migrator, (host) => host.read((tx) => assess(tx, accepted)));
+  const { items } = await asking(db.migrator, (host) =>
+    host.read((tx) => assess(tx, { publications: accepted, operators: [] })),
+  );
   const usual = ["Database Extensions", "Core Tables", "User Profiles", "Document Normalization"];
   const line = ({ item, status, readiness }: AssessmentItem): string => `${item}: ${status} (${readiness})`;
   return items.filter(({ item }) => !usual.includes(item)).map(line);
@@ -55,7 +58,7 @@ describe("what the migration meets in a database", function () {
       await admin.query(
         "BEGIN; ALTER ROLE anon BYPASSRLS; GRANT service_role TO authenticated; ALTER ROLE service_role BYPASSRLS",
       );
-      const told = (await readSecurity(admin, readTables)).map(
+      const told = (await readSecurity(admin, readTables, [])).map(
         ({ item, status, readiness }) => `${item}: ${status} (${readiness})`,
       );
       await admin.query("ROLLBACK");
@@ -69,6 +72,54 @@ describe("what the migration meets in a database", function () {
       expect([schema, rule]).to.deep.equal(told.slice(2));
       expect(others).to.deep.equal([]);
     }));
+
+  it("16-11 is named: members of guardian_operator whom nobody declared, by another role too", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const told = async (...declared: string[]): Promise<string[]> =>
+        (await readSecurity(admin, [], declared)).map(({ status }) => status.replace(/ (?:is|are) in .*/, ""));
+      // Roles are of the whole server: nobody else sees these.
+      await admin.query(`BEGIN; CREATE ROLE n16_ann; CREATE ROLE n16_bob; CREATE ROLE n16_staff; CREATE ROLE n16_eve;
+        GRANT guardian_operator TO n16_ann, n16_staff; GRANT n16_staff TO n16_bob; GRANT n16_bob TO n16_eve`);
+      expect(await told()).to.deep.equal(["n16_ann, n16_bob, n16_eve, n16_staff"]);
+      expect(await told("n16_staff")).to.deep.equal(["n16_ann"]);
+      expect(await told("n16_ann", "n16_staff")).to.deep.equal([]);
+      await admin.query("GRANT n16_staff TO authenticated");
+      expect(await told("n16_ann", "n16_staff")).to.deep.equal(["authenticated"]);
+      await admin.query("ROLLBACK");
+    }));
+
+  it("16-11 is named: what reads v7's tables with its owner's rights and is of no module", () =>
+    withEngine(
+      async (engine, db) => {
+        const admin = await db.connect("admin");
+        const told = async (): Promise<string[]> =>
+          (await engine.host.read((tx) => readDefiners(tx))).map(
+            ({ item, status, readiness }) => `${item}: ${status} (${readiness})`,
+          );
+        expect(await told()).to.deep.equal([]);
+        await admin.query(`CREATE SCHEMA reports;
+          CREATE VIEW reports.flags AS SELECT feature_name FROM public.feature_flags;
+          CREATE VIEW reports.again AS SELECT * FROM reports.flags; GRANT SELECT ON reports.again TO service_role, anon;
+          CREATE VIEW reports.invoker WITH (security_invoker) AS SELECT * FROM public.audit_log; GRANT SELECT ON reports.invoker TO anon;
+          CREATE FUNCTION reports.peek(text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN (SELECT count(*) FROM public.AUDIT_LOG); END';
+          CREATE FUNCTION reports.atomic() RETURNS bigint LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT count(*) FROM public.feature_flags; END;
+          REVOKE EXECUTE ON FUNCTION reports.atomic() FROM PUBLIC; GRANT EXECUTE ON FUNCTION reports.atomic() TO guardian_operator;
+          CREATE FUNCTION reports.own() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.audit_log';
+          REVOKE EXECUTE ON FUNCTION reports.own() FROM PUBLIC;
+          CREATE FUNCTION reports.callers() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.audit_log';
+          CREATE FUNCTION reports.other() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT 'my_audit_log_2' $$`);
+        const rollback = "which no rollback can take away before it";
+        expect(await told()).to.deep.equal([
+          `View: reports.again of postgres stands on feature_flags, ${rollback}, and shows their rows to anon, service_role, whatever the policies say (Warning)`,
+          `View: reports.flags of postgres stands on feature_flags, ${rollback} (Note)`,
+          `View: reports.invoker of postgres stands on audit_log, ${rollback} (Note)`,
+          "Function: reports.atomic() runs with the rights of postgres, names feature_flags, and may be called by guardian_operator: no policy stops it (Warning)",
+          "Function: reports.peek(text) runs with the rights of postgres, names audit_log, and may be called by PUBLIC: no policy stops it (Warning)",
+        ]);
+      },
+      { modules: ["000_audit_log", "001_feature_flags"] },
+    ));
 
   it("16-8 is named: publications, event triggers, children, default rights, and what anon may do to v6", () =>
     withV6(async (db) => {

@@ -68,6 +68,38 @@ describe("provider: the product", function () {
       }
     }));
 
+  it("16-16: says of flags that are no longer declared what their delete makes of them", () =>
+    withWalkOn(walkModules, async (walk, { ledger }) => {
+      const ledgerId = ledger.state["ledgerId"]!;
+      const flag = (name: string, enabled: boolean, also = {}) =>
+        walk.create("FeatureFlag", name, {
+          flag: name,
+          enabled,
+          rolloutPercentage: enabled ? 20 : 0,
+          enabledForUsers: [],
+          ledgerId,
+          ...also,
+        });
+      await flag("fhir_integration", true);
+      await flag("user_preferences_v2", false);
+      await flag("telehealth", true, { description: "Visits by video" });
+      const assess = async (flags?: string[]): Promise<string[]> => {
+        walk.plugin.engine.logs.length = 0;
+        const args = { modules: walkModules, ...(flags ? { flags } : {}) };
+        await walk.plugin.call(walk.plugin.client.invoke, calls.invoke("guardian-migration:index:assess", args));
+        return walk.plugin.engine.logs.map(({ message }) => message).filter((line) => line.startsWith("flags"));
+      };
+      expect(await assess()).to.deep.equal([]);
+      expect(await assess(["fhir_integration", "user_preferences_v2", "telehealth"])).to.deep.equal([]);
+      // What is as module 001 delivers it is not told.
+      expect(await assess(["telehealth"])).to.deep.equal([
+        "flags that this stack wrote are not among the stack's any more: taking them out puts them back to what module 001 delivers: fhir_integration (on for 20 %, then off). If that is not meant, guardian:through up",
+      ]);
+      expect((await assess([])).join()).to.contain(
+        "fhir_integration (on for 20 %, then off), telehealth (on for 20 %, then its row goes)",
+      );
+    }));
+
   it("plans an update: what it will change is unknown, what it will not change is certain; and then does it", () =>
     withWalkOn(walkModules, async (walk, { ledger, backup }) => {
       const { client, call } = { client: walk.plugin.client, call: walk.plugin.call };

@@ -2,14 +2,14 @@ import { v6Tables } from "../../../spec/roles";
 import { readNeighbours } from "../../neighbours/findings";
 import { some, type Check } from "../check";
 
-/** Publications, event triggers, inheritance, default rights, and what anon may: what `assess` tells in every preview. */
+/** Publications, event triggers, inheritance, default rights, who may what: what `assess` tells in every preview. */
 export const neighbours: Check = {
   name: "neighbours",
-  asks: "what is in this database beside v6 that new tables would meet: publications, event triggers, inheritance, default rights",
+  asks: "what is in this database beside v6 that new tables would meet: publications, event triggers, inheritance, default rights, who is an operator, what reads v7 past its policies",
   cost: "catalogue",
   worse: ["notReady"],
   async run({ db, declared }) {
-    const found = await readNeighbours(db, v6Tables, declared.publications);
+    const found = await readNeighbours(db, v6Tables, declared);
     const by = (readiness: string) => found.filter((one) => one.readiness === readiness);
     const [bad, warned] = [by("Not ready"), by("Warning")];
     const line = ({ item, status }: (typeof found)[number]): string => `${item}: ${status}`;

@@ -230,6 +230,18 @@ export const moduleFindings: readonly Finding[] = [
   ),
   held(
     "16-11",
+    "Somebody's own views and SECURITY DEFINER functions over v7's tables, and members of guardian_operator, were seen by nobody",
+    "The assessment and the gates name them: a warning for what passes row security, and for members that guardian:operators does not accept",
+    "engine/neighbours.test.ts: 16-11",
+  ),
+  held(
+    "16-16",
+    "Flags that go back to what module 001 delivers, when a stage is taken out, were not told in preview",
+    "Preview names them with what they are and will be",
+    "provider/product.test.ts: 16-16",
+  ),
+  held(
+    "16-11",
     "Rules on v6's tables and CREATE on schema public were said by nobody",
     "The assessment warns",
     "engine/neighbours.test.ts: 16-11",
