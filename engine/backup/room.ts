@@ -48,7 +48,7 @@ export async function roomFor(
 }
 
 /** The dump of the copy is written while the copy is there. */
-function onDiskOfTemporary(directory: string): boolean {
+export function onDiskOfTemporary(directory: string): boolean {
   let at = directory;
   while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
   return statSync(at).dev === statSync(tmpdir()).dev;

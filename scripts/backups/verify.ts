@@ -1,12 +1,15 @@
+import { dirname } from "node:path";
 import { openBackup, type BackupFolder } from "../../engine/backup/keep/read";
 import { writeProof } from "../../engine/backup/keep/proof-file";
 import { prove, type Proof } from "../../engine/backup/prove";
+import { refuseTooSmall, unpackedBytes } from "../../engine/backup/prove/room";
+import { onDiskOfTemporary } from "../../engine/backup/room";
 import { GuardianError } from "../../engine/base/errors";
 import { openScratch, resolveScratch } from "../../engine/scratch";
 import type { Place } from "./place";
 
-/** What a database takes of a disk, for each byte of its compressed dump: indexes, and what compresses well. */
-const unpacked = 6;
+/** What a database takes of a disk, for each byte of its rows in a dump: their headers, and indexes. */
+const restored = 2;
 
 /**
  * Restores a backup on a scratch server, compares, and notes in its folder what that showed. The ledger is not asked, and not
@@ -24,10 +27,14 @@ export async function verify(
   const { server, ledgerId } = backup.manifest;
   const configured = place.scratch && resolveScratch(place.scratch, env);
   try {
+    const directory = dirname(path);
+    await refuseTooSmall(backup, directory, signal);
+    const rows = await unpackedBytes(backup, signal);
     const scratch = await openScratch({
       ...{ configured, signal, say, systemIdentifier: server.systemIdentifier },
       major: Number.parseInt(server.version, 10),
-      bytes: Math.ceil(folder.bytes * unpacked),
+      // The dump of the copy is written while the copy is there.
+      bytes: rows * restored + (onDiskOfTemporary(directory) ? rows : 0),
       owner: `${ledgerId} ${server.database}`,
     });
     let last = "";
@@ -45,6 +52,9 @@ export async function verify(
     if (err instanceof GuardianError && err.code === "backup-differs") {
       const nothing = { unproven: [], restoreSeconds: 0, provenAt: new Date().toISOString() };
       await note(path, { verdict: "not proven", ...nothing, why: err.what }, say);
+    }
+    if (signal.aborted && !(err instanceof GuardianError)) {
+      throw new GuardianError("interrupted", { what: "the proof of a backup was stopped; the backup stays", where: path });
     }
     throw err;
   } finally {

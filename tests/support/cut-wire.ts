@@ -1,7 +1,9 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
-/** A wire to a server that a test cuts at COMMIT. */
+/** A wire to a server that a test cuts at COMMIT, or at another statement that says so. */
 export abstract class CutWire {
+  /** What the statement has in it. */
+  protected readonly sign: string = "COMMIT\0";
   /** Refuses every later connection. */
   closed = false;
   readonly #server: Server;
@@ -11,8 +13,7 @@ export abstract class CutWire {
   }
 
   /**
-   * What becomes of a COMMIT that is sent. `before`: the server never sees it; `after`: it has committed, and nobody hears
-   * of it.
+   * What becomes of it once it is sent. `before`: the server never sees it; `after`: it has done it, and nobody hears of it.
    */
   protected abstract cutNow(): "no" | "before" | "after";
 
@@ -37,7 +38,7 @@ export abstract class CutWire {
       one.on("close", () => other.destroy());
     }
     client.on("data", (chunk) => {
-      if (chunk.includes("COMMIT\0")) cut = this.cutNow();
+      if (chunk.includes(this.sign)) cut = this.cutNow();
       if (cut === "before") client.destroy();
       else server.write(chunk);
     });

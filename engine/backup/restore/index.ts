@@ -15,6 +15,7 @@ import { leaveUnfilled } from "../prove/left";
 import { findMissing, type Missing } from "../prove/missing";
 import { readDatabase, statementsOf } from "../prove/place";
 import { restoreWithout } from "../prove/restore";
+import { refuseTooSmall } from "../prove/room";
 import { printed, readToc, type Toc } from "../prove/toc";
 import { compareCounts, compareRestored, noSubscriptions, otherFacts } from "./compare";
 import { notKept, tablespaces, toFill, unique } from "./left";
@@ -26,6 +27,7 @@ import {
   halfThere,
   lookAtTarget,
   makePlace,
+  nearlyThere,
   onTarget,
   refuseTarget,
   rolesThere,
@@ -53,6 +55,8 @@ interface Restoring {
 interface SoFar {
   place?: Place;
   roles: readonly string[];
+  /** All of it is there and was compared; the name that it is given now. */
+  naming?: string;
 }
 
 const noRoles: MadeRoles = { made: [], logIn: [], left: [], later: [], kept: new Set() };
@@ -88,6 +92,8 @@ export async function restore(backup: FoundBackup, to: ConnectionSettings, optio
     const dump = join(backup.path, dumpFolder);
     const toc = await readToc(clients.restorer, dump);
     const { around } = manifest;
+    // Of an older release's, rows are counted alone.
+    if (around) await refuseTooSmall({ ...backup, manifest }, directory, signal);
     if (around) checkListing(manifest, toc, backup.path);
     const found: FoundBackup = { ...backup, manifest };
     const work: Restoring = { backup: found, around, dump, toc, target, clients, options, signal, phase };
@@ -120,8 +126,13 @@ function refuseUnfit({ manifest }: FoundBackup, { server, settings, exists }: Ta
 }
 
 /** What stopped it, and what is half there. */
-function failure(thrown: unknown, signal: AbortSignal, { place, roles }: SoFar, to: ConnectionSettings): unknown {
-  const half = halfThere(place, roles);
+function failure(
+  thrown: unknown,
+  signal: AbortSignal,
+  { place, roles, naming }: SoFar,
+  to: ConnectionSettings,
+): unknown {
+  const half = place && naming !== undefined ? nearlyThere(place, naming) : halfThere(place, roles);
   if (signal.aborted) {
     return new GuardianError("interrupted", {
       what: `the restore was stopped; ${half.what}`,
@@ -199,6 +210,7 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   const other = facts.map((one) =>
     roles.kept.has(one.what.replace(/^role /, "")) ? { ...one, why: "the role was there, and stays as it is" } : one,
   );
+  soFar.naming = target.settings.fields.database;
   await finishPlace(place, target, signal);
   const lacking = missing.unproven.map(({ table, reason }) => ({
     what: table,

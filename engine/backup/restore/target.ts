@@ -207,6 +207,23 @@ export function halfThere(place: Place | undefined, made: readonly string[]): { 
   };
 }
 
+/** What stands between a restore that was compared and its end: one statement, of which nobody may have heard how it ended. */
+export function nearlyThere(place: Place, name: string): { what: string; todo: string[] } {
+  const draft = place.settings.fields.database;
+  if (!place.draft) {
+    return {
+      what: `all of it is in database ${draft} and was compared`,
+      todo: [`take its mark away, if it is there: DROP SCHEMA IF EXISTS ${markSchema}`],
+    };
+  }
+  return {
+    what: `all of it was restored and compared, in database ${draft}, which was to get the name ${name}: whether it has it is not known`,
+    todo: [
+      `see which of the two is there; if ${draft} is, give it the name: ALTER DATABASE ${escapeIdentifier(draft)} RENAME TO ${escapeIdentifier(name)}`,
+    ],
+  };
+}
+
 /** @returns roles that are there, by name, with whether initdb made them */
 export async function rolesThere(client: Client): Promise<Map<string, boolean>> {
   const found = await rows<{ name: string; first: boolean }>(

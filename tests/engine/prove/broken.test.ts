@@ -5,9 +5,13 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { Client } from "pg";
 import { dump } from "../../../engine/backup";
+import { type BackupFolder, readBackups } from "../../../engine/backup/keep/read";
 import { prove } from "../../../engine/backup/prove";
+import { restore } from "../../../engine/backup/restore";
 import { openScratch, type Scratch } from "../../../engine/scratch";
 import { startServer } from "../../../engine/server/server";
+import type { Place } from "../../../scripts/backups/place";
+import { verify } from "../../../scripts/backups/verify";
 import { logins, withClient } from "../../../scripts/v6/database";
 import { major, withEmpty, type V6 } from "../../support/postgres";
 import { until } from "../../support/processes";
@@ -34,6 +38,20 @@ async function withDisk(
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+const says = { env: process.env, signal: new AbortController().signal, say: (): void => undefined };
+
+/** The one backup that is there. */
+async function found(directory: string): Promise<BackupFolder> {
+  const [one] = await readBackups(directory);
+  if (!one) throw new Error("there is none");
+  return one;
+}
+
+const placeIn = (directory: string): Place => ({
+  directory,
+  backup: { directory, jobs: 1, maxAge: 1, verify: "restore", keep: { count: 1, age: 1 } },
+});
 
 /** Some 20 MB that compress to half. */
 const twenty = `CREATE TABLE much AS SELECT i, (SELECT string_agg(md5(i::text || j), '') FROM generate_series(1, 15) j) AS t
@@ -82,6 +100,14 @@ describe("a backup and its proof, when something ends", function () {
         expect(await refusal(onScratch((scratch) => prove(backup, scratch, options)))).to.match(
           /^pg_dump failed: the disk is full.* \[disk-full\]\n/,
         );
+        expect(readdirSync(there.directory)).to.deep.equal([backup.name]);
+        // Whoever restores or verifies it is told before, and nothing is begun.
+        const needed =
+          /^\d+ MiB are needed beside the backup, and \d+ MiB are free: .*; nothing was written \[disk-too-small\]\n/;
+        const to = place.settingsOf(db.admin, `${db.name}_never`);
+        const how = { ...options, roles: false, liveDatabases: [] };
+        expect(await refusal(restore(backup, to, how))).to.match(needed);
+        expect(await refusal(verify(await found(there.directory), placeIn(there.directory), says))).to.match(needed);
         expect(readdirSync(there.directory)).to.deep.equal([backup.name]);
 
         grow(100);

@@ -13,6 +13,7 @@ import type { Fingerprint } from "../../../engine/fingerprint/types";
 import { runV6Script } from "../../../engine/fingerprint/v6-script";
 import { withClient } from "../../../scripts/v6/database";
 import { settingsOf } from "../../../scripts/v6/operator";
+import { CutWire } from "../../support/cut-wire";
 import { type Login, withEmpty, withV6 } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { awkward } from "../prove/awkward";
@@ -219,4 +220,55 @@ describe("a whole backup that is restored", function () {
       expect(await databases()).not.to.include(db.name);
       expect(existsSync(made.path)).to.equal(true);
     }));
+
+  it("17-6 that loses its connection in the last statement says that all is there, and not that it is half", () =>
+    withEmpty(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("CREATE TABLE t AS SELECT 1 AS i");
+      const made = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env: how().env! }));
+      const backup = await openBackup(made.path);
+      const name = `${db.name}_night`;
+      const drafts = async (): Promise<string[]> =>
+        (
+          await admin.query<{ name: string }>("SELECT datname AS name FROM pg_database WHERE datname LIKE $1", [
+            `${name}%`,
+          ])
+        ).rows.map((row) => row.name);
+      try {
+        for (const when of ["before", "after"] as const) {
+          const wire = new Wire(db.admin.host, db.admin.port, when);
+          const to = settingsOf({ ...db.admin, host: "127.0.0.1", port: await wire.listen(), database: name });
+          const said = await refusal(restore(backup, to, how({ roles: false })));
+          wire.stop();
+          const [there, ...more] = await drafts();
+          expect(more).to.deep.equal([]);
+          expect(there).to.match(when === "after" ? /_night$/ : /_night_restoring_\w{8}$/);
+          expect(said).to.match(
+            /^the restore failed: .*; all of it was restored and compared, in database (\S+_restoring_\w{8}), which was to get the name \S+_night: whether it has it is not known.* \[restore-failed\]\n.*\n {2}to do: see which of the two is there; if \1 is, give it the name: ALTER DATABASE "\1" RENAME TO "\S+_night"/,
+          );
+          expect(said).not.to.contain("not whole");
+          await admin.query(`DROP DATABASE ${escapeIdentifier(there ?? "")}`);
+        }
+      } finally {
+        await backup.close();
+        for (const one of await drafts()) await admin.query(`DROP DATABASE ${escapeIdentifier(one)}`);
+      }
+    }));
 });
+
+/** Is cut in the statement that gives a database its name. */
+class Wire extends CutWire {
+  protected override readonly sign = " RENAME TO ";
+
+  constructor(
+    host: string,
+    port: number,
+    private readonly when: "before" | "after",
+  ) {
+    super(host, port);
+  }
+
+  protected override cutNow(): "before" | "after" {
+    return this.when;
+  }
+}
