@@ -9,6 +9,7 @@ import { listed, proofText, row } from "./backups/list";
 import { mask, maskedReport, rulesOf } from "./backups/masked";
 import { prune } from "./backups/prune";
 import { passwordWays, progress, report, tableReport, target } from "./backups/restore";
+import { aboutV7 } from "./backups/v7";
 import { fetched, stored, storedRow, storeOf, storeOptions } from "./backups/store";
 import { verify } from "./backups/verify";
 import * as commands from "./command";
@@ -209,7 +210,8 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
   to.warnings.forEach(say);
   const { known, why, own: mine } = await askLedger(place);
   if (why) say(`the stack's own database cannot be asked: ${why.what}`);
-  const { folder, newer } = pick(id, await readBackups(place.directory), known, place.directory, true);
+  const folders = await readBackups(place.directory);
+  const { folder, newer } = pick(id, folders, known, place.directory, true);
   const proof = provenBy(folder, known?.relied);
   say(`the backup is ${folder.name}, taken at ${folder.manifest?.startedAt ?? ""}: ${proofText(proof)}`);
   if (newer) say(`a newer one is there, which nobody has proven: ${newer.name} (name it to have that)`);
@@ -236,6 +238,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
     });
     report(done).forEach(say);
     if (masked) maskedReport(masked).forEach(say);
+    aboutV7(opened.manifest, folders, place.directory).forEach(say);
     tell(work, { id: folder.name, ...done });
     return done.left.length === 0 ? 0 : 3;
   } finally {

@@ -88,7 +88,10 @@ export const errorCodes = {
     ],
     "requirement-missing": ["A module needs what this database does not have.", "Apply that first."],
     "manifest-differs": ["A module makes or locks other things than it lists.", "Make module.yaml and the SQL agree."],
-    "objects-exist": ["A module would make objects that are there already.", "Rename or drop them, then run again."],
+    "objects-exist": [
+      "A module would make objects that are there already.",
+      "Rename what is somebody's own. Of a restored v7 drop nothing ([backups.md](backups.md)).",
+    ],
     "module-changed": ["A module was edited after it was applied.", "Restore it, or put the change into a new one."],
     "module-needed": ["A module that is still needed was to be rolled back.", "Roll back first what needs it."],
     "dependent-objects": ["Other objects depend on what is to go.", "Drop or change them, then run again."],

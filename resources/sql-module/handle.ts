@@ -210,7 +210,10 @@ async function refuseStrangers(host: Database, inputs: Inputs<Spec>): Promise<vo
   throw new GuardianError("objects-exist", {
     what: `module ${inputs.module} would make objects that are there already, and that no ledger of this stack knows`,
     where: there.join(", "),
-    todo: "see who made them; rename or drop them, then run this again",
+    todo: [
+      "see who made them; rename what is somebody's own, then run this again",
+      "if this database was restored from a backup that was taken when v7 was there, drop nothing: v7 works as it is, without a stack; to migrate here anew, restore one from before (docs/backups.md)",
+    ],
   });
 }
 

@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { stringify } from "yaml";
-import { openBackup } from "../../engine/backup/keep/read";
+import { openBackup, type BackupFolder } from "../../engine/backup/keep/read";
 import { ownMark } from "../../engine/base/process";
 import { main } from "../../scripts/backups";
+import { aboutV7 } from "../../scripts/backups/v7";
 import { clientFolder } from "../../scripts/pg-clients";
 import { marker } from "../engine/dumps";
 import { useScratch } from "../engine/prove/scratch";
@@ -223,6 +224,31 @@ describe("npm run backups", function () {
       expect((await run(["prune", ...dev, "--yes"])).said).to.match(/nothing is to be removed$/);
       expect(await db.connect()).to.be.an("object");
     }));
+
+  it("17-6 says of a v7 that comes back without its ledger what it is good for, and which backup is from before it", () => {
+    const of = (startedAt: string, tables: string[], ledgerId = "ours") => ({
+      ...{ startedAt, ledgerId, server: { version: "17.1", systemIdentifier: "7", database: "guardian" } },
+      tables: tables.map((table) => ({ schema: "public", table, rows: 1 })),
+    });
+    const folder = (name: string, manifest: ReturnType<typeof of>, state = "whole") =>
+      ({ name, path: "", bytes: 1, state, manifest }) as unknown as BackupFolder;
+    const v7 = of("2026-01-05T00:00:00Z", ["documents", "patient_consents", "user_preferences"]);
+    expect(aboutV7(of("2026-01-05T00:00:00Z", ["documents"]), [], "/b")).to.deep.equal([]);
+    const folders = [
+      folder("first", of("2026-01-01T00:00:00Z", ["documents"])),
+      folder("before", of("2026-01-02T00:00:00Z", ["documents"])),
+      folder("theirs", of("2026-01-03T00:00:00Z", ["documents"], "theirs")),
+      folder("torn", of("2026-01-03T00:00:00Z", ["documents"]), "broken"),
+      folder("part", of("2026-01-04T00:00:00Z", ["documents", "patient_consents"])),
+      folder("later", of("2026-01-06T00:00:00Z", ["documents"])),
+    ];
+    const [what, way] = aboutV7(v7, folders, "/b");
+    expect(what).to.match(
+      /^v7 is in it \(public\.patient_consents and 1 more of its tables\), and its ledger is not, .*objects-exist/,
+    );
+    expect(way).to.contain("restore the last one from before v7 instead: before;");
+    expect(aboutV7(v7, folders.slice(2), "/b")[1]).to.contain("none is in /b");
+  });
 
   it("17-6 refuses a password in the command line without showing it, and other wrong use", async () => {
     const folder = mkdtempSync(join(tmpdir(), "backups of a test "));
