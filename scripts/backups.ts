@@ -46,6 +46,9 @@ variables. A database that is not there is made. No password: PGPASSWORD, .pgpas
 checks, keys and indexes, and nothing that reaches another table`,
   },
   "no-roles": { about: "make no role, and no membership: those that own or may use something must be there" },
+  "no-owner": {
+    about: `everything belongs to who restores, who need be no superuser then; rights are given, and not compared`,
+  },
   "without-extensions": {
     about: "go without extensions that the server lacks, and what hangs on them, which is named",
   },
@@ -232,6 +235,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
       ...about,
       jobs: place.backup.jobs,
       roles: own["no-roles"] !== true,
+      owners: own["no-owner"] !== true,
       withoutExtensions: own["without-extensions"] === true,
       intoNonempty: text("into-nonempty"),
       ...(masked ? { leavesOut: masked.leavesOut } : {}),

@@ -94,7 +94,9 @@ export const leftBehind = (left: readonly Hidden[]): string[] =>
 /** @returns the hidden folders of a directory. @throws what node:fs throws */
 export async function hiddenIn(directory: string): Promise<Hidden[]> {
   const entries = await within(readdir(directory), directory);
-  return Promise.all(entries.filter((entry) => entry.startsWith(partialPrefix)).map((entry) => look(join(directory, entry))));
+  return Promise.all(
+    entries.filter((entry) => entry.startsWith(partialPrefix)).map((entry) => look(join(directory, entry))),
+  );
 }
 
 /**

@@ -55,7 +55,13 @@ export async function openEmbedded({ major: wanted, bytes, signal, say }: Scratc
     say?.(`${folder} is a killed run's and holds patients' data, and could not be removed: remove it`);
   }
   const folder = makeScratchFolder(await chooseBase(account, bytes), account);
-  const how = { throwAway: true, sealed: true, listen: "socket", settings: sparing, say: say ?? (() => undefined) } as const;
+  const how = {
+    throwAway: true,
+    sealed: true,
+    listen: "socket",
+    settings: sparing,
+    say: say ?? (() => undefined),
+  } as const;
   const server = await startServer({ major, dataDir: folder, ...how }).catch((err: unknown) => {
     throw explained(err);
   });

@@ -41,7 +41,13 @@ export async function verify(
     const onProgress = ({ phase, seconds }: { phase: string; seconds: number }): void => {
       if (phase !== last) say(`${(last = phase)} (${Math.round(seconds)} s)`);
     };
-    const proof = await prove(backup, scratch, { jobs: place.backup.jobs, signal, env, onProgress, onWarning: say }).finally(() =>
+    const proof = await prove(backup, scratch, {
+      jobs: place.backup.jobs,
+      signal,
+      env,
+      onProgress,
+      onWarning: say,
+    }).finally(() =>
       scratch.close().catch((err: unknown) => {
         say(`the copy of the database could not be removed, and holds patients' data: ${String(err)}`);
       }),
@@ -54,7 +60,10 @@ export async function verify(
       await note(path, { verdict: "not proven", ...nothing, why: err.what }, say);
     }
     if (signal.aborted && !(err instanceof GuardianError)) {
-      throw new GuardianError("interrupted", { what: "the proof of a backup was stopped; the backup stays", where: path });
+      throw new GuardianError("interrupted", {
+        what: "the proof of a backup was stopped; the backup stays",
+        where: path,
+      });
     }
     throw err;
   } finally {

@@ -67,7 +67,8 @@ export function choose(
     if (microseconds(now) - taken <= BigInt(keep.ageSeconds) * 1_000_000n) return stays("young");
     const reader = readers.get(name);
     if (reader?.state === "under way") return stays("it is being read");
-    if (reader?.state === "unclear") return stays(`it is being read, or was: by ${reader.name}; remove that, if its run is gone`);
+    if (reader?.state === "unclear")
+      return stays(`it is being read, or was: by ${reader.name}; remove that, if its run is gone`);
     return {
       folder,
       goes: true,

@@ -99,14 +99,16 @@ function onlyTooNew(stderr: string): boolean {
 
 /**
  * Dumps the copy, uncompressed, and reads what is written as it comes.
- * @param as how the first dump wrote texts, and bytea; the latter is left to the server where absent
+ * @param settings its database
+ * @param written how the first dump wrote texts, and bytea; the latter is left to the server where absent
  * @returns the folder, and the digests of its files
  */
 export async function dumpAgain(
   { pgDump, major, restorer, jobs }: Clients,
   settings: ConnectionSettings,
-  { encoding, bytea }: { encoding: string; bytea?: string | undefined },
+  written: { encoding: string; bytea?: string | undefined },
 ): Promise<{ folder: string; digests: Map<string, Digest> }> {
+  const { encoding, bytea } = written;
   const folder = join(restorer.folder, "again");
   const args = [
     "--format=directory",

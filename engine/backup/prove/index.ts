@@ -145,7 +145,10 @@ async function run(
   // An index is looked at while the rows are dumped; a difference of the rows is said before one of an index.
   const indexes = checkIndexes(restored.settings, clients.jobs, signal, backup.path);
   const compared = (async (): Promise<void> => {
-    const again = await dumpAgain(clients, restored.settings, { encoding: around.encoding, bytea: around.bytea ?? "hex" });
+    const again = await dumpAgain(clients, restored.settings, {
+      encoding: around.encoding,
+      bytea: around.bytea ?? "hex",
+    });
     phase("comparing");
     const side = readToc(clients.restorer, again.folder).then((tocAgain) => ({ toc: tocAgain, ...again }));
     await both(

@@ -24,10 +24,15 @@ export interface Dumped {
   readonly digests: ReadonlyMap<string, Digest>;
   /** What was not restored. */
   readonly missing: Missing;
+  /** False: everything belongs to who restored, so that neither owners nor rights are as they were. */
+  readonly owners: boolean;
 }
 
 /** None is made: the publisher's own subscriber may still be there. That it is not is among the facts that are told. */
-export const noSubscriptions = ["--no-subscriptions"] as const;
+const noSubscriptions = ["--no-subscriptions"];
+
+/** pg_restore's options for what is restored. @param owners false: everything belongs to who restores */
+export const optionsOf = (owners: boolean): string[] => [...noSubscriptions, ...(owners ? [] : ["--no-owner"])];
 
 const asQueryable = (client: Client): Queryable => ({
   query: (text, values) => client.query(text, values && [...values]),
@@ -61,8 +66,9 @@ export async function compareRestored(
       left,
     }),
   );
-  const before = await definitions(restorer, folder, toc, noSubscriptions, missing.left);
-  const after = await definitions(restorer, again.folder, tocAgain, noSubscriptions);
+  const options = [...optionsOf(was.owners), ...(was.owners ? [] : ["--no-privileges"])];
+  const before = await definitions(restorer, folder, toc, options, missing.left);
+  const after = await definitions(restorer, again.folder, tocAgain, options);
   if (after["SCHEMA"]) Reflect.deleteProperty(after["SCHEMA"], markSchema);
   await compareDefinitions(before, shared ? common(before, after) : after, folder, missing.isStub);
 }

@@ -13,14 +13,15 @@ import type { Clients } from "../prove/copy";
 import { asDiffering } from "../prove/differs";
 import { leaveUnfilled } from "../prove/left";
 import { findMissing, type Missing } from "../prove/missing";
-import { readDatabase, statementsOf } from "../prove/place";
+import { readDatabase } from "../prove/place";
 import { restoreWithout } from "../prove/restore";
 import { refuseTooSmall } from "../prove/room";
-import { printed, readToc, type Toc } from "../prove/toc";
-import { compareCounts, compareRestored, noSubscriptions, otherFacts } from "./compare";
-import { notKept, tablespaces, toFill, unique } from "./left";
+import { readToc, type Toc } from "../prove/toc";
+import { compareCounts, compareRestored, optionsOf, otherFacts } from "./compare";
+import { notKept, notOwned, tablespaces, toFill, unique } from "./left";
+import { refuseUnable } from "./rights";
 import { restoreRoles, type MadeRoles } from "./roles";
-import { forDatabase, parsed, rolesIn, runEach } from "./statements";
+import { forDatabase, runEach } from "./statements";
 import {
   draftsOf,
   finishPlace,
@@ -30,7 +31,6 @@ import {
   nearlyThere,
   onTarget,
   refuseTarget,
-  rolesThere,
 } from "./target";
 import type { Place, Target } from "./target";
 import type { Restored, RestoreOptions, RestoreProgress } from "./types";
@@ -166,9 +166,14 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   const { leavesOut } = options;
   // Their queries would ask other servers, which may be down, may not know this one, or are production's own.
   const unfilled = around ? leaveUnfilled(around, toc, absent.extensions) : { left: [], unproven: [] };
-  const out = leavesOut ? toc.entries.filter(leavesOut) : [];
+  const out = toc.entries.filter(
+    (entry) => leavesOut?.(entry) === true || (options.owners === false && entry.kind === "DEFAULT ACL"),
+  );
   const missing = { ...absent, left: new Set([...absent.left, ...unfilled.left, ...out]) };
-  if (!options.roles) await refuseWithoutRoles(work);
+  const owners = options.owners !== false;
+  const entries = toc.entries.filter((entry) => !missing.left.has(entry));
+  const { restorer } = clients;
+  await refuseUnable({ manifest, restorer, dump, entries, target, roles: options.roles, owners });
   phase("roles");
   const database = await readDatabase(clients.restorer, dump);
   const roles = options.roles && around ? await makeRolesOn(work, around, soFar) : noRoles;
@@ -188,7 +193,7 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   };
   const [read, made] = await Promise.allSettled([
     around ? digestBackup(backup.path, manifest, toc, signal).catch(failed) : new Map(),
-    restoreWithout({ clients, dump, signal }, toc, missing, place.settings, noSubscriptions).catch(failed),
+    restoreWithout({ clients, dump, signal }, toc, missing, place.settings, optionsOf(owners)).catch(failed),
   ]);
   if (read.status === "rejected") throw read.reason;
   if (made.status === "rejected") throw made.reason;
@@ -196,12 +201,14 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   phase("comparing");
   const shared = target.contents.count > 0;
   if (around) {
-    const dumped = { manifest, toc, folder: dump, digests: read.value, missing };
+    const dumped = { manifest, toc, folder: dump, digests: read.value, missing, owners };
     await compareRestored(dumped, place.settings, clients, shared);
   } else await compareCounts(manifest, place.settings, signal, backup.path);
   await options.afterContent?.(place.settings);
   phase("finishing");
-  const settings = leavesOut ? database.set.filter((text) => !setting.test(text)) : database.set;
+  const settings = database.set.filter(
+    (text) => !(leavesOut && setting.test(text)) && (owners || !/^ALTER DATABASE \S+ OWNER TO /.test(text)),
+  );
   const set = settings.map((text) => forDatabase(text, manifest.server.database, place.settings.fields.database));
   const refused = await onTarget(place.settings, signal, (client) =>
     runEach(client, [...set, ...roles.later], target.settings.toString()),
@@ -221,6 +228,7 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
     passwords: roles.logIn,
     left: unique([
       ...roles.left,
+      ...(owners ? [] : notOwned(target.server.user)),
       ...lacking,
       ...unfilled.unproven.map(toFill),
       ...refused,
@@ -261,20 +269,6 @@ async function findAbsent({ backup, toc, target, options, signal }: Restoring): 
       "install it there, and restore again",
       `or go without, and without what hangs on it: --without-extensions (${names.slice(0, 20).join(", ")})`,
     ],
-  });
-}
-
-/** Whoever makes no roles must have those that the definitions name. */
-async function refuseWithoutRoles({ dump, clients, target, signal }: Restoring): Promise<void> {
-  const text = await printed(clients.restorer, dump, ["--schema-only", "--no-tablespaces", "--no-subscriptions"]);
-  const named = rolesIn((await parsed(await statementsOf(text))).map(({ body }) => body));
-  const there = await onTarget(target.maintenance, signal, rolesThere);
-  const absent = [...named].filter((name) => !there.has(name) && !name.startsWith("pg_")).sort();
-  if (absent.length === 0) return;
-  throw new GuardianError("restore-refused", {
-    what: `roles that own or may use what is in the backup are not there: ${absent.join(", ")}; nothing was written`,
-    where: target.settings.toString(),
-    todo: ["make them, and restore again", "leave out --no-roles: they are made, without passwords"],
   });
 }
 

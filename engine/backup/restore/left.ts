@@ -14,6 +14,12 @@ export const notKept: Left = {
   why: "the backup is of an older release, which kept none; only the number of rows was compared",
 };
 
+/** Where all of it belongs to who restores. */
+export const notOwned = (user: string): Left[] => [
+  { what: "owners", why: `all of it belongs to ${user} (--no-owner)` },
+  { what: "rights", why: `they are given by ${user}, and were not compared (--no-owner)` },
+];
+
 /** Tablespaces are not made: their folders are of another machine. */
 export const tablespaces = (around: Surroundings | undefined): Left[] =>
   Object.keys(around?.tablespaces ?? {}).map((name) => ({

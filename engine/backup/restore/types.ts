@@ -38,6 +38,8 @@ export interface RestoreOptions extends CommonOptions {
   readonly jobs: number;
   /** False: no role, membership or setting of a role is made; those that the backup needs must be there. */
   readonly roles: boolean;
+  /** False: everything belongs to who restores, who need be no superuser. Default: to whom it did. */
+  readonly owners?: boolean;
   /** The name of a database that may be restored into though it is not empty. */
   readonly intoNonempty?: string | undefined;
   /** Goes without extensions that the server lacks: what hangs on them is left out and named. */

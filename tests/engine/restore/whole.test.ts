@@ -212,7 +212,9 @@ describe("a whole backup that is restored", function () {
       const wrong = await refusal(restore(damaged, to, how({ onWarning })));
       await damaged.close();
       expect(warned.join("\n"), "what the first one left, and one elsewhere").to.match(
-        new RegExp(`^database ${left} is of a restore .*killed.*\n/.*/\\.partial-elsewhere is of a run on another machine .*remove it`),
+        new RegExp(
+          `^database ${left} is of a restore .*killed.*\n/.*/\\.partial-elsewhere is of a run on another machine .*remove it`,
+        ),
       );
       expect(wrong).to.match(
         /^the restore failed: counted in the dump's own snapshot, public\.t has 1 rows in the dump, and had 2; what is in database test_\w+_restoring_\w+ is not whole.* \[restore-failed\]/,
