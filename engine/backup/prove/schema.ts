@@ -3,8 +3,8 @@ import { differs, listed } from "./differs";
 import { sameMeaning } from "./same";
 import { printed, useList, type Restorer, type Toc, type TocEntry } from "./toc";
 
-/** What has rows in it, or is made from them. */
-const data = /^(TABLE DATA|BLOBS|MATERIALIZED VIEW DATA|STATISTICS DATA)$/;
+/** What has rows in it, or is made from them. That a materialized view is filled is told by its REFRESH. */
+const data = /^(TABLE DATA|BLOBS|STATISTICS DATA)$/;
 
 export type Definitions = ReturnType<typeof schemaEntries>;
 
