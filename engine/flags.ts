@@ -30,6 +30,23 @@ export async function readSeed(db: Queryable): Promise<Map<string, FlagValues>> 
   return new Map(found.map(({ name, ...values }) => [name, values]));
 }
 
+/**
+ * What module 001 delivers, as far as the caller may ask: its function is granted to nobody, and an auditor only previews.
+ * @returns undefined to whom it is not granted; empty where it is gone
+ */
+export async function readGrantedSeed(db: Queryable): Promise<Map<string, FlagValues> | undefined> {
+  const sql = `SELECT pg_catalog.has_function_privilege(f, 'EXECUTE') AS granted FROM pg_catalog.to_regprocedure($1) AS f WHERE f IS NOT NULL`;
+  const found = await first<{ granted: boolean }>(db, sql, [seedFunction]);
+  if (!found) return new Map();
+  return found.granted ? readSeed(db) : undefined;
+}
+
+/** What this stack last wrote. @param last the newest attempt at the flag */
+export function lastWritten(last: Step | undefined): FlagValues | undefined {
+  // What a failed or killed attempt carries on from the one before it: the values are committed with their row.
+  return last && last.state !== "undone" ? detailOf(last, "FeatureFlag").values : undefined;
+}
+
 /** Compares what matters: the order of users does not, nor a description that one of them leaves to module 001. */
 export function sameFlag(a: FlagValues, b: FlagValues): boolean {
   const describesOne = a.description === undefined || b.description === undefined;
@@ -129,9 +146,11 @@ export async function refuseUnseen(
   accepted: readonly (FlagValues | undefined)[],
   last: Step | undefined,
 ): Promise<void> {
-  // What a failed or killed attempt carries on from the one before it: the values are committed with their row.
-  const written = last && last.state !== "undone" ? detailOf(last, "FeatureFlag").values : undefined;
-  const base = written ?? (await readSeed(db)).get(name);
+  const written = lastWritten(last);
+  const seed = written ? undefined : await readGrantedSeed(db);
+  // Who may not ask may not write either: it is a preview, and up asks again.
+  if (!written && !seed) return;
+  const base = written ?? seed?.get(name);
   const known = [base, ...accepted].some((values) => values !== undefined && sameFlag(values, now));
   if (!known) throw await flagChanged(db, name);
 }

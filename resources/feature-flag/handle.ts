@@ -2,8 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import { GuardianError } from "../../engine/base/errors";
 import { flagGone, lastChange } from "../../engine/flag-refusals";
 import {
+  lastWritten,
   leftByRollback,
   readFlags,
+  readGrantedSeed,
   readSeed,
   refuseTaken,
   refuseUnseen,
@@ -14,8 +16,9 @@ import {
 } from "../../engine/flags";
 import type { Database } from "../../engine/database";
 import { covered, readRollbacks, refuseUnacknowledged, waiting, type EmergencyRollback } from "../../engine/emergency";
-import { exists, type Queryable } from "../../engine/base/sql";
+import { type Queryable } from "../../engine/base/sql";
 import type { Changes } from "../../provider/diff";
+import type { Step } from "../../engine/ledger/steps";
 import { emergencyRollbacks, mainStep, type DatabaseCall } from "../call";
 import { flagName } from "../../config/flags";
 import { handler, type Kind } from "../handler";
@@ -55,8 +58,8 @@ const kind: Kind<Spec> = {
     if (!live && isDeclared(inputs))
       return { outputs: { configuration: {} }, rows: [{ action: "insert", relation, rows: 1 }], anew: true };
     if (!live) return {};
-    const wanted = wantedOf(inputs, await deliveredNow(call.host, inputs, live));
     const last = await mainStep(call);
+    const wanted = wantedOf(inputs, await deliveredNow(call.host, inputs, live, last));
     await call.host.read(async (db) => {
       if (isDeclared(inputs)) await refuseTaken(db, inputs.flag, last);
       const left = await leftByRollback(db, rollbacks, last, inputs.acknowledge);
@@ -116,7 +119,7 @@ const kind: Kind<Spec> = {
     if (!live || !sameFlag(live, wantedOf(state, state.configuration)))
       await call.host.read((db) => tellDrift(db, call, rollbacks, state.flag));
     // Against the program and not the state: after a refresh the state says what is there, and up must still act.
-    const wanted = wantedOf(inputs, live ? await deliveredNow(call.host, inputs, live) : {});
+    const wanted = wantedOf(inputs, live ? await deliveredNow(call.host, inputs, live, await mainStep(call)) : {});
     if (live && sameFlag(live, wanted)) return changes;
     if (live?.enabled !== wanted.enabled) changes.set("enabled", "drift");
     if (live?.rolloutPercentage !== wanted.rolloutPercentage) changes.set("rolloutPercentage", "drift");
@@ -148,13 +151,16 @@ function allFlags(host: Database): Promise<Map<string, FlagValues>> {
 /** Whether the stack declares the flag itself. */
 const isDeclared = (inputs: Pick<Inputs<Spec>, "description">): boolean => inputs.description !== undefined;
 
-/** What up writes as the configuration; what is there, where somebody dropped the function that would say it. */
-async function deliveredNow(host: Database, inputs: Inputs<Spec>, live: FlagValues): Promise<Record<string, unknown>> {
+/** What up writes as the configuration; to whom that is not told what up wrote last, or what is there. */
+async function deliveredNow(
+  host: Database,
+  inputs: Inputs<Spec>,
+  live: FlagValues,
+  last: Step | undefined,
+): Promise<Record<string, unknown>> {
   if (isDeclared(inputs)) return {};
-  const seed = await host.cached("flag seed", async (db) =>
-    (await exists(db, "public.feature_flag_seed()")) ? readSeed(db) : new Map<string, FlagValues>(),
-  );
-  return seed.get(inputs.flag)?.configuration ?? live.configuration;
+  const seed = await host.cached("flag seed", readGrantedSeed);
+  return (seed ? seed.get(inputs.flag) : lastWritten(last))?.configuration ?? live.configuration;
 }
 
 async function delivered(db: Queryable, inputs: Inputs<Spec>): Promise<Record<string, unknown>> {

@@ -148,9 +148,17 @@ describe("the four roles", function () {
     const { as } = database;
     await withWalk({ database: as.guardian_migrator }, async (walk) => {
       const { ledger, modules } = await walk.through(["000_audit_log", "001_feature_flags"]);
+      const of = (flag: string) => ({
+        ...{ flag, enabled: true, rolloutPercentage: 5, enabledForUsers: [] },
+        ledgerId: ledger.state["ledgerId"] ?? null,
+      });
+      const flag = await walk.create("FeatureFlag", "fhir_integration", of("fhir_integration"));
       await withWalk({ database: as.guardian_auditor }, async (auditor) => {
         const { plugin } = auditor;
-        for (const { urn, id, state, inputs } of [ledger, ...modules]) {
+        // Which values module 001 delivers is told to its owner alone.
+        expect(await auditor.diff(flag)).to.deep.equal({ changes: "none", paths: {} });
+        await auditor.create("FeatureFlag", "enhanced_consent", of("enhanced_consent"), { preview: true });
+        for (const { urn, id, state, inputs } of [ledger, ...modules, flag]) {
           const response = await plugin.call(plugin.client.read, calls.read(urn, id, state, inputs));
           expect(response.getId(), urn).to.equal(id);
         }
@@ -159,7 +167,7 @@ describe("the four roles", function () {
         const failed = await refusalOf(auditor.create("SqlModule", next.module, next));
         expect(failed).to.match(/permission denied/);
       });
-      for (const { urn, id, state, inputs } of [ledger, ...modules].reverse()) {
+      for (const { urn, id, state, inputs } of [ledger, ...modules, flag].reverse()) {
         await walk.plugin.call(walk.plugin.client.delete, calls.remove(urn, id, state, inputs));
       }
     });
