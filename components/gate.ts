@@ -34,7 +34,7 @@ export function gateAt(
   { config, plan, ledgerId, judges, rollout }: GateArgs,
   options: pulumi.CustomResourceOptions,
 ): Gate {
-  const { backup, gates: limits, strict, publications } = config;
+  const { backup, gates: limits, strict, publications, operators } = config;
   const checks: readonly string[] = gateChecks[gate];
   const accept = acceptedOf(config, (name) => checks.includes(name));
   const { directory, maxAge: maxAgeSeconds, verify } = backup;
@@ -51,6 +51,7 @@ export function gateAt(
       through: plan.through,
       backup: { directory, maxAgeSeconds, verify },
       publications: Object.keys(publications).sort(),
+      ...(Object.keys(operators).length > 0 ? { operators: Object.keys(operators).sort() } : {}),
       ...saidOf(config, checks),
       ledgerId,
     },

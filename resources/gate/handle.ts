@@ -22,7 +22,7 @@ const kind: Kind<Spec> = {
   spec: gateSpec,
 
   // What these say is asked of the server at the next time that something is to be asked.
-  asked: ["through", "backup", "publications"],
+  asked: ["through", "backup", "publications", "operators"],
 
   async plan(call, inputs, state) {
     const said = detailOf(await mainStep(call), "Gate");
@@ -118,12 +118,21 @@ async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Pr
   return foreseenNotes(await lazily.gates.foresee(wantedOf(inputs), asking, said), inputs.accept);
 }
 
-function wantedOf({ backup, publications, limits, signOff = {}, endpoints = [], ...inputs }: Inputs<Spec>): WantedGate {
+function wantedOf({
+  backup,
+  publications,
+  operators = [],
+  limits,
+  signOff = {},
+  endpoints = [],
+  ...inputs
+}: Inputs<Spec>): WantedGate {
   const { directory, maxAgeSeconds, verify } = backup;
   const declared = {
     env: process.env,
     backup: { directory: resolve(directory), maxAge: maxAgeSeconds, verify },
     publications,
+    operators,
     limits,
     strict: inputs.strict ?? false,
     signOff,

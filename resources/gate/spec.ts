@@ -68,6 +68,7 @@ export const gateSpec = resource(
       ...throughInput,
       backup,
       publications: list(text("A publication."), "Publications that new tables may join."),
+      operators: optional(list(text("A role."), "Members of guardian_operator that somebody declared.")),
       ledgerId: text("The ledger that records it."),
     },
     computed: {},
