@@ -1,4 +1,5 @@
 import { number, otherwise, record, ruled, within } from "../spec";
+import { slowdownBudget } from "../spec/slowdown";
 
 export const gateKeys = {
   gates: otherwise(
@@ -8,14 +9,19 @@ export const gateKeys = {
         {
           maxDataLoss: otherwise(0.001, within(0, 1, number("The share of rows that cannot be moved."))),
           warnSlowdown: otherwise(
-            0.1,
+            slowdownBudget.warn,
             within(
               0,
               100,
-              number("The share by which the application becomes slower, above which up warns; no effect yet."),
+              number(
+                "The share by which the application's queries become slower, or read more, than before the schema stage, above which the check performance warns.",
+              ),
             ),
           ),
-          maxSlowdown: otherwise(0.25, within(0, 100, number("The same, above which up stops; no effect yet."))),
+          maxSlowdown: otherwise(
+            slowdownBudget.max,
+            within(0, 100, number("The same, above which it fails, and up stops.")),
+          ),
         },
         "Limits that stop an up.",
       ),

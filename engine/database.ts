@@ -43,6 +43,8 @@ export interface EngineParameters {
   lease: number;
   /** How many keys one range of a data migration's plan holds; batches are of as many more. Read once, when the engine is loaded. */
   rangeKeys: number;
+  /** How often a gate times each of the application's queries in either of its two rounds. */
+  queryTurns: number;
 }
 
 /** What an operator may set of the locks (`guardian:locks`), in milliseconds. */
@@ -53,7 +55,8 @@ export interface ChosenLocks {
 }
 
 /**
- * The defaults, each of which an environment variable may lower or raise: `GUARDIAN_<NAME>_MS`, and `GUARDIAN_RANGE_KEYS`.
+ * The defaults, each of which an environment variable may lower or raise: `GUARDIAN_<NAME>_MS`, `GUARDIAN_RANGE_KEYS`
+ * and `GUARDIAN_QUERY_TURNS`.
  * @param locks what the operator chose, which is above both
  */
 export function engineParameters(env: NodeJS.ProcessEnv = process.env, locks: ChosenLocks = {}): EngineParameters {
@@ -69,6 +72,7 @@ export function engineParameters(env: NodeJS.ProcessEnv = process.env, locks: Ch
     patience: locks.patience ?? ms("PATIENCE", 60_000),
     lease: ms("LEASE", 15_000),
     rangeKeys: Math.ceil(number("RANGE_KEYS", 1000)),
+    queryTurns: Math.ceil(number("QUERY_TURNS", 50)),
   };
 }
 

@@ -22,6 +22,7 @@ export const gateChecks = {
     "unfinished",
     "backup",
     "api-endpoints",
+    "performance-baseline",
   ],
   schema: [...security],
   data: [],
@@ -33,6 +34,7 @@ export const gateChecks = {
     "user-experience",
     "documentation-updated",
     "support-trained",
+    "performance",
   ],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

@@ -1,3 +1,4 @@
+import { slowdownBudget } from "../../spec/slowdown";
 import { median, type Figures } from "../benchmark";
 import { filter, percentile, within, type Seen, type Span } from "./record";
 import { classes } from "./requests";
@@ -49,7 +50,7 @@ export function figures(controls: readonly Window[], ups: readonly UpWindow[]): 
   const p99s = each(quiet, "p99");
   const failures = [...controls, ...ups].flatMap(({ record }) => record.failures);
   const slow = of(quiet, "p99");
-  const limit = 1.1 * of(quiet, "p95");
+  const limit = (1 + slowdownBudget.warn) * of(quiet, "p95");
   return {
     p50Ratio: fixed(ratio(rests, "p50")),
     p95Ratio: fixed(ratio(rests, "p95")),

@@ -21,6 +21,8 @@ import { externalSystems } from "./criteria/external-systems";
 import { supportTrained } from "./criteria/support-trained";
 import { userAcceptance } from "./criteria/user-acceptance";
 import { userExperience } from "./criteria/user-experience";
+import { baseline } from "./performance/baseline";
+import { slowdown } from "./performance/slowdown";
 import { definitions } from "./security/definitions";
 import { functions } from "./security/functions";
 import { rowSecurity } from "./security/row-security";
@@ -49,6 +51,7 @@ export const gates = {
     unfinished,
     backup,
     apiEndpoints,
+    baseline,
   ],
   schema: [...security],
   data: [],
@@ -60,5 +63,6 @@ export const gates = {
     userExperience,
     documentationUpdated,
     supportTrained,
+    slowdown,
   ],
 } as const satisfies Readonly<Record<Gate, readonly Check[]>>;

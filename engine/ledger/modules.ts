@@ -1,4 +1,4 @@
-import { first, rows, type Queryable } from "../base/sql";
+import { exists, first, rows, type Queryable } from "../base/sql";
 import { ledgerTable } from "./schema";
 
 /** One row an application of a module; objects.ts joins it. */
@@ -55,6 +55,14 @@ export async function currentApply(db: Queryable, urn: string): Promise<string |
 /** @returns names of all modules that stand */
 export async function standingModules(db: Queryable): Promise<string[]> {
   const text = `SELECT name FROM ${moduleTable} WHERE undone_at IS NULL`;
+  return (await rows<{ name: string }>(db, text)).map((row) => row.name);
+}
+
+/** @returns names of the modules that stand and lock tables of v6 while they are made, in order; none where there is no ledger */
+export async function modulesOnV6(db: Queryable): Promise<string[]> {
+  if (!(await exists(db, moduleTable))) return [];
+  const text = `SELECT name FROM ${moduleTable}
+    WHERE undone_at IS NULL AND pg_catalog.jsonb_array_length(manifest->'locks') > 0 ORDER BY apply_id`;
   return (await rows<{ name: string }>(db, text)).map((row) => row.name);
 }
 

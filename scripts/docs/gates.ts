@@ -1,7 +1,8 @@
 import { gates } from "../../engine/gates";
-import { criteriaPart } from "./criteria";
 import { gateNames, type Gate } from "../../spec/gates";
 import type { Check } from "../../engine/gates/check";
+import { criteriaPart } from "./criteria";
+import { performancePart } from "./gates-performance";
 import { table } from "./pages";
 
 /** Where each stands. */
@@ -50,6 +51,7 @@ export function gatesPage(): string {
       const rows = checks.map(({ name, asks, cost }) => [`\`${name}\``, asks, costs[cost]]);
       return [`## ${titles[gate]}`, rows.length > 0 ? table(["Check", "It asks", "In"], rows) : "No check yet."];
     }),
+    ...performancePart,
     ...criteriaPart(),
   ].join("\n\n");
 }

@@ -41,6 +41,7 @@ export class FaultStack {
         GUARDIAN_LOCK_HOLD_MS: "10000",
         GUARDIAN_LOCK_PAUSE_MS: "500",
         GUARDIAN_RANGE_KEYS: String(rangeKeys),
+        GUARDIAN_QUERY_TURNS: "1",
       },
     });
     return new FaultStack(stack);

@@ -113,6 +113,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     GUARDIAN_LOCK_HOLD_MS: "5000",
     GUARDIAN_LOCK_PAUSE_MS: "200",
     GUARDIAN_PATIENCE_MS: "2000",
+    GUARDIAN_QUERY_TURNS: "1", // what a gate times is not what is tested
     GOGC: "off", // the CLI has ended before its garbage is worth a collection
     NO_COLOR: "1",
     PULUMI_DEBUG_COMMANDS: "true", // without it there is no --event-log

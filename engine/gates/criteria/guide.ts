@@ -16,7 +16,7 @@ const security = ["row-security", "functions", "views", "strangers"];
 export const guide: readonly GuideLine[] = [
   ...of("6.1", {
     "Backup Verification": ["backup"],
-    "Performance Baseline": [],
+    "Performance Baseline": ["performance-baseline"],
     "Data Integrity Check": ["v6", "indexes", "checksums", "collations"],
     "User Access Test": ["v6", "api-endpoints"],
     "API Functionality": ["api-endpoints"],
@@ -24,7 +24,7 @@ export const guide: readonly GuideLine[] = [
   ...of("6.2", {
     "Schema Migration": ["definitions"],
     "Data Migration": [],
-    "Index Performance": [],
+    "Index Performance": ["performance"],
     "RLS Policies": ["row-security", "strangers"],
     "Feature Flags": [],
   }),
@@ -33,14 +33,14 @@ export const guide: readonly GuideLine[] = [
     "FHIR Integration": ["external-systems"],
     "Consent Management": [],
     "Document Processing": [],
-    "Performance Validation": [],
+    "Performance Validation": ["performance"],
     "Security Audit": ["definitions", ...security],
     "User Acceptance": ["user-acceptance"],
   }),
   ...of("8", {
     "All v7 modules deployed successfully": ["definitions"],
     "Data migration 100% complete with validation": [],
-    "Performance within 10% of v6 baseline": [],
+    "Performance within 10% of v6 baseline": ["performance"],
     "All security controls operational": security,
     "User acceptance testing passed": ["user-acceptance"],
     "Documentation updated": ["documentation-updated"],
@@ -48,7 +48,7 @@ export const guide: readonly GuideLine[] = [
   }),
   ...of("8, rollback", {
     "Data loss > 0.1%": [],
-    "Performance degradation > 25%": [],
+    "Performance degradation > 25%": ["performance"],
     "Security vulnerability discovered": security,
     "Critical functionality broken": ["api-endpoints", "external-systems"],
     "User experience severely impacted": ["user-experience"],

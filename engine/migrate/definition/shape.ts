@@ -13,6 +13,7 @@ import {
   type Complaint,
   type Value,
 } from "../../../spec";
+import { slowdownBudget } from "../../../spec/slowdown";
 
 const column = like(/\S/, "a column", "A column.");
 const columns = (description: string) => filled(column, description, "a list of columns, not empty");
@@ -58,7 +59,10 @@ const keys = record(
       2,
       within(1, 8, integer("How many connections may move rows at once, where the server has room.")),
     ),
-    slowdown: otherwise(0.1, within(0, 100, number("By how much the application may become slower, 0.1 for 10 %."))),
+    slowdown: otherwise(
+      slowdownBudget.warn,
+      within(0, 100, number("By how much the application may become slower, 0.1 for 10 %.")),
+    ),
     sources: filled(source, "The first whose relation is there is used.", "a list of sources, not empty"),
   },
   "A data migration.",

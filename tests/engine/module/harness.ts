@@ -23,6 +23,7 @@ export const quick: EngineParameters = {
   patience: 300,
   lease: 300,
   rangeKeys: 1000,
+  queryTurns: 1,
 };
 
 export interface EngineOptions {

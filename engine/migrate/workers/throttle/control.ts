@@ -10,7 +10,7 @@ const enoughDoubts = 20;
  * Where it begins: what a server bears is not known before it was tried. On an idle one full speed is reached within 3 s,
  * while beginning there makes everybody else wait until it is found out that it was too fast.
  */
-const start = 0.1;
+export const openingSpeed = 0.1;
 /** Speed gained a decision, times the decisions in a row that found nothing wrong: gentle at first, then bolder. */
 const gain = 0.02;
 
@@ -54,7 +54,7 @@ export interface Rules {
 }
 
 export function begin(rules: Rules): Decision {
-  const speed = Math.min(start, rules.maxWorkers);
+  const speed = Math.min(openingSpeed, rules.maxWorkers);
   const reason = "beginning slowly, to see what the server bears";
   return { speed, calm: 0, doubts: 0, stops: [], stood: 0, creeps: false, reason, cause: undefined, judged: false };
 }

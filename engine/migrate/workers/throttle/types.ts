@@ -1,3 +1,4 @@
+import { clockNoiseMs } from "../../../../spec/slowdown";
 import type { Session } from "../../../connect";
 
 /** What makes a data migration go slower. */
@@ -46,7 +47,7 @@ export const defaultLimits: Limits = {
   lagBytes: 64 * 1024 * 1024,
   blockedMs: 500,
   archiveFiles: 16,
-  noiseMs: 0.05,
+  noiseMs: clockNoiseMs,
   standStillMs: 5 * 60_000,
   floor: 0.02,
 };

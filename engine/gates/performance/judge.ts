@@ -1,0 +1,88 @@
+import { clockNoiseMs } from "../../../spec/slowdown";
+import type { Declared } from "../check";
+import type { Measured, Timed } from "./measure";
+
+type Limits = Declared["limits"];
+
+const order = ["passed", "warned", "failed"] as const;
+/** Within the budget, above it, above what stops. */
+export type Level = (typeof order)[number];
+
+/** With fewer runs the slowest of them is the 95th percentile, and that is chance. */
+export const fewestRuns = 20;
+/**
+ * Pages by which one run may differ without anybody's doing: one more level of an index, a version of a row that is not
+ * cleared away yet. What fails is more than twice of it above, as it is with the clock.
+ */
+export const pagesNoise = 1;
+/** Pages from the root of an index to its leaves, where a table is as large as any of v6's. */
+const levels = 4;
+
+/** What came of one query. */
+export interface Judged {
+  readonly level: Level;
+  /** Who decided: the clock, or the server's own account of pages and plans. */
+  readonly by: "clock" | "pages and plan";
+  /** By how much more there is of what decided, as a share of what there was then: 0.1 is a tenth more. */
+  readonly more: number;
+  /** Why the clock did not decide; undefined where it did. */
+  readonly unsure: string | undefined;
+}
+
+/**
+ * One query now against then. The clock decides, unless it does not agree with itself: then pages and plans do, which know
+ * no noise. Another plan that reads more than the budget allows counts whatever the clock says: on a table that fits into
+ * memory today it is fast.
+ *
+ * @param unsure why the clock is of no use in this measurement as a whole: `driftOf`
+ */
+export function judge(then: Measured, now: Measured, limits: Limits, unsure: string | undefined): Judged {
+  const clock = levelOf(then.p95, now.p95, clockNoiseMs, limits);
+  const allowed = allowedPages(then, now);
+  const pages = levelOf(allowed, now.pages, pagesNoise, limits);
+  const why = unsure ?? unsureOf(then, now, limits);
+  const byPages = { level: pages, by: "pages and plan", more: share(allowed, now.pages), unsure: why } as const;
+  if (why !== undefined) return byPages;
+  const byClock = { level: clock, by: "clock", more: share(then.p95, now.p95), unsure: undefined } as const;
+  const anotherPlan = then.plan !== now.plan && order.indexOf(pages) > order.indexOf(clock);
+  return anotherPlan ? byPages : byClock;
+}
+
+/** @returns why the clock says nothing of what was measured at two times: whatever reads no table takes another time too */
+export function driftOf(then: Timed, now: Timed, limits: Limits): string | undefined {
+  const limit = noticeable(Math.min(then.p95, now.p95), limits);
+  if (Math.abs(then.p95 - now.p95) <= limit) return undefined;
+  return `a query that reads no table takes ${ms(now.p95)} after ${ms(then.p95)}: the server, the network or this machine is not as it was`;
+}
+
+function unsureOf(then: Timed, now: Timed, limits: Limits): string | undefined {
+  const fewest = Math.min(then.runs, now.runs);
+  if (fewest < fewestRuns) return `${fewest} runs are too few for the clock`;
+  const [widest, p95] = then.spread > now.spread ? [then.spread, then.p95] : [now.spread, now.p95];
+  if (widest <= noticeable(p95, limits)) return undefined;
+  return `the clock's own spread, ${ms(widest)} between two rounds of the same, is wider than the budget`;
+}
+
+/** What differs by less is the same: the budget, or what clocks differ by anyway. */
+const noticeable = (value: number, { warnSlowdown }: Limits): number => Math.max(value * warnSlowdown, clockNoiseMs);
+
+function levelOf(then: number, now: number, noise: number, { warnSlowdown, maxSlowdown }: Limits): Level {
+  if (now <= Math.max(then * (1 + warnSlowdown), then + noise)) return "passed";
+  return now <= Math.max(then * (1 + maxSlowdown), then + 2 * noise) ? "warned" : "failed";
+}
+
+/**
+ * What the application has added in weeks of rollout is read by more pages, and nobody slowed it down: the accounts have more
+ * rows, or with the same plan the table has more pages. The planner may also go about it in another way, since there are
+ * more rows or it knows them better; that is as good as long as it reads no more than an index takes to find them one by one.
+ */
+function allowedPages(then: Measured, now: Measured): number {
+  const rows = then.rows === undefined || now.rows === undefined ? 1 : now.rows / Math.max(1, then.rows);
+  if (then.plan !== now.plan) return Math.max(then.pages * Math.max(1, rows), (now.rows ?? 0) + levels);
+  return then.pages * Math.max(1, rows, now.tablePages / Math.max(1, then.tablePages));
+}
+
+const share = (then: number, now: number): number => (then > 0 ? now / then - 1 : 0);
+
+/** Milliseconds as people read them. */
+export const ms = (value: number): string => `${value.toFixed(2)} ms`;

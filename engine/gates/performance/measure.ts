@@ -1,0 +1,205 @@
+import { first, type Queryable } from "../../base/sql";
+import { steady } from "../../migrate/workers/pace";
+import { openingSpeed } from "../../migrate/workers/throttle/control";
+import { percentile } from "../../migrate/workers/throttle/probe";
+import type { Site } from "../check";
+import { inTime } from "./in-time";
+import { explain, hashOf } from "./plans";
+import { appQueries, control, type AppQuery } from "./queries";
+import { sampleOf, type Sample } from "./sample";
+
+/** How long one run may take, in milliseconds; a query that takes longer is slow, whatever it took before. */
+export const patienceMs = 2000;
+/** So many milliseconds after its beginning a measurement ends with what it has: it holds a snapshot. */
+export const longestMs = 30_000;
+
+/** Milliseconds of some work: a clock. Tests have one of their own. @param query its name, or `control` */
+export type Stopwatch = (query: string, work: () => Promise<unknown>) => Promise<number>;
+
+const stopwatch: Stopwatch = async (_query, work) => {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+};
+
+/** What a query takes by the clock, in milliseconds of the client: with the network, as the application has it. */
+export interface Timed {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+  /** By how much the p95 of the two rounds differ: what the clock says twice of the same. */
+  readonly spread: number;
+  /** Runs of both rounds. */
+  readonly runs: number;
+}
+
+/** What a query takes, by the clock and by the server's own account. */
+export interface Measured extends Timed {
+  /** Pages of the buffers that one run takes, as a mean over the accounts. */
+  readonly pages: number;
+  /** A hash of the plans, without conditions. */
+  readonly plan: number;
+  /** The plans that there are, for people; none of what was recorded. */
+  readonly shapes: readonly string[];
+  /** Rows that an account has in the table, as a mean; undefined where they could not be counted in time. */
+  readonly rows: number | undefined;
+  /** Pages of the table itself. */
+  readonly tablePages: number;
+}
+
+/** `empty`: nobody is there to ask for; `slow`: a run took longer than `patienceMs`. */
+export type Result = Measured | "empty" | "slow";
+
+/** Everything that was measured at one time. */
+export interface Measurement {
+  /** When it began, in seconds since 1970 by the server's clock. */
+  readonly at: number;
+  /** As whom; empty of what was recorded. */
+  readonly role: string;
+  readonly control: Timed;
+  readonly queries: ReadonlyMap<string, Result>;
+}
+
+/** By what is measured; tests have means of their own. */
+export interface Means {
+  readonly clock?: Stopwatch;
+  /** Share of the time that is worked. */
+  readonly speed?: number;
+}
+
+/** What a measurement may be told. */
+export interface Wanted extends Means {
+  /** Only accounts that were there then, in seconds since 1970; absent: now. */
+  readonly until?: number | undefined;
+  /** Which queries; absent: all. */
+  readonly of?: readonly AppQuery[];
+}
+
+/**
+ * Measures the application's queries: each once for every account untimed, once more explained, and then in two rounds whose
+ * runs alternate, so that what else the server does meets both alike. It works a tenth of its time, which is where the
+ * throttle of a data migration begins on a server that it does not know.
+ *
+ * It asks as the role of the connection with row security off: what policies cost is not in the figures, the condition that
+ * they add (whose a row is) is. No value leaves it: numbers, and names of indexes and tables.
+ *
+ * @throws DatabaseError: 42501 where policies hide rows from this role, 55P03 where somebody locks a table; the signal's reason
+ */
+export async function measure(site: Site, wanted: Wanted = {}): Promise<Measurement> {
+  const { db, host } = site;
+  await db.query("SET LOCAL row_security = off");
+  await db.query(`SET LOCAL statement_timeout = ${patienceMs}`);
+  await db.query(`SET LOCAL lock_timeout = ${host.parameters.lockTimeout}`);
+  const here = await first<{ at: number; role: string }>(
+    db,
+    "SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8 AS at, current_user::text AS role",
+  );
+  const { at = 0, role = "" } = here ?? {};
+  const subjects: Subject[] = [];
+  const queries = new Map<string, Result>();
+  for (const query of wanted.of ?? appQueries) {
+    const sample = await sampleOf(site, query, wanted.until ?? at);
+    if (sample.whom.length === 0) queries.set(query.name, "empty");
+    else subjects.push(new Subject(db, query, sample));
+  }
+  const turn = pacing(site, wanted.speed ?? openingSpeed);
+  const most = Math.max(0, ...subjects.map(({ sample }) => sample.whom.length));
+  for (let i = 0; i < most; i++) await turn(i, () => inTurn(subjects, i, (subject) => subject.explain(i)));
+  const controls: Rounds = [[], []];
+  const clock = wanted.clock ?? stopwatch;
+  for (let i = 0; i < 2 * host.parameters.queryTurns; i++)
+    await turn(i, async () => {
+      controls[i % 2]?.push(await clock("control", () => db.query(control)));
+      await inTurn(subjects, i, (subject) => subject.time(i, clock));
+    });
+  for (const subject of subjects) queries.set(subject.query.name, subject.result());
+  return { at, role, control: timedOf(controls), queries };
+}
+
+/** One turn after the other, and as long a rest after each as the pace demands; what comes too late is left out. */
+function pacing({ signal }: Site, speed: number): (i: number, work: () => Promise<unknown>) => Promise<void> {
+  const pace = steady(speed, "a gate");
+  const began = performance.now();
+  return async (i, work) => {
+    signal.throwIfAborted();
+    const from = performance.now();
+    if (i > 0 && from - began > longestMs) return;
+    await work();
+    await pace.rest(0, performance.now() - from, signal);
+  };
+}
+
+/** Does something of each in turn; each is as often the first as the last. */
+async function inTurn(
+  subjects: readonly Subject[],
+  turn: number,
+  work: (one: Subject) => Promise<void>,
+): Promise<void> {
+  for (let k = 0; k < subjects.length; k++) {
+    const subject = subjects[(turn + k) % subjects.length];
+    if (subject && !subject.slow) await work(subject);
+  }
+}
+
+/** Milliseconds of either round. */
+type Rounds = readonly [number[], number[]];
+
+/** One query that is being measured. */
+class Subject {
+  /** A run took too long: it is not asked again. */
+  slow = false;
+  readonly #times: Rounds = [[], []];
+  readonly #pages: number[] = [];
+  readonly #shapes = new Set<string>();
+
+  constructor(
+    readonly db: Queryable,
+    readonly query: AppQuery,
+    readonly sample: Sample,
+  ) {}
+
+  async explain(turn: number): Promise<void> {
+    const { text } = this.query;
+    if (turn >= this.sample.whom.length) return;
+    const values = [this.#whom(turn)];
+    await this.#inTime(async () => {
+      // The first run fills caches, and marks what of an index leads to dead rows: the second passes that by.
+      await this.db.query(text, values);
+      const { pages, shape } = await explain(this.db, text, values);
+      this.#pages.push(pages);
+      this.#shapes.add(shape);
+    });
+  }
+
+  /** Both rounds ask for the same accounts. */
+  async time(turn: number, clock: Stopwatch): Promise<void> {
+    const values = [this.#whom(turn >> 1)];
+    await this.#inTime(async () => {
+      const ms = await clock(this.query.name, () => this.db.query(this.query.text, values));
+      this.#times[turn % 2]?.push(ms);
+    });
+  }
+
+  result(): Result {
+    if (this.slow) return "slow";
+    const pages = this.#pages.reduce((sum, one) => sum + one, 0) / Math.max(1, this.#pages.length);
+    const shapes = [...this.#shapes].sort();
+    const { rows, tablePages } = this.sample;
+    return { ...timedOf(this.#times), pages, plan: hashOf(shapes), shapes, rows, tablePages };
+  }
+
+  #whom(turn: number): string | undefined {
+    return this.sample.whom[turn % this.sample.whom.length];
+  }
+
+  async #inTime(work: () => Promise<void>): Promise<void> {
+    this.slow = !(await inTime(this.db, async () => (await work(), true)));
+  }
+}
+
+function timedOf([one, other]: Rounds): Timed {
+  const both = [...one, ...other];
+  const of = (share: number): number => percentile(both, share);
+  const spread = Math.abs(percentile(one, 0.95) - percentile(other, 0.95));
+  return { p50: of(0.5), p95: of(0.95), p99: of(0.99), spread, runs: both.length };
+}

@@ -1,0 +1,44 @@
+import { first, rows } from "../../base/sql";
+import type { Site } from "../check";
+import { inTime } from "./in-time";
+import type { AppQuery } from "./queries";
+
+/** So many accounts are asked for at most, and so many rows of the table are looked at to find them. */
+const [accounts, looked] = [20, 400];
+
+/** Whom to ask for, and how much there is of theirs. Never told: these are values of rows. */
+export interface Sample {
+  readonly whom: readonly string[];
+  /** Rows that the table has of each, as a mean; undefined where they could not be counted in time. */
+  readonly rows: number | undefined;
+  /** Pages of the table itself, its partitions' included. */
+  readonly tablePages: number;
+}
+
+/**
+ * Finds accounts by the table's primary key, which no query is judged by. They are the same now as then wherever they are still
+ * there: ids are random, and what was made since is passed over.
+ * @param until only what was there at that time, in seconds since 1970
+ */
+export async function sampleOf({ db, host }: Site, query: AppQuery, until: number): Promise<Sample> {
+  const { table, owner, type, where } = query;
+  const found = await rows<{ whom: string }>(
+    db,
+    `SELECT DISTINCT s.whom COLLATE "C" AS whom FROM (
+       SELECT ${owner}::text AS whom FROM ${table}
+       WHERE ${where} AND (created_at IS NULL OR created_at <= pg_catalog.to_timestamp($1)) ORDER BY id LIMIT ${looked}) AS s
+     ORDER BY 1 LIMIT ${Math.min(accounts, host.parameters.queryTurns)}`,
+    [until],
+  );
+  const whom = found.map((one) => one.whom);
+  const size = await first<{ pages: number }>(
+    db,
+    `SELECT coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(t.relid)), 0)::pg_catalog.float8
+       / pg_catalog.current_setting('block_size')::pg_catalog.float8 AS pages
+     FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS t`,
+    [table],
+  );
+  const count = `SELECT pg_catalog.count(*)::pg_catalog.float8 AS n FROM ${table} WHERE ${owner} = ANY ($1::pg_catalog.${type}[])`;
+  const counted = await inTime(db, () => first<{ n: number }>(db, count, [whom]));
+  return { whom, rows: counted && counted.n / Math.max(1, whom.length), tablePages: size?.pages ?? 0 };
+}

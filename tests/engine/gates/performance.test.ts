@@ -1,0 +1,255 @@
+import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import { DatabaseError, type Client } from "pg";
+import { allModules } from "../../../components/plan";
+import { validateConfig } from "../../../config";
+import { runCheck, type Declared, type Outcome, type Site } from "../../../engine/gates/check";
+import { baselineBy } from "../../../engine/gates/performance/baseline";
+import type { Stopwatch } from "../../../engine/gates/performance/measure";
+import { slowdownBy } from "../../../engine/gates/performance/slowdown";
+import { openingSpeed } from "../../../engine/migrate/workers/throttle/control";
+import { clockNoiseMs, slowdownBudget } from "../../../spec/slowdown";
+import { consent, raw } from "../../support/config";
+import { withEngine, type Engine } from "../module/harness";
+
+const declared: Declared = {
+  env: process.env,
+  backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
+  publications: [],
+  operators: [],
+  strict: false,
+  signOff: {},
+  endpoints: [],
+  limits: { maxDataLoss: 0.001, warnSlowdown: slowdownBudget.warn, maxSlowdown: slowdownBudget.max },
+};
+
+/** Enough runs for the clock, 20 of both rounds. */
+const queryTurns = 10;
+/** Nobody is spared here. */
+const speed = 1;
+
+/** Does the work, and says of each query what this test wants: the n-th run of it from 0. */
+function clockSaying(ms: (query: string, n: number) => number): Stopwatch {
+  const runs = new Map<string, number>();
+  return async (query, work) => {
+    const n = runs.get(query) ?? 0;
+    runs.set(query, n + 1);
+    await work();
+    return ms(query, n);
+  };
+}
+
+/** Always the same. */
+const steadily = (ms = 1): Stopwatch => clockSaying(() => ms);
+/** One round half as slow again as the other. */
+const noisily = (ms = 1): Stopwatch => clockSaying((_query, n) => (n % 2 === 0 ? ms : 1.5 * ms));
+
+const recorded = (baseline: Outcome): Site["before"] => new Map([[baseline.check, baseline]]);
+
+/** The line of evidence about a query. */
+const of = (outcome: Outcome, title: string): string =>
+  outcome.evidence.find((line) => line.startsWith(`${title}: `)) ?? outcome.evidence.join("; ");
+
+const told = (outcome: Outcome): string => `${outcome.verdict}: ${outcome.evidence.join("; ")}`;
+
+/** So many laboratory results of each of 300 accounts, so that it matters by what index they are found. */
+const results = (client: Client, each: number): Promise<unknown> =>
+  client.query(
+    `INSERT INTO public.patient_lab_results (user_id, test_name, result_value, test_date, source_document_id)
+     SELECT u.id, 'marked-value', '<5', date '2020-01-01' + i, d.id
+     FROM auth.users u, generate_series(1, $1::integer) i, (SELECT id FROM public.documents ORDER BY id LIMIT 1) d`,
+    [each],
+  );
+
+/** What a test has: a v6 whose baseline is taken, with a module that touches it. */
+interface Measured {
+  engine: Engine;
+  admin: Client;
+  before: Outcome;
+  now: (clock?: Stopwatch) => Promise<Outcome>;
+}
+
+function withBaseline(test: (it: Measured) => Promise<void>): Promise<void> {
+  return withEngine(
+    async (engine, db) => {
+      const admin = await db.connect("admin");
+      await results(admin, 50);
+      await admin.query("VACUUM (ANALYZE)");
+      const before = await runCheck(baselineBy({ speed, clock: steadily() }), engine.host, declared);
+      expect(before.verdict, told(before)).to.equal("passed");
+      await engine.applyReal("005_user_preferences");
+      const now = (by?: Stopwatch): Promise<Outcome> =>
+        runCheck(slowdownBy({ speed, ...(by && { clock: by }) }), engine.host, declared, recorded(before));
+      await test({ engine, admin, before, now });
+    },
+    { modules: allModules().filter((name) => name < "003"), parameters: { queryTurns } },
+  );
+}
+
+describe("gates: performance", function () {
+  this.timeout(120_000);
+
+  it("19-5 passes where nothing is slower, by the clock, and says what it compared and as whom", () =>
+    withBaseline(async ({ before, now }) => {
+      const same = await now(steadily());
+      expect(same.verdict, told(same)).to.equal("passed");
+      expect(of(same, "laboratory results")).to.equal(
+        "laboratory results: passed by clock: p95 1.00 ms after 1.00 ms, 0 % more",
+      );
+      expect(same.evidence.at(-1)).to.equal(
+        "asked as guardian_migrator with row security off; within 10 % passes, above 25 % fails",
+      );
+      expect(of(before, "laboratory results")).to.match(
+        /^laboratory results: p50 1.00 ms, p95 1.00 ms, p99 1.00 ms; [\d.]+ pages a run by Limit \(.*patient_lab_results_recent_idx\)+$/,
+      );
+      expect(of(before, "authentication")).to.match(/Index Scan users_email_partial_key$/);
+      const names = ["P50Ms", "P95Ms", "P99Ms", "SpreadMs", "Runs", "Pages", "PlanHash", "TablePages", "Rows"];
+      for (const query of ["authentication", "documentList", "documentSearch", "medicationList", "laboratoryResults"])
+        expect(before.figures, query).to.include.all.keys(names.map((name) => `${query}${name}`));
+      // By a real clock, which is not that of the baseline here: pages and plan have the word.
+      const real = await now();
+      expect(real.verdict, told(real)).to.equal("passed");
+    }));
+
+  it("19-5 fails by pages and plan where an index was dropped, however fast the clock says it is", () =>
+    withBaseline(async ({ admin, now }) => {
+      await admin.query("DROP INDEX public.patient_lab_results_recent_idx");
+      const found = await now(steadily());
+      expect(found.verdict, told(found)).to.equal("failed");
+      expect(of(found, "laboratory results")).to.match(
+        /failed by pages and plan: \d+\.\d pages a run after \d+\.\d, \d+ % more; another plan than then: .*Seq Scan patient_lab_results/,
+      );
+      expect(found.figures?.["slowerShare"]).to.be.above(0.25);
+      expect(found.mend?.[0]).to.match(/^ANALYZE public\.patient_lab_results/);
+      expect(of(found, "medication list")).to.match(/: passed by clock/);
+      // Another index in its place, which finds the rows of everybody.
+      await admin.query("CREATE INDEX by_date ON public.patient_lab_results (test_date, user_id)");
+      await admin.query("VACUUM (ANALYZE) public.patient_lab_results");
+      expect(of(await now(noisily()), "laboratory results")).to.match(/failed by pages and plan/);
+    }));
+
+  it("19-5 warns above a tenth and fails above a quarter, by the clock, once it was measured again", () =>
+    withBaseline(async ({ now }) => {
+      const slower = new Map([
+        ["documentList", 1.2],
+        ["authentication", 1.3],
+      ]);
+      const found = await now(clockSaying((query) => slower.get(query) ?? 1));
+      expect([found.verdict, of(found, "document list"), of(found, "authentication")]).to.deep.equal([
+        "failed",
+        "document list: warned by clock: p95 1.20 ms after 1.00 ms, 20 % more",
+        "authentication: failed by clock: p95 1.30 ms after 1.00 ms, 30 % more",
+      ]);
+      slower.delete("authentication");
+      expect((await now(clockSaying((query) => slower.get(query) ?? 1))).verdict).to.equal("warned");
+      // Slow for as long as one measurement lasts: that is no slower plan.
+      const once = await now(clockSaying((name, n) => (name === "documentList" && n < 2 * queryTurns ? 2 : 1)));
+      expect(once.verdict, told(once)).to.equal("passed");
+    }));
+
+  it("19-5 has pages and plan decide where the clock does not agree with itself, and says so", () =>
+    withBaseline(async ({ admin, now }) => {
+      const noisy = await now(noisily(2));
+      expect(noisy.verdict, told(noisy)).to.equal("passed");
+      expect(of(noisy, "document list")).to.match(
+        /passed by pages and plan: .* \(a query that reads no table takes 3\.00 ms after 1\.00 ms/,
+      );
+      const unsure = await now(clockSaying((name, n) => (name === "documentList" && n % 2 === 0 ? 2 : 1)));
+      expect(unsure.verdict, told(unsure)).to.equal("passed");
+      expect(of(unsure, "document list")).to.match(
+        /passed by pages and plan: .* \(the clock's own spread, 1\.00 ms between two rounds of the same, is wider than the budget\)$/,
+      );
+      expect(of(unsure, "authentication")).to.match(/passed by clock/);
+      // The application went on: three times the rows, by the same plan, are no slower plan.
+      await results(admin, 100);
+      await admin.query("VACUUM (ANALYZE)");
+      const grown = await now(noisily());
+      expect(grown.verdict, told(grown)).to.equal("passed");
+    }));
+
+  it("19-5 could not run without a baseline, and takes none once v7 touches v6", () =>
+    withBaseline(async ({ engine, before }) => {
+      const none = await runCheck(slowdownBy({ speed, clock: steadily() }), engine.host, declared);
+      expect(told(none)).to.equal("could not run: there is no baseline: nothing was measured before the schema stage");
+      expect(none.mend?.join()).to.match(/guardian:through infrastructure/);
+      const late = await runCheck(baselineBy({ speed, clock: steadily() }), engine.host, declared);
+      expect(told(late)).to.match(/^could not run: 005_user_preferences stands already/);
+      const kept = await runCheck(baselineBy({ speed, clock: steadily(9) }), engine.host, declared, recorded(before));
+      expect([kept.verdict, kept.figures]).to.deep.equal(["passed", before.figures]);
+    }));
+
+  it("19-5 does not apply where there is nobody, nor before v7 touches v6", () =>
+    withEngine(
+      async (engine, db) => {
+        const admin = await db.connect("admin");
+        const baseline = () => runCheck(baselineBy({ speed, clock: steadily() }), engine.host, declared);
+        const early = await runCheck(slowdownBy({ speed, clock: steadily() }), engine.host, declared);
+        expect(told(early)).to.match(/^not applicable: nothing of v7 touches v6/);
+        await admin.query("TRUNCATE public.patient_medications");
+        const some = await baseline();
+        expect([some.verdict, of(some, "medication list")]).to.deep.equal([
+          "passed",
+          "medication list: nobody to ask for in public.patient_medications",
+        ]);
+        expect(some.figures).to.deep.include({ medicationListRows: 0 });
+        await admin.query("TRUNCATE auth.users CASCADE");
+        expect(told(await baseline())).to.match(/^not applicable: v6 has no account/);
+      },
+      { modules: [] },
+    ));
+
+  it("19-5 ends what takes too long, waits for no lock, and tells no value of a row", () =>
+    withBaseline(async ({ admin, before, now }) => {
+      const late = new DatabaseError("canceling statement due to statement timeout: marked-value", 1, "error");
+      late.code = "57014";
+      const slow = await now(async (query, work) => {
+        if (query === "documentSearch") throw late;
+        await work();
+        return 1;
+      });
+      expect([slow.verdict, of(slow, "document search")]).to.deep.equal([
+        "failed",
+        "document search: failed, no answer in 2 s",
+      ]);
+      await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
+      const locked = await now(steadily());
+      await admin.query("ROLLBACK");
+      expect([locked.verdict, locked.seconds < 5]).to.deep.equal(["could not run", true]);
+      expect(told(locked)).to.match(/55P03/);
+      const all = JSON.stringify([before, slow, locked]);
+      expect(all).not.to.match(/marked-value|@|[0-9a-f]{8}-[0-9a-f]{4}-/);
+    }));
+
+  it("19-5 works a tenth of its time, as the throttle does on a server that it does not know", () =>
+    withEngine(
+      async (engine) => {
+        let worked = 0;
+        const began = performance.now();
+        const clock: Stopwatch = async () => {
+          const from = performance.now();
+          await sleep(2);
+          worked += performance.now() - from;
+          return 1;
+        };
+        await runCheck(baselineBy({ clock }), engine.host, declared);
+        expect(worked).to.be.above(20);
+        expect(worked / (performance.now() - began)).to.be.below(openingSpeed);
+      },
+      { modules: [], parameters: { queryTurns: 3 } },
+    ));
+
+  it("19-5 has one budget: the configuration's defaults, and what module 009 cannot take from there", () => {
+    const { warn, max } = slowdownBudget;
+    const { config } = validateConfig(raw({ legacyConsent: consent }));
+    expect(config?.gates).to.deep.include({ warnSlowdown: warn, maxSlowdown: max });
+    const sql = readFileSync(join(__dirname, "../../../sql/009_operations/up/03_performance.sql"), "utf8");
+    for (const [share, noise] of [
+      [warn, clockNoiseMs],
+      [max, 2 * clockNoiseMs],
+    ] as const)
+      expect(sql).to.include(`greatest(b.p95_ms * ${(1 + share).toFixed(2)}, b.p95_ms + ${noise})`);
+  });
+});
