@@ -1,6 +1,7 @@
 import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding } from "../check";
 import { figuresOf, recordedIn } from "./figures";
+import { timeInServer } from "./in-server";
 import { ms } from "./judge";
 import { measure, patienceMs, type Measurement, type Means } from "./measure";
 import { appQueries } from "./queries";
@@ -29,13 +30,14 @@ export const baselineBy = (means: Means = {}): Check => ({
         };
       return couldNotRun(`${touching.join(", ")} stands already: what is measured now is not v6 alone`, ...toMeasure);
     }
-    return told(await measure(site, means));
+    const found = await measure(site, means);
+    return told(found, await timeInServer(site, means));
   },
 });
 
 export const baseline = baselineBy();
 
-function told(found: Measurement): Finding {
+function told(found: Measurement, inServer: Record<string, number>): Finding {
   const { role, control, queries } = found;
   const slow = appQueries.filter(({ name }) => queries.get(name) === "slow");
   const measured = appQueries.filter(({ name }) => typeof queries.get(name) === "object");
@@ -48,7 +50,7 @@ function told(found: Measurement): Finding {
   });
   if (measured.length + slow.length === 0) return notApplicable("v6 has no account and no row that is somebody's");
   const how = `asked as ${role} with row security off; a query of no table: p95 ${ms(control.p95)}`;
-  const finding = { evidence: [...lines, how], figures: figuresOf(found) };
+  const finding = { evidence: [...lines, how], figures: { ...figuresOf(found), ...inServer } };
   if (slow.length === 0) return { verdict: "passed", ...finding };
   const mend = slow.map(({ table }) => `ANALYZE ${table}, and see the checks v6 and indexes: an index may be gone`);
   return { verdict: "could not run", ...finding, mend: [...new Set(mend)] };

@@ -54,7 +54,8 @@ COMMENT ON FUNCTION public.count_v6_rows(timestamptz) IS
   'Rows of each v6 table that were created until a time, or without one.';
 
 -- The queries of the guide and two more, each for up to 20 accounts and p_rounds times after an untimed round. Run as the
--- owner: row security is not in the figures, the condition that it adds (user_id) is.
+-- owner: row security is not in the figures, the condition that it adds (user_id) is. engine/gates/performance/in-server.ts
+-- runs the same before the schema stage, and a test compares the two.
 CREATE FUNCTION public.time_v6_queries(p_rounds integer, p_tests text[])
 RETURNS TABLE (test_name text, runs integer, p50_ms numeric, p95_ms numeric)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

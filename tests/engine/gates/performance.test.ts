@@ -8,12 +8,15 @@ import { allModules } from "../../../components/plan";
 import { validateConfig } from "../../../config";
 import { runCheck, type Declared, type Outcome, type Site } from "../../../engine/gates/check";
 import { baselineBy } from "../../../engine/gates/performance/baseline";
+import { inServerAccounts, inServerTests } from "../../../engine/gates/performance/in-server";
 import type { Stopwatch } from "../../../engine/gates/performance/measure";
 import { slowdownBy } from "../../../engine/gates/performance/slowdown";
 import { openingSpeed } from "../../../engine/migrate/workers/throttle/control";
 import { clockNoiseMs, slowdownBudget } from "../../../spec/slowdown";
 import { consent, raw } from "../../support/config";
 import { withEngine, type Engine } from "../module/harness";
+
+const folder = join(__dirname, "../../../sql/009_operations/up");
 
 const declared: Declared = {
   env: process.env,
@@ -223,6 +226,38 @@ describe("gates: performance", function () {
       expect(all).not.to.match(/marked-value|@|[0-9a-f]{8}-[0-9a-f]{4}-/);
     }));
 
+  it("19-5 is the baseline of module 009's functions, which time the same queries", () =>
+    withBaseline(async ({ engine, admin, before }) => {
+      const kept = { gate: "before", verdict: "ready", judgedAt: "2026-01-01", outcomes: [before], accepted: {} };
+      await admin.query(
+        `INSERT INTO guardian_migration.step (urn, part, kind, ledger_id, attempt, state, epoch, pid, detail)
+         SELECT $1, '', 'Gate', id, 1, 'done', 1, 1, $2::jsonb FROM guardian_migration.ledger`,
+        [engine.urn("Gate", "before"), JSON.stringify(kept)],
+      );
+      await engine.applyReal("009_operations");
+      const { rows } = await admin.query<{ name: string; runs: number; p50: number; p95: number; at: number }>(
+        `SELECT test_name AS name, runs, p50_ms::float8 AS p50, p95_ms::float8 AS p95, extract(epoch FROM measured_at)::float8 AS at
+         FROM public.v6_query_times ORDER BY 1`,
+      );
+      const expected = Object.keys(inServerTests)
+        .sort()
+        .map((name) => {
+          const figure = (what: string) => before.figures?.[`inServer${name.replaceAll(" ", "")}${what}`];
+          return {
+            name,
+            runs: figure("Runs"),
+            p50: figure("P50Ms"),
+            p95: figure("P95Ms"),
+            at: before.figures?.["measuredAtEpochS"],
+          };
+        });
+      expect(rows).to.deep.equal(expected);
+      expect(rows.map(({ runs }) => runs)).to.deep.equal([200, 200, 200, 200]);
+      const plain = (text: string): string => text.replaceAll(/\s+/g, " ");
+      const sql = plain(readFileSync(join(folder, "01_tables_measures.sql"), "utf8"));
+      for (const text of [...Object.values(inServerTests), inServerAccounts]) expect(sql).to.include(plain(text));
+    }));
+
   it("19-5 works a tenth of its time, as the throttle does on a server that it does not know", () =>
     withEngine(
       async (engine) => {
@@ -245,7 +280,7 @@ describe("gates: performance", function () {
     const { warn, max } = slowdownBudget;
     const { config } = validateConfig(raw({ legacyConsent: consent }));
     expect(config?.gates).to.deep.include({ warnSlowdown: warn, maxSlowdown: max });
-    const sql = readFileSync(join(__dirname, "../../../sql/009_operations/up/03_performance.sql"), "utf8");
+    const sql = readFileSync(join(folder, "03_performance.sql"), "utf8");
     for (const [share, noise] of [
       [warn, clockNoiseMs],
       [max, 2 * clockNoiseMs],
