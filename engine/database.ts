@@ -72,7 +72,7 @@ export function engineParameters(env: NodeJS.ProcessEnv = process.env, locks: Ch
     patience: locks.patience ?? ms("PATIENCE", 60_000),
     lease: ms("LEASE", 15_000),
     rangeKeys: Math.ceil(number("RANGE_KEYS", 1000)),
-    queryTurns: Math.ceil(number("QUERY_TURNS", 50)),
+    queryTurns: Math.ceil(number("QUERY_TURNS", 20)),
   };
 }
 

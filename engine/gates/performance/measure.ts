@@ -3,7 +3,7 @@ import { steady } from "../../migrate/workers/pace";
 import { openingSpeed } from "../../migrate/workers/throttle/control";
 import { percentile } from "../../migrate/workers/throttle/probe";
 import type { Site } from "../check";
-import { inTime } from "./in-time";
+import { inTime, mayTakeTooLong } from "./in-time";
 import { explain, hashOf } from "./plans";
 import { appQueries, control, type AppQuery } from "./queries";
 import { sampleOf, type Sample } from "./sample";
@@ -90,6 +90,7 @@ export async function measure(site: Site, wanted: Wanted = {}): Promise<Measurem
   await db.query("SET LOCAL row_security = off");
   await db.query(`SET LOCAL statement_timeout = ${patienceMs}`);
   await db.query(`SET LOCAL lock_timeout = ${host.parameters.lockTimeout}`);
+  await mayTakeTooLong(db);
   const here = await first<{ at: number; role: string }>(
     db,
     "SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8 AS at, current_user::text AS role",

@@ -3,7 +3,7 @@ import type { Site } from "../check";
 import { inTime } from "./in-time";
 import type { AppQuery } from "./queries";
 
-/** So many accounts are asked for at most, and so many rows of the table are looked at to find them. */
+/** So many accounts are asked for at most, each of them once a round, and so many rows of the table are looked at to find them. */
 const [accounts, looked] = [20, 400];
 
 /** Whom to ask for, and how much there is of theirs. Never told: these are values of rows. */

@@ -186,7 +186,7 @@ describe("a database as one process has it", function () {
       patience: 60_000,
       lease: 15_000,
       rangeKeys: 1000,
-      queryTurns: 50,
+      queryTurns: 20,
     };
     expect(engineParameters({})).to.deep.equal(usual);
     const chosen = engineParameters({ GUARDIAN_LOCK_PAUSE_MS: "1" }, { timeout: 60, pause: 7000 });
