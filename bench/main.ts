@@ -5,13 +5,14 @@ import { backup } from "./backup";
 import { commandOf, type Benchmark } from "./benchmark";
 import { calls } from "./calls";
 import { fhir } from "./fhir";
+import { gates } from "./gates";
 import { growth } from "./growth";
 import { locks } from "./locks";
 import { move } from "./move";
 import { noop } from "./noop";
 import { traffic } from "./traffic";
 
-const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic, locks, backup, age];
+const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic, locks, backup, age, gates];
 
 /** Runs the command; returns the exit code that --help explains. */
 function main(args: readonly string[]): Promise<number> {

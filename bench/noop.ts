@@ -29,7 +29,8 @@ export const noop: Benchmark = {
   },
 };
 
-async function withDatabase<T>({ say, options }: Run, work: (login: Login) => Promise<T>): Promise<T> {
+/** Runs some work on a v6 of its own, on the newest server that can be dumped. */
+export async function withDatabase<T>({ say, options }: Run, work: (login: Login) => Promise<T>): Promise<T> {
   const { major, why } = await newestDumpable();
   say(`server: ${why}`);
   const server = await startServer({ major, say });
