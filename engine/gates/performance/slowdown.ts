@@ -111,6 +111,8 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
       // In steps of a tenth: who accepted it is not asked again for the clock's sake.
       slowerShare: Math.ceil(Math.max(0, ...mores) * 10) / 10,
       slowQueries: of("slow").length,
+      // 1: no page and no plan speaks against it, so that nothing is to be rolled back for it without a person's word.
+      clockAlone: Number(failed.length > 0 && !failed.some(({ judged }) => byPages(judged))),
     },
     mend: [
       ...new Set(
@@ -126,6 +128,9 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
     ],
   };
 }
+
+/** One that was too slow has no pages to tell. */
+const byPages = (judged: Compared["judged"]): boolean => typeof judged === "object" && judged.by === "pages and plan";
 
 function line({ query: { title, table }, then, now, judged }: Compared): string {
   if (judged === "nobody") return `${title}: not applicable, ${table} had or has nobody to ask for`;

@@ -126,6 +126,7 @@ describe("gates: performance", function () {
         /failed by pages and plan: \d+\.\d pages a run after \d+\.\d, \d+ % more; another plan than then: .*Seq Scan patient_lab_results/,
       );
       expect(found.figures?.["slowerShare"]).to.be.above(0.25);
+      expect(found.figures).to.deep.include({ clockAlone: 0, slowQueries: 0 });
       expect(found.mend?.[0]).to.match(/^ANALYZE public\.patient_lab_results/);
       expect(of(found, "medication list")).to.match(/: passed by clock/);
       // Another index in its place, which finds the rows of everybody.
@@ -146,6 +147,7 @@ describe("gates: performance", function () {
         "document list: warned by clock: p95 1.20 ms after 1.00 ms, 20 % more",
         "authentication: failed by clock: p95 1.30 ms after 1.00 ms, 30 % more",
       ]);
+      expect(found.figures).to.deep.include({ clockAlone: 1, slowerShare: 0.3 });
       slower.delete("authentication");
       expect((await now(clockSaying((query) => slower.get(query) ?? 1))).verdict).to.equal("warned");
       // Slow for as long as one measurement lasts: that is no slower plan.
