@@ -1,4 +1,4 @@
-import { backupRight, migrationRights, rolesOf, type Right, type RoleName } from "../spec/roles";
+import { backupRight, gateRights, migrationRights, rolesOf, type Right, type RoleName } from "../spec/roles";
 import { first, rows, type Queryable } from "./base/sql";
 
 /** Who asks for a script, and where: names as SQL has them, quoted where they must be. */
@@ -20,7 +20,7 @@ export interface Grant {
 
 function statementOf({ kind, name, privilege }: Right, { role, database }: Grantee): string {
   if (kind === "role") return `ALTER ROLE ${role} ${privilege};`;
-  if (kind === "member") return `GRANT ${name} TO ${role};`;
+  if (kind === "member") return `GRANT ${name} TO ${role}${privilege === "" ? "" : ` WITH ${privilege}`};`;
   const on = kind === "database" ? `DATABASE ${database}` : kind === "schema" ? `SCHEMA ${name}` : name;
   return `GRANT ${privilege} ON ${on} TO ${role};`;
 }
@@ -32,6 +32,10 @@ const grant = (right: Right, grantee: Grantee): Grant => {
 /** @returns the whole script for a role: what the migration needs, and what the backup reads besides */
 export const grantsFor = (grantee: Grantee): Grant[] =>
   onWhatIsThere([...migrationRights(grantee.major), backupRight], grantee).map((right) => grant(right, grantee));
+
+/** @returns what a role lacks besides for the gates that ask as the API's roles; the migration does not need it */
+export const gateGrantsFor = (grantee: Grantee): Grant[] =>
+  gateRights(grantee.major).map((right) => grant(right, grantee));
 
 const onWhatIsThere = (rights: readonly Right[], { profiles = true }: Pick<Grantee, "profiles">): Right[] =>
   rights.filter(({ always }) => always || profiles);

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { escapeIdentifier } from "pg";
 import { resolveConnection } from "../engine/connect";
-import { grantsFor, roleScripts, type Grant, type Grantee } from "../engine/rights";
+import { gateGrantsFor, grantsFor, roleScripts, type Grant, type Grantee } from "../engine/rights";
 import * as commands from "./command";
 import { usage } from "./command/parse";
 import { readStack, selectedHere } from "./purge/stack";
@@ -13,6 +13,10 @@ const options = {
   },
   undo: {
     about: "prints what takes the roles away again: it stops at one that owns anything, or has a right of others'",
+  },
+  gates: {
+    about:
+      "gives the migration's role also what the gates need that ask as the API's roles do; else these lines are comments",
   },
   database: { value: "NAME", about: "the database of Guardian (default: that of the stack)" },
   stack: { value: "NAME", about: "whose database is meant (default: the stack that is selected)" },
@@ -51,6 +55,18 @@ const quoted = (database: string, major: number, profiles: boolean) => ({
 export const grantsOf = ({ role, database, major, profiles = true }: Grantee): Grant[] =>
   grantsFor({ ...quoted(database, major, profiles), role: escapeIdentifier(role) });
 
+/** @returns the membership by which a role asks as the API's roles do, for the gates that prove row security so */
+export const gateGrantsOf = ({ role, database, major }: Grantee): Grant[] =>
+  gateGrantsFor({ ...quoted(database, major, true), role: escapeIdentifier(role) });
+
+/** As a comment, unless it is to be given: the migration needs none of it. */
+function forGates(on: Grantee, given: boolean): string {
+  const lines = script(gateGrantsOf(on));
+  const head = "-- for the gates that ask as the API's roles do; the migration does not need it";
+  if (given) return `${head}\n${lines}`;
+  return `${head} (to be run with --gates)\n${lines.replaceAll(/^/gm, "-- ")}`;
+}
+
 /**
  * @param profiles whether v6 has the table user_profiles
  * @returns the SQL that makes the four roles and gives them their rights, one statement a line
@@ -83,10 +99,13 @@ export function main(args: readonly string[], surroundings: Surroundings = comma
     if (role !== undefined && undo) throw usage(command, "--undo takes no --role: a role of yours is yours to drop");
     const database = named ?? databaseOf(stack, cwd === undefined ? clone : resolve(cwd), env, say);
     const all = undo ? dropRoles : makeRoles;
+    const gates = undo
+      ? ""
+      : `\n\n${forGates({ role: role ?? "guardian_migrator", database, major: server }, given.gates)}`;
     print(
-      role === undefined
+      (role === undefined
         ? all(database, server, profiles)
-        : script(grantsOf({ role, database, major: server, profiles })),
+        : script(grantsOf({ role, database, major: server, profiles }))) + gates,
     );
     return Promise.resolve(0);
   });

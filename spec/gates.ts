@@ -1,4 +1,12 @@
-const security = ["definitions", "row-security", "functions", "views", "strangers"] as const;
+const security = [
+  "definitions",
+  "row-security",
+  "functions",
+  "views",
+  "permissions",
+  "strangers",
+  "sampled-users",
+] as const;
 
 /**
  * The checks of each gate by name, in the order in which they are told: what the program declares, and guardian:accept may

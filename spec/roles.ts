@@ -34,6 +34,7 @@ export interface Right {
   kind: "database" | "schema" | "table" | "role" | "member";
   /** The object, as `schema.name`; empty for the database and the role itself. */
   name: string;
+  /** Of a membership: its options, if any. */
   privilege: string;
   why: string;
   /** False for a table that not every v6 has. */
@@ -75,6 +76,18 @@ export const backupRight = right(
   "",
   "the backup holds every table and sequence of every schema; nothing else needs it",
 );
+
+/**
+ * What the gates want that ask as the API's roles do, whether row security holds (strangers, sampled-users): without it they could
+ * not run. The migration needs none of it, and foundation/ does not give it.
+ * @param major the server's major version
+ */
+export function gateRights(major: number): Right[] {
+  // From 16 on a membership says whether its rights are inherited; before that the role does, which inherits pg_read_all_data.
+  const how = major >= 16 ? "INHERIT FALSE, SET TRUE" : "";
+  const why = `gates ask as ${major >= 16 ? "it, and inherit nothing" : "it; before PostgreSQL 16 what it may write is inherited: REVOKE it after the gate"}`;
+  return ["anon", "authenticated"].map((name) => right("member", name, how, why));
+}
 
 export const roleNames = ["guardian_migrator", "guardian_operator", "guardian_auditor", "guardian_backup"] as const;
 export type RoleName = (typeof roleNames)[number];

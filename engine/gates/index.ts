@@ -25,12 +25,14 @@ import { baseline } from "./performance/baseline";
 import { slowdown } from "./performance/slowdown";
 import { definitions } from "./security/definitions";
 import { functions } from "./security/functions";
+import { permissions } from "./security/permissions";
 import { rowSecurity } from "./security/row-security";
+import { sampledUsers } from "./security/sampled-users";
 import { strangers } from "./security/strangers";
 import { views } from "./security/views";
 
 /** What must hold as long as v7's objects are there. */
-const security = [definitions, rowSecurity, functions, views, strangers];
+const security = [definitions, rowSecurity, functions, views, permissions, strangers, sampledUsers];
 
 /** Every check by the gate that it belongs to, one line each, in the order in which they are told. */
 export const gates = {

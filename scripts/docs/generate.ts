@@ -9,6 +9,7 @@ import { erasurePage } from "./erasure/page";
 import { describeModule, foreignKeys, listed, type Key } from "./catalogue";
 import { tryAll, type Matrix } from "./matrix";
 import { indexPage, modulePage, permissionsPage } from "./pages";
+import { permittedText } from "./permitted";
 import { addPeople, people, seed } from "./specimens";
 
 /** What a migrated database says of itself. */
@@ -37,6 +38,7 @@ export async function examine(logins: Logins): Promise<Findings> {
     await seed(admin, tables, (_table, column) => (column === "granted_to" ? people.provider : people.owner));
     const matrix = await tryModules(admin, modules);
     pages.set("permissions.md", permissionsPage(modules, matrix));
+    pages.set("../sql/permissions.json", await permittedText(admin, modules));
     return { modules, keys, matrix, bounds, pages };
   });
 }

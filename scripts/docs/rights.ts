@@ -1,4 +1,4 @@
-import { grantsOf, script } from "../grants";
+import { gateGrantsOf, grantsOf, script } from "../grants";
 import { table } from "./pages";
 
 /** @returns docs/rights.md: what the migration's role needs, and why */
@@ -15,6 +15,12 @@ export function rightsPage(): string {
     `\`\`\`sql\n${script(grants)}\n\`\`\``,
     "Before PostgreSQL 17, MAINTAIN is not there, and instead of it:",
     `\`\`\`sql\n${script(differs)}\n\`\`\``,
+    "The gates `strangers` and `sampled-users` prove row security by asking as the API's roles do; without membership in these they " +
+      "could not run, which is a warning. The migration does not need it, foundation/ does not give it, and `npm run grants -- --gates` does:",
+    `\`\`\`sql\n${script(gateGrantsOf({ role: "guardian_migrator", database: "guardian", major: 17 }))}\n\`\`\``,
+    "Whoever may become `authenticated` may act as any patient by the API's own rights, under row security. Before PostgreSQL 16 a " +
+      "membership is inherited too, and with BYPASSRLS what `authenticated` may write in v6 is no longer under row security: give it " +
+      "for the gate, and take it back.",
     "What else may be wanted, and is not the migration's:",
     table(
       ["Right", "For what"],

@@ -2,12 +2,11 @@ import { randomUUID } from "node:crypto";
 import { sqlstateOf } from "../../base/errors";
 import { quoteName, rows } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
+import { apiRoles, become, lackingRoles, notAMember, type ApiRole } from "../api";
 import { couldNotRun, notApplicable, some, type Check } from "../check";
 
 /** How long one question may take, in milliseconds: of a large table that no index answers nothing is said. */
 const patience = 2000;
-
-const roles = ["anon", "authenticated"];
 
 /**
  * Row security, proven by asking: what the catalogue says of policies is one thing, what they let through another. A
@@ -20,29 +19,16 @@ export const strangers: Check = {
   async run({ db }) {
     const standing = await standingTables(db);
     if (standing.length === 0) return notApplicable("no module is applied");
-    const lacking = await rows<{ role: string }>(
+    const lacking = await lackingRoles(db);
+    if (lacking.length > 0) return notAMember(lacking);
+    const tables = await rows<{ name: string; to: ApiRole[] }>(
       db,
-      `SELECT r.rolname AS role FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1)
-         AND NOT pg_catalog.pg_has_role(current_user, r.oid,
-           CASE WHEN pg_catalog.current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END) ORDER BY 1`,
-      [roles],
-    );
-    if (lacking.length > 0)
-      return couldNotRun(
-        `this role is no member of ${lacking.map(({ role }) => role).join(", ")}`,
-        ...lacking.map(
-          ({ role }) =>
-            `GRANT ${role} TO this role WITH INHERIT FALSE (before 16: GRANT ${role} TO it, and it NOINHERIT)`,
-        ),
-      );
-    const tables = await rows<{ name: string; to: string[] }>(
-      db,
-      `SELECT n.nspname || '.' || c.relname AS name, ARRAY(SELECT r FROM unnest($2::text[]) r WHERE pg_catalog.has_table_privilege(r, c.oid, 'SELECT')) AS to
+      `SELECT n.nspname || '.' || c.relname AS name, ARRAY(SELECT r FROM unnest($2::text[]) r WHERE pg_catalog.has_any_column_privilege(r, c.oid, 'SELECT')) AS to
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        WHERE n.nspname || '.' || c.relname = ANY ($1) AND EXISTS (
          SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confdeltype = 'c' AND k.confrelid = 'auth.users'::regclass)
        ORDER BY 1`,
-      [standing, roles],
+      [standing, apiRoles],
     );
     const [seen, unanswered]: [string[], string[]] = [[], []];
     let asked = 0;
@@ -53,11 +39,7 @@ export const strangers: Check = {
         await db.query("SAVEPOINT asked");
         let stranger = false;
         try {
-          await db.query(
-            "SELECT pg_catalog.set_config('request.jwt.claims', $1, true), pg_catalog.set_config('request.jwt.claim.sub', $2, true)",
-            claims(role),
-          );
-          await db.query(`SET LOCAL ROLE ${role}`);
+          await become(db, role, role === "anon" ? undefined : randomUUID());
           stranger = true;
           const found = await rows<{ some: boolean }>(db, `SELECT EXISTS (SELECT FROM ${quoteName(name)}) AS some`);
           if (found[0]?.some) seen.push(`${role} who is a stranger sees rows of ${quoteName(name)}`);
@@ -86,9 +68,3 @@ export const strangers: Check = {
     return { verdict: "passed", evidence: [`${asked} tables and roles asked, no row seen`], figures };
   },
 };
-
-/** What the API sets of who asks, in the form of either of its releases; who is not logged in has no account. */
-function claims(role: string): [string, string] {
-  const sub = role === "anon" ? "" : randomUUID();
-  return [JSON.stringify(sub === "" ? { role } : { sub, role }), sub];
-}

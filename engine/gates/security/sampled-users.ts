@@ -1,0 +1,145 @@
+import { escapeIdentifier } from "pg";
+import { sqlstateOf } from "../../base/errors";
+import { first, quoteName, rows, type Queryable } from "../../base/sql";
+import { standingTables } from "../../ledger/objects";
+import { become, lackingRoles, notAMember } from "../api";
+import { couldNotRun, notApplicable, some, type Check } from "../check";
+import { ownerships, type Ownership } from "./ownership";
+import { mayRead } from "./permitted";
+
+/** Accounts at so many places of the key space, the same each time; and up to two that own rows of each table. */
+const places = 8;
+const most = 24;
+
+/** So many rows of a table are enough to tell. */
+const enough = 10_000;
+
+/** How long one question may take, in milliseconds. */
+const patience = 2000;
+
+interface Table extends Ownership {
+  readonly name: string;
+  /** Whether docs/permissions.md lets a user read it; else he is to see nothing. */
+  readonly shown: boolean;
+}
+
+/** Row security, proven by counts: each sampled account sees its own rows of each table, all of them, and nobody else's. */
+export const sampledUsers: Check = {
+  name: "sampled-users",
+  asks: "whether sampled users, each asked as the API asks, see as many rows of every v7 table as belong to them, and none of another's",
+  cost: "queries",
+  worse: ["wrong"],
+  async run({ db, signal }) {
+    const standing = await standingTables(db);
+    if (standing.length === 0) return notApplicable("no module is applied");
+    const lacking = await lackingRoles(db);
+    if (lacking.length > 0) return notAMember(lacking);
+    await db.query(`SET LOCAL statement_timeout = ${patience}`);
+    const tables = await tablesOf(db, standing);
+    const accounts = await sampled(db, tables);
+    if (accounts.length === 0) return notApplicable("there is no account");
+    const [wrong, unanswered] = [new Map<string, number>(), new Set<string>()];
+    let rowsSeen = 0;
+    for (const table of tables)
+      for (const account of accounts) {
+        signal.throwIfAborted();
+        const outcome = await asked(db, table, account);
+        if ("state" in outcome) unanswered.add(`${quoteName(table.name)} (${outcome.state})`);
+        else {
+          rowsSeen += outcome.shown;
+          for (const fault of outcome.faults) wrong.set(fault, (wrong.get(fault) ?? 0) + 1);
+        }
+      }
+    const figures = { users: accounts.length, tables: tables.length, rowsSeen, wrong: wrong.size };
+    if (wrong.size > 0)
+      return {
+        verdict: "failed",
+        evidence: some([...wrong].map(([fault, users]) => `${users} of ${accounts.length} sampled users ${fault}`)),
+        figures,
+        mend: ["put the policy back as its module has it: the checks definitions and row-security name what differs"],
+      };
+    if (unanswered.size > 0) return { ...couldNotRun(`no answer: ${some([...unanswered]).join(", ")}`), figures };
+    const seen = `${accounts.length} users see their own rows of ${tables.length} tables, ${rowsSeen} in all, and nobody else's`;
+    return { verdict: "passed", evidence: [seen], figures };
+  },
+};
+
+/** Who owns rows of a table: as ownership.ts says, else by the key to auth.users that takes a row along with its account. */
+async function tablesOf(db: Queryable, standing: readonly string[]): Promise<Table[]> {
+  const keyed = await rows<{ name: string; column: string | null }>(
+    db,
+    `SELECT n.nspname || '.' || c.relname AS name, pg_catalog.min(a.attname::text) AS column
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     LEFT JOIN (pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1])
+       ON k.conrelid = c.oid AND k.contype = 'f' AND k.confdeltype = 'c' AND k.confrelid = 'auth.users'::regclass
+     WHERE n.nspname || '.' || c.relname = ANY ($1) AND c.relkind IN ('r', 'p') GROUP BY 1 ORDER BY 1`,
+    [standing],
+  );
+  return keyed.map(({ name, column }) => {
+    const of: { column: string | null } = ownerships[name] ?? { column };
+    return { name, shown: of.column !== null && mayRead(name, "authenticated"), ...of, column: of.column ?? "" };
+  });
+}
+
+/** By the order of keys; and owners, since most accounts may have no row of a table yet. */
+async function sampled(db: Queryable, tables: readonly Table[]): Promise<string[]> {
+  const spread = await rows<{ id: string }>(
+    db,
+    `SELECT DISTINCT x.id FROM pg_catalog.generate_series(0, $1 - 1) AS i, LATERAL (SELECT u.id FROM auth.users u
+       WHERE u.id >= (pg_catalog.rpad(pg_catalog.lpad(pg_catalog.to_hex(i * (256 / $1)), 2, '0'), 32, '0'))::pg_catalog.uuid ORDER BY u.id LIMIT 1) x`,
+    [places],
+  );
+  const found = new Set(spread.map(({ id }) => id));
+  for (const { name, column, values, person, shown } of tables) {
+    const of = person ?? (values === undefined ? column : undefined);
+    if (!shown || of === undefined || found.size >= most) continue;
+    const key = escapeIdentifier(of);
+    const owners = await rows<{ id: string }>(
+      db,
+      `SELECT DISTINCT o.id FROM (SELECT t.${key} AS id FROM ${quoteName(name)} t WHERE t.${key} IS NOT NULL LIMIT 200) o LIMIT 2`,
+    );
+    for (const { id } of owners) found.add(id);
+  }
+  return [...found].slice(0, most);
+}
+
+type Asked = { shown: number; faults: string[] } | { state: string };
+
+async function asked(db: Queryable, table: Table, account: string): Promise<Asked> {
+  const name = quoteName(table.name);
+  await db.query("SAVEPOINT asked");
+  try {
+    const own = table.values === undefined ? [account] : await keys(db, table.values, account);
+    const key = escapeIdentifier(table.column);
+    const some = `FROM (SELECT ${table.shown ? `${key} AS of` : "1"} FROM ${name} LIMIT ${enough}) t`;
+    const theirs = `FROM (SELECT FROM ${name} WHERE ${key} = ANY ($1) LIMIT ${enough}) t`;
+    const belongs = table.shown ? await counted(db, `SELECT count(*)::integer AS n ${theirs}`, own) : 0;
+    await become(db, "authenticated", account);
+    const text = table.shown
+      ? `SELECT count(*)::integer AS n, count(*) FILTER (WHERE (t.of = ANY ($1)) IS NOT TRUE)::integer AS others ${some}`
+      : `SELECT count(*)::integer AS n, count(*)::integer AS others ${some} WHERE $1::text[] IS NOT NULL`;
+    const seen = await first<{ n: number; others: number }>(db, text, [own]).catch((err: unknown) => {
+      // Who has no right to a table, or to what its policy asks, is shown nothing of it.
+      if (sqlstateOf(err) === "42501") return { n: 0, others: 0 };
+      throw err;
+    });
+    const { n = 0, others = 0 } = seen ?? {};
+    const faults = [
+      ...(others > 0 ? [`see rows of ${name} that are not theirs`] : []),
+      ...(n - others < belongs ? [`do not see all of their rows of ${name}`] : []),
+    ];
+    return { shown: n, faults };
+  } catch (err) {
+    return { state: sqlstateOf(err) === "57014" ? `not in ${patience / 1000} s` : (sqlstateOf(err) ?? "no SQLSTATE") };
+  } finally {
+    // Takes the role back too.
+    await db.query("ROLLBACK TO SAVEPOINT asked");
+    await db.query("RELEASE SAVEPOINT asked");
+  }
+}
+
+const keys = async (db: Queryable, text: string, account: string): Promise<string[]> =>
+  (await rows<{ id: string }>(db, text, [account])).map(({ id }) => id);
+
+const counted = async (db: Queryable, text: string, of: string[]): Promise<number> =>
+  (await first<{ n: number }>(db, text, [of]))?.n ?? 0;
