@@ -7,5 +7,6 @@ export { connectReader, Reader, Reading } from "./reader";
 export { Session, type SessionOptions } from "./session";
 export { parseConninfo } from "./settings/conninfo";
 export { ConnectionSettings, type DatabaseInput, resolveConnection } from "./settings";
+export { inTrial, type Trial } from "./trial";
 export { count } from "./values";
 export { connectWriter, Writer } from "./writer";

@@ -23,6 +23,14 @@ import { userAcceptance } from "./criteria/user-acceptance";
 import { userExperience } from "./criteria/user-experience";
 import { baseline } from "./performance/baseline";
 import { slowdown } from "./performance/slowdown";
+import { careTeamJourney } from "./function/care-team-journey";
+import { consentFlow } from "./function/consent";
+import { documentPipeline } from "./function/documents";
+import { fhirBuild } from "./function/fhir";
+import { flagShare } from "./function/flags";
+import { notificationOnce } from "./function/notifications";
+import { operations } from "./function/operations";
+import { patientJourney } from "./function/patient-journey";
 import { definitions } from "./security/definitions";
 import { functions } from "./security/functions";
 import { permissions } from "./security/permissions";
@@ -33,6 +41,18 @@ import { views } from "./security/views";
 
 /** What must hold as long as v7's objects are there. */
 const security = [definitions, rowSecurity, functions, views, permissions, strangers, sampledUsers];
+
+/** What v7's functions must do, tried and rolled back. */
+const working = [
+  flagShare,
+  consentFlow,
+  documentPipeline,
+  notificationOnce,
+  fhirBuild,
+  patientJourney,
+  careTeamJourney,
+  operations,
+];
 
 /** Every check by the gate that it belongs to, one line each, in the order in which they are told. */
 export const gates = {
@@ -55,10 +75,11 @@ export const gates = {
     apiEndpoints,
     baseline,
   ],
-  schema: [...security],
+  schema: [...security, ...working],
   data: [],
   end: [
     ...security,
+    ...working,
     apiEndpoints,
     externalSystems,
     userAcceptance,

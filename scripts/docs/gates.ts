@@ -5,6 +5,23 @@ import { criteriaPart } from "./criteria";
 import { performancePart } from "./gates-performance";
 import { table } from "./pages";
 
+/** What a check that calls functions does, and what stays of it. */
+const trials = [
+  "## How function is tried",
+  "The checks from `flag-share` on call v7's functions as people, workers and operators do, for an account and a document that are " +
+    "chosen by reading, in a transaction that is never committed: it has a session of its own, which knows no COMMIT and refuses " +
+    "every statement that begins, ends or prepares a transaction, and it is rolled back whatever happens; where the process or the " +
+    "connection is killed, the server does it. It waits 50 ms for a lock, tries once more, and then could not run; a statement has " +
+    "5 s. Persons are asked as `authenticated` with their claims where this role is a member of it, else with their claims alone, " +
+    "which the evidence says. What flags are set to plays no part: `flag-share` makes a flag of its own, and `care-team-journey` " +
+    "switches its feature on for two accounts, inside the trial.",
+  "Nothing is written to v6, so its triggers do not fire: before the rollback each check asks the server what the transaction wrote, " +
+    "and fails where a function wrote to a table of v6.",
+  "What a rollback does not take back: transaction ids, WAL and dead rows of v7's tables, their statistics, and the mark that a " +
+    "foreign key leaves at the account, document or result that it looks up; whoever deletes one of these meanwhile waits for the " +
+    "trial's second. v7 has no sequences. NOTIFY is not sent, and advisory locks are let go.",
+];
+
 /** Where each stands. */
 const titles: Readonly<Record<Gate, string>> = {
   before: "`gate-before`: after the backup, before the first module",
@@ -44,7 +61,7 @@ export function gatesPage(): string {
         "creates; `gate-before` is then not asked, since nothing that it stands before is to come.",
       "- **Baselines** of `gate-before` are measured while the schema stage does not stand, and kept from then on.",
     ].join("\n"),
-    "`npm run gates` asks the same at any time, of the stack that is selected, and only reads; `--json` has the figures too. " +
+    "`npm run gates` asks the same at any time, of the stack that is selected, and leaves nothing behind; `--json` has the figures too. " +
       "Exit code 0: ready; 3: ready with warnings; 1: not ready.",
     ...gateNames.flatMap((gate) => {
       const checks: readonly Check[] = gates[gate];
@@ -52,6 +69,7 @@ export function gatesPage(): string {
       return [`## ${titles[gate]}`, rows.length > 0 ? table(["Check", "It asks", "In"], rows) : "No check yet."];
     }),
     ...performancePart,
+    ...trials,
     ...criteriaPart(),
   ].join("\n\n");
 }

@@ -10,7 +10,11 @@ const declared: Declared = {
   env: process.env,
   backup: { directory: "/nowhere", maxAge: 3600, verify: "restore" },
   publications: [],
+  operators: [],
   limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
+  strict: false,
+  signOff: {},
+  endpoints: [],
 };
 
 const all: readonly Check[] = gates.end;

@@ -201,6 +201,8 @@ describe("gates: security", function () {
           ]);
           expect(mend?.join()).to.match(/npm run grants -- --gates/);
         }
+        // Function is tried all the same, and it is said how.
+        expect(line(await asked(db.migrator, "consent-flow"))).to.match(/^passed: .*asked with the owner's rights/);
         const printed: string[] = [];
         const to = { print: (text: string) => void printed.push(...text.split("\n")), say: () => undefined };
         const of = ["--role", "guardian_migrator", "--database", db.name, "--server", String(major)];

@@ -1,0 +1,171 @@
+import { pulumiCommand } from "../../../spec";
+import { v6Tables } from "../../../spec/roles";
+import { first, rows, type Queryable } from "../../base/sql";
+import { inTrial, type Trial } from "../../connect";
+import { standingNames } from "../../ledger/objects";
+import { lackingRoles } from "../api";
+import { couldNotRun, notApplicable, some, type Check, type Finding, type Site } from "../check";
+import { notTheirs, StepFailed, Steps } from "./steps";
+
+/** Whom a check of function is about, chosen by reading. */
+export interface Subject {
+  /** An account that is not deleted. */
+  readonly account: string;
+  /** Another one; absent in a database with one account. */
+  readonly other?: string;
+  /** A document of the account's. */
+  readonly document?: string;
+}
+
+interface Tried {
+  readonly name: string;
+  readonly asks: string;
+  /** Functions of v7 that it calls, without their arguments: it does not apply where their modules are not applied. */
+  readonly needs: readonly string[];
+  /** What must be there besides an account. */
+  readonly of?: "document" | "two accounts";
+  run(steps: Steps, subject: Subject): Promise<void>;
+}
+
+/** SQL: an account `u` that is not marked as deleted. Where v6 has no column deleted_at, the name is found one level further out. */
+const alive = `FROM auth.users u CROSS JOIN (SELECT NULL::timestamptz AS deleted_at) otherwise
+  WHERE (SELECT deleted_at FROM (SELECT u.*) account) IS NULL`;
+
+/**
+ * A check that calls functions as people and workers do, on v7's tables, for an account and a document that are there, in a
+ * transaction that is never committed (engine/connect/trial.ts). What it writes is v7's alone, which is looked at before the
+ * rollback. Where somebody holds a lock, it tries once more.
+ */
+export function tried({ name, asks, needs, of, run }: Tried): Check {
+  return {
+    name,
+    asks,
+    cost: "queries",
+    worse: ["faults"],
+    async run(site) {
+      const apart = await reasonAgainst(site.db, needs);
+      if (apart) return apart;
+      const subject = await choose(site.db, of === "document");
+      if (subject === undefined)
+        return notApplicable(`there is no ${of === "document" ? "document that belongs to an account" : "account"}`);
+      if (of === "two accounts" && subject.other === undefined) return notApplicable("there is one account only");
+      const becomes = (await lackingRoles(site.db)).length === 0;
+      const once = (): Promise<Finding> => tryOnce(site, { name, run }, subject, becomes);
+      return once().catch((err: unknown) => {
+        if (err instanceof StepFailed && err.state === "55P03") return once().catch(giveUp);
+        return giveUp(err);
+      });
+    },
+  };
+}
+
+function giveUp(err: unknown): Finding {
+  if (!(err instanceof StepFailed)) throw err;
+  return couldNotRun(
+    `${err.step}: ${err.state === "55P03" ? "somebody holds a lock" : `SQLSTATE ${err.state}`}`,
+    "ask again: npm run gates",
+  );
+}
+
+/** Why nothing is tried: no module, or a role that may not. */
+async function reasonAgainst(db: Queryable, needs: readonly string[]): Promise<Finding | undefined> {
+  const standing = (await standingNames(db, "function")).map((one) => one.slice(0, one.indexOf("(")));
+  const missing = needs.filter((one) => !standing.includes(one));
+  if (missing.length > 0) return notApplicable(`no module that is applied makes ${missing.join(", ")}`);
+  const owned = await first<{ may: boolean }>(
+    db,
+    `SELECT pg_catalog.bool_and(pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE')) AS may FROM pg_catalog.pg_class c
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY ($1)`,
+    [await standingNames(db, "table")],
+  );
+  if (owned?.may) return undefined;
+  return couldNotRun("this role does not own v7's tables", "ask as the role that runs the migration");
+}
+
+/** By the order of keys, so that the same is chosen again while it is there. */
+async function choose(db: Queryable, withDocument: boolean): Promise<Subject | undefined> {
+  const [found] = withDocument
+    ? await rows<{ account: string; document: string }>(
+        db,
+        `SELECT d.user_id AS account, d.id AS document FROM public.documents d
+         WHERE d.user_id IN (SELECT u.id ${alive}) ORDER BY d.id LIMIT 1`,
+      )
+    : await rows<{ account: string }>(db, `SELECT u.id AS account ${alive} ORDER BY u.id LIMIT 1`);
+  if (!found) return undefined;
+  const other = await first<{ id: string }>(db, `SELECT u.id ${alive} AND u.id <> $1 ORDER BY u.id LIMIT 1`, [
+    found.account,
+  ]);
+  return { ...found, ...(other ? { other: other.id } : {}) };
+}
+
+async function tryOnce(
+  { host, signal }: Site,
+  { name, run }: Pick<Tried, "name" | "run">,
+  subject: Subject,
+  becomes: boolean,
+): Promise<Finding> {
+  const began = performance.now();
+  return inTrial(
+    host.settings,
+    `trying ${name}`,
+    async (trial) => {
+      const steps = new Steps(trial, becomes);
+      let stopped: string | undefined;
+      try {
+        await run(steps, subject);
+      } catch (err) {
+        if (!(err instanceof StepFailed) || notTheirs.test(err.state)) throw err;
+        stopped = `${err.step}: SQLSTATE ${err.state}`;
+      }
+      const written = stopped === undefined ? await writtenOfV6(trial) : [];
+      const faults = [
+        ...steps.faults,
+        ...(stopped === undefined ? [] : [stopped]),
+        ...written.map((table) => `${table} was written to, and rolled back`),
+      ];
+      const told = {
+        steps: steps.done.length,
+        faults: faults.length,
+        ...steps.measured,
+        trialMs: Math.round(performance.now() - began),
+      };
+      const { warnings } = steps;
+      if (faults.length === 0 && warnings.length === 0)
+        return { verdict: "passed", evidence: evidence(steps), figures: told };
+      if (faults.length === 0)
+        return {
+          verdict: "warned",
+          evidence: some(warnings.map(({ line }) => line)),
+          figures: told,
+          mend: some(warnings.map(({ mend }) => mend)),
+        };
+      return {
+        verdict: "failed",
+        evidence: some(faults),
+        figures: told,
+        mend: [
+          `${pulumiCommand("refresh")} shows what somebody changed; if nothing, a module has a fault: take its flag to 0 %`,
+        ],
+      };
+    },
+    signal,
+  );
+}
+
+const evidence = ({ done, becomes, notes }: Steps): string[] => [
+  `${done.length} steps as they should be, and rolled back`,
+  ...notes,
+  ...(becomes ? [] : ["asked with the owner's rights: this role is no member of the API's roles"]),
+];
+
+/** @returns v6's tables that this transaction inserted into, updated or deleted from, as the server counted */
+async function writtenOfV6(trial: Trial): Promise<string[]> {
+  const found = await rows<{ name: string }>(
+    trial,
+    `SELECT w.name FROM unnest($1::text[]) AS w(name), LATERAL (SELECT pg_catalog.to_regclass(w.name) AS oid) r
+     WHERE pg_catalog.pg_stat_get_xact_tuples_inserted(r.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(r.oid)
+       + pg_catalog.pg_stat_get_xact_tuples_deleted(r.oid) > 0`,
+    [v6Tables],
+  );
+  return found.map(({ name }) => name);
+}
