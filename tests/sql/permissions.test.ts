@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { formatted } from "../../scripts/docs";
 import { examine, tryModules, type Findings } from "../../scripts/docs/generate";
 import { acts, actors } from "../../scripts/docs/matrix";
+import type { Permitted } from "../../engine/gates/security/permitted";
 import { withV6, type V6 } from "../support/postgres";
 
 const users = actors.filter((actor) => actor.role === "authenticated").map((actor) => actor.name);
@@ -72,6 +73,25 @@ describe("who may do what", function () {
       columns = await columnsOf(db);
     }),
   );
+
+  it("19-6 what the gate `permissions` holds rights against is what the page says, cell by cell", () => {
+    const text = found.pages.get("../sql/permissions.json") ?? "";
+    const given = JSON.parse(text) as Permitted;
+    const wrong: string[] = [];
+    const hold = (object: string, actor: string, privilege: string, tried: boolean): void => {
+      const role = actors.find(({ name }) => name === actor)?.role ?? "";
+      const may = [role, "PUBLIC"].some((who) => given[object]?.[who]?.[privilege] !== undefined);
+      if (may !== tried) wrong.push(`${actor} ${privilege} ${object}: ${may ? "given" : "not given"}, tried otherwise`);
+    };
+    for (const [table, byActor] of found.matrix.tables)
+      for (const [actor, { outcomes }] of byActor)
+        for (const act of acts)
+          hold(table, actor, act === "read" ? "SELECT" : act.toUpperCase(), outcomes[act] !== "no");
+    for (const [name, byActor] of found.matrix.functions)
+      for (const [actor, outcome] of byActor) hold(name, actor, "EXECUTE", outcome !== "no");
+    expect(wrong).to.deep.equal([]);
+    expect(Object.keys(given)).to.have.length.above(100);
+  });
 
   it("F-5 F-8 C-5 C-10: every cell is, on every PostgreSQL, as docs/permissions.md says, and the rules hold", async () => {
     expect(breaches(found, columns)).to.deep.equal([]);

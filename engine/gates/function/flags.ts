@@ -6,7 +6,7 @@ const flag = "guardian_gate_trial";
 const otherFlag = "guardian_gate_trial_2";
 
 /** So many users are asked about; where there are fewer accounts, ids that nobody has stand in for the rest. */
-const sample = 2000;
+const sample = 1000;
 
 /** A share may be off by so many standard deviations of a fair draw: beyond 5 lies one of 1.7 million. */
 const deviations = 5;

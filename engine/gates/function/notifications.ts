@@ -14,14 +14,14 @@ const send =
 const first = `UPDATE public.notification_queue SET scheduled_for = timestamptz '2000-01-01Z' + interval '1 day' * $2, expires_at = pg_catalog.now() + interval '1 hour' WHERE id = $1`;
 
 /** A message that comes before all others. @returns its id */
-export async function message(steps: Steps, account: string, place: number): Promise<string | undefined> {
+async function message(steps: Steps, account: string, place: number): Promise<string | undefined> {
   const id = await steps.value<string>(`message ${place} is queued`, "server", send, [account, `gate trial ${place}`]);
   await steps.ask(`message ${place} is due`, "server", first, [id, place]);
   return id;
 }
 
 /** @returns the lease of the message that a worker is given */
-export async function take(steps: Steps, worker: string): Promise<Claim | undefined> {
+async function take(steps: Steps, worker: string): Promise<Claim | undefined> {
   const text = "SELECT * FROM public.claim_notifications($1, 1)";
   return (await steps.ask<Claim>(`${worker} takes a message`, "server", text, [worker]))[0];
 }

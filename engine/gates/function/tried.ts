@@ -82,19 +82,20 @@ async function reasonAgainst(db: Queryable, needs: readonly string[]): Promise<F
   return couldNotRun("this role does not own v7's tables", "ask as the role that runs the migration");
 }
 
-/** By the order of keys, so that the same is chosen again while it is there. */
+/** By the order of keys, so that the same is chosen again while it is there; if it can be, an account with a document. */
 async function choose(db: Queryable, withDocument: boolean): Promise<Subject | undefined> {
-  const [found] = withDocument
-    ? await rows<{ account: string; document: string }>(
-        db,
-        `SELECT d.user_id AS account, d.id AS document FROM public.documents d
-         WHERE d.user_id IN (SELECT u.id ${alive}) ORDER BY d.id LIMIT 1`,
-      )
-    : await rows<{ account: string }>(db, `SELECT u.id AS account ${alive} ORDER BY u.id LIMIT 1`);
+  const found =
+    (await first<{ account: string; document: string }>(
+      db,
+      `SELECT d.user_id AS account, d.id AS document FROM public.documents d
+       WHERE d.user_id IN (SELECT u.id ${alive}) ORDER BY d.id LIMIT 1`,
+    )) ??
+    (withDocument
+      ? undefined
+      : await first<{ account: string }>(db, `SELECT u.id AS account ${alive} ORDER BY u.id LIMIT 1`));
   if (!found) return undefined;
-  const other = await first<{ id: string }>(db, `SELECT u.id ${alive} AND u.id <> $1 ORDER BY u.id LIMIT 1`, [
-    found.account,
-  ]);
+  const text = `SELECT u.id ${alive} AND u.id <> $1 ORDER BY u.id LIMIT 1`;
+  const other = await first<{ id: string }>(db, text, [found.account]);
   return { ...found, ...(other ? { other: other.id } : {}) };
 }
 

@@ -11,7 +11,7 @@ export type Permitted = Record<string, Record<string, Record<string, true | stri
 let read: Permitted | undefined;
 
 /** @returns what the modules of this release give to whom: sql/permissions.json, which `npm run docs` makes with docs/permissions.md */
-export const permitted = (): Permitted =>
+const permitted = (): Permitted =>
   (read ??= JSON.parse(readFileSync(join(sqlFolder, "permissions.json"), "utf8")) as Permitted);
 
 /** @returns whether a role, or everybody, is given a privilege on an object, or on one column of it */

@@ -41,7 +41,8 @@ export const sampledUsers: Check = {
     const [wrong, unanswered] = [new Map<string, number>(), new Set<string>()];
     let rowsSeen = 0;
     for (const table of tables)
-      for (const account of accounts) {
+      // Who it is plays no part where nobody has a right.
+      for (const account of table.shown ? accounts : accounts.slice(0, 1)) {
         signal.throwIfAborted();
         const outcome = await asked(db, table, account);
         if ("state" in outcome) unanswered.add(`${quoteName(table.name)} (${outcome.state})`);
