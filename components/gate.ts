@@ -34,7 +34,7 @@ export function gateAt(
   { config, plan, ledgerId, judges, rollout }: GateArgs,
   options: pulumi.CustomResourceOptions,
 ): Gate {
-  const { backup, gates: limits, strict, publications, operators } = config;
+  const { backup, gates: limits, strict, publications, operators, onBreach } = config;
   const checks: readonly string[] = gateChecks[gate];
   const accept = acceptedOf(config, (name) => checks.includes(name));
   const { directory, maxAge: maxAgeSeconds, verify } = backup;
@@ -53,6 +53,8 @@ export function gateAt(
       publications: Object.keys(publications).sort(),
       ...(Object.keys(operators).length > 0 ? { operators: Object.keys(operators).sort() } : {}),
       ...saidOf(config, checks),
+      // Before the migration there is nothing that a flag could switch off.
+      ...(onBreach === "rollback" && gate !== "before" ? { onBreach } : {}),
       ledgerId,
     },
     options,

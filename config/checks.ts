@@ -1,11 +1,18 @@
 import { isAcceptable } from "../spec/accepted";
-import { flag, like, map, otherwise, ruled } from "../spec";
+import { choice, flag, like, map, otherwise, ruled } from "../spec";
 
 export const checkKeys = {
   strict: otherwise(
     false,
     flag(
       "Whether what is a warning elsewhere stops up: a backup that nobody restored (backup.verify: list), one that takes longer to restore than backup.maxRestore, a check of a gate that could not run, and what guardian:signOff lacks.",
+    ),
+  ),
+  onBreach: otherwise(
+    "stop",
+    choice(
+      ["stop", "rollback"],
+      "What happens where one of the guide's criteria of rollback is met, up stops either way. rollback: the flags that this up has written are set to their values before it, no row and no module is touched, and nothing is switched on until guardian:acknowledge names it. What only the clock finds slower never does that, nor what nobody has signed off.",
     ),
   ),
   accept: otherwise(

@@ -35,6 +35,25 @@ export async function readRollbacks(db: Queryable): Promise<EmergencyRollback[]>
   return found.map((one) => ({ ...one, acknowledged: acknowledged.has(one.id) }));
 }
 
+/**
+ * Records that this stack itself set flags back: from then on it switches nothing on until somebody acknowledges it, as
+ * after module 009's function.
+ * @param why without row values
+ * @returns its session's id
+ */
+export async function recordRollback(db: Queryable, changed: number, why: string): Promise<string> {
+  const [row] = await rows<{ id: string }>(
+    db,
+    `INSERT INTO ${table} (migration_type, source_version, target_version, status, total_steps, completed_steps,
+       started_at, completed_at, records_processed, migration_environment, created_at, notes)
+     SELECT 'v7_to_v6_rollback', 'v7.0', 'v6.0', 'emergency_rollback', 1, 1, now(), pg_catalog.clock_timestamp(), $1,
+       coalesce((SELECT s.migration_environment FROM ${table} s WHERE s.migration_type = 'v6_to_v7'
+         ORDER BY s.created_at DESC LIMIT 1), 'production'), pg_catalog.clock_timestamp(), $2 RETURNING id::text`,
+    [changed, why],
+  );
+  return row?.id ?? "";
+}
+
 /** @returns those that nobody acknowledged, the newest first: while there is one, the stack switches nothing on */
 export const waiting = (rollbacks: readonly EmergencyRollback[]): EmergencyRollback[] =>
   rollbacks.filter(({ acknowledged }) => !acknowledged);

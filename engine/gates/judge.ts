@@ -10,6 +10,7 @@ import type { Detail } from "../ledger/details";
 import { addStep, detailOf, readStep, readSteps, setStep } from "../ledger/steps";
 import { gates } from ".";
 import { notApplicable, runCheck, type Check, type Cost, type Declared, type Outcome } from "./check";
+import { breached, type OnBreach } from "./breach";
 import { decide, refusalOf, type Decision, type Rules } from "./decide";
 import { recordedBefore } from "./recorded";
 
@@ -22,6 +23,8 @@ export interface WantedGate extends Rules {
   /** Flags that are on, with their percentage. */
   readonly rollout?: Readonly<Record<string, number>> | undefined;
   readonly declared: Declared;
+  /** What becomes of the flags where one of the guide's criteria of rollback is met. */
+  readonly onBreach?: OnBreach | undefined;
 }
 
 /** How a gate is asked. */
@@ -119,7 +122,7 @@ export async function askGate(
     const said: Said = { gate: wanted.gate, verdict, judgedAt, waived: false, outcomes, accepted };
     const refusal = refusalOf(wanted, decision, checks.length);
     await fenced.transaction((db) => setStep(db, step, { state: refusal ? "running" : "done", meaning, detail: said }));
-    if (refusal) throw refusal;
+    if (refusal) throw await breached(fenced, wanted, decision, refusal, asking.host);
     return { said, decision };
   });
 }

@@ -1,6 +1,6 @@
 import { GuardianError } from "../base/errors";
 import { first, rows, type Askable, type Queryable } from "../base/sql";
-import type { Detail, TakenBackup } from "./details";
+import type { Detail, FlagValues, TakenBackup } from "./details";
 import { harmless, type StepKind } from "./kinds";
 import { ledgerSchema, ledgerTable } from "./schema";
 
@@ -196,6 +196,31 @@ export async function acknowledgedRollbacks(db: Queryable): Promise<Set<string>>
      WHERE detail ? 'acknowledged'`,
   );
   return new Set(found.map(({ id }) => id));
+}
+
+/** A flag that a run wrote, and what this stack had made of it before; null: nothing. */
+export interface FlagOfRun extends Record<string, unknown> {
+  urn: string;
+  name: string;
+  before: FlagValues | null;
+}
+
+/**
+ * @param stack as in identity.stackOf
+ * @param epoch of the run's first write of a flag: each later write has a higher one
+ * @returns the flags that the stack wrote since, by name
+ */
+export async function flagsWrittenSince(db: Queryable, stack: string, epoch: string): Promise<FlagOfRun[]> {
+  const kind: StepKind = "FeatureFlag";
+  return rows<FlagOfRun>(
+    db,
+    `SELECT w.urn, w.name, (SELECT CASE WHEN o.state <> 'undone' THEN o.detail -> 'values' END FROM ${stepTable} o
+         WHERE o.urn = w.urn AND o.part = '' AND o.epoch < $3 ORDER BY o.attempt DESC LIMIT 1) AS before
+     FROM (SELECT DISTINCT ON (urn) urn, physical_id AS name, state FROM ${stepTable}
+       WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2) AND epoch >= $3 ORDER BY urn, attempt DESC) w
+     WHERE w.state = 'done' ORDER BY w.name`,
+    [kind, `urn:pulumi:${stack}::`, epoch],
+  );
 }
 
 /** @returns the three newest backups, of whatever stack, the newest first */

@@ -4,6 +4,7 @@ import { flagGone, lastChange } from "../../engine/flag-refusals";
 import {
   lastWritten,
   leftByRollback,
+  noteWrite,
   readFlags,
   readGrantedSeed,
   readSeed,
@@ -74,13 +75,15 @@ const kind: Kind<Spec> = {
     };
   },
 
-  async create(_call, inputs, fenced) {
+  async create(call, inputs, fenced) {
+    noteWrite(call.host, fenced);
     const configuration = await delivered(fenced.writer, inputs);
     await writeFlag(fenced, inputs.flag, wantedOf(inputs, configuration), undefined, inputs.acknowledge);
     return { configuration };
   },
 
-  async update(_call, inputs, state, fenced) {
+  async update(call, inputs, state, fenced) {
+    noteWrite(call.host, fenced);
     const configuration = await delivered(fenced.writer, inputs);
     await writeFlag(
       fenced,

@@ -22,7 +22,7 @@ const kind: Kind<Spec> = {
   spec: gateSpec,
 
   // What these say is asked of the server at the next time that something is to be asked.
-  asked: ["through", "backup", "publications", "operators"],
+  asked: ["through", "backup", "publications", "operators", "onBreach"],
 
   async plan(call, inputs, state) {
     const said = detailOf(await mainStep(call), "Gate");

@@ -63,6 +63,9 @@ export const gateSpec = resource(
       limits,
       accept: optional(map(text("The reason."), "Checks that are accepted though they do not pass.")),
       strict: optional(flag("A check that could not run stops too, and a sign-off that is missing.")),
+      onBreach: optional(
+        choice(["stop", "rollback"] as const, "Whether flags are set back where a criterion of rollback is met."),
+      ),
       signOff: optional(map(signOff, "What people have signed off, by item.")),
       endpoints: optional(list(endpoint, "What must respond.")),
       ...throughInput,

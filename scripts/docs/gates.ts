@@ -59,6 +59,10 @@ export function gatesPage(): string {
         "stop `up`, and never fails by it.",
       "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing. A stack of an earlier release gets its gates as " +
         "creates; `gate-before` is then not asked, since nothing that it stands before is to come.",
+      "- **A criterion of rollback** (the guide's section 8, below) that is met by a failed check stops `up` as any other. With " +
+        "`guardian:onBreach: rollback` it also sets the flags that this `up` wrote to their values before it, in one transaction, and records " +
+        "an emergency rollback: nothing is switched on until `guardian:acknowledge` names it. No row and no module is touched. What only the " +
+        "clock finds slower does not do that, nor what nobody has signed off.",
       "- **Baselines** of `gate-before` are measured while the schema stage does not stand, and kept from then on.",
     ].join("\n"),
     "`npm run gates` asks the same at any time, of the stack that is selected, and leaves nothing behind; `--json` has the figures too. " +

@@ -30,6 +30,14 @@ async function update(walk: Walk, held: Held, args: Bag, preview = false): Promi
   );
 }
 
+/** An update of any resource. @throws what the plugin answers */
+async function changed(walk: Walk, held: Held, kind: string, args: Bag): Promise<Held> {
+  const news = await walk.check(kind, held.urn.split("::").at(-1)!, args, held.inputs);
+  const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
+  const response = await walk.plugin.call(walk.plugin.client.update, calls.update(held.urn, change));
+  return { ...held, inputs: news, state: plain(response.getProperties()) ?? {} };
+}
+
 const text = (err: unknown): string => (err instanceof Error ? err.message : String(err));
 
 const said = (walk: Walk, severity: string): string[] =>
@@ -151,6 +159,65 @@ describe("provider: gates", function () {
       const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news });
       const { paths } = calls.changesOf(await walk.plugin.call(walk.plugin.client.diff, request));
       expect(Object.keys(paths)).to.deep.equal(['signOff["support-trained"].note']);
+    }));
+
+  it("19-8 a criterion of rollback sets the flags of this run back, and nothing else; nothing is switched on until acknowledged", () =>
+    withWalkOn(walkModules, async (walk, made, db) => {
+      const { ledgerId } = made.ledger.state as { ledgerId: string };
+      const flag = (name: string, rolloutPercentage: number, more: Bag = {}): Bag => ({
+        ...{ flag: name, enabled: true, rolloutPercentage, enabledForUsers: [], ledgerId },
+        ...more,
+      });
+      const older = await walk.create("FeatureFlag", "event_sourcing", flag("event_sourcing", 10));
+      await walk.create("FeatureFlag", "multi_tenancy", flag("multi_tenancy", 5));
+      const admin = await db.connect("admin");
+      const rollouts = async (): Promise<string[]> => {
+        const text = "SELECT feature_name || ' ' || enabled || ' ' || rollout_percentage AS line FROM feature_flags";
+        const { rows } = await admin.query<{ line: string }>(`${text} WHERE enabled ORDER BY 1`);
+        return rows.map(({ line }) => line);
+      };
+      const sessions = async (): Promise<string[]> => {
+        const text = "SELECT id::text AS id FROM migration_sessions WHERE status = 'emergency_rollback'";
+        return (await admin.query<{ id: string }>(text)).rows.map(({ id }) => id);
+      };
+      await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
+      const gate = (more: Bag): Bag =>
+        schemaGate(made, { gate: "end", checks: ["row-security", "support-trained"], ...more });
+      await withWalk({ database: db.migrator }, async (next) => {
+        const raised = await changed(next, older, "FeatureFlag", flag("event_sourcing", 50));
+        await next.create("FeatureFlag", "fhir_integration", flag("fhir_integration", 20));
+        // stop: as ever. A sign-off that is missing is no breach.
+        expect(await next.create("Gate", "gate-end", gate({ strict: true })).then(() => "passed", text)).to.match(
+          /^gate end: 2 of 2 checks did not pass/,
+        );
+        const unsigned = gate({ checks: ["support-trained"], strict: true, onBreach: "rollback" });
+        expect(await next.create("Gate", "gate-end", unsigned).then(() => "passed", text)).to.match(/gate-failed/);
+        expect(await sessions()).to.deep.equal([]);
+        const on = ["event_sourcing true 50", "fhir_integration true 20", "multi_tenancy true 5"];
+        expect(await rollouts()).to.deep.equal(on);
+
+        const breach = gate({ onBreach: "rollback" });
+        const stopped = await next.create("Gate", "gate-end", breach).then(() => "passed", text);
+        const [id = ""] = await sessions();
+        expect(stopped).to.contain(
+          `rollback: Security vulnerability discovered (row-security): event_sourcing, fhir_integration as before this up; emergency rollback ${id}`,
+        );
+        expect(stopped).to.contain(`config set guardian:acknowledge ${id}`);
+        const before = ["event_sourcing true 10", "multi_tenancy true 5"];
+        expect(await rollouts()).to.deep.equal(before);
+        // Once more: there is nothing to set back, and one waits already.
+        expect(await next.create("Gate", "gate-end", breach).then(() => "passed", text)).to.contain(
+          `no flag was another before this up; emergency rollback ${id}`,
+        );
+        expect(await sessions()).to.deep.equal([id]);
+        const again = (args: Bag) => changed(next, raised, "FeatureFlag", args).then(() => "passed", text);
+        expect(await again(flag("event_sourcing", 60)))
+          .to.contain("[emergency-rollback]")
+          .and.contain(id);
+        expect(await rollouts()).to.deep.equal(before);
+        expect(await again(flag("event_sourcing", 60, { acknowledge: id }))).to.equal("passed");
+        expect(await rollouts()).to.deep.equal(["event_sourcing true 60", "multi_tenancy true 5"]);
+      });
     }));
 
   it("19-1 that is unchanged reads nothing, whatever else it could be told by", () =>

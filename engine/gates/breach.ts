@@ -1,0 +1,129 @@
+import { isDeepStrictEqual } from "node:util";
+import { pulumiCommand } from "../../spec";
+import type { Gate } from "../../spec/gates";
+import { signOffs } from "../../spec/sign-offs";
+import { fromPostgres, GuardianError } from "../base/errors";
+import { first, rows, type Queryable } from "../base/sql";
+import type { Database, FencedWriter } from "../database";
+import { readRollbacks, recordRollback, waiting } from "../emergency";
+import { firstWrite, sameFlag, type FlagValues } from "../flags";
+import { stackOf } from "../ledger/identity";
+import { addStep, flagsWrittenSince, setStep, type FlagOfRun } from "../ledger/steps";
+import type { Outcome } from "./check";
+import { guide } from "./criteria/guide";
+import type { Decision } from "./decide";
+
+export type OnBreach = "stop" | "rollback";
+
+/** One of the guide's criteria of rollback that is met, and by which checks. */
+interface Breach {
+  readonly criterion: string;
+  readonly checks: readonly string[];
+}
+
+/**
+ * Whether what failed is certain. A sign-off that is missing says nothing of v7; and what only the clock finds slower may
+ * be its noise: a check of performance says by a figure of this name whether it was the clock alone.
+ */
+function isCertain({ check, figures = {} }: Outcome): boolean {
+  if (check in signOffs) return (figures["failing"] ?? 0) > 0;
+  return check !== "performance" || figures["clockAlone"] === 0;
+}
+
+/** @returns the criteria that are met, of what failed and nobody accepts */
+export function breachesOf({ stops }: Pick<Decision, "stops">): Breach[] {
+  const failed = stops.filter(({ outcome }) => outcome.verdict === "failed" && isCertain(outcome));
+  const names = new Set(failed.map(({ outcome }) => outcome.check));
+  return guide
+    .filter(({ section }) => section === "8, rollback")
+    .map(({ line, checks }) => ({ criterion: line, checks: checks.filter((check) => names.has(check)) }))
+    .filter(({ checks }) => checks.length > 0);
+}
+
+/**
+ * Sets back what this run made of flags, where the stack wants that and a criterion of rollback is met.
+ * @returns the refusal, which says what was done, or why it could not be
+ */
+export async function breached(
+  fenced: FencedWriter,
+  { gate, onBreach }: { readonly gate: Gate; readonly onBreach?: OnBreach | undefined },
+  decision: Decision,
+  refusal: GuardianError,
+  host: Database,
+): Promise<GuardianError> {
+  const breaches = onBreach === "rollback" && gate !== "before" ? breachesOf(decision) : [];
+  if (breaches.length === 0) return refusal;
+  const why = breaches.map(({ criterion, checks }) => `${criterion} (${checks.join(", ")})`).join("; ");
+  try {
+    const done = await setBack(fenced, host, `gate ${gate}: ${why}`);
+    return told(refusal, `${why}: ${done.what}`, done.todo);
+  } catch (err) {
+    const { message } = fromPostgres(err, "public.feature_flags");
+    return told(refusal, `${why}: the flags could NOT be set back (${message})`, [
+      "switch every feature off at once: psql -c 'SELECT emergency_rollback_to_v6()'",
+    ]);
+  }
+}
+
+const told = ({ code, what, where, todo }: GuardianError, more: string, first: readonly string[]): GuardianError =>
+  new GuardianError(code, { what, where: `${where ?? ""}\n    rollback: ${more}`, todo: [...first, ...todo] });
+
+/** Waits so long for somebody who writes flags, as module 009's function does. */
+const patience = "10s";
+
+/**
+ * In one transaction: every flag that this run wrote is as it was before it, the ledger knows that, and a session says that
+ * it was an emergency rollback. No other flag, no other row and no module is touched. Where nothing is to be set back and a
+ * rollback waits to be acknowledged already, nothing is written.
+ */
+async function setBack(
+  fenced: FencedWriter,
+  host: Database,
+  why: string,
+): Promise<{ what: string; todo: readonly string[] }> {
+  const epoch = firstWrite(host);
+  return fenced.transaction(async (db) => {
+    await db.query("SELECT pg_catalog.set_config('lock_timeout', $1, true)", [patience]);
+    // All of them, in one order, as the function locks them.
+    await db.query("SELECT FROM public.feature_flags ORDER BY feature_name FOR UPDATE");
+    const written = epoch === undefined ? [] : await flagsWrittenSince(db, stackOf(fenced.options.urn), epoch);
+    const changed: string[] = [];
+    for (const flag of written) if (await setFlagBack(db, fenced, flag)) changed.push(flag.name);
+    const [open] = waiting(await readRollbacks(db));
+    const id =
+      open && changed.length === 0
+        ? open.id
+        : await recordRollback(db, changed.length, `Rolled back by this stack at ${why}`);
+    const flags =
+      changed.length === 0 ? "no flag was another before this up" : `${changed.join(", ")} as before this up`;
+    return {
+      what: `${flags}; emergency rollback ${id}`,
+      todo: [
+        `when the cause is mended: ${pulumiCommand(`config set guardian:acknowledge ${id}`)}, then up; until then nothing is switched on`,
+      ],
+    };
+  });
+}
+
+/** @returns whether it was another one */
+async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, before }: FlagOfRun): Promise<boolean> {
+  const [live] = await rows<FlagValues & Record<string, unknown>>(
+    db,
+    `SELECT enabled, rollout_percentage AS "rolloutPercentage", enabled_for_users::text[] AS "enabledForUsers", configuration
+     FROM public.feature_flags WHERE feature_name = $1`,
+    [name],
+  );
+  if (!live) return false;
+  // What this stack made nothing of before is off; its configuration is module 001's.
+  const values = before ?? { ...live, enabled: false, rolloutPercentage: 0, enabledForUsers: [] };
+  if (sameFlag(values, live) && isDeepStrictEqual(values.configuration, live.configuration)) return false;
+  await db.query(
+    `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
+     WHERE feature_name = $1`,
+    [name, values.enabled, values.rolloutPercentage, values.enabledForUsers, JSON.stringify(values.configuration)],
+  );
+  const time = await first<{ now: string }>(db, "SELECT pg_catalog.clock_timestamp()::text AS now");
+  const step = await addStep(db, { urn, kind: "FeatureFlag", state: "running", epoch: fenced.epoch });
+  await setStep(db, step, { state: "done", physicalId: name, detail: { values, writtenAt: time?.now ?? "" } });
+  return true;
+}
