@@ -1,5 +1,5 @@
 import { hash } from "../../engine/base/hash";
-import { isAwaited, isOutdated, needsProof, needsStoring, readTaken } from "../../engine/backup/step/policy";
+import { isAwaited, isOutdated, needsProof, needsStoring, readTaken, takenOf } from "../../engine/backup/step/policy";
 import type { FencedWriter } from "../../engine/database";
 import { lazily } from "../../engine/lazy";
 import { endParts, readStep, readSteps, setStep } from "../../engine/ledger/steps";
@@ -43,7 +43,7 @@ const kind: Kind<Spec> = {
       await setStep(db, current, { state: "undone" });
       await endParts(db, call.urn);
     });
-    call.log.info(`the backup's files stay: ${state.path}`);
+    call.log.info(`the backup's files stay: ${takenOf([current], call.urn).path || state.path}`);
   },
 
   async read(db, call, inputs, state) {
@@ -54,7 +54,7 @@ const kind: Kind<Spec> = {
   async drift(call, inputs, state) {
     const changes: Changes = new Map();
     const steps = await ledgerSteps(call.host);
-    if (isOutdated(steps, call.urn, inputs, state)) changes.set("takenAt", "drift");
+    if (isOutdated(steps, call.urn, inputs, takenOf(steps, call.urn))) changes.set("takenAt", "drift");
     // A state of a release that proved nothing, or named no snapshots, does not have it.
     else if (needsProof(steps, call.urn, inputs) || !("proof" in state)) changes.set("proof", "drift");
     else if (needsStoring(steps, call.urn, inputs)) changes.set("storedIn", "drift");

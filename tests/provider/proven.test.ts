@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as calls from "../support/calls";
+import type { CallFailure } from "../support/plugin";
 import { withV6 } from "../support/postgres";
 import { until } from "../support/processes";
 import { withWalk, withWalkingProcess } from "../support/walk";
@@ -102,6 +103,40 @@ describe("provider: a backup that is proven", function () {
             expect(await later.diff({ ...older, state: updated })).to.deep.equal({ changes: "none", paths: {} });
           });
         });
+      }),
+    ));
+
+  it("17-4 a proof that could not be made, or was not accepted, leaves a state from which the next up goes on with the same dump", () =>
+    withV6((db) =>
+      withWalk({ database: db.migrator }, async (walk) => {
+        const { client, call } = walk.plugin;
+        const ledger = await walk.create("Ledger", "ledger", { purge: false });
+        const given = walk.backupArgs(ledger.state["ledgerId"]!, ["000_audit_log"]);
+        const { verify, ...args } = { ...given, migrations: [] as string[] };
+        expect(verify).to.equal("list");
+        const urn = walk.urn("Backup", "backup");
+        const inputs = await walk.check("Backup", "backup", { ...args, scratch: { host: "127.0.0.1", port: 1 } });
+        const failed = await call(client.create, calls.create(urn, inputs)).then(
+          () => undefined,
+          (err: CallFailure) => err,
+        );
+        const { id = "", properties: olds = {} } = failed?.partly ?? {};
+        expect(failed?.message).to.match(
+          /^the scratch server, on which backups are restored: no PostgreSQL server answers/,
+        );
+        expect(id).not.to.equal("");
+        const dumps = (): string[] => readdirSync(join(walk.folder, "backups"));
+        const [dumped, ...more] = dumps();
+        expect(more).to.deep.equal([]);
+
+        // Every up after it stopped here, whatever was mended: The "path" argument must be of type string.
+        expect(await walk.diff({ urn, id, inputs, state: olds })).to.deep.include({ changes: "some" });
+        const news = await walk.check("Backup", "backup", args);
+        const change = { id, olds, oldInputs: inputs, news };
+        expect(calls.changesOf(await call(client.diff, calls.diff(urn, change)))).to.deep.include({ changes: "some" });
+        const updated = plain((await call(client.update, calls.update(urn, change))).getProperties()) ?? {};
+        expect(updated).to.include({ proof: "proven", path: join(walk.folder, "backups", dumped ?? "") });
+        expect(dumps()).to.deep.equal([dumped]);
       }),
     ));
 });

@@ -31,7 +31,7 @@ export interface PluginOptions {
 }
 
 /** A call that failed. */
-interface CallFailure {
+export interface CallFailure {
   code: grpc.status;
   message: string;
   /** What was done in part, if the error says so. */

@@ -65,6 +65,15 @@ const mainOf = (steps: readonly Step[], urn: string): Step | undefined =>
 export const pathOf = (steps: readonly Step[], urn: string): string =>
   detailOf(mainOf(steps, urn), "Backup").path ?? "";
 
+/**
+ * @returns folder and time of the backup that was taken last, as the ledger has them: the state of one whose proof failed has
+ *   neither
+ */
+export function takenOf(steps: readonly Step[], urn: string): Pick<TakenBackup, "path" | "takenAt"> {
+  const { path = "", takenAt = "" } = detailOf(mainOf(steps, urn), "Backup");
+  return { path, takenAt };
+}
+
 /** @returns the proof of the backup that stands; nothing where it has none, or an earlier one has */
 export function proofOf(steps: readonly Step[], urn: string): KeptProof | undefined {
   const { path } = detailOf(mainOf(steps, urn), "Backup");
@@ -182,8 +191,7 @@ const isProvable = (taken: Step): boolean => detailOf(taken, "Backup").verify !=
 export function serves(steps: readonly Step[], urn: string, wanted: WantedBackup): boolean {
   const current = mainOf(steps, urn);
   if (current?.state !== "done" || current.meaning !== hash(wanted.protects)) return false;
-  const { path = "", takenAt = "" } = detailOf(current, "Backup");
-  if (isOutdated(steps, urn, wanted, { path, takenAt })) return false;
+  if (isOutdated(steps, urn, wanted, takenOf(steps, urn))) return false;
   return !isAwaited(steps, urn, wanted.protects) || wanted.verify === "list" || isProvable(current);
 }
 
