@@ -198,12 +198,25 @@ export class Masker {
     return digits.join("") + exponent;
   }
 
-  /** Bytes as PostgreSQL writes them: `\x` and hexadecimal figures. */
+  /** Bytes as PostgreSQL writes them: `\x` and hexadecimal figures, or as `bytea_output = escape` has them, and so back. */
   bytes(value: string): string {
+    if (!value.startsWith("\\x")) {
+      const many = value.match(/\\(?:\\|[0-7]{3})|[^\\]/g)?.length ?? 0;
+      return many === 0 ? value : escaped(this.#bytes("bytes", value, many));
+    }
     const length = Math.max((value.length - 2) >> 1, 0);
     return length === 0 ? value : `\\x${this.#bytes("bytes", value, length).toString("hex")}`;
   }
 }
+
+/** The escape format of bytea (manual, 8.4.2): a backslash twice, what cannot be printed as three octal figures. */
+const escaped = (bytes: Buffer): string =>
+  [...bytes]
+    .map((byte) => {
+      if (byte === 0x5c) return "\\\\";
+      return byte < 0x20 || byte > 0x7e ? `\\${byte.toString(8).padStart(3, "0")}` : String.fromCharCode(byte);
+    })
+    .join("");
 
 /** Two or three syllables of six bytes, with a capital. */
 function syllables(bytes: Buffer): string {

@@ -71,8 +71,9 @@ export async function restoreTable(
     const made = await tableDefinitions(clients.restorer, dump, toc, table, schema);
     say("restoring");
     const name = `${escapeIdentifier(schema)}.${escapeIdentifier(table.table)}`;
+    const session = { superuser: target.server.isSuperuser, bytea: backup.manifest.around?.bytea };
     const done = await onTarget(to, signal, async (client) => {
-      const filled = await inOneTransaction(client, target.server.isSuperuser, async () => {
+      const filled = await inOneTransaction(client, session, async () => {
         await makeSchema(client, schema, backup.name);
         await refuseTaken(client, schema, table, to);
         return fill(client, { backup, table, schema, file: join(backup.path, file.path), ...made, signal, say });
@@ -157,10 +158,15 @@ function findTable({ tables }: Manifest, wanted: string): ManifestTable {
 }
 
 /** Leaves the transaction open. */
-async function inOneTransaction<T>(client: Client, superuser: boolean, work: () => Promise<T>): Promise<T> {
+async function inOneTransaction<T>(
+  client: Client,
+  { superuser, bytea = "hex" }: { superuser: boolean; bytea: string | undefined },
+  work: () => Promise<T>,
+): Promise<T> {
   // Event triggers of the database are not for this; only a superuser may say so.
   const quiet = superuser ? "SET LOCAL session_replication_role = replica;" : "";
   await client.query(`BEGIN; SET LOCAL default_transaction_read_only = off; ${quiet} ${textSettings};
+    SET LOCAL bytea_output = ${escapeLiteral(bytea)};
     SET LOCAL synchronize_seqscans = off; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s';
     SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL check_function_bodies = off`);
   return work();

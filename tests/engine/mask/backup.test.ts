@@ -111,7 +111,7 @@ describe("a masked backup", function () {
         CREATE SCHEMA IF NOT EXISTS storage; CREATE TABLE storage.objects (name text); INSERT INTO storage.objects VALUES ('zyxmark')`);
         const [base, role] = [escapeIdentifier(db.name), `masked_${process.pid}`];
         await admin.query(`CREATE FOREIGN DATA WRAPPER far; CREATE SERVER there FOREIGN DATA WRAPPER far;
-        CREATE USER MAPPING FOR PUBLIC SERVER there OPTIONS (password 'zyxmark'); ALTER DATABASE ${base} SET app.service_role_key = 'zyxmark';
+        CREATE USER MAPPING FOR PUBLIC SERVER there OPTIONS (password 'zyxmark'); ALTER DATABASE ${base} SET app.service_role_key = 'zyxmark'; ALTER DATABASE ${base} SET bytea_output = 'escape';
         CREATE ROLE ${role}; ALTER ROLE ${role} SET app.key = 'zyxmark'`);
         await markEverything(admin, tables);
         const settings = place.settingsOf(db.admin, db.name);

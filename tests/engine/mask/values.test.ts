@@ -118,6 +118,17 @@ describe("what stands in the place of a value", () => {
       .to.match(/^\\x[0-9a-f]{6}$/)
       .and.not.equal("\\x00ff10");
     expect(masker.bytes("\\x")).to.equal("\\x");
+    // As a database with bytea_output = escape writes them: a byte is a sign, two backslashes, or three octal figures.
+    for (const [value, many] of [
+      ["Bob", 3],
+      ["\\377a\\\\x", 4],
+      ["\\\\x41", 4],
+      ["", 0],
+    ] as const) {
+      const masked = masker.bytes(value);
+      expect(masked, value).to.match(new RegExp(`^(\\\\[0-7]{3}|\\\\\\\\|[ -\\[\\]-~]){${many}}$`));
+      if (many > 0) expect(masked).not.to.equal(value);
+    }
   });
 
   it("17-7 of JSON the shape stays, and the words of a code under the keys that are listed", () => {

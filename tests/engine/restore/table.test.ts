@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { escapeIdentifier } from "pg";
 import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
 import { restoreTable, type RestoredTable } from "../../../engine/backup/restore";
@@ -35,6 +36,7 @@ describe("one table that is restored", function () {
       const admin = await db.connect("admin");
       await admin.query(awkward);
       await admin.query(tangled);
+      await admin.query(`ALTER DATABASE ${escapeIdentifier(db.name)} SET bytea_output = 'escape'`);
       const env = { GUARDIAN_PG_BIN: place.bin };
       const settings = place.settingsOf(db.admin, db.name);
       const made = await dump(place.options(db, { settings, env }));
@@ -96,6 +98,7 @@ describe("one table that is restored", function () {
         `tie column mood of ${table} "Odd ""name"."Mood"`,
         `tie column s of ${table} public.short`,
       ]);
+      await backup.close();
       expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([made.name]);
 
       const rows = await admin.query(`SELECT id, d, g, n, p FROM ${schema}."Tangled" ORDER BY id`);
