@@ -74,10 +74,16 @@ export async function openEmbedded({ major: wanted, bytes, signal, say }: Scratc
   return scratchOn(server);
 }
 
+/**
+ * What a backup says of the first role is made before the rest comes back, and would hold for whoever restores and compares: a
+ * read-only default, or a limit of time.
+ */
+const sessions = "default_transaction_read_only=off statement_timeout=0 lock_timeout=0 idle_session_timeout=0";
+
 function scratchOn(server: Server): Scratch {
   const { host, port, user, password, major } = server;
   const login = { host, port, user, database: "postgres", sslmode: "disable", passwordFrom: "env:PASSWORD" };
-  const settings = resolveConnection(login, { PASSWORD: password });
+  const settings = resolveConnection(login, { PASSWORD: password, PGOPTIONS: sessions.replace(/\S+/g, "-c $&") });
   const createDatabase = async (name: string): Promise<ConnectionSettings> => {
     const client = await openClient(settings, "guardian-migration scratch");
     try {

@@ -211,7 +211,7 @@ describe("a proof that is stopped", function () {
   const place = useDumps();
   const scratch = useScratch();
 
-  it("17-1 by ^C or a scratch that dies says so, leaves nothing behind, and the backup can be proven afterwards", () =>
+  it("17-1 by ^C or a scratch that dies says so, leaves nothing behind, and the backup can be proven afterwards, whatever is set for its first role", () =>
     withEmpty(async (db) => {
       await (await db.connect("admin")).query("CREATE TABLE t AS SELECT 1 AS i");
       const env = { GUARDIAN_PG_BIN: place.bin };
@@ -235,6 +235,18 @@ describe("a proof that is stopped", function () {
       expect(warned.join()).to.match(
         /^\/.*\.partial-elsewhere is of a run on another machine .*: remove it, if that run is gone$/,
       );
+      // What a backup says of the first role would hold for who restores it; as it is the first one's here, this comes last.
+      const said = `ALTER ROLE ${backup.manifest.around?.superuser} SET default_transaction_read_only TO 'on';
+        ALTER ROLE ${backup.manifest.around?.superuser} SET statement_timeout TO '1ms';`;
+      const roles = Buffer.concat([readFileSync(join(backup.path, "roles.sql")), Buffer.from(said)]);
+      writeFileSync(join(backup.path, "roles.sql"), roles);
+      const sha256 = createHash("sha256").update(roles).digest("hex");
+      const files = backup.manifest.files.map((one) =>
+        one.path === "roles.sql" ? { path: one.path, size: roles.length, sha256 } : one,
+      );
+      const manifest = { ...backup.manifest, files };
+      writeFileSync(join(backup.path, "manifest.json"), JSON.stringify(manifest));
+      expect((await scratch.prove({ ...backup, manifest }, { env })).verdict).to.equal("proven");
     }));
 });
 

@@ -81,7 +81,9 @@ export class ScratchServer {
   }
 
   #scratch(login: Login): Scratch {
-    const settings = settingsOf({ ...login, database: "postgres" });
+    const own = this.#open?.settings;
+    const settings =
+      own?.fields.user === login.user ? own.withDatabase("postgres") : settingsOf({ ...login, database: "postgres" });
     const createDatabase = (name: string): Promise<ConnectionSettings> => Promise.resolve(settings.withDatabase(name));
     return { settings, kind: "embedded", major, createDatabase, close: () => Promise.resolve() };
   }
