@@ -112,13 +112,13 @@ describe("provider: a backup that is proven", function () {
         const { client, call } = walk.plugin;
         const ledger = await walk.create("Ledger", "ledger", { purge: false });
         const given = walk.backupArgs(ledger.state["ledgerId"]!, ["000_audit_log"]);
-        const { verify, ...args } = { ...given, migrations: [] as string[] };
+        const { verify, ...args }: Record<string, Wire> = { ...given, migrations: [] };
         expect(verify).to.equal("list");
         const urn = walk.urn("Backup", "backup");
         const inputs = await walk.check("Backup", "backup", { ...args, scratch: { host: "127.0.0.1", port: 1 } });
         const failed = await call(client.create, calls.create(urn, inputs)).then(
           () => undefined,
-          (err: CallFailure) => err,
+          (err: unknown) => err as CallFailure,
         );
         const { id = "", properties: olds = {} } = failed?.partly ?? {};
         expect(failed?.message).to.match(
