@@ -132,8 +132,10 @@ describe("docs/aws.md", function () {
 
     const given = administratorStatements({ account: "1", bucket: "arn:aws:s3:::b", role: "r" });
     expect(given.flatMap(({ Action }) => Action).sort()).to.deep.equal([...new Set(actions)].sort());
-    const anywhere = given.filter(({ Resource }) => Resource === "*").flatMap(({ Action }) => Action);
-    const dangerous = /^(iam:|s3:|kms:(PutKeyPolicy|ScheduleKeyDeletion))/;
+    const anywhere = given
+      .filter(({ Resource, Condition }) => Resource === "*" && !Condition)
+      .flatMap(({ Action }) => Action);
+    const dangerous = /^(iam:|s3:|kms:(PutKeyPolicy|ScheduleKeyDeletion|TagResource))/;
     expect(anywhere.filter((action) => dangerous.test(action))).to.deep.equal([]);
     const attaching = given.filter(({ Action }) => Action.includes("iam:AttachRolePolicy"));
     expect(attaching.map(({ Resource, Condition }) => [Resource, Condition])).to.deep.equal([

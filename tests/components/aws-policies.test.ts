@@ -1,14 +1,26 @@
 import { expect } from "chai";
 import { bucketPolicy, snapshotPolicy, type Statement } from "../../components/aws-policies";
+import { administratorStatements } from "../../scripts/docs/aws/administrator";
 
+/** Values of condition keys; what has several, with a comma between them. */
 type Asked = Record<string, string>;
 
-/** What IAM makes of an operator ("IAM JSON policy elements: Condition operators"): without the key, only a negated one is true. */
+const like = (given: string, wanted: string): boolean => new RegExp(`^${wanted.replaceAll("*", ".*")}$`).test(given);
+const each = (given: string | undefined, fits: (one: string) => boolean): boolean =>
+  given?.split(",").every(fits) ?? true;
+
+/**
+ * What IAM makes of an operator ("IAM JSON policy elements: Condition operators"): without the key, only a negated one is true, and
+ * one of all values.
+ */
 const operators: Record<string, (given: string | undefined, wanted: string) => boolean> = {
   Bool: (given, wanted) => given === wanted,
+  "ForAllValues:StringEquals": (given, wanted) => each(given, (one) => one === wanted),
+  "ForAllValues:StringLike": (given, wanted) => each(given, (one) => like(one, wanted)),
   Null: (given, wanted) => (given === undefined) === (wanted === "true"),
   NumericLessThan: (given, wanted) => given !== undefined && Number(given) < Number(wanted),
   StringEquals: (given, wanted) => given === wanted,
+  StringLike: (given, wanted) => given !== undefined && like(given, wanted),
   StringNotEquals: (given, wanted) => given !== wanted,
   StringNotEqualsIfExists: (given, wanted) => given !== wanted,
 };
@@ -43,6 +55,32 @@ describe("components: policies in AWS", () => {
     it(`18-5 the bucket ${outcome} an upload with ${what}`, () => {
       const denied = policy.filter((one) => holds(one, { ...tls, ...headers })).map(({ Sid }) => Sid);
       expect(denied).to.deep.equal(refusedBy);
+    });
+  }
+
+  const [tag, aliases] = ["aws:ResourceTag/guardian:stack", "kms:ResourceAliases"];
+  const asking = (stack: string, ...others: string[]): Asked => ({
+    "aws:RequestTag/guardian:stack": stack,
+    "aws:TagKeys": ["guardian:stack", ...others].join(),
+  });
+  const theirs = { [aliases]: "alias/payroll" };
+  const ours = { [aliases]: "alias/guardian-prod-backups" };
+  for (const [action, what, asked, may] of [
+    ["kms:TagResource", "a key that it is just making", asking("prod"), true],
+    ["kms:TagResource", "a key of the stack's", { ...asking("prod"), ...ours, [tag]: "prod" }, true],
+    ["kms:TagResource", "somebody's key", { ...asking("prod"), ...theirs }, false],
+    ["kms:TagResource", "a key of two aliases", { ...asking("prod"), [aliases]: "alias/guardian-x,alias/pay" }, false],
+    ["kms:TagResource", "a key of the stack's, by another tag besides", { ...asking("prod", "team"), ...ours }, false],
+    ["kms:TagResource", "a key, by another tag alone", { "aws:TagKeys": "team" }, false],
+    ["kms:PutKeyPolicy", "a key of the stack's", { ...ours, [tag]: "prod" }, true],
+    ["kms:PutKeyPolicy", "somebody's key, tagged as ours", { ...theirs, [tag]: "prod" }, false],
+    ["kms:ScheduleKeyDeletion", "somebody's key, tagged as ours", { ...theirs, [tag]: "prod" }, false],
+    ["kms:ScheduleKeyDeletion", "a key without a tag", {}, false],
+  ] as [string, string, Asked, boolean][]) {
+    it(`18-9 the administrator ${may ? "may" : "may not"} ${action} of ${what}`, () => {
+      const given = administratorStatements({ account: "1", bucket: "arn:aws:s3:::b", role: "r" });
+      const speaking = given.filter(({ Action }) => [Action].flat().includes(action));
+      expect(speaking.some((one) => holds(one, asked))).to.equal(may);
     });
   }
 

@@ -114,6 +114,13 @@ export interface Where {
 
 /** Keys are known by the tag that the components give them. A new one's may not be known to KMS for minutes: not what makes it. */
 const ofTaggedKeys = ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:UpdateKeyDescription"];
+/**
+ * By a tag somebody's key could be made one of these. An alias of another name keeps it from that, since no alias but our own can be
+ * moved or deleted here; one that is made just now has none, and no tag, so that its ARN could not be named either (KMS, "Controlling
+ * access to tags"; "kms:ResourceAliases").
+ */
+const noOther = { "ForAllValues:StringLike": { "kms:ResourceAliases": "alias/guardian-*" } };
+const tagging = "kms:TagResource";
 const ofAliases = ["kms:CreateAlias", "kms:UpdateAlias"];
 const ofAttaching = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"];
 
@@ -128,7 +135,15 @@ export function administratorStatements({ account, bucket, role }: Where): State
   const looksAtRole = "iam:ListAttachedRolePolicies";
   const ofPolicies = all.filter((one) => one.startsWith("iam:") && ![...ofAttaching, looksAtRole].includes(one));
   const ofBucket = all.filter((one) => one.startsWith("s3:"));
-  const narrowed = new Set([...ofPolicies, ...ofAttaching, looksAtRole, ...ofBucket, ...ofTaggedKeys, ...ofAliases]);
+  const narrowed = new Set([
+    ...ofPolicies,
+    ...ofAttaching,
+    looksAtRole,
+    ...ofBucket,
+    ...ofTaggedKeys,
+    ...ofAliases,
+    tagging,
+  ]);
   const allow = { Effect: "Allow" } as const;
   return [
     { Sid: "Foundation", ...allow, Action: all.filter((one) => !narrowed.has(one)), Resource: "*" },
@@ -153,7 +168,18 @@ export function administratorStatements({ account, bucket, role }: Where): State
       ...allow,
       Action: ofTaggedKeys,
       Resource: `arn:aws:kms:*:${account}:key/*`,
-      Condition: { StringLike: { "aws:ResourceTag/guardian:stack": "*" } },
+      Condition: { StringLike: { "aws:ResourceTag/guardian:stack": "*" }, ...noOther },
+    },
+    {
+      Sid: "TagKeys",
+      ...allow,
+      Action: tagging,
+      Resource: "*",
+      Condition: {
+        StringLike: { "aws:RequestTag/guardian:stack": "*" },
+        "ForAllValues:StringEquals": { "aws:TagKeys": "guardian:stack" },
+        ...noOther,
+      },
     },
   ];
 }
