@@ -127,7 +127,12 @@ export function rolesOf(major: number): Role[] {
       name: "guardian_auditor",
       what: "previews, and reads everything; changes nothing",
       login: true,
-      rights: [connect, all, reads("a preview reads v6, the ledger and v7's tables, those that are made later too")],
+      rights: [
+        connect,
+        all,
+        reads("a preview reads v6, the ledger and v7's tables, those that are made later too"),
+        right("member", "pg_read_all_stats", "", "a gate sees since when transactions of others are open"),
+      ],
     },
     {
       name: "guardian_backup",

@@ -59,12 +59,12 @@ function expected(lock: string): Grants {
     return [`${name} ${object}`, { role: name, database: "postgres", ...on, privileges }];
   };
   const connect = (name: string): Grants[number] => grant(name, "database", { objectType: "database" }, ["CONNECT"]);
-  const login = (name: string, password: string): Grants[number] => [
+  const login = (name: string, password: string, ...more: string[]): Grants[number] => [
     name,
     role(name, {
       login: true,
       bypassRowLevelSecurity: true,
-      roles: ["pg_read_all_data"],
+      roles: ["pg_read_all_data", ...more],
       password: scramVerifier(name, password),
     }),
   ];
@@ -81,7 +81,7 @@ function expected(lock: string): Grants {
     ["guardian_operator", role("guardian_operator", { login: false, bypassRowLevelSecurity: false, roles: [] })],
     connect("guardian_operator"),
     grant("guardian_operator", "public", { objectType: "schema", schema: "public" }, ["USAGE"]),
-    login("guardian_auditor", passwords.GUARDIAN_AUDITOR_PASSWORD),
+    login("guardian_auditor", passwords.GUARDIAN_AUDITOR_PASSWORD, "pg_read_all_stats"),
     connect("guardian_auditor"),
     login("guardian_backup", passwords.GUARDIAN_BACKUP_PASSWORD),
     connect("guardian_backup"),

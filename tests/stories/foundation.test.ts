@@ -1,25 +1,30 @@
 import { expect } from "chai";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { stringify } from "yaml";
 import { foundationProject } from "../../config/foundation";
+import { loadModule, moduleNames } from "../../engine/module/files/manifest";
 import { startServer, type Server } from "../../engine/server/server";
+import { formatted } from "../../scripts/docs";
+import { rolesPage } from "../../scripts/docs/roles";
+import { main as gates } from "../../scripts/gates";
 import { createOwned } from "../../scripts/roles/database";
+import { tryRoles } from "../../scripts/roles/matrix";
+import { clientFolder } from "../../scripts/pg-clients";
 import { findEngine } from "../../scripts/pulumi/engine";
-import { allOnPath } from "../../scripts/pulumi/paths";
 import { programOf } from "../../scripts/pulumi/program";
 import { pulumi } from "../../scripts/pulumi/run";
 import { environment } from "../../scripts/stack/backend";
 import { withClient, type Login } from "../../scripts/v6/database";
 import { major } from "../support/major";
 import { root } from "../support/plugin";
+import { postgresqlPlugin } from "../support/postgresql-plugin";
 import { skip } from "../support/skip";
-import { differences, fingerprintOf } from "../support/story";
+import { keep, withStack } from "../support/stack";
+import { beyondSchema, differences, fingerprintOf, total } from "../support/story";
 
-const plugin = "pulumi-resource-postgresql";
-
-/** A stack of foundation/ on the real engine, with the plugin that is on PATH. */
+/** A stack of foundation/ on the real engine, with the real plugin. */
 class Foundation {
   readonly passwords: Record<string, string> = {
     MIGRATOR: "the-first-of-migrator",
@@ -30,6 +35,8 @@ class Foundation {
   constructor(
     private readonly folder: string,
     private readonly engine: string,
+    /** Folder of the plugin. */
+    private readonly plugin: string,
     private readonly admin: Login,
   ) {
     mkdirSync(join(folder, "state"));
@@ -51,7 +58,8 @@ class Foundation {
 
   async run(...args: string[]): Promise<{ code: number; output: string }> {
     const backend = { state: join(this.folder, "state"), home: join(this.folder, "home"), passphrase: "tests only" };
-    const env = environment(backend, { ADMIN: this.admin.password, ...this.passwords });
+    const PATH = [this.plugin, process.env["PATH"] ?? ""].join(delimiter);
+    const env = environment(backend, { PATH, ADMIN: this.admin.password, ...this.passwords });
     // The program reads passwords in this process.
     Object.assign(process.env, { ADMIN: this.admin.password, ...this.passwords });
     const { code, stdout, stderr } = await pulumi([...args, "--non-interactive", "--color=never"], {
@@ -71,22 +79,36 @@ class Foundation {
   }
 }
 
+/** The verdicts of `npm run gates` for who logs in so, by check. */
+async function verdicts(
+  { host, port, database, user, password }: Login,
+  clone: string,
+): Promise<Record<string, string>> {
+  const libpq = { PGHOST: host, PGPORT: String(port), PGDATABASE: database, PGUSER: user, PGPASSWORD: password };
+  const env = { ...process.env, ...libpq, GUARDIAN_PG_BIN: await clientFolder(major) };
+  const printed: string[] = [];
+  const print = (text: string): void => void printed.push(text);
+  await gates(["--json", "--stack", "dev"], { print, say: () => undefined, clone, env });
+  const { checks } = JSON.parse(printed.join("\n")) as { checks: Record<"check" | "verdict", string>[] };
+  return Object.fromEntries(checks.map(({ check, verdict }) => [check, verdict]));
+}
+
 describe("foundation/, with the plugin of PostgreSQL", function () {
-  this.timeout(300_000);
+  this.timeout(900_000);
   let server: Server | undefined;
   let folder: string | undefined;
   let stack: Foundation;
   let admin: Login;
 
   before(async function () {
-    if (allOnPath(plugin, process.env).length === 0) {
-      skip(this, `no ${plugin} on PATH: a download of Pulumi's, or built by Go (CONTRIBUTING.md)`);
-    }
+    const plugin = await postgresqlPlugin().catch((err: unknown) =>
+      skip(this, `no plugin of PostgreSQL on PATH, and it cannot be built (CONTRIBUTING.md): ${String(err)}`),
+    );
     server = await startServer({ major, inMemory: true });
     admin = await createOwned(server, "foundation", 20);
-    await withClient(admin, (client) => client.query("CREATE ROLE alice LOGIN"));
+    await withClient(admin, (client) => client.query(`CREATE ROLE alice LOGIN PASSWORD '${admin.password}'`));
     folder = mkdtempSync(join(tmpdir(), "guardian-foundation-"));
-    stack = new Foundation(folder, (await findEngine({ log: { line: () => undefined } })).path, admin);
+    stack = new Foundation(folder, (await findEngine({ log: { line: () => undefined } })).path, plugin, admin);
     await stack.must("stack", "init", "prod");
   });
   after(async () => {
@@ -102,12 +124,16 @@ describe("foundation/, with the plugin of PostgreSQL", function () {
         const { rows } = await client.query<{ line: string }>(
           "SELECT concat_ws(' in ', member::regrole, roleid::regrole) AS line FROM pg_auth_members ORDER BY 1",
         );
-        return rows.map(({ line }) => line).filter((line) => line.includes("guardian_"));
+        return rows
+          .map(({ line }) => line)
+          .filter((line) => line.includes("guardian_"))
+          .sort();
       };
       const members = [
         "alice in guardian_operator",
         ...["auditor", "backup", "migrator"].map((role) => `guardian_${role} in pg_read_all_data`),
-      ];
+        "guardian_auditor in pg_read_all_stats",
+      ].sort();
 
       await stack.must("up", "--yes", "--skip-preview");
       expect(await memberships()).to.deep.equal(members);
@@ -140,6 +166,68 @@ describe("foundation/, with the plugin of PostgreSQL", function () {
       await client.query("DROP TABLE public.kept");
       await stack.must("destroy", "--yes", "--skip-preview");
       expect(differences(before, await fingerprintOf(client, admin, []))).to.deep.equal([]);
+    });
+  });
+
+  it("18-2 as the roles that it made: the migrator takes the whole stack up and down, the auditor previews and checks, the backup dumps, an operator does what 009 is for, and none of these can do more", async () => {
+    await withClient(admin, async (client) => {
+      const untouched = await fingerprintOf(client, admin, []);
+      await stack.must("up", "--yes", "--skip-preview");
+      const before = await fingerprintOf(client, admin, []);
+      const login = (key: string): Login => ({
+        ...admin,
+        user: `guardian_${key.toLowerCase()}`,
+        password: stack.passwords[key] ?? "",
+      });
+      const as = {
+        guardian_migrator: login("MIGRATOR"),
+        guardian_operator: { ...admin, user: "alice" },
+        guardian_auditor: login("AUDITOR"),
+        guardian_backup: login("BACKUP"),
+      };
+
+      const planned = await withStack({ database: as.guardian_auditor }, (auditor) => auditor.preview());
+      expect(planned.changes).to.deep.equal({ create: total });
+
+      await withStack({ database: as.guardian_migrator }, async (migration) => {
+        expect((await migration.up()).changes).to.deep.equal({ create: total });
+        const modules = await Promise.all(moduleNames().map((name) => loadModule(name)));
+        const sections = await tryRoles({ admin, as }, modules);
+        const page = (await formatted(new Map([["roles.md", rolesPage(sections)]]))).get("roles.md");
+        if (major === 17) expect(page).to.equal(readFileSync(join(root, "docs", "roles.md"), "utf8"));
+
+        const up = await fingerprintOf(client, admin, []);
+        const { folder } = migration;
+        await withStack({ database: as.guardian_auditor, folder }, async (auditor) => {
+          const seen = await auditor.preview({ flags: ["--refresh"] });
+          expect(seen.changes).to.deep.equal({ refresh: total, same: total });
+        });
+        // Of the copy, since it is to fail.
+        await withStack({ database: as.guardian_auditor, folder: keep(folder) }, async (auditor) => {
+          auditor.set({ through: "schema" });
+          expect((await auditor.preview()).changes).to.include({ delete: beyondSchema });
+          const refused = await auditor.up({ expectFailure: true });
+          expect(refused.output).to.match(/\[right-missing\]|permission denied/);
+        });
+        const checks = await verdicts(as.guardian_auditor, folder);
+        // For "strangers" one must be a member of the API's roles, and could then write as any patient.
+        const unheard = Object.entries(checks).filter(([, verdict]) => verdict === "could not run");
+        expect(unheard.map(([check]) => check)).to.deep.equal(["strangers"]);
+        expect(checks).to.deep.equal({
+          ...(await verdicts(as.guardian_migrator, folder)),
+          ...{ rights: "warned", transactions: "passed" },
+        });
+        await withClient(as.guardian_operator, (own) => own.query("SELECT public.assess_v6_installation()"));
+        expect(differences(up, await fingerprintOf(client, admin, []))).to.deep.equal([]);
+
+        await withClient(as.guardian_operator, (own) => own.query("SELECT public.emergency_rollback_to_v6()"));
+        migration.set({ purge: "true", through: "infrastructure" });
+        await migration.up();
+        await migration.destroy();
+      });
+      expect(differences(before, await fingerprintOf(client, admin, []))).to.deep.equal([]);
+      await stack.must("destroy", "--yes", "--skip-preview");
+      expect(differences(untouched, await fingerprintOf(client, admin, []))).to.deep.equal([]);
     });
   });
 });
