@@ -7,26 +7,43 @@ import {
   otherwise,
   record,
   ruled,
+  secret,
   within,
   type Complaint,
   type Value,
 } from "../../spec";
 import { roleNames } from "../../spec/roles";
-import { hints, passwordFrom } from "../connection";
+import { passwordFrom } from "../connection";
+
+const role = record(
+  {
+    passwordFrom: optional(
+      passwordFrom(
+        "Where its password is: at least 16 characters, printable ASCII. State and server get a SCRAM verifier of it.",
+      ),
+    ),
+    password: optional(
+      secret(
+        like(
+          /^[\x21-\x7e]{16,}$/,
+          "at least 16 characters of printable ASCII without spaces",
+          "In its place, the password itself: made once, and kept as a secret of Pulumi's (`config set --secret`), encrypted in the stack's file and never in clear.",
+        ),
+      ),
+    ),
+  },
+  "A role that logs in.",
+);
 
 /** A role that logs in. A file's path counts from the folder of the project. */
-const loginRole = (description: string) =>
-  optional({
-    ...record(
-      {
-        passwordFrom: passwordFrom(
-          "Where its password is: at least 16 characters, printable ASCII. State and server get a SCRAM verifier of it.",
-        ),
-      },
-      description,
-    ),
-    hints,
-  });
+const loginRole = (description: string) => optional({ ...ruled(role, oneOfTwo), description });
+
+function oneOfTwo(found: Partial<Value<typeof role>>): Complaint[] {
+  const given = ["passwordFrom", "password"].filter((key) => key in found);
+  if (given.length === 1) return [];
+  const text = "needs passwordFrom, env:NAME or file:PATH, or password, a secret";
+  return [{ path: [], text: given.length === 0 ? text : "has both passwordFrom and password: take one out" }];
+}
 
 const access = record(
   {
@@ -50,11 +67,20 @@ export const accessKeys = {
   access: optional(ruled(access, (found) => [...none(found), ...members(found.operators ?? [])])),
 };
 
+const loginRoles = ["migrator", "auditor", "backup"] as const;
+
 /** Says of each role where its password is. */
 export const passwordsOf = (found: Partial<Value<typeof access>>): [key: string, from: string][] =>
-  (["migrator", "auditor", "backup"] as const).flatMap((key) => {
+  loginRoles.flatMap((key) => {
     const from = found[key]?.passwordFrom;
     return from === undefined ? [] : [[`access.${key}.passwordFrom`, from] as [string, string]];
+  });
+
+/** The passwords that are secrets of the stack's file. */
+export const secretsOf = (found: Partial<Value<typeof access>>): [key: string, password: string][] =>
+  loginRoles.flatMap((key) => {
+    const password = found[key]?.password;
+    return password === undefined ? [] : [[`access.${key}.password`, password] as [string, string]];
   });
 
 function none(found: object): Complaint[] {

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { refused } from "../read";
-import { passwordsOf } from "./access";
+import { passwordsOf, secretsOf } from "./access";
 import { foundationProject, type FoundationConfig } from "./keys";
 
 /** Passwords in clear, by their key: `database`, `migrator`. They go no further than this process and the plugin. */
@@ -12,8 +12,8 @@ const printable = /^[\x21-\x7e]+$/;
 const shortest = 16;
 
 /**
- * Reads the passwords that the configuration points to. They are given by reference, and never made here: a program that
- * made one would make another at each run, and what made it once would have to keep it.
+ * Reads the passwords that the configuration points to, or holds as secrets. They are never made here: a program that made one
+ * would make another at each run, and a resource that keeps one would keep it in the state.
  * @param folder from where a path counts
  * @throws pulumi.RunError that lists all that cannot be read, or used
  */
@@ -29,6 +29,11 @@ export function readPasswords(config: FoundationConfig, folder: string, env: Nod
     const wrong = "wrong" in read ? read.wrong : role === "database" ? undefined : unfit(read.password, found);
     if (wrong !== undefined) errors.push(`${foundationProject}:${key} (${from}): ${wrong}`);
     if ("password" in read) found.set(role, read.password);
+  }
+  for (const [key, password] of access ? secretsOf(access) : []) {
+    const wrong = unfit(password, found);
+    if (wrong !== undefined) errors.push(`${foundationProject}:${key}: ${wrong}`);
+    found.set(key.split(".").at(-2) ?? "", password);
   }
   if (errors.length > 0) throw refused(errors);
   return Object.fromEntries(found);

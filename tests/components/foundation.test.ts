@@ -71,8 +71,7 @@ describe("foundation/, its configuration", () => {
       `${at("database.user")} is missing: it must be a name`,
       `${at("database.sslmode")} is "prefer": it must be one of disable, require, verify-ca, verify-full`,
       `${at("database.password")} is not known: a password is never in the configuration, passwordFrom says where it is`,
-      `${at("access.migrator.passwordFrom")} is missing: it must be env:NAME or file:PATH`,
-      `${at("access.migrator.password")} is not known: a password is never in the configuration, passwordFrom says where it is`,
+      `${at("access.migrator.password")} does not fit: it must be at least 16 characters of printable ASCII without spaces`,
       `${at("access.auditor.passwordFrom")} does not fit: it must be env:NAME or file:PATH`,
       `${at("access.server")} is 14: it must be a whole number from 15 to 99`,
       `${at("access.migrater")} is not known: the nearest known key is ${at("access.migrator")}`,
@@ -89,6 +88,32 @@ describe("foundation/, its configuration", () => {
       `${at("access.operators")} has guardian_auditor, which is one of the four itself: name people`,
     ]);
     expect(operator("alice", "alice")).to.deep.equal([`${at("access.operators")} has a name twice`]);
+  });
+
+  it("18-2 a password may be made once and kept as a secret of the stack's file, and never in clear", () => {
+    const kept = { password: "made-by-openssl-rand-24+/" };
+    const given = { database, access: { migrator: kept, auditor: { passwordFrom: "env:LONG" } } };
+    const secrets = [`${foundationProject}:access`];
+    const { config, errors } = validateFoundation(named(given), secrets);
+    expect(errors).to.deep.equal([]);
+    const env = { ADMIN: "short", LONG: "sixteen-or-more!" };
+    expect(readPasswords(config!, "/", env)).to.deep.equal({
+      database: "short",
+      migrator: kept.password,
+      auditor: "sixteen-or-more!",
+    });
+    expect(() => readPasswords(config!, "/", { ...env, LONG: kept.password })).to.throw("the same as that of auditor");
+    const at = "guardian-foundation:access.migrator";
+    expect(validateFoundation(named(given)).errors).to.deep.equal([
+      `${at}.password stands in clear in the stack's file: make another, and set it with --secret`,
+    ]);
+    const saying = (one: object): string[] =>
+      validateFoundation(named({ database, access: { migrator: one } }), secrets).errors;
+    expect(saying({ password: "too-short" })).to.deep.equal([
+      `${at}.password does not fit: it must be at least 16 characters of printable ASCII without spaces`,
+    ]);
+    expect(saying({ ...kept, ...migrator })).to.deep.equal([`${at} has both passwordFrom and password: take one out`]);
+    expect(saying({ other: "x" })).to.include(`${at} needs passwordFrom, env:NAME or file:PATH, or password, a secret`);
   });
 
   it("18-2 passwords are read by reference, and all that is wrong with them is said at once, without a password", () => {
