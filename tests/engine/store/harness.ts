@@ -2,7 +2,9 @@ import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Manifest } from "../../../engine/backup/manifest";
-import type { WantedStore } from "../../../engine/store/wanted";
+import { storeBackup } from "../../../engine/store";
+import type { StoredPart } from "../../../engine/store/contents";
+import type { Owner, WantedStore } from "../../../engine/store/wanted";
 import { S3Double } from "../../support/s3";
 
 /** Stands in every file of a made-up backup: what of it is found in the store was not encrypted. */
@@ -43,6 +45,29 @@ export function makeBackup(
   writeFileSync(join(path, "manifest.json"), `${JSON.stringify(manifest)}\n`, { mode: 0o600 });
   chmodSync(path, 0o700);
   return { name, path, manifest };
+}
+
+/** Whose backups these are. */
+export const owner: Owner = {
+  ledgerId: "6f1b5f0e-0000-4000-8000-000000000001",
+  systemIdentifier: "7",
+  database: "guardian",
+};
+
+/** Stores a made-up backup: what came of it or was thrown, what was warned of, and the parts that a next run goes on from. */
+export async function storeOutcome(
+  it: ReturnType<typeof makeBackup>,
+  to: WantedStore,
+  known: readonly StoredPart[] = [],
+  onBytes: (bytes: number) => void = () => undefined,
+) {
+  const warned: string[] = [];
+  let kept: readonly StoredPart[] = known;
+  const note = (parts: readonly StoredPart[]): Promise<void> => Promise.resolve(void (kept = [...parts]));
+  const onProgress = ({ bytes }: { bytes: number }): void => onBytes(bytes);
+  const options = { owner, known, note, onProgress, onWarning: (line: string): void => void warned.push(line) };
+  const outcome = await storeBackup(it, to, options).catch((err: unknown) => err);
+  return { outcome, warned, kept };
 }
 
 /** Paths, modes and hashes of all below a folder. */

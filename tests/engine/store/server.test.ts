@@ -1,43 +1,49 @@
-import { CreateBucketCommand, PutObjectLockConfigurationCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  CreateBucketCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  PutObjectLockConfigurationCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
 import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fetchBackup, listStored, storeBackup } from "../../../engine/store";
+import { fetchBackup, listStored } from "../../../engine/store";
 import { Bucket } from "../../../engine/store/bucket";
-import type { StoredPart } from "../../../engine/store/contents";
+import { storeFailure } from "../../../engine/store/failures";
 import type { Stored } from "../../../engine/store/storing";
-import type { Owner, WantedStore } from "../../../engine/store/wanted";
+import type { WantedStore } from "../../../engine/store/wanted";
+import { flipped, Relay, type Way } from "../../support/relay";
 import { skip } from "../../support/skip";
 import { Gateway, versitygw } from "../../support/versitygw";
 import { refusalOf } from "../module/harness";
-import { logIn, makeBackup, pictureOf } from "./harness";
-
-const owner: Owner = { ledgerId: "6f1b5f0e-0000-4000-8000-000000000001", systemIdentifier: "7", database: "guardian" };
+import { logIn, makeBackup, owner, pictureOf, storeOutcome } from "./harness";
 
 describe("backups off the machine, on a real server (versitygw)", function () {
   this.timeout(600_000);
   let folder = "";
   let server: Gateway;
   let recipient = "";
-  let logOut = (): void => undefined;
+  /** What was begun, to be ended in reverse; nothing, where there is no server. */
+  const begun: (() => unknown)[] = [];
   before(async function () {
     const program = await versitygw().catch((err: unknown) => skip(this, `versitygw cannot be built: ${String(err)}`));
     const age = await import("age-encryption");
     const secret = await age.generateX25519Identity();
     recipient = await age.identityToRecipient(secret);
     folder = mkdtempSync(join(tmpdir(), "guardian-versitygw-"));
+    begun.push(() => rmSync(folder, { recursive: true, force: true }));
     for (const one of ["buckets/backups", "versions", "here", "small"])
       mkdirSync(join(folder, one), { recursive: true });
     server = new Gateway(program, join(folder, "buckets"), join(folder, "versions"));
+    begun.push(() => server.kill());
     await server.start();
-    logOut = logIn({ ...server.credentials, TEST_IDENTITY: secret });
+    begun.push(logIn({ ...server.credentials, TEST_IDENTITY: secret }));
   });
   after(async () => {
-    logOut();
-    await server.kill();
-    rmSync(folder, { recursive: true, force: true });
+    for (const end of begun.reverse()) await end();
   });
 
   const wanted = (more: Partial<WantedStore> = {}): WantedStore => ({
@@ -51,24 +57,10 @@ describe("backups off the machine, on a real server (versitygw)", function () {
   });
   let count = 0;
   const backup = (big?: number) => makeBackup(join(folder, "here"), `guardian-${++count}`, big);
-  const store = async (
-    it: ReturnType<typeof backup>,
-    to: WantedStore,
-    known: readonly StoredPart[] = [],
-    onBytes: (bytes: number) => void = () => undefined,
-  ) => {
-    const warned: string[] = [];
-    let kept: readonly StoredPart[] = known;
-    const note = (parts: readonly StoredPart[]): Promise<void> => Promise.resolve(void (kept = [...parts]));
-    const onProgress = ({ bytes }: { bytes: number }): void => onBytes(bytes);
-    const options = { owner, known, note, onProgress, onWarning: (line: string): void => void warned.push(line) };
-    const outcome = await storeBackup(it, to, options).catch((err: unknown) => err);
-    return { outcome, warned, kept };
-  };
 
   it("18-4 stores and brings back a backup of many parts", async () => {
     const it = backup(60_000_000);
-    const { outcome } = await store(it, wanted());
+    const { outcome } = await storeOutcome(it, wanted());
     expect(outcome).to.have.property("at", `s3://backups/guardian/${it.name}`);
     const { path } = await fetchBackup(wanted(), it.name, { directory: join(folder, "back") });
     expect(pictureOf(path)).to.deep.equal(pictureOf(it.path));
@@ -77,7 +69,7 @@ describe("backups off the machine, on a real server (versitygw)", function () {
   it("18-4 the server is killed in the midst of an upload: no backup there; the next run ends it, and nothing of it is left", async () => {
     const it = backup(120_000_000);
     let killed: Promise<void> | undefined;
-    const first = await store(it, wanted(), [], (bytes) => {
+    const first = await storeOutcome(it, wanted(), [], (bytes) => {
       if (bytes > 20_000_000) killed ??= server.kill();
     });
     expect(killed, "killed in the midst").to.not.equal(undefined);
@@ -85,12 +77,102 @@ describe("backups off the machine, on a real server (versitygw)", function () {
     expect(first.outcome).to.include({ code: "store-unreachable" });
     await server.start();
     expect((await listStored(wanted())).find(({ name }) => name === it.name)?.index).to.equal(undefined);
-    const { outcome } = await store(it, wanted(), first.kept);
+    const { outcome } = await storeOutcome(it, wanted(), first.kept);
     expect(outcome).to.have.property("at");
     const bucket = new Bucket(wanted());
     expect(await bucket.openUploads("")).to.deep.equal([]);
     bucket.close();
   });
+
+  /** Between the product and the server, for one test. */
+  const withRelay = async (work: (relay: Relay, to: WantedStore) => Promise<void>): Promise<void> => {
+    const relay = new Relay(Number(new URL(server.endpoint).port));
+    await relay.start();
+    try {
+      await work(relay, wanted({ endpoint: relay.endpoint }));
+    } finally {
+      relay.stop();
+    }
+  };
+
+  for (const [way, what, code] of [
+    ["there", "on its way to the store is refused by it", "store-damaged"],
+    ["back", "on its way back is found by reading it back", "backup-broken"],
+  ] as [Way, string, string][]) {
+    it(`18-4 a bit that changes ${what}; the next run goes on, and nothing half is taken for whole`, async () => {
+      const it = backup(20_000_000);
+      await withRelay(async (relay, to) => {
+        let passed = 0;
+        let spoilt = false;
+        relay.change = (piece, which) => {
+          if (which === way) passed += piece.length;
+          // Some MiB on and long: in the midst of a part, and not of a header.
+          if (spoilt || which !== way || passed < 6_000_000 || piece.length < 10_000) return piece;
+          spoilt = true;
+          return flipped(piece);
+        };
+        const first = await storeOutcome(it, to);
+        expect(spoilt).to.equal(true);
+        expect(first.outcome).to.include({ code });
+        expect((await listStored(wanted())).find(({ name }) => name === it.name)?.index).to.equal(undefined);
+        const { outcome } = await storeOutcome(it, to, first.kept);
+        expect(outcome, String(outcome)).to.have.property("at");
+      });
+      const { path } = await fetchBackup(wanted(), it.name, { directory: join(folder, `spoilt-${way}`) });
+      expect(pictureOf(path)).to.deep.equal(pictureOf(it.path));
+    });
+  }
+
+  it("18-4 a wrong checksum of each kind that S3 knows is refused, and told as damage", async () => {
+    const client = new S3Client({ endpoint: server.endpoint, forcePathStyle: true });
+    const wrong: [string, Partial<PutObjectCommandInput>][] = [
+      ["CRC32", { ChecksumCRC32: "AAAAAA==" }],
+      ["CRC32C", { ChecksumCRC32C: "AAAAAA==" }],
+      ["CRC64NVME", { ChecksumCRC64NVME: "AAAAAAAAAAA=" }],
+      ["SHA1", { ChecksumSHA1: Buffer.alloc(20).toString("base64") }],
+      ["SHA256", { ChecksumSHA256: Buffer.alloc(32).toString("base64") }],
+    ];
+    try {
+      for (const [kind, checksum] of wrong) {
+        const put = new PutObjectCommand({ Bucket: "backups", Key: `sum/${kind}`, Body: "what is sent", ...checksum });
+        const err: unknown = await client.send(put).then(
+          () => undefined,
+          (refused: unknown) => refused,
+        );
+        expect(err, kind).to.be.instanceOf(Error);
+        expect(storeFailure(err, "to be uploaded", kind).code, `${kind}: ${String(err)}`).to.equal("store-damaged");
+      }
+    } finally {
+      client.destroy();
+    }
+    const bucket = new Bucket(wanted());
+    expect([...(await bucket.objects("sum/")).keys()]).to.deep.equal([]);
+    bucket.close();
+  });
+
+  for (const [hours, what] of [
+    [3, "ahead"],
+    [-3, "behind"],
+  ] as const) {
+    it(`18-4 a clock three hours ${what}: gone on with by the server's time; where that is not said, told`, async () => {
+      const now = Date.now.bind(Date);
+      Date.now = () => now() + hours * 3_600_000;
+      try {
+        const it = backup(9_000_000);
+        expect((await storeOutcome(it, wanted())).outcome).to.have.property("at");
+        await withRelay(async (relay, to) => {
+          const mute = (text: string): string =>
+            text.replace(/\nDate:/i, "\nEtad:").replaceAll("ServerTime>", "SomeOthers>");
+          relay.change = (piece, way) =>
+            way === "back" ? Buffer.from(mute(piece.toString("latin1")), "latin1") : piece;
+          const { outcome } = await storeOutcome(backup(1000), to);
+          expect(outcome).to.include({ code: "store-clock" });
+        });
+      } finally {
+        Date.now = now;
+      }
+    });
+  }
 
   it("18-4 what is there is not written over; credentials, bucket and KMS are told", async () => {
     const bucket = new Bucket(wanted());
@@ -100,11 +182,15 @@ describe("backups off the machine, on a real server (versitygw)", function () {
     await put(true);
     bucket.close();
     const logBack = logIn({ AWS_SECRET_ACCESS_KEY: "wrong" });
-    expect((await store(backup(100), wanted())).outcome).to.include({ code: "store-credentials" });
+    expect((await storeOutcome(backup(100), wanted())).outcome).to.include({ code: "store-credentials" });
     logBack();
-    expect((await store(backup(100), wanted({ to: "s3://elsewhere" }))).outcome).to.include({ code: "store-missing" });
+    expect((await storeOutcome(backup(100), wanted({ to: "s3://elsewhere" }))).outcome).to.include({
+      code: "store-missing",
+    });
     // It takes the header and does nothing about it.
-    expect((await store(backup(100), wanted({ kmsKey: "alias/k" }))).outcome).to.include({ code: "store-unencrypted" });
+    expect((await storeOutcome(backup(100), wanted({ kmsKey: "alias/k" }))).outcome).to.include({
+      code: "store-unencrypted",
+    });
   });
 
   it("18-4 a bucket that keeps versions and locks them: its retention is told, and half an upload goes behind a delete marker", async () => {
@@ -122,7 +208,7 @@ describe("backups off the machine, on a real server (versitygw)", function () {
     await bucket.put("half/owner.json", mark, { size: mark.length, replace: false });
     bucket.close();
     const it = backup(100);
-    const { outcome, warned } = await store(it, to);
+    const { outcome, warned } = await storeOutcome(it, to);
     expect(outcome).to.include({ retention: "1 days (COMPLIANCE)" });
     expect((outcome as Stored).parts.filter(({ version }) => version === undefined)).to.deep.equal([]);
     expect(warned).to.deep.equal([]);
@@ -142,7 +228,7 @@ describe("backups off the machine, on a real server (versitygw)", function () {
     try {
       mkdirSync(join(small, "backups"));
       await full.start();
-      const { outcome } = await store(backup(30_000_000), wanted({ endpoint: full.endpoint }));
+      const { outcome } = await storeOutcome(backup(30_000_000), wanted({ endpoint: full.endpoint }));
       expect(outcome).to.include({ code: "store-failed" });
       const there = await listStored(wanted({ endpoint: full.endpoint }));
       expect(there.filter(({ index }) => index)).to.deep.equal([]);
