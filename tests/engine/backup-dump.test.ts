@@ -209,9 +209,9 @@ describe("a backup of PostgreSQL", function () {
         const result = await dump(
           place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }),
         );
-        const tables = result.manifest.tables.map(({ oid, ...table }) => ({ ...table, oid: typeof oid }));
+        const tables = result.manifest.tables.map(({ oid, file, ...table }) => ({ ...table, oid: typeof oid, file: typeof file }));
         const config = { schema: "public", table: "config", rows: 1, extension: "pgcrypto", columns: ["i"] };
-        expect(tables).to.deep.equal([{ ...config, oid: "number" }]);
+        expect(tables).to.deep.equal([{ ...config, oid: "number", file: "string" }]);
       } finally {
         await admin.query(`DROP OWNED BY ${weak}; DROP ROLE ${weak}`);
       }
