@@ -7,7 +7,16 @@ export const gateKeys = {
     ruled(
       record(
         {
-          maxDataLoss: otherwise(0.001, within(0, 1, number("The share of rows that cannot be moved."))),
+          maxDataLoss: otherwise(
+            0.001,
+            within(
+              0,
+              1,
+              number(
+                "The share of rows that may be missing: of a data migration's rows those that cannot be moved, of a table of v6 those that are lost.",
+              ),
+            ),
+          ),
           warnSlowdown: otherwise(
             slowdownBudget.warn,
             within(

@@ -44,7 +44,7 @@ export const gateChecks = {
     "performance-baseline",
   ],
   schema: [...security, ...working],
-  data: [],
+  data: ["moved", "v6-definitions", "v6-rows", "v6-cells", "v6-written"],
   end: [
     ...security,
     ...working,

@@ -43,6 +43,8 @@ export interface Declared {
   readonly publications: readonly string[];
   /** Members of guardian_operator that are meant. */
   readonly operators: readonly string[];
+  /** False: what reads whole tables goes at full speed, whatever the application feels; for benchmarks. */
+  readonly throttled?: boolean;
   /** Shares: 0.25 is a quarter. `guardian:gates`. */
   readonly limits: { readonly maxDataLoss: number; readonly warnSlowdown: number; readonly maxSlowdown: number };
   /** Whether a sign-off that is missing fails, and does not only warn: `guardian:strict`. */

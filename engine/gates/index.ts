@@ -38,6 +38,11 @@ import { rowSecurity } from "./security/row-security";
 import { sampledUsers } from "./security/sampled-users";
 import { strangers } from "./security/strangers";
 import { views } from "./security/views";
+import { cells } from "./validation/cells";
+import { definitions as v6Definitions } from "./validation/definitions";
+import { moved } from "./validation/moved";
+import { rows } from "./validation/rows";
+import { written } from "./validation/written";
 
 /** What must hold as long as v7's objects are there. */
 const security = [definitions, rowSecurity, functions, views, permissions, strangers, sampledUsers];
@@ -76,7 +81,7 @@ export const gates = {
     baseline,
   ],
   schema: [...security, ...working],
-  data: [],
+  data: [moved, v6Definitions, rows, cells, written],
   end: [
     ...security,
     ...working,

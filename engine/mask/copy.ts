@@ -13,11 +13,12 @@ const backslashed: Readonly<Record<string, string>> = {
 };
 
 /** A value as COPY's text format writes it (manual, COPY, File Formats), and back. */
-const read = (field: string): string =>
+export const readField = (field: string): string =>
   field.includes("\\") ? field.replace(/\\(.)/gs, (_, letter: string) => escapes[letter] ?? letter) : field;
 const written = (value: string): string => value.replace(/[\b\f\n\r\t\v\\]/g, (found) => backslashed[found] ?? found);
 
-const nothing = "\\N";
+/** NULL, as COPY's text format writes it. */
+export const nothing = "\\N";
 
 /**
  * Masks one line of COPY's text format.
@@ -31,7 +32,7 @@ export function maskLine(line: string, masks: readonly (Mask | undefined)[]): st
   masks.forEach((mask, i) => {
     const field = fields[i] ?? nothing;
     if (!mask || field === nothing) return;
-    const masked = mask(read(field));
+    const masked = mask(readField(field));
     fields[i] = masked === null ? nothing : written(masked);
   });
   return fields.join("\t");

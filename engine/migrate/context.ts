@@ -15,7 +15,10 @@ export interface MoveOptions {
    * comparing take what they take: each later phase has as long from its own beginning.
    */
   deadline?: number;
-  /** The share of rows that may be rejected, 0.001 where it is not said; above it the migration stops. */
+  /**
+   * The share of this migration's rows that may be rejected, 0.001 where it is not said; above it the migration stops. The gate
+   * after it asks the same of each table of v6: the share of its rows that may be lost.
+   */
   maxDataLoss?: number;
   /** At most so many workers, whatever the migration says; for benchmarks. */
   workers?: number;

@@ -35,7 +35,7 @@ export const guide: readonly GuideLine[] = [
   }),
   ...of("6.2", {
     "Schema Migration": ["definitions"],
-    "Data Migration": [],
+    "Data Migration": ["moved", "v6-rows", "v6-cells"],
     "Index Performance": ["performance"],
     "RLS Policies": ["row-security", "strangers", "sampled-users"],
     "Feature Flags": ["flag-share"],
@@ -51,7 +51,7 @@ export const guide: readonly GuideLine[] = [
   }),
   ...of("8", {
     "All v7 modules deployed successfully": ["definitions"],
-    "Data migration 100% complete with validation": [],
+    "Data migration 100% complete with validation": ["moved", "v6-rows", "v6-cells", "v6-written", "v6-definitions"],
     "Performance within 10% of v6 baseline": ["performance"],
     "All security controls operational": security,
     "User acceptance testing passed": ["user-acceptance"],
@@ -59,7 +59,7 @@ export const guide: readonly GuideLine[] = [
     "Support team trained": ["support-trained"],
   }),
   ...of("8, rollback", {
-    "Data loss > 0.1%": [],
+    "Data loss > 0.1%": ["v6-rows", "moved"],
     "Performance degradation > 25%": ["performance"],
     "Security vulnerability discovered": security,
     "Critical functionality broken": [...working, "api-endpoints", "external-systems"],
