@@ -43,7 +43,7 @@ interface Asking {
 export type Said = Detail<"Gate">;
 
 /** @returns the checks of a gate that are declared @throws GuardianError for a name that is none of its */
-export function checksOf({ gate, checks }: Pick<WantedGate, "gate" | "checks">): Check[] {
+function checksOf({ gate, checks }: Pick<WantedGate, "gate" | "checks">): Check[] {
   const all: readonly Check[] = gates[gate];
   return checks.map((name) => {
     const found = all.find((check) => check.name === name);
@@ -96,6 +96,7 @@ const meaningOf = ({ checks, judges, rollout, declared, accept, strict }: Wanted
  * Asks a gate, and keeps in the ledger what it said, whatever that is; one that said so already to the same is not asked.
  * @returns what it said, and what is passed over though it does not pass
  * @throws GuardianError gate-failed
+ * @lazily
  */
 export async function askGate(
   fenced: FencedWriter,
@@ -127,8 +128,11 @@ export async function askGate(
   });
 }
 
-/** What is known of a check without asking it. */
-function knownOf(
+/**
+ * What is known of a check without asking it.
+ * @param standing what the gate said the last time, by the check's name
+ */
+export function knownOf(
   check: Check,
   standing: ReadonlyMap<string, Outcome>,
   { schemaStands, passes }: Pick<Asking, "schemaStands" | "passes">,
@@ -141,7 +145,11 @@ function knownOf(
   return check.cost === "pass" && !passes ? last : undefined;
 }
 
-/** Passes a gate by, on the way back or where nothing is to come; what it said before stays. @returns that */
+/**
+ * Passes a gate by, on the way back or where nothing is to come; what it said before stays.
+ * @returns that
+ * @lazily
+ */
 export async function passBy(fenced: FencedWriter, { gate }: Pick<WantedGate, "gate">): Promise<Said> {
   const { urn } = fenced.options;
   return fenced.transaction(async (db) => {
@@ -153,7 +161,10 @@ export async function passBy(fenced: FencedWriter, { gate }: Pick<WantedGate, "g
   });
 }
 
-/** Ends a gate: nothing of it is in the database but what it said. */
+/**
+ * Ends a gate: nothing of it is in the database but what it said.
+ * @lazily
+ */
 export async function endGate(fenced: FencedWriter): Promise<void> {
   const current = await readStep(fenced.writer, fenced.options.urn);
   if (!current || current.state === "undone") return;
@@ -163,6 +174,7 @@ export async function endGate(fenced: FencedWriter): Promise<void> {
 /**
  * Ends gates that failed and are not declared any more: Pulumi's state has none of them, and nobody deletes them.
  * @param mine whether a URN is that of one that goes
+ * @lazily
  */
 export async function endForsaken(fenced: FencedWriter, mine: (urn: string) => boolean): Promise<void> {
   await fenced.transaction(async (db) => {
@@ -207,10 +219,13 @@ export async function foresee(
 }
 
 /** Whether a gate was asked since it last had to be, and let it pass. */
-export const isWhole = (said: Said): boolean =>
+const isWhole = (said: Said): boolean =>
   said.judgedAt !== undefined && said.waived !== true && said.error === undefined && said.verdict !== "not ready";
 
-/** Whether what a gate stands for, or is measured against, is another than in the state: then whole tables are read again. */
+/**
+ * Whether what a gate stands for, or is measured against, is another than in the state: then whole tables are read again.
+ * @lazily
+ */
 export const judgesAnew = (
   now: Pick<WantedGate, "judges"> & { limits: Declared["limits"] },
   then: Pick<WantedGate, "judges"> & { limits: Declared["limits"] },

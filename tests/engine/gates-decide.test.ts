@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import type { Check, Outcome } from "../../engine/gates/check";
+import { knownOf } from "../../engine/gates/judge";
 import { decide, refusalOf, type Rules } from "../../engine/gates/decide";
 
 const check = (name: string, worse?: string[]): Check => ({
@@ -87,5 +88,20 @@ describe("a gate's decision", () => {
     expect(of({ accept }, said("views", "failed", ["view b", "view c"]), accepted).message).to.match(
       /worse since:\n +view c/,
     );
+  });
+
+  it("19-2 keeps what whole tables said where only a flag changed, and the baseline while the schema stage stands", () => {
+    const outcome = said("a", "passed", ["x"], { rows: 1 });
+    const known = (more: Partial<Check>, asking: { schemaStands: boolean; passes: boolean }, standing = [outcome]) =>
+      knownOf({ ...check("a"), ...more }, new Map(standing.map((one) => [one.check, one])), asking);
+    const flagOnly = { schemaStands: true, passes: false };
+    expect(known({ cost: "pass" }, flagOnly)).to.equal(outcome);
+    expect(known({ cost: "pass" }, { ...flagOnly, passes: true })).to.equal(undefined);
+    expect(known({ cost: "pass" }, flagOnly, []), "never asked").to.equal(undefined);
+    expect(known({ cost: "queries" }, flagOnly)).to.equal(undefined);
+    const baseline = { cost: "queries", baseline: true } as const;
+    expect(known(baseline, flagOnly)).to.equal(outcome);
+    expect(known(baseline, { schemaStands: false, passes: true })).to.equal(undefined);
+    expect(known(baseline, flagOnly, [])?.verdict, "a stack of the release before").to.equal("not applicable");
   });
 });

@@ -295,4 +295,38 @@ describe("provider: gates", function () {
       expect(await status(4, "infrastructure")).to.equal("in_progress");
       expect(await kept(db)).to.deep.equal({ state: "undone", gate: "schema" });
     }));
+
+  it("19-1 before: a stack of the release before gets it as a create that asks nothing; it is asked once something is to come, and again when that is long ago", () =>
+    withWalkOn(walkModules, async (walk, made, db) => {
+      const admin = await db.connect("admin");
+      // It would not pass, if it were asked.
+      await admin.query("ALTER TABLE public.patient_vitals DISABLE ROW LEVEL SECURITY");
+      const own = schemaGate(made);
+      const args = { ...own, gate: "before", checks: ["v6", "volumes"] };
+      const create = (more: Bag = {}, how = {}) => walk.create("Gate", "gate-before", { ...args, ...more }, how);
+      const held = await create();
+      expect(held.state).to.deep.include({ verdict: "not asked", outcomes: [], judgedAt: "" });
+      expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
+
+      const judges = { ...(own["judges"] as Bag), "003_fhir_integration": "to come" };
+      const news = await walk.check("Gate", "gate-before", { ...args, judges }, held.inputs);
+      const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
+      const { client, call, fail } = walk.plugin;
+      const { message } = await fail(client.update, calls.update(held.urn, change));
+      expect(message).to.match(
+        /^gate before: 1 of 2 checks did not pass \(v6\); no module was applied \[gate-failed\]/,
+      );
+      await admin.query("ALTER TABLE public.patient_vitals ENABLE ROW LEVEL SECURITY");
+      const response = await call(client.update, calls.update(held.urn, change));
+      const asked: Held = { ...held, inputs: news, state: plain(response.getProperties()) ?? {} };
+      expect(asked.state).to.deep.include({ verdict: "ready" });
+      expect((asked.state["outcomes"] as Bag[]).map(({ check }) => check)).to.deep.equal(["v6", "volumes"]);
+      expect(await walk.diff(asked)).to.deep.equal({ changes: "none", paths: {} });
+      await admin.query(
+        `UPDATE guardian_migration.step SET detail = detail || '{"judgedAt": "2026-01-01T00:00:00Z"}' WHERE kind = 'Gate' AND state = 'done'`,
+      );
+      await withWalk({ database: db.migrator }, async (next) =>
+        expect(await next.diff(asked)).to.deep.equal({ changes: "some", paths: { verdict: "update, output" } }),
+      );
+    }));
 });
