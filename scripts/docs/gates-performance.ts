@@ -1,6 +1,6 @@
 import { openingSpeed } from "../../engine/migrate/workers/throttle/control";
 import { appQueries } from "../../engine/gates/performance/queries";
-import { fewestRuns, pagesNoise } from "../../engine/gates/performance/judge";
+import { fewestRuns, pagesNoise, smallPages } from "../../engine/gates/performance/judge";
 import { longestMs, patienceMs } from "../../engine/gates/performance/measure";
 import { clockNoiseMs, slowdownBudget } from "../../spec/slowdown";
 
@@ -26,7 +26,7 @@ export const performancePart: readonly string[] = [
       `and the types of the plan's nodes with the names of their indexes. These know no noise but ${pagesNoise} page a run (one more level of an ` +
       "index). What the application added meanwhile is allowed for: rows of these accounts, and with the same plan pages of the table.",
     "- **Another plan that reads more than the budget** counts whatever the clock says: an index that is gone is no loss yet on a " +
-      "table that fits into memory.",
+      `table that fits into memory. It may read what an index takes to find the rows one by one, or ${smallPages} pages.`,
   ].join("\n"),
   "They ask as the role of the connection with row security off: what v6's policies cost is not in the figures, the condition that " +
     "they add (whose a row is) is. A role from which policies hide rows could not run them. The baseline is kept from then on: where " +

@@ -6,7 +6,7 @@ type Limits = Declared["limits"];
 
 const order = ["passed", "warned", "failed"] as const;
 /** Within the budget, above it, above what stops. */
-export type Level = (typeof order)[number];
+type Level = (typeof order)[number];
 
 /** With fewer runs the slowest of them is the 95th percentile, and that is chance. */
 export const fewestRuns = 20;
@@ -17,6 +17,8 @@ export const fewestRuns = 20;
 export const pagesNoise = 1;
 /** Pages from the root of an index to its leaves, where a table is as large as any of v6's. */
 const levels = 4;
+/** A table of so many pages is read whole, out of memory, within what clocks differ by: the planner may do so, or no more. */
+export const smallPages = 32;
 
 /** What came of one query. */
 export interface Judged {
@@ -78,7 +80,7 @@ function levelOf(then: number, now: number, noise: number, { warnSlowdown, maxSl
  */
 function allowedPages(then: Measured, now: Measured): number {
   const rows = then.rows === undefined || now.rows === undefined ? 1 : now.rows / Math.max(1, then.rows);
-  if (then.plan !== now.plan) return Math.max(then.pages * Math.max(1, rows), (now.rows ?? 0) + levels);
+  if (then.plan !== now.plan) return Math.max(then.pages * Math.max(1, rows), (now.rows ?? 0) + levels, smallPages);
   return then.pages * Math.max(1, rows, now.tablePages / Math.max(1, then.tablePages));
 }
 
