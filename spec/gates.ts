@@ -8,16 +8,9 @@ const security = [
   "sampled-users",
 ] as const;
 
-const working = [
-  "flag-share",
-  "consent-flow",
-  "document-pipeline",
-  "notification-once",
-  "fhir-build",
-  "patient-journey",
-  "care-team-journey",
-  "operations",
-] as const;
+const working = ["consent-flow", "document-pipeline", "notification-once", "fhir-build"] as const;
+
+const together = ["flag-share", "patient-journey", "care-team-journey", "operations"] as const;
 
 /**
  * The checks of each gate by name, in the order in which they are told: what the program declares, and guardian:accept may
@@ -48,6 +41,7 @@ export const gateChecks = {
   end: [
     ...security,
     ...working,
+    ...together,
     "api-endpoints",
     "external-systems",
     "user-acceptance",

@@ -47,17 +47,11 @@ import { written } from "./validation/written";
 /** What must hold as long as v7's objects are there. */
 const security = [definitions, rowSecurity, functions, views, permissions, strangers, sampledUsers];
 
-/** What v7's functions must do, tried and rolled back. */
-const working = [
-  flagShare,
-  consentFlow,
-  documentPipeline,
-  notificationOnce,
-  fhirBuild,
-  patientJourney,
-  careTeamJourney,
-  operations,
-];
+/** What v7's functions must do as soon as they are there, tried and rolled back. */
+const working = [consentFlow, documentPipeline, notificationOnce, fhirBuild];
+
+/** And at the end, when flags are set and data is there. */
+const together = [flagShare, patientJourney, careTeamJourney, operations];
 
 /** Every check by the gate that it belongs to, one line each, in the order in which they are told. */
 export const gates = {
@@ -85,6 +79,7 @@ export const gates = {
   end: [
     ...security,
     ...working,
+    ...together,
     apiEndpoints,
     externalSystems,
     userAcceptance,

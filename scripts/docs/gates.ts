@@ -8,7 +8,7 @@ import { table } from "./pages";
 /** What a check that calls functions does, and what stays of it. */
 const trials = [
   "## How function is tried",
-  "The checks from `flag-share` on call v7's functions as people, workers and operators do, for an account and a document that are " +
+  "The checks from `consent-flow` to `operations` call v7's functions as people, workers and operators do, for an account and a document that are " +
     "chosen by reading, in a transaction that is never committed: it has a session of its own, which knows no COMMIT and refuses " +
     "every statement that begins, ends or prepares a transaction, and it is rolled back whatever happens; where the process or the " +
     "connection is killed, the server does it. It waits 50 ms for a lock, tries once more, and then could not run; a statement has " +

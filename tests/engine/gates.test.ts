@@ -200,7 +200,9 @@ const onV7: Planted[] = [
       const { rows } = await admin.query<{ name: string }>(
         "SELECT quote_ident(polname) AS name FROM pg_policy WHERE polrelid = 'public.patient_consents'::regclass AND polcmd IN ('r', '*') ORDER BY 1 LIMIT 1",
       );
-      await admin.query(`ALTER POLICY ${rows[0]?.name ?? ""} ON public.patient_consents USING (true)`);
+      // Not (true): of that row-security speaks too.
+      const always = "USING (patient_id IS NOT NULL)";
+      await admin.query(`ALTER POLICY ${rows[0]?.name ?? ""} ON public.patient_consents ${always}`);
     },
     undo: () => Promise.resolve(),
   },
