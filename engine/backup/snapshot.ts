@@ -42,7 +42,6 @@ export async function dumpAndCount(work: Work, report: ProgressReport, options: 
     const start = (await db.query<{ snapshot: string; at: string }>(text)).rows[0];
     const forAll = await readSetForAll(db);
     if (!start) throw new Error("pg_export_snapshot gave no row");
-    const moment = { statistics, ...(await readMoment(db)) };
     const failures: unknown[] = [];
     const failed = (err: unknown) => {
       failures.push(err);
@@ -52,11 +51,15 @@ export async function dumpAndCount(work: Work, report: ProgressReport, options: 
     const [, , counted] = await Promise.all([
       runDump(work, start.snapshot, options).catch(failed),
       dumpRoles(work, options, forAll).catch(failed),
-      countAll(db, options.excludeSchemas, report, work.signal).catch(failed),
+      // Beside the dump, which waits for a lock as long as it is told to.
+      readMoment(db)
+        .then(async (rest) => ({ rest, ...(await countAll(db, options.excludeSchemas, report, work.signal)) }))
+        .catch(failed),
     ]);
     if (!counted || failures.length > 0) throw failures[0];
     const end = (await db.query<{ at: string }>(`SELECT ${utcNow} AS at`)).rows[0];
-    return { startedAt: start.at, finishedAt: end?.at ?? start.at, moment, ...counted };
+    const { rest, ...all } = counted;
+    return { startedAt: start.at, finishedAt: end?.at ?? start.at, moment: { statistics, ...rest }, ...all };
   });
 }
 
