@@ -172,7 +172,13 @@ describe("foundation/, with the plugin of PostgreSQL", function () {
   it("18-2 as the roles that it made: the migrator takes the whole stack up and down, the auditor previews and checks, the backup dumps, an operator does what 009 is for, and none of these can do more", async () => {
     await withClient(admin, async (client) => {
       const untouched = await fingerprintOf(client, admin, []);
+      // One of the passwords as a secret of the stack's file.
+      const key = `${foundationProject}:access.backup.password`;
+      await stack.must("config", "rm", "--path", `${key}From`);
+      await stack.must("config", "set", "--secret", "--path", key, stack.passwords["BACKUP"] ?? "");
       await stack.must("up", "--yes", "--skip-preview");
+      const exported = await stack.must("stack", "export", "--show-secrets");
+      expect(exported).to.contain("SCRAM-SHA-256").and.not.contain(stack.passwords["BACKUP"]);
       const before = await fingerprintOf(client, admin, []);
       const login = (key: string): Login => ({
         ...admin,
