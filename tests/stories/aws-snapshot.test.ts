@@ -1,4 +1,11 @@
+import { Snapshot } from "@pulumi/aws/rds/snapshot";
 import { expect } from "chai";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findEngine } from "../../scripts/pulumi/engine";
+import { environment } from "../../scripts/stack/backend";
+import { OwnStack } from "../../scripts/stack/own";
 import { startAwsStandIn, type AwsStandIn } from "../support/aws-stand-in";
 import { story } from "../support/story";
 
@@ -78,4 +85,45 @@ describe("a snapshot of RDS beside the backup, on the real engine and with a sta
         },
       },
     ));
+
+  it("18-6 protected as well it could neither be replaced nor let a destroy end: hence it is retained alone", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-protected-"));
+    try {
+      const env = environment(
+        { state: folder, home: join(folder, "home"), passphrase: "tests only" },
+        { ...aws.env, NO_COLOR: "1" },
+      );
+      writeFileSync(join(folder, "Pulumi.yaml"), "name: protected\nruntime: nodejs\n");
+      const engine = (await findEngine({ log: { line: () => undefined } })).path;
+      const own = new OwnStack({ name: "dev", folder, engine, env });
+      await own.must(["stack", "init", "dev"]);
+      const run = async (verb: string, name: string, protect: boolean) => {
+        const program = (): Promise<Record<string, unknown>> => {
+          const args = { dbInstanceIdentifier: "db", dbSnapshotIdentifier: name };
+          new Snapshot("snapshot", args, { protect, retainOnDelete: true });
+          return Promise.resolve({});
+        };
+        const { code, stdout, stderr } = await own.run([verb, "--yes", "--skip-preview", "--stack", "dev"], {
+          program,
+        });
+        return { code, output: stdout + stderr, calls: aws.calls.splice(0) };
+      };
+      expect((await run("up", "first", true)).calls).to.deep.equal(["create first"]);
+
+      const replaced = await run("up", "second", true);
+      expect(replaced.code).not.to.equal(0);
+      expect(replaced.output).to.match(/unable to replace resource [\s\S]+protect/);
+      const destroyed = await run("destroy", "first", true);
+      expect(destroyed.code).not.to.equal(0);
+      expect(destroyed.output).to.contain("cannot be deleted").and.contain("because it is protected");
+      expect([...replaced.calls, ...destroyed.calls]).to.deep.equal([]);
+
+      // As the component has it.
+      expect(await run("up", "second", false)).to.deep.include({ code: 0, calls: ["create second"] });
+      expect(await run("destroy", "second", false)).to.deep.include({ code: 0, calls: [] });
+      expect([...aws.snapshots]).to.include.members(["first", "second"]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 });
