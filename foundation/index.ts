@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { lazily } from "../components/lazy";
+import { lazily } from "../components/lazy-foundation";
 import { readFoundation, readPasswords, type FoundationConfig } from "../config/foundation";
 
 /**
