@@ -200,6 +200,13 @@ export const backupFindings: readonly Finding[] = [
     "components/database-access.test.ts: 18-2 no role's password",
   ),
   held(
+    "18-2",
+    "The auditor's preview of a stack that is up ended at its flags: a function that only its owner may call",
+    "To whom it is not granted the ledger says what was last written",
+    "scripts/roles.test.ts: 18-2 the auditor refreshes",
+    "stories/foundation.test.ts: 18-2 as the roles",
+  ),
+  held(
     "18-3",
     "An encrypted file that was cut off between two chunks was taken for whole",
     "The last chunk is marked, and a stream counts only at its end",
@@ -236,6 +243,12 @@ export const backupFindings: readonly Finding[] = [
     "A destroy would have taken the public access block and the TLS policy of a bucket that stays",
     "All that guards it is protected and retained",
     "components/aws-backup-store.test.ts: 18-5 a destroy",
+  ),
+  held(
+    "18-9",
+    "By a tag on somebody's key of KMS the administrator could have given it another policy, or deleted it",
+    "The one tag, and no key that has an alias of another name",
+    "components/aws-policies.test.ts: 18-9 the administrator ${may",
   ),
   held(
     "18-6",
