@@ -31,7 +31,7 @@ function isCertain({ check, figures = {} }: Outcome): boolean {
 }
 
 /** @returns the criteria that are met, of what failed and nobody accepts */
-export function breachesOf({ stops }: Pick<Decision, "stops">): Breach[] {
+function breachesOf({ stops }: Pick<Decision, "stops">): Breach[] {
   const failed = stops.filter(({ outcome }) => outcome.verdict === "failed" && isCertain(outcome));
   const names = new Set(failed.map(({ outcome }) => outcome.check));
   return guide

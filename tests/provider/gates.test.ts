@@ -3,42 +3,9 @@ import { Database } from "../../engine/database";
 import { gateChecks } from "../../spec/gates";
 import * as calls from "../support/calls";
 import type { V6 } from "../support/postgres";
-import { walkModules, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
-import { plain, unknownMark, type Wire } from "../support/wire";
-
-type Bag = Record<string, Wire>;
-
-const limits = { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 };
-
-/** The gate after the schema stage, as the program would declare it. */
-const schemaGate = ({ ledger, modules }: Made, more: Bag = {}): Bag => ({
-  ...{ gate: "schema", checks: [...gateChecks.schema], limits, strict: false, publications: [] },
-  judges: Object.fromEntries(modules.map(({ urn, state }) => [urn.split("::").at(-1)!, state["meaning"]!])),
-  backup: { directory: "backups", maxAgeSeconds: 3600, verify: "list" },
-  ledgerId: ledger.state["ledgerId"]!,
-  ...more,
-});
-
-/** An update of a gate to other inputs. @returns what it is then; an error's text */
-async function update(walk: Walk, held: Held, args: Bag, preview = false): Promise<Held | string> {
-  const news = await walk.check("Gate", "gate-schema", args, held.inputs);
-  const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
-  const { client, call } = walk.plugin;
-  return call(client.update, calls.update(held.urn, change, { preview })).then(
-    (response) => ({ ...held, inputs: news, state: plain(response.getProperties()) ?? {} }),
-    (err: unknown) => (err instanceof Error ? err.message : String(err)),
-  );
-}
-
-/** An update of any resource. @throws what the plugin answers */
-async function changed(walk: Walk, held: Held, kind: string, args: Bag): Promise<Held> {
-  const news = await walk.check(kind, held.urn.split("::").at(-1)!, args, held.inputs);
-  const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
-  const response = await walk.plugin.call(walk.plugin.client.update, calls.update(held.urn, change));
-  return { ...held, inputs: news, state: plain(response.getProperties()) ?? {} };
-}
-
-const text = (err: unknown): string => (err instanceof Error ? err.message : String(err));
+import { walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
+import { unknownMark } from "../support/wire";
+import { limits, schemaGate, text, update, type Bag } from "./gated";
 
 const said = (walk: Walk, severity: string): string[] =>
   walk.plugin.engine.logs.filter((line) => line.severity === severity && !line.ephemeral).map(({ message }) => message);
@@ -127,96 +94,6 @@ describe("provider: gates", function () {
         const { client, call } = next.plugin;
         await call(client.delete, calls.remove(mended.urn, mended.id, mended.state, mended.inputs));
         expect(await kept(db)).to.deep.include({ state: "undone" });
-      });
-    }));
-
-  it("19-8 without a sign-off the last gate of a strict stack stops; with it it goes on, is shown, and is told what the endpoints said", () =>
-    withWalkOn(walkModules, async (walk, made) => {
-      const checks = ["support-trained", "api-endpoints"];
-      const gate = (more: Bag): Bag => schemaGate(made, { gate: "end", checks, ...more });
-      const signOff = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2026-11-30", note } });
-      const endpoints = [{ url: "http://127.0.0.1:1/", status: 200 }];
-      const warned = await walk.create(
-        "Gate",
-        "gate-schema",
-        gate({ endpoints, accept: { "api-endpoints": "a drill" } }),
-      );
-      expect(warned.state).to.deep.include({ verdict: "ready with warnings", accepted: ["api-endpoints"] });
-      const strictly = { strict: true, endpoints, accept: { "api-endpoints": "a drill" } };
-      expect(await update(walk, warned, gate(strictly))).to.match(
-        /^gate end: 1 of 2 checks did not pass \(support-trained\); the session is not completed \[gate-failed\]/,
-      );
-      const signed = gate({ ...strictly, signOff: signOff("a course of two days") });
-      const passed = (await update(walk, warned, signed)) as Held;
-      expect(passed.state, JSON.stringify(passed)).to.deep.include({ verdict: "ready with warnings" });
-      const { urn, id, inputs, state } = passed;
-      const news = await walk.check(
-        "Gate",
-        "gate-schema",
-        gate({ ...strictly, signOff: signOff("three days") }),
-        inputs,
-      );
-      const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news });
-      const { paths } = calls.changesOf(await walk.plugin.call(walk.plugin.client.diff, request));
-      expect(Object.keys(paths)).to.deep.equal(['signOff["support-trained"].note']);
-    }));
-
-  it("19-8 a criterion of rollback sets the flags of this run back, and nothing else; nothing is switched on until acknowledged", () =>
-    withWalkOn(walkModules, async (walk, made, db) => {
-      const { ledgerId } = made.ledger.state as { ledgerId: string };
-      const flag = (name: string, rolloutPercentage: number, more: Bag = {}): Bag => ({
-        ...{ flag: name, enabled: true, rolloutPercentage, enabledForUsers: [], ledgerId },
-        ...more,
-      });
-      const older = await walk.create("FeatureFlag", "event_sourcing", flag("event_sourcing", 10));
-      await walk.create("FeatureFlag", "multi_tenancy", flag("multi_tenancy", 5));
-      const admin = await db.connect("admin");
-      const rollouts = async (): Promise<string[]> => {
-        const text = "SELECT feature_name || ' ' || enabled || ' ' || rollout_percentage AS line FROM feature_flags";
-        const { rows } = await admin.query<{ line: string }>(`${text} WHERE enabled ORDER BY 1`);
-        return rows.map(({ line }) => line);
-      };
-      const sessions = async (): Promise<string[]> => {
-        const text = "SELECT id::text AS id FROM migration_sessions WHERE status = 'emergency_rollback'";
-        return (await admin.query<{ id: string }>(text)).rows.map(({ id }) => id);
-      };
-      await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
-      const gate = (more: Bag): Bag =>
-        schemaGate(made, { gate: "end", checks: ["row-security", "support-trained"], ...more });
-      await withWalk({ database: db.migrator }, async (next) => {
-        const raised = await changed(next, older, "FeatureFlag", flag("event_sourcing", 50));
-        await next.create("FeatureFlag", "fhir_integration", flag("fhir_integration", 20));
-        // stop: as ever. A sign-off that is missing is no breach.
-        expect(await next.create("Gate", "gate-end", gate({ strict: true })).then(() => "passed", text)).to.match(
-          /^gate end: 2 of 2 checks did not pass/,
-        );
-        const unsigned = gate({ checks: ["support-trained"], strict: true, onBreach: "rollback" });
-        expect(await next.create("Gate", "gate-end", unsigned).then(() => "passed", text)).to.match(/gate-failed/);
-        expect(await sessions()).to.deep.equal([]);
-        const on = ["event_sourcing true 50", "fhir_integration true 20", "multi_tenancy true 5"];
-        expect(await rollouts()).to.deep.equal(on);
-
-        const breach = gate({ onBreach: "rollback" });
-        const stopped = await next.create("Gate", "gate-end", breach).then(() => "passed", text);
-        const [id = ""] = await sessions();
-        expect(stopped).to.contain(
-          `rollback: Security vulnerability discovered (row-security): event_sourcing, fhir_integration as before this up; emergency rollback ${id}`,
-        );
-        expect(stopped).to.contain(`config set guardian:acknowledge ${id}`);
-        const before = ["event_sourcing true 10", "multi_tenancy true 5"];
-        expect(await rollouts()).to.deep.equal(before);
-        // Once more: there is nothing to set back, and one waits already.
-        expect(await next.create("Gate", "gate-end", breach).then(() => "passed", text)).to.contain(
-          `no flag was another before this up; emergency rollback ${id}`,
-        );
-        expect(await sessions()).to.deep.equal([id]);
-        const again = (args: Bag) => changed(next, raised, "FeatureFlag", args).then(() => "passed", text);
-        expect(await again(flag("event_sourcing", 60)))
-          .to.contain("[emergency-rollback]")
-          .and.contain(id);
-        expect(await rollouts()).to.deep.equal(before);
-        expect(await again(flag("event_sourcing", 60, { acknowledge: id }))).to.equal("passed");
-        expect(await rollouts()).to.deep.equal(["event_sourcing true 60", "multi_tenancy true 5"]);
       });
     }));
 

@@ -1,0 +1,120 @@
+import { expect } from "chai";
+import * as calls from "../support/calls";
+import { walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
+import { changed, schemaGate, text, update, type Bag } from "./gated";
+
+describe("provider: gates, what people say and what becomes of flags", function () {
+  this.timeout(120_000);
+
+  it("19-8 without a sign-off the last gate of a strict stack stops; with it it goes on, is shown, and is told what the endpoints said", () =>
+    withWalkOn(walkModules, async (walk, made, db) => {
+      const checks = ["support-trained", "api-endpoints"];
+      const gate = (more: Bag): Bag => schemaGate(made, { gate: "end", checks, ...more });
+      const signOff = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2026-11-30", note } });
+      const endpoints = [{ url: "http://127.0.0.1:1/", status: 200 }];
+      const warned = await walk.create(
+        "Gate",
+        "gate-schema",
+        gate({ endpoints, accept: { "api-endpoints": "a drill" } }),
+      );
+      expect(warned.state).to.deep.include({ verdict: "ready with warnings", accepted: ["api-endpoints"] });
+      const strictly = { strict: true, endpoints, accept: { "api-endpoints": "a drill" } };
+      expect(await update(walk, warned, gate(strictly))).to.match(
+        /^gate end: 1 of 2 checks did not pass \(support-trained\); the session is not completed \[gate-failed\]/,
+      );
+      const signed = gate({ ...strictly, signOff: signOff("a course of two days") });
+      const passed = (await update(walk, warned, signed)) as Held;
+      expect(passed.state, JSON.stringify(passed)).to.deep.include({ verdict: "ready with warnings" });
+      const { urn, id, inputs, state } = passed;
+      const news = await walk.check(
+        "Gate",
+        "gate-schema",
+        gate({ ...strictly, signOff: signOff("three days") }),
+        inputs,
+      );
+      const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news });
+      const { paths } = calls.changesOf(await walk.plugin.call(walk.plugin.client.diff, request));
+      expect(Object.keys(paths)).to.deep.equal(['signOff["support-trained"].note']);
+      // A baseline is one at the gate before alone: with the schema stage there, the end asks the endpoints anew.
+      const module = walk
+        .urn("SqlModule", "x")
+        .replace("guardian:stage:Toys", "")
+        .replace("::guardian-migration", "::guardian:stage:Schema$guardian-migration");
+      await (
+        await db.connect("admin")
+      ).query(
+        `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
+         SELECT $1, 'SqlModule', id, 1, 'done', 1 FROM guardian_migration.ledger`,
+        [module],
+      );
+      const more = {
+        endpoints: [...endpoints, { url: "http://127.0.0.1:2/", status: 200 }],
+        accept: { "api-endpoints": "both" },
+      };
+      const asked = (await update(
+        walk,
+        passed,
+        gate({ ...strictly, signOff: signOff("three days"), ...more }),
+      )) as Held;
+      expect(JSON.stringify(asked), "the endpoints").to.contain("0 of 2 respond");
+    }));
+
+  it("19-8 a criterion of rollback sets the flags of this run back, and nothing else; nothing is switched on until acknowledged", () =>
+    withWalkOn(walkModules, async (walk, made, db) => {
+      const { ledgerId } = made.ledger.state as { ledgerId: string };
+      const flag = (name: string, rolloutPercentage: number, more: Bag = {}): Bag => ({
+        ...{ flag: name, enabled: true, rolloutPercentage, enabledForUsers: [], ledgerId },
+        ...more,
+      });
+      const older = await walk.create("FeatureFlag", "event_sourcing", flag("event_sourcing", 10));
+      await walk.create("FeatureFlag", "multi_tenancy", flag("multi_tenancy", 5));
+      const admin = await db.connect("admin");
+      const rollouts = async (): Promise<string[]> => {
+        const text = "SELECT feature_name || ' ' || enabled || ' ' || rollout_percentage AS line FROM feature_flags";
+        const { rows } = await admin.query<{ line: string }>(`${text} WHERE enabled ORDER BY 1`);
+        return rows.map(({ line }) => line);
+      };
+      const sessions = async (): Promise<string[]> => {
+        const text = "SELECT id::text AS id FROM migration_sessions WHERE status = 'emergency_rollback'";
+        return (await admin.query<{ id: string }>(text)).rows.map(({ id }) => id);
+      };
+      await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
+      const gate = (more: Bag): Bag =>
+        schemaGate(made, { gate: "end", checks: ["row-security", "support-trained"], ...more });
+      await withWalk({ database: db.migrator }, async (next) => {
+        const raised = await changed(next, older, "FeatureFlag", flag("event_sourcing", 50));
+        await next.create("FeatureFlag", "fhir_integration", flag("fhir_integration", 20));
+        // stop: as ever. A sign-off that is missing is no breach.
+        expect(await next.create("Gate", "gate-end", gate({ strict: true })).then(() => "passed", text)).to.match(
+          /^gate end: 2 of 2 checks did not pass/,
+        );
+        const unsigned = gate({ checks: ["user-experience"], strict: true, onBreach: "rollback" });
+        expect(await next.create("Gate", "gate-end", unsigned).then(() => "passed", text)).to.match(/gate-failed/);
+        expect(await sessions()).to.deep.equal([]);
+        const on = ["event_sourcing true 50", "fhir_integration true 20", "multi_tenancy true 5"];
+        expect(await rollouts()).to.deep.equal(on);
+
+        const breach = gate({ onBreach: "rollback" });
+        const stopped = await next.create("Gate", "gate-end", breach).then(() => "passed", text);
+        const [id = ""] = await sessions();
+        expect(stopped).to.contain(
+          `rollback: Security vulnerability discovered (row-security): event_sourcing, fhir_integration as before this up; emergency rollback ${id}`,
+        );
+        expect(stopped).to.contain(`config set guardian:acknowledge ${id}`);
+        const before = ["event_sourcing true 10", "multi_tenancy true 5"];
+        expect(await rollouts()).to.deep.equal(before);
+        // Once more: there is nothing to set back, and one waits already.
+        expect(await next.create("Gate", "gate-end", breach).then(() => "passed", text)).to.contain(
+          `no flag was another before this up; emergency rollback ${id}`,
+        );
+        expect(await sessions()).to.deep.equal([id]);
+        const again = (args: Bag) => changed(next, raised, "FeatureFlag", args).then(() => "passed", text);
+        expect(await again(flag("event_sourcing", 60)))
+          .to.contain("[emergency-rollback]")
+          .and.contain(id);
+        expect(await rollouts()).to.deep.equal(before);
+        expect(await again(flag("event_sourcing", 60, { acknowledge: id }))).to.equal("passed");
+        expect(await rollouts()).to.deep.equal(["event_sourcing true 60", "multi_tenancy true 5"]);
+      });
+    }));
+});
