@@ -41,27 +41,59 @@ const catalogues = [
 /** The lowest oid that is not the system's own (transam.h, FirstNormalObjectId). */
 const firstOid = 16384;
 
-/** SQL: stands for what a function does, as the class of a row of `rowsOf`; nothing else has it as its address. */
-const definition = "'pg_catalog.pg_description'::regclass";
+/**
+ * What an object is like that v6 or another module has: one that a module replaces, opens or renames would stay so after a
+ * rollback. Not told is what a key, trigger or index of the module changes beside itself (relhastriggers and the like).
+ */
+const definitions: readonly (readonly [catalogue: string, oid: string, columns: string, which?: string])[] = [
+  [
+    "pg_proc",
+    "oid",
+    "proname, pronamespace, proowner, proacl, prolang, prosrc, probin, prosqlbody, proconfig, prosecdef, provolatile, proisstrict, proleakproof",
+  ],
+  [
+    "pg_class",
+    "oid",
+    "relname, relnamespace, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions, relreplident, relpersistence",
+    "relkind <> 't'",
+  ],
+  [
+    "pg_attribute",
+    "attrelid",
+    "attnum, attname, atttypid, atttypmod, attnotnull, attacl, attidentity, attisdropped",
+    "attnum > 0",
+  ],
+  ["pg_policy", "oid", "polname, polcmd, polpermissive, polroles, polqual, polwithcheck"],
+  ["pg_trigger", "oid", "tgname, tgenabled, tgfoid"],
+  ["pg_rewrite", "oid", "rulename, ev_enabled, ev_action"],
+  ["pg_constraint", "oid", "conname, convalidated, condeferrable, condeferred"],
+  ["pg_type", "oid", "typname, typnamespace, typowner, typacl, typnotnull, typdefault"],
+  ["pg_namespace", "oid", "nspname, nspowner, nspacl"],
+  ["pg_default_acl", "oid", "defaclacl"],
+];
+
+/** SQL: what an object is like, as a row under the class and oid of that object. */
+const definitionOf = ([catalogue, oid, columns, which]: (typeof definitions)[number], born: string): string =>
+  `SELECT 'pg_catalog.${catalogue === "pg_attribute" ? "pg_class" : catalogue}'::regclass::oid, ${oid}, pg_catalog.hashtext(ROW(${columns})::text), true, xmin
+   FROM pg_catalog.${catalogue} WHERE ${catalogue === "pg_namespace" ? "true" : `${oid} >= ${firstOid}`} AND ${which ?? "true"} AND ${born}`;
 
 /**
- * Rows of the catalogues as class and oid; a relation once more with how many columns it ever had, a function with a hash of
- * what it does: one of v6's that is replaced would stay so after a rollback. @param which SQL on `xmin`
+ * Rows of the catalogues as class and oid; a relation once more with how many columns it ever had, and what is `altered` with a
+ * hash of how it is. @param which SQL on `xmin`
  */
 const rowsOf = (which: string): string =>
   [
     ...catalogues.map(
       (name) =>
-        `SELECT 'pg_catalog.${name}'::regclass::oid AS class, oid, 0 AS columns, xmin AS born FROM pg_catalog.${name} WHERE oid >= ${firstOid} AND ${which}`,
+        `SELECT 'pg_catalog.${name}'::regclass::oid AS class, oid, 0 AS columns, false AS altered, xmin AS born FROM pg_catalog.${name} WHERE oid >= ${firstOid} AND ${which}`,
     ),
     // Its address names the catalogue that has the pages; its oid may be anybody's choice.
-    `SELECT 'pg_catalog.pg_largeobject'::regclass::oid, oid, 0, xmin FROM pg_catalog.pg_largeobject_metadata WHERE ${which}`,
-    `SELECT ${definition}::oid, oid, pg_catalog.hashtext(pg_catalog.concat_ws(' ', proowner, prolang, prosrc, probin, prosqlbody,
-       proconfig, prosecdef, provolatile, proisstrict, proleakproof)), xmin FROM pg_catalog.pg_proc WHERE oid >= ${firstOid} AND ${which}`,
-    `SELECT 'pg_catalog.pg_attribute'::regclass::oid, oid, relnatts, xmin FROM pg_catalog.pg_class WHERE oid >= ${firstOid} AND relkind IN ('r', 'p', 'f') AND ${which}`,
+    `SELECT 'pg_catalog.pg_largeobject'::regclass::oid, oid, 0, false, xmin FROM pg_catalog.pg_largeobject_metadata WHERE ${which}`,
+    `SELECT 'pg_catalog.pg_attribute'::regclass::oid, oid, relnatts, false, xmin FROM pg_catalog.pg_class WHERE oid >= ${firstOid} AND relkind IN ('r', 'p', 'f') AND ${which}`,
+    ...definitions.map((it) => definitionOf(it, which)),
   ].join("\nUNION ALL ");
 
-const key = "class || '.' || oid || '.' || columns";
+const key = "class || '.' || oid || '.' || columns || altered";
 
 /** What there was before a module's first statement. */
 export type Before = readonly string[];
@@ -70,6 +102,21 @@ export type Before = readonly string[];
 export async function whatIsThere(db: Queryable): Promise<Before> {
   const found = await rows<{ key: string }>(db, `SELECT ${key} AS key FROM (${rowsOf("true")}) t`);
   return found.map((row) => row.key);
+}
+
+/** A GRANT or REVOKE. */
+type Granting = {
+  targtype?: string;
+  objtype?: string;
+  objects?: { RangeVar?: { schemaname?: string; relname?: string } }[];
+};
+
+/** Whether what it is about is the module's, or no table: functions are made, and looked at, before. */
+function grantsOwn({ targtype, objtype, objects = [] }: Granting, tables: readonly string[]): boolean {
+  if (targtype !== "ACL_TARGET_OBJECT" || objtype !== "OBJECT_TABLE") return objtype === "OBJECT_FUNCTION";
+  return objects.every(({ RangeVar: it }) =>
+    tables.includes(`table ${it?.schemaname ?? "public"}.${it?.relname ?? ""}`),
+  );
 }
 
 /** What a statement makes by its own words; undefined if only the catalogue can tell. */
@@ -83,7 +130,8 @@ function madeBy({ tree }: Statement, tables: readonly string[]): string[] | unde
   const of = relation ?? table;
   const schema = of?.schemaname ?? "public";
   const on = `${schema}.${of?.relname ?? ""}`;
-  if (kind === "CommentStmt" || kind === "GrantStmt") return [];
+  if (kind === "CommentStmt") return [];
+  if (kind === "GrantStmt") return grantsOwn(node as Granting, tables) ? [] : undefined;
   if (kind === "CreateTrigStmt" && trigname) return [`trigger ${trigname} on ${on}`];
   if (kind === "CreatePolicyStmt" && policy_name) return [`policy ${policy_name} on ${on}`];
   if (kind === "IndexStmt" && idxname) return [`index ${schema}.${idxname}`];
@@ -153,16 +201,18 @@ const named = (from: string, name: string, namespace: string): string =>
  */
 const madeSql = `
 WITH new AS MATERIALIZED (
-  SELECT class, oid FROM (${rowsOf("pg_catalog.age(xmin) <= 0")}) t WHERE CASE WHEN ${key} = ANY ($1::text[]) THEN false ELSE pg_catalog.pg_xact_status(
+  SELECT class, oid, altered FROM (${rowsOf("pg_catalog.age(xmin) <= 0")}) t WHERE CASE WHEN ${key} = ANY ($1::text[]) THEN false ELSE pg_catalog.pg_xact_status(
     (pg_catalog.pg_current_xact_id()::text::bigint - pg_catalog.age(born))::text::xid8) = 'in progress' END
 ), own AS MATERIALIZED (
-  SELECT n.class, n.oid FROM new n WHERE NOT EXISTS (
+  SELECT n.class, n.oid, n.altered FROM new n WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d WHERE d.classid = n.class AND d.objid = n.oid AND d.objsubid = 0
       AND (d.deptype IN ('i', 'e', 'P') OR d.deptype = 'a' AND d.refobjsubid > 0
         AND n.class = 'pg_catalog.pg_class'::regclass AND (SELECT s.relkind FROM pg_catalog.pg_class s WHERE s.oid = n.oid) = 'S'))
 )
-SELECT object FROM (
-  SELECT CASE o.class
+SELECT DISTINCT object FROM (
+  SELECT CASE WHEN o.altered
+    THEN (SELECT 'definition of ' || i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(o.class, o.oid, 0) i)
+  ELSE CASE o.class
     WHEN 'pg_catalog.pg_class'::regclass THEN ${named(
       "pg_class x",
       `CASE WHEN x.relkind IN ('r', 'p') THEN 'table ' WHEN x.relkind IN ('v', 'm') THEN 'view ' WHEN x.relkind = 'S' THEN 'sequence '
@@ -177,11 +227,6 @@ SELECT object FROM (
       "'function ' || n.nspname || '.' || x.proname || '(' || pg_catalog.oidvectortypes(x.proargtypes) || ')'",
       "x.pronamespace",
     )}
-    WHEN ${definition} THEN ${named(
-      "pg_proc x",
-      "'definition of function ' || n.nspname || '.' || x.proname || '(' || pg_catalog.oidvectortypes(x.proargtypes) || ')'",
-      "x.pronamespace",
-    )}
     WHEN 'pg_catalog.pg_trigger'::regclass THEN ${named(
       "pg_trigger x JOIN pg_catalog.pg_class c ON c.oid = x.tgrelid",
       "'trigger ' || x.tgname || ' on ' || n.nspname || '.' || c.relname",
@@ -193,14 +238,14 @@ SELECT object FROM (
       "c.relnamespace",
     )}
     WHEN 'pg_catalog.pg_attribute'::regclass THEN ${named("pg_class x", "'columns of ' || n.nspname || '.' || x.relname", "x.relnamespace")}
-    ELSE (SELECT i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(o.class, o.oid, 0) i) END AS object
+    ELSE (SELECT i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(o.class, o.oid, 0) i) END END AS object
   FROM own o
   -- Not a part of a new table or type.
-  WHERE NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_class'::regclass AND w.oid = CASE o.class
+  WHERE NOT EXISTS (SELECT FROM new w WHERE NOT w.altered AND w.class = 'pg_catalog.pg_class'::regclass AND w.oid = CASE o.class
       WHEN 'pg_catalog.pg_attribute'::regclass THEN o.oid
       WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid)
       WHEN 'pg_catalog.pg_attrdef'::regclass THEN (SELECT f.adrelid FROM pg_catalog.pg_attrdef f WHERE f.oid = o.oid) END)
-    AND NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_proc'::regclass AND o.class = ${definition} AND w.oid = o.oid)
+    AND NOT (o.altered AND EXISTS (SELECT FROM new w WHERE NOT w.altered AND w.class = o.class AND w.oid = o.oid))
     AND NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_type'::regclass AND w.oid = CASE o.class
       WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.contypid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid) END)
 ) named WHERE object IS NOT NULL ORDER BY 1`;

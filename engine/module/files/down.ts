@@ -1,5 +1,6 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
+import { dropped, type Dropped } from "./dropped";
 import { mentions, nameOf } from "./touching";
 import { written } from "./writes";
 
@@ -8,23 +9,6 @@ interface Flaw {
   statement: Statement;
   why: string;
 }
-
-/** Kinds of DROP by the word that module.yaml has for what they drop (parsenodes.h, ObjectType). */
-const dropKinds: Readonly<Record<string, string>> = {
-  OBJECT_TABLE: "table",
-  OBJECT_VIEW: "view",
-  OBJECT_MATVIEW: "view",
-  OBJECT_SEQUENCE: "sequence",
-  OBJECT_TYPE: "type",
-  OBJECT_DOMAIN: "type",
-  OBJECT_FUNCTION: "function",
-  OBJECT_PROCEDURE: "function",
-  OBJECT_ROUTINE: "function",
-  OBJECT_AGGREGATE: "function",
-  OBJECT_INDEX: "index",
-  OBJECT_TRIGGER: "trigger",
-  OBJECT_POLICY: "policy",
-};
 
 /** What module.yaml says that the module makes, and which tables wait in the archive after a rollback. */
 interface Made {
@@ -96,47 +80,10 @@ function flawsOf(statement: Statement, gone: readonly string[], objects: readonl
   ];
 }
 
-/** What a DROP names. */
-interface Dropped {
-  kind: string;
-  /** `schema.name`; of a trigger or policy its own name alone. */
-  id: string;
-  /** The table of a trigger or policy. */
-  on: string | undefined;
-}
-
-function dropped(tree: Statement["tree"]): Dropped[] {
-  const drop = tree["DropStmt"] as { removeType?: string; objects?: Node[] } | undefined;
-  if (!drop) return [];
-  const type = drop.removeType ?? "";
-  const kind =
-    dropKinds[type] ??
-    type
-      .replace(/^OBJECT_/, "")
-      .replaceAll("_", " ")
-      .toLowerCase();
-  return (drop.objects ?? []).map((object) => {
-    const path = pathOf(object);
-    const full = (parts: readonly string[]): string =>
-      parts.length > 1 ? parts.join(".") : `public.${parts.join("")}`;
-    return kind === "trigger" || kind === "policy"
-      ? { kind, id: path.at(-1) ?? "", on: full(path.slice(0, -1)) }
-      : { kind, id: type in dropKinds ? full(path) : path.join("."), on: undefined };
-  });
-}
-
 /** @returns whether all that a statement does is to drop tables that are among these */
 export function dropsOnly({ tree }: Statement, tables: readonly string[]): boolean {
   const all = dropped(tree);
   return all.length > 0 && all.every(({ kind, id }) => kind === "table" && tables.includes(id));
-}
-
-/** The parts of a name, in whichever node DROP has it. */
-function pathOf(node: Node): string[] {
-  const { List, ObjectWithArgs, TypeName, String: word } = node as Record<string, Record<string, Node> | undefined>;
-  if (word) return [typeof word["sval"] === "string" ? word["sval"] : ""];
-  const items = List?.["items"] ?? ObjectWithArgs?.["objname"] ?? TypeName?.["names"] ?? [];
-  return (Array.isArray(items) ? items : []).flatMap(pathOf);
 }
 
 /** Functions are compared without their arguments: a type has many names. */

@@ -9,7 +9,7 @@ import { manifestOf, objectKinds } from "./manifest-shape";
 import { meaningOf, meaningOfFiles } from "./meaning";
 import { parseFile, parseFiles } from "./statements";
 import { readUp, type SqlFile } from "./up-files";
-import { refuseWrites } from "./writes";
+import { refuseLosses, refuseWrites } from "./writes";
 
 export interface ArchivedTable {
   table: string;
@@ -96,6 +96,7 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   if (!sound.has(texts)) {
     const made = [...(await parseFiles(up)), ...(await parseFile(shown("indexes.sql"), indexes))];
     refuseWrites(made, manifest.objects);
+    refuseLosses(made);
     refuseDown(shown("down.sql"), await parseFile(shown("down.sql"), down), made, manifest);
     sound.add(texts);
   }

@@ -1,5 +1,6 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
+import { dropped } from "./dropped";
 import { nameOf } from "./touching";
 
 /** Statements that write rows, or change what holds them, and the fields that name the relations. */
@@ -19,6 +20,35 @@ const running = new Set([...Object.keys(writing), "SelectStmt"]);
 
 /** Those that change the definition and not the rows. */
 const defining = new Set(["AlterTableStmt", "RenameStmt"]);
+
+/** Statements about the whole server or database (PostgreSQL manual, part VI): nothing of a module takes them back. */
+const elsewhere =
+  /^(AlterDatabase|AlterRole|CreateRole|DropRole|GrantRole|AlterSystem|CreateTableSpace|DropTableSpace|AlterTableSpace|DropOwned|ReassignOwned)/;
+
+/**
+ * What a module drops that it has not made itself, and what it changes of the server, would be gone for good.
+ * @param up the statements that make the module
+ * @throws GuardianError naming every place
+ */
+export function refuseLosses(up: readonly Statement[]): void {
+  const places = up.flatMap(({ tree, text, file, line }, at) => {
+    const kind = Object.keys(tree)[0] ?? "";
+    const before = up.slice(0, at).filter((it) => /^(?:Create|View|Index)/.test(Object.keys(it.tree)[0] ?? ""));
+    const strange = dropped(tree).filter(({ id }) => {
+      const name = id.slice(id.lastIndexOf(".") + 1);
+      return !before.some((it) => it.text.includes(name));
+    });
+    if (!elsewhere.test(kind) && strange.length === 0) return [];
+    const said = text.replaceAll(/\s+/g, " ");
+    return [`${file}:${line}: ${said.length > 80 ? `${said.slice(0, 80)}…` : said}`];
+  });
+  if (places.length === 0) return;
+  throw new GuardianError("file-invalid", {
+    what: "up.sql drops what it did not make, or changes the server, its roles or the database's settings; no rollback would put that back",
+    where: places.join("\n    "),
+    todo: "take it out; roles and their rights are foundation/'s",
+  });
+}
 
 /**
  * What a module writes into tables that are not its own would stay after its rollback, or be gone for good.

@@ -95,4 +95,20 @@ describe("a down.sql that would fail in the rollback", function () {
     expect(said.where).to.equal("sql/900_t/up.sql:10: public.documents\n    sql/900_t/up.sql:11: auth.users");
     await moduleOf("900_t", { ...files, up: `${up}\nINSERT INTO public.u VALUES (1);` });
   });
+
+  it("16-16 nor does up.sql drop what it did not make, or change the server and its roles", async () => {
+    const losses = [
+      "DROP POLICY own ON public.documents",
+      "DROP FUNCTION public.update_updated_at_column()",
+      "ALTER DATABASE v6 SET work_mem = '8MB'",
+      "GRANT guardian_operator TO anon",
+      "CREATE ROLE somebody",
+    ];
+    for (const loss of losses) {
+      const said = await refusalOf(moduleOf("900_t", { ...files, up: `${up}\n${loss};` }));
+      expect(said.code, loss).to.equal("file-invalid");
+      expect(said.where).to.equal(`sql/900_t/up.sql:10: ${loss}`);
+    }
+    await moduleOf("900_t", { ...files, up: `${up}\nCREATE TABLE public.help (); DROP TABLE public.help;` });
+  });
 });
