@@ -4,7 +4,7 @@ import { gateChecks } from "../../spec/gates";
 import * as calls from "../support/calls";
 import type { V6 } from "../support/postgres";
 import { walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
-import { unknownMark } from "../support/wire";
+import { plain, unknownMark } from "../support/wire";
 import { limits, schemaGate, text, update, type Bag } from "./gated";
 
 const said = (walk: Walk, severity: string): string[] =>
