@@ -23,8 +23,16 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
 }
 
+const values: Readonly<Record<string, unknown>> = { array: [], object: {}, integer: 0, number: 0, boolean: false };
+
+/** A value of its type for each: what one resource gives is another's input. */
+const valuesOf = (properties: Readonly<Record<string, { type?: string }>>): Record<string, never> =>
+  Object.fromEntries(
+    Object.entries(properties).map(([key, { type = "string" }]) => [key, (values[type] ?? "floor") as never]),
+  );
+
 function idle(spec: ResourceSpec): Handler<null> {
-  const outputs = Object.fromEntries(Object.keys({ ...spec.computed, ...spec.outputs }).map((key) => [key, "floor"]));
+  const outputs = valuesOf({ ...spec.computed, ...spec.outputs });
   return {
     spec,
     check: (_call, news) => Promise.resolve({ inputs: news, failures: [] }),
@@ -37,9 +45,7 @@ function idle(spec: ResourceSpec): Handler<null> {
 }
 
 function idleFunction(spec: FunctionSpec): FunctionHandler<null> {
-  const value = (key: string): string | never[] => (spec.outputs[key]?.type === "array" ? [] : "floor");
-  const result = Object.fromEntries(Object.keys(spec.outputs).map((key) => [key, value(key)]));
-  return { spec, invoke: () => Promise.resolve(result) };
+  return { spec, invoke: () => Promise.resolve(valuesOf(spec.outputs)) };
 }
 
 void serve<null>({
