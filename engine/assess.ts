@@ -109,9 +109,9 @@ export async function missingParts(db: Queryable): Promise<string[]> {
     // By the catalogue itself: to_regclass refuses a schema that this role may not use.
     `SELECT w.t AS table, pg_catalog.array_agg(w.c) AS columns
      FROM unnest($1::text[], $2::text[]) w(t, c)
-     WHERE NOT EXISTS (
-       SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE n.nspname || '.' || c.relname = w.t AND a.attname = w.c AND NOT a.attisdropped)
+     LEFT JOIN (pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid)
+       ON n.nspname = pg_catalog.split_part(w.t, '.', 1) AND c.relname = pg_catalog.split_part(w.t, '.', 2)
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = w.c AND NOT a.attisdropped)
      GROUP BY 1 ORDER BY 1`,
     [wanted.map((want) => want.table), wanted.map((want) => want.column)],
   );

@@ -22,15 +22,21 @@ export function presentObjects(
 }
 
 /**
- * Begins to read what every diff of an `up` will ask for, beside the assessment and while the program still declares its
- * resources. Whoever asks waits for it, or reads anew if it fails.
+ * Begins to read what every diff of an `up` will ask for, while the program still declares its resources. Whoever asks
+ * waits for it, or reads anew if it fails. What takes longest is read on a session of its own, beside the assessment.
+ * @returns what begins the rest, once the assessment has its answer
  */
-export function readAhead(host: Database): void {
+export function readAhead(host: Database): () => void {
   const read = async (): Promise<void> => {
     const { ledger } = await host.whereabouts();
     if (!ledger) return;
-    const inventory = host.ahead(inventoryKey(["public"]), (db) => readInventory(db, ["public"], inventoryVersion));
-    await Promise.all([inventory, recordedObjects(host), ledgerSteps(host)]);
+    await host.ahead(inventoryKey(["public"]), (db) => readInventory(db, ["public"], inventoryVersion));
   };
   read().catch(() => undefined);
+  return () => {
+    const rest = async (): Promise<void> => {
+      if ((await ledgerSteps(host)).length > 0) await recordedObjects(host);
+    };
+    rest().catch(() => undefined);
+  };
 }

@@ -38,8 +38,7 @@ async function probe(settings: ConnectionSettings, options: ProbeOptions = {}): 
   try {
     b = await openClient(settings, "guardian-migration probe");
     await refusePooler(a, b, settings, (options.patience ?? 10) * 1000);
-    const server = await readServerInfo(a, settings);
-    await discard(b);
+    const [server] = await Promise.all([readServerInfo(a, settings), discard(b)]);
     return { server, client: a };
   } catch (err) {
     await Promise.all([a, ...(b ? [b] : [])].map(discard));

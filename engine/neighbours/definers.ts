@@ -78,18 +78,24 @@ async function functions(db: Queryable, tables: readonly string[]): Promise<Neig
     db,
     `WITH t AS (
        SELECT c.oid, c.relname::text AS name, '\\m' || pg_catalog.regexp_replace(c.relname, '\\W', '\\\\\\&', 'g') || '\\M' AS word
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY ($1))
-     SELECT f.name, pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, s.on, g.to
-     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-     CROSS JOIN LATERAL (SELECT n.nspname || '.' || p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')') f(name)
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY ($1)),
+     -- First whose it is, which leaves few: ours are a hundred, and to look through each for every table takes a second.
+     p AS MATERIALIZED (
+       SELECT p.oid, p.proowner, p.proacl, p.prosrc, f.name
+       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+       CROSS JOIN LATERAL (SELECT n.nspname || '.' || p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')') f(name)
+       WHERE p.prosecdef AND p.oid >= 16384 AND f.name <> ALL ($2)
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'))
+     SELECT p.name, pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, s.on, g.to
+     FROM p
      CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(t.name ORDER BY t.name) FROM t
-       WHERE (p.prosrc ~* t.word OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
+       WHERE (pg_catalog.strpos(pg_catalog.lower(p.prosrc), pg_catalog.lower(t.name)) > 0 AND p.prosrc ~* t.word
+           OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
            AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = t.oid))
          AND (pg_catalog.has_any_column_privilege(p.proowner, t.oid, 'SELECT, INSERT, UPDATE') OR pg_catalog.has_table_privilege(p.proowner, t.oid, 'DELETE'))) s("on")
      CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END) AS "to"
        FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner) g
-     WHERE p.prosecdef AND p.oid >= 16384 AND f.name <> ALL ($2) AND s.on IS NOT NULL AND g.to IS NOT NULL
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
+     WHERE s.on IS NOT NULL AND g.to IS NOT NULL
      ORDER BY 1`,
     [tables, ours],
   );

@@ -18,7 +18,7 @@ export const assessHandler: FunctionHandler<Database> = {
     const server = await call.host.server();
     const { accepted = [], operators = [] } = args as unknown as { accepted?: string[]; operators?: string[] };
     noteAccepted(call.host, accepted);
-    readAhead(call.host);
+    const readOn = readAhead(call.host);
     const { items, volume, readers, beforeUp } = await call.host
       .read((db) => assess(db, { publications: accepted, operators }, call.preview))
       .catch((err: unknown) => {
@@ -30,6 +30,7 @@ export const assessHandler: FunctionHandler<Database> = {
     call.log.info(`v6 holds ${volume.map(({ status }) => status).join(" and ")}`);
     if (readers.length > 0) call.log.info(`changes of this database's tables are read: ${readers.join(", ")}`);
     await tellLeaving(call, args as unknown as Program);
+    readOn();
     return { server: `PostgreSQL ${server.version}`, items: items.map((item) => ({ ...item })) };
   },
 };
