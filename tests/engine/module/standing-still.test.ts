@@ -6,7 +6,15 @@ import { column, refusalOf, until, withEngine } from "./harness";
 
 /** How long the operator stands still; far longer than a busy machine makes anyone wait. */
 const still = 3000;
-const parameters = { lockTimeout: 1000, lockHold: 200, pauseFloor: 20, patience: 300, lease: 60_000, rangeKeys: 1000, queryTurns: 1 };
+const parameters = {
+  lockTimeout: 1000,
+  lockHold: 200,
+  pauseFloor: 20,
+  patience: 300,
+  lease: 60_000,
+  rangeKeys: 1000,
+  queryTurns: 1,
+};
 
 /** As SIGSTOP does, or a machine that sleeps: not even a timer of this process runs. */
 async function stopFor(ms: number): Promise<void> {
