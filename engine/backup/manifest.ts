@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { GuardianError } from "../base/errors";
 import type { Members } from "./members";
-import type { Moment } from "./moment";
+import type { Moment } from "./snapshot/moment";
 import type { Reach } from "./reach";
 
 export const manifestFile = "manifest.json";

@@ -25,6 +25,9 @@ export interface SessionOptions {
   readonly commitPatience?: number;
 }
 
+/** Milliseconds after which a statement that is still at work is cancelled once more. */
+const cancelAgain = 250;
+
 /** One connection with known settings; statements given to it at the same time run one after the other. */
 export class Session implements Queryable {
   /** Backend process id and start, as in pg_stat_activity: together they name a session for good. */
@@ -38,6 +41,8 @@ export class Session implements Queryable {
   readonly #watch: LockWatch;
   #tail: Promise<unknown> = Promise.resolve();
   #cancelling: Promise<unknown> = Promise.resolve();
+  /** Whether a statement is at work that may be cancelled. */
+  #running = false;
   #lostBy: unknown;
 
   constructor(made: OpenSession) {
@@ -98,17 +103,34 @@ export class Session implements Queryable {
   }
 
   readonly #onAbort = (): void => {
-    if (this.client.getTransactionStatus() !== null) this.#cancelling = this.cancel();
+    if (this.client.getTransactionStatus() !== null) this.#cancelling = this.#cancelRunning();
   };
+
+  /**
+   * Until the statement has ended: a cancel that comes between the messages of one statement (parse, bind, execute) finds the
+   * server reading, and is forgotten (tcop/postgres.c, ProcessInterrupts). What ends a transaction is not asked again.
+   */
+  async #cancelRunning(): Promise<void> {
+    const ended = (): Promise<unknown> => Promise.race([this.#tail, sleep(cancelAgain, undefined, { ref: false })]);
+    await this.cancel();
+    await ended();
+    while (this.#running && this.client.getTransactionStatus() !== null) {
+      await this.cancel();
+      await ended();
+    }
+  }
 
   #next<T>(run: () => Promise<T>, always: boolean): Promise<T> {
     const mine = this.#tail.then(async () => {
       if (!always && this.#signal?.aborted) throw this.#cancelled();
+      this.#running = !always;
       try {
         return await this.#watch.around(run);
       } catch (err) {
         if (isLoss(err)) throw connectionLost((this.#lostBy ??= err), this.where);
         throw isPostgres(err) && err.code === "57014" && this.#signal?.aborted ? this.#cancelled() : err;
+      } finally {
+        this.#running = false;
       }
     });
     this.#tail = mine.catch(() => undefined);

@@ -26,6 +26,11 @@ export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
   return rows<RecordedObject>(db, `SELECT m.urn, o.object, o.definition, ${facts} AS facts FROM ${standing}`);
 }
 
+/** @returns the objects of all modules that stand, as module.yaml names them; none where there is no ledger */
+export async function standingObjects(db: Queryable): Promise<string[]> {
+  return (await exists(db, table)) ? (await readObjects(db)).map(({ object }) => object) : [];
+}
+
 /**
  * @param kind what module.yaml calls it: `table`, `function`, `view`
  * @returns the names of such objects of all modules that stand, with their schema; none where there is no ledger

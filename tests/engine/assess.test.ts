@@ -195,7 +195,10 @@ describe("the assessment", function () {
       say: (text: string) => void lines.push(text),
     };
     expect(await grants(["--role", 'a"b', "--database", "My DB", "--server", "15"], to)).to.equal(0);
-    expect(lines.every((line) => /^(GRANT|ALTER ROLE) .+; +-- \S/.test(line))).to.equal(true);
+    // What the gates would need besides is told, and not run: those lines are comments.
+    const run = lines.filter((line) => line !== "" && !line.startsWith("--"));
+    expect(run.every((line) => /^(GRANT|ALTER ROLE) .+; +-- \S/.test(line))).to.equal(true);
+    expect(run).to.have.length.above(10);
     expect(lines[0]).to.match(
       /^GRANT CREATE ON DATABASE "My DB" TO "a""b"; +-- the ledger's and the archive's schemas are made$/,
     );

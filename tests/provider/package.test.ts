@@ -39,7 +39,7 @@ describe("provider: pulumi package", function () {
     const { stdout, stderr } = await cli(["package", "get-schema", productPlugin]);
     const schema = JSON.parse(stdout) as Schema;
     expect([schema.name, schema.version]).to.deep.equal(["guardian-migration", "0.1.0"]);
-    expect(Object.keys(schema.resources)).to.have.length(7);
+    expect(Object.keys(schema.resources)).to.have.length(8);
     expect(schema.resources["guardian-migration:index:SqlModule"]?.requiredInputs).to.have.members([
       "ledgerId",
       "module",

@@ -79,7 +79,7 @@ describe("npm run purge", function () {
         const { code, said } = await purge(["--yes"]);
         expect(code).to.equal(1);
         expect(said).to.match(
-          /^Stack dev is not rolled back; nothing is dropped \[not-rolled-back\]\n {2}where: ledger, backup, 000_audit_log,/,
+          /^Stack dev is not rolled back; nothing is dropped \[not-rolled-back\]\n {2}where: ledger, backup, gate-before, 000_audit_log,/,
         );
         expect(said).to.contain("npm run pulumi -- destroy");
         expect(await schemas(await db.connect())).to.deep.equal(both);

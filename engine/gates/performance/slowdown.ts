@@ -109,7 +109,7 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
     figures: {
       ...figuresOf(now),
       // In steps of a tenth: who accepted it is not asked again for the clock's sake.
-      slowerShare: Math.ceil(Math.max(0, ...mores) * 10) / 10,
+      slowerShare: Math.ceil(Number((Math.max(0, ...mores) * 10).toFixed(6))) / 10,
       slowQueries: of("slow").length,
       // 1: no page and no plan speaks against it, so that nothing is to be rolled back for it without a person's word.
       clockAlone: Number(failed.length > 0 && !failed.some(({ judged }) => byPages(judged))),

@@ -1,7 +1,7 @@
 import { GuardianError } from "../../base/errors";
 import type { Queryable } from "../../base/sql";
 import { verifyBackup, type Manifest } from "../../backup/manifest";
-import type { Moment } from "../../backup/moment";
+import type { Moment } from "../../backup/snapshot/moment";
 import { proofOf } from "../../backup/step/policy";
 import { readLedger } from "../../ledger/identity";
 import { detailOf, readSteps, type Step } from "../../ledger/steps";

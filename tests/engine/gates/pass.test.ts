@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { Statistics } from "../../../engine/backup/moment";
+import type { Statistics } from "../../../engine/backup/snapshot/moment";
 import { wholeId } from "../../../engine/gates/validation/pass/compare";
 import { deletedBetween, patiently } from "../../../engine/gates/validation/pass/statistics";
 

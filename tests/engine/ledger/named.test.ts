@@ -8,12 +8,12 @@ import { root } from "../../support/plugin";
 
 /**
  * Ways to name a table of the ledger: by its schema's constant, by that under another name, by the schema written out (as
- * our two settings of a session are, and nothing else), or by the functions that are the ledger's own.
+ * our three settings of a session are, and nothing else), or by the functions that are the ledger's own.
  */
 const ways = [
   /\bledgerSchema\b\s*\)?\s*(\}"?\s*\.|\+)/,
   /\bledgerSchema (as|=)/,
-  new RegExp(`${ledgerSchema}(?!\\.(probe|locked_at)\\b)`, "i"),
+  new RegExp(`${ledgerSchema}(?!\\.(probe|locked_at|milliseconds)\\b)`, "i"),
   /\b(ledger|step|module)Table\b/,
 ];
 

@@ -1,5 +1,5 @@
 import { fromPostgres, isPostgres } from "../../../base/errors";
-import { readStatistics, type Moment } from "../../../backup/moment";
+import { readStatistics, type Moment } from "../../../backup/snapshot/moment";
 import type { ManifestTable } from "../../../backup/manifest";
 import { connectReader } from "../../../connect";
 import type { Database } from "../../../database";

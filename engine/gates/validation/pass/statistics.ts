@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Statistics } from "../../../backup/moment";
+import type { Statistics } from "../../../backup/snapshot/moment";
 
 /** Rows deleted since the backup, by oid; a text where it cannot be told, and why. */
 export type Deleted = (oid: string) => number | string;

@@ -1,6 +1,6 @@
 import { escapeIdentifier } from "pg";
 import { v6Tables } from "../../../../spec/roles";
-import { v6Family, type Moment } from "../../../backup/moment";
+import { v6Family, type Moment } from "../../../backup/snapshot/moment";
 import type { ManifestTable } from "../../../backup/manifest";
 import { sqlName } from "../../../base/names";
 import { first, rows, type Queryable } from "../../../base/sql";

@@ -1,6 +1,6 @@
-import { v6Tables } from "../../spec/roles";
-import { first, rows, type Queryable } from "../base/sql";
-import { v6Definitions, type Definitions } from "../module/v6/definitions";
+import { v6Tables } from "../../../spec/roles";
+import { first, rows, type Queryable } from "../../base/sql";
+import { v6Definitions, type Definitions } from "../../module/v6/definitions";
 
 /** What the server has counted since it last forgot it (manual, 27.2, "The Cumulative Statistics System"). */
 export interface Statistics {

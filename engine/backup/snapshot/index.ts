@@ -1,17 +1,17 @@
 import { join } from "node:path";
-import type { Queryable } from "../base/sql";
-import { toClientEnv } from "../connect";
-import { textSettings } from "../fingerprint/content";
-import { runClient } from "./child";
-import { compressArgument } from "./compression";
-import type { CountedTable } from "./contents";
-import { dumpFolder, type Surroundings } from "./manifest";
-import { clientFailure } from "./messages";
+import type { Queryable } from "../../base/sql";
+import { toClientEnv } from "../../connect";
+import { textSettings } from "../../fingerprint/content";
+import { runClient } from "../child";
+import { compressArgument } from "../compression";
+import type { CountedTable } from "../contents";
+import { dumpFolder, type Surroundings } from "../manifest";
+import { clientFailure } from "../messages";
 import { readMoment, readStatistics, type Moment } from "./moment";
-import type { ProgressReport } from "./progress";
-import { dumpRoles, readSetForAll, readSurroundings } from "./surroundings";
-import { countLargeObjects, countRows, listTables } from "./tables";
-import type { DumpOptions, Work } from "./work";
+import type { ProgressReport } from "../progress";
+import { dumpRoles, readSetForAll, readSurroundings } from "../surroundings";
+import { countLargeObjects, countRows, listTables } from "../tables";
+import type { DumpOptions, Work } from "../work";
 
 /** What was in the database at one moment, as counted there. */
 export interface Snapshot {
