@@ -135,7 +135,7 @@ export async function writeFlag(
         const time = await first<{ now: string }>(db, "SELECT pg_catalog.clock_timestamp()::text AS now");
         const seenBack = covered(rollbacks, acknowledge).map(({ id }) => id);
         const own = wanted.description === undefined ? {} : { made: true };
-        const detail = { values: wanted, writtenAt: time?.now ?? "", ...own };
+        const detail = { values: wanted, before: live, writtenAt: time?.now ?? "", ...own };
         await setStep(db, step, {
           ...{ state: "done", physicalId: name },
           detail: seenBack.length > 0 ? { ...detail, acknowledged: seenBack } : detail,

@@ -72,8 +72,8 @@ const told = ({ code, what, where, todo }: GuardianError, more: string, first: r
 const patience = "10s";
 
 /**
- * In one transaction: every flag that this run wrote is as it was before it, the ledger knows that, and a session says that
- * it was an emergency rollback. No other flag, no other row and no module is touched. Where nothing is to be set back and a
+ * In one transaction: every flag that this run wrote is as it was before it, though never on for more than now, the
+ * ledger knows that, and a session says that it was an emergency rollback. No other flag, no other row and no module is touched. Where nothing is to be set back and a
  * rollback waits to be acknowledged already, nothing is written.
  */
 async function setBack(
@@ -95,7 +95,7 @@ async function setBack(
         ? open.id
         : await recordRollback(db, changed.length, `Rolled back by this stack at ${why}`);
     const flags =
-      changed.length === 0 ? "no flag was another before this up" : `${changed.join(", ")} as before this up`;
+      changed.length === 0 ? "no flag is on for more than before this up" : `${changed.join(", ")} as before this up`;
     return {
       what: `${flags}; emergency rollback ${id}`,
       todo: [
@@ -105,8 +105,16 @@ async function setBack(
   });
 }
 
+/** @returns the first, on for nobody for whom the second is not; a description is left to whoever wrote it */
+const narrower = (a: FlagValues, b: FlagValues): FlagValues => ({
+  configuration: a.configuration,
+  enabled: a.enabled && b.enabled,
+  rolloutPercentage: Math.min(a.rolloutPercentage, b.rolloutPercentage),
+  enabledForUsers: a.enabledForUsers.filter((user) => b.enabledForUsers.includes(user)),
+});
+
 /** @returns whether it was another one */
-async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, before }: FlagOfRun): Promise<boolean> {
+async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, found }: FlagOfRun): Promise<boolean> {
   const [live] = await rows<FlagValues & Record<string, unknown>>(
     db,
     `SELECT enabled, rollout_percentage AS "rolloutPercentage", enabled_for_users::text[] AS "enabledForUsers", configuration
@@ -114,8 +122,10 @@ async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, bef
     [name],
   );
   if (!live) return false;
-  // What this stack made nothing of before is off; its configuration is module 001's.
-  const values = before ?? { ...live, enabled: false, rolloutPercentage: 0, enabledForUsers: [] };
+  // What is not known is taken for off; its configuration is module 001's. Never wider than it is or was in between:
+  // somebody may have narrowed it, or switched everything off.
+  const off = { ...live, enabled: false, rolloutPercentage: 0, enabledForUsers: [] };
+  const values = [...found.map((one) => one ?? off), live].reduce(narrower);
   if (sameFlag(values, live) && isDeepStrictEqual(values.configuration, live.configuration)) return false;
   await db.query(
     `UPDATE public.feature_flags SET enabled = $2, rollout_percentage = $3, enabled_for_users = $4::uuid[], configuration = $5
@@ -124,6 +134,10 @@ async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, bef
   );
   const time = await first<{ now: string }>(db, "SELECT pg_catalog.clock_timestamp()::text AS now");
   const step = await addStep(db, { urn, kind: "FeatureFlag", state: "running", epoch: fenced.epoch });
-  await setStep(db, step, { state: "done", physicalId: name, detail: { values, writtenAt: time?.now ?? "" } });
+  await setStep(db, step, {
+    state: "done",
+    physicalId: name,
+    detail: { values, before: live, writtenAt: time?.now ?? "" },
+  });
   return true;
 }

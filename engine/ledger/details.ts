@@ -190,11 +190,18 @@ interface Details {
   upload: KeptUpload;
   DataMigration: MigrationDetail;
   /**
+   * `before`: what was there when the values were written, whoever wrote that; absent of a release that did not note it.
    * `writtenAt`: when the values were written, by the server's clock; absent of a release that did not note it.
    * `acknowledged`: the emergency rollbacks that were acknowledged when this stack switched something on after them.
    * `made`: this stack made the row.
    */
-  FeatureFlag: { values: FlagValues; writtenAt: string; acknowledged: readonly string[]; made: boolean };
+  FeatureFlag: {
+    values: FlagValues;
+    before: FlagValues;
+    writtenAt: string;
+    acknowledged: readonly string[];
+    made: boolean;
+  };
   /** Publications that new tables may join. */
   Ledger: { publications: string[] };
   /**

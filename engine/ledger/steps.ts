@@ -198,27 +198,30 @@ export async function acknowledgedRollbacks(db: Queryable): Promise<Set<string>>
   return new Set(found.map(({ id }) => id));
 }
 
-/** A flag that a run wrote, and what this stack had made of it before; null: nothing. */
+/** A flag that a run wrote, and what each of its writes found there, the first one first; null: not known. */
 export interface FlagOfRun extends Record<string, unknown> {
   urn: string;
   name: string;
-  before: FlagValues | null;
+  found: readonly (FlagValues | null)[];
 }
 
 /**
+ * A failed or killed attempt carries on what the one before it noted: one that wrote has a time of its own.
  * @param stack as in identity.stackOf
  * @param epoch of the run's first write of a flag: each later write has a higher one
- * @returns the flags that the stack wrote since, by name
+ * @returns the flags that the stack wrote since and that stand, by name
  */
 export async function flagsWrittenSince(db: Queryable, stack: string, epoch: string): Promise<FlagOfRun[]> {
   const kind: StepKind = "FeatureFlag";
   return rows<FlagOfRun>(
     db,
-    `SELECT w.urn, w.name, (SELECT CASE WHEN o.state <> 'undone' THEN o.detail -> 'values' END FROM ${stepTable} o
-         WHERE o.urn = w.urn AND o.part = '' AND o.epoch < $3 ORDER BY o.attempt DESC LIMIT 1) AS before
-     FROM (SELECT DISTINCT ON (urn) urn, physical_id AS name, state FROM ${stepTable}
-       WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2) AND epoch >= $3 ORDER BY urn, attempt DESC) w
-     WHERE w.state = 'done' ORDER BY w.name`,
+    `SELECT urn, physical_id AS name, pg_catalog.jsonb_agg(detail -> 'before' ORDER BY attempt) AS found FROM (
+       SELECT *, lag(detail) OVER (PARTITION BY urn ORDER BY attempt) AS last,
+         max(attempt) FILTER (WHERE state = 'undone') OVER (PARTITION BY urn) AS gone
+       FROM ${stepTable} WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2)) f
+     WHERE epoch >= $3 AND attempt > coalesce(gone, 0) AND detail ? 'values'
+       AND detail ->> 'writtenAt' IS DISTINCT FROM last ->> 'writtenAt'
+     GROUP BY urn, physical_id ORDER BY name`,
     [kind, `urn:pulumi:${stack}::`, epoch],
   );
 }

@@ -68,6 +68,7 @@ describe("provider: gates, what people say and what becomes of flags", function 
       });
       const older = await walk.create("FeatureFlag", "event_sourcing", flag("event_sourcing", 10));
       await walk.create("FeatureFlag", "multi_tenancy", flag("multi_tenancy", 5));
+      const portability = await walk.create("FeatureFlag", "data_portability_v2", flag("data_portability_v2", 50));
       const admin = await db.connect("admin");
       const rollouts = async (): Promise<string[]> => {
         const text = "SELECT feature_name || ' ' || enabled || ' ' || rollout_percentage AS line FROM feature_flags";
@@ -91,7 +92,10 @@ describe("provider: gates, what people say and what becomes of flags", function 
         const unsigned = gate({ checks: ["user-experience"], strict: true, onBreach: "rollback" });
         expect(await next.create("Gate", "gate-end", unsigned).then(() => "passed", text)).to.match(/gate-failed/);
         expect(await sessions()).to.deep.equal([]);
-        const on = ["event_sourcing true 50", "fhir_integration true 20", "multi_tenancy true 5"];
+        const on = [
+          ...["data_portability_v2 true 50", "event_sourcing true 50", "fhir_integration true 20"],
+          "multi_tenancy true 5",
+        ];
         expect(await rollouts()).to.deep.equal(on);
 
         const breach = gate({ onBreach: "rollback" });
@@ -101,11 +105,11 @@ describe("provider: gates, what people say and what becomes of flags", function 
           `rollback: Security vulnerability discovered (row-security): event_sourcing, fhir_integration as before this up; emergency rollback ${id}`,
         );
         expect(stopped).to.contain(`config set guardian:acknowledge ${id}`);
-        const before = ["event_sourcing true 10", "multi_tenancy true 5"];
+        const before = ["data_portability_v2 true 50", "event_sourcing true 10", "multi_tenancy true 5"];
         expect(await rollouts()).to.deep.equal(before);
         // Once more: there is nothing to set back, and one waits already.
         expect(await next.create("Gate", "gate-end", breach).then(() => "passed", text)).to.contain(
-          `no flag was another before this up; emergency rollback ${id}`,
+          `no flag is on for more than before this up; emergency rollback ${id}`,
         );
         expect(await sessions()).to.deep.equal([id]);
         const again = (args: Bag) => changed(next, raised, "FeatureFlag", args).then(() => "passed", text);
@@ -114,7 +118,23 @@ describe("provider: gates, what people say and what becomes of flags", function 
           .and.contain(id);
         expect(await rollouts()).to.deep.equal(before);
         expect(await again(flag("event_sourcing", 60, { acknowledge: id }))).to.equal("passed");
-        expect(await rollouts()).to.deep.equal(["event_sourcing true 60", "multi_tenancy true 5"]);
+        expect(await rollouts()).to.deep.equal([
+          ...["data_portability_v2 true 50", "event_sourcing true 60", "multi_tenancy true 5"],
+        ]);
+      });
+      // Lowered, switched off by hand, raised with care: none of it is raised by setting it back.
+      await admin.query("UPDATE feature_flags SET rollout_percentage = 0, enabled = false WHERE rollout_percentage = 50");
+      await withWalk({ database: db.migrator }, async (next) => {
+        const [acknowledge = ""] = await sessions();
+        const lowered = { ...older, state: { ...older.state, rolloutPercentage: 60 } };
+        await changed(next, lowered, "FeatureFlag", flag("event_sourcing", 4, { acknowledge }));
+        const seen = { ...portability, state: { ...portability.state, enabled: false, rolloutPercentage: 0 } };
+        await changed(next, seen, "FeatureFlag", flag("data_portability_v2", 3, { acknowledge }));
+        const breach = gate({ onBreach: "rollback" });
+        expect(await next.create("Gate", "gate-end", breach).then(() => "passed", text)).to.contain(
+          "(row-security): data_portability_v2 as before this up; emergency rollback",
+        );
+        expect(await rollouts()).to.deep.equal(["event_sourcing true 4", "multi_tenancy true 5"]);
       });
     }));
 });
