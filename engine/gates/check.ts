@@ -119,6 +119,13 @@ export const couldNotRun = (reason: string, ...mend: string[]): Finding => ({
   mend,
 });
 
+/** As an error is told whose cause passes: a lock, a time limit, a conflict, a full or restarted server, a lost connection. */
+const passing = /SQLSTATE (55P03|57|40001|40P01|08|53|25P0[34])/;
+
+/** Whether a check could not run for a reason that passes by itself: it is worth asking again though nothing was changed. */
+export const couldRunAgain = ({ verdict, evidence }: Pick<Outcome, "verdict" | "evidence">): boolean =>
+  verdict === "could not run" && evidence.some((line) => passing.test(line));
+
 export const notApplicable = (reason: string): Finding => ({ verdict: "not applicable", evidence: [reason] });
 
 /** So many names are told; how many more there are is said. */

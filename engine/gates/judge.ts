@@ -142,7 +142,9 @@ export function knownOf(
     const none = notApplicable("the schema stage stands already: nothing is measured any more as it was before it");
     return last ?? { check: check.name, ...none, seconds: 0 };
   }
-  return check.cost === "pass" && !passes ? last : undefined;
+  // What mends it, or was in its way, is no change of the stack's: what has not passed is asked again.
+  const open = last?.verdict === "failed" || last?.verdict === "could not run";
+  return check.cost === "pass" && !passes && !open ? last : undefined;
 }
 
 /**

@@ -3,6 +3,7 @@ import { stageType, type Stage } from "../../config/stages";
 import { isAwaited } from "../../engine/backup/step/policy";
 import type { Note } from "../../engine/base/plan";
 import type { FencedWriter } from "../../engine/database";
+import { couldRunAgain } from "../../engine/gates/check";
 import type { Said, WantedGate } from "../../engine/gates/judge";
 import { lazily } from "../../engine/lazy";
 import { stackOf } from "../../engine/ledger/identity";
@@ -49,10 +50,14 @@ const kind: Kind<Spec> = {
   },
 };
 
-/** Whether what it said is not what it would have to say: it failed, was passed by, or is of too long ago for what is to come. */
+/**
+ * Whether what it said is not what it would have to say: it failed, was passed by, is of too long ago for what is to come,
+ * or lacks what a check could not say for a reason that passes.
+ */
 function isOld(main: Step, { gate, backup }: Inputs<Spec>): boolean {
-  const { judgedAt, waived, verdict, error } = detailOf(main, "Gate");
+  const { judgedAt, waived, verdict, error, outcomes = [] } = detailOf(main, "Gate");
   if (judgedAt === undefined || waived === true || error !== undefined || verdict === "not ready") return true;
+  if (outcomes.some(couldRunAgain)) return true;
   return gate === "before" && Date.now() - Date.parse(judgedAt) > backup.maxAgeSeconds * 1000;
 }
 

@@ -74,9 +74,10 @@ export function gatesPage(): string {
       '- **Accept** by name: `guardian:accept: {"row-security": "why"}`. The reason stands in the diff and in the ledger, with the figures as they were. ' +
         "Once these are worse (where there are none: once the evidence has a new line), the acceptance is void; another reason accepts anew.",
       "- **Unchanged, it reads nothing.** It is asked anew when what it judges changes (modules and data migrations, by meaning), the limits " +
-        "(`guardian:gates`), what is accepted, or its list of checks; and the one at the end when flags do. What failed the last time is asked again. " +
+        "(`guardian:gates`), what is accepted, or its list of checks; and the one at the end when flags do. What failed the last time is asked again, and " +
+        "what could not run for a reason that passes, such as a lock or a time limit. " +
         "`gate-before` is asked again where something is still to come and its answer is older than `guardian:backup.maxAge`.",
-      "- **A flag** asks `gate-end` alone, and nothing that reads whole tables: what such a check said of the same modules and limits stands.",
+      "- **A flag** asks `gate-end` alone, and nothing that reads whole tables: what such a check said of the same modules and limits stands where it passed.",
       "- **In preview** only checks of the catalogue run, of a gate that would be made or changed and whose stage is there; it says what would " +
         "stop `up`, and never fails by it.",
       "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing. A stack of an earlier release gets its gates as " +

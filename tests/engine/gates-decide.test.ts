@@ -1,5 +1,6 @@
 import { expect } from "chai";
-import type { Check, Outcome } from "../../engine/gates/check";
+import { GuardianError } from "../../engine/base/errors";
+import { couldRunAgain, type Check, type Outcome } from "../../engine/gates/check";
 import { knownOf } from "../../engine/gates/judge";
 import { decide, refusalOf, type Rules } from "../../engine/gates/decide";
 
@@ -90,6 +91,17 @@ describe("a gate's decision", () => {
     );
   });
 
+  it("19-1 a check that could not run for a reason that passes could run again; for one that stays it could not", () => {
+    const again = (verdict: Outcome["verdict"], reason: string): boolean =>
+      couldRunAgain(said("a", verdict, ["t1: 3 rows", `t2: ${reason}`]));
+    const told = (sqlstate: string): string => new GuardianError("postgres-refused", { what: "no", sqlstate }).message;
+    for (const code of ["55P03", "57014", "57P01", "40001", "53200", "08006"])
+      expect(again("could not run", told(code)), code).to.equal(true);
+    expect(again("could not run", told("42501"))).to.equal(false);
+    expect(again("could not run", "the backup was only listed")).to.equal(false);
+    expect(again("failed", told("57014"))).to.equal(false);
+  });
+
   it("19-2 keeps what whole tables said where only a flag changed, and the baseline while the schema stage stands", () => {
     const outcome = said("a", "passed", ["x"], { rows: 1 });
     const known = (more: Partial<Check>, asking: { schemaStands: boolean; passes: boolean }, standing = [outcome]) =>
@@ -98,6 +110,8 @@ describe("a gate's decision", () => {
     expect(known({ cost: "pass" }, flagOnly)).to.equal(outcome);
     expect(known({ cost: "pass" }, { ...flagOnly, passes: true })).to.equal(undefined);
     expect(known({ cost: "pass" }, flagOnly, []), "never asked").to.equal(undefined);
+    for (const verdict of ["failed", "could not run"] as const)
+      expect(known({ cost: "pass" }, flagOnly, [{ ...outcome, verdict }]), `${verdict}: asked again`).to.equal(undefined);
     expect(known({ cost: "queries" }, flagOnly)).to.equal(undefined);
     const baseline = { cost: "queries", baseline: true } as const;
     expect(known(baseline, flagOnly)).to.equal(outcome);

@@ -199,6 +199,20 @@ describe("provider: gates", function () {
       expect(asked.state).to.deep.include({ verdict: "ready" });
       expect((asked.state["outcomes"] as Bag[]).map(({ check }) => check)).to.deep.equal(["v6", "volumes"]);
       expect(await walk.diff(asked)).to.deep.equal({ changes: "none", paths: {} });
+      // What a lock or a time limit kept a check from saying is asked again though nothing was changed.
+      const [passed, open] = ["passed", "could not run"].map((verdict) =>
+        JSON.stringify([{ check: "v6", verdict, evidence: ["PostgreSQL refused (SQLSTATE 57014)"], seconds: 1 }]),
+      );
+      const outcomes = `UPDATE guardian_migration.step SET detail = detail || jsonb_build_object('outcomes', $1::jsonb) WHERE kind = 'Gate' AND state = 'done'`;
+      for (const [stored, changes] of [
+        [open, "some"],
+        [passed, "none"],
+      ]) {
+        await admin.query(outcomes, [stored]);
+        await withWalk({ database: db.migrator }, async (next) =>
+          expect(await next.diff(asked)).to.deep.include({ changes }),
+        );
+      }
       await admin.query(
         `UPDATE guardian_migration.step SET detail = detail || '{"judgedAt": "2026-01-01T00:00:00Z"}' WHERE kind = 'Gate' AND state = 'done'`,
       );
