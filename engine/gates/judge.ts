@@ -34,6 +34,8 @@ interface Asking {
   readonly schemaStands: boolean;
   /** Whether checks that read whole tables are asked anew; else what they said stands. */
   readonly passes: boolean;
+  /** Whether it is asked though it said so already to the same: that is of too long ago, or incomplete. */
+  readonly old: boolean;
   readonly signal: AbortSignal;
   /** Gets what is being asked, at least every 2 s. */
   readonly onAsk: (progress: { phase: string; seconds: number }) => void;
@@ -93,7 +95,8 @@ const meaningOf = ({ checks, judges, rollout, declared, accept, strict }: Wanted
 };
 
 /**
- * Asks a gate, and keeps in the ledger what it said, whatever that is; one that said so already to the same is not asked.
+ * Asks a gate, and keeps in the ledger what it said, whatever that is; one that said so already to the same is not asked,
+ * unless that is old.
  * @returns what it said, and what is passed over though it does not pass
  * @throws GuardianError gate-failed
  * @lazily
@@ -107,7 +110,7 @@ export async function askGate(
   const detail = detailOf(current, "Gate");
   const meaning = meaningOf(wanted);
   const told = current?.state === "done" && current.meaning === meaning && isWhole(detail);
-  if (told) return { said: detail, decision: undefined };
+  if (told && !asking.old) return { said: detail, decision: undefined };
   const checks = checksOf(wanted);
   const otherwise = current?.state === "done" ? "done" : "planned";
   return attempt(fenced, { kind: "Gate", state: "running", meaning }, otherwise, async (step) => {

@@ -80,10 +80,12 @@ async function pass(
     call.log.info("nothing is asked: nothing that it stands before is to come");
     return outputsOf(await lazily.gates.passBy(fenced, inputs));
   }
+  const main = await readStep(fenced.writer, call.urn);
   const { said, decision } = await lazily.gates.askGate(fenced, wantedOf(inputs), {
     host: call.host,
     schemaStands: stands(await readSteps(fenced.writer), call, "schema"),
     passes: state === undefined || lazily.gates.judgesAnew(inputs, state),
+    old: main !== undefined && isOld(main, inputs),
     signal: call.signal,
     onAsk: tellingOf(call),
   });
