@@ -117,7 +117,11 @@ export async function askGate(
     const before = await recordedBefore(fenced.writer);
     const standing = new Map((current?.state === "undone" ? [] : (detail.outcomes ?? [])).map((o) => [o.check, o]));
     // What is a baseline before is measured against it later.
-    const known = { ...asking, schemaStands: asking.schemaStands && wanted.gate === "before" };
+    const known = {
+      schemaStands: asking.schemaStands && wanted.gate === "before",
+      // What it stands for may have become another while it was passed by, and the state says so already.
+      passes: asking.passes || detail.waived === true,
+    };
     const outcomes = await ask(checks, wanted, asking, (check) => knownOf(check, standing, known), before);
     const judgedAt = await serverNow(fenced.writer);
     // What was accepted holds though the gate was taken back meanwhile.

@@ -223,4 +223,23 @@ describe("provider: gates", function () {
         expect((again.state["outcomes"] as Bag[]).map(({ check }) => check)).to.deep.equal(["v6", "volumes"]);
       });
     }));
+
+  it("19-2 what whole tables said before a gate was passed by stands no more", () =>
+    withWalkOn(["000_audit_log", "002_migration_tracking"], async (walk, made, db) => {
+      const admin = await db.connect("admin");
+      const gate = (more: Bag = {}): Bag => schemaGate(made, { gate: "data", checks: ["v6-rows"], ...more });
+      const held = await walk.create("Gate", "gate-data", gate());
+      const asked = async (waived: boolean, reason: string): Promise<unknown> => {
+        await admin.query(
+          `UPDATE guardian_migration.step SET detail = detail || jsonb_build_object('waived', $1::boolean,
+             'outcomes', '[{"check": "v6-rows", "verdict": "passed", "evidence": ["of before"], "seconds": 1}]'::jsonb)
+           WHERE kind = 'Gate' AND state = 'done'`,
+          [waived],
+        );
+        const now = (await update(walk, held, gate({ accept: { "v6-rows": reason } }))) as Held;
+        return (now.state["outcomes"] as Bag[])[0]?.["verdict"];
+      };
+      expect(await asked(false, "a drill")).to.equal("passed");
+      expect(await asked(true, "another"), "the backup was only listed").to.equal("could not run");
+    }));
 });
