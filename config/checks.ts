@@ -12,7 +12,7 @@ export const checkKeys = {
     "stop",
     choice(
       ["stop", "rollback"],
-      "What happens where one of the guide's criteria of rollback is met, up stops either way. rollback: the flags that this up has written are set to their values before it, no row and no module is touched, and nothing is switched on until guardian:acknowledge names it. What only the clock finds slower never does that, nor what nobody has signed off.",
+      "What happens where one of the guide's criteria of rollback is met, up stops either way. rollback: the flags that were written since gate-end was last passed are set back to what they were then, or to less where they are on for less, no row and no module is touched, and nothing is switched on until guardian:acknowledge names it. What only the clock finds slower never does that, nor what nobody has signed off.",
     ),
   ),
   accept: otherwise(

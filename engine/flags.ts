@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Database, FencedWriter } from "./database";
+import type { FencedWriter } from "./database";
 import type { GuardianError } from "./base/errors";
 import { covered, readRollbacks, refuseUnacknowledged, unacknowledged, type EmergencyRollback } from "./emergency";
 import { attempt } from "./ledger/attempt";
@@ -16,17 +16,6 @@ export const seedFunction = "public.feature_flag_seed()";
 
 const owned = `enabled, rollout_percentage AS "rolloutPercentage", enabled_for_users::text[] AS "enabledForUsers", configuration`;
 const columns = `feature_name AS name, ${owned}`;
-
-/** By the database of a process, the epoch of the first flag that it wrote: where its run began, as far as flags go. */
-const runs = new WeakMap<Database, string>();
-
-/** Notes that this process writes a flag. */
-export function noteWrite(host: Database, { epoch }: Pick<FencedWriter, "epoch">): void {
-  if (!runs.has(host)) runs.set(host, epoch);
-}
-
-/** @returns the epoch of the first flag that this process wrote; undefined if it wrote none */
-export const firstWrite = (host: Database): string | undefined => runs.get(host);
 
 /** @returns all flags by name, with their descriptions; empty where module 001 is not there */
 export async function readFlags(db: Queryable): Promise<Map<string, FlagValues>> {

@@ -4,11 +4,11 @@ import type { Gate } from "../../spec/gates";
 import { signOffs } from "../../spec/sign-offs";
 import { fromPostgres, GuardianError } from "../base/errors";
 import { first, rows, type Queryable } from "../base/sql";
-import type { Database, FencedWriter } from "../database";
+import type { FencedWriter } from "../database";
 import { readRollbacks, recordRollback, waiting } from "../emergency";
-import { firstWrite, sameFlag, type FlagValues } from "../flags";
+import { sameFlag, type FlagValues } from "../flags";
 import { stackOf } from "../ledger/identity";
-import { addStep, flagsWrittenSince, setStep, type FlagOfRun } from "../ledger/steps";
+import { addStep, flagsWrittenSince, gatePassed, setStep, type WrittenFlag } from "../ledger/steps";
 import type { Outcome } from "./check";
 import { guide } from "./criteria/guide";
 import type { Decision } from "./decide";
@@ -41,7 +41,8 @@ function breachesOf({ stops }: Pick<Decision, "stops">): Breach[] {
 }
 
 /**
- * Sets back what this run made of flags, where the stack wants that and a criterion of rollback is met.
+ * Sets flags back to what they were when the gate at the end was passed for the last time, where the stack wants that and a
+ * criterion of rollback is met. A run that was killed, or stopped, before it came to that gate leaves its flags to the next.
  * @returns the refusal, which says what was done, or why it could not be
  */
 export async function breached(
@@ -49,21 +50,22 @@ export async function breached(
   { gate, onBreach }: { readonly gate: Gate; readonly onBreach?: OnBreach | undefined },
   decision: Decision,
   refusal: GuardianError,
-  host: Database,
 ): Promise<GuardianError> {
   const breaches = onBreach === "rollback" && gate !== "before" ? breachesOf(decision) : [];
   if (breaches.length === 0) return refusal;
   const why = breaches.map(({ criterion, checks }) => `${criterion} (${checks.join(", ")})`).join("; ");
   try {
-    const done = await setBack(fenced, host, `gate ${gate}: ${why}`);
+    const done = await setBack(fenced, `gate ${gate}: ${why}`);
     return told(refusal, `${why}: ${done.what}`, done.todo);
   } catch (err) {
     const { message } = fromPostgres(err, "public.feature_flags");
     return told(refusal, `${why}: the flags could NOT be set back (${message})`, [
-      "switch every feature off at once: psql -c 'SELECT emergency_rollback_to_v6()'",
+      `switch every feature off at once: ${allOff}`,
     ]);
   }
 }
+
+const allOff = "psql -c 'SELECT emergency_rollback_to_v6()'";
 
 const told = ({ code, what, where, todo }: GuardianError, more: string, first: readonly string[]): GuardianError =>
   new GuardianError(code, { what, where: `${where ?? ""}\n    rollback: ${more}`, todo: [...first, ...todo] });
@@ -72,33 +74,38 @@ const told = ({ code, what, where, todo }: GuardianError, more: string, first: r
 const patience = "10s";
 
 /**
- * In one transaction: every flag that this run wrote is as it was before it, though never on for more than now, the
- * ledger knows that, and a session says that it was an emergency rollback. No other flag, no other row and no module is touched. Where nothing is to be set back and a
- * rollback waits to be acknowledged already, nothing is written.
+ * In one transaction: every flag that was written since is as it was then, though never on for more than now, the ledger
+ * knows that, and a session says that it was an emergency rollback. No other flag, no other row and no module is touched.
+ * Where nothing is to be set back and a rollback waits to be acknowledged already, nothing is written.
  */
-async function setBack(
-  fenced: FencedWriter,
-  host: Database,
-  why: string,
-): Promise<{ what: string; todo: readonly string[] }> {
-  const epoch = firstWrite(host);
+async function setBack(fenced: FencedWriter, why: string): Promise<{ what: string; todo: readonly string[] }> {
   return fenced.transaction(async (db) => {
     await db.query("SELECT pg_catalog.set_config('lock_timeout', $1, true)", [patience]);
     // All of them, in one order, as the function locks them.
     await db.query("SELECT FROM public.feature_flags ORDER BY feature_name FOR UPDATE");
-    const written = epoch === undefined ? [] : await flagsWrittenSince(db, stackOf(fenced.options.urn), epoch);
+    const stack = stackOf(fenced.options.urn);
+    const end: Gate = "end";
+    const since = await gatePassed(db, stack, end);
     const changed: string[] = [];
-    for (const flag of written) if (await setFlagBack(db, fenced, flag)) changed.push(flag.name);
+    for (const flag of await flagsWrittenSince(db, stack, since.id))
+      if (await setFlagBack(db, fenced, flag)) changed.push(flag.name);
     const [open] = waiting(await readRollbacks(db));
     const id =
       open && changed.length === 0
         ? open.id
         : await recordRollback(db, changed.length, `Rolled back by this stack at ${why}`);
+    const then = since.ever ? `when gate ${end} was last passed` : "before this stack had gates";
     const flags =
-      changed.length === 0 ? "no flag is on for more than before this up" : `${changed.join(", ")} as before this up`;
+      changed.length === 0 ? `no flag is on for more than ${then}` : `${changed.join(", ")} on for no more than ${then}`;
+    const on = await rows<{ name: string }>(
+      db,
+      `SELECT feature_name AS name FROM public.feature_flags
+       WHERE enabled AND (rollout_percentage > 0 OR enabled_for_users <> '{}') ORDER BY 1`,
+    );
     return {
       what: `${flags}; emergency rollback ${id}`,
       todo: [
+        ...(on.length > 0 ? [`still on: ${on.map(({ name }) => name).join(", ")}; switch everything off: ${allOff}`] : []),
         `when the cause is mended: ${pulumiCommand(`config set guardian:acknowledge ${id}`)}, then up; until then nothing is switched on`,
       ],
     };
@@ -114,7 +121,7 @@ const narrower = (a: FlagValues, b: FlagValues): FlagValues => ({
 });
 
 /** @returns whether it was another one */
-async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, found }: FlagOfRun): Promise<boolean> {
+async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, found }: WrittenFlag): Promise<boolean> {
   const [live] = await rows<FlagValues & Record<string, unknown>>(
     db,
     `SELECT enabled, rollout_percentage AS "rolloutPercentage", enabled_for_users::text[] AS "enabledForUsers", configuration

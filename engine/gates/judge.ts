@@ -130,7 +130,7 @@ export async function askGate(
     const said: Said = { gate: wanted.gate, verdict, judgedAt, waived: false, outcomes, accepted };
     const refusal = refusalOf(wanted, decision, checks.length);
     await fenced.transaction((db) => setStep(db, step, { state: refusal ? "running" : "done", meaning, detail: said }));
-    if (refusal) throw await breached(fenced, wanted, decision, refusal, asking.host);
+    if (refusal) throw await breached(fenced, wanted, decision, refusal);
     return { said, decision };
   });
 }

@@ -198,8 +198,8 @@ export async function acknowledgedRollbacks(db: Queryable): Promise<Set<string>>
   return new Set(found.map(({ id }) => id));
 }
 
-/** A flag that a run wrote, and what each of its writes found there, the first one first; null: not known. */
-export interface FlagOfRun extends Record<string, unknown> {
+/** A flag that the stack wrote, and what each of its writes found there, the first one first; null: not known. */
+export interface WrittenFlag extends Record<string, unknown> {
   urn: string;
   name: string;
   found: readonly (FlagValues | null)[];
@@ -208,22 +208,39 @@ export interface FlagOfRun extends Record<string, unknown> {
 /**
  * A failed or killed attempt carries on what the one before it noted: one that wrote has a time of its own.
  * @param stack as in identity.stackOf
- * @param epoch of the run's first write of a flag: each later write has a higher one
+ * @param id of the row of the ledger since which
  * @returns the flags that the stack wrote since and that stand, by name
  */
-export async function flagsWrittenSince(db: Queryable, stack: string, epoch: string): Promise<FlagOfRun[]> {
+export async function flagsWrittenSince(db: Queryable, stack: string, id: string): Promise<WrittenFlag[]> {
   const kind: StepKind = "FeatureFlag";
-  return rows<FlagOfRun>(
+  return rows<WrittenFlag>(
     db,
     `SELECT urn, physical_id AS name, pg_catalog.jsonb_agg(detail -> 'before' ORDER BY attempt) AS found FROM (
        SELECT *, lag(detail) OVER (PARTITION BY urn ORDER BY attempt) AS last,
          max(attempt) FILTER (WHERE state = 'undone') OVER (PARTITION BY urn) AS gone
        FROM ${stepTable} WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2)) f
-     WHERE epoch >= $3 AND attempt > coalesce(gone, 0) AND detail ? 'values'
+     WHERE id > $3 AND attempt > coalesce(gone, 0) AND detail ? 'values'
        AND detail ->> 'writtenAt' IS DISTINCT FROM last ->> 'writtenAt'
      GROUP BY urn, physical_id ORDER BY name`,
-    [kind, `urn:pulumi:${stack}::`, epoch],
+    [kind, `urn:pulumi:${stack}::`, id],
   );
+}
+
+/**
+ * @param gate one of them by name, as details.ts has it
+ * @returns the row of the ledger since which this gate was passed no more, asked and not passed by; where it never was, the
+ *   first row of any gate: what is older than that is of a release without gates. It may be one that was taken back since
+ */
+export async function gatePassed(db: Queryable, stack: string, gate: string): Promise<{ id: string; ever: boolean }> {
+  const kind: StepKind = "Gate";
+  const found = await first<{ passed: string | null; begun: string | null }>(
+    db,
+    `SELECT max(id) FILTER (WHERE detail ->> 'gate' = $3 AND state IN ('done', 'undone') AND detail ->> 'verdict' <> 'not ready'
+         AND detail ->> 'waived' = 'false' AND NOT detail ? 'error')::text AS passed, min(id)::text AS begun
+     FROM ${stepTable} WHERE kind = $1 AND part = '' AND pg_catalog.starts_with(urn, $2)`,
+    [kind, `urn:pulumi:${stack}::`, gate],
+  );
+  return { id: found?.passed ?? found?.begun ?? "0", ever: typeof found?.passed === "string" };
 }
 
 /** @returns the three newest backups, of whatever stack, the newest first */

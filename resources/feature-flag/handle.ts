@@ -4,7 +4,6 @@ import { flagGone, lastChange } from "../../engine/flag-refusals";
 import {
   lastWritten,
   leftByRollback,
-  noteWrite,
   readFlags,
   readGrantedSeed,
   readSeed,
@@ -75,15 +74,13 @@ const kind: Kind<Spec> = {
     };
   },
 
-  async create(call, inputs, fenced) {
-    noteWrite(call.host, fenced);
+  async create(_call, inputs, fenced) {
     const configuration = await delivered(fenced.writer, inputs);
     await writeFlag(fenced, inputs.flag, wantedOf(inputs, configuration), undefined, inputs.acknowledge);
     return { configuration };
   },
 
-  async update(call, inputs, state, fenced) {
-    noteWrite(call.host, fenced);
+  async update(_call, inputs, state, fenced) {
     const configuration = await delivered(fenced.writer, inputs);
     await writeFlag(
       fenced,

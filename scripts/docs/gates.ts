@@ -83,7 +83,8 @@ export function gatesPage(): string {
       "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing. A stack of an earlier release gets its gates as " +
         "creates; `gate-before` is then not asked, since nothing that it stands before is to come.",
       "- **A criterion of rollback** (the guide's section 8, below) that is met by a failed check stops `up` as any other. With " +
-        "`guardian:onBreach: rollback` it also sets the flags that this `up` wrote to their values before it, in one transaction, and records " +
+        "`guardian:onBreach: rollback` it also sets the flags that were written since `gate-end` was last passed back to what they were then, " +
+        "by whatever `up` they were written and never on for more than they are, in one transaction, names those that are on still, and records " +
         "an emergency rollback: nothing is switched on until `guardian:acknowledge` names it. No row and no module is touched. What only the " +
         "clock finds slower does not do that, nor what nobody has signed off.",
       "- **Baselines** of `gate-before` are measured while the schema stage does not stand, and kept from then on.",
