@@ -12,7 +12,7 @@ import { gates } from ".";
 import { notApplicable, runCheck, type Check, type Cost, type Declared, type Outcome } from "./check";
 import { breached, type OnBreach } from "./breach";
 import { decide, refusalOf, type Decision, type Rules } from "./decide";
-import { recordedBefore } from "./recorded";
+import { acceptedBefore, recordedBefore } from "./recorded";
 
 /** What a stack declares of a gate. */
 export interface WantedGate extends Rules {
@@ -113,7 +113,10 @@ export async function askGate(
   if (told && !asking.old) return { said: detail, decision: undefined };
   const checks = checksOf(wanted);
   const otherwise = current?.state === "done" ? "done" : "planned";
-  return attempt(fenced, { kind: "Gate", state: "running", meaning }, otherwise, async (step) => {
+  // What was accepted holds though the gate was taken back meanwhile, and though this run is killed.
+  const accepted = await acceptedBefore(fenced.writer, wanted, checks);
+  const work = { kind: "Gate", state: "running", meaning, detail: { accepted } } as const;
+  return attempt(fenced, work, otherwise, async (step) => {
     const before = await recordedBefore(fenced.writer);
     const standing = new Map((current?.state === "undone" ? [] : (detail.outcomes ?? [])).map((o) => [o.check, o]));
     // What is a baseline before is measured against it later.
@@ -124,10 +127,9 @@ export async function askGate(
     };
     const outcomes = await ask(checks, wanted, asking, (check) => knownOf(check, standing, known), before);
     const judgedAt = await serverNow(fenced.writer);
-    // What was accepted holds though the gate was taken back meanwhile.
-    const decision = decide(checks, outcomes, wanted, detail.accepted ?? {}, judgedAt);
-    const { verdict, accepted } = decision;
-    const said: Said = { gate: wanted.gate, verdict, judgedAt, waived: false, outcomes, accepted };
+    const decision = decide(checks, outcomes, wanted, accepted, judgedAt);
+    const { verdict, accepted: accepts } = decision;
+    const said: Said = { gate: wanted.gate, verdict, judgedAt, waived: false, outcomes, accepted: accepts };
     const refusal = refusalOf(wanted, decision, checks.length);
     await fenced.transaction((db) => setStep(db, step, { state: refusal ? "running" : "done", meaning, detail: said }));
     if (refusal) throw await breached(fenced, wanted, decision, refusal);
@@ -218,7 +220,8 @@ export async function foresee(
   const [now, later] = [checks.filter(({ cost }) => cost === cheap), checks.filter(({ cost }) => cost !== cheap)];
   const before = await asking.host.read(recordedBefore);
   const outcomes = await ask(now, wanted, asking, () => undefined, before);
-  const decision = decide(now, outcomes, wanted, last.accepted ?? {}, "");
+  const accepted = await asking.host.read((db) => acceptedBefore(db, wanted, now));
+  const decision = decide(now, outcomes, wanted, { ...last.accepted, ...accepted }, "");
   return {
     outcomes,
     later: later.map(({ name }) => name),

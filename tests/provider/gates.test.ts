@@ -52,6 +52,11 @@ describe("provider: gates", function () {
       expect(await walk.diff(accepted)).to.deep.equal({ changes: "none", paths: {} });
 
       await off("consent_templates").catch(() => off("patient_consents"));
+      // At another gate the same check is accepted no further.
+      const end = schemaGate(made, { ...accepting, gate: "end" });
+      expect(await walk.create("Gate", "gate-end", end).then(() => "passed", text)).to.match(
+        /^gate end: 1 of 2 .*it was accepted on .* \("a drill"\), and is worse since:\n/s,
+      );
       const stricter = { ...accepting, limits: { ...limits, maxDataLoss: 0 } };
       expect(await update(walk, accepted, schemaGate(made, stricter))).to.match(
         /it was accepted on .* \("a drill"\), and is worse since:\n/,
