@@ -76,6 +76,8 @@ export interface Check {
    * of the evidence, and void once a line is there that was not.
    */
   readonly worse?: readonly string[];
+  /** Each line of its evidence names a fault: one that is new, but for its numbers, voids an acceptance, whatever the figures. */
+  readonly named?: true;
   /** Of the gate before: what others are measured against. It is not asked again once the schema stage stands. */
   readonly baseline?: true;
   /** It asks others than the database, and waits for them. */

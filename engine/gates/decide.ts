@@ -64,15 +64,22 @@ export function decide(
   return { verdict: stops.length > 0 ? "not ready" : readinessOf(told), accepted, passedOver, stops };
 }
 
-/** @returns what is worse than it was accepted; where no figure says it, the evidence that is new */
-function worseThan({ worse = [] }: Check, kept: KeptAcceptance, { figures = {}, evidence }: Outcome): string[] {
+/** A line without its numbers; a code of the server's is none. */
+const wordsOf = (line: string): string => line.replace(/(?<!SQLSTATE )\b\d+\b/g, "");
+
+/** @returns what is worse than it was accepted; where no figure says it, or faults are named, the evidence that is new */
+function worseThan({ worse = [], named }: Check, kept: KeptAcceptance, outcome: Outcome): string[] {
+  const { verdict, figures = {}, evidence } = outcome;
   const measured = worse.filter((name) => name in figures || name in kept.figures);
   if (measured.length === 0) return evidence.filter((line) => !kept.evidence.includes(line));
-  return measured.flatMap((name) => {
+  const known = kept.evidence.map(wordsOf);
+  const others = named && verdict === "failed" ? evidence.filter((line) => !known.includes(wordsOf(line))) : [];
+  const more = measured.flatMap((name) => {
     const [then, now] = [kept.figures[name], figures[name]];
     if (now !== undefined && then !== undefined && now <= then) return [];
     return [`${name} was ${then ?? "not measured"}, and is ${now ?? "not measured"} now`];
   });
+  return [...more, ...others];
 }
 
 /** What a gate that fails leaves undone, and how to go back from there: by the last stage that is to stay. */

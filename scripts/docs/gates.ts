@@ -72,7 +72,8 @@ export function gatesPage(): string {
         "mend it, accept it, or roll back. A warning goes on; so does what could not run, but where `guardian:strict` is true. " +
         "A gate at the end that fails leaves the session open.",
       '- **Accept** by name: `guardian:accept: {"row-security": "why"}`. The reason stands in the diff and in the ledger, with the figures as they were. ' +
-        "Once these are worse (where there are none: once the evidence has a new line), the acceptance is void; another reason accepts anew.",
+        "Once these are worse (where there are none, or each line names a fault: once the evidence has a new line), the acceptance is void, " +
+        "at every gate that has the check; another reason accepts anew.",
       "- **Unchanged, it reads nothing.** It is asked anew when what it judges changes (modules and data migrations, by meaning), the limits " +
         "(`guardian:gates`), what is accepted, or its list of checks; and the one at the end when flags do. What failed the last time is asked again, and " +
         "what could not run for a reason that passes, such as a lock or a time limit. " +

@@ -82,6 +82,20 @@ describe("a gate's decision", () => {
     expect(of({}, figures(3), first.accepted, ["lostRows"])).to.deep.include({ verdict: "not ready", accepted: {} });
   });
 
+  it("19-1 where faults are named, another one voids it though there are no more; other numbers do not", () => {
+    const accept = { flow: "known" };
+    const decided = (lines: string[], before = {}) => {
+      const checks = [{ ...check("flow", ["faults"]), named: true } as const];
+      return decide(checks, [said("flow", "failed", lines, { faults: 1 })], { gate: "end", accept }, before, at);
+    };
+    const first = decided(["2 of 10 users see rows of t1", "a step: SQLSTATE 42501"]);
+    expect(first.stops).to.deep.equal([]);
+    const { accepted } = first;
+    expect(decided(["3 of 12 users see rows of t1"], accepted).stops).to.deep.equal([]);
+    for (const other of ["2 of 10 users see rows of t2", "a step: SQLSTATE 23505"])
+      expect(decided([other], accepted).stops[0]?.since?.worse).to.deep.equal([other]);
+  });
+
   it("19-1 where no figure says what is worse, a line of evidence that is new voids it", () => {
     const accept = { views: "the reporting team's" };
     const { accepted } = of({ accept }, said("views", "failed", ["view a", "view b"]));

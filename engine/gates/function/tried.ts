@@ -42,6 +42,7 @@ export function tried({ name, asks, needs, of, run }: Tried): Check {
     asks,
     cost: "queries",
     worse: ["faults"],
+    named: true,
     async run(site) {
       const apart = await reasonAgainst(site.db, needs);
       if (apart) return apart;

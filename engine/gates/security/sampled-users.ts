@@ -29,6 +29,7 @@ export const sampledUsers: Check = {
   asks: "whether sampled users, each asked as the API asks, see as many rows of every v7 table as belong to them, and none of another's",
   cost: "queries",
   worse: ["wrong"],
+  named: true,
   async run({ db, signal }) {
     const standing = await standingTables(db);
     if (standing.length === 0) return notApplicable("no module is applied");
