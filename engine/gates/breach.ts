@@ -96,7 +96,9 @@ async function setBack(fenced: FencedWriter, why: string): Promise<{ what: strin
         : await recordRollback(db, changed.length, `Rolled back by this stack at ${why}`);
     const then = since.ever ? `when gate ${end} was last passed` : "before this stack had gates";
     const flags =
-      changed.length === 0 ? `no flag is on for more than ${then}` : `${changed.join(", ")} on for no more than ${then}`;
+      changed.length === 0
+        ? `no flag is on for more than ${then}`
+        : `${changed.join(", ")} on for no more than ${then}`;
     const on = await rows<{ name: string }>(
       db,
       `SELECT feature_name AS name FROM public.feature_flags
@@ -105,7 +107,9 @@ async function setBack(fenced: FencedWriter, why: string): Promise<{ what: strin
     return {
       what: `${flags}; emergency rollback ${id}`,
       todo: [
-        ...(on.length > 0 ? [`still on: ${on.map(({ name }) => name).join(", ")}; switch everything off: ${allOff}`] : []),
+        ...(on.length > 0
+          ? [`still on: ${on.map(({ name }) => name).join(", ")}; switch everything off: ${allOff}`]
+          : []),
         `when the cause is mended: ${pulumiCommand(`config set guardian:acknowledge ${id}`)}, then up; until then nothing is switched on`,
       ],
     };

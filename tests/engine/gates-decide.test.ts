@@ -125,7 +125,9 @@ describe("a gate's decision", () => {
     expect(known({ cost: "pass" }, { ...flagOnly, passes: true })).to.equal(undefined);
     expect(known({ cost: "pass" }, flagOnly, []), "never asked").to.equal(undefined);
     for (const verdict of ["failed", "could not run"] as const)
-      expect(known({ cost: "pass" }, flagOnly, [{ ...outcome, verdict }]), `${verdict}: asked again`).to.equal(undefined);
+      expect(known({ cost: "pass" }, flagOnly, [{ ...outcome, verdict }]), `${verdict}: asked again`).to.equal(
+        undefined,
+      );
     expect(known({ cost: "queries" }, flagOnly)).to.equal(undefined);
     const baseline = { cost: "queries", baseline: true } as const;
     expect(known(baseline, flagOnly)).to.equal(outcome);

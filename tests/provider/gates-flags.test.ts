@@ -130,7 +130,9 @@ describe("provider: gates, what people say and what becomes of flags", function 
         ]);
       });
       // Lowered, switched off by hand, raised with care: none of it is raised by setting it back.
-      await admin.query("UPDATE feature_flags SET rollout_percentage = 0, enabled = false WHERE rollout_percentage = 50");
+      await admin.query(
+        "UPDATE feature_flags SET rollout_percentage = 0, enabled = false WHERE rollout_percentage = 50",
+      );
       await withWalk({ database: db.migrator }, async (next) => {
         const [acknowledge = ""] = await sessions();
         const lowered = { ...older, state: { ...older.state, rolloutPercentage: 60 } };
