@@ -1,4 +1,12 @@
-import { backupRight, gateRights, migrationRights, rolesOf, type Right, type RoleName } from "../spec/roles";
+import {
+  backupRight,
+  gateRights,
+  migrationRights,
+  rolesOf,
+  statsRight,
+  type Right,
+  type RoleName,
+} from "../spec/roles";
 import { first, rows, type Queryable } from "./base/sql";
 
 /** Who asks for a script, and where: names as SQL has them, quoted where they must be. */
@@ -29,9 +37,11 @@ const grant = (right: Right, grantee: Grantee): Grant => {
   return { statement: statementOf(right, grantee), why: right.why, always: right.always };
 };
 
-/** @returns the whole script for a role: what the migration needs, and what the backup reads besides */
+/** @returns the whole script for a role: what the migration needs, and what the backup and a gate read besides */
 export const grantsFor = (grantee: Grantee): Grant[] =>
-  onWhatIsThere([...migrationRights(grantee.major), backupRight], grantee).map((right) => grant(right, grantee));
+  onWhatIsThere([...migrationRights(grantee.major), backupRight, statsRight], grantee).map((right) =>
+    grant(right, grantee),
+  );
 
 /** @returns what a role lacks besides for the gates that ask as the API's roles; the migration does not need it */
 export const gateGrantsFor = (grantee: Grantee): Grant[] =>

@@ -77,6 +77,14 @@ export const backupRight = right(
   "the backup holds every table and sequence of every schema; nothing else needs it",
 );
 
+/** What a gate reads besides: the auditor, who previews it, has it too. */
+export const statsRight = right(
+  "member",
+  "pg_read_all_stats",
+  "",
+  "a gate sees since when transactions of others are open; nothing else needs it",
+);
+
 /**
  * What the gates want that ask as the API's roles do, whether row security holds (strangers, sampled-users): without it they could
  * not run. The migration needs none of it, and foundation/ does not give it.
@@ -115,7 +123,7 @@ export function rolesOf(major: number): Role[] {
       name: "guardian_migrator",
       what: "runs the migration: preview, up, refresh, destroy",
       login: true,
-      rights: [connect, ...migrationRights(major), backupRight],
+      rights: [connect, ...migrationRights(major), backupRight, statsRight],
     },
     {
       name: "guardian_operator",
@@ -131,7 +139,7 @@ export function rolesOf(major: number): Role[] {
         connect,
         all,
         reads("a preview reads v6, the ledger and v7's tables, those that are made later too"),
-        right("member", "pg_read_all_stats", "", "a gate sees since when transactions of others are open"),
+        statsRight,
       ],
     },
     {

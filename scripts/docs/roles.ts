@@ -45,8 +45,8 @@ export function rolesPage(sections: readonly Section[]): string {
       "SCRAM verifier. A temporary table and a large object of its own anybody may make: PostgreSQL gives that to PUBLIC.",
     "`pg_read_all_data` reads pg_authid as well: the verifiers of all roles' passwords, the administrator's among them. Nobody logs in " +
       "with one, and a long password is not found from it; a short one is. PostgreSQL has no narrower right for a dump of everything. " +
-      "`pg_read_all_stats` shows the auditor what others run at the moment, with the values in it. What a gate asks by putting on the " +
-      "API's roles it cannot: who may do that may write as any patient.",
+      "`pg_read_all_stats` shows the migrator and the auditor what others run at the moment, with the values in it. What a gate asks by " +
+      "putting on the API's roles the auditor cannot: who may do that may write as any patient.",
     "(read) means: only what row security shows. Of fewer than all of v7's tables and views: the rest is refused by a trigger of the " +
       "table, or by a function that the view calls. Whoever reads v6 reads patients' data: the auditor and the backup do, all of it.",
     ...sections.flatMap(({ title, of, rows }) => [

@@ -73,7 +73,7 @@ function expected(lock: string): Grants {
     return grant("guardian_migrator", table, { objectType: "table", schema, objects: [name] }, privileges);
   });
   return [
-    login("guardian_migrator", passwords.GUARDIAN_DB_PASSWORD),
+    login("guardian_migrator", passwords.GUARDIAN_DB_PASSWORD, "pg_read_all_stats"),
     grant("guardian_migrator", "database", { objectType: "database" }, ["CONNECT", "CREATE"]),
     grant("guardian_migrator", "public", { objectType: "schema", schema: "public" }, ["CREATE", "USAGE"]),
     grant("guardian_migrator", "auth", { objectType: "schema", schema: "auth" }, ["USAGE"]),

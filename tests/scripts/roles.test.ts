@@ -6,6 +6,9 @@ import type { Client } from "pg";
 import { scramVerifier } from "../../components/scram";
 import { verifyBackup } from "../../engine/backup";
 import { dump } from "../../engine/backup/dump";
+import { Database } from "../../engine/database";
+import { gates } from "../../engine/gates";
+import { runCheck } from "../../engine/gates/check";
 import { loadModule, moduleNames } from "../../engine/module/files/manifest";
 import { startServer, type Server } from "../../engine/server/server";
 import { roleNames, type RoleName } from "../../spec/roles";
@@ -86,6 +89,24 @@ describe("the four roles", function () {
       expect(differences(before, await fingerprintOf(client, admin, []))).to.deep.equal([]);
     });
     database = await addRoles(server, admin);
+  });
+
+  it("19-1 the migrator may see all that the gate before asks of the catalogue: a strict stack would stop at what could not run", async () => {
+    const host = new Database(settingsOf(database.as.guardian_migrator));
+    const declared = {
+      env: { ...process.env, GUARDIAN_PG_BIN: await clientFolder(major) },
+      backup: { directory: join(tmpdir(), "guardian-roles-gates"), maxAge: 3600, verify: "restore" as const },
+      limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
+      ...{ publications: [], operators: [], strict: true, signOff: {}, endpoints: [] },
+    };
+    try {
+      for (const check of gates.before.filter(({ cost }) => cost === "catalogue")) {
+        const { verdict, evidence } = await runCheck(check, host, declared);
+        expect(verdict, `${check.name}: ${evidence.join("; ")}`).not.to.equal("could not run");
+      }
+    } finally {
+      await host.close();
+    }
   });
 
   it("18-2 a verifier in a password's place lets in who knows the password, and nobody else", async () => {

@@ -132,7 +132,7 @@ describe("foundation/, with the plugin of PostgreSQL", function () {
       const members = [
         "alice in guardian_operator",
         ...["auditor", "backup", "migrator"].map((role) => `guardian_${role} in pg_read_all_data`),
-        "guardian_auditor in pg_read_all_stats",
+        ...["auditor", "migrator"].map((role) => `guardian_${role} in pg_read_all_stats`),
       ].sort();
 
       await stack.must("up", "--yes", "--skip-preview");
