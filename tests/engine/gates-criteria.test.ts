@@ -193,6 +193,18 @@ describe("gates: what people sign off", function () {
   it("19-8 warns where it is missing, fails where the stack is strict, passes once it is signed; a day to come signs nothing", () =>
     withEngine(
       async (_engine, db) => {
+        const others = items.filter((item) => item !== "user-acceptance" && item !== "user-experience");
+        const untried = await asked(db.migrator, items, { strict: true });
+        expect(
+          untried.filter(({ verdict }) => verdict === "failed").map(({ check }) => check),
+          "no flag is on",
+        ).to.deep.equal(others);
+        expect(verdicts(untried.filter(({ verdict }) => verdict !== "failed"))).to.deep.equal(["not applicable"]);
+        const admin = await db.connect("admin");
+        // For a user by name, as pilots are.
+        await admin.query(
+          "UPDATE feature_flags SET enabled = true, enabled_for_users = ARRAY(SELECT id FROM auth.users LIMIT 1) WHERE feature_name = 'fhir_integration'",
+        );
         const missing = await asked(db.migrator, items, {});
         expect(verdicts(missing)).to.deep.equal(["warned"]);
         expect(missing.map(({ evidence }) => evidence)).to.deep.equal(
@@ -207,7 +219,7 @@ describe("gates: what people sign off", function () {
         expect(verdicts(early)).to.deep.equal(["failed"]);
         expect(early[0]?.evidence[1]).to.equal("that day is still to come");
       },
-      { modules: ["000_audit_log", "004_enhanced_consent"] },
+      { modules: ["000_audit_log", "001_feature_flags", "004_enhanced_consent"] },
     ));
 
   it("19-8 is asked of nobody where nothing of v7 is there", () =>

@@ -1,6 +1,7 @@
 import { pulumiCommand } from "../../../spec";
 import { signOffs, type SignOffItem } from "../../../spec/sign-offs";
-import { first } from "../../base/sql";
+import { first, type Queryable } from "../../base/sql";
+import { readFlags } from "../../flags";
 import { standingTables } from "../../ledger/objects";
 import { notApplicable, type Check, type Finding, type Site } from "../check";
 
@@ -29,13 +30,23 @@ export async function signedOff(item: SignOffItem, { db, declared }: Site): Prom
   };
 }
 
-/** A check of what only people can say, once v7 is there. */
-export const signOffCheck = (item: SignOffItem): Check => ({
+/** Whether anybody has a feature of v7: a flag is on, for a share of the users or for some by name. */
+const someFlagOn = async (db: Queryable): Promise<boolean> =>
+  [...(await readFlags(db)).values()].some(
+    ({ enabled, rolloutPercentage, enabledForUsers }) => enabled && (rolloutPercentage > 0 || enabledForUsers.length > 0),
+  );
+
+/**
+ * A check of what only people can say, once v7 is there.
+ * @param tried of what users find, of whom nobody can have tried anything while no flag is on
+ */
+export const signOffCheck = (item: SignOffItem, { tried }: { readonly tried: boolean }): Check => ({
   name: item,
   asks: `whether somebody has signed off that ${signOffs[item]}`,
   cost: "catalogue",
   async run(site) {
-    const none = (await standingTables(site.db)).length === 0;
-    return none ? notApplicable("no module is applied") : signedOff(item, site);
+    if ((await standingTables(site.db)).length === 0) return notApplicable("no module is applied");
+    if (tried && !(await someFlagOn(site.db))) return notApplicable("no flag is on: nobody can have tried it");
+    return signedOff(item, site);
   },
 });
