@@ -66,6 +66,13 @@ export async function modulesOnV6(db: Queryable): Promise<string[]> {
   return (await rows<{ name: string }>(db, text)).map((row) => row.name);
 }
 
+/** @returns the day on which the first module that stands was applied, where on Earth it was earliest: 2026-11-30; undefined where none stands */
+export async function standingSince(db: Queryable): Promise<string | undefined> {
+  if (!(await exists(db, moduleTable))) return undefined;
+  const text = `SELECT (min(applied_at) AT TIME ZONE 'UTC' - interval '12 hours')::date::text AS day FROM ${moduleTable} WHERE undone_at IS NULL`;
+  return (await first<{ day: string | null }>(db, text))?.day ?? undefined;
+}
+
 /**
  * @returns the modules that stand, with what module.yaml gives, but for those of these names, the newest first: in that order they are taken out
  */

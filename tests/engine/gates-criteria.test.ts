@@ -190,7 +190,7 @@ describe("gates: what people sign off", function () {
   const signed = (on: string): Record<string, SignOff> =>
     Object.fromEntries(items.map((item) => [item, { by: "A. Lovelace", on, note: "tried with seven users" }]));
 
-  it("19-8 warns where it is missing, fails where the stack is strict, passes once it is signed; a day to come signs nothing", () =>
+  it("19-8 warns where it is missing, fails where the stack is strict, passes once it is signed; a day to come signs nothing, nor one before v7", () =>
     withEngine(
       async (_engine, db) => {
         const others = items.filter((item) => item !== "user-acceptance" && item !== "user-experience");
@@ -212,9 +212,16 @@ describe("gates: what people sign off", function () {
         );
         expect(missing[0]?.mend?.[0]).to.contain("config set --path guardian:signOff.api-endpoints.by …");
         expect(verdicts(await asked(db.migrator, items, { strict: true }))).to.deep.equal(["failed"]);
-        const passed = await asked(db.migrator, items, { strict: true, signOff: signed("2026-01-02") });
+        const today = (await admin.query<{ day: string }>("SELECT current_date::text AS day")).rows[0]?.day ?? "";
+        const passed = await asked(db.migrator, items, { strict: true, signOff: signed(today) });
         expect(verdicts(passed)).to.deep.equal(["passed"]);
-        expect(passed[0]?.evidence).to.deep.equal(["A. Lovelace, 2026-01-02: tried with seven users"]);
+        expect(passed[0]?.evidence).to.deep.equal([`A. Lovelace, ${today}: tried with seven users`]);
+        const old = await asked(db.migrator, items, { strict: true, signOff: signed("2026-01-02") });
+        expect(old.filter(({ verdict }) => verdict === "passed").map(({ check }) => check)).to.deep.equal([
+          "documentation-updated",
+          "support-trained",
+        ]);
+        expect(old[0]?.evidence[1]).to.equal("on that day there was nothing of v7 yet");
         const early = await asked(db.migrator, items, { strict: true, signOff: signed("2126-01-02") });
         expect(verdicts(early)).to.deep.equal(["failed"]);
         expect(early[0]?.evidence[1]).to.equal("that day is still to come");

@@ -2,10 +2,17 @@ import { pulumiCommand } from "../../../spec";
 import { signOffs, type SignOffItem } from "../../../spec/sign-offs";
 import { first, type Queryable } from "../../base/sql";
 import { readFlags } from "../../flags";
+import { standingSince } from "../../ledger/modules";
 import { standingTables } from "../../ledger/objects";
 import { notApplicable, type Check, type Finding, type Site } from "../check";
 
-/** What a sign-off comes to: who said it, when and why. What is missing warns, and fails where the stack is strict. */
+/** What is ready before there is anything of v7; the others say how v7 was found to be. */
+const beforehand: readonly SignOffItem[] = ["documentation-updated", "support-trained"];
+
+/**
+ * What a sign-off comes to: who said it, when and why. What is missing warns, and fails where the stack is strict; so does a
+ * day that is still to come, or on which there was nothing of v7 that could be found to be so.
+ */
 export async function signedOff(item: SignOffItem, { db, declared }: Site): Promise<Finding> {
   const found = declared.signOff[item];
   const verdict = declared.strict ? "failed" : "warned";
@@ -22,10 +29,17 @@ export async function signedOff(item: SignOffItem, { db, declared }: Site): Prom
     db,
     "SELECT ((now() AT TIME ZONE 'UTC') + interval '14 hours')::date::text AS last",
   );
-  if (server === undefined || on <= server.last) return { verdict: "passed", evidence };
+  const since = beforehand.includes(item) ? undefined : await standingSince(db);
+  const fault =
+    server !== undefined && on > server.last
+      ? "that day is still to come"
+      : since !== undefined && on < since
+        ? "on that day there was nothing of v7 yet"
+        : undefined;
+  if (fault === undefined) return { verdict: "passed", evidence };
   return {
     verdict,
-    evidence: [...evidence, "that day is still to come"],
+    evidence: [...evidence, fault],
     mend: ["sign off what was found to be so, with the day on which it was"],
   };
 }
