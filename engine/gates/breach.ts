@@ -22,11 +22,12 @@ interface Breach {
 }
 
 /**
- * Whether what failed is certain. A sign-off that is missing says nothing of v7; and what only the clock finds slower may
- * be its noise: a check of performance says by a figure of this name whether it was the clock alone.
+ * Whether what failed is certain. A sign-off that is missing says nothing of v7, nor an endpoint that gave no answer, or was
+ * as wrong before; and what only the clock finds slower may be its noise: a check of performance says by a figure of this
+ * name whether it was the clock alone.
  */
 function isCertain({ check, figures = {} }: Outcome): boolean {
-  if (check in signOffs) return (figures["failing"] ?? 0) > 0;
+  if (check in signOffs) return (figures["answeredWrong"] ?? 0) > 0;
   return check !== "performance" || figures["clockAlone"] === 0;
 }
 

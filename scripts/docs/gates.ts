@@ -87,7 +87,7 @@ export function gatesPage(): string {
         "`guardian:onBreach: rollback` it also sets the flags that were written since `gate-end` was last passed back to what they were then, " +
         "by whatever `up` they were written and never on for more than they are, in one transaction, names those that are on still, and records " +
         "an emergency rollback: nothing is switched on until `guardian:acknowledge` names it. No row and no module is touched. What only the " +
-        "clock finds slower does not do that, nor what nobody has signed off.",
+        "clock finds slower does not do that, nor what nobody has signed off, nor an endpoint that gives no answer or was as wrong before.",
       "- **Baselines** of `gate-before` are measured while the schema stage does not stand, and kept from then on.",
     ].join("\n"),
     "`npm run gates` asks the same at any time, of the stack that is selected, and leaves nothing behind; `--json` has the figures too. " +

@@ -133,7 +133,8 @@ describe("gates: endpoints", function () {
           ...[endpoint("/mine", 200, "BROKEN_HEADER"), { url: "http://127.0.0.1:1/", status: 200 }],
         );
         expect(failed.verdict).to.equal("failed");
-        expect(failed.figures).to.include({ endpoints: 10, failing: 6 });
+        // What has no header to send, or gives no answer, says nothing of the application.
+        expect(failed.figures).to.include({ endpoints: 10, failing: 6, answeredWrong: 3 });
         expect(failed.evidence).to.deep.equal([
           "4 of 10 respond",
           `${url}/gone: answered 503 in place of 200`,
@@ -144,6 +145,14 @@ describe("gates: endpoints", function () {
           "http://127.0.0.1:1/: ECONNREFUSED",
           `before the migration: passed, ${passed.evidence[0] ?? ""}`,
         ]);
+        const unasked = await ask(endpoint("/ok"), endpoint("/mine", 200, "NO_HEADER"));
+        expect(unasked).to.deep.include({ verdict: "could not run" });
+        expect(unasked.figures).to.include({ failing: 1, answeredWrong: 0 });
+        before = [failed];
+        const asBefore = await ask(endpoint("/ok"), endpoint("/gone"));
+        expect(asBefore).to.deep.include({ verdict: "failed" });
+        expect(asBefore.figures, "as wrong as before").to.include({ failing: 1, answeredWrong: 0 });
+        expect((await ask(endpoint("/ok", 201))).figures, "wrong since").to.include({ failing: 1, answeredWrong: 1 });
         expect(JSON.stringify([passed, failed]))
           .not.to.include("of-a-patient")
           .and.not.to.include("row of");

@@ -89,11 +89,14 @@ describe("provider: gates, what people say and what becomes of flags", function 
       );
       await withWalk({ database: db.migrator }, async (next) => {
         await next.create("FeatureFlag", "fhir_integration", flag("fhir_integration", 20));
-        // stop: as ever. A sign-off that is missing is no breach.
+        // stop: as ever. A sign-off that is missing is no breach, nor an endpoint that nobody reaches.
         expect(await next.create("Gate", "gate-end", gate({ strict: true })).then(() => "passed", text)).to.match(
           /^gate end: 2 of 2 checks did not pass/,
         );
-        const unsigned = gate({ checks: ["user-experience"], strict: true, onBreach: "rollback" });
+        const unsigned = gate({
+          ...{ checks: ["user-experience", "api-endpoints"], strict: true, onBreach: "rollback" },
+          endpoints: [{ url: "http://127.0.0.1:1/", status: 200 }],
+        });
         expect(await next.create("Gate", "gate-end", unsigned).then(() => "passed", text)).to.match(/gate-failed/);
         expect(await sessions()).to.deep.equal([]);
         const on = [

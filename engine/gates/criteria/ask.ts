@@ -14,6 +14,8 @@ export interface Answer {
   readonly status: number;
   /** Why there was none, in a word. */
   readonly failure?: string;
+  /** It was not asked at all: its header is not here to be sent. */
+  readonly unasked?: true;
   /** The body, where it was wanted and came whole. */
   readonly body?: string;
 }
@@ -48,7 +50,7 @@ export async function ask(
   patience = usual,
 ): Promise<Answer> {
   const header = sent(endpoint, env);
-  if ("failure" in header) return { ms: 0, status: 0, failure: header.failure };
+  if ("failure" in header) return { ms: 0, status: 0, failure: header.failure, unasked: true };
   const headers = { accept: reads ? "application/fhir+json, application/json" : "*/*", ...header.headers };
   const answer = await once(endpoint.url, headers, reads, patience);
   return answer.status === 0 ? once(endpoint.url, headers, reads, patience) : answer;

@@ -1,4 +1,4 @@
-import { some, type Endpoint, type Finding, type Site } from "../check";
+import { some, type Endpoint, type Finding, type Outcome, type Site } from "../check";
 import { ask, type Answer } from "./ask";
 
 interface Asked extends Answer {
@@ -32,14 +32,17 @@ const otherStatus = ({ status }: Answer, { status: wanted }: Endpoint): string |
   status === wanted ? undefined : `answered ${status} in place of ${wanted}`;
 
 /**
- * What came of it. What was so before the migration already is said, and is no reason to let it pass.
+ * What came of it. What was so before the migration already is said, and is no reason to let it pass. Which answers are wrong
+ * since then is a figure: where there is none the network, a proxy or this machine may be to blame. What was not asked
+ * could not run, where all others are as they should be.
  * @param check the check's name
  */
 export function judged(asked: readonly Asked[], check: string, { before }: Site): Finding {
   const wrong = asked.filter(({ fault }) => fault !== undefined);
   const slowestMs = Math.max(...asked.map(({ ms }) => ms));
-  const figures = { endpoints: asked.length, failing: wrong.length, slowestMs };
   const earlier = before.get(check);
+  const answeredWrong = wrong.filter(({ status, endpoint }) => status !== 0 && !wasWrong(endpoint, before));
+  const figures = { endpoints: asked.length, failing: wrong.length, answeredWrong: answeredWrong.length, slowestMs };
   const was = earlier ? [`before the migration: ${earlier.verdict}, ${earlier.evidence[0] ?? ""}`] : [];
   if (wrong.length === 0)
     return {
@@ -47,14 +50,27 @@ export function judged(asked: readonly Asked[], check: string, { before }: Site)
       evidence: [`${asked.length} of ${asked.length} respond, in ${slowestMs} ms at most`, ...was],
       figures,
     };
+  const unasked = wrong.filter((one) => one.unasked);
   return {
-    verdict: "failed",
+    verdict: unasked.length === wrong.length ? "could not run" : "failed",
     evidence: [
       `${asked.length - wrong.length} of ${asked.length} respond`,
       ...some(wrong.map(({ endpoint, fault }) => `${endpoint.url}: ${fault ?? ""}`)),
       ...was,
     ],
     figures,
-    mend: ["see what the application says of it; where it is meant to answer otherwise, guardian:endpoints says how"],
+    mend: [
+      ...(unasked.length > 0 ? ["set the variable with the header where Pulumi runs"] : []),
+      ...(unasked.length < wrong.length
+        ? ["see what the application says of it; where it is meant to answer otherwise, guardian:endpoints says how"]
+        : []),
+    ],
   };
+}
+
+/** Whether an endpoint was not as it should be before the migration either; or was one of those that were not told any more. */
+function wasWrong({ url }: Endpoint, before: ReadonlyMap<string, Outcome>): boolean {
+  const { evidence = [], figures = {} } = before.get("api-endpoints") ?? {};
+  const lines = evidence.filter((line) => line.includes("://"));
+  return lines.some((line) => line.startsWith(`${url}: `)) || (figures["failing"] ?? 0) > lines.length;
 }
