@@ -13,6 +13,9 @@ export const lazily = {
   get backup() {
     return load("./backup") as typeof import("./backup");
   },
+  get foreseen() {
+    return load("./gates/foreseen") as typeof import("./gates/foreseen");
+  },
   get gates() {
     return load("./gates/judge") as typeof import("./gates/judge");
   },

@@ -18,12 +18,15 @@ export async function lackingRoles(db: Askable): Promise<string[]> {
   return found.map(({ role }) => role);
 }
 
-/** What a check says that must ask as the API's roles and may not become them. */
-export const notAMember = (lacking: readonly string[]): Finding =>
-  couldNotRun(
+/** @returns what a check says that must ask as the API's roles, and may not become them; undefined where it may */
+export async function notAMember(db: Askable): Promise<Finding | undefined> {
+  const lacking = await lackingRoles(db);
+  if (lacking.length === 0) return undefined;
+  return couldNotRun(
     `this role is no member of ${lacking.join(", ")}`,
     "npm run grants -- --gates prints the GRANTs that are missing, and what they open",
   );
+}
 
 /**
  * Asks as the API does for a request, until the end of the transaction or savepoint: with the claims of a token, in the form of

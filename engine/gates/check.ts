@@ -83,6 +83,18 @@ export interface Check {
   /** It asks others than the database, and waits for them. */
   readonly outside?: true;
   run(site: Site): Promise<Finding>;
+  /**
+   * Asked in preview, of gates after the first: what will keep it from passing, whatever becomes of what it judges, such as a
+   * membership that is lacking. It reads the catalogue and what is declared, and works where nothing of v7 is there.
+   * @returns as `run` would; undefined where nothing is known to be in its way
+   */
+  foreseen?(site: Site, plan: Planned): Promise<Finding | undefined>;
+}
+
+/** What an `up` will have done by the time that a gate is asked. */
+export interface Planned {
+  /** Whether a flag is on by then, as the stack declares it. */
+  readonly flagOn: boolean;
 }
 
 /** How a check speaks while it works, and by what it ends before its time. */

@@ -13,7 +13,7 @@ import type { Inputs, State, Values } from "../../spec";
 import { ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import { goesBack } from "../way-back";
-import { askingLine, foreseenNotes, outcomeTexts, verdictText } from "./sentences";
+import { aheadNotes, askingLine, foreseenNotes, outcomeTexts, verdictText } from "./sentences";
 import { gateSpec } from "./spec";
 
 type Spec = typeof gateSpec;
@@ -112,17 +112,21 @@ const tellingOf =
     if (progress.seconds >= 1) call.log.status(askingLine(progress));
   };
 
-/** What `up` would be told now, as far as the catalogue says it; a preview does not fail by it. */
+/** What `up` would be told, as far as the catalogue says it now, or what is declared; a preview does not fail by it. */
 async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Promise<Note[]> {
   const names = inputs.checks.length;
   if (names === 0) return [];
+  const wanted = wantedOf(inputs);
+  const asking = { host: call.host, signal: call.signal, onAsk: tellingOf(call) };
   const there = inputs.gate === "before" || !isAwaited(await ledgerSteps(call.host), call.urn, inputs.judges);
   if (!there) {
     const text = `${names} ${names === 1 ? "check is" : "checks are"} asked in up, once what it judges is there`;
-    return [{ severity: "info", text }];
+    return [...aheadNotes(await lazily.foreseen.ahead(wanted, asking, said, [])), { severity: "info", text }];
   }
-  const asking = { host: call.host, signal: call.signal, onAsk: tellingOf(call) };
-  return foreseenNotes(await lazily.gates.foresee(wantedOf(inputs), asking, said), inputs.accept);
+  const found = await lazily.gates.foresee(wanted, asking, said);
+  const stopping = found.decision.stops.map(({ check }) => check.name);
+  const ahead = await lazily.foreseen.ahead(wanted, asking, said, stopping);
+  return [...aheadNotes(ahead), ...foreseenNotes(found, inputs.accept)];
 }
 
 function wantedOf({

@@ -34,6 +34,10 @@ export function outcomeTexts(
   });
 }
 
+/** @returns what preview says of a gate that `up` will stop at, whatever becomes of what it judges */
+export const aheadNotes = (refusal: { readonly message: string } | undefined): Note[] =>
+  refusal ? [{ severity: "warning", text: `up will stop at this gate: ${refusal.message}` }] : [];
+
 /** @returns what preview says: what `up` would stop at comes first, and what it would warn of */
 export function foreseenNotes({ outcomes, later, decision, refusal }: Foreseen, accept: Accept): Note[] {
   const stopping = decision.stops.map(({ outcome }) => outcome.check);

@@ -80,7 +80,8 @@ export function gatesPage(): string {
         "`gate-before` is asked again where something is still to come and its answer is older than `guardian:backup.maxAge`.",
       "- **A flag** asks `gate-end` alone, and nothing that reads whole tables: what such a check said of the same modules and limits stands where it passed.",
       "- **In preview** only checks of the catalogue run, of a gate that would be made or changed and whose stage is there; it says what would " +
-        "stop `up`, and never fails by it.",
+        "stop `up`, and never fails by it. Of every gate after the first it also says what will stop it whatever becomes of what it " +
+        "judges: with `guardian:strict` a membership, a sign-off or a baseline that is lacking.",
       "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing. A stack of an earlier release gets its gates as " +
         "creates; `gate-before` is then not asked, since nothing that it stands before is to come.",
       "- **A criterion of rollback** (the guide's section 8, below) that is met by a failed check stops `up` as any other. With " +

@@ -153,6 +153,12 @@ describe("provider: gates", function () {
         .filter(({ ephemeral }) => !ephemeral)
         .map(({ message }) => message.split("\n")[0]);
       expect(told).to.deep.equal([`${gateChecks.schema.length} checks are asked in up, once what it judges is there`]);
+      // What will stop it whatever becomes of what it judges.
+      const strictly = { ...early, gate: "end", checks: ["definitions", "support-trained"], strict: true };
+      await walk.create("Gate", "gate-end", strictly, { preview: true });
+      expect(said(walk, "warning").at(-1)).to.match(
+        /^up will stop at this gate: gate end: 1 of 2 checks did not pass \(support-trained\); the session is not completed/,
+      );
       expect(await kept(db)).to.deep.equal({ state: undefined });
     }));
 

@@ -1,6 +1,6 @@
 import { isFhir } from "../../../spec/sign-offs";
 import { standingTables } from "../../ledger/objects";
-import { notApplicable, type Check } from "../check";
+import { notApplicable, type Check, type Declared, type Endpoint } from "../check";
 import { askAll, judged, worse } from "./endpoints";
 import { signedOff } from "./sign-off";
 
@@ -14,11 +14,15 @@ export const externalSystems: Check = {
   async run(site) {
     const { declared, db } = site;
     if ((await standingTables(db)).length === 0) return notApplicable("no module is applied");
-    const wanted = declared.endpoints.filter(({ url }) => isFhir(url));
+    const wanted = fhirOf(declared);
     if (wanted.length === 0) return signedOff("external-systems", site);
     return judged(await askAll(site, wanted, noCapabilities), "external-systems", site);
   },
+  foreseen: (site) =>
+    fhirOf(site.declared).length > 0 ? Promise.resolve(undefined) : signedOff("external-systems", site),
 };
+
+const fhirOf = ({ endpoints }: Declared): Endpoint[] => endpoints.filter(({ url }) => isFhir(url));
 
 /** Why a body is no CapabilityStatement of R4 (FHIR R4, capabilitystatement.html: fhirVersion is 1..1); nothing of it is quoted. */
 function noCapabilities(body: string | undefined): string | undefined {

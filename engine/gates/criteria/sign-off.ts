@@ -47,7 +47,8 @@ export async function signedOff(item: SignOffItem, { db, declared }: Site): Prom
 /** Whether anybody has a feature of v7: a flag is on, for a share of the users or for some by name. */
 const someFlagOn = async (db: Queryable): Promise<boolean> =>
   [...(await readFlags(db)).values()].some(
-    ({ enabled, rolloutPercentage, enabledForUsers }) => enabled && (rolloutPercentage > 0 || enabledForUsers.length > 0),
+    ({ enabled, rolloutPercentage, enabledForUsers }) =>
+      enabled && (rolloutPercentage > 0 || enabledForUsers.length > 0),
   );
 
 /**
@@ -63,4 +64,5 @@ export const signOffCheck = (item: SignOffItem, { tried }: { readonly tried: boo
     if (tried && !(await someFlagOn(site.db))) return notApplicable("no flag is on: nobody can have tried it");
     return signedOff(item, site);
   },
+  foreseen: (site, { flagOn }) => (tried && !flagOn ? Promise.resolve(undefined) : signedOff(item, site)),
 });

@@ -2,7 +2,7 @@ import { escapeIdentifier } from "pg";
 import { sqlstateOf } from "../../base/errors";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
-import { become, lackingRoles, notAMember } from "../api";
+import { become, notAMember } from "../api";
 import { couldNotRun, notApplicable, some, type Check } from "../check";
 import { ownerships, type Ownership } from "./ownership";
 import { mayRead } from "./permitted";
@@ -33,8 +33,8 @@ export const sampledUsers: Check = {
   async run({ db, signal }) {
     const standing = await standingTables(db);
     if (standing.length === 0) return notApplicable("no module is applied");
-    const lacking = await lackingRoles(db);
-    if (lacking.length > 0) return notAMember(lacking);
+    const lacking = await notAMember(db);
+    if (lacking) return lacking;
     await db.query(`SET LOCAL statement_timeout = ${patience}`);
     const tables = await tablesOf(db, standing);
     const accounts = await sampled(db, tables);
@@ -64,6 +64,7 @@ export const sampledUsers: Check = {
     const seen = `${accounts.length} users see their own rows of ${tables.length} tables, ${rowsSeen} in all, and nobody else's`;
     return { verdict: "passed", evidence: [seen], figures };
   },
+  foreseen: ({ db }) => notAMember(db),
 };
 
 /** Who owns rows of a table: as ownership.ts says, else by the key to auth.users that takes a row along with its account. */

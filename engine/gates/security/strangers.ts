@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { sqlstateOf } from "../../base/errors";
 import { quoteName, rows } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
-import { apiRoles, become, lackingRoles, notAMember, type ApiRole } from "../api";
+import { apiRoles, become, notAMember, type ApiRole } from "../api";
 import { couldNotRun, notApplicable, some, type Check } from "../check";
 
 /** How long one question may take, in milliseconds: of a large table that no index answers nothing is said. */
@@ -19,8 +19,8 @@ export const strangers: Check = {
   async run({ db }) {
     const standing = await standingTables(db);
     if (standing.length === 0) return notApplicable("no module is applied");
-    const lacking = await lackingRoles(db);
-    if (lacking.length > 0) return notAMember(lacking);
+    const lacking = await notAMember(db);
+    if (lacking) return lacking;
     const tables = await rows<{ name: string; to: ApiRole[] }>(
       db,
       `SELECT n.nspname || '.' || c.relname AS name, ARRAY(SELECT r FROM unnest($2::text[]) r WHERE pg_catalog.has_any_column_privilege(r, c.oid, 'SELECT')) AS to
@@ -67,4 +67,5 @@ export const strangers: Check = {
     if (unanswered.length > 0) return { ...couldNotRun(`no answer: ${some(unanswered).join(", ")}`), figures };
     return { verdict: "passed", evidence: [`${asked} tables and roles asked, no row seen`], figures };
   },
+  foreseen: ({ db }) => notAMember(db),
 };

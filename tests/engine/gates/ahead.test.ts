@@ -1,0 +1,69 @@
+import { expect } from "chai";
+import { Database } from "../../../engine/database";
+import { ahead } from "../../../engine/gates/foreseen";
+import type { WantedGate } from "../../../engine/gates/judge";
+import { gateChecks, type Gate } from "../../../spec/gates";
+import { withV6, type Login } from "../../support/postgres";
+import { settingsOf, withEngine } from "../module/harness";
+
+/** What preview says that a gate of a strict stack will stop with; "nothing": it will not, as far as is known. */
+async function foreseen(login: Login, gate: Gate, more: Partial<WantedGate> = {}): Promise<string> {
+  const host = new Database(settingsOf(login));
+  const wanted: WantedGate = {
+    ...{ gate, checks: gateChecks[gate], judges: {}, strict: true },
+    declared: {
+      ...{ env: process.env, backup: { directory: "/nowhere", maxAge: 3600, verify: "restore" } },
+      ...{ publications: [], operators: [], strict: more.strict ?? true, signOff: {}, endpoints: [] },
+      limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
+    },
+    ...more,
+  };
+  try {
+    const refusal = await ahead(wanted, { host, signal: new AbortController().signal }, {}, []);
+    return refusal?.message ?? "nothing";
+  } finally {
+    await host.close();
+  }
+}
+
+/** The checks that it names. */
+const named = (message: string): string => /did not pass \(([^)]*)\)/.exec(message)?.[1] ?? message;
+
+describe("gates: what preview foresees", function () {
+  this.timeout(60_000);
+
+  it("19-2 before anything of v7 is there: memberships and sign-offs that are lacking, where the stack is strict", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      expect(await foreseen(db.migrator, "schema")).to.equal("nothing");
+      await admin.query("REVOKE anon, authenticated FROM guardian_migrator");
+      try {
+        const stops = await foreseen(db.migrator, "schema");
+        expect(named(stops)).to.equal("strangers, sampled-users");
+        expect(stops).to.contain("npm run grants -- --gates").and.contain('guardian:accept["strangers"]');
+        const accept = { strangers: "after the first run", "sampled-users": "after the first run" };
+        expect(await foreseen(db.migrator, "schema", { accept })).to.equal("nothing");
+        expect(await foreseen(db.migrator, "schema", { strict: false })).to.equal("nothing");
+      } finally {
+        await admin.query("GRANT anon, authenticated TO guardian_migrator");
+      }
+      expect(await foreseen(db.migrator, "before"), "its checks are asked as they are").to.equal("nothing");
+      const always = "api-endpoints, external-systems";
+      expect(named(await foreseen(db.migrator, "end"))).to.equal(`${always}, documentation-updated, support-trained`);
+      const rollout = { fhir_integration: 5 };
+      expect(named(await foreseen(db.migrator, "end", { rollout }))).to.equal(
+        `${always}, user-acceptance, user-experience, documentation-updated, support-trained`,
+      );
+      expect(await foreseen(db.migrator, "end", { strict: false })).to.equal("nothing");
+      expect(await foreseen(db.migrator, "end", { checks: ["performance"] })).to.equal("nothing");
+    }));
+
+  it("19-2 of a stack of a release before the gates: that nothing was measured, and how to accept it", () =>
+    withEngine(
+      async (_engine, db) => {
+        const stops = await foreseen(db.migrator, "end", { checks: ["performance"] });
+        expect(stops).to.contain("there is no baseline").and.contain('guardian:accept["performance"]');
+      },
+      { modules: ["000_audit_log", "004_enhanced_consent"] },
+    ));
+});
