@@ -1,11 +1,13 @@
 import { join, resolve } from "node:path";
+import type { GuardianConfig } from "../config";
 import { resolveConnection } from "../engine/connect";
 import { Database } from "../engine/database";
 import { GuardianError } from "../engine/base/errors";
 import { gates } from "../engine/gates";
 import { criteriaLines, summarize } from "../engine/gates/criteria/summary";
-import { recordedBefore } from "../engine/gates/recorded";
-import { readinessOf, runCheck, tally, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
+import { runCheck, tally, type Check, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
+import { decide, type Decision } from "../engine/gates/decide";
+import { outcomesOf, recordedGates, type Recorded } from "../engine/gates/recorded";
 import type { Gate } from "../spec/gates";
 import * as commands from "./command";
 import { json, type Values } from "./command/description";
@@ -34,7 +36,9 @@ const command = {
   purpose: "asks the database every question that a gate asks, and says what is ready and what is not",
   about: `It leaves nothing behind: it reads catalogue, statistics, and counts of tables of up to 200,000 rows, runs the
 application's own reading queries for a tenth of its time, and calls v7's functions in transactions that are never committed. It
-may run at any time, also while the application works, and needs no Pulumi. A check that could not run has not passed: it is a warning.`,
+may run at any time, also while the application works, and needs no Pulumi. A check that could not run has not passed: it is a
+warning, and not ready where guardian:strict is true. What guardian:accept names is decided as up decides it. Of what reads whole
+tables it says what the last up found.`,
   options,
   notes: Object.entries(gates)
     .map(([gate, checks]) => [`${gate}:`, ...checks.map(({ name, asks }) => `  ${name.padEnd(14)} ${asks}`)])
@@ -79,6 +83,7 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     "operators",
     "gates",
     "strict",
+    "accept",
     "signOff",
     "endpoints",
   ]);
@@ -100,7 +105,8 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     // One that is not there answers no check: it is one error, and not one for each of them.
     await host.server();
     say(`stack ${stack}, ${settings.explain()}`);
-    const before = await host.read(recordedBefore);
+    const recorded = await host.read(recordedGates);
+    const before = outcomesOf(recorded.get("before"));
     const outcomes: Outcome[] = [];
     for (const check of new Set(chosen.flatMap((gate) => [...gates[gate]]))) {
       if (check.cost === "pass") continue;
@@ -109,7 +115,12 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
       outcomes.push(outcome);
       lines(outcome).forEach(say);
     }
-    const verdict = readinessOf(outcomes);
+    const decisions = chosen.map((gate) => decisionOf(gate, outcomes, recorded.get(gate), config));
+    const told = chosen.flatMap((gate) => toldOf(gates[gate], recorded.get(gate)).map(dated(recorded.get(gate))));
+    for (const outcome of told) lines(outcome).forEach(say);
+    outcomes.push(...told);
+    new Set(decisions.flatMap((decision) => acceptedLines(decision, config.accept))).forEach((line) => say(line));
+    const verdict = worst(decisions);
     const criteria = summarize(outcomes);
     if (chosen.includes("end")) criteriaLines(criteria).forEach(say);
     say(`${verdict}: ${tally(outcomes)}`);
@@ -119,6 +130,48 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     await host.close();
   }
 }
+
+/** What the last `up` found by reading whole tables; nothing where it was not asked, or something else is to come. */
+function toldOf(checks: readonly Check[], recorded: Recorded | undefined): Outcome[] {
+  const said = recorded?.detail.waived === true ? new Map<string, Outcome>() : outcomesOf(recorded);
+  return checks.flatMap(({ name, cost }) => (cost === "pass" ? (said.get(name) ?? []) : []));
+}
+
+const dated =
+  (recorded: Recorded | undefined) =>
+  (outcome: Outcome): Outcome => ({
+    ...outcome,
+    evidence: [...outcome.evidence, `as up last said, ${recorded?.detail.judgedAt?.slice(0, 16) ?? ""}`],
+  });
+
+/** What an `up` would decide of a gate now, by what was accepted of it so far. */
+function decisionOf(
+  gate: Gate,
+  asked: readonly Outcome[],
+  recorded: Recorded | undefined,
+  { accept, strict }: Pick<GuardianConfig, "accept" | "strict">,
+): Decision {
+  const checks: readonly Check[] = gates[gate];
+  const own = asked.filter((outcome) => checks.some(({ name }) => name === outcome.check));
+  const outcomes = [...own, ...toldOf(checks, recorded)];
+  return decide(checks, outcomes, { gate, accept, strict }, recorded?.detail.accepted ?? {}, "");
+}
+
+/** What is passed over because it is accepted, and what was accepted and is worse. */
+const acceptedLines = ({ passedOver, stops }: Decision, accept: Readonly<Record<string, string>>): string[] => [
+  ...passedOver.map(({ check }) => `${"accepted".padEnd(14)}  ${check}: ${JSON.stringify(accept[check] ?? "")}`),
+  ...stops.flatMap(({ check, since }) =>
+    since
+      ? [
+          `${"not accepted".padEnd(14)}  ${check.name}: it is worse than when it was accepted: ${since.worse.join("; ")}`,
+        ]
+      : [],
+  ),
+];
+
+const worst = (decisions: readonly Decision[]): Readiness =>
+  (["not ready", "ready with warnings"] as const).find((one) => decisions.some(({ verdict }) => verdict === one)) ??
+  "ready";
 
 /** A check as people read it: what it came to, what was seen, and of what did not pass what mends it. */
 function lines({ check, verdict, evidence, mend = [] }: Outcome): string[] {

@@ -2,24 +2,36 @@ import type { Gate } from "../../spec/gates";
 import type { Queryable } from "../base/sql";
 import { readLedger } from "../ledger/identity";
 import type { KeptAcceptance } from "../ledger/details";
-import { detailOf, readSteps } from "../ledger/steps";
+import { detailOf, readSteps, type StepOf } from "../ledger/steps";
 import type { Check, Site } from "./check";
 import type { Rules } from "./decide";
 
 /** The gate whose outcomes the others are measured against. */
 const first: Gate = "before";
 
+/** What a gate said the last time; of one that was taken back only what was accepted counts. */
+export type Recorded = Pick<StepOf<"Gate">, "state" | "detail">;
+
+/** @returns what each gate recorded in this database; nothing where there is no ledger, or it was never asked */
+export async function recordedGates(db: Queryable): Promise<ReadonlyMap<string, Recorded>> {
+  const steps = (await readLedger(db)) ? await readSteps(db) : [];
+  const found = new Map<string, Recorded>();
+  for (const step of [...steps].sort((a, b) => Number(a.id) - Number(b.id))) {
+    const detail = detailOf(step, "Gate");
+    if (step.part !== "" || detail.gate === undefined) continue;
+    // One that stands before one that was taken back, whichever is newer.
+    if (step.state !== "undone" || (found.get(detail.gate)?.state ?? "undone") === "undone")
+      found.set(detail.gate, { state: step.state, detail });
+  }
+  return found;
+}
+
 /**
  * @returns what the gate before recorded in this database, by the check's name: what it is that a stack's life began with.
  *   Nothing where there is no ledger, the gate was never asked, or it was taken back
  */
 export async function recordedBefore(db: Queryable): Promise<Site["before"]> {
-  const steps = (await readLedger(db)) ? await readSteps(db) : [];
-  const standing = steps
-    .filter((step) => step.part === "" && step.state !== "undone" && detailOf(step, "Gate").gate === first)
-    .sort((a, b) => Number(a.id) - Number(b.id))
-    .at(-1);
-  return new Map((detailOf(standing, "Gate").outcomes ?? []).map((outcome) => [outcome.check, outcome]));
+  return outcomesOf((await recordedGates(db)).get(first));
 }
 
 /**
@@ -40,3 +52,7 @@ export async function acceptedBefore(
   // Of several with one name the last one stays.
   return Object.fromEntries(kept.sort(([, a], [, b]) => b.at.localeCompare(a.at)));
 }
+
+/** @returns what a gate said of its checks, by their names; nothing of one that was taken back */
+export const outcomesOf = (recorded: Recorded | undefined): Site["before"] =>
+  new Map((recorded?.state === "undone" ? [] : (recorded?.detail.outcomes ?? [])).map((one) => [one.check, one]));

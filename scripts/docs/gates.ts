@@ -92,6 +92,7 @@ export function gatesPage(): string {
       "- **Baselines** of `gate-before` are measured while the schema stage does not stand, and kept from then on.",
     ].join("\n"),
     "`npm run gates` asks the same at any time, of the stack that is selected, and leaves nothing behind; `--json` has the figures too. " +
+      "It decides as `up` would, by `guardian:accept` and `guardian:strict`; of what reads whole tables it says what the last `up` said. " +
       "Exit code 0: ready; 3: ready with warnings; 1: not ready.",
     ...gateNames.flatMap((gate) => {
       const checks: readonly Check[] = gates[gate];

@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import type { Outcome } from "../../engine/gates/check";
+import type { Criterion } from "../../engine/gates/criteria/summary";
+import { main } from "../../scripts/gates";
+import { clientFolder } from "../../scripts/pg-clients";
+import { withEngine } from "../engine/module/harness";
+import { major, withV6, type Login } from "../support/postgres";
+
+interface Told {
+  code: number;
+  said: string;
+  verdict: string;
+  checks: Outcome[];
+  criteria: Criterion[];
+}
+
+/** Runs the command for a stack with these keys. */
+async function gates(login: Login, keys: Record<string, unknown>, stage: string): Promise<Told> {
+  const folder = mkdtempSync(join(tmpdir(), "guardian-gates-command-"));
+  const { host, port, user, password, database } = login;
+  const config = { database: { host, port, user, database }, ...keys };
+  const named = Object.entries(config).map(([key, value]) => [`guardian:${key}`, value]);
+  // JSON is YAML.
+  writeFileSync(join(folder, "Pulumi.night.yaml"), JSON.stringify({ config: Object.fromEntries(named) as object }));
+  const [said, printed]: [string[], string[]] = [[], []];
+  const around = {
+    clone: folder,
+    env: { ...process.env, GUARDIAN_PG_BIN: await clientFolder(major), PGPASSWORD: password },
+    say: (line: string) => void said.push(line),
+    print: (line: string) => void printed.push(line),
+  };
+  try {
+    const code = await main(["--stack", "night", "--json", "--stage", stage], around);
+    return { code, said: said.join("\n"), ...(JSON.parse(printed.at(-1) ?? "{}") as Omit<Told, "code" | "said">) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+describe("npm run gates, as up would decide", function () {
+  this.timeout(120_000);
+
+  it("19-2 goes on with what is accepted by name, and is not ready where strict for what could not run", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const unseen = await gates(db.migrator, {}, "before");
+      expect([unseen.code, unseen.verdict], unseen.said).to.deep.equal([3, "ready with warnings"]);
+      expect(unseen.said).to.match(/could not run {3}transactions/);
+      expect((await gates(db.migrator, { strict: "true" }, "before")).code).to.equal(1);
+      await admin.query("ALTER TABLE public.patient_vitals DISABLE ROW LEVEL SECURITY");
+      expect((await gates(db.migrator, {}, "before")).code).to.equal(1);
+      const accepted = await gates(db.migrator, { accept: { v6: "they move tomorrow" } }, "before");
+      expect([accepted.code, accepted.verdict], accepted.said).to.deep.equal([3, "ready with warnings"]);
+      expect(accepted.said).to.match(/^accepted {8}v6: "they move tomorrow"$/m);
+    }));
+
+  it("19-8 says of what reads whole tables what up last said; what was accepted of it holds until it is worse", () =>
+    withEngine(
+      async (engine, db) => {
+        const admin = await db.connect("admin");
+        const about = (criteria: Criterion[]) =>
+          criteria.find(({ criterion }) => criterion === "Data loss > 0.1%")?.answers[0];
+        const before = await gates(db.migrator, {}, "data");
+        expect(about(before.criteria)?.evidence).to.deep.equal(["it was not asked"]);
+        const outcome = (lostRows: number) => ({
+          ...{ check: "v6-rows", verdict: "failed", evidence: [`${lostRows} lost`], figures: { lostRows }, seconds: 1 },
+        });
+        const accepted = {
+          "v6-rows": { reason: "test rows", at: "2026-11-29", figures: { lostRows: 7 }, evidence: [] },
+        };
+        const said = (lostRows: number) => ({
+          ...{ gate: "data", verdict: "not ready", judgedAt: "2026-11-30T12:13:14.000000Z", waived: false },
+          ...{ outcomes: [outcome(lostRows)], accepted },
+        });
+        await admin.query(
+          `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch, detail)
+           SELECT $1, 'Gate', id, 1, 'done', 1, $2::jsonb FROM guardian_migration.ledger`,
+          [engine.urn("Gate", "gate-data"), JSON.stringify(said(7))],
+        );
+        const failed = await gates(db.migrator, {}, "data");
+        expect(failed.code, failed.said).to.equal(1);
+        expect(failed.said).to.match(/^failed {10}v6-rows: 7 lost; as up last said, 2026-11-30T12:13$/m);
+        expect(about(failed.criteria)).to.deep.include({ check: "v6-rows", verdict: "failed" });
+        const accept = { "v6-rows": "test rows" };
+        const over = await gates(db.migrator, { accept }, "data");
+        expect(over.code, over.said).to.equal(3);
+        await admin.query("UPDATE guardian_migration.step SET detail = $1::jsonb WHERE kind = 'Gate'", [
+          JSON.stringify(said(8)),
+        ]);
+        const worse = await gates(db.migrator, { accept }, "data");
+        expect(worse.code, worse.said).to.equal(1);
+        expect(worse.said, worse.said).to.match(
+          /^not accepted {4}v6-rows: it is worse than when it was accepted: lostRows was 7/m,
+        );
+      },
+      { modules: ["000_audit_log"] },
+    ));
+});
