@@ -10,7 +10,7 @@ import { refuseUnfit } from "./archive/fit";
 import { partOf } from "./archive/lost";
 import { archivedNumbers, raiseSequences, type Numbers } from "./archive/sequences";
 import { waitingFor } from "./archive/waiting";
-import type { Module } from "./files/manifest";
+import { refuseHarm, type Module } from "./files/manifest";
 import { parseFile, parseFiles, type Statement } from "./files/statements";
 import { parted, type Parts } from "./files/touching";
 import { joined } from "./files/up-files";
@@ -28,11 +28,12 @@ import { verifyEarly } from "./verify";
  * v6's tables and for what is to be said of exactly these; all else is made, verified and recorded before. Only a file that
  * goes on with its own objects after it has locked v6 runs under the locks from there on, with its verification.
  * @param deadline Unix time in milliseconds until which v6 locks are tried for
- * @throws GuardianError for a missing requirement, a failed statement with its line, a manifest that differs, v6 locks that
- *   could not be had
+ * @throws GuardianError for a missing requirement, a file that takes from others, a failed statement with its line, a
+ *   manifest that differs, v6 locks that could not be had
  */
 export async function deploy(fenced: FencedWriter, module: Module, deadline: number): Promise<void> {
   await requireModules(fenced.writer, module);
+  await refuseHarm(module);
   const parts = parted(await parseFiles(module.up), module.locks);
   const verify = await parseFile(`sql/${module.name}/verify.sql`, module.verify);
   const later = (await indexParts(module)).map((part) => part.part);

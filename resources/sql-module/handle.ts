@@ -46,7 +46,10 @@ const kind: Kind<Spec> = {
     const applied = step?.state === "done" || step?.state === "undoing";
     if (applied) lazily.apply.refuseEdited(module, step);
     if (state) await refuseDrift(call, await driftOf(call.host, call.urn, inputs.objects));
-    if (!applied) await refuseStrangers(call.host, inputs);
+    if (!applied) {
+      await lazily.modules.refuseHarm(module);
+      await refuseStrangers(call.host, inputs);
+    }
     const renewal = state && applied ? await renewalNotes(call, inputs.objects) : [];
     const known = renewal.length > 0 ? {} : { definitions: state?.definitions ?? {} };
     const outputs = state ? { applyId: state.applyId, facts: inventoryVersion, ...known } : {};

@@ -95,8 +95,6 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   const texts = JSON.stringify([manifest, up, indexes, down]);
   if (!sound.has(texts)) {
     const made = [...(await parseFiles(up)), ...(await parseFile(shown("indexes.sql"), indexes))];
-    refuseWrites(made, manifest.objects);
-    refuseLosses(made);
     refuseDown(shown("down.sql"), await parseFile(shown("down.sql"), down), made, manifest);
     sound.add(texts);
   }
@@ -110,6 +108,17 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
     downMeaning,
     verifyMeaning,
   };
+}
+
+/**
+ * Refuses a module that would take from others what no rollback gives back. Asked where it is not applied, and nowhere else:
+ * the file of one that stands cannot be mended, and a newer release would stop its stack for good.
+ * @throws GuardianError naming every place
+ */
+export async function refuseHarm({ name, up, indexes, objects }: Module): Promise<void> {
+  const made = [...(await parseFiles(up)), ...(await parseFile(`sql/${name}/indexes.sql`, indexes))];
+  refuseWrites(made, objects);
+  refuseLosses(made);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { refuseHarm } from "../../../engine/module/files/manifest";
 import { column, moduleOf, refusalOf, withEngine, type Files } from "./harness";
 
 const yaml = `objects:
@@ -57,6 +58,10 @@ const wrong: [string, string][] = [
   ],
 ];
 
+/** As it is asked of a module that is not applied. */
+const harmOf = async (sql: string): Promise<void> =>
+  refuseHarm(await moduleOf("900_t", { ...files, up: `${up}\n${sql};` }));
+
 describe("a down.sql that would fail in the rollback", function () {
   this.timeout(60_000);
 
@@ -90,10 +95,10 @@ describe("a down.sql that would fail in the rollback", function () {
 
   it("16-16 nor does up.sql write rows of what is not the module's, which no rollback would put back", async () => {
     const writes = ["UPDATE public.documents SET status = 'x'", "WITH x AS (TABLE public.u) DELETE FROM auth.users"];
-    const said = await refusalOf(moduleOf("900_t", { ...files, up: `${up}\n${writes.join(";\n")};` }));
+    const said = await refusalOf(harmOf(writes.join(";\n")));
     expect(said.code).to.equal("file-invalid");
     expect(said.where).to.equal("sql/900_t/up.sql:10: public.documents\n    sql/900_t/up.sql:11: auth.users");
-    await moduleOf("900_t", { ...files, up: `${up}\nINSERT INTO public.u VALUES (1);` });
+    await harmOf("INSERT INTO public.u VALUES (1)");
   });
 
   it("16-16 nor does up.sql drop what it did not make, or change the server and its roles", async () => {
@@ -105,10 +110,23 @@ describe("a down.sql that would fail in the rollback", function () {
       "CREATE ROLE somebody",
     ];
     for (const loss of losses) {
-      const said = await refusalOf(moduleOf("900_t", { ...files, up: `${up}\n${loss};` }));
+      const said = await refusalOf(harmOf(loss));
       expect(said.code, loss).to.equal("file-invalid");
       expect(said.where).to.equal(`sql/900_t/up.sql:10: ${loss}`);
     }
-    await moduleOf("900_t", { ...files, up: `${up}\nCREATE TABLE public.help (); DROP TABLE public.help;` });
+    await harmOf("CREATE TABLE public.help (); DROP TABLE public.help");
   });
+
+  it("16-16 but a module that an older release applied goes on: only one that is not applied is looked at", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await engine.apply(await moduleOf("900_t", files));
+      // What this release would refuse, with the name by which the ledger knows the file.
+      const older = await moduleOf("900_t", { ...files, up: `${up}\nUPDATE public.documents SET status = 'x';` });
+      await client.query("UPDATE guardian_migration.step SET meaning = $1 WHERE kind = 'SqlModule'", [older.meaning]);
+      await engine.apply(older);
+      await engine.undo("900_t");
+      const said = await refusalOf(engine.apply(older));
+      expect(said.where).to.equal("sql/900_t/up.sql:10: public.documents");
+    }));
 });
