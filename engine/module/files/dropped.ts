@@ -31,12 +31,7 @@ export function dropped(tree: Statement["tree"]): Dropped[] {
   const drop = tree["DropStmt"] as { removeType?: string; objects?: Node[] } | undefined;
   if (!drop) return [];
   const type = drop.removeType ?? "";
-  const kind =
-    dropKinds[type] ??
-    type
-      .replace(/^OBJECT_/, "")
-      .replaceAll("_", " ")
-      .toLowerCase();
+  const kind = kindOf(type);
   return (drop.objects ?? []).map((object) => {
     const path = pathOf(object);
     const full = (parts: readonly string[]): string =>
@@ -47,8 +42,16 @@ export function dropped(tree: Statement["tree"]): Dropped[] {
   });
 }
 
-/** The parts of a name, in whichever node DROP has it. */
-function pathOf(node: Node): string[] {
+/** @returns the word for a kind of object. @param type the server's (ObjectType) */
+export const kindOf = (type: string): string =>
+  dropKinds[type] ??
+  type
+    .replace(/^OBJECT_/, "")
+    .replaceAll("_", " ")
+    .toLowerCase();
+
+/** The parts of a name, in whichever node a statement has it. */
+export function pathOf(node: Node): string[] {
   const { List, ObjectWithArgs, TypeName, String: word } = node as Record<string, Record<string, Node> | undefined>;
   if (word) return [typeof word["sval"] === "string" ? word["sval"] : ""];
   const items = List?.["items"] ?? ObjectWithArgs?.["objname"] ?? TypeName?.["names"] ?? [];

@@ -1,6 +1,6 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
-import { dropped } from "./dropped";
+import { strange } from "./creates";
 import { nameOf } from "./touching";
 
 /** Statements that write rows, or change what holds them, and the fields that name the relations. */
@@ -33,12 +33,7 @@ const elsewhere =
 export function refuseLosses(up: readonly Statement[]): void {
   const places = up.flatMap(({ tree, text, file, line }, at) => {
     const kind = Object.keys(tree)[0] ?? "";
-    const before = up.slice(0, at).filter((it) => /^(?:Create|View|Index)/.test(Object.keys(it.tree)[0] ?? ""));
-    const strange = dropped(tree).filter(({ id }) => {
-      const name = id.slice(id.lastIndexOf(".") + 1);
-      return !before.some((it) => it.text.includes(name));
-    });
-    if (!elsewhere.test(kind) && strange.length === 0) return [];
+    if (!elsewhere.test(kind) && strange(up, at).length === 0) return [];
     const said = text.replaceAll(/\s+/g, " ");
     return [`${file}:${line}: ${said.length > 80 ? `${said.slice(0, 80)}…` : said}`];
   });

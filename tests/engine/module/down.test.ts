@@ -58,6 +58,22 @@ const wrong: [string, string][] = [
   ],
 ];
 
+/** What a file may drop: what it made, or what it is to make anew. */
+const honest = [
+  "CREATE TABLE public.help (); DROP TABLE public.help",
+  "DROP TRIGGER IF EXISTS x ON public.u; CREATE TRIGGER x AFTER INSERT ON public.u FOR EACH ROW EXECUTE FUNCTION public.g()",
+  "DROP POLICY IF EXISTS p ON public.u; CREATE POLICY p ON public.u USING (true)",
+  "DROP FUNCTION IF EXISTS public.h(); CREATE FUNCTION public.h() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+  "DROP VIEW IF EXISTS x; CREATE VIEW public.x AS SELECT 1",
+  "CREATE TYPE public.pair AS (a int); DROP TYPE public.pair",
+  "CREATE AGGREGATE public.total(int) (SFUNC = int4pl, STYPE = int); DROP AGGREGATE public.total(int)",
+  "CREATE SCHEMA scratch; DROP SCHEMA scratch",
+  "CREATE TEXT SEARCH CONFIGURATION public.c (COPY = pg_catalog.simple); DROP TEXT SEARCH CONFIGURATION c",
+  "SELECT 1 AS a INTO public.help; DROP TABLE help",
+  "CREATE TABLE public.help AS SELECT 1; DROP TABLE public.help",
+  "CREATE MATERIALIZED VIEW public.m AS SELECT 1; DROP MATERIALIZED VIEW public.m",
+];
+
 /** As it is asked of a module that is not applied. */
 const harmOf = async (sql: string): Promise<void> =>
   refuseHarm(await moduleOf("900_t", { ...files, up: `${up}\n${sql};` }));
@@ -114,7 +130,17 @@ describe("a down.sql that would fail in the rollback", function () {
       expect(said.code, loss).to.equal("file-invalid");
       expect(said.where).to.equal(`sql/900_t/up.sql:10: ${loss}`);
     }
-    await harmOf("CREATE TABLE public.help (); DROP TABLE public.help");
+    // One that has only a part of the name, or has it in its body, is another.
+    const alike = [
+      ["CREATE INDEX documents_status_idx_v7 ON public.u (id)", "DROP INDEX documents_status_idx"],
+      ["CREATE FUNCTION public.h() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM x'", "DROP TABLE IF EXISTS x"],
+      ["CREATE VIEW auth.v2 AS SELECT 1", "DROP VIEW public.v2"],
+    ] as const;
+    for (const [make, drop] of alike) {
+      const said = await refusalOf(harmOf(`${make};\n${drop}`));
+      expect(said.where).to.equal(`sql/900_t/up.sql:11: ${drop}`);
+    }
+    for (const one of honest) await harmOf(one);
   });
 
   it("16-16 but a module that an older release applied goes on: only one that is not applied is looked at", () =>
