@@ -1,12 +1,14 @@
 import { exists, type Queryable } from "./base/sql";
-import { isMade, readFlags, readSeed, sameFlag, seedFunction, type FlagValues } from "./flags";
+import { isMade, readFlags, readGrantedSeed, sameFlag, seedFunction, type FlagValues } from "./flags";
 import { detailOf, type Step } from "./ledger/steps";
 
 /** A flag that this database's stack wrote and no longer declares. */
 export interface LeavingFlag {
   flag: string;
   now: FlagValues;
-  /** What its delete makes of it: what module 001 delivers; undefined: its row goes. */
+  /** The stack made its row, which goes with it. */
+  made: boolean;
+  /** What its delete makes of it: what module 001 delivers; undefined where it is made, and where the caller may not ask. */
   then: FlagValues | undefined;
 }
 
@@ -27,12 +29,13 @@ export async function leavingFlags(
     return declared.includes(flag) || detailOf(step, "FeatureFlag").values === undefined ? [] : [{ flag, step }];
   });
   if (leaving.length === 0 || !(await exists(db, seedFunction))) return [];
-  const [live, seed] = [await readFlags(db), await readSeed(db)];
+  const [live, seed] = [await readFlags(db), await readGrantedSeed(db)];
   const found = leaving.flatMap(({ flag, step }): LeavingFlag[] => {
     const now = live.get(flag);
-    const then = isMade(step) ? undefined : seed.get(flag);
-    if (!now || (then && sameFlag(now, then)) || (!then && !isMade(step))) return [];
-    return [{ flag, now, then }];
+    const made = isMade(step);
+    const then = made ? undefined : seed?.get(flag);
+    if (!now || (then && sameFlag(now, then)) || (!then && !made && seed)) return [];
+    return [{ flag, now, made, then }];
   });
   return found.sort((a, b) => (a.flag < b.flag ? -1 : 1));
 }

@@ -197,8 +197,10 @@ function flagWords({ enabled, rolloutPercentage, enabledForUsers }: LeavingFlag[
 
 /** @returns the warning about flags that the stack wrote and no longer declares */
 export function leavingFlagsText(leaving: readonly LeavingFlag[]): string {
-  const each = leaving.map(({ flag, now, then }) => {
-    const [before, after] = [flagWords(now), then ? flagWords(then) : "its row goes"];
+  const each = leaving.map(({ flag, now, made, then }) => {
+    const before = flagWords(now);
+    if (!made && !then) return `${flag} (${before})`;
+    const after = then ? flagWords(then) : "its row goes";
     return `${flag} (${before}, then ${before === after ? "other users or configuration" : after})`;
   });
   return `flags that this stack wrote are not among the stack's any more: taking them out puts them back to what module 001 delivers: ${each.join(", ")}. If that is not meant, guardian:through up`;

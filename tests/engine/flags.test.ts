@@ -1,6 +1,9 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { readFlags, readSeed, resetFlag, sameFlag, writeFlag, type FlagValues } from "../../engine/flags";
+import { leavingFlags } from "../../engine/flag-leaving";
+import { readSteps } from "../../engine/ledger/steps";
+import { leavingFlagsText } from "../../resources/sentences";
 import { readRollbacks } from "../../engine/emergency";
 import { asRole, type V6 } from "../support/postgres";
 import { column, endWriters, refusalOf, until, withEngine, type Engine } from "./module/harness";
@@ -110,6 +113,17 @@ describe("feature flags", function () {
       await write({ ...on, rolloutPercentage: 50 }, seen);
       expect((await live()).rolloutPercentage).to.equal(50);
       expect(await engine.states("FeatureFlag", flag)).to.deep.equal({ "": "done" });
+    }));
+
+  it("16-16 are named once they leave the stack, also to an auditor, who may not ask what module 001 delivers", () =>
+    withFlags(async ({ engine, client, seed, write }) => {
+      await write(on);
+      const now = (await engine.host.read(readFlags)).get(flag)!;
+      const found = async () => engine.host.read(async (db) => leavingFlags(db, await readSteps(db), []));
+      expect(await found()).to.deep.equal([{ flag, now, made: false, then: seed }]);
+      await client.query("REVOKE EXECUTE ON FUNCTION public.feature_flag_seed() FROM guardian_migrator");
+      expect(await found()).to.deep.equal([{ flag, now, made: false, then: undefined }]);
+      expect(leavingFlagsText(await found())).to.contain(": fhir_integration (on for 10 % and 2 named accounts). If");
     }));
 
   it("set by hand to what the program says, or back to what the stack last wrote, they are as they should be", () =>
