@@ -78,12 +78,18 @@ export async function openEmbedded({ major: wanted, bytes, signal, say }: Scratc
  * What a backup says of the first role is made before the rest comes back, and would hold for whoever restores and compares: a
  * read-only default, or a limit of time.
  */
-const sessions = "default_transaction_read_only=off statement_timeout=0 lock_timeout=0 idle_session_timeout=0";
+const sessions = (major: number): string =>
+  [
+    "default_transaction_read_only=off statement_timeout=0 lock_timeout=0 idle_session_timeout=0",
+    "idle_in_transaction_session_timeout=0",
+    // An older server does not know it, and refuses the session.
+    ...(major >= 17 ? ["transaction_timeout=0"] : []),
+  ].join(" ");
 
 function scratchOn(server: Server): Scratch {
   const { host, port, user, password, major } = server;
   const login = { host, port, user, database: "postgres", sslmode: "disable", passwordFrom: "env:PASSWORD" };
-  const settings = resolveConnection(login, { PASSWORD: password, PGOPTIONS: sessions.replace(/\S+/g, "-c $&") });
+  const settings = resolveConnection(login, { PASSWORD: password, PGOPTIONS: sessions(major).replace(/\S+/g, "-c $&") });
   const createDatabase = async (name: string): Promise<ConnectionSettings> => {
     const client = await openClient(settings, "guardian-migration scratch");
     try {

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { dump, type FoundBackup, type Manifest } from "../../../engine/backup";
 import { ownMark } from "../../../engine/base/process";
 import type { ProofOptions } from "../../../engine/backup/prove";
-import { withEmpty } from "../../support/postgres";
+import { major, withEmpty } from "../../support/postgres";
 import { marker, refusal, useDumps } from "../dumps";
 import { useScratch } from "./scratch";
 
@@ -236,8 +236,13 @@ describe("a proof that is stopped", function () {
         /^\/.*\.partial-elsewhere is of a run on another machine .*: remove it, if that run is gone$/,
       );
       // What a backup says of the first role would hold for who restores it; as it is the first one's here, this comes last.
-      const said = `ALTER ROLE ${backup.manifest.around?.superuser} SET default_transaction_read_only TO 'on';
-        ALTER ROLE ${backup.manifest.around?.superuser} SET statement_timeout TO '1ms';`;
+      const short = [
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+        ...(major < 17 ? [] : ["transaction_timeout"]),
+      ];
+      const all = ["default_transaction_read_only TO 'on'", ...short.map((name) => `${name} TO '1ms'`)];
+      const said = all.map((one) => `ALTER ROLE ${backup.manifest.around?.superuser} SET ${one};`).join("\n");
       const roles = Buffer.concat([readFileSync(join(backup.path, "roles.sql")), Buffer.from(said)]);
       writeFileSync(join(backup.path, "roles.sql"), roles);
       const sha256 = createHash("sha256").update(roles).digest("hex");
