@@ -1,7 +1,9 @@
 import { GuardianError } from "../base/errors";
 import { rows, type Queryable } from "../base/sql";
+import { pathOf } from "./files/dropped";
 import { objectKinds } from "./files/manifest-shape";
-import type { Statement } from "./files/statements";
+import type { Node, Statement } from "./files/statements";
+import { nameOf } from "./files/touching";
 
 /** Catalogues of what a statement may make in a database, but for what is told apart below (PostgreSQL manual, chapter 53). */
 const catalogues = [
@@ -108,15 +110,19 @@ export async function whatIsThere(db: Queryable): Promise<Before> {
 type Granting = {
   targtype?: string;
   objtype?: string;
-  objects?: { RangeVar?: { schemaname?: string; relname?: string } }[];
+  objects?: { RangeVar?: Node; ObjectWithArgs?: { objname?: Node[] } }[];
 };
 
-/** Whether what it is about is the module's, or no table: functions are made, and looked at, before. */
-function grantsOwn({ targtype, objtype, objects = [] }: Granting, tables: readonly string[]): boolean {
-  if (targtype !== "ACL_TARGET_OBJECT" || objtype !== "OBJECT_TABLE") return objtype === "OBJECT_FUNCTION";
-  return objects.every(({ RangeVar: it }) =>
-    tables.includes(`table ${it?.schemaname ?? "public"}.${it?.relname ?? ""}`),
-  );
+/** Whether all that it is about is the module's: tables, and functions, without their arguments, of which a type has many names. */
+function grantsOwn({ targtype, objtype, objects = [] }: Granting, own: readonly string[]): boolean {
+  if (targtype !== "ACL_TARGET_OBJECT") return false;
+  if (objtype === "OBJECT_TABLE") return objects.every((it) => own.includes(`table ${nameOf(it.RangeVar) ?? ""}`));
+  if (objtype !== "OBJECT_FUNCTION") return false;
+  return objects.every(({ ObjectWithArgs: it }) => {
+    const path = (it?.objname ?? []).flatMap(pathOf);
+    const name = path.length > 1 ? path.join(".") : `public.${path.join("")}`;
+    return own.some((object) => object.startsWith(`function ${name}(`));
+  });
 }
 
 /** What a statement makes by its own words; undefined if only the catalogue can tell. */

@@ -139,7 +139,7 @@ describe("what a module makes", function () {
     }));
 
   it("is told by the words of what runs while v6 is locked, so that nothing is looked up then", async () => {
-    const soon = async (sql: string) => willMake(await parseFile("f", sql), ["table public.t"]);
+    const soon = async (sql: string) => willMake(await parseFile("f", sql), ["table public.t", "function public.f(integer)"]);
     const key = "ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users";
     expect(await soon(key)).to.deep.equal([]);
     const trigger = "CREATE TRIGGER x AFTER INSERT ON auth.users FOR EACH ROW EXECUTE FUNCTION public.told()";
@@ -152,11 +152,16 @@ describe("what a module makes", function () {
       "SELECT 1",
     ])
       expect(await soon(`${key}; ${other}`), other).to.equal(undefined);
-    expect(await soon("GRANT SELECT ON public.t TO anon; REVOKE ALL ON FUNCTION public.f() FROM PUBLIC")).to.deep.equal(
-      [],
-    );
-    for (const rights of ["ON public.documents TO anon", "ON public.t, auth.users TO anon"])
-      expect(await soon(`GRANT SELECT ${rights}`), rights).to.equal(undefined);
+    const own = "GRANT SELECT ON public.t TO anon; REVOKE ALL ON FUNCTION f(int), public.f(int4) FROM PUBLIC";
+    expect(await soon(own)).to.deep.equal([]);
+    for (const rights of [
+      "SELECT ON public.documents",
+      "SELECT ON public.t, auth.users",
+      "EXECUTE ON FUNCTION public.update_updated_at_column()",
+      "EXECUTE ON FUNCTION public.f(int), auth.f(int)",
+      "EXECUTE ON ALL FUNCTIONS IN SCHEMA public",
+    ])
+      expect(await soon(`GRANT ${rights} TO anon`), rights).to.equal(undefined);
     for (const alters of ["public.documents ADD CHECK (true)", "public.t ADD COLUMN x uuid REFERENCES auth.users"])
       expect(await soon(`ALTER TABLE ${alters}`), alters).to.equal(undefined);
   });
