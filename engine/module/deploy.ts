@@ -55,7 +55,7 @@ export async function deploy(fenced: FencedWriter, module: Module, deadline: num
 class Making {
   #applyId = "";
   /** What was there before the first statement. */
-  #there: Before = [];
+  #there: Before = new Map();
   /** What is made under the locks, as far as the statements' own words tell. */
   readonly #soon: readonly string[] | undefined;
   /** Archived tables whose own ones are made under the locks, with what their sequences are raised past. */

@@ -56,13 +56,13 @@ const definitions: readonly (readonly [catalogue: string, oid: string, columns: 
   [
     "pg_class",
     "oid",
-    "relname, relnamespace, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions, relreplident, relpersistence",
+    "relname, relnamespace, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions, relreplident, relpersistence, relispartition",
     "relkind <> 't'",
   ],
   [
     "pg_attribute",
     "attrelid",
-    "attnum, attname, atttypid, atttypmod, attnotnull, attacl, attidentity, attisdropped",
+    "attnum, attname, atttypid, atttypmod, attnotnull, attacl, attidentity, attisdropped, atthasdef, attgenerated, attinhcount, attislocal",
     "attnum > 0",
   ],
   ["pg_policy", "oid", "polname, polcmd, polpermissive, polroles, polqual, polwithcheck"],
@@ -70,20 +70,26 @@ const definitions: readonly (readonly [catalogue: string, oid: string, columns: 
   ["pg_rewrite", "oid", "rulename, ev_enabled, ev_action"],
   ["pg_constraint", "oid", "conname, convalidated, condeferrable, condeferred"],
   ["pg_type", "oid", "typname, typnamespace, typowner, typacl, typnotnull, typdefault"],
+  ["pg_enum", "enumtypid", "enumlabel, enumsortorder"],
+  ["pg_sequence", "seqrelid", "seqtypid, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle"],
   ["pg_namespace", "oid", "nspname, nspowner, nspacl"],
   ["pg_default_acl", "oid", "defaclacl"],
 ];
 
+/** What is told of a part is told of the whole. */
+const wholes: Readonly<Record<string, string>> = {
+  pg_attribute: "pg_class",
+  pg_sequence: "pg_class",
+  pg_enum: "pg_type",
+};
+
 /** SQL: what an object is like, as a row under the class and oid of that object. */
 const definitionOf = ([catalogue, oid, columns, which]: (typeof definitions)[number], born: string): string =>
-  `SELECT 'pg_catalog.${catalogue === "pg_attribute" ? "pg_class" : catalogue}'::regclass::oid, ${oid}, pg_catalog.hashtext(ROW(${columns})::text), true, xmin
+  `SELECT 'pg_catalog.${wholes[catalogue] ?? catalogue}'::regclass::oid, ${oid}, pg_catalog.hashtext(ROW(${columns})::text), true, xmin
    FROM pg_catalog.${catalogue} WHERE ${catalogue === "pg_namespace" ? "true" : `${oid} >= ${firstOid}`} AND ${which ?? "true"} AND ${born}`;
 
-/**
- * Rows of the catalogues as class and oid; a relation once more with how many columns it ever had, and what is `altered` with a
- * hash of how it is. @param which SQL on `xmin`
- */
-const rowsOf = (which: string): string =>
+/** SQL: rows of the catalogues as class and oid. @param which SQL on `xmin` */
+const objectsOf = (which: string): string =>
   [
     ...catalogues.map(
       (name) =>
@@ -91,19 +97,31 @@ const rowsOf = (which: string): string =>
     ),
     // Its address names the catalogue that has the pages; its oid may be anybody's choice.
     `SELECT 'pg_catalog.pg_largeobject'::regclass::oid, oid, 0, false, xmin FROM pg_catalog.pg_largeobject_metadata WHERE ${which}`,
+  ].join("\nUNION ALL ");
+
+/** SQL: these, a relation once more with how many columns it ever had, and what is `altered` with a hash of how it is. */
+const rowsOf = (which: string): string =>
+  [
+    objectsOf(which),
     `SELECT 'pg_catalog.pg_attribute'::regclass::oid, oid, relnatts, false, xmin FROM pg_catalog.pg_class WHERE oid >= ${firstOid} AND relkind IN ('r', 'p', 'f') AND ${which}`,
     ...definitions.map((it) => definitionOf(it, which)),
   ].join("\nUNION ALL ");
 
 const key = "class || '.' || oid || '.' || columns || altered";
 
-/** What there was before a module's first statement. */
-export type Before = readonly string[];
+/** What there was before a module's first statement: rows' keys, each with the object's name where it is one that may be missed. */
+export type Before = ReadonlyMap<string, string | null>;
 
 /** @returns what is there now, for `refuseUnlisted` */
 export async function whatIsThere(db: Queryable): Promise<Before> {
-  const found = await rows<{ key: string }>(db, `SELECT ${key} AS key FROM (${rowsOf("true")}) t`);
-  return found.map((row) => row.key);
+  const found = await rows<{ key: string; name: string | null }>(
+    db,
+    `SELECT ${key} AS key, CASE WHEN NOT altered AND columns = 0 AND class <> 'pg_catalog.pg_attribute'::regclass
+       THEN (SELECT i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(class, oid, 0) i) END AS name
+     FROM (${rowsOf("true")}) t`,
+  );
+  // Others' temporary tables come and go, and with a REFRESH the table of a view's long values.
+  return new Map(found.map((row) => [row.key, /\bpg_(temp|toast)/.test(row.name ?? "") ? null : row.name]));
 }
 
 /** A GRANT or REVOKE. */
@@ -156,7 +174,8 @@ export function willMake(statements: readonly Statement[], objects: readonly str
 
 /**
  * Refuses a module that made something that module.yaml does not list, or lists what it did not make: it would be in no
- * diff, no drift and no rollback. What others make meanwhile is not looked at.
+ * diff, no drift and no rollback; and one that took away what was there. What others make meanwhile is not looked at; what
+ * they drop cannot be told from what the module drops.
  * @param later objects that are made after this transaction
  * @param soon objects that this transaction is still to make
  * @throws GuardianError naming both
@@ -168,16 +187,24 @@ export async function refuseUnlisted(
   later: readonly string[],
   soon: readonly string[] = [],
 ): Promise<void> {
-  const found = (await rows<{ object: string }>(db, madeSql, [before])).map((row) => row.object);
-  const made = [...found, ...soon];
+  const found = await rows<{ object: string | null; gone: string | null }>(db, madeSql, [[...before.keys()]]);
+  const made = [...found.flatMap(({ object }) => object ?? []), ...soon];
+  const gone = found.flatMap((row) => before.get(row.gone ?? "") ?? []).sort();
   const unlisted = made.filter((object) => !module.objects.includes(object));
   const missing = module.objects.filter((object) => !made.includes(object) && !later.includes(object));
-  if (unlisted.length === 0 && missing.length === 0) return;
+  if (unlisted.length === 0 && missing.length === 0 && gone.length === 0) return;
   const strange = unlisted.filter((object) => !objectKinds.some((kind) => object.startsWith(`${kind} `)));
   const parts = [
     ...(unlisted.length > 0 ? [`made and not listed: ${unlisted.join(", ")}`] : []),
     ...(missing.length > 0 ? [`listed and not made: ${missing.join(", ")}`] : []),
+    ...(gone.length > 0 ? [`taken away: ${gone.slice(0, 9).join(", ")}${gone.length > 9 ? ", …" : ""}`] : []),
   ];
+  if (gone.length > 0)
+    throw new GuardianError("manifest-differs", {
+      what: "the module took away what it did not make: no rollback would put that back",
+      where: `sql/${module.name}: ${parts.join("; ")}`,
+      todo: ["take that out of the module", "if somebody else dropped it meanwhile, run this again"],
+    });
   throw new GuardianError("manifest-differs", {
     what:
       unlisted.length === 0
@@ -202,7 +229,7 @@ const named = (from: string, name: string, namespace: string): string =>
  * still under way and yet seen, so that it is this one, its subtransactions included. Only a transaction that is not older
  * than this one is asked about: nothing is known of very old ones. What belongs to something else (row types, constraints'
  * indexes, identity columns' sequences, members of extensions; pg_depend.deptype i, e, and a of a serial's sequence) is
- * not listed on its own, nor what is a part of a new table. Run while v6 is locked where the words of what runs then do
+ * not listed on its own where it is new, nor what is a part of a new table. Besides the keys of what is not there any more. Run while v6 is locked where the words of what runs then do
  * not tell: hence no joins to plan.
  */
 const madeSql = `
@@ -210,12 +237,12 @@ WITH new AS MATERIALIZED (
   SELECT class, oid, altered FROM (${rowsOf("pg_catalog.age(xmin) <= 0")}) t WHERE CASE WHEN ${key} = ANY ($1::text[]) THEN false ELSE pg_catalog.pg_xact_status(
     (pg_catalog.pg_current_xact_id()::text::bigint - pg_catalog.age(born))::text::xid8) = 'in progress' END
 ), own AS MATERIALIZED (
-  SELECT n.class, n.oid, n.altered FROM new n WHERE NOT EXISTS (
+  SELECT n.class, n.oid, n.altered FROM new n WHERE n.altered OR NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d WHERE d.classid = n.class AND d.objid = n.oid AND d.objsubid = 0
       AND (d.deptype IN ('i', 'e', 'P') OR d.deptype = 'a' AND d.refobjsubid > 0
         AND n.class = 'pg_catalog.pg_class'::regclass AND (SELECT s.relkind FROM pg_catalog.pg_class s WHERE s.oid = n.oid) = 'S'))
 )
-SELECT DISTINCT object FROM (
+SELECT DISTINCT object, NULL::text AS gone FROM (
   SELECT CASE WHEN o.altered
     THEN (SELECT 'definition of ' || i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(o.class, o.oid, 0) i)
   ELSE CASE o.class
@@ -254,4 +281,7 @@ SELECT DISTINCT object FROM (
     AND NOT (o.altered AND EXISTS (SELECT FROM new w WHERE NOT w.altered AND w.class = o.class AND w.oid = o.oid))
     AND NOT EXISTS (SELECT FROM new w WHERE w.class = 'pg_catalog.pg_type'::regclass AND w.oid = CASE o.class
       WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.contypid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid) END)
-) named WHERE object IS NOT NULL ORDER BY 1`;
+) named WHERE object IS NOT NULL
+UNION ALL SELECT NULL, k FROM (
+  SELECT k FROM pg_catalog.unnest($1::text[]) k WHERE k LIKE '%.0false' EXCEPT SELECT ${key} FROM (${objectsOf("true")}) t
+) missing ORDER BY 1`;

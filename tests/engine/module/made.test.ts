@@ -89,7 +89,27 @@ const more: [string, string][] = [
     "REVOKE EXECUTE ON FUNCTION public.update_updated_at_column() FROM PUBLIC",
     "definition of function public.update_updated_at_column()",
   ],
+  ["ALTER TYPE public.theirs_e ADD VALUE 'b'", "definition of type public.theirs_e"],
+  ["ALTER SEQUENCE public.theirs_s INCREMENT 2", "definition of sequence public.theirs_s"],
+  ["CREATE OR REPLACE VIEW public.theirs_v AS SELECT 2 AS n", 'definition of rule "_RETURN" on public.theirs_v'],
+  ["ALTER TABLE public.theirs_parts DETACH PARTITION public.theirs_part", "definition of table public.theirs_part"],
+  ["ALTER TABLE public.theirs_part2 INHERIT public.theirs", "definition of table public.theirs_part2"],
+];
+
+/** What others have besides. */
+const theirs = `CREATE TYPE public.theirs_e AS ENUM ('a'); CREATE SEQUENCE public.theirs_s; CREATE VIEW public.theirs_v AS SELECT 1 AS n;
+CREATE TABLE public.theirs (a int DEFAULT 1 CONSTRAINT positive CHECK (a > 0), b int GENERATED ALWAYS AS (a + 1) STORED);
+CREATE TABLE public.theirs_parts (a int) PARTITION BY LIST (a); CREATE TABLE public.theirs_part2 (a int CONSTRAINT positive CHECK (a > 0), b int GENERATED ALWAYS AS (a + 1) STORED);
+CREATE TABLE public.theirs_part PARTITION OF public.theirs_parts FOR VALUES IN (1);
+CREATE FUNCTION public.theirs_f() RETURNS int LANGUAGE sql AS 'SELECT 1';`;
+
+/** Statement → what is not there any more. */
+const losses: [string, string][] = [
+  ["ALTER TABLE public.theirs DROP CONSTRAINT positive", "table constraint positive on public.theirs"],
   ["ALTER TABLE public.documents ALTER COLUMN status SET DEFAULT 'x'", "default value for public.documents.status"],
+  ["ALTER TABLE public.theirs ALTER COLUMN a DROP DEFAULT", "default value for public.theirs.a"],
+  ["ALTER TABLE public.theirs ALTER COLUMN b DROP EXPRESSION", "default value for public.theirs.b"],
+  ["DO $$ BEGIN EXECUTE 'DROP FUNCTION public.theirs_f()'; END $$", "function public.theirs_f()"],
 ];
 
 describe("what a module makes", function () {
@@ -99,6 +119,7 @@ describe("what a module makes", function () {
     withEngine(async (engine, db) => {
       const admin = await db.connect("admin");
       await admin.query("ALTER TABLE public.documents OWNER TO guardian_migrator");
+      await (await db.connect()).query(theirs);
       const listed = await moduleOf("900_t", { yaml, up });
       await engine.write("SqlModule", "900_t", (fenced) =>
         fenced.transaction(async (now) => {
@@ -110,6 +131,14 @@ describe("what a module makes", function () {
             const said = await refusalOf(refuseUnlisted(now, before, listed, []));
             expect(said.code, statement).to.equal("manifest-differs");
             expect(said.where, statement).to.contain(`sql/900_t/module.yaml: made and not listed: ${object}`);
+            await now.script("ROLLBACK TO one; RELEASE one");
+          }
+          for (const [statement, object] of losses) {
+            await now.script(`SAVEPOINT one; ${statement}`);
+            const said = await refusalOf(refuseUnlisted(now, before, listed, []));
+            expect(said.code, statement).to.equal("manifest-differs");
+            expect(said.what, statement).to.match(/^the module took away what it did not make/);
+            expect(said.where, statement).to.contain(`taken away: ${object}`);
             await now.script("ROLLBACK TO one; RELEASE one");
           }
           await now.script("DROP TABLE public.parts, public.t CASCADE; DROP FUNCTION public.told()");
@@ -139,7 +168,8 @@ describe("what a module makes", function () {
     }));
 
   it("is told by the words of what runs while v6 is locked, so that nothing is looked up then", async () => {
-    const soon = async (sql: string) => willMake(await parseFile("f", sql), ["table public.t", "function public.f(integer)"]);
+    const soon = async (sql: string) =>
+      willMake(await parseFile("f", sql), ["table public.t", "function public.f(integer)"]);
     const key = "ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES auth.users";
     expect(await soon(key)).to.deep.equal([]);
     const trigger = "CREATE TRIGGER x AFTER INSERT ON auth.users FOR EACH ROW EXECUTE FUNCTION public.told()";
