@@ -41,7 +41,9 @@ export function choose(
   const refuted = (one: BackupFolder): boolean => verdict(one) === "not proven";
   const last = ["proven", "partly proven"].map((word) => mine.find((one) => verdict(one) === word));
   const newest = new Set(mine.filter((one) => !refuted(one)).slice(0, keep.count));
-  const readers = new Map(folders.flatMap((one) => (one.reads === undefined ? [] : [[one.reads, one] as const])));
+  // Of several that read one backup the one that surely lives counts, and no dead one.
+  const reading = ["unclear", "under way"].flatMap((state) => folders.filter((one) => one.state === state));
+  const readers = new Map(reading.flatMap((one) => (one.reads === undefined ? [] : [[one.reads, one] as const])));
   return folders.map((folder) => {
     const stays = (why: string): Fate => ({ folder, goes: false, why });
     const { state, name, manifest, reads } = folder;

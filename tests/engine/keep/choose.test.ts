@@ -116,6 +116,7 @@ describe("which backups may go", () => {
       ...[backup("a", 9), backup("b", 9), backup("c", 9), backup("d", 0)],
       ...[hidden(".partial-1", "under way", "a"), hidden(".partial-2", "unclear", "b")],
       hidden(".partial-3", "left behind", "c"),
+      ...[hidden(".partial-4", "left behind", "a"), hidden(".partial-5", "unclear", "a")],
     ];
     expect(went(folders)).to.deep.equal([
       "a stays: it is being read",
@@ -125,6 +126,8 @@ describe("which backups may go", () => {
       ".partial-1 stays: its run reads a",
       ".partial-2 stays: its run reads b, or did; whether it lives cannot be told from here",
       ".partial-3 goes: half-written by a run that was killed",
+      ".partial-4 goes: half-written by a run that was killed",
+      ".partial-5 stays: its run reads a, or did; whether it lives cannot be told from here",
     ]);
   });
 
