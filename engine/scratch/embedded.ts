@@ -71,6 +71,10 @@ export async function openEmbedded({ major: wanted, bytes, signal, say }: Scratc
     await server.stop();
     throw err;
   }
+  if (server.networked)
+    say?.(
+      "the scratch server has a network, because this system makes none without (unshare, user namespaces): what a restore evaluates may reach other machines",
+    );
   return scratchOn(server);
 }
 
@@ -87,9 +91,12 @@ const sessions = (major: number): string =>
   ].join(" ");
 
 function scratchOn(server: Server): Scratch {
-  const { host, port, user, password, major } = server;
+  const { host, port, user, password, major, networked } = server;
   const login = { host, port, user, database: "postgres", sslmode: "disable", passwordFrom: "env:PASSWORD" };
-  const settings = resolveConnection(login, { PASSWORD: password, PGOPTIONS: sessions(major).replace(/\S+/g, "-c $&") });
+  const settings = resolveConnection(login, {
+    PASSWORD: password,
+    PGOPTIONS: sessions(major).replace(/\S+/g, "-c $&"),
+  });
   const createDatabase = async (name: string): Promise<ConnectionSettings> => {
     const client = await openClient(settings, "guardian-migration scratch");
     try {
@@ -99,7 +106,7 @@ function scratchOn(server: Server): Scratch {
       await client.end();
     }
   };
-  return { settings, kind: "embedded", major, createDatabase, close: () => server.stop() };
+  return { settings, kind: "embedded", networked, major, createDatabase, close: () => server.stop() };
 }
 
 const ways = (): string[] => [

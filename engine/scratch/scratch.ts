@@ -5,6 +5,8 @@ export interface Scratch {
   /** Superuser (embedded) or the configured role; database is the maintenance database. */
   readonly settings: ConnectionSettings;
   readonly kind: "embedded" | "configured";
+  /** An embedded one that has a network, because the system gives it no other. */
+  readonly networked?: boolean;
   /** Major version. */
   readonly major: number;
   /**

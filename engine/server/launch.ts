@@ -15,18 +15,21 @@ import { readPassword, type Cluster } from "./cluster";
  * ^C in the terminal does not reach the server before we have finished with it. On standard output it tells the server's id, then that the server
  * ended, and removes the folder $2, if any, only after we have had a chance to read the log: the data first. $1 is the
  * signal that ends the server. $3, if not empty, asks for a server without a network (unshare(1), of util-linux 2.38): it has
- * no other interface than a loopback that is down, and sockets in folders. Where the system has or allows none, it goes without.
+ * no other interface than a loopback that is down, and sockets in folders. Where the system has or allows none, it goes without,
+ * and tells so beside the id.
  */
 const warden = `
-signal=$1; folder=$2; sealed=$3; shift 3
+signal=$1; folder=$2; sealed=$3; networked=; shift 3
 trap '' PIPE
-if [ -n "$sealed" ] && unshare --user --map-current-user --net true 2>/dev/null; then
+if [ -z "$sealed" ]; then :
+elif unshare --user --map-current-user --net true 2>/dev/null; then
   set -- unshare --user --map-current-user --net -- "$@"
+else networked=" networked"
 fi
 exec 3<&0 4>&1 </dev/null >&2
 "$@" 3<&- 4>&- &
 server=$!
-echo "$server" >&4
+echo "$server$networked" >&4
 ( read -r _ <&3; kill "-$signal" "$server" ) 4>&- &
 watcher=$!
 wait "$server"
@@ -38,6 +41,8 @@ export interface Launched {
   child: ChildProcess;
   /** The server's process id, as soon as it is known. */
   pid: () => number | undefined;
+  /** It was to be without a network and is not. Known with its id. */
+  networked: () => boolean;
   /** True once the server is no more, whether it failed or was stopped. */
   ended: () => boolean;
 }
@@ -102,7 +107,8 @@ export function launch(
   for (const part of [child, child.stdin, child.stdout]) (part as { unref?(): void } | null)?.unref?.();
   return {
     child,
-    pid: () => (keep.persistent ? child.pid : /^\d+\n/.test(told) ? Number.parseInt(told, 10) : undefined),
+    pid: () => (keep.persistent ? child.pid : /^\d+( networked)?\n/.test(told) ? Number.parseInt(told, 10) : undefined),
+    networked: () => told.includes(" networked\n"),
     ended: () => failed || told.includes("ended") || child.exitCode !== null || child.signalCode !== null,
   };
 }

@@ -30,6 +30,8 @@ export interface Server {
   pid: number;
   /** The server's folder: data/, password, server.log. */
   folder: string;
+  /** It was to be without a network (`sealed`), and the system has or allows none. */
+  networked: boolean;
   /** Ends it (manual, 19.5); a temporary server's folder goes too. May be called twice. */
   stop(): Promise<void>;
 }
@@ -103,7 +105,8 @@ async function startOn(port: number, wanted: ServerOptions): Promise<Server> {
   try {
     const pid = await ready(launched, cluster, { host, port });
     const password = readPassword(cluster);
-    return { major, host, port, user: "postgres", password, pid, folder: cluster.folder, stop };
+    const networked = launched.networked();
+    return { major, host, port, user: "postgres", password, pid, folder: cluster.folder, networked, stop };
   } catch (err) {
     await stop();
     throw err;

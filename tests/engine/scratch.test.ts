@@ -1,6 +1,16 @@
 import { expect } from "chai";
 import { spawn } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -43,7 +53,7 @@ describe("the scratch server", function () {
     const scratch = await openScratch({ ...wanted, say: (line) => said.push(line) });
     const { host } = scratch.settings.fields;
     try {
-      expect(scratch).to.include({ kind: "embedded", major });
+      expect(scratch).to.include({ kind: "embedded", networked: false, major });
       const made = await scratch.createDatabase('odd "name"');
       const { rows } = await withClient({ ...made.fields, password: made.password()?.reveal() ?? "" }, (client) =>
         client.query(`SELECT current_database() AS name, current_setting('listen_addresses') AS tcp,
@@ -58,6 +68,24 @@ describe("the scratch server", function () {
     }
     await scratch.close();
     expect(existsSync(host)).to.equal(false);
+  });
+
+  it("17-3 says so where the system makes none without a network", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-unshare-"));
+    chmodSync(folder, 0o755);
+    writeFileSync(join(folder, "unshare"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env["PATH"] = `${folder}:${PATH}`;
+    const said: string[] = [];
+    try {
+      const scratch = await openScratch({ ...wanted, say: (line) => said.push(line) });
+      await scratch.close();
+      expect(scratch).to.include({ kind: "embedded", networked: true });
+      expect(said.join()).to.match(/^the scratch server has a network, because this system makes none without /);
+    } finally {
+      process.env["PATH"] = PATH;
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   it("17-3 is refused with figures where it does not fit, and with the way out where there is no server of that version", async () => {

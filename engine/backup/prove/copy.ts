@@ -17,6 +17,8 @@ export interface Clients {
   readonly server: number;
   /** Whose the scratch is; absent where they work on something else. */
   readonly scratch?: Scratch["kind"] | undefined;
+  /** As the scratch says. */
+  readonly networked?: boolean | undefined;
   readonly restorer: Restorer;
   readonly jobs: number;
 }
@@ -30,7 +32,7 @@ const named = (database: string): string => `--dbname=dbname='${database.replace
  * @throws GuardianError: backup-differs where the dump is to blame, else what was
  */
 export async function restoreInto(
-  { restorer, jobs, major, server, scratch }: Clients,
+  { restorer, jobs, major, server, scratch, networked = false }: Clients,
   dump: string,
   settings: ConnectionSettings,
   extra: readonly string[],
@@ -49,14 +51,18 @@ export async function restoreInto(
   signal.throwIfAborted();
   if (result.code === 0 || (major > server && onlyTooNew(result.stderr))) return;
   const failure = clientFailure("pg_restore", result, settings.toString());
-  const blamed = scratch && ofScratch(failure, result.stderr, scratch === "embedded");
+  const blamed = scratch && ofScratch(failure, result.stderr, { ours: scratch === "embedded", networked });
   if (blamed) throw blamed;
   if (failure.code !== "backup-failed" || isSpent(result)) throw failure;
   throw differs("restore", `${failure.what} (${failure.where ?? ""})`, dump);
 }
 
 /** What the scratch is to blame for: nothing that the backup lacks. */
-function ofScratch(failure: GuardianError, said: string, ours: boolean): GuardianError | undefined {
+function ofScratch(
+  failure: GuardianError,
+  said: string,
+  { ours, networked }: { ours: boolean; networked: boolean },
+): GuardianError | undefined {
   const { where = "" } = failure;
   if (failure.code === "disk-full") {
     return new GuardianError("disk-full", {
@@ -69,7 +75,7 @@ function ofScratch(failure: GuardianError, said: string, ours: boolean): Guardia
   }
   if (ours && /ERROR: +could ?n[o']t (establish connection|connect|resolve)/i.test(said)) {
     return new GuardianError("backup-unproven", {
-      what: "rows cannot be restored on the scratch server, which has no network: a CHECK, an index, a generated column or a domain asks another server for each of them",
+      what: `rows cannot be restored on the scratch server, ${networked ? "from which another server was not reached" : "which has no network"}: a CHECK, an index, a generated column or a domain asks another server for each of them`,
       where,
       todo: [
         "see which function calls dblink or its like, and take it out of what is evaluated for each row",

@@ -111,7 +111,7 @@ function refuseOthers(manifest: Manifest, wanted: Belonging, path: string): void
 /** What wrote the dump reads it: of that version or the next one that is here. */
 export async function findClients(
   manifest: Manifest,
-  scratch: Pick<Scratch, "major" | "settings"> & Partial<Pick<Scratch, "kind">>,
+  scratch: Pick<Scratch, "major" | "settings"> & Partial<Pick<Scratch, "kind" | "networked">>,
   { jobs, signal, env, folder }: Pick<ProofOptions, "jobs" | "signal" | "env"> & { folder: string },
 ): Promise<Clients> {
   const wrote = Number.parseInt(manifest.pgDump.version, 10);
@@ -119,7 +119,8 @@ export async function findClients(
   const path = await clientBeside("pg_restore", pgDump, env);
   // Only what it reads from files: it connects with other settings.
   const restorer = { path, env: toClientEnv(scratch.settings, "proof"), signal, folder };
-  return { pgDump: pgDump.path, major: pgDump.major, server: scratch.major, scratch: scratch.kind, restorer, jobs };
+  const { major: server, kind, networked } = scratch;
+  return { pgDump: pgDump.path, major: pgDump.major, server, scratch: kind, networked, restorer, jobs };
 }
 
 async function run(
