@@ -19,6 +19,8 @@ interface Asked {
   readonly superuser: readonly string[];
   /** Owners of what is in a schema of another, and that one: who may make something in it comes back last. */
   readonly within: readonly { readonly owner: string; readonly schema: string }[];
+  /** Tables that keep their rows from their own owner too. */
+  readonly forced: readonly string[];
 }
 
 /** How a restore is to be made there. */
@@ -117,6 +119,8 @@ async function refuseWithoutRights(
     ...(me.createdb || target.exists ? [] : ["CREATEDB"]),
     ...(me.createrole || !making ? [] : ["CREATEROLE"]),
   ];
+  // Found out by pg_dump after all is restored.
+  const hidden = target.server.bypassRls ? [] : asked.forced;
   const superuser = [...me.extensions.map((name) => `extension ${name}`), ...asked.superuser];
   const placed = asked.within
     .filter(({ owner, schema }) => !(schema === "public" && owner === me.name))
@@ -124,6 +128,7 @@ async function refuseWithoutRights(
   const wrong = [
     ...(attributes.length > 0 ? [`it lacks ${attributes.join(" and ")}`] : []),
     ...(me.strange.length > 0 ? [`it may give nothing to ${some(me.strange)}`] : []),
+    ...(hidden.length > 0 ? [`it lacks BYPASSRLS, without which rows of ${some(hidden)} cannot be compared`] : []),
     ...(superuser.length > 0 ? [`only a superuser makes ${some(superuser)}`] : []),
     ...(placed.length > 0
       ? [`only a superuser gives what is in a schema of another to its owner: ${some(placed)}`]
@@ -131,7 +136,7 @@ async function refuseWithoutRights(
   ];
   if (wrong.length === 0) return;
   const grants = [
-    ...attributes.map((one) => `ALTER ROLE ${role} ${one};`),
+    ...[...attributes, ...(hidden.length > 0 ? ["BYPASSRLS"] : [])].map((one) => `ALTER ROLE ${role} ${one};`),
     ...(me.strange.length > 0
       ? [`GRANT ${me.strange.map((one) => escapeIdentifier(one)).join(", ")} TO ${role};`]
       : []),
@@ -145,7 +150,7 @@ async function refuseWithoutRights(
       ...(grants.length > 0 && enough
         ? [`there, as a superuser (roles that are not there yet: make them, and --no-roles): ${grants.join(" ")}`]
         : []),
-      ...(owners && superuser.length === 0
+      ...(owners && superuser.length === 0 && hidden.length === 0
         ? ["where nobody is one, as in a cloud: --no-owner, by which all of it belongs to who restores"]
         : []),
     ],
@@ -160,6 +165,7 @@ function askedBy(statements: readonly Parsed[], withOwners: boolean): Asked {
   const superuser: string[] = [];
   const made: { owner: string; schema: string }[] = [];
   const schemas = new Map<string, string>();
+  const secured = { AT_EnableRowSecurity: new Set<string>(), AT_ForceRowSecurity: new Set<string>() };
   for (const { text, kind, body } of statements) {
     if (isForSuperusers(kind, body))
       superuser.push(
@@ -167,6 +173,11 @@ function askedBy(statements: readonly Parsed[], withOwners: boolean): Asked {
           .replace(/^(CREATE|ALTER) /, "")
           .split(/ (ON|HANDLER|USING|FOR|AS) /)[0] ?? "",
       );
+    for (const { AlterTableCmd: command } of commandsOf(kind, body)) {
+      const tables = secured[command?.subtype as keyof typeof secured] as Set<string> | undefined;
+      const { name, schema } = namedIn(body);
+      tables?.add(`${schema ?? "public"}.${name ?? ""}`);
+    }
     if (!withOwners) continue;
     const owner = ownerIn(kind, body);
     if (owner === undefined) continue;
@@ -177,7 +188,8 @@ function askedBy(statements: readonly Parsed[], withOwners: boolean): Asked {
   }
   const strange = made.filter(({ owner, schema }) => schemas.get(schema) !== owner);
   const within = [...new Map(strange.map((one) => [`${one.owner} ${one.schema}`, one])).values()];
-  return { owners, superuser, within };
+  const forced = [...secured.AT_ForceRowSecurity].filter((table) => secured.AT_EnableRowSecurity.has(table)).sort();
+  return { owners, superuser, within, forced };
 }
 
 function isForSuperusers(kind: string, body: Parsed["body"]): boolean {
@@ -196,11 +208,15 @@ const inText = (body: Parsed["body"], sign: string): boolean => JSON.stringify(b
 function ownerIn(kind: string, body: Parsed["body"]): string | undefined {
   if (kind === "AlterOwnerStmt") return [...rolesIn(body["newowner"])][0];
   if (kind === "AlterDefaultPrivilegesStmt") return [...rolesIn(body["options"])][0];
-  if (kind !== "AlterTableStmt") return undefined;
-  const commands = (body["cmds"] ?? []) as { AlterTableCmd?: { subtype?: string; newowner?: unknown } }[];
-  const change = commands.find(({ AlterTableCmd: command }) => command?.subtype === "AT_ChangeOwner");
+  const change = commandsOf(kind, body).find(({ AlterTableCmd: command }) => command?.subtype === "AT_ChangeOwner");
   return [...rolesIn(change?.AlterTableCmd?.newowner)][0];
 }
+
+type Command = { AlterTableCmd?: { subtype?: string; newowner?: unknown } };
+
+/** What an ALTER TABLE does; nothing of another statement. */
+const commandsOf = (kind: string, body: Parsed["body"]): Command[] =>
+  kind === "AlterTableStmt" ? ((body["cmds"] ?? []) as Command[]) : [];
 
 interface Names {
   objname?: { String?: { sval?: string } }[];
