@@ -12,6 +12,8 @@ export interface Statistics {
   readonly commits: number;
   /** Rows of v6's tables, or of their partitions, that were ever deleted, by the table's oid. Also by what was rolled back. */
   readonly deleted: Readonly<Record<string, number>>;
+  /** Whether rows are counted at all (track_counts), as far as this session's settings say. Absent of a backup that did not note it. */
+  readonly counted?: boolean;
 }
 
 /** What was so at the moment of a backup's snapshot, besides the rows. */
@@ -46,7 +48,8 @@ export const v6Family = `
 export async function readStatistics(db: Queryable): Promise<Statistics> {
   const of = await first<Omit<Statistics, "deleted">>(
     db,
-    `SELECT d.stats_reset::text AS "resetAt", a.stats_reset::text AS "discardedAt", d.xact_commit::float8 AS commits
+    `SELECT d.stats_reset::text AS "resetAt", a.stats_reset::text AS "discardedAt", d.xact_commit::float8 AS commits,
+            pg_catalog.current_setting('track_counts')::boolean AS counted
        FROM pg_catalog.pg_stat_database d, pg_catalog.pg_stat_archiver a WHERE d.datname = pg_catalog.current_database()`,
   );
   const found = await rows<{ oid: string; deleted: number }>(

@@ -31,6 +31,12 @@ describe("what a pass over v6 goes by", () => {
     expect(deletedBetween(was, { ...now, deleted: { "7": 9 } })("7"), "fewer deletions").to.match(reset);
   });
 
+  it("19-4 cannot tell what was deleted where nobody counts", () => {
+    expect(deletedBetween({ ...was, counted: true }, { ...now, counted: true })("7")).to.equal(3);
+    expect(deletedBetween(was, { ...now, counted: false })("7")).to.match(/track_counts is off/);
+    expect(deletedBetween({ ...was, counted: false }, now)("7")).to.match(/track_counts is off/);
+  });
+
   it("19-4 waits for statistics that come late, and no longer than it may", async () => {
     const signal = new AbortController().signal;
     let asked = 0;

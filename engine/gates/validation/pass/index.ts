@@ -12,7 +12,7 @@ import type { Scanned } from "./compare";
 import { openPace } from "./pace";
 import { Readings } from "./readings";
 import { compareRows, type Rows } from "./rows";
-import { deletedBetween, patiently, type Deleted } from "./statistics";
+import { deletedBetween, patiently, untold, type Deleted } from "./statistics";
 import { describeTable, shownTable, tablesNow, tablesOfV6, type Table } from "./table";
 
 /** What the pass found of one table, or partition. */
@@ -41,6 +41,8 @@ export interface Pass {
 
 /** At most so long it is waited for the server's statistics. */
 const statisticsMs = 15_000;
+/** A session that is idle tells within this time what is left to tell of its last second. */
+const tellingMs = 2000;
 
 const passes = new WeakMap<Database, { askedBy: Set<string>; pass: Promise<Pass> }>();
 
@@ -182,14 +184,26 @@ async function deletedOf(
 ): Promise<Deleted> {
   if (!moment) return () => "there is no backup to count from";
   const was = moment.statistics;
-  const told = (deleted: Deleted): boolean =>
-    tables.every(({ rows }, i) => {
-      const n = deleted(all[i]?.table?.oid ?? "0");
-      return rows === undefined || typeof rows === "string" || typeof n === "string" || rows.missing <= n;
-    });
+  const oidOf = (i: number): string => all[i]?.table?.oid ?? "0";
+  const isTold = ({ rows }: Omit<Passed, "deleted">, n: number | string): boolean =>
+    rows === undefined || typeof rows === "string" || typeof n === "string" || rows.missing <= n;
+  const told = (deleted: Deleted): boolean => tables.every((table, i) => isTold(table, deleted(oidOf(i))));
   const read = (): ReturnType<typeof readStatistics> => readings.turn(readStatistics);
   const patience = Math.min(host.parameters.patience, statisticsMs);
-  return deletedBetween(was, await patiently(read, (now) => told(deletedBetween(was, now)), patience, signal));
+  const waited = deletedBetween(was, await patiently(read, (now) => told(deletedBetween(was, now)), patience, signal));
+  if (told(waited)) return waited;
+  // Asked before the last reading: who is idle by then has told all.
+  const why = await readings.turn((db) => untold(db, Math.max(0, patience - tellingMs)));
+  const deleted = deletedBetween(was, await read());
+  if (why === undefined) return deleted;
+  // Nobody deletes rows by dropping their table.
+  const short = new Set(
+    all.flatMap(({ table }, i) => {
+      const passed = tables[i];
+      return table && passed && !isTold(passed, deleted(table.oid)) ? [table.oid] : [];
+    }),
+  );
+  return (oid) => (short.has(oid) ? why : deleted(oid));
 }
 
 /** @returns the verdict of a check that has nothing to judge */

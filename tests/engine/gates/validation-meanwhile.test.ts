@@ -1,0 +1,47 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import { useDumps } from "../dumps";
+import { withEngine, type Engine } from "../module/harness";
+import type { V6 } from "../../support/postgres";
+import { until } from "../../support/processes";
+import { provenBackup, said, told } from "./harness";
+
+describe("the gate after the data stage, while others are at work", function () {
+  this.timeout(180_000);
+  const place = useDumps();
+
+  const withBackup = (test: (db: V6, admin: Client, path: string, engine: Engine) => Promise<void>): Promise<void> =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      await test(db, admin, await provenBackup(engine, db, place, admin), engine);
+    });
+
+  it("19-4 takes for lost nothing that a session at work has deleted, and not told yet", () =>
+    withBackup(async (db, admin) => {
+      const purging = await db.connect("admin");
+      await admin.query(
+        `CREATE PROCEDURE public.purge() LANGUAGE plpgsql AS $$ BEGIN
+           DELETE FROM public.patient_vitals WHERE id = (SELECT id FROM public.patient_vitals ORDER BY id LIMIT 1); COMMIT;
+           PERFORM pg_catalog.pg_sleep(60); END $$`,
+      );
+      const count = async (): Promise<number> =>
+        (await admin.query<{ n: number }>("SELECT count(*)::int AS n FROM public.patient_vitals")).rows[0]?.n ?? 0;
+      const before = await count();
+      const { rows } = await purging.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+      const ended = purging.query("CALL public.purge()").then(
+        () => "ended",
+        (err: unknown) => String(err),
+      );
+      try {
+        await until("a row is purged", async () => (await count()) < before);
+        expect(await said(db, "v6-rows")).to.match(
+          /^could not run: public\.patient_vitals: 1 of \d+ rows are missing, and whether the application deleted them cannot be told: a session that is at work.* \(pid \d+\) may not have told its deletions yet; ask again/,
+        );
+      } finally {
+        await admin.query("SELECT pg_cancel_backend($1)", [rows[0]?.pid]);
+      }
+      expect(await ended).to.match(/canceling statement/);
+      await told(purging);
+      expect(await said(db, "v6-rows"), "once it has told").to.match(/^passed/);
+    }));
+});
