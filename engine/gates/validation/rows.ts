@@ -60,10 +60,11 @@ const mends = (limit: number): string[] => [
 ];
 
 function judge(table: Passed): Judged {
-  const { shown, before, now, rows: found, deleted, unlogged } = table;
-  const note = unlogged ? "; it is unlogged: a crash of the server empties it" : "";
+  const { shown, before, now, unread, rows: found, deleted, unlogged } = table;
+  const uncounted = unread === undefined ? "" : `; what it has now was not counted: ${unread}`;
+  const note = `${uncounted}${unlogged ? "; it is unlogged: a crash of the server empties it" : ""}`;
   if (found === undefined || before === undefined)
-    return { line: `${shown}: not in the backup, ${now?.rows ?? 0} rows`, lost: 0, share: 0, unknown: false };
+    return { line: `${shown}: not in the backup, ${now?.rows ?? 0} rows${note}`, lost: 0, share: 0, unknown: false };
   if (typeof found === "string") return { line: `${shown}: not compared: ${found}`, lost: 0, share: 0, unknown: true };
   const extra = Math.max(0, (now?.rows ?? 0) - (before - found.missing));
   const more = extra > 0 ? `extra: ${extra} rows more than the backup's` : "complete";

@@ -15,7 +15,7 @@ export const written: Check = {
   name: "v6-written",
   asks: "whether the migration itself has written no row of v6's tables",
   cost: "pass",
-  worse: ["writtenRows"],
+  worse: ["writtenRows", "unknownTables"],
   async run(site) {
     const { tables, lacking, wrapped } = await passOf(site, "v6-written");
     if (lacking && tables.length === 0) return lacking;
@@ -23,19 +23,31 @@ export const written: Check = {
     const figures = {
       readRows: tables.reduce((sum, { now }) => sum + (now?.rows ?? 0), 0),
       writtenRows: ours.reduce((sum, { now }) => sum + (now?.ours ?? 0), 0),
+      unknownTables: tables.filter(({ unread }) => unread !== undefined).length,
     };
+    const unknown = tables.flatMap(({ shown, unread }) =>
+      unread === undefined ? [] : [`${shown}: not read: ${unread}`],
+    );
+    if (ours.length === 0 && unknown.length > 0)
+      return {
+        verdict: "could not run",
+        evidence: some(unknown),
+        figures,
+        mend: ["ask again once nobody holds a lock on these tables"],
+      };
     if (ours.length === 0)
       return {
         verdict: "passed",
         evidence: [`none of ${figures.readRows} rows is of a transaction of the ledger's`],
         figures,
       };
-    const evidence = some(
-      ours.map(({ shown, now }) => {
+    const evidence = some([
+      ...ours.map(({ shown, now }) => {
         const keys = (now?.keys ?? []).slice(0, 8).join(", ");
         return `${shown}: ${now?.ours ?? 0} rows are of a transaction of the ledger's${keys === "" ? "" : `: ${keys}`}`;
       }),
-    );
+      ...unknown,
+    ]);
     if (!wrapped)
       return {
         verdict: "failed",

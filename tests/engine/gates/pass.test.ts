@@ -1,7 +1,11 @@
 import { expect } from "chai";
 import type { Statistics } from "../../../engine/backup/snapshot/moment";
+import { GuardianError, sqlstateOf } from "../../../engine/base/errors";
+import type { Reader } from "../../../engine/connect";
 import { wholeId } from "../../../engine/gates/validation/pass/compare";
+import { Readings } from "../../../engine/gates/validation/pass/readings";
 import { deletedBetween, patiently } from "../../../engine/gates/validation/pass/statistics";
+import type { Pace } from "../../../engine/migrate/workers/pace";
 
 describe("what a pass over v6 goes by", () => {
   it("19-4 gives a row's transaction its epoch, and takes a frozen row for an old one", () => {
@@ -43,5 +47,28 @@ describe("what a pass over v6 goes by", () => {
     const read = () => Promise.resolve({ ...now, commits: ++asked });
     expect((await patiently(read, ({ commits }) => commits === 3, 5000, signal)).commits).to.equal(3);
     expect((await patiently(read, () => false, 20, signal)).commits).to.be.within(5, 6);
+  });
+
+  /** Turns of a session that answers by itself. */
+  const turns = (answer: () => Promise<number>, rest: Pace["rest"]): Promise<number> => {
+    const db = { script: () => Promise.resolve() };
+    const reader = { read: (work: (asked: typeof db) => Promise<number>) => work(db) } as unknown as Reader;
+    const pace = { speed: 1, reason: undefined, rest, close: () => Promise.resolve() };
+    return new Readings(reader, pace, new AbortController().signal, 4).turn(answer);
+  };
+
+  it("19-4 tries some times for a lock, and for nothing else", async () => {
+    const refused = (sqlstate: string) => new GuardianError("postgres-refused", { what: "no", sqlstate });
+    const tried = async (sqlstate: string, times: number): Promise<string> => {
+      let n = 0;
+      const found = turns(
+        () => (n++ < times ? Promise.reject(refused(sqlstate)) : Promise.resolve(7)),
+        () => Promise.resolve(),
+      );
+      return `${await found.catch((err: unknown) => sqlstateOf(err))} after ${n}`;
+    };
+    expect(await tried("55P03", 2)).to.equal("7 after 3");
+    expect(await tried("55P03", 100)).to.equal("55P03 after 6");
+    expect(await tried("57014", 2)).to.equal("57014 after 1");
   });
 });

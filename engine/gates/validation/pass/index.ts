@@ -21,8 +21,10 @@ export interface Passed {
   readonly shown: string;
   /** Rows that the backup has; nothing where it has no such table. */
   readonly before?: number;
-  /** Rows that there are; nothing where there is no such table, or it could not be read. */
+  /** Rows that there are; nothing where there is no such table, or it could not be read to its end. */
   readonly now?: Scanned;
+  /** Why it could not be read to its end, if so. */
+  readonly unread?: string;
   /** What became of the backup's rows; a text where that could not be told, and why. Nothing where it has no such table. */
   readonly rows?: Rows | string;
   /** Rows that were deleted since the backup, by the server's statistics; a text where that cannot be told, and why. */
@@ -57,9 +59,8 @@ export function passOf(site: Site, check: string): Promise<Pass> {
     return known.pass;
   }
   const pass = makePass(site);
+  // One that failed is the other checks' too: it may have taken hours, and would fail them the same way.
   passes.set(site.host, { askedBy: new Set([check]), pass });
-  // One that failed is not the next check's.
-  pass.catch(() => passes.delete(site.host));
   return pass;
 }
 
@@ -77,9 +78,15 @@ async function makePass(site: Site): Promise<Pass> {
   const lacking = isFinding(found) ? found : undefined;
   if (lacking && !(await readLedger(db))) return { tables: [], lacking, wrapped: false };
   const ours = await ownTransactions(db);
+  const { patience } = host.parameters;
   const reader = await connectReader(host.settings, { detail: "validation", signal });
   try {
-    const plain = new Readings(reader, { speed: 1, reason: undefined, rest: nothing, close: nothing }, signal);
+    const plain = new Readings(
+      reader,
+      { speed: 1, reason: undefined, rest: nothing, close: nothing },
+      signal,
+      patience,
+    );
     const all = await plain.turn(async (asked) => {
       const was = proven ? tablesOfV6(proven.manifest.tables, proven.moment) : [];
       const names = [...was, ...(await tablesNow(asked)).filter((now) => !was.some((one) => same(one, now)))];
@@ -93,7 +100,7 @@ async function makePass(site: Site): Promise<Pass> {
     });
     const pace = await openPace(site, reader, largestOf(all));
     try {
-      const readings = new Readings(reader, pace, signal);
+      const readings = new Readings(reader, pace, signal, patience);
       const tables: Omit<Passed, "deleted">[] = [];
       for (const one of all) tables.push(await passTable(readings, proven, one, ours, say));
       const next = await plain.turn((asked) => asked.query<{ wrapped: boolean }>(wrappedSql));
@@ -136,8 +143,13 @@ async function passTable(
   if (!table) return { shown, ...before, ...(was ? { rows: gone(was) } : {}), unlogged: false };
   const rows = proven && was ? await rowsOf(readings, proven, { table, was }, say) : undefined;
   say(`${shown}: reading who wrote its rows`);
-  const now = await readBlocks(readings, table, ours);
-  return { shown, ...before, now, ...(rows === undefined ? {} : { rows }), unlogged: table.unlogged };
+  const told = { shown, ...before, ...(rows === undefined ? {} : { rows }), unlogged: table.unlogged };
+  try {
+    return { ...told, now: await readBlocks(readings, table, ours) };
+  } catch (err) {
+    if (readings.signal.aborted || !isPostgres(err)) throw err;
+    return { ...told, unread: fromPostgres(err, shown).message };
+  }
 }
 
 /** Nobody deletes rows by dropping their table. */

@@ -6,6 +6,7 @@ import { worthThrottling } from "../../../migrate/workers/crew";
 import { isFull, steady, type Pace } from "../../../migrate/workers/pace";
 import { Throttle } from "../../../migrate/workers/throttle";
 import type { Site } from "../../check";
+import { isLocked } from "./readings";
 import type { Table } from "./table";
 
 /** So many rows of a table are what an application asks for, one by one, to feel how fast it is served. */
@@ -28,11 +29,16 @@ export async function openPace(
   if (declared.throttled === false || !worthThrottling(largest.rows) || !table || table.key.length === 0)
     return unhurried();
   const columns = table.key.map(({ name }) => escapeIdentifier(name));
-  const keys = await reader.read(async (db) => {
+  const asked = reader.read(async (db) => {
     await db.query("SET LOCAL row_security = off");
     const text = `SELECT ${columns.map((name) => `${name}::text`).join(", ")} FROM ONLY ${table.quoted} LIMIT ${probes}`;
     return (await rows<Record<string, string>>(db, text)).map((row) => Object.values(row));
   });
+  const keys = await asked.catch((err: unknown) => {
+    if (isLocked(err)) return undefined;
+    throw err;
+  });
+  if (keys === undefined) return steady(0.1, `${table.shown} is locked, by which the server would be watched`);
   if (keys.length === 0) return unhurried();
   let at = 0;
   const where = table.key.map(({ bare }, i) => `${columns[i] ?? ""} = $${i + 1}::${bare}`);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { sqlstateOf } from "../../../base/errors";
 import type { Queryable } from "../../../base/sql";
 import type { Reader } from "../../../connect";
@@ -8,13 +9,17 @@ import type { Pace } from "../../../migrate/workers/pace";
 const targetMs = 200;
 /** Milliseconds after which a statement is ended, and tried with half of its rows. */
 const mostMs = 30_000;
+/** As long as a lock is waited for at most, in milliseconds: well before the statement itself would be ended. */
+const lockMs = 10_000;
+/** So often it is waited for. */
+const tries = 6;
 
 /**
  * For the rest of a transaction: rows by their keys, one after the other, by the index. A hash join would read the whole
  * table for each statement. Values are written as text the way pg_dump writes them.
  */
-const settings = `${textSettings};
-  SET LOCAL statement_timeout = ${mostMs}; SET LOCAL lock_timeout = ${mostMs}; SET LOCAL max_parallel_workers_per_gather = 0;
+const settings = (lock: number): string => `${textSettings};
+  SET LOCAL statement_timeout = ${mostMs}; SET LOCAL lock_timeout = ${lock}; SET LOCAL max_parallel_workers_per_gather = 0;
   SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off`;
 
 /** How much one statement takes on; it follows how long they take. */
@@ -25,18 +30,38 @@ export interface Portion {
 
 /** Short reading transactions, one at a time, with a rest after each as long as the throttle wants it. */
 export class Readings {
+  readonly #lock: number;
+
+  /** @param patience as long as a lock is waited for, in milliseconds, if that is less than usual */
   constructor(
     readonly reader: Reader,
     readonly pace: Pace,
     readonly signal: AbortSignal,
-  ) {}
+    patience: number,
+  ) {
+    this.#lock = Math.ceil(Math.min(patience, lockMs));
+  }
 
-  /** @param portion becomes larger or smaller, by how long the work takes */
+  /**
+   * A lock that somebody else holds (VACUUM FULL, ALTER TABLE) is waited for some times, with a pause in between.
+   * @param portion becomes larger or smaller, by how long the work takes
+   */
   async turn<T>(work: (db: Queryable) => Promise<T>, portion?: Portion): Promise<T> {
+    for (let left = tries - 1; ; left--) {
+      try {
+        return await this.#once(work, portion);
+      } catch (err) {
+        if (left === 0 || !isLocked(err)) throw err;
+        await sleep(this.#lock / 2, undefined, { signal: this.signal });
+      }
+    }
+  }
+
+  async #once<T>(work: (db: Queryable) => Promise<T>, portion: Portion | undefined): Promise<T> {
     this.signal.throwIfAborted();
     const began = performance.now();
     const result = await this.reader.read(async (db) => {
-      await db.script(settings);
+      await db.script(settings(this.#lock));
       return work(db);
     });
     const took = performance.now() - began;
@@ -51,3 +76,6 @@ export class Readings {
 
 /** Whether the server ended a statement that took too long. */
 export const tookTooLong = (err: unknown): boolean => sqlstateOf(err) === "57014";
+
+/** Whether a lock was not to be had in time (lock_not_available). */
+export const isLocked = (err: unknown): boolean => sqlstateOf(err) === "55P03";
