@@ -45,13 +45,15 @@ export const rows: Check = {
     // What is lost is told first: of many lines the first are kept.
     const order = [...judged].sort((a, b) => b.share - a.share || Number(b.unknown) - Number(a.unknown));
     const evidence = some(order.map(({ line }) => line));
-    if (lost > 0)
-      return { verdict: share > maxDataLoss ? "failed" : "warned", evidence, figures, mend: mends(maxDataLoss) };
-    if (figures.unknownTables === 0) return { verdict: "passed", evidence, figures };
-    const mend = ["the next up that changes something takes and proves another backup, from which all is counted anew"];
-    return { verdict: "could not run", evidence, figures, mend };
+    const mend = lost > 0 ? mends(maxDataLoss) : [];
+    if (share > maxDataLoss) return { verdict: "failed", evidence, figures, mend };
+    // What is not known may be more than what may be lost.
+    if (figures.unknownTables > 0) return { verdict: "could not run", evidence, figures, mend: [...mend, anew] };
+    return lost > 0 ? { verdict: "warned", evidence, figures, mend } : { verdict: "passed", evidence, figures };
   },
 };
+
+const anew = "the next up that changes something takes and proves another backup, from which all is counted anew";
 
 const mends = (limit: number): string[] => [
   "find out who took them: TRUNCATE, a dropped partition, a damaged page or index (amcheck), a table put back from a copy",
