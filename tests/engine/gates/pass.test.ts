@@ -1,11 +1,14 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { Statistics } from "../../../engine/backup/snapshot/moment";
 import { GuardianError, sqlstateOf } from "../../../engine/base/errors";
 import type { Reader } from "../../../engine/connect";
+import { withReason } from "../../../engine/gates/validation/pass";
 import { wholeId } from "../../../engine/gates/validation/pass/compare";
 import { Readings } from "../../../engine/gates/validation/pass/readings";
 import { deletedBetween, patiently } from "../../../engine/gates/validation/pass/statistics";
 import type { Pace } from "../../../engine/migrate/workers/pace";
+import { long } from "../../support/long";
 
 describe("what a pass over v6 goes by", () => {
   it("19-4 gives a row's transaction its epoch, and takes a frozen row for an old one", () => {
@@ -49,12 +52,25 @@ describe("what a pass over v6 goes by", () => {
     expect((await patiently(read, () => false, 20, signal)).commits).to.be.within(5, 6);
   });
 
+  it("19-4 says why it goes slower, and nothing twice", () => {
+    const heard: string[] = [];
+    const pace: { reason: string | undefined } = { reason: undefined };
+    const tell = withReason(pace, (text) => heard.push(text));
+    tell("5 rows");
+    pace.reason = "a replica is behind";
+    tell();
+    tell();
+    pace.reason = undefined;
+    tell("9 rows");
+    expect(heard).to.deep.equal(["5 rows", "5 rows (slower: a replica is behind)", "9 rows"]);
+  });
+
   /** Turns of a session that answers by itself. */
-  const turns = (answer: () => Promise<number>, rest: Pace["rest"]): Promise<number> => {
+  const turns = (answer: () => Promise<number>, rest: Pace["rest"], onRest?: () => void): Promise<number> => {
     const db = { script: () => Promise.resolve() };
     const reader = { read: (work: (asked: typeof db) => Promise<number>) => work(db) } as unknown as Reader;
     const pace = { speed: 1, reason: undefined, rest, close: () => Promise.resolve() };
-    return new Readings(reader, pace, new AbortController().signal, 4).turn(answer);
+    return new Readings(reader, pace, new AbortController().signal, 4, onRest).turn(answer);
   };
 
   it("19-4 tries some times for a lock, and for nothing else", async () => {
@@ -70,5 +86,16 @@ describe("what a pass over v6 goes by", () => {
     expect(await tried("55P03", 2)).to.equal("7 after 3");
     expect(await tried("55P03", 100)).to.equal("55P03 after 6");
     expect(await tried("57014", 2)).to.equal("57014 after 1");
+  });
+
+  long("19-4 says something while a rest lasts", async () => {
+    let told = 0;
+    const rested = turns(
+      () => Promise.resolve(7),
+      () => sleep(5000),
+      () => told++,
+    );
+    expect(await rested).to.equal(7);
+    expect(told).to.equal(2);
   });
 });

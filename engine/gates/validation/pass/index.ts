@@ -5,6 +5,7 @@ import { connectReader } from "../../../connect";
 import type { Database } from "../../../database";
 import { readLedger } from "../../../ledger/identity";
 import { ownTransactions } from "../../../ledger/transactions";
+import type { Pace } from "../../../migrate/workers/pace";
 import type { Finding, Site } from "../../check";
 import { findProven, isFinding, type ProvenBackup } from "../proven";
 import { readBlocks } from "./blocks";
@@ -64,6 +65,17 @@ export function passOf(site: Site, check: string): Promise<Pass> {
   return pass;
 }
 
+/** @returns says how far the pass is and why it goes slower, if it does; without a text, only what has become of that */
+export function withReason(pace: Pick<Pace, "reason">, say: Site["say"]): (text?: string) => void {
+  let [last, told] = ["", ""];
+  return (text = last) => {
+    last = text;
+    const whole = (pace.reason ?? "") === "" ? text : `${text} (slower: ${pace.reason})`;
+    if (whole !== told) say(whole);
+    told = whole;
+  };
+}
+
 /** A table of the backup, of the database, or both. */
 interface Both {
   readonly name: { schema: string; table: string };
@@ -100,9 +112,10 @@ async function makePass(site: Site): Promise<Pass> {
     });
     const pace = await openPace(site, reader, largestOf(all));
     try {
-      const readings = new Readings(reader, pace, signal, patience);
+      const tell = withReason(pace, say);
+      const readings = new Readings(reader, pace, signal, patience, () => tell());
       const tables: Omit<Passed, "deleted">[] = [];
-      for (const one of all) tables.push(await passTable(readings, proven, one, ours, say));
+      for (const one of all) tables.push(await passTable(readings, proven, one, ours, tell));
       const next = await plain.turn((asked) => asked.query<{ wrapped: boolean }>(wrappedSql));
       const deleted = await deletedOf(site, plain, proven?.moment, all, tables);
       return {

@@ -20,7 +20,7 @@ const unhurried = (): Pace => steady(1, "");
  * @param largest the table whose rows are asked for one by one, with how many rows there are in all
  */
 export async function openPace(
-  site: Pick<Site, "host" | "declared" | "signal">,
+  site: Pick<Site, "host" | "declared" | "signal" | "say">,
   reader: Reader,
   largest: { table: Table | undefined; rows: number },
 ): Promise<Pace> {
@@ -43,7 +43,7 @@ export async function openPace(
   let at = 0;
   const where = table.key.map(({ bare }, i) => `${columns[i] ?? ""} = $${i + 1}::${bare}`);
   try {
-    return await Throttle.open({
+    const throttle = await Throttle.open({
       connect: async () => new Session(await openSession(host.settings, { detail: "validation, throttle", signal })),
       tables: [table.name],
       probe: {
@@ -55,6 +55,8 @@ export async function openPace(
       maxWorkers: 1,
       signal,
     });
+    throttle.unavailable().forEach((line) => site.say(line));
+    return throttle;
   } catch (err) {
     if (!isFull(err)) throw err;
     return steady(0.1, "no connection is left to watch the server by");

@@ -11,6 +11,8 @@ const targetMs = 200;
 const mostMs = 30_000;
 /** As long as a lock is waited for at most, in milliseconds: well before the statement itself would be ended. */
 const lockMs = 10_000;
+/** Milliseconds of a rest after which it is told why it lasts. */
+const tellMs = 2000;
 /** So often it is waited for. */
 const tries = 6;
 
@@ -32,12 +34,16 @@ export interface Portion {
 export class Readings {
   readonly #lock: number;
 
-  /** @param patience as long as a lock is waited for, in milliseconds, if that is less than usual */
+  /**
+   * @param patience as long as a lock is waited for, in milliseconds, if that is less than usual
+   * @param onRest is called now and then while a rest lasts
+   */
   constructor(
     readonly reader: Reader,
     readonly pace: Pace,
     readonly signal: AbortSignal,
     patience: number,
+    private readonly onRest: () => void = () => undefined,
   ) {
     this.#lock = Math.ceil(Math.min(patience, lockMs));
   }
@@ -69,7 +75,8 @@ export class Readings {
       portion.most = Math.round(
         Math.max(1, Math.min((portion.most * targetMs) / Math.max(took, 1), 2 * portion.most, portion.ceiling)),
       );
-    await this.pace.rest(0, took, this.signal);
+    const telling = setInterval(this.onRest, tellMs);
+    await this.pace.rest(0, took, this.signal).finally(() => clearInterval(telling));
     return result;
   }
 }
