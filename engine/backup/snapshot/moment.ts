@@ -30,14 +30,15 @@ export interface Moment {
 }
 
 /**
- * SQL: the tables that hold v6's rows, which of one that is partitioned are its partitions: oid, schema and name of each, and
- * which of v6's it is (`root`, as `schema.name`). `$1` names v6's tables.
+ * SQL: the tables that hold v6's rows, which of one that is partitioned are its partitions, and those that inherit from one: oid,
+ * schema and name of each, and which of v6's it is (`root`, as `schema.name`). `$1` names v6's tables.
  */
 export const v6Family = `
   SELECT l.oid, ln.nspname AS schema, l.relname AS name, n.nspname || '.' || c.relname AS root
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (SELECT c.oid AS relid WHERE c.relkind = 'r'
-      UNION ALL SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) p WHERE c.relkind = 'p' AND p.isleaf) t
+    CROSS JOIN LATERAL (WITH RECURSIVE heirs (relid) AS (SELECT c.oid
+        UNION SELECT h.inhrelid FROM heirs a JOIN pg_catalog.pg_inherits h ON h.inhparent = a.relid)
+      SELECT relid FROM heirs) t
     JOIN pg_catalog.pg_class l ON l.oid = t.relid JOIN pg_catalog.pg_namespace ln ON ln.oid = l.relnamespace
    WHERE n.nspname || '.' || c.relname = ANY ($1) AND c.relkind IN ('r', 'p') AND l.relkind = 'r'`;
 

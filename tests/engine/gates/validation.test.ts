@@ -112,7 +112,7 @@ describe("the gate after the data stage", function () {
       async (db, admin) => {
         const outcomes = await asked(db, pass);
         expect(outcomes[1]?.figures, outcomes.map(line).join("\n")).to.deep.include({
-          comparedRows: 785,
+          comparedRows: 786,
           unknownTables: 0,
         });
         expect(outcomes.map(line).join("\n")).to.match(/public\.patient_providers: complete, 0 rows compared/);
@@ -126,6 +126,10 @@ describe("the gate after the data stage", function () {
         );
         expect(await said(db, "v6-rows")).to.match(
           /^failed: public\.user_profiles_odd: loss: 2 of 200 rows are missing, and at most 1 were deleted: \(a key that may be personal is not told\)/,
+        );
+        await lose(admin, "public.patient_allergies_old");
+        expect(await said(db, "v6-rows"), "that inherits").to.match(
+          /^failed: public\.patient_allergies_old: loss: 1 of 1 rows are missing/,
         );
       },
       { before: awkward },

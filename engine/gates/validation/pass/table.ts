@@ -95,6 +95,6 @@ export const shownTable = ({ schema, table }: { schema: string; table: string })
 export const tablesOfV6 = (tables: readonly ManifestTable[], { roots }: Moment): ManifestTable[] =>
   tables.filter(({ oid = 0 }) => roots[oid] !== undefined);
 
-/** The tables that hold v6's rows now, partitions one by one. */
+/** The tables that hold v6's rows now, partitions and those that inherit one by one; one that inherits from two is one. */
 export const tablesNow = (db: Queryable): Promise<{ schema: string; table: string }[]> =>
-  rows(db, `SELECT f.schema, f.name AS "table" FROM (${v6Family}) f ORDER BY 1, 2`, [v6Tables]);
+  rows(db, `SELECT DISTINCT f.schema, f.name AS "table" FROM (${v6Family}) f ORDER BY 1, 2`, [v6Tables]);
