@@ -33,10 +33,11 @@ export const cells: Check = {
         `${shown}: ${rows.changed} rows have other values, and nobody has written them: ${named.join("; ")}`,
       );
     }
+    const gap = pass.gap === undefined ? [] : [pass.gap];
     if (figures.changedRows > 0)
       return {
         verdict: "failed",
-        evidence: some(lines),
+        evidence: [...some(lines), ...gap],
         figures,
         mend: [
           "look for damaged storage: data checksums, the server's log, the machine's disks and memory",
@@ -44,10 +45,10 @@ export const cells: Check = {
         ],
       };
     const compared = `${figures.comparedRows} rows have the backup's values; ${figures.writtenRows} were changed by the application`;
-    if (figures.unknownTables === 0) return { verdict: "passed", evidence: [compared], figures };
+    if (figures.unknownTables === 0) return { verdict: "passed", evidence: [compared, ...gap], figures };
     const mend = [
       "the next up that changes something takes and proves another backup, from which all is compared anew",
     ];
-    return { verdict: "could not run", evidence: some([...lines, compared]), figures, mend };
+    return { verdict: "could not run", evidence: [...some([...lines, compared]), ...gap], figures, mend };
   },
 };

@@ -26,6 +26,7 @@ export const definitions: Check = {
       changedObjects: missing.length + changed.length,
       addedObjects: added.length,
     };
+    const gap = found.gap === undefined ? [] : [found.gap];
     const lines = [
       ...missing.map(([object]) => `${shown(object)} is gone`),
       ...changed.map(([object]) => `${shown(object)} is not as it was`),
@@ -36,12 +37,13 @@ export const definitions: Check = {
         verdict: was.length === 0 ? "failed" : "passed",
         evidence: [
           was.length === 0 ? "the backup knows no table of v6" : `${was.length} objects of v6, each as it was`,
+          ...gap,
         ],
         figures,
       };
     return {
       verdict: figures.changedObjects > 0 ? "failed" : "warned",
-      evidence: some(lines),
+      evidence: [...some(lines), ...gap],
       figures,
       mend: [
         "npm run backups -- restore latest --to CONNECTION has them as they were, to compare with (pg_dump --schema-only)",

@@ -44,7 +44,7 @@ export const rows: Check = {
     };
     // What is lost is told first: of many lines the first are kept.
     const order = [...judged].sort((a, b) => b.share - a.share || Number(b.unknown) - Number(a.unknown));
-    const evidence = some(order.map(({ line }) => line));
+    const evidence = [...some(order.map(({ line }) => line)), ...(pass.gap === undefined ? [] : [pass.gap])];
     const mend = lost > 0 ? mends(maxDataLoss) : [];
     if (share > maxDataLoss) return { verdict: "failed", evidence, figures, mend };
     // What is not known may be more than what may be lost.

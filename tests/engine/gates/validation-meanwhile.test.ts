@@ -1,10 +1,11 @@
+import { renameSync } from "node:fs";
 import { expect } from "chai";
 import type { Client } from "pg";
 import { useDumps } from "../dumps";
 import { withEngine, type Engine } from "../module/harness";
 import type { V6 } from "../../support/postgres";
 import { until } from "../../support/processes";
-import { asked, line, provenBackup, said, told } from "./harness";
+import { asked, line, lose, provenBackup, said, told } from "./harness";
 
 const pass = ["v6-rows", "v6-cells", "v6-written"];
 
@@ -57,5 +58,32 @@ describe("the gate after the data stage, while others are at work", function () 
       expect(lines[2]).to.match(/^could not run: public\.documents: not read: .*lock timeout/);
       for (const { figures } of outcomes) expect(figures).to.include({ unknownTables: 1 });
       expect(outcomes[1]?.figures?.["comparedRows"], "all others").to.be.greaterThan(300);
+    }));
+
+  it("19-4 compares with the first backup of a data stage that was cut off, and says so where it is gone", () =>
+    withBackup(async (db, admin, path, engine) => {
+      const [key = ""] = await lose(admin, "public.patient_vitals");
+      await provenBackup(engine, db, place, admin);
+      expect(await said(db, "v6-rows"), "of two whose data stage is none").to.match(/^passed/);
+      await admin.query(
+        `UPDATE guardian_migration.step SET detail = detail || '{"protects": {"moving": "x"}}' WHERE kind = 'Backup';
+         INSERT INTO guardian_migration.step (urn, part, kind, ledger_id, attempt, state, epoch, pid, detail)
+           SELECT '${engine.urn("DataMigration", "moving")}', '', 'DataMigration', id, 1, 'running', 1, 1, '{}' FROM guardian_migration.ledger`,
+      );
+      expect(await said(db, "v6-rows"))
+        .to.match(/^failed: public\.patient_vitals: loss: 1 of/)
+        .and.include(key);
+      renameSync(path, `${path}-moved`);
+      const found = await said(db, "v6-rows");
+      renameSync(`${path}-moved`, path);
+      expect(found).to.match(/^passed: .*; not seen: what went between .*ENOENT/);
+      // What a gate has let pass is no later gate's.
+      await admin.query(
+        `INSERT INTO guardian_migration.step (urn, part, kind, ledger_id, attempt, state, epoch, pid, detail)
+           SELECT '${engine.urn("Gate", "gate-data")}', '', 'Gate', id, 1, 'done', 1, 1, '{"gate": "data", "verdict": "ready"}' FROM guardian_migration.ledger`,
+      );
+      expect(await said(db, "v6-rows"))
+        .to.match(/^passed/)
+        .and.not.match(/not seen/);
     }));
 });

@@ -38,6 +38,8 @@ export interface Pass {
   readonly tables: readonly Passed[];
   /** Why there is nothing to compare with. */
   readonly lacking?: Finding;
+  /** What the backup does not show. */
+  readonly gap?: string;
   /** Transaction ids have begun anew in this cluster: an old row may bear the id of a new transaction. */
   readonly wrapped: boolean;
 }
@@ -121,6 +123,7 @@ async function makePass(site: Site): Promise<Pass> {
       return {
         tables: tables.map((table, i) => ({ ...table, deleted: deleted(all[i]?.table?.oid ?? "0") })),
         ...(lacking ? { lacking } : {}),
+        ...(proven?.gap === undefined ? {} : { gap: proven.gap }),
         wrapped: next.rows[0]?.wrapped ?? false,
       };
     } finally {
