@@ -23,6 +23,23 @@ const besides = `
     FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE NOT g.tgisinternal AND g.tgrelid IN (SELECT oid FROM t)`;
 
+/** Whether a table's description, or a line of it, says that. */
+const partitioned = /^partition by /m;
+const partition = /^child ("(?:[^"\\]|\\.)*")$/;
+
+/**
+ * A partitioned table's partitions come and go by themselves (pg_partman): each is an object of its own, so that another one is
+ * added, and the table is what it was.
+ * @param text how the inventory describes the object
+ */
+function apart(object: string, text: string): (readonly [object: string, text: string])[] {
+  if (!partitioned.test(text)) return [[object, text]];
+  const lines = text.split("\n");
+  const own = lines.filter((line) => !partition.test(line)).join("\n");
+  const parts = lines.flatMap((line) => partition.exec(line)?.[1] ?? []);
+  return [[object, own], ...parts.map((name) => [`partition ${String(JSON.parse(name))} of ${object}`, ""] as const)];
+}
+
 /**
  * Describes v6's tables with their columns, constraints, rights and row security, their triggers with what these call, their
  * policies and indexes. What modules of ours hung on them is left out.
@@ -42,5 +59,6 @@ export async function v6Definitions(db: Queryable, version = inventoryVersion): 
   const hanging = [...told.hangsOn].filter(([, on]) => v6Tables.includes(on)).map(([object]) => object);
   const objects = [...v6Tables.map((name) => `table ${name}`), ...hanging, ...named.map(({ object }) => object)];
   const own = [...new Set(objects)].filter((object) => told.has(object) && !ours.has(object)).sort();
-  return { version, objects: Object.fromEntries(own.map((object) => [object, hash(told.get(object) ?? "")])) };
+  const described = own.flatMap((object) => apart(object, told.get(object) ?? ""));
+  return { version, objects: Object.fromEntries(described.map(([object, text]) => [object, hash(text)])) };
 }

@@ -117,6 +117,13 @@ describe("the gate after the data stage", function () {
         });
         expect(outcomes.map(line).join("\n")).to.match(/public\.patient_providers: complete, 0 rows compared/);
         expect(outcomes.map(({ verdict }) => verdict)).to.deep.equal(pass.map(() => "passed"));
+        expect(await said(db, "v6-definitions")).to.match(/^passed/);
+        await admin.query(
+          "CREATE TABLE public.user_profiles_third PARTITION OF public.user_profiles FOR VALUES IN (2)",
+        );
+        expect(await said(db, "v6-definitions")).to.equal(
+          "warned: partition public.user_profiles_third of table public.user_profiles was added",
+        );
         // Its row goes from one partition to another: deleted here, added there.
         await admin.query("UPDATE public.user_profiles SET shard = 0 WHERE n = 1");
         await told(admin);
