@@ -39,22 +39,26 @@ const costs: Readonly<Record<Check["cost"], string>> = {
 /** How the checks of a gate come to what they say, where that is not plain. */
 const how: Readonly<Partial<Record<Gate, readonly string[]>>> = {
   data: [
-    "The side before is the backup that was proven before the schema stage: its rows are read from its files, and each is looked up " +
-      "by its key in v6's table, some at a time, in short transactions, as slowly as the throttle of data migrations wants it. " +
+    "The side before is the backup that was proven before the schema stage (where a run was cut off in the data stage and a later one took " +
+      "another, the first of them): its rows are read from its files, and each is looked up by its key in v6's table, some at a time, in short transactions, as slowly as the throttle of data migrations wants it. " +
       "`v6-rows`, `v6-cells` and `v6-written` share this one pass; production is not read a second time for the side before.",
     "What the application did meanwhile is no alarm. A row that it **added** is extra. A row that it **changed** was written (`xmin`) by a " +
       "transaction that had not ended when the backup's snapshot was taken; other values in a row that is older than that are damage. " +
       "Rows that it **deleted** are told by how many the server counted for the table (`n_tup_del`) since just before the snapshot: " +
       "it counts deletions that were rolled back too, and of rows that are younger than the backup, so that the loss that is told " +
-      "is the least that there can be. Rows that are missing beyond that are lost: by TRUNCATE, a dropped partition, a damaged page or " +
+      "is the least that there can be. Where rows are missing and a session is at work that may not have told its deletions yet, or " +
+      "`track_counts` is off, it could not run. Rows that are missing beyond that are lost: by TRUNCATE, a dropped partition, a damaged page or " +
       "index. Where the statistics were set to 0 meanwhile (`pg_stat_reset`, a crash) and rows are missing, it could not run.",
     "`guardian:gates.maxDataLoss` means the same here as in a data migration: the share of one table's rows, or of one migration's, that " +
       "may be missing. More fails; less warns, and names the keys, where these are uuids or numbers. No other value of a row is told.",
     "It could not run, and says why, for a backup that was only listed (`guardian:backup.verify: list`), whose files are gone or changed, " +
-      "or that an older release took; for a table without a primary key or another unique index of columns that are NOT NULL; and " +
-      "where the database's encoding is not UTF8.",
-    "`v6-written` knows the migration's transactions by what the ledger recorded and by the rows of the ledger that they wrote. What is " +
-      "written in a subtransaction bears another id and is not seen.",
+      "or that an older release took; for a table without a primary key or another unique index of columns that are NOT NULL; for a table whose lock somebody holds for " +
+      "more than a minute; and where the database's encoding is not UTF8.",
+    "`v6-written` knows the migration's transactions by what the ledger recorded and by the rows of the ledger that they wrote. It does not " +
+      "see what is written in a subtransaction (a PL/pgSQL block with EXCEPTION bears another id), nor a deletion by the migration " +
+      "itself, which leaves no row, and which the server counts among the application's. In a cluster that has given out more than " +
+      "2^32 transaction ids (`pg_current_xact_id()` is 4294967296 or more), a row that was frozen long ago may bear the number of one " +
+      "of the migration's: where one does, it could not run, and where `guardian:strict` is true that stops until it is accepted by name.",
   ],
 };
 

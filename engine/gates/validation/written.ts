@@ -8,8 +8,11 @@ import { passOf } from "./pass";
  * pg_stat_xact_user_tables is gone with it.
  *
  * A row keeps its xmin when it is frozen, so that a very old one may bear an id that was given again. Where ids have begun
- * anew (2^32 of them), such a row cannot be told from one of ours, and the check says so. A deletion leaves no row: v6-rows
- * finds what is missing.
+ * anew (2^32 of them), such a row cannot be told from one of ours, and the check says so: the more the migration has written,
+ * the surer it is that some row does.
+ *
+ * What it does not see: a row that was written in a subtransaction (a PL/pgSQL block with EXCEPTION) bears another id. A deletion
+ * leaves no row, and v6-rows does not find it either: the server counts it among those of the application.
  */
 export const written: Check = {
   name: "v6-written",
