@@ -1,7 +1,8 @@
 import { openingSpeed } from "../../engine/migrate/workers/throttle/control";
 import { appQueries } from "../../engine/gates/performance/queries";
 import { fewestRuns, pagesNoise, smallPages } from "../../engine/gates/performance/judge";
-import { longestMs, patienceMs } from "../../engine/gates/performance/measure";
+import { patienceMs } from "../../engine/gates/performance/measure";
+import { countedMs, longestMs } from "../../engine/gates/performance/pacing";
 import { clockNoiseMs, slowdownBudget } from "../../spec/slowdown";
 
 const percent = (share: number): string => `${share * 100} %`;
@@ -13,9 +14,11 @@ export const performancePart: readonly string[] = [
   `The application's reading queries — ${names} — are measured before the schema stage (\`performance-baseline\`) and again at the ` +
     "end and by `npm run gates` (`performance`), for accounts that are found by reading: each once untimed and once by " +
     "EXPLAIN (ANALYZE, BUFFERS), then in two rounds whose runs alternate. No more than " +
-    `${percent(openingSpeed)} of the time is worked, which is where the throttle of a data migration begins; a run ends after ` +
-    `${patienceMs / 1000} s, a measurement after ${longestMs / 1000} s, and no lock is waited for longer than a module waits for one. ` +
-    "All of it is one read-only transaction.",
+    `${percent(openingSpeed)} of the time is worked, which is where the throttle of a data migration begins; of a turn through the ` +
+    `queries that takes longer than ${countedMs} ms, as one over a slow network, ${countedMs} ms count. A run ends after ${patienceMs / 1000} s, ` +
+    `each of the two parts after ${longestMs / 1000} s, and no lock is waited for longer than a module waits for one. All of it is one ` +
+    "read-only transaction. Where the time was over before as many accounts were explained as then, a query could not run, but where " +
+    "those that were explained have read too much for all of them.",
   `Within ${percent(slowdownBudget.warn)} passes, above warns, above ${percent(slowdownBudget.max)} fails ` +
     "(`guardian:gates.warnSlowdown`, `maxSlowdown`). What decides is said in each line of the evidence:",
   [

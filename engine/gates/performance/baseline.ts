@@ -45,8 +45,9 @@ function told(found: Measurement, inServer: Record<string, number>): Finding {
     const result = queries.get(name);
     if (result === undefined || result === "empty") return `${title}: nobody to ask for in ${table}`;
     if (result === "slow") return `${title}: no answer in ${patienceMs / 1000} s`;
-    const { p50, p95, p99, pages, shapes } = result;
-    return `${title}: p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}; ${pages.toFixed(1)} pages a run by ${shapes.join(" or ")}`;
+    const { p50, p95, p99, pages, accounts, explained, shapes } = result;
+    const cut = explained < accounts ? `; the time was over after ${explained} of ${accounts} accounts` : "";
+    return `${title}: p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}; ${pages.toFixed(1)} pages a run by ${shapes.join(" or ")}${cut}`;
   });
   if (measured.length + slow.length === 0) return notApplicable("v6 has no account and no row that is somebody's");
   const how = `asked as ${role} with row security off; a query of no table: p95 ${ms(control.p95)}`;

@@ -14,8 +14,9 @@ export function figuresOf({ at, control, queries }: Measurement): Record<string,
     if (result === "empty") figures[`${name}Rows`] = 0;
     if (typeof result === "string") continue;
     Object.assign(figures, timesOf(name, result));
-    const { pages, plan, tablePages, rows } = result;
+    const { pages, accounts, explained, plan, tablePages, rows } = result;
     Object.assign(figures, { [`${name}Pages`]: pages, [`${name}PlanHash`]: plan, [`${name}TablePages`]: tablePages });
+    Object.assign(figures, { [`${name}Accounts`]: accounts, [`${name}Explained`]: explained });
     if (rows !== undefined) figures[`${name}Rows`] = rows;
   }
   return figures;
@@ -42,12 +43,12 @@ export function recordedIn(figures: Figures = {}): Measurement | undefined {
 }
 
 function resultIn(name: string, figures: Figures): Result {
-  const [timed, rows, pages, plan, tablePages] = [
+  const [timed, rows, pages, plan, tablePages = 0, accounts = 0, explained = 0] = [
     timedIn(name, figures),
-    ...["Rows", "Pages", "PlanHash", "TablePages"].map((what) => figures[`${name}${what}`]),
+    ...["Rows", "Pages", "PlanHash", "TablePages", "Accounts", "Explained"].map((what) => figures[`${name}${what}`]),
   ] as const;
   if (!timed || pages === undefined || plan === undefined) return rows === 0 ? "empty" : "slow";
-  return { ...timed, pages, plan, rows, tablePages: tablePages ?? 0, shapes: [] } satisfies Measured;
+  return { ...timed, pages, accounts, explained, plan, rows, tablePages, shapes: [] } satisfies Measured;
 }
 
 function timedIn(name: string, figures: Figures): Timed | undefined {

@@ -1,9 +1,7 @@
 import { first } from "../../base/sql";
-import { steady } from "../../migrate/workers/pace";
-import { openingSpeed } from "../../migrate/workers/throttle/control";
 import type { Site } from "../check";
 import { inTime } from "./in-time";
-import type { Means } from "./measure";
+import { pacing, type Paced } from "./pacing";
 
 /**
  * The tests of module 009's test_v7_performance() and its like, as its time_v6_queries() runs them: what these compare with
@@ -51,29 +49,26 @@ const block = (test: string, rounds: number): string => `DO $measure$
  * @returns figures that 009 reads from the ledger when it is applied (sql/009_operations/up/06_rows_rights.sql); none of a
  *   test that took too long, or where there is no account
  */
-export async function timeInServer(
-  { db, host, signal }: Site,
-  { speed = openingSpeed }: Means,
-): Promise<Record<string, number>> {
-  const pace = steady(speed, "a gate");
+export async function timeInServer(site: Site, paced: Paced): Promise<Record<string, number>> {
+  const turn = pacing(site, paced);
   const figures: Record<string, number> = {};
-  for (const [name, test] of Object.entries(inServerTests)) {
-    signal.throwIfAborted();
-    const from = performance.now();
-    const timed = await inTime(db, async () => {
-      await db.query(block(test, Math.min(mostRounds, host.parameters.queryTurns)));
-      return first<{ runs: number; p50: number | null; p95: number | null }>(
-        db,
-        `SELECT pg_catalog.count(t)::pg_catalog.int4 AS runs,
-           round(percentile_cont(0.5) WITHIN GROUP (ORDER BY t)::pg_catalog.numeric, 3)::pg_catalog.float8 AS p50,
-           round(percentile_cont(0.95) WITHIN GROUP (ORDER BY t)::pg_catalog.numeric, 3)::pg_catalog.float8 AS p95
-         FROM pg_catalog.unnest(pg_catalog.string_to_array(nullif(pg_catalog.current_setting('${setting}'), ''), ',')::pg_catalog.float8[]) AS t`,
-      );
-    });
-    await pace.rest(0, performance.now() - from, signal);
-    if (typeof timed?.p50 !== "number" || typeof timed.p95 !== "number") continue;
-    const key = `inServer${name.replaceAll(" ", "")}`;
-    Object.assign(figures, { [`${key}Runs`]: timed.runs, [`${key}P50Ms`]: timed.p50, [`${key}P95Ms`]: timed.p95 });
-  }
+  for (const [name, test] of Object.entries(inServerTests))
+    await turn(0, async () => Object.assign(figures, await timed(site, name, test)));
   return figures;
+}
+
+async function timed({ db, host }: Site, name: string, test: string): Promise<Record<string, number>> {
+  const found = await inTime(db, async () => {
+    await db.query(block(test, Math.min(mostRounds, host.parameters.queryTurns)));
+    return first<{ runs: number; p50: number | null; p95: number | null }>(
+      db,
+      `SELECT pg_catalog.count(t)::pg_catalog.int4 AS runs,
+         round(percentile_cont(0.5) WITHIN GROUP (ORDER BY t)::pg_catalog.numeric, 3)::pg_catalog.float8 AS p50,
+         round(percentile_cont(0.95) WITHIN GROUP (ORDER BY t)::pg_catalog.numeric, 3)::pg_catalog.float8 AS p95
+       FROM pg_catalog.unnest(pg_catalog.string_to_array(nullif(pg_catalog.current_setting('${setting}'), ''), ',')::pg_catalog.float8[]) AS t`,
+    );
+  });
+  if (typeof found?.p50 !== "number" || typeof found.p95 !== "number") return {};
+  const key = `inServer${name.replaceAll(" ", "")}`;
+  return { [`${key}Runs`]: found.runs, [`${key}P50Ms`]: found.p50, [`${key}P95Ms`]: found.p95 };
 }

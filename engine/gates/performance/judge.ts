@@ -50,6 +50,27 @@ export function judge(then: Measured, now: Measured, limits: Limits, unsure: str
   return anotherPlan ? byPages : byClock;
 }
 
+/**
+ * Whether the two were explained for the same accounts: for all that there were, or until the time was over after the same
+ * one. A mean over some of them is not that over others. An account that is gone, or came in its place, is none of it.
+ */
+export const alike = (then: Measured, now: Measured): boolean =>
+  then.explained === now.explained || [then, now].every(({ accounts, explained }) => explained >= accounts);
+
+/**
+ * Where the time was over before as many accounts were explained as then: those that are lacking count as having read
+ * nothing, and by what plan is left open. What fails even so has failed.
+ * @returns undefined where nothing is certain
+ */
+export function judgeCut(then: Measured, now: Measured, limits: Limits): Judged | undefined {
+  if (now.explained >= then.explained) return undefined;
+  const least = { ...now, pages: (now.pages * now.explained) / then.explained };
+  const why = `the time was over after ${now.explained} accounts, and ${then.explained - now.explained} more count as no pages`;
+  const judged = judge(then, least, limits, why);
+  const samePlan = judge(then, { ...least, plan: then.plan }, limits, why);
+  return judged.level === "failed" && samePlan.level === "failed" ? judged : undefined;
+}
+
 /** @returns why the clock says nothing of what was measured at two times: whatever reads no table takes another time too */
 export function driftOf(then: Timed, now: Timed, limits: Limits): string | undefined {
   const limit = noticeable(Math.min(then.p95, now.p95), limits);

@@ -1,17 +1,14 @@
 import { first, type Queryable } from "../../base/sql";
-import { steady } from "../../migrate/workers/pace";
-import { openingSpeed } from "../../migrate/workers/throttle/control";
 import { percentile } from "../../migrate/workers/throttle/probe";
 import type { Site } from "../check";
 import { inTime, mayTakeTooLong } from "./in-time";
+import { pacing, type Paced } from "./pacing";
 import { explain, hashOf } from "./plans";
 import { appQueries, control, type AppQuery } from "./queries";
 import { sampleOf, type Sample } from "./sample";
 
 /** How long one run may take, in milliseconds; a query that takes longer is slow, whatever it took before. */
 export const patienceMs = 2000;
-/** So many milliseconds after its beginning a measurement ends with what it has: it holds a snapshot. */
-export const longestMs = 30_000;
 
 /** Milliseconds of some work: a clock. Tests have one of their own. @param query its name, or `control` */
 export type Stopwatch = (query: string, work: () => Promise<unknown>) => Promise<number>;
@@ -35,8 +32,11 @@ export interface Timed {
 
 /** What a query takes, by the clock and by the server's own account. */
 export interface Measured extends Timed {
-  /** Pages of the buffers that one run takes, as a mean over the accounts. */
+  /** Pages of the buffers that one run takes, as a mean over the accounts that were explained. */
   readonly pages: number;
+  /** Accounts that there were to ask for, and for how many of them a run was explained before the time was over. */
+  readonly accounts: number;
+  readonly explained: number;
   /** A hash of the plans, without conditions. */
   readonly plan: number;
   /** The plans that there are, for people; none of what was recorded. */
@@ -61,10 +61,8 @@ export interface Measurement {
 }
 
 /** By what is measured; tests have means of their own. */
-export interface Means {
+export interface Means extends Paced {
   readonly clock?: Stopwatch;
-  /** Share of the time that is worked. */
-  readonly speed?: number;
 }
 
 /** What a measurement may be told. */
@@ -78,7 +76,7 @@ export interface Wanted extends Means {
 /**
  * Measures the application's queries: each once for every account untimed, once more explained, and then in two rounds whose
  * runs alternate, so that what else the server does meets both alike. It works a tenth of its time, which is where the
- * throttle of a data migration begins on a server that it does not know.
+ * throttle of a data migration begins on a server that it does not know; what a turn waits for counts up to `countedMs`.
  *
  * It asks as the role of the connection with row security off: what policies cost is not in the figures, the condition that
  * they add (whose a row is) is. No value leaves it: numbers, and names of indexes and tables.
@@ -103,31 +101,20 @@ export async function measure(site: Site, wanted: Wanted = {}): Promise<Measurem
     if (sample.whom.length === 0) queries.set(query.name, "empty");
     else subjects.push(new Subject(db, query, sample));
   }
-  const turn = pacing(site, wanted.speed ?? openingSpeed);
+  const explaining = pacing(site, wanted);
   const most = Math.max(0, ...subjects.map(({ sample }) => sample.whom.length));
-  for (let i = 0; i < most; i++) await turn(i, () => inTurn(subjects, i, (subject) => subject.explain(i)));
+  for (let i = 0; i < most; i++) await explaining(i, () => inTurn(subjects, i, (subject) => subject.explain(i)));
+  // A time of its own, or there is none for the clock once explaining took long.
+  const timing = pacing(site, wanted);
   const controls: Rounds = [[], []];
   const clock = wanted.clock ?? stopwatch;
   for (let i = 0; i < 2 * host.parameters.queryTurns; i++)
-    await turn(i, async () => {
+    await timing(i, async () => {
       controls[i % 2]?.push(await clock("control", () => db.query(control)));
       await inTurn(subjects, i, (subject) => subject.time(i, clock));
     });
   for (const subject of subjects) queries.set(subject.query.name, subject.result());
   return { at, role, control: timedOf(controls), queries };
-}
-
-/** One turn after the other, and as long a rest after each as the pace demands; what comes too late is left out. */
-function pacing({ signal }: Site, speed: number): (i: number, work: () => Promise<unknown>) => Promise<void> {
-  const pace = steady(speed, "a gate");
-  const began = performance.now();
-  return async (i, work) => {
-    signal.throwIfAborted();
-    const from = performance.now();
-    if (i > 0 && from - began > longestMs) return;
-    await work();
-    await pace.rest(0, performance.now() - from, signal);
-  };
 }
 
 /** Does something of each in turn; each is as often the first as the last. */
@@ -185,8 +172,9 @@ class Subject {
     if (this.slow) return "slow";
     const pages = this.#pages.reduce((sum, one) => sum + one, 0) / Math.max(1, this.#pages.length);
     const shapes = [...this.#shapes].sort();
-    const { rows, tablePages } = this.sample;
-    return { ...timedOf(this.#times), pages, plan: hashOf(shapes), shapes, rows, tablePages };
+    const { whom, rows, tablePages } = this.sample;
+    const asked = { accounts: whom.length, explained: this.#pages.length };
+    return { ...timedOf(this.#times), pages, ...asked, plan: hashOf(shapes), shapes, rows, tablePages };
   }
 
   #whom(turn: number): string | undefined {

@@ -2,7 +2,7 @@ import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding, type Site } from "../check";
 import { baseline, toMeasure } from "./baseline";
 import { figuresOf, recordedIn } from "./figures";
-import { driftOf, judge, ms, type Judged } from "./judge";
+import { alike, driftOf, judge, judgeCut, ms, type Judged } from "./judge";
 import { measure, patienceMs, type Measured, type Measurement, type Means } from "./measure";
 import { appQueries, type AppQuery } from "./queries";
 
@@ -38,7 +38,7 @@ interface Compared {
   readonly query: AppQuery;
   readonly then: Measured | undefined;
   readonly now: Measured | undefined;
-  readonly judged: Judged | "nobody" | "no baseline" | "slow";
+  readonly judged: Judged | "nobody" | "no baseline" | "slow" | "cut";
 }
 
 interface Comparison {
@@ -61,14 +61,19 @@ async function compared(site: Site, then: Measurement, means: Means): Promise<Co
   }
 }
 
-/** The lower time of each, with the wider spread and the slower control: what was unsure once stays so. */
+/**
+ * The lower time of each, with the wider spread and the slower control: what was unsure once stays so. Pages are of the one
+ * that was explained for more accounts.
+ */
 function better(one: Measurement, other: Measurement): Measurement {
   const queries = new Map(one.queries);
   for (const [name, result] of other.queries) {
     const before = queries.get(name);
     if (typeof result === "string" || typeof before !== "object") continue;
     const best = result.p95 < before.p95 ? result : before;
-    queries.set(name, { ...best, spread: Math.max(result.spread, before.spread) });
+    const { pages, accounts, explained, plan, shapes } = result.explained < before.explained ? before : best;
+    const spread = Math.max(result.spread, before.spread);
+    queries.set(name, { ...best, spread, pages, accounts, explained, plan, shapes });
   }
   return { ...one, queries, control: other.control.p95 > one.control.p95 ? other.control : one.control };
 }
@@ -85,7 +90,9 @@ function compare(then: Measurement, now: Measurement, limits: Site["declared"]["
           ? "no baseline"
           : is === "slow"
             ? "slow"
-            : judge(was, is, limits, drift);
+            : alike(was, is)
+              ? judge(was, is, limits, drift)
+              : (judgeCut(was, is, limits) ?? "cut");
     return { query, then: before, now: found, judged };
   });
 }
@@ -97,7 +104,7 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
   const verdict =
     failed.length > 0
       ? "failed"
-      : of("no baseline").length > 0
+      : of("no baseline", "cut").length > 0
         ? "could not run"
         : of("warned").length > 0
           ? "warned"
@@ -132,6 +139,7 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
         ? ["see what else is slow: SELECT * FROM slow_queries()", "if it stays so, roll back: lower guardian:through"]
         : []),
       ...(of("no baseline").length > 0 ? toMeasure : []),
+      ...(of("cut").length > 0 ? ["ask again when the server has less to do: npm run gates"] : []),
     ],
   };
 }
@@ -143,6 +151,8 @@ function line({ query: { title, table }, then, now, judged }: Compared): string 
   if (judged === "nobody") return `${title}: not applicable, ${table} had or has nobody to ask for`;
   if (judged === "slow") return `${title}: failed, no answer in ${patienceMs / 1000} s`;
   if (judged === "no baseline" || !then || !now) return `${title}: could not run, it had no answer before either`;
+  if (judged === "cut")
+    return `${title}: could not run, the time was over after ${now.explained} of ${now.accounts} accounts, and then after ${then.explained}`;
   const { level, by, more, unsure } = judged;
   const plan = then.plan === now.plan ? "" : `; another plan than then: ${now.shapes.join(" or ")}`;
   const figures =

@@ -1,12 +1,10 @@
 import { readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { DatabaseError, type Client } from "pg";
-import { allModules } from "../../../components/plan";
+import { DatabaseError } from "pg";
 import { validateConfig } from "../../../config";
-import { runCheck, type Declared, type Outcome, type Site } from "../../../engine/gates/check";
+import { runCheck } from "../../../engine/gates/check";
 import { baselineBy } from "../../../engine/gates/performance/baseline";
 import { inServerAccounts, inServerTests } from "../../../engine/gates/performance/in-server";
 import type { Stopwatch } from "../../../engine/gates/performance/measure";
@@ -14,83 +12,22 @@ import { slowdownBy } from "../../../engine/gates/performance/slowdown";
 import { openingSpeed } from "../../../engine/migrate/workers/throttle/control";
 import { clockNoiseMs, slowdownBudget } from "../../../spec/slowdown";
 import { consent, raw } from "../../support/config";
-import { withEngine, type Engine } from "../module/harness";
+import { withEngine } from "../module/harness";
+import {
+  clockSaying,
+  declared,
+  noisily,
+  of,
+  queryTurns,
+  recorded,
+  results,
+  speed,
+  steadily,
+  told,
+  withBaseline,
+} from "./measured";
 
 const folder = join(__dirname, "../../../sql/009_operations/up");
-
-const declared: Declared = {
-  env: process.env,
-  backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
-  publications: [],
-  operators: [],
-  strict: false,
-  signOff: {},
-  endpoints: [],
-  limits: { maxDataLoss: 0.001, warnSlowdown: slowdownBudget.warn, maxSlowdown: slowdownBudget.max },
-};
-
-/** Enough runs for the clock, 20 of both rounds. */
-const queryTurns = 10;
-/** Nobody is spared here. */
-const speed = 1;
-
-/** Does the work, and says of each query what this test wants: the n-th run of it from 0. */
-function clockSaying(ms: (query: string, n: number) => number): Stopwatch {
-  const runs = new Map<string, number>();
-  return async (query, work) => {
-    const n = runs.get(query) ?? 0;
-    runs.set(query, n + 1);
-    await work();
-    return ms(query, n);
-  };
-}
-
-/** Always the same. */
-const steadily = (ms = 1): Stopwatch => clockSaying(() => ms);
-/** One round half as slow again as the other. */
-const noisily = (ms = 1): Stopwatch => clockSaying((_query, n) => (n % 2 === 0 ? ms : 1.5 * ms));
-
-const recorded = (baseline: Outcome): Site["before"] => new Map([[baseline.check, baseline]]);
-
-/** The line of evidence about a query. */
-const of = (outcome: Outcome, title: string): string =>
-  outcome.evidence.find((line) => line.startsWith(`${title}: `)) ?? outcome.evidence.join("; ");
-
-const told = (outcome: Outcome): string => `${outcome.verdict}: ${outcome.evidence.join("; ")}`;
-
-/** So many laboratory results of each of 300 accounts, so that it matters by what index they are found. */
-const results = (client: Client, each: number): Promise<unknown> =>
-  client.query(
-    `INSERT INTO public.patient_lab_results (user_id, test_name, result_value, test_date, source_document_id)
-     SELECT u.id, 'marked-value', '<5', date '2020-01-01' + i, d.id
-     FROM auth.users u, generate_series(1, $1::integer) i, (SELECT id FROM public.documents ORDER BY id LIMIT 1) d`,
-    [each],
-  );
-
-/** What a test has: a v6 whose baseline is taken, with a module that touches it. */
-interface Measured {
-  engine: Engine;
-  admin: Client;
-  before: Outcome;
-  now: (clock?: Stopwatch) => Promise<Outcome>;
-}
-
-function withBaseline(test: (it: Measured) => Promise<void>): Promise<void> {
-  return withEngine(
-    async (engine, db) => {
-      const admin = await db.connect("admin");
-      await results(admin, 50);
-      await admin.query("VACUUM (ANALYZE)");
-      const before = await runCheck(baselineBy({ speed, clock: steadily() }), engine.host, declared);
-      expect(before.verdict, told(before)).to.equal("passed");
-      await engine.applyReal("005_user_preferences");
-      const now = (by?: Stopwatch): Promise<Outcome> =>
-        runCheck(slowdownBy({ speed, ...(by && { clock: by }) }), engine.host, declared, recorded(before));
-      await test({ engine, admin, before, now });
-    },
-    { modules: allModules().filter((name) => name < "003"), parameters: { queryTurns } },
-  );
-}
 
 describe("gates: performance", function () {
   this.timeout(120_000);

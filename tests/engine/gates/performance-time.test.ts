@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import { runCheck } from "../../../engine/gates/check";
+import { baselineBy } from "../../../engine/gates/performance/baseline";
+import { judgeCut } from "../../../engine/gates/performance/judge";
+import type { Measured, Stopwatch } from "../../../engine/gates/performance/measure";
+import { countedMs } from "../../../engine/gates/performance/pacing";
+import { openingSpeed } from "../../../engine/migrate/workers/throttle/control";
+import { withEngine } from "../module/harness";
+import { declared, of, queryTurns, steadily, told, withBaseline } from "./measured";
+
+/** Takes no time, and asks nothing. */
+const atOnce: Stopwatch = () => Promise.resolve(1);
+
+describe("gates: performance, and what it takes of time", function () {
+  this.timeout(120_000);
+
+  it("19-5 rests no longer after a turn that is waited for, as over a slow network, than after one that works", () =>
+    withEngine(
+      async (engine) => {
+        const slowly: Stopwatch = async () => {
+          await sleep(2 * countedMs);
+          return 1;
+        };
+        const found = await runCheck(baselineBy({ clock: slowly }), engine.host, declared);
+        expect(found.verdict, told(found)).to.equal("passed");
+        // Two turns of six runs are timed: after each it rested nine times 0.6 s.
+        expect(found.seconds).to.be.below(8);
+      },
+      { modules: [], parameters: { queryTurns: 1 } },
+    ));
+
+  it("19-5 could not run where the time was over after other accounts than now; the clock has a time of its own", () =>
+    withBaseline(
+      async ({ before, now }) => {
+        const { documentListAccounts: accounts, documentListExplained: explained = 0 } = before.figures ?? {};
+        expect(accounts).to.equal(queryTurns);
+        expect(explained).to.be.within(1, queryTurns - 1);
+        expect(before.figures?.["documentListRuns"]).to.be.above(1);
+        expect(of(before, "document list")).to.match(/; the time was over after \d of 10 accounts$/);
+        const found = await now(steadily());
+        expect([found.verdict, of(found, "document list")]).to.deep.equal([
+          "could not run",
+          `document list: could not run, the time was over after 10 of 10 accounts, and then after ${explained}`,
+        ]);
+        expect(found.mend?.join()).to.match(/ask again/);
+      },
+      { speed: openingSpeed, longest: 100, clock: atOnce },
+    ));
+
+  it("19-5 fails all the same where those that were explained have read too much for all", () => {
+    const then: Measured = {
+      ...{ p50: 1, p95: 1, p99: 1, spread: 0, runs: 40 },
+      ...{ pages: 10, accounts: 20, explained: 20, plan: 1, shapes: [], rows: 5, tablePages: 1000 },
+    };
+    const { limits } = declared;
+    const now = { ...then, explained: 4, plan: 2 };
+    expect(judgeCut(then, { ...now, pages: 1000 }, limits)).to.deep.include({ level: "failed", by: "pages and plan" });
+    expect(judgeCut(then, { ...now, pages: 200 }, limits), "40 pages where 32 may be").to.equal(undefined);
+    expect(judgeCut({ ...then, explained: 3 }, { ...now, pages: 1000 }, limits), "of whom more is known").to.equal(
+      undefined,
+    );
+  });
+});
