@@ -90,7 +90,8 @@ export class Steps {
     try {
       await become(this.#trial, person !== undefined && this.becomes ? "authenticated" : undefined, person);
       const { rows } = await this.#trial.query(text, values);
-      if (this.becomes) await this.#trial.query("SET LOCAL ROLE NONE");
+      // Not NONE: of a login whose role is set (ALTER ROLE … SET role, or by the connection) that is another one.
+      if (this.becomes) await this.#trial.query("RESET ROLE");
       return rows;
     } catch (err) {
       if (!isPostgres(err)) throw err;

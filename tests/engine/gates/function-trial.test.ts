@@ -1,0 +1,25 @@
+import { expect } from "chai";
+import type { Client } from "pg";
+import { allModules } from "../../../components/plan";
+import type { V6 } from "../../support/postgres";
+import { withEngine } from "../module/harness";
+import { asked, line } from "./asked";
+
+describe("gates: function, and what a trial must not do", function () {
+  this.timeout(120_000);
+
+  const applied = (test: (db: V6, admin: Client) => Promise<void>): Promise<void> =>
+    withEngine(async (_engine, db) => test(db, await db.connect("admin")), { modules: allModules() });
+
+  it("19-7 goes back to the role of the connection, where a login is given another", () =>
+    applied(async (db, admin) => {
+      const login = `login_${db.name}`;
+      await admin.query(
+        `CREATE ROLE ${login} LOGIN NOINHERIT PASSWORD 'of-no-worth'; GRANT guardian_migrator TO ${login};
+         ALTER ROLE ${login} SET role = guardian_migrator`,
+      );
+      const as = { ...db.migrator, user: login, password: "of-no-worth" };
+      const found = await asked(as, "consent-flow").finally(() => admin.query(`DROP ROLE ${login}`));
+      expect(line(found)).to.match(/^passed/);
+    }));
+});
