@@ -16,7 +16,8 @@ const trials = [
     "which the evidence says. What flags are set to plays no part: `flag-share` makes a flag of its own, and `care-team-journey` " +
     "switches its feature on for two accounts, inside the trial.",
   "Nothing is written to v6, so its triggers do not fire: before the rollback each check asks the server what the transaction wrote, " +
-    "and fails where a function wrote to a table of v6.",
+    "and fails where a function wrote to a table of v6. Where somebody's own trigger hangs on a table of v7, and is not disabled, they " +
+    "could not run, and name it: a webhook that it calls would have the trial's row, and no rollback takes that back.",
   "What a rollback does not take back: transaction ids, WAL and dead rows of v7's tables, their statistics, and the mark that a " +
     "foreign key leaves at the account, document or result that it looks up; whoever deletes one of these meanwhile waits for the " +
     "trial's second. v7 has no sequences. NOTIFY is not sent, and advisory locks are let go.",

@@ -68,19 +68,44 @@ function giveUp(err: unknown): Finding {
   );
 }
 
-/** Why nothing is tried: no module, or a role that may not. */
+/** Why nothing is tried: no module, a role that may not, or somebody's trigger, which may do what no rollback takes back. */
 async function reasonAgainst(db: Queryable, needs: readonly string[]): Promise<Finding | undefined> {
-  const standing = (await standingNames(db, "function")).map((one) => one.slice(0, one.indexOf("(")));
+  const functions = await standingNames(db, "function");
+  const standing = functions.map((one) => one.slice(0, one.indexOf("(")));
   const missing = needs.filter((one) => !standing.includes(one));
   if (missing.length > 0) return notApplicable(`no module that is applied makes ${missing.join(", ")}`);
+  const tables = await standingNames(db, "table");
   const owned = await first<{ may: boolean }>(
     db,
     `SELECT pg_catalog.bool_and(pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE')) AS may FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY ($1)`,
-    [await standingNames(db, "table")],
+    [tables],
   );
-  if (owned?.may) return undefined;
-  return couldNotRun("this role does not own v7's tables", "ask as the role that runs the migration");
+  if (!owned?.may) return couldNotRun("this role does not own v7's tables", "ask as the role that runs the migration");
+  const foreign = await foreignTriggers(db, tables, functions);
+  if (foreign.length === 0) return undefined;
+  return couldNotRun(
+    `no module made what these call, and no rollback takes back a call to the outside: ${some(foreign).join(", ")}`,
+    "see what they do; ask again without them (ALTER TABLE … DISABLE TRIGGER …), or accept that function was not tried",
+  );
+}
+
+/**
+ * @param functions those of v7, as module.yaml has them
+ * @returns triggers on tables of v7 that would fire in a trial, and call another function: a webhook (extension http, dblink)
+ */
+async function foreignTriggers(db: Queryable, tables: string[], functions: string[]): Promise<string[]> {
+  const found = await rows<{ told: string }>(
+    db,
+    `SELECT pg_catalog.format('trigger %I of %I.%I', t.tgname, n.nspname, c.relname) AS told
+     FROM pg_catalog.pg_trigger t
+       JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace
+     WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+       AND n.nspname || '.' || c.relname = ANY ($1) AND f.nspname || '.' || p.proname || '()' <> ALL ($2) ORDER BY 1`,
+    [tables, functions],
+  );
+  return found.map(({ told }) => told);
 }
 
 /** By the order of keys, so that the same is chosen again while it is there; if it can be, an account with a document. */

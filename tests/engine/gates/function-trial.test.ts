@@ -22,4 +22,18 @@ describe("gates: function, and what a trial must not do", function () {
       const found = await asked(as, "consent-flow").finally(() => admin.query(`DROP ROLE ${login}`));
       expect(line(found)).to.match(/^passed/);
     }));
+
+  it("19-7 could not run where somebody's trigger would fire, which may call out, and names it", () =>
+    applied(async (db, admin) => {
+      await admin.query(
+        `CREATE FUNCTION public.call_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER "a webhook" AFTER INSERT ON public.notification_queue FOR EACH ROW EXECUTE FUNCTION public.call_out()`,
+      );
+      for (const name of ["consent-flow", "notification-once"])
+        expect(line(await asked(db.migrator, name))).to.equal(
+          'could not run: no module made what these call, and no rollback takes back a call to the outside: trigger "a webhook" of public.notification_queue',
+        );
+      await admin.query('ALTER TABLE public.notification_queue DISABLE TRIGGER "a webhook"');
+      expect(line(await asked(db.migrator, "notification-once"))).to.match(/^passed/);
+    }));
 });
