@@ -6,7 +6,7 @@ import { runCheck, type Check, type Declared, type Outcome } from "../../../engi
 import { settingsOf } from "../module/harness";
 import type { Login } from "../../support/postgres";
 
-const declared: Declared = {
+export const declared: Declared = {
   env: process.env,
   backup: { directory: "/nowhere", maxAge: 3600, verify: "restore" },
   publications: [],

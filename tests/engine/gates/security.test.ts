@@ -1,10 +1,13 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { allModules } from "../../../components/plan";
-import { withEngine } from "../module/harness";
+import { Database } from "../../../engine/database";
+import { runCheck } from "../../../engine/gates/check";
+import { sampledUsersWithin } from "../../../engine/gates/security/sampled-users";
+import { settingsOf, withEngine } from "../module/harness";
 import { major, type V6 } from "../../support/postgres";
 import { main as grants } from "../../../scripts/grants";
-import { asked, eachIsFound, line, type Planted } from "./asked";
+import { asked, declared, eachIsFound, line, type Planted } from "./asked";
 
 /** Rows of many accounts, as an application that works has them. */
 const rowsOfMany = `
@@ -187,6 +190,20 @@ describe("gates: security", function () {
       expect(figures?.["users"]).to.be.at.least(8);
       expect(figures?.["rowsSeen"]).to.be.at.least(8 * 3);
       expect(evidence.join()).to.match(/^\d+ users see their own rows of \d+ tables, \d+ in all, and nobody else's$/);
+    }));
+
+  it("19-6 sampled users are not asked for by turns where a table gave one of them no answer in time, nor for long in all", () =>
+    applied(async (db, admin) => {
+      await admin.query(
+        `ALTER POLICY notification_queue_own ON public.notification_queue USING (pg_catalog.pg_sleep(3)::text = 'never')`,
+      );
+      const slow = await asked(db.migrator, "sampled-users");
+      expect(line(slow)).to.equal('could not run: no answer: "public"."notification_queue" (not in 2 s)');
+      expect(slow.seconds).to.be.below(10);
+      const host = new Database(settingsOf(db.migrator));
+      const none = await runCheck(sampledUsersWithin(0), host, declared).finally(() => host.close());
+      expect(line(none)).to.match(/^could not run: no answer: "[^ ]+ \(not asked: 0 s were over\), .* and \d+ more$/);
+      expect(none.figures).to.deep.include({ rowsSeen: 0, wrong: 0 });
     }));
 
   it("19-6 without membership in the API's roles it could not run, and says what lists the missing GRANTs", () =>
