@@ -4,7 +4,7 @@ import { tried } from "./tried";
 /** Guide 6.3, "End-to-End Workflows": what a patient does in a day, one thing after the other. Of no flag's value. */
 export const patientJourney = tried({
   name: "patient-journey",
-  asks: "whether a patient finds the features, changes preferences, shares the record, has a document processed, is told and exports it all",
+  asks: "whether a patient finds the features, shares the record, has a document processed, is told, exports it all and changes preferences",
   needs: [
     "public.my_feature_flags",
     "public.get_user_preferences",
@@ -19,12 +19,6 @@ export const patientJourney = tried({
     const patient = { person: account };
     const known = "SELECT count(*) >= 12 FROM public.my_feature_flags()";
     await steps.expect("the patient is told of every feature", patient, true, known);
-    await steps.ask("the patient opens the preferences", patient, "SELECT public.get_user_preferences()");
-    const change =
-      "UPDATE public.user_preferences SET theme = 'dark', language = 'en-AU' WHERE user_id = $1 RETURNING theme || ' ' || language";
-    await steps.expect("the patient changes them", patient, "dark en-AU", change, [account]);
-    const read = "SELECT p ->> 'theme' FROM public.get_user_preferences() AS p";
-    await steps.expect("and finds them changed", patient, "dark", read);
     const give = "SELECT public.grant_patient_consent($1, 'data_sharing', 'guardian_gate_trial')";
     const consent = await steps.value<string>("the patient gives a consent", patient, give, [account]);
     const run = await begin(steps, subject);
@@ -54,5 +48,12 @@ export const patientJourney = tried({
     const document = `SELECT count(*)::integer FROM jsonb_array_elements(public.guardian_to_fhir_bundle($1) -> 'entry') AS e
       WHERE e #>> '{resource,resourceType}' = 'DocumentReference' AND e #>> '{resource,id}' = $2`;
     await steps.expect("and the document", patient, 1, document, [account, subject.document]);
+    // Last, and the rollback comes next: the row is a real patient's, who could not change it meanwhile.
+    await steps.ask("the patient opens the preferences", patient, "SELECT public.get_user_preferences()");
+    const change =
+      "UPDATE public.user_preferences SET theme = 'dark', language = 'en-AU' WHERE user_id = $1 RETURNING theme || ' ' || language";
+    await steps.expect("the patient changes them", patient, "dark en-AU", change, [account]);
+    const read = "SELECT p ->> 'theme' FROM public.get_user_preferences() AS p";
+    await steps.expect("and finds them changed", patient, "dark", read);
   },
 });

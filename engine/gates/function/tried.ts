@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { pulumiCommand } from "../../../spec";
 import { v6Tables } from "../../../spec/roles";
 import { first, rows, type Queryable } from "../../base/sql";
@@ -27,6 +28,9 @@ interface Tried {
   run(steps: Steps, subject: Subject): Promise<void>;
 }
 
+/** Milliseconds until what met a lock is tried again: whoever works with a row has committed by then. */
+const againMs = 1000;
+
 /** SQL: an account `u` that is not marked as deleted. Where v6 has no column deleted_at, the name is found one level further out. */
 const alive = `FROM auth.users u CROSS JOIN (SELECT NULL::timestamptz AS deleted_at) otherwise
   WHERE (SELECT deleted_at FROM (SELECT u.*) account) IS NULL`;
@@ -34,7 +38,7 @@ const alive = `FROM auth.users u CROSS JOIN (SELECT NULL::timestamptz AS deleted
 /**
  * A check that calls functions as people and workers do, on v7's tables, for an account and a document that are there, in a
  * transaction that is never committed (engine/connect/trial.ts). What it writes is v7's alone, which is looked at before the
- * rollback. Where somebody holds a lock, it tries once more.
+ * rollback. Where somebody holds a lock, it tries once more, a second later.
  */
 export function tried({ name, asks, needs, of, run }: Tried): Check {
   return {
@@ -52,9 +56,11 @@ export function tried({ name, asks, needs, of, run }: Tried): Check {
       if (of === "two accounts" && subject.other === undefined) return notApplicable("there is one account only");
       const becomes = (await lackingRoles(site.db)).length === 0;
       const once = (): Promise<Finding> => tryOnce(site, { name, run }, subject, becomes);
-      return once().catch((err: unknown) => {
-        if (err instanceof StepFailed && err.state === "55P03") return once().catch(giveUp);
-        return giveUp(err);
+      return once().catch(async (err: unknown) => {
+        if (!(err instanceof StepFailed && err.state === "55P03")) return giveUp(err);
+        await sleep(againMs, undefined, { signal: site.signal }).catch(() => undefined);
+        site.signal.throwIfAborted();
+        return once().catch(giveUp);
       });
     },
   };

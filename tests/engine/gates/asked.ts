@@ -34,6 +34,18 @@ export async function asked(login: Login, name: string): Promise<Outcome> {
 /** As one line, for a comparison that shows all of it. */
 export const line = ({ verdict, evidence }: Outcome): string => `${verdict}: ${evidence.join("; ")}`;
 
+/**
+ * Has a function of v7 with one part of its definition in another's place.
+ * @returns the SQL by which it is as it was
+ */
+export async function replace(admin: Client, routine: string, [part, by]: readonly [string, string]): Promise<string> {
+  const text = "SELECT pg_get_functiondef(to_regprocedure($1)) AS text";
+  const was = (await admin.query<{ text: string }>(text, [routine])).rows[0]?.text ?? "";
+  expect(was, routine).to.include(part);
+  await admin.query(was.replace(part, by));
+  return was;
+}
+
 /** A fault that somebody plants by SQL, as the superuser, and what the check says of it. */
 export interface Planted {
   check: string;

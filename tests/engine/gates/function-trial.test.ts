@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { Client } from "pg";
 import { allModules } from "../../../components/plan";
 import type { V6 } from "../../support/postgres";
 import { withEngine } from "../module/harness";
-import { asked, line } from "./asked";
+import { asked, line, replace } from "./asked";
 
 describe("gates: function, and what a trial must not do", function () {
   this.timeout(120_000);
@@ -35,5 +36,23 @@ describe("gates: function, and what a trial must not do", function () {
         );
       await admin.query('ALTER TABLE public.notification_queue DISABLE TRIGGER "a webhook"');
       expect(line(await asked(db.migrator, "notification-once"))).to.match(/^passed/);
+    }));
+
+  it("19-7 tries again a second later, when who held the lock has done", () =>
+    applied(async (db, admin) => {
+      await admin.query("BEGIN; LOCK TABLE public.patient_consents");
+      const done = sleep(700).then(() => admin.query("COMMIT"));
+      expect(line(await asked(db.migrator, "consent-flow"))).to.match(/^passed/);
+      await done;
+    }));
+
+  it("19-7 has written no row of a patient's own while an export is made, which takes long", () =>
+    applied(async (db, admin) => {
+      const written = "SELECT FROM public.user_preferences AS p WHERE p.xmin = pg_current_xact_id()::xid";
+      await replace(admin, "public.guardian_to_fhir_bundle(uuid)", [
+        "BEGIN",
+        `BEGIN IF EXISTS (${written}) THEN RAISE 'somebody waits' USING ERRCODE = 'P0WAI'; END IF;`,
+      ]);
+      expect(line(await asked(db.migrator, "patient-journey"))).to.match(/^passed/);
     }));
 });

@@ -5,7 +5,7 @@ import { readSequences, readTables } from "../../../engine/fingerprint/content";
 import { v6Tables } from "../../../spec/roles";
 import { withEngine } from "../module/harness";
 import type { V6 } from "../../support/postgres";
-import { asked, line } from "./asked";
+import { asked, line, replace } from "./asked";
 
 const names = [
   "flag-share",
@@ -144,15 +144,6 @@ const broken: Broken[] = [
   },
 ];
 
-/** @returns the SQL by which a function of v7 is as it was, once it is replaced by what the change makes of it */
-async function replace(admin: Client, { routine, change: [part, by], fault }: Broken): Promise<string> {
-  const text = "SELECT pg_get_functiondef(to_regprocedure($1)) AS text";
-  const was = (await admin.query<{ text: string }>(text, [routine])).rows[0]?.text ?? "";
-  expect(was, `${fault}: ${routine}`).to.include(part);
-  await admin.query(was.replace(part, by));
-  return was;
-}
-
 /** Everything that a trial could leave: each row with where it lies and who wrote it, sequences, and what the server counted of v6. */
 async function everything(admin: Client): Promise<Record<string, unknown>> {
   await admin.query("SELECT pg_stat_force_next_flush()");
@@ -187,7 +178,7 @@ describe("gates: function", function () {
   it("19-7 finds each function that was replaced by a broken one", () =>
     applied(async (db, admin) => {
       for (const one of broken) {
-        const was = await replace(admin, one);
+        const was = await replace(admin, one.routine, one.change);
         const found = await asked(db.migrator, one.check).finally(() => admin.query(was));
         expect(line(found), `${one.check}: ${one.fault}`).to.match(one.says);
         expect(found.verdict, one.fault).to.equal("failed");
