@@ -55,4 +55,13 @@ describe("gates: function, and what a trial must not do", function () {
       ]);
       expect(line(await asked(db.migrator, "patient-journey"))).to.match(/^passed/);
     }));
+
+  it("19-7 notes an assessment that takes too long, and tries the rest of what an operator runs", () =>
+    applied(async (db, admin) => {
+      const late = "BEGIN RAISE 'as after 5 s' USING ERRCODE = '57014';";
+      await replace(admin, "public.assess_v6_installation()", ["BEGIN", late]);
+      expect(line(await asked(db.migrator, "operations"))).to.match(
+        /^passed: \d\d steps as they should be, and rolled back; the installation is assessed: could not run, it takes too long$/,
+      );
+    }));
 });
