@@ -39,11 +39,12 @@ export const baseline = baselineBy();
 
 function told(found: Measurement, inServer: Record<string, number>): Finding {
   const { role, control, queries } = found;
-  const slow = appQueries.filter(({ name }) => queries.get(name) === "slow");
+  const slow = appQueries.filter(({ name }) => ["slow", "unknown"].some((one) => one === queries.get(name)));
   const measured = appQueries.filter(({ name }) => typeof queries.get(name) === "object");
   const lines = appQueries.map(({ name, title, table }) => {
     const result = queries.get(name);
     if (result === undefined || result === "empty") return `${title}: nobody to ask for in ${table}`;
+    if (result === "unknown") return `${title}: whom to ask for was not found in ${patienceMs / 1000} s`;
     if (result === "slow") return `${title}: no answer in ${patienceMs / 1000} s`;
     const { p50, p95, p99, pages, accounts, explained, shapes } = result;
     const cut = explained < accounts ? `; the time was over after ${explained} of ${accounts} accounts` : "";

@@ -6,7 +6,7 @@ type Figures = NonNullable<Outcome["figures"]>;
 
 /**
  * A measurement as a gate keeps it. A query that was not measured has no figures but its rows: 0 where its table had nobody
- * to ask for, none where it was slow.
+ * to ask for, none where it was slow, or nobody was found in time.
  */
 export function figuresOf({ at, control, queries }: Measurement): Record<string, number> {
   const figures: Record<string, number> = { measuredAtEpochS: at, ...timesOf("control", control) };

@@ -47,8 +47,8 @@ export interface Measured extends Timed {
   readonly tablePages: number;
 }
 
-/** `empty`: nobody is there to ask for; `slow`: a run took longer than `patienceMs`. */
-export type Result = Measured | "empty" | "slow";
+/** `empty`: nobody is there to ask for. It took longer than `patienceMs` to find whom to ask for: `unknown`; to run: `slow`. */
+export type Result = Measured | "empty" | "unknown" | "slow";
 
 /** Everything that was measured at one time. */
 export interface Measurement {
@@ -98,7 +98,8 @@ export async function measure(site: Site, wanted: Wanted = {}): Promise<Measurem
   const queries = new Map<string, Result>();
   for (const query of wanted.of ?? appQueries) {
     const sample = await sampleOf(site, query, wanted.until ?? at);
-    if (sample.whom.length === 0) queries.set(query.name, "empty");
+    if (!sample) queries.set(query.name, "unknown");
+    else if (sample.whom.length === 0) queries.set(query.name, "empty");
     else subjects.push(new Subject(db, query, sample));
   }
   const explaining = pacing(site, wanted);

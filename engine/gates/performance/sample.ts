@@ -19,17 +19,16 @@ export interface Sample {
  * Finds accounts by the table's primary key, which no query is judged by. They are the same now as then wherever they are still
  * there: ids are random, and what was made since is passed over.
  * @param until only what was there at that time, in seconds since 1970
+ * @returns undefined where they were not found in time: pages at random from a cold disk
  */
-export async function sampleOf({ db, host }: Site, query: AppQuery, until: number): Promise<Sample> {
+export async function sampleOf({ db, host }: Site, query: AppQuery, until: number): Promise<Sample | undefined> {
   const { table, owner, type, where } = query;
-  const found = await rows<{ whom: string }>(
-    db,
-    `SELECT DISTINCT s.whom COLLATE "C" AS whom FROM (
+  const find = `SELECT DISTINCT s.whom COLLATE "C" AS whom FROM (
        SELECT ${owner}::text AS whom FROM ${table}
        WHERE ${where} AND (created_at IS NULL OR created_at <= pg_catalog.to_timestamp($1)) ORDER BY id LIMIT ${looked}) AS s
-     ORDER BY 1 LIMIT ${Math.min(accounts, host.parameters.queryTurns)}`,
-    [until],
-  );
+     ORDER BY 1 LIMIT ${Math.min(accounts, host.parameters.queryTurns)}`;
+  const found = await inTime(db, () => rows<{ whom: string }>(db, find, [until]));
+  if (!found) return undefined;
   const whom = found.map((one) => one.whom);
   const size = await first<{ pages: number }>(
     db,

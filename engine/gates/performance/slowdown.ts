@@ -38,7 +38,7 @@ interface Compared {
   readonly query: AppQuery;
   readonly then: Measured | undefined;
   readonly now: Measured | undefined;
-  readonly judged: Judged | "nobody" | "no baseline" | "slow" | "cut";
+  readonly judged: Judged | "nobody" | "no baseline" | "unknown" | "slow" | "cut";
 }
 
 interface Comparison {
@@ -86,10 +86,10 @@ function compare(then: Measurement, now: Measurement, limits: Site["declared"]["
     const judged =
       was === "empty" || is === "empty"
         ? "nobody"
-        : was === "slow"
+        : was === "slow" || was === "unknown"
           ? "no baseline"
-          : is === "slow"
-            ? "slow"
+          : is === "slow" || is === "unknown"
+            ? is
             : alike(was, is)
               ? judge(was, is, limits, drift)
               : (judgeCut(was, is, limits) ?? "cut");
@@ -104,7 +104,7 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
   const verdict =
     failed.length > 0
       ? "failed"
-      : of("no baseline", "cut").length > 0
+      : of("no baseline", "unknown", "cut").length > 0
         ? "could not run"
         : of("warned").length > 0
           ? "warned"
@@ -139,7 +139,7 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
         ? ["see what else is slow: SELECT * FROM slow_queries()", "if it stays so, roll back: lower guardian:through"]
         : []),
       ...(of("no baseline").length > 0 ? toMeasure : []),
-      ...(of("cut").length > 0 ? ["ask again when the server has less to do: npm run gates"] : []),
+      ...(of("unknown", "cut").length > 0 ? ["ask again when the server has less to do: npm run gates"] : []),
     ],
   };
 }
@@ -150,6 +150,7 @@ const byPages = (judged: Compared["judged"]): boolean => typeof judged === "obje
 function line({ query: { title, table }, then, now, judged }: Compared): string {
   if (judged === "nobody") return `${title}: not applicable, ${table} had or has nobody to ask for`;
   if (judged === "slow") return `${title}: failed, no answer in ${patienceMs / 1000} s`;
+  if (judged === "unknown") return `${title}: could not run, whom to ask for was not found in ${patienceMs / 1000} s`;
   if (judged === "no baseline" || !then || !now) return `${title}: could not run, it had no answer before either`;
   if (judged === "cut")
     return `${title}: could not run, the time was over after ${now.explained} of ${now.accounts} accounts, and then after ${then.explained}`;

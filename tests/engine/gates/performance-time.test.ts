@@ -1,16 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { runCheck } from "../../../engine/gates/check";
+import { DatabaseError } from "pg";
+import type { Queryable } from "../../../engine/base/sql";
+import { runCheck, type Site } from "../../../engine/gates/check";
 import { baselineBy } from "../../../engine/gates/performance/baseline";
 import { judgeCut } from "../../../engine/gates/performance/judge";
 import type { Measured, Stopwatch } from "../../../engine/gates/performance/measure";
 import { countedMs } from "../../../engine/gates/performance/pacing";
+import { slowdownBy } from "../../../engine/gates/performance/slowdown";
 import { openingSpeed } from "../../../engine/migrate/workers/throttle/control";
 import { withEngine } from "../module/harness";
-import { declared, of, queryTurns, steadily, told, withBaseline } from "./measured";
+import { declared, of, queryTurns, recorded, speed, steadily, told, withBaseline } from "./measured";
 
 /** Takes no time, and asks nothing. */
 const atOnce: Stopwatch = () => Promise.resolve(1);
+
+const tooLate = (): DatabaseError =>
+  Object.assign(new DatabaseError("canceling statement due to statement timeout", 1, "error"), { code: "57014" });
 
 describe("gates: performance, and what it takes of time", function () {
   this.timeout(120_000);
@@ -47,6 +53,24 @@ describe("gates: performance, and what it takes of time", function () {
       },
       { speed: openingSpeed, longest: 100, clock: atOnce },
     ));
+
+  it("19-5 could not run for one query alone where whom to ask for is not found in time", () =>
+    withBaseline(async ({ engine, before }) => {
+      const check = slowdownBy({ speed, clock: steadily() });
+      /** A disk that gives the rows of one table after 2 s. */
+      const cold = (db: Queryable): Queryable => ({
+        script: (text) => db.script(text),
+        query: (text, values) =>
+          /FROM public.patient_medications\s+WHERE/.test(text) ? Promise.reject(tooLate()) : db.query(text, values),
+      });
+      const run = (site: Site) => check.run({ ...site, db: cold(site.db) });
+      const found = await runCheck({ ...check, run }, engine.host, declared, recorded(before));
+      expect([found.verdict, of(found, "medication list"), of(found, "document list")]).to.deep.equal([
+        "could not run",
+        "medication list: could not run, whom to ask for was not found in 2 s",
+        "document list: passed by clock: p95 1.00 ms after 1.00 ms, 0 % more",
+      ]);
+    }));
 
   it("19-5 fails all the same where those that were explained have read too much for all", () => {
     const then: Measured = {
