@@ -27,7 +27,7 @@ export const performancePart: readonly string[] = [
       `again, and the best of the three stands. Differences of ${clockNoiseMs} ms are none.`,
     `- **Pages and plan** otherwise: the pages of the shared buffers that a run takes, hit or read, as a mean over the accounts, ` +
       `and the types of the plan's nodes with the names of their indexes. These know no noise but ${pagesNoise} page a run (one more level of an ` +
-      "index). What the application added meanwhile is allowed for: rows of these accounts, and with the same plan pages of the table.",
+      "index). What the application added meanwhile is allowed for: rows of these accounts, and with the same plan pages of the table, with or without those where long values lie apart (TOAST).",
     "- **Another plan that reads more than the budget** counts whatever the clock says: an index that is gone is no loss yet on a " +
       `table that fits into memory. It may read what an index takes to find the rows one by one, or ${smallPages} pages.`,
   ].join("\n"),

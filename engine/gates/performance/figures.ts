@@ -14,8 +14,9 @@ export function figuresOf({ at, control, queries }: Measurement): Record<string,
     if (result === "empty") figures[`${name}Rows`] = 0;
     if (typeof result === "string") continue;
     Object.assign(figures, timesOf(name, result));
-    const { pages, accounts, explained, plan, tablePages, rows } = result;
-    Object.assign(figures, { [`${name}Pages`]: pages, [`${name}PlanHash`]: plan, [`${name}TablePages`]: tablePages });
+    const { pages, accounts, explained, plan, tablePages, wholePages, rows } = result;
+    Object.assign(figures, { [`${name}Pages`]: pages, [`${name}PlanHash`]: plan });
+    Object.assign(figures, { [`${name}TablePages`]: tablePages, [`${name}WholePages`]: wholePages });
     Object.assign(figures, { [`${name}Accounts`]: accounts, [`${name}Explained`]: explained });
     if (rows !== undefined) figures[`${name}Rows`] = rows;
   }
@@ -43,12 +44,14 @@ export function recordedIn(figures: Figures = {}): Measurement | undefined {
 }
 
 function resultIn(name: string, figures: Figures): Result {
-  const [timed, rows, pages, plan, tablePages = 0, accounts = 0, explained = 0] = [
-    timedIn(name, figures),
-    ...["Rows", "Pages", "PlanHash", "TablePages", "Accounts", "Explained"].map((what) => figures[`${name}${what}`]),
-  ] as const;
+  const names = ["Rows", "Pages", "PlanHash", "TablePages", "WholePages", "Accounts", "Explained"];
+  const [rows, pages, plan, tablePages = 0, wholePages = 0, accounts = 0, explained = 0] = names.map(
+    (what) => figures[`${name}${what}`],
+  );
+  const timed = timedIn(name, figures);
   if (!timed || pages === undefined || plan === undefined) return rows === 0 ? "empty" : "slow";
-  return { ...timed, pages, accounts, explained, plan, rows, tablePages, shapes: [] } satisfies Measured;
+  const size = { rows, tablePages, wholePages };
+  return { ...timed, pages, accounts, explained, plan, shapes: [], ...size } satisfies Measured;
 }
 
 function timedIn(name: string, figures: Figures): Timed | undefined {

@@ -102,7 +102,9 @@ function levelOf(then: number, now: number, noise: number, { warnSlowdown, maxSl
 function allowedPages(then: Measured, now: Measured): number {
   const rows = then.rows === undefined || now.rows === undefined ? 1 : now.rows / Math.max(1, then.rows);
   if (then.plan !== now.plan) return Math.max(then.pages * Math.max(1, rows), (now.rows ?? 0) + levels, smallPages);
-  return then.pages * Math.max(1, rows, now.tablePages / Math.max(1, then.tablePages));
+  // Either: who reads rows alone meets growth of the table itself, and who reads their long values what lies apart.
+  const whole = then.wholePages > 0 ? now.wholePages / then.wholePages : 1;
+  return then.pages * Math.max(1, rows, whole, now.tablePages / Math.max(1, then.tablePages));
 }
 
 const share = (then: number, now: number): number => (then > 0 ? now / then - 1 : 0);

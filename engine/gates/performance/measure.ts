@@ -43,8 +43,9 @@ export interface Measured extends Timed {
   readonly shapes: readonly string[];
   /** Rows that an account has in the table, as a mean; undefined where they could not be counted in time. */
   readonly rows: number | undefined;
-  /** Pages of the table itself. */
+  /** Pages of the table itself, and with those where long values lie apart; 0 of what a baseline does not tell. */
   readonly tablePages: number;
+  readonly wholePages: number;
 }
 
 /** `empty`: nobody is there to ask for. It took longer than `patienceMs` to find whom to ask for: `unknown`; to run: `slow`. */
@@ -173,9 +174,9 @@ class Subject {
     if (this.slow) return "slow";
     const pages = this.#pages.reduce((sum, one) => sum + one, 0) / Math.max(1, this.#pages.length);
     const shapes = [...this.#shapes].sort();
-    const { whom, rows, tablePages } = this.sample;
+    const { whom, ...size } = this.sample;
     const asked = { accounts: whom.length, explained: this.#pages.length };
-    return { ...timedOf(this.#times), pages, ...asked, plan: hashOf(shapes), shapes, rows, tablePages };
+    return { ...timedOf(this.#times), pages, ...asked, plan: hashOf(shapes), shapes, ...size };
   }
 
   #whom(turn: number): string | undefined {

@@ -13,6 +13,8 @@ export interface Sample {
   readonly rows: number | undefined;
   /** Pages of the table itself, its partitions' included. */
   readonly tablePages: number;
+  /** The same with those where long values of its rows lie apart (TOAST): who reads such a value reads these. */
+  readonly wholePages: number;
 }
 
 /**
@@ -30,14 +32,19 @@ export async function sampleOf({ db, host }: Site, query: AppQuery, until: numbe
   const found = await inTime(db, () => rows<{ whom: string }>(db, find, [until]));
   if (!found) return undefined;
   const whom = found.map((one) => one.whom);
-  const size = await first<{ pages: number }>(
+  // Of a table that is not partitioned pg_partition_tree tells nothing.
+  const size = await first<{ pages: number; apart: number }>(
     db,
-    `SELECT coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(t.relid)), 0)::pg_catalog.float8
-       / pg_catalog.current_setting('block_size')::pg_catalog.float8 AS pages
-     FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS t`,
+    `SELECT coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(c.oid)) / b.size, 0)::pg_catalog.float8 AS pages,
+       coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0))) / b.size, 0)::pg_catalog.float8 AS apart
+     FROM (SELECT pg_catalog.current_setting('block_size')::pg_catalog.numeric AS size) AS b,
+       (SELECT $1::pg_catalog.regclass AS relid UNION SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS t) AS t
+       JOIN pg_catalog.pg_class AS c ON c.oid = t.relid GROUP BY b.size`,
     [table],
   );
+  const { pages: tablePages = 0, apart = 0 } = size ?? {};
   const count = `SELECT pg_catalog.count(*)::pg_catalog.float8 AS n FROM ${table} WHERE ${owner} = ANY ($1::pg_catalog.${type}[])`;
   const counted = await inTime(db, () => first<{ n: number }>(db, count, [whom]));
-  return { whom, rows: counted && counted.n / Math.max(1, whom.length), tablePages: size?.pages ?? 0 };
+  const each = counted && counted.n / Math.max(1, whom.length);
+  return { whom, rows: each, tablePages, wholePages: tablePages + apart };
 }
