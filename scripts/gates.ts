@@ -7,7 +7,7 @@ import { gates } from "../engine/gates";
 import { criteriaLines, summarize } from "../engine/gates/criteria/summary";
 import { runCheck, tally, type Check, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
 import { decide, type Decision } from "../engine/gates/decide";
-import { outcomesOf, recordedGates, type Recorded } from "../engine/gates/recorded";
+import { acceptedBefore, outcomesOf, recordedGates, type Recorded } from "../engine/gates/recorded";
 import type { Gate } from "../spec/gates";
 import * as commands from "./command";
 import { json, type Values } from "./command/description";
@@ -115,7 +115,9 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
       outcomes.push(outcome);
       lines(outcome).forEach(say);
     }
-    const decisions = chosen.map((gate) => decisionOf(gate, outcomes, recorded.get(gate), config));
+    const all = chosen.flatMap((gate): readonly Check[] => gates[gate]);
+    const accepted = await host.read((db) => acceptedBefore(db, config, all));
+    const decisions = chosen.map((gate) => decisionOf(gate, outcomes, recorded.get(gate), { ...config, accepted }));
     const told = chosen.flatMap((gate) => toldOf(gates[gate], recorded.get(gate)).map(dated(recorded.get(gate))));
     for (const outcome of told) lines(outcome).forEach(say);
     outcomes.push(...told);
@@ -149,12 +151,16 @@ function decisionOf(
   gate: Gate,
   asked: readonly Outcome[],
   recorded: Recorded | undefined,
-  { accept, strict }: Pick<GuardianConfig, "accept" | "strict">,
+  {
+    accept,
+    strict,
+    accepted,
+  }: Pick<GuardianConfig, "accept" | "strict"> & { accepted: Awaited<ReturnType<typeof acceptedBefore>> },
 ): Decision {
   const checks: readonly Check[] = gates[gate];
   const own = asked.filter((outcome) => checks.some(({ name }) => name === outcome.check));
   const outcomes = [...own, ...toldOf(checks, recorded)];
-  return decide(checks, outcomes, { gate, accept, strict }, recorded?.detail.accepted ?? {}, "");
+  return decide(checks, outcomes, { gate, accept, strict }, accepted, "");
 }
 
 /** What is passed over because it is accepted, and what was accepted and is worse. */

@@ -92,7 +92,7 @@ export interface Check {
 }
 
 /** What an `up` will have done by the time that a gate is asked. */
-export interface Planned {
+interface Planned {
   /** Whether a flag is on by then, as the stack declares it. */
   readonly flagOn: boolean;
 }

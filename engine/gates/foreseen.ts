@@ -3,8 +3,8 @@ import type { Database } from "../database";
 import { gates } from ".";
 import { runCheck, type Check, type Finding, type Outcome } from "./check";
 import { decide, refusalOf } from "./decide";
-import type { Said, WantedGate } from "./judge";
-import { recordedBefore } from "./recorded";
+import type { WantedGate } from "./judge";
+import { acceptedBefore, recordedBefore } from "./recorded";
 
 const nothing: Finding = { verdict: "passed", evidence: [] };
 
@@ -12,15 +12,12 @@ const nothing: Finding = { verdict: "passed", evidence: [] };
  * Asks in preview what will keep checks from passing though what they judge is not there yet, or costs more than a preview may:
  * an `up` that stops for a membership or a sign-off stops half way, and could have been told before it began. Of the gate
  * before nothing is foreseen: what it judges is there.
- * @param last what the gate said the last time
  * @param but checks that the preview has asked, and that stop
  * @returns what `up` will stop with, as far as it is known; undefined where nothing stops
- * @lazily
  */
 export async function ahead(
   wanted: WantedGate,
   { host, signal }: { readonly host: Database; readonly signal: AbortSignal },
-  last: Said,
   but: readonly string[],
 ): Promise<GuardianError | undefined> {
   if (wanted.gate === "before") return undefined;
@@ -35,5 +32,6 @@ export async function ahead(
     const asked: Check = { ...check, run: async (site) => (await check.foreseen?.(site, plan)) ?? nothing };
     outcomes.push(await runCheck(asked, host, wanted.declared, before, { signal }));
   }
-  return refusalOf(wanted, decide(checks, outcomes, wanted, last.accepted ?? {}, ""), wanted.checks.length);
+  const accepted = await host.read((db) => acceptedBefore(db, wanted, checks));
+  return refusalOf(wanted, decide(checks, outcomes, wanted, accepted, ""), wanted.checks.length);
 }

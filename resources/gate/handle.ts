@@ -121,11 +121,11 @@ async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Pr
   const there = inputs.gate === "before" || !isAwaited(await ledgerSteps(call.host), call.urn, inputs.judges);
   if (!there) {
     const text = `${names} ${names === 1 ? "check is" : "checks are"} asked in up, once what it judges is there`;
-    return [...aheadNotes(await lazily.foreseen.ahead(wanted, asking, said, [])), { severity: "info", text }];
+    return [...aheadNotes(await lazily.foreseen.ahead(wanted, asking, [])), { severity: "info", text }];
   }
   const found = await lazily.gates.foresee(wanted, asking, said);
   const stopping = found.decision.stops.map(({ check }) => check.name);
-  const ahead = await lazily.foreseen.ahead(wanted, asking, said, stopping);
+  const ahead = await lazily.foreseen.ahead(wanted, asking, stopping);
   return [...aheadNotes(ahead), ...foreseenNotes(found, inputs.accept)];
 }
 

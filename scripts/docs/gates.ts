@@ -70,7 +70,7 @@ export function gatesPage(): string {
     "# Gates",
     "A gate is a resource at the boundary of a stage: a list of checks, each executed, with its evidence. Each ends as passed, warned, failed, " +
       "could not run (which is not passed) or not applicable, with what was seen, what was measured and what mends it. They stand in the " +
-      "ledger (`guardian_migration.step`, kind Gate), in the session's steps and in the resource's outputs. No row value is in them.",
+      "ledger (steps of the kind Gate), in the session's steps and in the resource's outputs. No row value is in them.",
     "## What a gate does",
     [
       "- **In `up`** a failed check stops it before the next stage, with `gate-failed`: what failed, measured against what, and three ways on: " +

@@ -1,3 +1,4 @@
+import { rejectTable } from "../../ledger/rejects";
 import { readLedger } from "../../ledger/identity";
 import { detailOf, readSteps } from "../../ledger/steps";
 import { notApplicable, some, type Check } from "../check";
@@ -38,9 +39,7 @@ export const moved: Check = {
       verdict: figures.rejectedShare > declared.limits.maxDataLoss ? "failed" : "warned",
       evidence,
       figures,
-      mend: [
-        "SELECT * FROM guardian_migration.reject names them; mend them in v6, then take the data stage back and up again",
-      ],
+      mend: [`SELECT * FROM ${rejectTable} names them; mend them in v6, then take the data stage back and up again`],
     };
   },
 };

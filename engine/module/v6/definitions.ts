@@ -1,8 +1,7 @@
 import { v6Tables } from "../../../spec/roles";
 import { hash } from "../../base/hash";
-import { exists, rows, type Queryable } from "../../base/sql";
-import { readObjects } from "../../ledger/objects";
-import { ledgerTable } from "../../ledger/schema";
+import { rows, type Queryable } from "../../base/sql";
+import { standingObjects } from "../../ledger/objects";
 import { inventoryVersion, readInventory } from "../inventory";
 
 /** How v6's tables, and what decides about their rows, were described at one time. */
@@ -54,8 +53,7 @@ export async function v6Definitions(db: Queryable, version = inventoryVersion): 
        WHERE n.nspname || '.' || c.relname = ANY ($1)) ${besides}`,
     [v6Tables],
   );
-  const known = await exists(db, ledgerTable("object"));
-  const ours = new Set((known ? await readObjects(db) : []).map(({ object }) => object));
+  const ours = new Set(await standingObjects(db));
   const hanging = [...told.hangsOn].filter(([, on]) => v6Tables.includes(on)).map(([object]) => object);
   const objects = [...v6Tables.map((name) => `table ${name}`), ...hanging, ...named.map(({ object }) => object)];
   const own = [...new Set(objects)].filter((object) => told.has(object) && !ours.has(object)).sort();

@@ -19,7 +19,7 @@ async function foreseen(login: Login, gate: Gate, more: Partial<WantedGate> = {}
     ...more,
   };
   try {
-    const refusal = await ahead(wanted, { host, signal: new AbortController().signal }, {}, []);
+    const refusal = await ahead(wanted, { host, signal: new AbortController().signal }, []);
     return refusal?.message ?? "nothing";
   } finally {
     await host.close();
