@@ -1,6 +1,6 @@
 import { GuardianError } from "../base/errors";
 import { first, rows, type Askable, type Queryable } from "../base/sql";
-import type { Detail, FlagValues, TakenBackup } from "./details";
+import type { Detail, FlagValues, KeptProof, TakenBackup } from "./details";
 import { harmless, type StepKind } from "./kinds";
 import { ledgerSchema, ledgerTable } from "./schema";
 
@@ -269,3 +269,32 @@ export const isRefused = (step: Step): boolean => step.state === "done" && (deta
 export function unfinished(steps: readonly Step[]): Step[] {
   return steps.filter((step) => step.state === "planned" || step.state === "running" || step.state === "undoing");
 }
+
+/** A backup as the ledger has it. */
+export interface KnownBackup {
+  readonly taken: Detail<"Backup">;
+  readonly proof: Partial<KeptProof> | undefined;
+}
+
+/**
+ * @param urn the backup's
+ * @returns the first proven backup of a resource's present life that was taken for a data migration, after the gate of the data
+ *   stage let it pass for the last time: with its proof, whose step is undone once the next one is taken
+ */
+export const firstRelied = (db: Queryable, urn: string): Promise<KnownBackup | undefined> =>
+  first<KnownBackup & Record<string, unknown>>(
+    db,
+    `SELECT b.detail AS taken, p.detail AS proof
+      FROM ${stepTable} b JOIN ${stepTable} p ON p.urn = b.urn AND p.part = 'proof' AND p.detail ->> 'path' = b.detail ->> 'path'
+     WHERE b.urn = $1 AND b.part = '' AND b.kind = 'Backup' AND b.state = 'done' AND p.detail ->> 'relied' = 'true'
+       AND coalesce(b.detail ->> 'refuted', '') <> 'true'
+       AND b.detail -> 'life' IS NOT DISTINCT FROM
+         (SELECT n.detail -> 'life' FROM ${stepTable} n WHERE n.urn = $1 AND n.part = '' ORDER BY n.attempt DESC LIMIT 1)
+       AND b.id > coalesce((SELECT max(g.id) FROM ${stepTable} g WHERE g.kind = 'Gate' AND g.part = '' AND g.state IN ('done', 'undone')
+         AND g.detail ->> 'gate' = 'data' AND coalesce(g.detail ->> 'verdict', 'not ready') <> 'not ready'
+         AND coalesce(g.detail ->> 'waived', '') <> 'true' AND NOT g.detail ? 'error'), 0)
+       AND EXISTS (SELECT FROM ${stepTable} m WHERE m.kind = 'DataMigration' AND m.part = ''
+         AND b.detail -> 'protects' ? pg_catalog.split_part(m.urn, '::', -1))
+     ORDER BY b.id LIMIT 1`,
+    [urn],
+  );

@@ -1,11 +1,10 @@
 import { GuardianError } from "../../base/errors";
-import { first, type Queryable } from "../../base/sql";
+import type { Queryable } from "../../base/sql";
 import { verifyBackup, type Manifest } from "../../backup/manifest";
 import type { Moment } from "../../backup/snapshot/moment";
 import { proofOf } from "../../backup/step/policy";
 import { readLedger } from "../../ledger/identity";
-import type { Detail, KeptProof } from "../../ledger/details";
-import { detailOf, readSteps, stepTable, type Step } from "../../ledger/steps";
+import { detailOf, firstRelied, readSteps, type KnownBackup, type Step } from "../../ledger/steps";
 import { couldNotRun, notApplicable, type Finding } from "../check";
 
 /** What v6 was, by the backup that this stack's changes rely on: production is not read a second time for it. */
@@ -18,31 +17,6 @@ export interface ProvenBackup {
   readonly unproven: ReadonlyMap<string, string>;
   /** What it does not show: an older one stood before what the data stage did first, and cannot be read. */
   readonly gap?: string;
-}
-
-/**
- * SQL: the first proven backup of a resource's present life that was taken for a data migration, after the gate of the data stage
- * let it pass for the last time: with its proof, whose step is undone once the next one is taken.
- * `$1` is the backup's urn.
- */
-const firstProven = `
-  SELECT b.detail AS taken, p.detail AS proof
-    FROM ${stepTable} b JOIN ${stepTable} p ON p.urn = b.urn AND p.part = 'proof' AND p.detail ->> 'path' = b.detail ->> 'path'
-   WHERE b.urn = $1 AND b.part = '' AND b.kind = 'Backup' AND b.state = 'done' AND p.detail ->> 'relied' = 'true'
-     AND coalesce(b.detail ->> 'refuted', '') <> 'true'
-     AND b.detail -> 'life' IS NOT DISTINCT FROM
-       (SELECT n.detail -> 'life' FROM ${stepTable} n WHERE n.urn = $1 AND n.part = '' ORDER BY n.attempt DESC LIMIT 1)
-     AND b.id > coalesce((SELECT max(g.id) FROM ${stepTable} g WHERE g.kind = 'Gate' AND g.part = '' AND g.state IN ('done', 'undone')
-       AND g.detail ->> 'gate' = 'data' AND coalesce(g.detail ->> 'verdict', 'not ready') <> 'not ready'
-       AND coalesce(g.detail ->> 'waived', '') <> 'true' AND NOT g.detail ? 'error'), 0)
-     AND EXISTS (SELECT FROM ${stepTable} m WHERE m.kind = 'DataMigration' AND m.part = ''
-       AND b.detail -> 'protects' ? pg_catalog.split_part(m.urn, '::', -1))
-   ORDER BY b.id LIMIT 1`;
-
-/** A backup as the ledger has it. */
-interface Known {
-  readonly taken: Detail<"Backup">;
-  readonly proof: Partial<KeptProof> | undefined;
 }
 
 /** The newest backup that the ledger says was taken. */
@@ -64,8 +38,8 @@ export async function findProven(db: Queryable, of: "rows" | "manifest"): Promis
   const steps = await readSteps(db);
   const taken = newest(steps);
   if (!taken) return notApplicable("no backup was taken yet: there is nothing to compare with");
-  const last: Known = { taken: detailOf(taken, "Backup"), proof: proofOf(steps, taken.urn) };
-  const oldest = await first<Known & Record<string, unknown>>(db, firstProven, [taken.urn]);
+  const last: KnownBackup = { taken: detailOf(taken, "Backup"), proof: proofOf(steps, taken.urn) };
+  const oldest = await firstRelied(db, taken.urn);
   if (oldest === undefined || oldest.taken.path === last.taken.path) return readProven(last, of);
   const older = await readProven(oldest, of);
   if (!isFinding(older)) return older;
@@ -75,7 +49,7 @@ export async function findProven(db: Queryable, of: "rows" | "manifest"): Promis
   return isFinding(newer) ? newer : { ...newer, gap };
 }
 
-async function readProven({ taken, proof }: Known, of: "rows" | "manifest"): Promise<ProvenBackup | Finding> {
+async function readProven({ taken, proof }: KnownBackup, of: "rows" | "manifest"): Promise<ProvenBackup | Finding> {
   const { path = "", takenAt = "", verify, manifestSha256, refuted } = taken;
   if (refuted === true) return couldNotRun(`the backup ${path} was refuted by its proof`, next);
   if (of === "rows" && proof?.relied !== true) {
