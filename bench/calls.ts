@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { engineParameters } from "../engine/database";
+import { engineParameters } from "../engine/parameters";
 import { loadMigration } from "../engine/migrate/definition/migration";
 import type { Operator } from "../engine/operator";
 import { applyAll, withOperator } from "../scripts/v6/operator";

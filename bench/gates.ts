@@ -1,13 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import type { KeptOutcome } from "../engine/ledger/details";
 import { detailOf, readSteps } from "../engine/ledger/steps";
 import { findEngine } from "../scripts/pulumi/engine";
 import { withClient, type Login } from "../scripts/v6/database";
 import { median, type Benchmark, type Figures, type Run } from "./benchmark";
-import { withDatabase } from "./noop";
-import { BenchStack } from "./stack";
+import { BenchStack, withDatabase } from "./stack";
 
 /**
  * What the gates cost of an `up` that does everything: the seconds that the ledger says their checks took, and those of the
@@ -21,14 +19,7 @@ export const gates: Benchmark = {
     rounds: { default: 1, least: 1, about: "how often the whole up is run and undone" },
     users: { default: 200_000, least: 100, about: "users in the database" },
   },
-  async run(run): Promise<Figures> {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-bench-"));
-    try {
-      return await withDatabase(run, (login) => measure(run, folder, login));
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  },
+  run: (run) => withDatabase(run, (folder, login) => measure(run, folder, login)),
 };
 
 async function measure({ say, signal, options }: Run, folder: string, login: Login): Promise<Figures> {

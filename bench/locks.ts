@@ -1,4 +1,4 @@
-import { engineParameters } from "../engine/database";
+import { engineParameters } from "../engine/parameters";
 import { applyModule } from "../engine/module/apply";
 import { loadModule, moduleNames } from "../engine/module/files/manifest";
 import { startServer, type Server } from "../engine/server/server";

@@ -1,12 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import { newestDumpable } from "../scripts/postgres/newest";
-import { startServer } from "../engine/server/server";
 import { findEngine } from "../scripts/pulumi/engine";
-import { createV6, type Login } from "../scripts/v6/database";
+import type { Login } from "../scripts/v6/database";
 import { median, type Benchmark, type Figures, type Run } from "./benchmark";
-import { BenchStack } from "./stack";
+import { BenchStack, withDatabase } from "./stack";
 
 /**
  * What an `up` costs that finds nothing to do, beside the engine's floor: the same program with a plugin, started in the
@@ -19,27 +16,8 @@ export const noop: Benchmark = {
     rounds: { default: 5, least: 1, about: "how often each of the two is measured, in turn" },
     users: { default: 1000, least: 10, about: "users in the database" },
   },
-  async run(run): Promise<Figures> {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-bench-"));
-    try {
-      return await withDatabase(run, (login) => measure(run, folder, login));
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  },
+  run: (run) => withDatabase(run, (folder, login) => measure(run, folder, login)),
 };
-
-/** Runs some work on a v6 of its own, on the newest server that can be dumped. */
-export async function withDatabase<T>({ say, options }: Run, work: (login: Login) => Promise<T>): Promise<T> {
-  const { major, why } = await newestDumpable();
-  say(`server: ${why}`);
-  const server = await startServer({ major, say });
-  try {
-    return await work((await createV6(server, "guardian", { users: options["users"] ?? 1000 })).migrator);
-  } finally {
-    await server.stop();
-  }
-}
 
 async function measure({ say, signal, options }: Run, folder: string, login: Login): Promise<Figures> {
   const engine = (await findEngine({ log: { line: say } })).path;

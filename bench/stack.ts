@@ -1,6 +1,13 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startServer } from "../engine/server/server";
+import { newestDumpable } from "../scripts/postgres/newest";
 import { clone } from "../scripts/stack/backend";
 import { OwnStack, type Wanted } from "../scripts/stack/own";
+import { createV6, type Login } from "../scripts/v6/database";
+import type { Run } from "./benchmark";
 
 /** A stack whose operations are timed. */
 export class BenchStack {
@@ -31,5 +38,25 @@ export class BenchStack {
     const began = performance.now();
     await this.stack.must(args);
     return performance.now() - began;
+  }
+}
+
+/** Runs some work in a folder of its own and on a v6 of its own, on the newest server that can be dumped; both go with it. */
+export async function withDatabase<T>(
+  { say, options }: Run,
+  work: (folder: string, login: Login) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "guardian-bench-"));
+  try {
+    const { major, why } = await newestDumpable();
+    say(`server: ${why}`);
+    const server = await startServer({ major, say });
+    try {
+      return await work(folder, (await createV6(server, "guardian", { users: options["users"] ?? 1000 })).migrator);
+    } finally {
+      await server.stop();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,7 @@
 import type { Progress } from "./base/progress";
 import type { ConnectionSettings } from "./connect";
-import { Database, engineParameters, type EngineParameters, type WriteOptions, type FencedWriter } from "./database";
+import { Database, type WriteOptions, type FencedWriter } from "./database";
+import { engineParameters, type EngineParameters } from "./parameters";
 import { identityOf, readLedger, readPhysical, type DatabaseIdentity } from "./ledger/identity";
 import { openLedger } from "./ledger/owner";
 import { readSteps, type Step } from "./ledger/steps";

@@ -1,7 +1,8 @@
 import { connectionKeys } from "../config/connection";
 import { lockTimes } from "../config/locks";
 import { resolveConnection, type DatabaseInput } from "../engine/connect";
-import { Database, engineParameters, type ChosenLocks } from "../engine/database";
+import { Database } from "../engine/database";
+import { engineParameters, type ChosenLocks } from "../engine/parameters";
 import { fromPostgres } from "../engine/base/errors";
 import type { Plugin } from "../provider/types";
 import { assessHandler } from "./assess/handle";

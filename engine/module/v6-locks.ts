@@ -1,6 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EngineParameters, FencedWriter } from "../database";
+import type { FencedWriter } from "../database";
+import type { EngineParameters } from "../parameters";
 import { GuardianError, sqlstateOf } from "../base/errors";
 import type { Queryable } from "../base/sql";
 import { readHolders, type LockMode } from "./v6/holders";

@@ -1,5 +1,5 @@
 import { resolveConnection, type ConnectionSettings } from "../../engine/connect";
-import { engineParameters } from "../../engine/database";
+import { engineParameters } from "../../engine/parameters";
 import { loadModule, moduleNames, sqlFolder, type Module } from "../../engine/module/files/manifest";
 import { Operator, type OperatorOptions } from "../../engine/operator";
 import type { Login } from "./database";

@@ -6,8 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Database } from "../../engine/database";
-import { gates } from "../../engine/gates";
-import { runCheck, type Check, type Declared, type Outcome } from "../../engine/gates/check";
+import { runCheck, type Declared, type Outcome } from "../../engine/gates/check";
 import { ask } from "../../engine/gates/criteria/ask";
 import { guide } from "../../engine/gates/criteria/guide";
 import { criteriaLines, summarize, type Criterion } from "../../engine/gates/criteria/summary";
@@ -17,19 +16,13 @@ import { problems } from "../sql/003_fhir";
 import { long } from "../support/long";
 import { withV6, type Login } from "../support/postgres";
 import { root } from "../support/plugin";
+import { all, declared as base } from "./gates/asked";
 import { settingsOf, withEngine } from "./module/harness";
 
-const all: readonly Check[] = [...new Set<Check>(Object.values(gates).flat())];
-
 const declared: Declared = {
+  ...base,
   env: { API_HEADER: "Authorization: Bearer of-a-patient", BROKEN_HEADER: "of-a-patient" },
-  backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
-  publications: [],
-  operators: [],
-  limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
-  strict: false,
-  signOff: {},
-  endpoints: [],
+  backup: { ...base.backup, directory: join(tmpdir(), "guardian-gates") },
 };
 
 /** What checks say, by name; asked as the migrator. */

@@ -8,38 +8,24 @@ import { gates } from "../../engine/gates";
 import { foresee, type WantedGate } from "../../engine/gates/judge";
 import { readinessOf, runCheck, type Check, type Declared, type Outcome, type Site } from "../../engine/gates/check";
 import { main } from "../../scripts/gates";
+import { all, asked as askedBy, declared as base } from "./gates/asked";
 import { settingsOf, withEngine } from "./module/harness";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major, withV6, type Login, type V6 } from "../support/postgres";
 import { gateChecks, type Gate } from "../../spec/gates";
 import { allModules } from "../../components/plan";
 
-const all: readonly Check[] = [...new Set<Check>([...gates.before, ...gates.end])];
 let env: NodeJS.ProcessEnv = process.env;
 const declared: Declared = {
+  ...base,
   get env() {
     return env;
   },
-  backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
-  publications: [],
-  operators: [],
-  limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
-  strict: false,
-  signOff: {},
-  endpoints: [],
+  backup: { ...base.backup, directory: join(tmpdir(), "guardian-gates") },
 };
 
-/** What a check says, asked as the migrator unless another login is named. */
-async function asked(login: Login, name: string, by = declared): Promise<Outcome> {
-  const check = all.find((one) => one.name === name);
-  if (!check) throw new Error(`there is no check ${name}`);
-  const host = new Database(settingsOf(login));
-  try {
-    return await runCheck(check, host, by);
-  } finally {
-    await host.close();
-  }
-}
+/** As the file's own stack declares it, unless told otherwise. */
+const asked = (login: Login, name: string, by = declared): Promise<Outcome> => askedBy(login, name, by);
 
 /** What a gate with these checks would stop an `up` with; undefined: it lets it pass. */
 async function stopping(login: Login, gate: Gate, checks: readonly string[]): Promise<string | undefined> {

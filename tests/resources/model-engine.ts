@@ -1,4 +1,5 @@
-import { Database, engineParameters } from "../../engine/database";
+import { Database } from "../../engine/database";
+import { engineParameters } from "../../engine/parameters";
 import { GuardianError } from "../../engine/base/errors";
 import { PartlyDone, type Call, type Handler } from "../../provider/types";
 import type { Value, Values } from "../../provider/wire";

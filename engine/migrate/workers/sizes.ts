@@ -1,4 +1,4 @@
-import { engineParameters } from "../../database";
+import { engineParameters } from "../../parameters";
 import type { Pace } from "./pace";
 
 /** Keys in one range of the plan; a batch takes as many ranges as fit its time. */

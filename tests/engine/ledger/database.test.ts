@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { Database, engineParameters, type FencedWriter } from "../../../engine/database";
+import { Database, type FencedWriter } from "../../../engine/database";
+import { engineParameters } from "../../../engine/parameters";
 import { first, rows, type Queryable } from "../../../engine/base/sql";
 import { withV6 } from "../../support/postgres";
 import { column, refusalOf, settingsOf, withEngine } from "../module/harness";

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import type { EngineParameters } from "../../../engine/database";
+import type { EngineParameters } from "../../../engine/parameters";
 import { loadMigration, type Migration } from "../../../engine/migrate/definition/migration";
 import type { MoveOptions, Moved, TakenBack } from "../../../engine/migrate";
 import { bind } from "../../../engine/migrate/definition/range";

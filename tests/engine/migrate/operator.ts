@@ -1,4 +1,5 @@
-import { FencedWriter, type EngineParameters } from "../../../engine/database";
+import { FencedWriter } from "../../../engine/database";
+import type { EngineParameters } from "../../../engine/parameters";
 import { loadMigration } from "../../../engine/migrate/definition/migration";
 import type { Queryable } from "../../../engine/base/sql";
 import type { Operator } from "../../../engine/operator";
