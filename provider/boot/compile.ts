@@ -28,6 +28,7 @@ export async function compile(root: string, main: string, folders: readonly stri
     platform: "node",
     target: "node20",
     keepNames: true,
+    minifyWhitespace: true, // a third less to read and to hash at every start
     sourcemap: "external",
     sourcesContent: false,
     legalComments: "none",

@@ -8,6 +8,7 @@
 const { resolve } = require("node:path");
 const { SourceMap, createRequire, enableCompileCache } = require("node:module");
 const { readFileSync, realpathSync } = require("node:fs");
+const { setFlagsFromString } = require("node:v8");
 const { Script } = require("node:vm");
 const { find, keyOf, nodeFolder, read, sources, store, writable, write } = require("./cache.cjs");
 
@@ -29,6 +30,8 @@ function fromSources() {
 function run({ file, text }) {
   const machine = `${file}.${process.version}-${process.arch}`;
   const cachedData = read(machine);
+  // What ran once, at the start, would else be forgotten in a long run before its end, and compiled anew at every later start.
+  if (!cachedData) setFlagsFromString("--no-flush-bytecode");
   const script = new Script(text, { filename: file, cachedData });
   // At the end, when it is known which of its functions a run needs.
   if (!cachedData || script.cachedDataRejected) {
