@@ -2,6 +2,7 @@ import {
   ConnectionLostError,
   connectReader,
   connectWriter,
+  dropSpare,
   type ConnectionSettings,
   type Reader,
   type ServerInfo,
@@ -123,7 +124,7 @@ export class Database {
   }
 
   async #open(): Promise<Reader> {
-    this.#reader ??= connectReader(this.settings, { detail: "reading" });
+    this.#reader ??= connectReader(this.settings, { detail: "reading", another: true });
     try {
       return await this.#reader;
     } catch (err) {
@@ -198,7 +199,7 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#writes.catch(() => undefined);
-    await Promise.allSettled(this.#ahead);
+    await Promise.allSettled([...this.#ahead, dropSpare(this.settings)]);
     await this.#reader?.then(
       (reader) => reader.close(),
       () => undefined,

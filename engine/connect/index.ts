@@ -4,7 +4,7 @@ export { openClient, toPgConfig } from "./open";
 export { transactionOutcome } from "./outcome";
 export { knownServer, probeServer, type ServerInfo } from "./probe";
 export { connectReader, Reader, Reading } from "./reader";
-export { Session, type SessionOptions } from "./session";
+export { dropSpare, Session, type SessionOptions } from "./session";
 export { parseConninfo } from "./settings/conninfo";
 export { ConnectionSettings, type DatabaseInput, resolveConnection } from "./settings";
 export { inTrial, type Trial } from "./trial";

@@ -21,15 +21,15 @@ export interface ProbeOptions {
  * @throws GuardianError if the server cannot be reached, is unfit, or a transaction pooler stands before it.
  */
 export async function probeServer(settings: ConnectionSettings, options: ProbeOptions = {}): Promise<ServerInfo> {
-  const { server, client } = await probe(settings, options);
-  await discard(client);
+  const { server, clients } = await probe(settings, options);
+  await Promise.all(clients.map(discard));
   return server;
 }
 
-/** What a probe found, and the one of its two connections that it leaves open; whoever gets it ends it. */
+/** What a probe found, and its two connections, still open; whoever gets them ends them. */
 interface Probed {
   server: ServerInfo;
-  client: Client;
+  clients: [Client, Client];
 }
 
 async function probe(settings: ConnectionSettings, options: ProbeOptions = {}): Promise<Probed> {
@@ -38,8 +38,7 @@ async function probe(settings: ConnectionSettings, options: ProbeOptions = {}): 
   try {
     b = await openClient(settings, "guardian-migration probe");
     await refusePooler(a, b, settings, (options.patience ?? 10) * 1000);
-    const [server] = await Promise.all([readServerInfo(a, settings), discard(b)]);
-    return { server, client: a };
+    return { server: await readServerInfo(a, settings), clients: [a, b] };
   } catch (err) {
     await Promise.all([a, ...(b ? [b] : [])].map(discard));
     throw isLoss(err) ? connectionLost(err, settings.explain()) : connectFailure(err, settings);
@@ -53,10 +52,12 @@ export function knownServer(settings: ConnectionSettings): Promise<ServerInfo> {
   return known.get(settings) ?? remember(settings, probeServer(settings));
 }
 
-/** knownServer(); where that takes a probe, with the connection that it leaves, so that no other has to be made. */
-export async function knownWithClient(settings: ConnectionSettings): Promise<{ server: ServerInfo; client?: Client }> {
+/** knownServer(); where that takes a probe, with the connections that it leaves, so that no others have to be made. */
+export async function knownWithClients(
+  settings: ConnectionSettings,
+): Promise<{ server: ServerInfo; clients: readonly Client[] }> {
   const server = known.get(settings);
-  if (server) return { server: await server };
+  if (server) return { server: await server, clients: [] };
   const probed = probe(settings);
   await remember(
     settings,

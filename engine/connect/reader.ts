@@ -107,7 +107,5 @@ export class Reader {
 
 /** @throws GuardianError if the connection fails, or a transaction pooler, a standby or an old server is found. */
 export async function connectReader(settings: ConnectionSettings, options: SessionOptions): Promise<Reader> {
-  const session = new Session(await openSession(settings, options));
-  await session.query("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)");
-  return new Reader(session);
+  return new Reader(new Session(await openSession(settings, { ...options, readOnly: true })));
 }

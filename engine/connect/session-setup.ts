@@ -40,7 +40,7 @@ const sqlSettings = {
 export async function setUpSession(
   client: Client,
   server: ServerInfo,
-  about: { name: string; idleInTransaction: number; lockTimeout: number },
+  about: { name: string; idleInTransaction: number; lockTimeout: number; readOnly: boolean },
 ): Promise<void> {
   const settings: Record<string, string> = {
     // A connection that was made to look at the server has another.
@@ -57,12 +57,13 @@ export async function setUpSession(
     idle_session_timeout: "0",
     idle_in_transaction_session_timeout: `${about.idleInTransaction}s`,
     ...(server.major >= 17 ? { transaction_timeout: "0" } : {}),
+    ...(about.readOnly ? { default_transaction_read_only: "on" } : {}),
   };
-  await client.query(setAll, [JSON.stringify(settings)]);
   try {
-    await client.query(setAll, [JSON.stringify(watch)]);
+    await client.query(setAll, [JSON.stringify({ ...settings, ...watch })]);
   } catch (err) {
     if (!isPostgres(err)) throw err;
+    await client.query(setAll, [JSON.stringify(settings)]);
     for (const setting of Object.entries(watch)) await setIfPossible(client, setting);
   }
 }

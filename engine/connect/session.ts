@@ -6,7 +6,7 @@ import type { Queryable } from "../base/sql";
 import { LockWatch, lockTimeoutDefault } from "./lock-wait";
 import { connectionLost, isLoss } from "./lost";
 import { discard, openClient } from "./open";
-import { knownWithClient, type ServerInfo } from "./probe";
+import { knownWithClients, type ServerInfo } from "./probe";
 import { idleInTransactionDefault, setUpSession } from "./session-setup";
 import type { ConnectionSettings } from "./settings";
 
@@ -23,6 +23,10 @@ export interface SessionOptions {
   readonly idleInTransaction?: number;
   /** Seconds to ask a server that does not answer how a COMMIT ended; a restart takes a while. Default 30. */
   readonly commitPatience?: number;
+  /** What it writes is refused by the server (default_transaction_read_only). Default false. */
+  readonly readOnly?: boolean;
+  /** Another session with these settings will be wanted in a moment: it gets the second connection of the probe. */
+  readonly another?: boolean;
 }
 
 /** Milliseconds after which a statement that is still at work is cancelled once more. */
@@ -164,17 +168,45 @@ export interface OpenSession {
  */
 export async function openSession(settings: ConnectionSettings, options: SessionOptions): Promise<OpenSession> {
   const name = `guardian-migration ${options.detail}`;
-  const { server, client = await openClient(settings, name) } = await knownWithClient(settings);
+  const { server, clients } = await knownWithClients(settings);
+  const [client = takeSpare(settings) ?? (await openClient(settings, name)), spare] = clients;
+  if (spare && options.another) keepSpare(settings, spare);
+  else if (spare) void discard(spare);
   try {
-    const { idleInTransaction = idleInTransactionDefault, lockTimeout = lockTimeoutDefault } = options;
-    await setUpSession(client, server, { name, idleInTransaction, lockTimeout });
-    const text = `SELECT pid, backend_start::pg_catalog.text AS "backendStart"
-                    FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`;
+    const {
+      idleInTransaction = idleInTransactionDefault,
+      lockTimeout = lockTimeoutDefault,
+      readOnly = false,
+    } = options;
+    await setUpSession(client, server, { name, idleInTransaction, lockTimeout, readOnly });
+    const text = `SELECT pg_catalog.pg_backend_pid() AS pid, backend_start::pg_catalog.text AS "backendStart"
+                    FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())`;
     const me = (await client.query<{ pid: number; backendStart: string }>(text)).rows[0];
-    if (!me) throw new Error("pg_stat_activity does not show this session");
+    if (!me) throw new Error("pg_stat_get_activity does not show this session");
     return { client, settings, server, ...me, options };
   } catch (err) {
     await discard(client);
     throw isLoss(err) ? connectionLost(err, settings.toString()) : err;
   }
+}
+
+/** Connections that a probe left, for whoever comes next; milliseconds that they are kept. */
+const spares = new WeakMap<ConnectionSettings, Client>();
+const sparePatience = 5000;
+
+function keepSpare(settings: ConnectionSettings, client: Client): void {
+  spares.set(settings, client);
+  setTimeout(() => spares.get(settings) === client && void dropSpare(settings), sparePatience).unref();
+}
+
+function takeSpare(settings: ConnectionSettings): Client | undefined {
+  const client = spares.get(settings);
+  spares.delete(settings);
+  return client;
+}
+
+/** Ends the connection that was kept for another session of these settings (`another`), if nobody took it. Never throws. */
+export async function dropSpare(settings: ConnectionSettings): Promise<void> {
+  const client = takeSpare(settings);
+  if (client) await discard(client);
 }

@@ -14,8 +14,14 @@ interface Assessment {
   items: Finding[];
 }
 
+interface Told {
+  severity: "warn" | "info";
+  text: string;
+}
+
 /**
- * The guide's assessment (guide 1.1), in preview already.
+ * The guide's assessment (guide 1.1), in preview already. What it has to tell the program tells: its connection to the engine
+ * is open, the plugin's own would be made for this alone.
  * @param args all modules, data migrations and flags that the program declares, and names of publications that new tables may join
  * @throws pulumi.RunError for a database that is not a Guardian v6; Pulumi shows it without a stack trace
  */
@@ -30,7 +36,10 @@ export async function assess(
   options: pulumi.InvokeOptions,
 ): Promise<Assessment> {
   try {
-    return (await pulumi.runtime.invoke(assessSpec.token, args, options)) as Assessment;
+    const answer = (await pulumi.runtime.invoke(assessSpec.token, args, options)) as Assessment & { told: Told[] };
+    const { told, ...assessment } = answer;
+    for (const { severity, text } of told) await pulumi.log[severity](text);
+    return assessment;
   } catch (err) {
     throw new pulumi.RunError(
       err instanceof Error ? err.message.replace(/^invocation of .* returned an error: /, "") : String(err),

@@ -2,6 +2,7 @@ import { assess } from "../../engine/assess";
 import type { Database } from "../../engine/database";
 import { fromPostgres } from "../../engine/base/errors";
 import { ledgerSteps, type DatabaseCall } from "../call";
+import { printable } from "../../provider/log";
 import type { FunctionHandler } from "../../provider/types";
 import { leavingFlags } from "../../engine/flag-leaving";
 import { movedBut } from "../../engine/ledger/batches";
@@ -24,14 +25,20 @@ export const assessHandler: FunctionHandler<Database> = {
       .catch((err: unknown) => {
         throw fromPostgres(err, "assessment");
       });
-    for (const { readiness, item, status } of items) if (readiness === "Warning") call.log.warn(`${item}: ${status}`);
-    if (beforeUp !== undefined) call.log.warn(`this role may preview, and lacks rights that up needs; ${beforeUp}`);
-    // No output: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
-    call.log.info(`v6 holds ${volume.map(({ status }) => status).join(" and ")}`);
-    if (readers.length > 0) call.log.info(`changes of this database's tables are read: ${readers.join(", ")}`);
-    await tellLeaving(call, args as unknown as Program);
+    const warnings = items
+      .filter(({ readiness }) => readiness === "Warning")
+      .map(({ item, status }) => `${item}: ${status}`);
+    if (beforeUp !== undefined) warnings.push(`this role may preview, and lacks rights that up needs; ${beforeUp}`);
+    // No item: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
+    const notes = [`v6 holds ${volume.map(({ status }) => status).join(" and ")}`];
+    if (readers.length > 0) notes.push(`changes of this database's tables are read: ${readers.join(", ")}`);
+    const leaving = await describeLeaving(call, args as unknown as Program);
     readOn();
-    return { server: `PostgreSQL ${server.version}`, items: items.map((item) => ({ ...item })) };
+    return {
+      server: `PostgreSQL ${server.version}`,
+      items: items.map((item) => ({ ...item })),
+      told: [...tell("warn", warnings), ...tell("info", notes), ...tell("warn", leaving)],
+    };
   },
 };
 
@@ -42,16 +49,22 @@ interface Program {
   flags?: readonly string[];
 }
 
-/** Says what would be taken out. */
-async function tellLeaving(call: DatabaseCall, { modules, migrations, flags }: Program): Promise<void> {
+const tell = (severity: "warn" | "info", texts: readonly string[]): { severity: string; text: string }[] =>
+  texts.map((text) => ({ severity, text: printable(text) }));
+
+/** @returns what would be taken out */
+async function describeLeaving(call: DatabaseCall, { modules, migrations, flags }: Program): Promise<string[]> {
   const { ledger, here } = await call.host.whereabouts();
-  if (!ledger || isCopied(ledger, here)) return;
+  if (!ledger || isCopied(ledger, here)) return [];
   const steps = await ledgerSteps(call.host);
-  const put = flags ? await call.host.read((db) => leavingFlags(db, steps, flags)) : [];
-  if (put.length > 0) call.log.warn(leavingFlagsText(put));
-  const moved = migrations ? await call.host.read((db) => movedBut(db, migrations)) : [];
-  for (const one of moved) call.log.warn(movedText(one));
-  for (const one of await call.host.read((db) => leavingModules(db, modules))) {
-    call.log.warn(leavingText(one, call.host.parameters.lockHold));
-  }
+  return call.host.read(async (db) => {
+    const put = flags ? await leavingFlags(db, steps, flags) : [];
+    const moved = migrations ? await movedBut(db, migrations) : [];
+    const taken = await leavingModules(db, modules);
+    return [
+      ...(put.length > 0 ? [leavingFlagsText(put)] : []),
+      ...moved.map(movedText),
+      ...taken.map((one) => leavingText(one, call.host.parameters.lockHold)),
+    ];
+  });
 }

@@ -35,6 +35,13 @@ export const assessSpec = invocation(
         ),
         "All findings.",
       ),
+      told: list(
+        record(
+          { severity: text("warn or info."), text: text("A sentence.") },
+          "What the user is to be told, and no output of a stack: it changes while v6 is used.",
+        ),
+        "What is told, in order.",
+      ),
     },
   },
 );

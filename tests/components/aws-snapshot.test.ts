@@ -12,7 +12,7 @@ const covers = "0123456789ab-20260102030405";
 async function program(stack: string, config: Record<string, unknown>) {
   const outputs = ({ type }: { type: string }): Record<string, unknown> =>
     type.endsWith(":Backup") ? { covers, path: "p", proof: "proven" } : { ledgerId: "l", sessionId: "s" };
-  const call = (): Record<string, unknown> => ({ server: "PostgreSQL", items: [] });
+  const call = (): Record<string, unknown> => ({ server: "PostgreSQL", items: [], told: [] });
   return declared(stack, { outputs, call }, async () => {
     pulumi.runtime.setAllConfig(raw({ legacyConsent: consent, ...config }));
     const run = createRequire(__filename)(root) as () => Promise<Record<string, unknown>>;

@@ -12,7 +12,7 @@ async function program(config: Record<string, unknown>): Promise<DeclaredResourc
     ...{ ledgerId: "l", sessionId: "s", path: "p", proof: "proven", meaning: `${name} means` },
     ...(type.endsWith(":Backup") ? { protects: { "000_audit_log": "it means" } } : {}),
   });
-  const call = (): Record<string, unknown> => ({ server: "PostgreSQL", items: [] });
+  const call = (): Record<string, unknown> => ({ server: "PostgreSQL", items: [], told: [] });
   const { resources } = await declared("dev", { outputs, call }, async () => {
     pulumi.runtime.setAllConfig(raw({ legacyConsent: consent, ...config }));
     const run = createRequire(__filename)(root) as () => Promise<Record<string, unknown>>;

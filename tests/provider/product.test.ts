@@ -14,10 +14,9 @@ describe("provider: the product", function () {
   it("assesses, plans without writing, creates, and then finds nothing to do", () =>
     walking(async (walk, db) => {
       const { plugin } = walk;
-      const assess = (modules: string[]) =>
-        plugin.call(plugin.client.invoke, calls.invoke("guardian-migration:index:assess", { modules }));
-      const assessed = await assess(walkModules);
-      expect(plain(assessed.getReturn())).to.have.keys("server", "items");
+      const { answer, notes } = await walk.assess();
+      expect(answer).to.have.keys("server", "items", "told");
+      expect(notes.join()).to.match(/^v6 holds \d+ users and \d+ documents$/);
 
       const planned = await walk.create("Ledger", "ledger", { purge: false }, { preview: true });
       expect(planned).to.deep.include({
@@ -43,18 +42,13 @@ describe("provider: the product", function () {
       await admin.query(
         `INSERT INTO public.audit_log (table_name, record_key, action, actor_role) SELECT 'public.t', '1', 'INSERT', 'x' FROM generate_series(1, 2)`,
       );
-      const warned = (): string[] =>
-        plugin.engine.logs
-          .filter(({ severity, message }) => severity === "warning" && message.includes("is applied in this database"))
-          .map((it) => it.message);
-      await assess(walkModules);
-      expect(warned()).to.deep.equal([]);
-      await assess(walkModules.slice(1, -1));
+      const leaving = async (modules: string[]): Promise<string[]> =>
+        (await walk.assess({ modules })).warnings.filter((line) => line.includes("is applied in this database"));
+      expect(await leaving(walkModules)).to.deep.equal([]);
+      const warned = await leaving(walkModules.slice(1, -1));
       // 16-16: Pulumi asks nobody about a delete in preview.
       const rows = (await admin.query<{ n: string }>("SELECT count(*) AS n FROM public.audit_log")).rows[0]!.n;
-      expect(
-        warned().map((line) => line.replace(/ If that.*/, "").replace(/\d+ objects/, "OBJ objects")),
-      ).to.deep.equal([
+      expect(warned.map((line) => line.replace(/ If that.*/, "").replace(/\d+ objects/, "OBJ objects"))).to.deep.equal([
         "004_enhanced_consent is applied in this database and not among the stack's modules: taking it out takes OBJ objects away; leaves no rows to archive; locks auth.users for at most 200 ms (ACCESS EXCLUSIVE).",
         `000_audit_log is applied in this database and not among the stack's modules: taking it out takes OBJ objects away; archives ${rows} rows of public.audit_log, which come back with it; takes no v6 locks.`,
       ]);
@@ -83,12 +77,8 @@ describe("provider: the product", function () {
       await flag("fhir_integration", true);
       await flag("user_preferences_v2", false);
       await flag("telehealth", true, { description: "Visits by video" });
-      const assess = async (flags?: string[]): Promise<string[]> => {
-        walk.plugin.engine.logs.length = 0;
-        const args = { modules: walkModules, ...(flags ? { flags } : {}) };
-        await walk.plugin.call(walk.plugin.client.invoke, calls.invoke("guardian-migration:index:assess", args));
-        return walk.plugin.engine.logs.map(({ message }) => message).filter((line) => line.startsWith("flags"));
-      };
+      const assess = async (flags?: string[]): Promise<string[]> =>
+        (await walk.assess(flags ? { flags } : {})).warnings.filter((line) => line.startsWith("flags"));
       expect(await assess()).to.deep.equal([]);
       expect(await assess(["fhir_integration", "user_preferences_v2", "telehealth"])).to.deep.equal([]);
       // What is as module 001 delivers it is not told.

@@ -68,8 +68,7 @@ describe("provider: publications that new tables would join", function () {
       await admin.query("CREATE PUBLICATION everything FOR ALL TABLES");
       const plans = async (accepted: string[]): Promise<string[]> =>
         withWalk({ database: db.migrator }, async (walk) => {
-          const assessment = calls.invoke("guardian-migration:index:assess", { modules: [], accepted });
-          await walk.plugin.call(walk.plugin.client.invoke, assessment);
+          await walk.assess({ modules: [], accepted });
           const args = { module: "000_audit_log", ledgerId: unknownMark };
           await walk.create("SqlModule", "000_audit_log", args, { preview: true });
           return warnings(walk).filter((line) => line.startsWith("up will refuse this"));

@@ -125,7 +125,7 @@ describe("the four roles", function () {
   it("18-2 the auditor previews the whole of it before anything is there; the script's other roles are no more in it", () =>
     withWalk({ database: database.as.guardian_auditor }, async (walk) => {
       const { plugin } = walk;
-      await plugin.call(plugin.client.invoke, calls.invoke("guardian-migration:index:assess", { modules: [] }, true));
+      await walk.assess({ modules: [] }, true);
       for (const [kind, name, args] of [
         ["Ledger", "ledger", { purge: false }],
         ["Backup", "backup", walk.backupArgs(unknownMark)],

@@ -66,7 +66,7 @@ export async function declared(
   try {
     await pulumi.runtime.setMocks(
       {
-        call: () => ({ server: "PostgreSQL", items: [] }),
+        call: () => ({ server: "PostgreSQL", items: [], told: [] }),
         newResource: ({ type, name, inputs }) => {
           inputsOf.set(`${type} ${name}`, inputs as Record<string, unknown>);
           return { id: `${name} id`, state: inputs as Record<string, unknown> };

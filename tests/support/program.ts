@@ -18,7 +18,7 @@ async function main(): Promise<void> {
         if (state["enabled"] === true) enabled.push(name);
         return { id: name, state };
       },
-      call: () => ({ server: "PostgreSQL", items: [] }),
+      call: () => ({ server: "PostgreSQL", items: [], told: [] }),
     },
     "guardian",
     "dev",

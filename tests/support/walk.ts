@@ -46,6 +46,18 @@ export class Walk<P extends ServedPlugin = ServedPlugin> {
     private readonly stack: string,
   ) {}
 
+  /**
+   * The assessment, as the program asks for it; by default all modules of the walk.
+   * @returns what it answered, and of that what the program tells the user
+   */
+  async assess(args: object = {}, preview = false): Promise<{ answer: Wire; warnings: string[]; notes: string[] }> {
+    const request = calls.invoke("guardian-migration:index:assess", { modules: walkModules, ...args }, preview);
+    const answer = plain((await this.plugin.call(this.plugin.client.invoke, request)).getReturn()) ?? {};
+    const told = answer["told"] as { severity: string; text: string }[];
+    const of = (wanted: string): string[] => told.filter(({ severity }) => severity === wanted).map(({ text }) => text);
+    return { answer, warnings: of("warn"), notes: of("info") };
+  }
+
   urn(kind: string, name: string): string {
     return calls.urnOf(`guardian-migration:index:${kind}`, name).replace(":dev:", `:${this.stack}:`);
   }
