@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { Database, type FencedWriter } from "../../../engine/database";
 import { engineParameters } from "../../../engine/parameters";
 import { first, rows, type Queryable } from "../../../engine/base/sql";
+import { long } from "../../support/long";
 import { withV6 } from "../../support/postgres";
 import { column, refusalOf, settingsOf, withEngine } from "../module/harness";
 
@@ -75,6 +76,8 @@ describe("a database as one process has it", function () {
 
   const sessions = `SELECT application_name::text AS name FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'guardian-migration%' ORDER BY 1`;
+  const looking =
+    "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'guardian-migration probe'";
   const names = async (tx: Queryable): Promise<string[]> =>
     (await rows<{ name: string }>(tx, sessions)).map(({ name }) => name);
 
@@ -84,12 +87,15 @@ describe("a database as one process has it", function () {
       const host = new Database(settingsOf(db.migrator));
       try {
         await host.server();
-        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
+        // The other connection that looked at the server waits for who reads ahead.
+        const [probe] = await column(admin, `SELECT pid ${looking}`);
+        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration probe", "guardian-migration reading"]);
         // Each waits for what only the other does: one after the other they would wait for ever.
         let [began, ended] = [(): void => undefined, (): void => undefined];
         const beside = new Promise<void>((resolve) => (began = resolve));
         const done = new Promise<void>((resolve) => (ended = resolve));
         const ahead = host.ahead("x", async (tx) => {
+          expect(await first(tx, "SELECT pg_backend_pid() AS pid")).to.deep.equal({ pid: probe });
           const there = await names(tx);
           began();
           await done;
@@ -106,12 +112,28 @@ describe("a database as one process has it", function () {
       }
     }));
 
+  long("15-H a connection that looked at the server and that nobody wants is ended after 5 s", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const host = new Database(settingsOf(db.migrator));
+      try {
+        await host.server();
+        expect(await column(admin, `SELECT pid ${looking}`)).to.have.length(1);
+        await sleep(5500);
+        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
+      } finally {
+        await host.close();
+      }
+    }),
+  );
+
   it("15-H reads ahead in turn where there is no second connection", () =>
     withV6(async (db) => {
       const admin = await db.connect("admin");
       const host = new Database(settingsOf(db.migrator));
       try {
         await host.server();
+        await host.ahead("what the probe left", () => Promise.resolve());
         // This one and the reading one.
         await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 2`);
         expect(await host.ahead("x", (tx) => names(tx))).to.deep.equal(["guardian-migration reading"]);
