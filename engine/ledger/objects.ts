@@ -28,22 +28,21 @@ export async function readObjects(db: Queryable): Promise<RecordedObject[]> {
 
 /** @returns the objects of all modules that stand, as module.yaml names them; none where there is no ledger */
 export async function standingObjects(db: Queryable): Promise<string[]> {
-  return (await exists(db, table)) ? (await readObjects(db)).map(({ object }) => object) : [];
+  if (!(await exists(db, table))) return [];
+  return (await rows<{ object: string }>(db, `SELECT o.object FROM ${standing}`)).map(({ object }) => object);
 }
 
-/**
- * @param kind what module.yaml calls it: `table`, `function`, `view`
- * @returns the names of such objects of all modules that stand, with their schema; none where there is no ledger
- */
-export async function standingNames(db: Queryable, kind: string): Promise<string[]> {
-  if (!(await exists(db, table))) return [];
-  const found = await rows<{ name: string }>(
-    db,
-    `SELECT pg_catalog.substr(o.object, pg_catalog.length($1) + 2) AS name FROM ${standing} AND pg_catalog.starts_with(o.object, $1 || ' ')`,
-    [kind],
-  );
-  return found.map(({ name }) => name);
+/** @returns names with their schema, of objects of one kind as module.yaml calls it: `table`, `function`, `view` */
+export type Standing = (kind: string) => string[];
+
+/** @returns the objects of all modules that stand, asked at once; none where there is no ledger */
+export async function readStanding(db: Queryable): Promise<Standing> {
+  const objects = await standingObjects(db);
+  return (kind) => objects.flatMap((object) => (object.startsWith(`${kind} `) ? [object.slice(kind.length + 1)] : []));
 }
+
+/** @returns the names of objects of one kind, see `Standing` */
+export const standingNames = async (db: Queryable, kind: string): Promise<string[]> => (await readStanding(db))(kind);
 
 /** @returns the tables of all modules that stand, as `schema.name`; none where there is no ledger */
 export const standingTables = (db: Queryable): Promise<string[]> => standingNames(db, "table");

@@ -1,6 +1,6 @@
 import { shown, sqlName } from "../base/names";
 import { rows, type Queryable } from "../base/sql";
-import { standingNames, standingTables } from "../ledger/objects";
+import { readStanding, type Standing } from "../ledger/objects";
 import { viewsOver } from "../module/facts/relations";
 import type { Neighbour } from "./neighbour";
 
@@ -10,8 +10,8 @@ import type { Neighbour } from "./neighbour";
  */
 
 export async function readDefiners(db: Queryable): Promise<Neighbour[]> {
-  const tables = await standingTables(db);
-  return tables.length === 0 ? [] : [...(await views(db, tables)), ...(await functions(db, tables))];
+  const standing = await readStanding(db);
+  return standing("table").length === 0 ? [] : [...(await views(db, standing)), ...(await functions(db, standing))];
 }
 
 /** A view over tables, or over such a view. */
@@ -51,9 +51,9 @@ export async function viewsOverTables(db: Queryable, tables: readonly string[]):
   );
 }
 
-async function views(db: Queryable, tables: readonly string[]): Promise<Neighbour[]> {
-  const ours = await standingNames(db, "view");
-  const found = (await viewsOverTables(db, tables)).filter(({ name }) => !ours.includes(name));
+async function views(db: Queryable, standing: Standing): Promise<Neighbour[]> {
+  const ours = standing("view");
+  const found = (await viewsOverTables(db, standing("table"))).filter(({ name }) => !ours.includes(name));
   return found.map(({ name, owner, on, invoker, api, others }) => {
     const to = [...api, ...others].map(shown).join(", ");
     const item = "View";
@@ -72,8 +72,7 @@ async function views(db: Queryable, tables: readonly string[]): Promise<Neighbou
  * SECURITY DEFINER functions that speak of a v7 table. What a function does is not known before it runs; its text is looked
  * through for the tables' names, and one that puts a name together while it runs is not found.
  */
-async function functions(db: Queryable, tables: readonly string[]): Promise<Neighbour[]> {
-  const ours = await standingNames(db, "function");
+async function functions(db: Queryable, standing: Standing): Promise<Neighbour[]> {
   const found = await rows<{ name: string; owner: string; on: string[]; to: string[] }>(
     db,
     `WITH t AS (
@@ -97,7 +96,7 @@ async function functions(db: Queryable, tables: readonly string[]): Promise<Neig
        FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner) g
      WHERE s.on IS NOT NULL AND g.to IS NOT NULL
      ORDER BY 1`,
-    [tables, ours],
+    [standing("table"), standing("function")],
   );
   return found.map(({ name, owner, on, to }) => ({
     item: "Function",
