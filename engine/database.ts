@@ -30,6 +30,7 @@ import type { Progress } from "./base/progress";
 import { repeated } from "./base/status";
 import { pulumiCommand } from "../spec";
 import { engineParameters, type EngineParameters } from "./parameters";
+import { v6Untouched } from "./untouched";
 
 /** What a write comes with. */
 export interface WriteOptions {
@@ -58,6 +59,7 @@ export class FencedWriter {
   /**
    * One transaction, in which no newer operator can have taken over: the ledger's row is locked FOR SHARE, so that the
    * epoch cannot rise before it ends.
+   * @throws what the work throws; GuardianError v6-write where it wrote to a table of v6: it is rolled back then
    */
   transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
     return this.writer.transaction(async (db) => {
@@ -227,7 +229,8 @@ export class Database {
 
   async #underLock<T>(options: WriteOptions, work: (fenced: FencedWriter) => Promise<T>, turn: Turn): Promise<T> {
     const { label, signal, onProgress } = options;
-    const writer = await connectWriter(this.settings, { detail: label, signal, onWait: onProgress });
+    const writing = { detail: label, signal, onWait: onProgress, untouched: v6Untouched };
+    const writer = await connectWriter(this.settings, writing);
     const lease = keepLease(writer, this.parameters.lease);
     let raise: string | undefined;
     try {

@@ -46,6 +46,10 @@ export const errorCodes = {
       "Look SQLSTATE up (manual, appendix A), mend the cause, run again.",
     ],
     "lock-timeout": ["Another session held a lock for too long.", "End its transaction, then run again."],
+    "v6-write": [
+      "A transaction of the migration wrote to a v6 table, or tried to; it was rolled back.",
+      "Find the trigger, rule or SQL that does so, switch it off, run again.",
+    ],
     "v6-lock-timeout": ["v6 tables could not be locked in time; nothing was changed.", "Run again at a quieter time."],
     "lock-held-too-long": ["The work under v6's locks took too long.", "Run again when the server is less busy."],
     "open-transaction": ["A transaction that wrote to a v6 table does not end.", "End it, then run again."],

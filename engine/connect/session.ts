@@ -9,6 +9,7 @@ import { discard, openClient } from "./open";
 import { knownWithClients, type ServerInfo } from "./probe";
 import { idleInTransactionDefault, setUpSession } from "./session-setup";
 import type { ConnectionSettings } from "./settings";
+import type { Untouched } from "./written";
 
 export interface SessionOptions {
   /** Completes application_name: "guardian-migration <detail>". */
@@ -27,6 +28,8 @@ export interface SessionOptions {
   readonly readOnly?: boolean;
   /** Another session with these settings will be wanted in a moment: it gets the second connection of the probe. */
   readonly another?: boolean;
+  /** Of a Writer: tables to which no transaction may write. */
+  readonly untouched?: Untouched;
 }
 
 /** Milliseconds after which a statement that is still at work is cancelled once more. */

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError, isPostgres, sqlstateOf } from "../base/errors";
 import { CommitUnknownError, isLoss } from "./lost";
 import { transactionOutcome } from "./outcome";
-import { openSession, Session, type SessionOptions } from "./session";
+import { openSession, Session, type OpenSession, type SessionOptions } from "./session";
 import type { ConnectionSettings } from "./settings";
+import { writtenTables, type Untouched } from "./written";
 
 /** What is known of a transaction just before its COMMIT: its id (xid8) and the server's newest checkpoint, both as text. */
 interface LastWord {
@@ -11,10 +12,22 @@ interface LastWord {
   checkpoint: string;
 }
 
+/** @param written SQL for the names of tables that it wrote to, which are asked for only if it wrote anything */
+const lastWordSql = (written: string): string =>
+  `SELECT x.xid, c.checkpoint_lsn::pg_catalog.text AS checkpoint, CASE WHEN x.xid IS NOT NULL THEN ${written} END AS written
+     FROM pg_catalog.pg_control_checkpoint() c,
+       (SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS xid) x`;
+
 /** A connection that may write. Functions that write take a Writer, which no Reader can pass for. */
 export class Writer extends Session {
   readonly #brand = true;
   #open = false;
+  readonly #untouched: Untouched | undefined;
+
+  constructor(made: OpenSession) {
+    super(made);
+    this.#untouched = made.options.untouched;
+  }
 
   /** True for a Writer made by connectWriter; the private field makes the class nominal to TypeScript. */
   static is(value: unknown): value is Writer {
@@ -25,7 +38,7 @@ export class Writer extends Session {
    * Runs the callback in one READ COMMITTED transaction. If the connection is lost during COMMIT, the server is asked
    * how it ended: the result is returned only if it committed, though the session is gone all the same.
    *
-   * @throws what the callback throws, after ROLLBACK; ConnectionLostError if it was rolled back by a loss;
+   * @throws what the callback throws, after ROLLBACK, or the refusal of one that wrote what it may not; ConnectionLostError if it was rolled back by a loss;
    *   CommitUnknownError if nobody can tell.
    */
   async transaction<T>(callback: (writer: this) => Promise<T>): Promise<T> {
@@ -39,7 +52,7 @@ export class Writer extends Session {
         result = await callback(this);
         last = await this.#lastWord();
       } catch (err) {
-        await this.control("ROLLBACK").catch(() => undefined);
+        await this.#rollBack();
         throw err;
       }
       await this.#commit(last);
@@ -49,16 +62,29 @@ export class Writer extends Session {
     }
   }
 
-  /** The transaction's id, if it wrote anything, and the newest checkpoint; refuses one that failed or is over, whoever passed over it. */
+  /** What it has written to is told at once: else the next transaction's account would have it too. */
+  async #rollBack(): Promise<void> {
+    const told = this.#untouched ? "; SELECT pg_catalog.pg_stat_force_next_flush()" : "";
+    await this.control(`ROLLBACK${told}`).catch(() => undefined);
+  }
+
+  /**
+   * The transaction's id, if it wrote anything, and the newest checkpoint; refuses one that failed or is over, whoever passed
+   * over it, and one that wrote to a table that it may not.
+   */
   async #lastWord(): Promise<LastWord | undefined> {
-    const text = `SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS xid,
-                    checkpoint_lsn::pg_catalog.text AS checkpoint FROM pg_catalog.pg_control_checkpoint()`;
-    const answer = await this.query<{ xid: string | null; checkpoint: string }>(text).catch((err: unknown) => {
+    const untouched = this.#untouched;
+    const [text, values] = untouched
+      ? [lastWordSql(`ARRAY(${writtenTables})`), [untouched.tables]]
+      : [lastWordSql("ARRAY[]::pg_catalog.text[]"), []];
+    const asked = this.query<{ xid: string | null; checkpoint: string; written: string[] | null }>(text, values);
+    const answer = await asked.catch((err: unknown) => {
       if (isPostgres(err) && err.code === "25P02") return undefined;
       throw err;
     });
     if (answer && this.client.getTransactionStatus() === "T") {
-      const { xid, checkpoint } = answer.rows[0] ?? { xid: null, checkpoint: "" };
+      const { xid, checkpoint, written } = answer.rows[0] ?? { xid: null, checkpoint: "", written: null };
+      if (untouched && written && written.length > 0) throw untouched.refusal(written, this.where);
       return xid === null ? undefined : { xid, checkpoint };
     }
     throw new GuardianError("transaction-broken", {

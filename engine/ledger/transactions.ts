@@ -11,7 +11,8 @@ const theirs = "change";
  * missing whose row was overwritten by a later one and whose id was not recorded: trials of a step that failed.
  *
  * A row that was written in a subtransaction bears the subtransaction's id, which no catalogue tells, and which is not among
- * these. (track_commit_timestamp, by which a range of them could be told, is off where nobody switched it on.)
+ * these. (track_commit_timestamp, by which a range of them could be told, is off where nobody switched it on.) What these write
+ * to v6 is refused before COMMIT (engine/untouched.ts).
  *
  * @returns their ids without the epoch, as xmin shows them
  */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pulumiCommand } from "../../../spec";
 import { v6Tables } from "../../../spec/roles";
 import { first, rows, type Queryable } from "../../base/sql";
-import { inTrial, type Trial } from "../../connect";
+import { inTrial, writtenTables, type Trial } from "../../connect";
 import { standingNames } from "../../ledger/objects";
 import { lackingRoles } from "../api";
 import { couldNotRun, notApplicable, some, type Check, type Finding, type Site } from "../check";
@@ -191,14 +191,8 @@ const evidence = ({ done, becomes, notes }: Steps): string[] => [
   ...(becomes ? [] : ["asked with the owner's rights: this role is no member of the API's roles"]),
 ];
 
-/** @returns v6's tables that this transaction inserted into, updated or deleted from, as the server counted */
+/** @returns v6's tables, and partitions of theirs, that this transaction inserted into, updated or deleted from, as the server counted */
 async function writtenOfV6(trial: Trial): Promise<string[]> {
-  const found = await rows<{ name: string }>(
-    trial,
-    `SELECT w.name FROM unnest($1::text[]) AS w(name), LATERAL (SELECT pg_catalog.to_regclass(w.name) AS oid) r
-     WHERE pg_catalog.pg_stat_get_xact_tuples_inserted(r.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(r.oid)
-       + pg_catalog.pg_stat_get_xact_tuples_deleted(r.oid) > 0`,
-    [v6Tables],
-  );
+  const found = await rows<{ name: string }>(trial, writtenTables, [v6Tables]);
   return found.map(({ name }) => name);
 }

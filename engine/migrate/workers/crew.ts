@@ -4,6 +4,7 @@ import { first, type Queryable } from "../../base/sql";
 import { isFull, openPace, steady, type Pace } from "./pace";
 import type { Meter } from "./meter";
 import type { RecordedMigration } from "../../ledger/details";
+import { v6Untouched } from "../../untouched";
 
 export interface CrewOptions {
   /** How many connections may work at once, where the server has room. */
@@ -147,7 +148,8 @@ async function openWorkers(fenced: FencedWriter, count: number): Promise<FencedW
   try {
     while (workers.length < count) {
       const detail = `${options.label}, worker ${workers.length + 1}`;
-      const more = await connectWriter(writer.settings, { detail, signal: options.signal }).catch((err: unknown) => {
+      const writing = { detail, signal: options.signal, untouched: v6Untouched };
+      const more = await connectWriter(writer.settings, writing).catch((err: unknown) => {
         if (isFull(err)) return undefined;
         throw err;
       });

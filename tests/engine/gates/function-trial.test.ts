@@ -56,6 +56,25 @@ describe("gates: function, and what a trial must not do", function () {
       expect(line(await asked(db.migrator, "patient-journey"))).to.match(/^passed/);
     }));
 
+  it("19-7 finds a function that writes to a partition of a v6 table, by its root or by its own name", () =>
+    applied(async (db, admin) => {
+      await admin.query(
+        `DROP TABLE public.user_profiles; CREATE TABLE public.user_profiles (id int) PARTITION BY LIST (id);
+         CREATE TABLE public.profiles_odd PARTITION OF public.user_profiles FOR VALUES IN (1) PARTITION BY LIST (id);
+         CREATE SCHEMA far; CREATE TABLE far.profiles_one PARTITION OF public.profiles_odd FOR VALUES IN (1);
+         GRANT USAGE ON SCHEMA far TO guardian_migrator; GRANT ALL ON ALL TABLES IN SCHEMA public, far TO guardian_migrator`,
+      );
+      const call = "PERFORM public.advance_document_run(";
+      for (const table of ["public.user_profiles", "far.profiles_one"]) {
+        const write = `INSERT INTO ${table} VALUES (1); ${call}`;
+        const routine = "public.complete_document_work(uuid, uuid, jsonb, numeric, boolean)";
+        const was = await replace(admin, routine, [call, write]);
+        const found = await asked(db.migrator, "document-pipeline").finally(() => admin.query(was));
+        expect(line(found), table).to.match(/^failed: far\.profiles_one was written to, and rolled back$/);
+      }
+      expect(line(await asked(db.migrator, "document-pipeline"))).to.match(/^passed/);
+    }));
+
   it("19-7 notes an assessment that takes too long, and tries the rest of what an operator runs", () =>
     applied(async (db, admin) => {
       const late = "BEGIN RAISE 'as after 5 s' USING ERRCODE = '57014';";
