@@ -1,5 +1,5 @@
 import type { QueryResultRow } from "pg";
-import { fromPostgres } from "../base/errors";
+import { fromPostgres, sqlstateOf } from "../base/errors";
 import type { Queryable } from "../base/sql";
 import type { Database } from "../database";
 import type { KeptOutcome } from "../ledger/details";
@@ -115,7 +115,7 @@ export async function runCheck(
   const run = (db: Queryable): Promise<Finding> => check.run({ db, host, declared, before, signal, say });
   const apart = check.cost === "pass" || check.outside === true;
   const finding = await (apart ? run(oneByOne(host)) : host.read(run)).catch((err: unknown): Finding =>
-    couldNotRun(fromPostgres(err, `check ${check.name}`).message),
+    couldNotRunBy(err, fromPostgres(err, `check ${check.name}`).message),
   );
   return { check: check.name, ...finding, seconds: Math.round(performance.now() - began) / 1000 };
 }
@@ -133,12 +133,22 @@ export const couldNotRun = (reason: string, ...mend: string[]): Finding => ({
   mend,
 });
 
-/** As an error is told whose cause passes: a lock, a time limit, a conflict, a full or restarted server, a lost connection. */
-const passing = /SQLSTATE (55P03|57|40001|40P01|08|53|25P0[34])/;
+/** The same for an error of the server's: whether it passes by itself is known by its SQLSTATE. */
+export const couldNotRunBy = (err: unknown, reason: string, ...mend: string[]): Finding => ({
+  ...couldNotRun(reason, ...mend),
+  ...(isPassing(err) ? { again: true } : {}),
+});
 
-/** Whether a check could not run for a reason that passes by itself: it is worth asking again though nothing was changed. */
-export const couldRunAgain = ({ verdict, evidence }: Pick<Outcome, "verdict" | "evidence">): boolean =>
-  verdict === "could not run" && evidence.some((line) => passing.test(line));
+/** SQLSTATEs whose cause passes by itself: a lock, a time limit, a conflict, a full or restarted server, a lost connection. */
+const passing = /^(55P03|40001|40P01|57|08|53|25P0[34])/;
+
+/** @param err what was thrown, or its SQLSTATE */
+export const isPassing = (err: unknown): boolean =>
+  passing.test(typeof err === "string" ? err : (sqlstateOf(err) ?? ""));
+
+/** Of a check that could not run, whether it is worth asking again though nothing was changed. */
+export const couldRunAgain = ({ verdict, again }: Pick<Outcome, "verdict" | "again">): boolean =>
+  verdict === "could not run" && again === true;
 
 export const notApplicable = (reason: string): Finding => ({ verdict: "not applicable", evidence: [reason] });
 

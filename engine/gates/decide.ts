@@ -3,6 +3,7 @@ import { keyOf } from "../../spec/accepted";
 import type { Gate } from "../../spec/gates";
 import { GuardianError } from "../base/errors";
 import type { KeptAcceptance } from "../ledger/details";
+import { othersThan } from "./faults";
 import { readinessOf, some, type Check, type Outcome, type Readiness } from "./check";
 
 /** What a stack declares of a gate's verdict. */
@@ -56,7 +57,7 @@ export function decide(
     if (reason === undefined) stops.push({ outcome, check });
     else if (kept && worse.length > 0) stops.push({ outcome, check, since: { kept, worse } });
     else {
-      accepted[check.name] = kept ?? { reason, at: now, figures: outcome.figures ?? {}, evidence: outcome.evidence };
+      accepted[check.name] = kept ?? acceptanceOf(outcome, reason, now);
       passedOver.push(outcome);
     }
   }
@@ -64,10 +65,17 @@ export function decide(
   return { verdict: stops.length > 0 ? "not ready" : readinessOf(told), accepted, passedOver, stops };
 }
 
+const acceptanceOf = ({ figures = {}, evidence, faults }: Outcome, reason: string, at: string): KeptAcceptance => {
+  return { reason, at, figures, evidence, ...(faults ? { faults } : {}) };
+};
+
 /** A line without its numbers; a code of the server's is none. */
 const wordsOf = (line: string): string => line.replace(/(?<!SQLSTATE )\b\d+\b/g, "");
 
-/** @returns what is worse than it was accepted; where no figure says it, or faults are named, the evidence that is new */
+/**
+ * @returns what is worse than it was accepted: figures that are higher, faults that are others though no more. Where no figure
+ *   says it, or faults are named by the evidence, what is new of that
+ */
 function worseThan({ worse = [], named }: Check, kept: KeptAcceptance, outcome: Outcome): string[] {
   const { verdict, figures = {}, evidence } = outcome;
   const measured = worse.filter((name) => name in figures || name in kept.figures);
@@ -79,7 +87,7 @@ function worseThan({ worse = [], named }: Check, kept: KeptAcceptance, outcome: 
     if (now !== undefined && then !== undefined && now <= then) return [];
     return [`${name} was ${then ?? "not measured"}, and is ${now ?? "not measured"} now`];
   });
-  return [...more, ...others];
+  return [...more, ...others, ...othersThan(kept.faults, outcome.faults)];
 }
 
 /** What a gate that fails leaves undone, and how to go back from there: by the last stage that is to stay. */

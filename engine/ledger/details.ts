@@ -72,6 +72,18 @@ interface KeptUpload {
   storedAt: string;
 }
 
+/** Faults that a check found, so that others are told from these. */
+export interface KeptFaults {
+  /** How many there are. */
+  readonly count: number;
+  /** Of all of them, in their order: the first 128 bits of SHA-256, in hex. */
+  readonly hash: string;
+  /** Each by a name, or a place in a backup: no value of a row. Absent where there are too many to keep. */
+  readonly each?: readonly string[];
+  /** So many of them may be nobody's fault: rows that the application deleted itself. */
+  readonly allowed?: number;
+}
+
 /** What a check of a gate found. No row values: names, counts, times, and keys where rows are missing. */
 export interface KeptOutcome {
   /** Its name. */
@@ -84,6 +96,10 @@ export interface KeptOutcome {
   readonly figures?: Readonly<Record<string, number>>;
   /** What mends it, a line each; of what did not pass. */
   readonly mend?: readonly string[];
+  /** By what they are faults of: who accepts them accepts no others. */
+  readonly faults?: Readonly<Record<string, KeptFaults>>;
+  /** It could not run for a reason that passes by itself: it is worth asking again though nothing was changed. */
+  readonly again?: boolean;
   /** How long it took. */
   readonly seconds: number;
 }
@@ -96,6 +112,7 @@ export interface KeptAcceptance {
   readonly at: string;
   readonly figures: Readonly<Record<string, number>>;
   readonly evidence: readonly string[];
+  readonly faults?: Readonly<Record<string, KeptFaults>>;
 }
 
 /** What a gate has said, and by what. */

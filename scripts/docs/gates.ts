@@ -1,6 +1,7 @@
 import { gates } from "../../engine/gates";
 import { gateNames, type Gate } from "../../spec/gates";
 import type { Check } from "../../engine/gates/check";
+import { keptFaults } from "../../engine/gates/faults";
 import { criteriaPart } from "./criteria";
 import { performancePart } from "./gates-performance";
 import { table } from "./pages";
@@ -16,7 +17,7 @@ const trials = [
     "which the evidence says. What flags are set to plays no part: `flag-share` makes a flag of its own, and `care-team-journey` " +
     "switches its feature on for two accounts, inside the trial.",
   "Nothing is written to v6, so its triggers do not fire: before the rollback each check asks the server what the transaction wrote, " +
-    "and fails where a function wrote to a table of v6. Where somebody's own trigger hangs on a table of v7, and is not disabled, they " +
+    "and fails where a function wrote to a table of v6, or to a partition of one. Where somebody's own trigger hangs on a table of v7, and is not disabled, they " +
     "could not run, and name it: a webhook that it calls would have the trial's row, and no rollback takes that back.",
   "What a rollback does not take back: transaction ids, WAL and dead rows of v7's tables, their statistics, and the mark that a " +
     "foreign key leaves at the account, document or result that it looks up; whoever deletes one of these meanwhile waits for the " +
@@ -55,9 +56,11 @@ const how: Readonly<Partial<Record<Gate, readonly string[]>>> = {
     "It could not run, and says why, for a backup that was only listed (`guardian:backup.verify: list`), whose files are gone or changed, " +
       "or that an older release took; for a table without a primary key or another unique index of columns that are NOT NULL; for a table whose lock somebody holds for " +
       "more than a minute; and where the database's encoding is not UTF8.",
-    "`v6-written` knows the migration's transactions by what the ledger recorded and by the rows of the ledger that they wrote. It does not " +
-      "see what is written in a subtransaction (a PL/pgSQL block with EXCEPTION bears another id), nor a deletion by the migration " +
-      "itself, which leaves no row, and which the server counts among the application's. In a cluster that has given out more than " +
+    "`v6-written` knows the migration's transactions by what the ledger recorded and by the rows of the ledger that they wrote. A deletion " +
+      "leaves no row that it could see, and a row that is written in a subtransaction (a PL/pgSQL block with EXCEPTION) bears another id: so each " +
+      "transaction of the migration asks the server, in the statement before its COMMIT that is sent anyway, whether it wrote a row of v6 or of a partition of it " +
+      "(`pg_stat_get_xact_tuples_inserted` and its like), up and down; one that did is rolled back, with `v6-write` as its code. " +
+      "TRUNCATE counts no row, and is a loss that `v6-rows` tells. Where `track_counts` is off, `v6-written` could not run. In a cluster that has given out more than " +
       "2^32 transaction ids (`pg_current_xact_id()` is 4294967296 or more), a row that was frozen long ago may bear the number of one " +
       "of the migration's: where one does, it could not run, and where `guardian:strict` is true that stops until it is accepted by name.",
   ],
@@ -78,7 +81,9 @@ export function gatesPage(): string {
         "A gate at the end that fails leaves the session open.",
       '- **Accept** by name: `guardian:accept: {"row-security": "why"}`. The reason stands in the diff and in the ledger, with the figures as they were. ' +
         "Once these are worse (where there are none, or each line names a fault: once the evidence has a new line), the acceptance is void, " +
-        "at every gate that has the check; another reason accepts anew.",
+        "at every gate that has the check; another reason accepts anew. What is accepted of `v6-rows`, `v6-cells`, `v6-written` and `v6-definitions` " +
+        "are those rows and objects and no others, though there be no more of them: rows by their places in the backup, objects with a hash of " +
+        `what they are like now. Of more than ${keptFaults} only a hash of all is kept: any other set of them voids it.`,
       "- **Unchanged, it reads nothing.** It is asked anew when what it judges changes (modules and data migrations, by meaning), the limits " +
         "(`guardian:gates`), what is accepted, or its list of checks; and the one at the end when flags do. What failed the last time is asked again, and " +
         "what could not run for a reason that passes, such as a lock or a time limit. " +

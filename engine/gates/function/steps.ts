@@ -2,6 +2,7 @@ import type { QueryResultRow } from "pg";
 import { isPostgres } from "../../base/errors";
 import type { Trial } from "../../connect";
 import { become } from "../api";
+import { isPassing } from "../check";
 
 /** Who works with the functions under trial: a person, by the API; or the server side, as the owner of v7. */
 export type Who = { readonly person: string } | "server";
@@ -15,9 +16,6 @@ export class StepFailed extends Error {
     super(`${step}: SQLSTATE ${state}`);
   }
 }
-
-/** SQLSTATEs that say nothing of the functions: somebody held a lock, it took too long, or the server went. */
-export const notTheirs = /^(55P03|40001|40P01|57|08|53|25P0[34])/;
 
 /**
  * What a check of function does, one step after the other, and what it found. A step is a fixed text: nothing of a row and
@@ -84,7 +82,7 @@ export class Steps {
       this.#as(what, who, text, values).then(
         () => undefined,
         (err: unknown) => {
-          if (err instanceof StepFailed && !notTheirs.test(err.state)) return err.state;
+          if (err instanceof StepFailed && !isPassing(err.state)) return err.state;
           throw err;
         },
       ),

@@ -5,8 +5,17 @@ import { first, rows, type Queryable } from "../../base/sql";
 import { inTrial, writtenTables, type Trial } from "../../connect";
 import { standingNames } from "../../ledger/objects";
 import { lackingRoles } from "../api";
-import { couldNotRun, notApplicable, some, type Check, type Finding, type Site } from "../check";
-import { notTheirs, StepFailed, Steps } from "./steps";
+import {
+  couldNotRun,
+  couldNotRunBy,
+  isPassing,
+  notApplicable,
+  some,
+  type Check,
+  type Finding,
+  type Site,
+} from "../check";
+import { StepFailed, Steps } from "./steps";
 
 /** Whom a check of function is about, chosen by reading. */
 export interface Subject {
@@ -68,7 +77,8 @@ export function tried({ name, asks, needs, of, run }: Tried): Check {
 
 function giveUp(err: unknown): Finding {
   if (!(err instanceof StepFailed)) throw err;
-  return couldNotRun(
+  return couldNotRunBy(
+    err.state,
     `${err.step}: ${err.state === "55P03" ? "somebody holds a lock" : `SQLSTATE ${err.state}`}`,
     "ask again: npm run gates",
   );
@@ -147,7 +157,7 @@ async function tryOnce(
       try {
         await run(steps, subject);
       } catch (err) {
-        if (!(err instanceof StepFailed) || notTheirs.test(err.state)) throw err;
+        if (!(err instanceof StepFailed) || isPassing(err.state)) throw err;
         stopped = `${err.step}: SQLSTATE ${err.state}`;
       }
       const written = stopped === undefined ? await writtenOfV6(trial) : [];

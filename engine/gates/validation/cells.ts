@@ -1,4 +1,5 @@
 import { some, type Check } from "../check";
+import { Counted, faultsOf } from "../faults";
 import { nothingToJudge, passOf } from "./pass";
 
 /**
@@ -34,11 +35,19 @@ export const cells: Check = {
       );
     }
     const gap = pass.gap === undefined ? [] : [pass.gap];
+    const unknown = pass.tables.filter(({ rows }) => typeof rows === "string");
+    const changed = pass.tables.map(({ shown, rows }) => {
+      const faults = typeof rows === "object" ? rows.changedAt : undefined;
+      return [`${shown}, rows of the backup of ${pass.takenAt ?? ""}`, faults] as const;
+    });
+    const not = new Counted().add(...unknown.map(({ shown }) => shown));
+    const faults = faultsOf([["tables that are not compared", not], ...changed]);
     if (figures.changedRows > 0)
       return {
         verdict: "failed",
         evidence: [...some(lines), ...gap],
         figures,
+        ...faults,
         mend: [
           "look for damaged storage: data checksums, the server's log, the machine's disks and memory",
           "npm run backups -- restore latest --table NAME puts the backup's rows beside the live table, to compare with",
@@ -49,6 +58,14 @@ export const cells: Check = {
     const mend = [
       "the next up that changes something takes and proves another backup, from which all is compared anew",
     ];
-    return { verdict: "could not run", evidence: [...some([...lines, compared]), ...gap], figures, mend };
+    const again = unknown.some(({ passing }) => passing.includes("rows"));
+    return {
+      verdict: "could not run",
+      evidence: [...some([...lines, compared]), ...gap],
+      figures,
+      ...faults,
+      mend,
+      again,
+    };
   },
 };

@@ -1,18 +1,21 @@
+import { first } from "../../base/sql";
 import { some, type Check } from "../check";
+import { Counted, faultsOf } from "../faults";
 import { passOf } from "./pass";
+import type { Scanned } from "./pass/compare";
 
 /**
  * That the migration wrote nothing to v6: no row of v6's tables was written by a transaction that the ledger bears a mark of
- * (ledger/transactions.ts says which these are, and which are not seen). By xmin and no other means: pg_xact_commit_timestamp
- * is off where nobody asked for it, a trigger of ours would itself be a change of v6, and what a transaction has counted in
- * pg_stat_xact_user_tables is gone with it.
+ * (ledger/transactions.ts says which these are, and which are not seen). By xmin: pg_xact_commit_timestamp is off where nobody
+ * asked for it, and a trigger of ours would itself be a change of v6.
  *
  * A row keeps its xmin when it is frozen, so that a very old one may bear an id that was given again. Where ids have begun
  * anew (2^32 of them), such a row cannot be told from one of ours, and the check says so: the more the migration has written,
  * the surer it is that some row does.
  *
- * What it does not see: a row that was written in a subtransaction (a PL/pgSQL block with EXCEPTION) bears another id. A deletion
- * leaves no row, and v6-rows does not find it either: the server counts it among those of the application.
+ * What leaves no such row, a deletion, or bears another id, a row of a subtransaction, is not for a look afterwards: the
+ * server counts it while the transaction lasts, and one that wrote to v6 is not committed (engine/untouched.ts). Where
+ * nobody counts, that is not known.
  */
 export const written: Check = {
   name: "v6-written",
@@ -23,27 +26,41 @@ export const written: Check = {
     const { tables, lacking, wrapped } = await passOf(site, "v6-written");
     if (lacking && tables.length === 0) return lacking;
     const ours = tables.filter(({ now }) => (now?.ours ?? 0) > 0);
+    const counted = await first<{ on: boolean }>(
+      site.db,
+      "SELECT pg_catalog.current_setting('track_counts')::boolean AS on",
+    );
+    const unread = tables.filter((table) => table.unread !== undefined);
     const figures = {
       readRows: tables.reduce((sum, { now }) => sum + (now?.rows ?? 0), 0),
       writtenRows: ours.reduce((sum, { now }) => sum + (now?.ours ?? 0), 0),
-      unknownTables: tables.filter(({ unread }) => unread !== undefined).length,
+      unknownTables: unread.length,
     };
-    const unknown = tables.flatMap(({ shown, unread }) =>
-      unread === undefined ? [] : [`${shown}: not read: ${unread}`],
-    );
+    const unknown = unread.map((table) => `${table.shown}: not read: ${table.unread ?? ""}`);
+    const faults = faultsOf([
+      ["tables that are not read", new Counted().add(...unread.map(({ shown }) => shown))],
+      ...ours.map(({ shown, now }) => [shown, new Counted().add(...rowsOf(now))] as const),
+    ]);
     if (ours.length === 0 && unknown.length > 0)
       return {
         verdict: "could not run",
         evidence: some(unknown),
         figures,
+        ...faults,
         mend: ["ask again once nobody holds a lock on these tables"],
+        again: unread.some(({ passing }) => passing.includes("unread")),
       };
-    if (ours.length === 0)
+    if (ours.length === 0 && counted?.on !== true)
       return {
-        verdict: "passed",
-        evidence: [`none of ${figures.readRows} rows is of a transaction of the ledger's`],
+        verdict: "could not run",
+        evidence: [
+          "the server does not count what a transaction writes: track_counts is off",
+          ...noneOf(figures.readRows),
+        ],
         figures,
+        mend: ["switch track_counts on, which autovacuum needs too, before anything else goes up"],
       };
+    if (ours.length === 0) return { verdict: "passed", evidence: noneOf(figures.readRows), figures };
     const evidence = some([
       ...ours.map(({ shown, now }) => {
         const keys = (now?.keys ?? []).slice(0, 8).join(", ");
@@ -56,6 +73,7 @@ export const written: Check = {
         verdict: "failed",
         evidence,
         figures,
+        ...faults,
         mend: [
           "see what writes to v6 where modules or data migrations write: a trigger on a table of v7, a rule, a module's own SQL",
         ],
@@ -64,7 +82,14 @@ export const written: Check = {
       verdict: "could not run",
       evidence: ["transaction ids have begun anew, and old rows may bear the id of a new transaction", ...evidence],
       figures,
+      ...faults,
       mend: ["compare these rows with the backup's: npm run backups -- restore latest --table NAME"],
     };
   },
 };
+
+const noneOf = (rows: number): string[] => [`none of ${rows} rows is of a transaction of the ledger's`];
+
+/** Rows of ours by their keys; where not all of these are known, as many as they are. */
+const rowsOf = ({ ours, keys }: Scanned = { rows: 0, ours: 0, keys: [] }): string[] =>
+  keys.length === ours ? [...keys].sort() : [`${ours} rows, ${[...keys].sort().join(", ")}`];

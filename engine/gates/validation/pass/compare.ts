@@ -75,11 +75,13 @@ export async function lookUp(db: Queryable, table: Table, lines: readonly Line[]
     if (xmin === null) missing.push(line);
     else differing.push({ line, writtenBy: wholeId(xmin, next) });
   }
-  return { missing, differing };
+  return { missing: missing.sort((a, b) => a.nth - b.nth), differing };
 }
 
 /** A row that is not what it was, and which of its columns are not. */
 export interface Changed {
+  /** Which of the backup's rows. */
+  readonly nth: number;
   readonly key: string;
   readonly columns: readonly string[];
 }
@@ -117,7 +119,8 @@ export async function whatDiffers(
   );
   return found
     .filter(({ xmin, next }) => wholeId(xmin, next) < oldest)
-    .map(({ place, columns }) => ({ key: keyText(table, lines[place]), columns }));
+    .map(({ place, columns }) => ({ nth: lines[place]?.nth ?? 0, key: keyText(table, lines[place]), columns }))
+    .sort((a, b) => a.nth - b.nth);
 }
 
 /** @returns a row's key for people; of a table whose keys could say something of a person, nothing of it */

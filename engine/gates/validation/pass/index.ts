@@ -6,7 +6,8 @@ import type { Database } from "../../../database";
 import { readLedger } from "../../../ledger/identity";
 import { ownTransactions } from "../../../ledger/transactions";
 import type { Pace } from "../../../migrate/workers/pace";
-import type { Finding, Site } from "../../check";
+import { isPassing, type Finding, type Site } from "../../check";
+import { Counted } from "../../faults";
 import { findProven, isFinding, type ProvenBackup } from "../proven";
 import { readBlocks } from "./blocks";
 import type { Scanned } from "./compare";
@@ -30,14 +31,23 @@ export interface Passed {
   readonly rows?: Rows | string;
   /** Rows that were deleted since the backup, by the server's statistics; a text where that cannot be told, and why. */
   readonly deleted: number | string;
+  /** Of `unread`, `rows` and `deleted` those that could not be told for a reason that passes by itself. */
+  readonly passing: readonly Told[];
   readonly unlogged: boolean;
 }
+
+type Told = "unread" | "rows" | "deleted";
+
+/** A table, before it is known what was deleted of it. */
+type Undeleted = Omit<Passed, "deleted">;
 
 /** What one look at all of v6's tables has shown. */
 export interface Pass {
   readonly tables: readonly Passed[];
   /** Why there is nothing to compare with. */
   readonly lacking?: Finding;
+  /** When the backup was taken: places are those of its rows. */
+  readonly takenAt?: string;
   /** What the backup does not show. */
   readonly gap?: string;
   /** Transaction ids have begun anew in this cluster: an old row may bear the id of a new transaction. */
@@ -116,12 +126,16 @@ async function makePass(site: Site): Promise<Pass> {
     try {
       const tell = withReason(pace, say);
       const readings = new Readings(reader, pace, signal, patience, () => tell());
-      const tables: Omit<Passed, "deleted">[] = [];
+      const tables: Undeleted[] = [];
       for (const one of all) tables.push(await passTable(readings, proven, one, ours, tell));
       const next = await plain.turn((asked) => asked.query<{ wrapped: boolean }>(wrappedSql));
       const deleted = await deletedOf(site, plain, proven?.moment, all, tables);
       return {
-        tables: tables.map((table, i) => ({ ...table, deleted: deleted(all[i]?.table?.oid ?? "0") })),
+        tables: tables.map((table, i) => {
+          const { told, passing } = deleted(all[i]?.table?.oid ?? "0");
+          return { ...table, deleted: told, passing: [...table.passing, ...(passing ? (["deleted"] as const) : [])] };
+        }),
+        ...(proven ? { takenAt: proven.takenAt } : {}),
         ...(lacking ? { lacking } : {}),
         ...(proven?.gap === undefined ? {} : { gap: proven.gap }),
         wrapped: next.rows[0]?.wrapped ?? false,
@@ -153,17 +167,22 @@ async function passTable(
   { name, was, table }: Both,
   ours: readonly string[],
   say: Site["say"],
-): Promise<Omit<Passed, "deleted">> {
+): Promise<Undeleted> {
   const shown = shownTable(name);
   const before = was ? { before: was.rows } : {};
-  if (!table) return { shown, ...before, ...(was ? { rows: gone(was) } : {}), unlogged: false };
-  const rows = proven && was ? await rowsOf(readings, proven, { table, was }, say) : undefined;
+  if (!table) return { shown, ...before, ...(was ? { rows: gone(was) } : {}), passing: [], unlogged: false };
+  const passing: Told[] = [];
+  const failed = (what: Told) => (err: unknown) => {
+    if (isPassing(err)) passing.push(what);
+  };
+  const rows = proven && was ? await rowsOf(readings, proven, { table, was }, say, failed("rows")) : undefined;
   say(`${shown}: reading who wrote its rows`);
-  const told = { shown, ...before, ...(rows === undefined ? {} : { rows }), unlogged: table.unlogged };
+  const told = { shown, ...before, ...(rows === undefined ? {} : { rows }), passing, unlogged: table.unlogged };
   try {
     return { ...told, now: await readBlocks(readings, table, ours) };
   } catch (err) {
     if (readings.signal.aborted || !isPostgres(err)) throw err;
+    failed("unread")(err);
     return { ...told, unread: fromPostgres(err, shown).message };
   }
 }
@@ -172,9 +191,11 @@ async function passTable(
 const gone = (was: ManifestTable): Rows => ({
   missing: was.rows,
   missingKeys: ["(the table is gone)"],
+  missingAt: new Counted().add("the table"),
   written: 0,
   changed: 0,
   changedRows: [],
+  changedAt: new Counted(),
 });
 
 async function rowsOf(
@@ -182,6 +203,7 @@ async function rowsOf(
   proven: ProvenBackup,
   pair: { table: Table; was: ManifestTable },
   say: Site["say"],
+  failed: (err: unknown) => void,
 ): Promise<Rows | string> {
   const { table, was } = pair;
   const unproven = proven.unproven.get(table.name);
@@ -196,6 +218,7 @@ async function rowsOf(
     );
   } catch (err) {
     if (readings.signal.aborted || !(isPostgres(err) || err instanceof RangeError)) throw err;
+    failed(err);
     return err instanceof RangeError
       ? `the backup's file of it has ${err.message}`
       : fromPostgres(err, table.shown).message;
@@ -208,22 +231,23 @@ async function deletedOf(
   readings: Readings,
   moment: Moment | undefined,
   all: readonly Both[],
-  tables: readonly Omit<Passed, "deleted">[],
-): Promise<Deleted> {
-  if (!moment) return () => "there is no backup to count from";
+  tables: readonly Undeleted[],
+): Promise<(oid: string) => { told: number | string; passing: boolean }> {
+  const lasting = (deleted: Deleted) => (oid: string) => ({ told: deleted(oid), passing: false });
+  if (!moment) return lasting(() => "there is no backup to count from");
   const was = moment.statistics;
   const oidOf = (i: number): string => all[i]?.table?.oid ?? "0";
-  const isTold = ({ rows }: Omit<Passed, "deleted">, n: number | string): boolean =>
+  const isTold = ({ rows }: Undeleted, n: number | string): boolean =>
     rows === undefined || typeof rows === "string" || typeof n === "string" || rows.missing <= n;
   const told = (deleted: Deleted): boolean => tables.every((table, i) => isTold(table, deleted(oidOf(i))));
   const read = (): ReturnType<typeof readStatistics> => readings.turn(readStatistics);
   const patience = Math.min(host.parameters.patience, statisticsMs);
   const waited = deletedBetween(was, await patiently(read, (now) => told(deletedBetween(was, now)), patience, signal));
-  if (told(waited)) return waited;
+  if (told(waited)) return lasting(waited);
   // Asked before the last reading: who is idle by then has told all.
   const why = await readings.turn((db) => untold(db, Math.max(0, patience - tellingMs)));
   const deleted = deletedBetween(was, await read());
-  if (why === undefined) return deleted;
+  if (why === undefined) return lasting(deleted);
   // Nobody deletes rows by dropping their table.
   const short = new Set(
     all.flatMap(({ table }, i) => {
@@ -231,7 +255,7 @@ async function deletedOf(
       return table && passed && !isTold(passed, deleted(table.oid)) ? [table.oid] : [];
     }),
   );
-  return (oid) => (short.has(oid) ? why : deleted(oid));
+  return (oid) => (short.has(oid) ? { told: why, passing: true } : lasting(deleted)(oid));
 }
 
 /** @returns the verdict of a check that has nothing to judge */

@@ -4,6 +4,8 @@ import { nothing, readField } from "../../../mask/copy";
 
 /** A row of a backup: its key, and what its values come to. */
 export interface Line {
+  /** Which of the file's rows it is, from 1. */
+  readonly nth: number;
   /** Of the key's columns. */
   readonly key: readonly string[];
   /** SHA-256 of the row as the server writes an array of its values' texts. */
@@ -64,7 +66,7 @@ export async function eachLines(
     const keys = key.map((place) => values[place]);
     if (!keys.every((value) => typeof value === "string")) throw new RangeError(`line ${rows}`);
     const digest = digestOf(columns.map((place) => values[place] ?? null));
-    lines.push({ key: keys, digest, text });
+    lines.push({ nth: rows, key: keys, digest, text });
     bytes += text.length;
   };
   const hand = async (): Promise<void> => {

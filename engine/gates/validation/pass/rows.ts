@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { ManifestTable } from "../../../backup/manifest";
+import { Counted } from "../../faults";
 import type { ProvenBackup } from "../proven";
 import { keyText, lookUp, whatDiffers, type Changed } from "./compare";
 import { eachLines, type Line } from "./lines";
@@ -12,11 +13,15 @@ export interface Rows {
   readonly missing: number;
   /** Keys of the first of them. */
   readonly missingKeys: readonly string[];
+  /** All of them by their places in the backup's file, which say nothing of a row. */
+  readonly missingAt: Counted;
   /** Written anew by somebody since, with other values. */
   readonly written: number;
   /** With other values, though nobody has written them since. */
   readonly changed: number;
   readonly changedRows: readonly Changed[];
+  /** All of them, by their places and the names of the columns. */
+  readonly changedAt: Counted;
 }
 
 /** So many keys are told at most. */
@@ -44,12 +49,14 @@ export async function compareRows(
   const portion: Portion = { most: begin, ceiling: most };
   const found = { missing: 0, written: 0, changed: 0, done: 0 };
   const [missingKeys, changedRows]: [string[], Changed[]] = [[], []];
+  const [missingAt, changedAt] = [new Counted(), new Counted()];
   const suspects: Line[] = [];
   const closer = async (all: boolean): Promise<void> => {
     while (suspects.length >= closely || (all && suspects.length > 0)) {
       const some = suspects.splice(0, closely);
       const changed = await halved(some, (lines) => readings.turn((db) => whatDiffers(db, table, lines, oldest)));
       found.changed += changed.length;
+      changedAt.add(...changed.map(({ nth, columns }) => `${nth} (${columns.join(", ")})`));
       changedRows.push(...changed.slice(0, told - changedRows.length));
     }
   };
@@ -57,10 +64,11 @@ export async function compareRows(
     const looked = await halved(lines, async (some) => [await readings.turn((db) => lookUp(db, table, some), portion)]);
     for (const { missing, differing } of looked) {
       found.missing += missing.length;
+      missingAt.add(...missing.map(({ nth }) => String(nth)));
       missingKeys.push(...missing.slice(0, told - missingKeys.length).map((line) => keyText(table, line)));
       const old = differing.filter(({ writtenBy }) => writtenBy < oldest);
       found.written += differing.length - old.length;
-      suspects.push(...old.map(({ line }) => line));
+      suspects.push(...old.map(({ line }) => line).sort((a, b) => a.nth - b.nth));
     }
     await closer(false);
     found.done += lines.length;
@@ -78,7 +86,7 @@ export async function compareRows(
   await closer(true);
   if (rows !== was.rows) throw new RangeError(`${rows} rows instead of ${was.rows}`);
   const { missing, written, changed } = found;
-  return { missing, missingKeys, written, changed, changedRows };
+  return { missing, missingKeys, missingAt, written, changed, changedRows, changedAt };
 }
 
 /** Works with rows, and with half of them at a time where the server ended the statement for its time. */
