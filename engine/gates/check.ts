@@ -15,7 +15,7 @@ export type Verdict = Outcome["verdict"];
 
 /** What a check may look at: reading transactions, and what the stack declares. */
 export interface Site {
-  /** One transaction, with one snapshot. Of a check that reads whole tables, or asks others, each statement is one, so that none lasts. */
+  /** One transaction, with one snapshot. Of a check that reads whole tables, asks others or measures, each statement is one, so that none lasts. */
   readonly db: Queryable;
   readonly host: Database;
   readonly declared: Declared;
@@ -82,6 +82,8 @@ export interface Check {
   readonly baseline?: true;
   /** It asks others than the database, and waits for them. */
   readonly outside?: true;
+  /** It measures for minutes, in short transactions that it asks its host for. */
+  readonly turns?: true;
   run(site: Site): Promise<Finding>;
   /**
    * Asked in preview, of gates after the first: what will keep it from passing, whatever becomes of what it judges, such as a
@@ -113,7 +115,7 @@ export async function runCheck(
 ): Promise<Outcome> {
   const began = performance.now();
   const run = (db: Queryable): Promise<Finding> => check.run({ db, host, declared, before, signal, say });
-  const apart = check.cost === "pass" || check.outside === true;
+  const apart = check.cost === "pass" || check.outside === true || check.turns === true;
   const finding = await (apart ? run(oneByOne(host)) : host.read(run)).catch((err: unknown): Finding =>
     couldNotRunBy(err, fromPostgres(err, `check ${check.name}`).message),
   );

@@ -1,7 +1,7 @@
 import { openingSpeed } from "../../engine/migrate/workers/throttle/control";
 import { appQueries } from "../../engine/gates/performance/queries";
 import { fewestRuns, pagesNoise, smallPages } from "../../engine/gates/performance/judge";
-import { patienceMs } from "../../engine/gates/performance/measure";
+import { patienceMs } from "../../engine/gates/performance/in-time";
 import { countedMs, longestMs } from "../../engine/gates/performance/pacing";
 import { clockNoiseMs, slowdownBudget } from "../../spec/slowdown";
 
@@ -16,8 +16,8 @@ export const performancePart: readonly string[] = [
     "EXPLAIN (ANALYZE, BUFFERS), then in two rounds whose runs alternate. No more than " +
     `${percent(openingSpeed)} of the time is worked, which is where the throttle of a data migration begins; of a turn through the ` +
     `queries that takes longer than ${countedMs} ms, as one over a slow network, ${countedMs} ms count. A run ends after ${patienceMs / 1000} s, ` +
-    `each of the two parts after ${longestMs / 1000} s, and no lock is waited for longer than a module waits for one. All of it is one ` +
-    "read-only transaction. Where the time was over before as many accounts were explained as then, a query could not run, but where " +
+    `each of the two parts after ${longestMs / 1000} s, and no lock is waited for longer than a module waits for one. Each turn is a ` +
+    "read-only transaction of its own, and the rests are between them: none keeps the server from clearing up behind the application. Where the time was over before as many accounts were explained as then, a query could not run, but where " +
     "those that were explained have read too much for all of them.",
   `Within ${percent(slowdownBudget.warn)} passes, above warns, above ${percent(slowdownBudget.max)} fails ` +
     "(`guardian:gates.warnSlowdown`, `maxSlowdown`). What decides is said in each line of the evidence:",

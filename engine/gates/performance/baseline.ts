@@ -1,9 +1,10 @@
 import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding } from "../check";
 import { figuresOf, recordedIn } from "./figures";
+import { patienceMs } from "./in-time";
 import { timeInServer } from "./in-server";
 import { ms } from "./judge";
-import { measure, patienceMs, type Measurement, type Means } from "./measure";
+import { measure, type Measurement, type Means } from "./measure";
 import { appQueries } from "./queries";
 
 /** What a baseline can be got by, where there is none. */
@@ -17,6 +18,7 @@ export const baselineBy = (means: Means = {}): Check => ({
   name: "performance-baseline",
   asks: "how long the application's reading queries take before anything of v7 touches v6, and what they read: what performance is measured against",
   cost: "queries",
+  turns: true,
   baseline: true,
   async run(site) {
     const touching = await modulesOnV6(site.db);

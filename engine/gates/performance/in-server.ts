@@ -1,4 +1,4 @@
-import { first } from "../../base/sql";
+import { first, type Queryable } from "../../base/sql";
 import type { Site } from "../check";
 import { inTime } from "./in-time";
 import { pacing, type Paced } from "./pacing";
@@ -45,7 +45,7 @@ const block = (test: string, rounds: number): string => `DO $measure$
   END $measure$`;
 
 /**
- * In the transaction, and under the timeouts, that `measure` has set up.
+ * Each test in a turn of its own, under the timeouts of all.
  * @returns figures that 009 reads from the ledger when it is applied (sql/009_operations/up/06_rows_rights.sql); none of a
  *   test that took too long, or where there is no account
  */
@@ -53,13 +53,13 @@ export async function timeInServer(site: Site, paced: Paced): Promise<Record<str
   const turn = pacing(site, paced);
   const figures: Record<string, number> = {};
   for (const [name, test] of Object.entries(inServerTests))
-    await turn(0, async () => Object.assign(figures, await timed(site, name, test)));
+    await turn(0, async (db) => Object.assign(figures, await timed(db, site.host.parameters.queryTurns, name, test)));
   return figures;
 }
 
-async function timed({ db, host }: Site, name: string, test: string): Promise<Record<string, number>> {
+async function timed(db: Queryable, turns: number, name: string, test: string): Promise<Record<string, number>> {
   const found = await inTime(db, async () => {
-    await db.query(block(test, Math.min(mostRounds, host.parameters.queryTurns)));
+    await db.query(block(test, Math.min(mostRounds, turns)));
     return first<{ runs: number; p50: number | null; p95: number | null }>(
       db,
       `SELECT pg_catalog.count(t)::pg_catalog.int4 AS runs,

@@ -1,9 +1,17 @@
 import { sqlstateOf } from "../../base/errors";
 import type { Queryable } from "../../base/sql";
 
-/** Once, before `inTime` is asked in a transaction: what is set until then stays set. One savepoint does, since nothing is written. */
-export async function mayTakeTooLong(db: Queryable): Promise<void> {
-  await db.query("SAVEPOINT in_time");
+/** How long one run may take, in milliseconds; a query that takes longer is slow, whatever it took before. */
+export const patienceMs = 2000;
+
+/**
+ * Sets up a transaction for `inTime`: what is set until then stays set. One savepoint does, since nothing is written.
+ * @param lockMs as long as a lock is waited for
+ */
+export async function mayTakeTooLong(db: Queryable, lockMs: number): Promise<void> {
+  await db.script(
+    `SET LOCAL row_security = off; SET LOCAL statement_timeout = ${patienceMs}; SET LOCAL lock_timeout = ${lockMs}; SAVEPOINT in_time`,
+  );
 }
 
 /**

@@ -1,14 +1,11 @@
 import { first, type Queryable } from "../../base/sql";
 import { percentile } from "../../migrate/workers/throttle/probe";
 import type { Site } from "../check";
-import { inTime, mayTakeTooLong } from "./in-time";
-import { pacing, type Paced } from "./pacing";
+import { inTime } from "./in-time";
+import { inTurnOf, pacing, type Paced } from "./pacing";
 import { explain, hashOf } from "./plans";
 import { appQueries, control, type AppQuery } from "./queries";
 import { sampleOf, type Sample } from "./sample";
-
-/** How long one run may take, in milliseconds; a query that takes longer is slow, whatever it took before. */
-export const patienceMs = 2000;
 
 /** Milliseconds of some work: a clock. Tests have one of their own. @param query its name, or `control` */
 export type Stopwatch = (query: string, work: () => Promise<unknown>) => Promise<number>;
@@ -78,6 +75,7 @@ export interface Wanted extends Means {
  * Measures the application's queries: each once for every account untimed, once more explained, and then in two rounds whose
  * runs alternate, so that what else the server does meets both alike. It works a tenth of its time, which is where the
  * throttle of a data migration begins on a server that it does not know; what a turn waits for counts up to `countedMs`.
+ * Each turn is a transaction of its own, and rests are between two of them.
  *
  * It asks as the role of the connection with row security off: what policies cost is not in the figures, the condition that
  * they add (whose a row is) is. No value leaves it: numbers, and names of indexes and tables.
@@ -85,35 +83,33 @@ export interface Wanted extends Means {
  * @throws DatabaseError: 42501 where policies hide rows from this role, 55P03 where somebody locks a table; the signal's reason
  */
 export async function measure(site: Site, wanted: Wanted = {}): Promise<Measurement> {
-  const { db, host } = site;
-  await db.query("SET LOCAL row_security = off");
-  await db.query(`SET LOCAL statement_timeout = ${patienceMs}`);
-  await db.query(`SET LOCAL lock_timeout = ${host.parameters.lockTimeout}`);
-  await mayTakeTooLong(db);
-  const here = await first<{ at: number; role: string }>(
-    db,
-    "SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8 AS at, current_user::text AS role",
+  const turns = site.host.parameters.queryTurns;
+  const here = await inTurnOf(site, (db) =>
+    first<{ at: number; role: string }>(
+      db,
+      "SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8 AS at, current_user::text AS role",
+    ),
   );
   const { at = 0, role = "" } = here ?? {};
   const subjects: Subject[] = [];
   const queries = new Map<string, Result>();
   for (const query of wanted.of ?? appQueries) {
-    const sample = await sampleOf(site, query, wanted.until ?? at);
+    const sample = await inTurnOf(site, (db) => sampleOf(db, query, { most: turns, until: wanted.until ?? at }));
     if (!sample) queries.set(query.name, "unknown");
     else if (sample.whom.length === 0) queries.set(query.name, "empty");
-    else subjects.push(new Subject(db, query, sample));
+    else subjects.push(new Subject(query, sample));
   }
   const explaining = pacing(site, wanted);
   const most = Math.max(0, ...subjects.map(({ sample }) => sample.whom.length));
-  for (let i = 0; i < most; i++) await explaining(i, () => inTurn(subjects, i, (subject) => subject.explain(i)));
+  for (let i = 0; i < most; i++) await explaining(i, (db) => inTurn(subjects, i, (subject) => subject.explain(db, i)));
   // A time of its own, or there is none for the clock once explaining took long.
   const timing = pacing(site, wanted);
   const controls: Rounds = [[], []];
   const clock = wanted.clock ?? stopwatch;
-  for (let i = 0; i < 2 * host.parameters.queryTurns; i++)
-    await timing(i, async () => {
+  for (let i = 0; i < 2 * turns; i++)
+    await timing(i, async (db) => {
       controls[i % 2]?.push(await clock("control", () => db.query(control)));
-      await inTurn(subjects, i, (subject) => subject.time(i, clock));
+      await inTurn(subjects, i, (subject) => subject.time(db, i, clock));
     });
   for (const subject of subjects) queries.set(subject.query.name, subject.result());
   return { at, role, control: timedOf(controls), queries };
@@ -143,29 +139,28 @@ class Subject {
   readonly #shapes = new Set<string>();
 
   constructor(
-    readonly db: Queryable,
     readonly query: AppQuery,
     readonly sample: Sample,
   ) {}
 
-  async explain(turn: number): Promise<void> {
+  async explain(db: Queryable, turn: number): Promise<void> {
     const { text } = this.query;
     if (turn >= this.sample.whom.length) return;
     const values = [this.#whom(turn)];
-    await this.#inTime(async () => {
+    await this.#inTime(db, async () => {
       // The first run fills caches, and marks what of an index leads to dead rows: the second passes that by.
-      await this.db.query(text, values);
-      const { pages, shape } = await explain(this.db, text, values);
+      await db.query(text, values);
+      const { pages, shape } = await explain(db, text, values);
       this.#pages.push(pages);
       this.#shapes.add(shape);
     });
   }
 
   /** Both rounds ask for the same accounts. */
-  async time(turn: number, clock: Stopwatch): Promise<void> {
+  async time(db: Queryable, turn: number, clock: Stopwatch): Promise<void> {
     const values = [this.#whom(turn >> 1)];
-    await this.#inTime(async () => {
-      const ms = await clock(this.query.name, () => this.db.query(this.query.text, values));
+    await this.#inTime(db, async () => {
+      const ms = await clock(this.query.name, () => db.query(this.query.text, values));
       this.#times[turn % 2]?.push(ms);
     });
   }
@@ -183,8 +178,8 @@ class Subject {
     return this.sample.whom[turn % this.sample.whom.length];
   }
 
-  async #inTime(work: () => Promise<void>): Promise<void> {
-    this.slow = !(await inTime(this.db, async () => (await work(), true)));
+  async #inTime(db: Queryable, work: () => Promise<void>): Promise<void> {
+    this.slow = !(await inTime(db, async () => (await work(), true)));
   }
 }
 

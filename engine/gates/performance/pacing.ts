@@ -1,12 +1,14 @@
+import type { Queryable } from "../../base/sql";
 import { steady } from "../../migrate/workers/pace";
 import { openingSpeed } from "../../migrate/workers/throttle/control";
 import type { Site } from "../check";
+import { mayTakeTooLong } from "./in-time";
 
-/** So many milliseconds after its beginning a row of turns ends with what it has: a snapshot is held meanwhile. */
+/** So many milliseconds after its beginning a row of turns ends with what it has: an `up` waits for it. */
 export const longestMs = 30_000;
 /**
  * Of the milliseconds that a turn took, so many count for the rest after it, at the most. Most of a longer turn is waited
- * for, by a far client or by one query; and a rest is inside a transaction, which the server ends after a minute of it.
+ * for, by a far client or by one query.
  */
 export const countedMs = 50;
 
@@ -19,17 +21,27 @@ export interface Paced {
 }
 
 /** One turn, and the rest after it. The first, 0, is always done. */
-export type Turn = (i: number, work: () => Promise<unknown>) => Promise<void>;
+export type Turn = (i: number, work: (db: Queryable) => Promise<unknown>) => Promise<void>;
+
+/**
+ * One short transaction, with a snapshot of its own: one that is held for minutes keeps the server from clearing up behind
+ * everybody who writes meanwhile.
+ */
+export const inTurnOf = <T>({ host }: Pick<Site, "host">, work: (db: Queryable) => Promise<T>): Promise<T> =>
+  host.read(async (db) => {
+    await mayTakeTooLong(db, host.parameters.lockTimeout);
+    return work(db);
+  });
 
 /** One turn after the other, and as long a rest after each as the pace demands; what comes too late is left out. */
-export function pacing({ signal }: Site, { speed = openingSpeed, longest = longestMs }: Paced): Turn {
+export function pacing({ host, signal }: Site, { speed = openingSpeed, longest = longestMs }: Paced): Turn {
   const pace = steady(speed, "a gate");
   const began = performance.now();
   return async (i, work) => {
     signal.throwIfAborted();
     const from = performance.now();
     if (i > 0 && from - began > longest) return;
-    await work();
+    await inTurnOf({ host }, work);
     await pace.rest(0, Math.min(performance.now() - from, countedMs), signal);
   };
 }

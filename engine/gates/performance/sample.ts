@@ -1,5 +1,4 @@
-import { first, rows } from "../../base/sql";
-import type { Site } from "../check";
+import { first, rows, type Queryable } from "../../base/sql";
 import { inTime } from "./in-time";
 import type { AppQuery } from "./queries";
 
@@ -20,15 +19,20 @@ export interface Sample {
 /**
  * Finds accounts by the table's primary key, which no query is judged by. They are the same now as then wherever they are still
  * there: ids are random, and what was made since is passed over.
+ * @param most so many accounts at most, and never more than are asked for
  * @param until only what was there at that time, in seconds since 1970
  * @returns undefined where they were not found in time: pages at random from a cold disk
  */
-export async function sampleOf({ db, host }: Site, query: AppQuery, until: number): Promise<Sample | undefined> {
+export async function sampleOf(
+  db: Queryable,
+  query: AppQuery,
+  { most, until }: { most: number; until: number },
+): Promise<Sample | undefined> {
   const { table, owner, type, where } = query;
   const find = `SELECT DISTINCT s.whom COLLATE "C" AS whom FROM (
        SELECT ${owner}::text AS whom FROM ${table}
        WHERE ${where} AND (created_at IS NULL OR created_at <= pg_catalog.to_timestamp($1)) ORDER BY id LIMIT ${looked}) AS s
-     ORDER BY 1 LIMIT ${Math.min(accounts, host.parameters.queryTurns)}`;
+     ORDER BY 1 LIMIT ${Math.min(accounts, most)}`;
   const found = await inTime(db, () => rows<{ whom: string }>(db, find, [until]));
   if (!found) return undefined;
   const whom = found.map((one) => one.whom);

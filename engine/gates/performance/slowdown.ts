@@ -2,8 +2,9 @@ import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding, type Site } from "../check";
 import { baseline, toMeasure } from "./baseline";
 import { figuresOf, recordedIn } from "./figures";
+import { patienceMs } from "./in-time";
 import { alike, driftOf, judge, judgeCut, ms, type Judged } from "./judge";
-import { measure, patienceMs, type Measured, type Measurement, type Means } from "./measure";
+import { measure, type Measured, type Measurement, type Means } from "./measure";
 import { appQueries, type AppQuery } from "./queries";
 
 /** So often what the clock finds slower is measured again before it is said: an hour's noise is over by then, or is none. */
@@ -14,6 +15,7 @@ export const slowdownBy = (means: Means = {}): Check => ({
   name: "performance",
   asks: "whether the application's reading queries take more time, or read more, than before the schema stage, by more than guardian:gates allows",
   cost: "queries",
+  turns: true,
   worse: ["slowerShare", "slowQueries"],
   async run(site) {
     if ((await modulesOnV6(site.db)).length === 0)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { DatabaseError } from "pg";
 import type { Queryable } from "../../../engine/base/sql";
+import type { Database } from "../../../engine/database";
 import { runCheck, type Site } from "../../../engine/gates/check";
 import { baselineBy } from "../../../engine/gates/performance/baseline";
 import { judgeCut } from "../../../engine/gates/performance/judge";
@@ -36,6 +37,27 @@ describe("gates: performance, and what it takes of time", function () {
       { modules: [], parameters: { queryTurns: 1 } },
     ));
 
+  it("19-5 holds no snapshot from one turn to the next, so that the server clears up behind whoever writes meanwhile", () =>
+    withEngine(
+      async (engine, db) => {
+        const admin = await db.connect("admin");
+        const reading = "application_name = 'guardian-migration reading' AND datname = current_database()";
+        const since = new Set<string>();
+        /** Looks since when the gate's session holds a snapshot. */
+        const looking: Stopwatch = async () => {
+          const { rows } = await admin.query<{ began: string }>(
+            `SELECT xact_start::text AS began FROM pg_stat_activity WHERE ${reading} AND backend_xmin IS NOT NULL`,
+          );
+          for (const { began } of rows) since.add(began);
+          return 1;
+        };
+        const found = await runCheck(baselineBy({ speed, clock: looking }), engine.host, declared);
+        expect(found.verdict, told(found)).to.equal("passed");
+        expect(since.size, "a transaction a turn").to.equal(2 * queryTurns);
+      },
+      { modules: [], parameters: { queryTurns } },
+    ));
+
   it("19-5 could not run where the time was over after other accounts than now; the clock has a time of its own", () =>
     withBaseline(
       async ({ before, now }) => {
@@ -63,7 +85,10 @@ describe("gates: performance, and what it takes of time", function () {
         query: (text, values) =>
           /FROM public.patient_medications\s+WHERE/.test(text) ? Promise.reject(tooLate()) : db.query(text, values),
       });
-      const run = (site: Site) => check.run({ ...site, db: cold(site.db) });
+      const run = (site: Site) => {
+        const read: Database["read"] = (work) => site.host.read((db) => work(cold(db)));
+        return check.run({ ...site, host: Object.assign(Object.create(site.host) as Database, { read }) });
+      };
       const found = await runCheck({ ...check, run }, engine.host, declared, recorded(before));
       expect([found.verdict, of(found, "medication list"), of(found, "document list")]).to.deep.equal([
         "could not run",
