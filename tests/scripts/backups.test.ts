@@ -1,14 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { stringify } from "yaml";
-import { openBackup, type BackupFolder } from "../../engine/backup/keep/read";
+import { openBackup } from "../../engine/backup/keep/read";
 import { ownMark } from "../../engine/base/process";
 import { main } from "../../scripts/backups";
-import { aboutV7 } from "../../scripts/backups/v7";
 import { clientFolder } from "../../scripts/pg-clients";
-import { marker } from "../engine/dumps";
 import { useScratch } from "../engine/prove/scratch";
 import { major, withV6, type V6 } from "../support/postgres";
 import { withWalk, type Walk } from "../support/walk";
@@ -224,85 +222,4 @@ describe("npm run backups", function () {
       expect((await run(["prune", ...dev, "--yes"])).said).to.match(/nothing is to be removed$/);
       expect(await db.connect()).to.be.an("object");
     }));
-
-  it("17-6 says of a v7 that comes back without its ledger what it is good for, and which backup is from before it", () => {
-    const of = (startedAt: string, tables: string[], ledgerId = "ours") => ({
-      ...{ startedAt, ledgerId, server: { version: "17.1", systemIdentifier: "7", database: "guardian" } },
-      tables: tables.map((table) => ({ schema: "public", table, rows: 1 })),
-    });
-    const folder = (name: string, manifest: ReturnType<typeof of>, state = "whole") =>
-      ({ name, path: "", bytes: 1, state, manifest }) as unknown as BackupFolder;
-    const v7 = of("2026-01-05T00:00:00Z", ["documents", "patient_consents", "user_preferences"]);
-    expect(aboutV7(of("2026-01-05T00:00:00Z", ["documents"]), [], "/b")).to.deep.equal([]);
-    const folders = [
-      folder("first", of("2026-01-01T00:00:00Z", ["documents"])),
-      folder("before", of("2026-01-02T00:00:00Z", ["documents"])),
-      folder("theirs", of("2026-01-03T00:00:00Z", ["documents"], "theirs")),
-      folder("torn", of("2026-01-03T00:00:00Z", ["documents"]), "broken"),
-      folder("part", of("2026-01-04T00:00:00Z", ["documents", "patient_consents"])),
-      folder("later", of("2026-01-06T00:00:00Z", ["documents"])),
-    ];
-    const [what, way] = aboutV7(v7, folders, "/b");
-    expect(what).to.match(
-      /^v7 is in it \(public\.patient_consents and 1 more of its tables\), and its ledger is not, .*objects-exist/,
-    );
-    expect(way).to.contain("restore the last one from before v7 instead: before;");
-    expect(aboutV7(v7, folders.slice(2), "/b")[1]).to.contain("none is in /b");
-  });
-
-  it("17-6 refuses a password in the command line without showing it, and other wrong use", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "backups of a test "));
-    const run = async (args: string[]): Promise<Said> => {
-      const [said, printed]: [string[], string[]] = [[], []];
-      const around = { clone: folder, env: { HOME: folder }, signal: new AbortController().signal };
-      const print = (line: string): void => void printed.push(line);
-      const code = await main(args, { ...around, print, say: (line) => void said.push(line) });
-      return { code, said: said.join("\n"), printed: printed.join("\n") };
-    };
-    try {
-      const here = ["--directory", folder];
-      for (const to of [
-        `postgres://u:${marker}@h/g`,
-        `host=h password=${marker}`,
-        `postgres://h/g?password=${marker}`,
-      ]) {
-        const { code, said } = await run(["restore", "latest", ...here, "--to", to]);
-        expect(code, to).to.equal(2);
-        expect(said)
-          .to.match(/^--to holds a password, which every list of processes shows; nothing was done \[usage\]/)
-          .and.contain("PGPASSWORD")
-          .and.contain(".pgpass")
-          .and.contain("--password-from env:NAME")
-          .and.not.contain(marker);
-      }
-      const wrong: [string[], number, RegExp][] = [
-        [["list"], 1, /^No stack is selected[^]*--directory FOLDER/],
-        [["verify"], 2, /^Say which: verify ID/],
-        [["restore", "a", ...here], 2, /^Say where to: --to CONNECTION/],
-        [
-          ["restore", "latest", ...here, "--to", "service=g dbname=h", "--tabel", "t"],
-          2,
-          /the nearest option is --table/,
-        ],
-        [["list", "a"], 2, /^Unexpected argument 'a'/],
-        [["verify", "a", "b"], 2, /^Unexpected argument 'b'/],
-        [["list", "--to", "x"], 2, /^list takes no --to/],
-        [["verify", "latest", ...here], 1, /^there is no backup that is whole \[backup-unknown\]/],
-        [["verify", "x", ...here], 1, /^there is no backup x \[backup-unknown\][^]*npm run backups -- list/],
-        [["list", "--stack", "../x"], 2, /^--stack must be a stack's name/],
-      ];
-      for (const [args, code, said] of wrong) {
-        const found = await run(args);
-        expect(found.said, args.join(" ")).to.match(said);
-        expect(found.code, args.join(" ")).to.equal(code);
-      }
-      const help = await run(["--help"]);
-      expect(help).to.deep.include({ code: 0, said: "" });
-      expect(help.printed).to.contain("restore ID").and.contain("--into-nonempty NAME");
-      expect((await run(["list", ...here])).printed).to.equal(`in ${folder}:\n  (none)`);
-      expect(existsSync(folder)).to.equal(true);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
 });

@@ -14,7 +14,7 @@ import { startServer, type Server } from "../../engine/server/server";
 import { roleNames, type RoleName } from "../../spec/roles";
 import { formatted } from "../../scripts/docs";
 import { rolesPage } from "../../scripts/docs/roles";
-import { dropRoles, main, makeRoles } from "../../scripts/grants";
+import { dropRoles, makeRoles } from "../../scripts/grants";
 import { clientFolder } from "../../scripts/pg-clients";
 import { addRoles, createOwned, type RolesDatabase } from "../../scripts/roles/database";
 import { tryRoles, type Section } from "../../scripts/roles/matrix";
@@ -43,7 +43,7 @@ async function rightsOfOthers(client: Client): Promise<string[]> {
         "relation",
         "relowner",
         "relacl, acldefault('r', relowner)",
-        "pg_class WHERE relkind IN ('r', 'v', 'S')",
+        `pg_class WHERE relkind IN ('r', 'v', 'S')`,
       ),
       acl("oid::regprocedure", "function", "proowner", "proacl, acldefault('f', proowner)", "pg_proc"),
       acl("nspname", "schema", "nspowner", "nspacl, acldefault('n', nspowner)", "pg_namespace"),
@@ -269,35 +269,6 @@ describe("the four roles", function () {
         hashes,
       ]);
     });
-  });
-
-  it("18-2 npm run grants prints the four of them, or takes them away, with names quoted", async () => {
-    const lines: string[] = [];
-    const to = {
-      print: (text: string) => void lines.push(...text.split("\n")),
-      say: (text: string) => void lines.push(text),
-    };
-    expect(await main(["--database", "My DB"], to)).to.equal(0);
-    expect(lines.filter((line) => line.startsWith("CREATE ROLE")).map((line) => line.split(" ")[2])).to.deep.equal(
-      roleNames,
-    );
-    expect(lines.every((line) => /^(-- \w|GRANT|ALTER ROLE|CREATE ROLE|$)/.test(line))).to.equal(true);
-    expect(lines.join("\n")).to.contain('GRANT CREATE ON DATABASE "My DB" TO guardian_migrator;');
-    lines.length = 0;
-    expect(await main(["--undo", "--database", "My DB", "--server", "15"], to)).to.equal(0);
-    expect(lines.at(-1)).to.equal("DROP ROLE guardian_migrator;");
-    expect(lines.every((line) => /^(REVOKE .* FROM guardian_\w+|DROP ROLE guardian_\w+);$/.test(line))).to.equal(true);
-    for (const what of [[], ["--undo"], ["--role", "mine"]]) {
-      const printed = async (...options: string[]): Promise<string[]> => {
-        lines.length = 0;
-        expect(await main([...what, "--database", "My DB", ...options], to)).to.equal(0);
-        return lines.map((line) => line.replace(/ +--.*/, ""));
-      };
-      const all = await printed();
-      const on = all.filter((line) => line.includes("user_profiles"));
-      expect(on, what.join()).to.have.length(3);
-      expect(await printed("--without-profiles")).to.deep.equal(all.filter((line) => !on.includes(line)));
-    }
   });
 });
 

@@ -9,3 +9,9 @@ export function raw(values: Record<string, unknown>): Record<string, string> {
   ]);
   return Object.fromEntries(texts) as Record<string, string>;
 }
+
+/** Somebody's id in an allow-list. */
+export const user = "11111111-2222-4333-8444-55555555555a";
+
+/** A key of age that backups can be encrypted for. */
+export const age = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";

@@ -98,7 +98,7 @@ export const backupFindings: readonly Finding[] = [
     "17-6",
     "A password in `--to` stands in every list of processes",
     "It is refused and not shown",
-    "scripts/backups.test.ts: 17-6 refuses a password",
+    "scripts/backups-usage.test.ts: 17-6 refuses a password",
   ),
   held(
     "17-6",
@@ -147,7 +147,7 @@ export const backupFindings: readonly Finding[] = [
     "17-6",
     "`up` on a restored v7 said: drop what is there",
     "It says to drop nothing; restore names the backup from before v7",
-    "scripts/backups.test.ts: 17-6 says of a v7",
+    "scripts/backups-usage.test.ts: 17-6 says of a v7",
   ),
   held(
     "17-6",
@@ -296,7 +296,7 @@ export const backupFindings: readonly Finding[] = [
     "18-2",
     "The roles' script ended in its middle where v6 has no user_profiles",
     "`--without-profiles`",
-    "scripts/roles.test.ts: 18-2 npm run grants",
+    "scripts/grants.test.ts: 18-2 npm run grants",
   ),
   held(
     "18-4",

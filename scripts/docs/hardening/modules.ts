@@ -36,7 +36,7 @@ export const moduleFindings: readonly Finding[] = [
     "A flag that somebody was switching on survived the emergency rollback",
     "All flags are locked first; a stack asks for a rollback once it holds the flag",
     "sql/009_operations.test.ts: 16-10",
-    "engine/flags.test.ts: 16-10",
+    "engine/flags-emergency.test.ts: 16-10",
   ),
   held(
     "16-12",
@@ -127,7 +127,7 @@ export const moduleFindings: readonly Finding[] = [
     "16-14",
     "A row of a flag that was made during an emergency rollback would have stayed on",
     "Making it waits for the rollback, and is refused",
-    "engine/flags.test.ts: 16-14",
+    "engine/flags-emergency.test.ts: 16-14",
   ),
   held(
     "16-14",

@@ -91,7 +91,7 @@ export const stackFindings: readonly Finding[] = [
     "16-4",
     "The way back from an emergency rollback took two steps, and its id had to stay for ever",
     "One step; the id may go or stay; the newest covers the older ones and says so",
-    "engine/flags.test.ts: 16-4",
+    "engine/flags-emergency.test.ts: 16-4",
     "stories/flags.test.ts: after an emergency rollback",
   ),
   held(
@@ -247,7 +247,7 @@ export const stackFindings: readonly Finding[] = [
     "16-18",
     "A placeholder was kept as evidence with each patient's row",
     "A statement of consent that is one is refused",
-    "config.test.ts",
+    "config-refused.test.ts: 16-18",
   ),
   held(
     "16-11",

@@ -2,10 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { FencedWriter } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
+import type { EngineParameters } from "../../../engine/parameters";
 import { outlast } from "../../../engine/migrate/rows/outlast";
 import { inOrder, pauseAfter, reasonOf } from "../../../engine/module/v6-locks";
 import type { Queryable } from "../../../engine/base/sql";
 import { catalogue } from "../../support/modules";
+import type { V6 } from "../../support/postgres";
 import { moduleOf, refusalOf, until, withEngine, type Engine, type Files } from "./harness";
 import { watched } from "./watched";
 
@@ -27,6 +29,10 @@ const heldFor = 2500;
 const real = { lockTimeout: 50, lockHold: 200, pauseFloor: 100 };
 /** A try that gives up early may be followed by another soon. */
 const impatient = { lockTimeout: 4, lockHold: 5000, pauseFloor: 50 };
+
+/** A database, and an engine with these times. */
+const withLocks = (parameters: Partial<EngineParameters>, test: (engine: Engine, db: V6) => Promise<void>) =>
+  withEngine(test, { parameters });
 
 describe("locks on v6 tables", function () {
   this.timeout(60_000);
@@ -53,25 +59,22 @@ describe("locks on v6 tables", function () {
   });
 
   it("16-18 are held by a prepared transaction: it is named, with what ends it", () =>
-    withEngine(
-      async (engine, db) => {
-        const [holder, admin] = [await db.connect("admin"), await db.connect("admin")];
-        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'left over'");
-        try {
-          const said = await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
-          expect(said.where).to.match(
-            /^auth\.users is held by prepared transaction 'left over' \(user postgres, database \w+, prepared since \d+ s\); if nobody will end it: ROLLBACK PREPARED 'left over'$/,
-          );
-          const waited = engine.write("SqlModule", "900_t", (fenced) => outlast(fenced, "auth.users", Date.now()));
-          expect((await refusalOf(waited)).where).to.match(
-            /^prepared transaction 'left over' .*ROLLBACK PREPARED 'left over'$/,
-          );
-        } finally {
-          await admin.query("ROLLBACK PREPARED 'left over'");
-        }
-      },
-      { parameters: real },
-    ));
+    withLocks(real, async (engine, db) => {
+      const [holder, admin] = [await db.connect("admin"), await db.connect("admin")];
+      await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'left over'");
+      try {
+        const said = await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
+        expect(said.where).to.match(
+          /^auth\.users is held by prepared transaction 'left over' \(user postgres, database \w+, prepared since \d+ s\); if nobody will end it: ROLLBACK PREPARED 'left over'$/,
+        );
+        const waited = engine.write("SqlModule", "900_t", (fenced) => outlast(fenced, "auth.users", Date.now()));
+        expect((await refusalOf(waited)).where).to.match(
+          /^prepared transaction 'left over' .*ROLLBACK PREPARED 'left over'$/,
+        );
+      } finally {
+        await admin.query("ROLLBACK PREPARED 'left over'");
+      }
+    }));
 
   it("16-5 from the second try on the line says that nobody is to blame but the server, or who is", () => {
     const work = { relations: ["auth.users"], own: [] };
@@ -88,79 +91,68 @@ describe("locks on v6 tables", function () {
   });
 
   it("work that was too slow is tried again after the pause", () =>
-    withEngine(
-      async (engine, db) => {
-        const admin = await db.connect("admin");
-        await admin.query("CREATE TABLE public.gate (open boolean); GRANT SELECT ON public.gate TO guardian_migrator");
-        let opened: Promise<unknown> | undefined;
-        engine.onProgress = () => void (opened ??= admin.query("INSERT INTO public.gate VALUES (true)"));
-        const wait = "SELECT CASE WHEN NOT EXISTS (SELECT FROM public.gate) THEN pg_sleep(1) END;";
-        await engine.apply(await moduleOf("900_t", { ...files, up: `${files.up}\n${wait}` }));
-        await opened;
-        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 100 ms under the locks" });
-        expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
-      },
-      { parameters: { ...real, lockHold: 100 } },
-    ));
+    withLocks({ ...real, lockHold: 100 }, async (engine, db) => {
+      const admin = await db.connect("admin");
+      await admin.query("CREATE TABLE public.gate (open boolean); GRANT SELECT ON public.gate TO guardian_migrator");
+      let opened: Promise<unknown> | undefined;
+      engine.onProgress = () => void (opened ??= admin.query("INSERT INTO public.gate VALUES (true)"));
+      const wait = "SELECT CASE WHEN NOT EXISTS (SELECT FROM public.gate) THEN pg_sleep(1) END;";
+      await engine.apply(await moduleOf("900_t", { ...files, up: `${files.up}\n${wait}` }));
+      await opened;
+      expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 100 ms under the locks" });
+      expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
+    }));
 
   for (const [what, second, module] of [
     ["the time it waits for them counts, and the work has the rest", undefined, slow(9)],
     ["so it does where one is had and the other is not", "public.documents", files],
   ] as const) {
     it(what, () =>
-      withEngine(
-        async (engine, db) => {
-          const [first, other] = [await db.connect("admin"), await db.connect("admin")];
-          await first.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-          if (second) await other.query(`BEGIN; LOCK TABLE ${second} IN ROW EXCLUSIVE MODE`);
-          const yaml = files.yaml!.replace("auth.users", "auth.users, public.documents");
-          const { result, waited } = await watched(db, async () => {
-            const failed = refusalOf(engine.apply(await moduleOf("900_t", { ...module, yaml }), 1));
-            await until(
-              first,
-              "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'auth.users'::regclass AND NOT granted)",
-            );
-            await sleep(3900);
-            await first.query("COMMIT");
-            return failed;
-          });
-          expect(waited).to.be.within(3800, 4200 + slack);
-          expect(result.what).to.match(second ? /^tables could not be locked/ : /^the work under the locks/);
-        },
-        { parameters: { lockTimeout: 4000, lockHold: 4200 } },
-      ),
+      withLocks({ lockTimeout: 4000, lockHold: 4200 }, async (engine, db) => {
+        const [first, other] = [await db.connect("admin"), await db.connect("admin")];
+        await first.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+        if (second) await other.query(`BEGIN; LOCK TABLE ${second} IN ROW EXCLUSIVE MODE`);
+        const yaml = files.yaml!.replace("auth.users", "auth.users, public.documents");
+        const { result, waited } = await watched(db, async () => {
+          const failed = refusalOf(engine.apply(await moduleOf("900_t", { ...module, yaml }), 1));
+          const awaited = "SELECT FROM pg_locks WHERE relation = 'auth.users'::regclass AND NOT granted";
+          await until(first, `SELECT EXISTS (${awaited})`);
+          await sleep(3900);
+          await first.query("COMMIT");
+          return failed;
+        });
+        expect(waited).to.be.within(3800, 4200 + slack);
+        expect(result.what).to.match(second ? /^tables could not be locked/ : /^the work under the locks/);
+      }),
     );
   }
 
   it("time that runs out between two statements is the machine's fault and not the file's, and another try's matter", () =>
-    withEngine(
-      async (engine) => {
-        const [now, transaction] = [performance.now.bind(performance), FencedWriter.prototype.transaction];
-        let late = 0;
-        performance.now = () => now() + late;
-        FencedWriter.prototype.transaction = function (work) {
-          const stalled = (db: Queryable): Queryable => ({
-            query: db.query.bind(db),
-            script: async (text) => {
-              await db.script(text);
-              if (text.includes("LOCK TABLE")) late = 2 * real.lockHold;
-            },
-          });
-          return transaction.call(this, (db: Queryable) => work(stalled(db))) as ReturnType<typeof work>;
-        };
-        try {
-          const { what, todo } = await refusalOf(engine.apply(await moduleOf("900_t", files), 5));
-          expect(what).to.match(
-            /^the work under the locks on v6 tables took longer than the 200 ms .*rolled back \(1 try\)$/,
-          );
-          expect(todo[0]).to.contain("run this again when the server");
-        } finally {
-          performance.now = now;
-          FencedWriter.prototype.transaction = transaction;
-        }
-      },
-      { parameters: real },
-    ));
+    withLocks(real, async (engine) => {
+      const [now, transaction] = [performance.now.bind(performance), FencedWriter.prototype.transaction];
+      let late = 0;
+      performance.now = () => now() + late;
+      FencedWriter.prototype.transaction = function (work) {
+        const stalled = (db: Queryable): Queryable => ({
+          query: db.query.bind(db),
+          script: async (text) => {
+            await db.script(text);
+            if (text.includes("LOCK TABLE")) late = 2 * real.lockHold;
+          },
+        });
+        return transaction.call(this, (db: Queryable) => work(stalled(db))) as ReturnType<typeof work>;
+      };
+      try {
+        const { what, todo } = await refusalOf(engine.apply(await moduleOf("900_t", files), 5));
+        expect(what).to.match(
+          /^the work under the locks on v6 tables took longer than the 200 ms .*rolled back \(1 try\)$/,
+        );
+        expect(todo[0]).to.contain("run this again when the server");
+      } finally {
+        performance.now = now;
+        FencedWriter.prototype.transaction = transaction;
+      }
+    }));
 
   for (const [verb, lock, mode] of [
     [
@@ -174,63 +166,53 @@ describe("locks on v6 tables", function () {
       verb === "up" ? engine.apply(await moduleOf("900_t", files), seconds) : engine.undo("900_t", seconds);
 
     it(`${verb}: somebody holds one; it is tried again until he is through, and nobody waits long meanwhile`, () =>
-      withEngine(
-        async (engine, db) => {
-          if (verb === "down") await engine.apply(await moduleOf("900_t", files));
-          const holder = await db.connect();
-          await holder.query("SET application_name = 'report'; BEGIN");
-          await holder.query(lock);
-          const { waited } = await watched(db, async () => {
-            const done = run(engine, 60);
-            await sleep(heldFor);
-            while (engine.told.filter(({ phase }) => phase === "v6 locks").length < 2) await sleep(10);
-            await holder.query("COMMIT");
-            await done;
-          });
-          expect(engine.told[0]).to.include({ phase: "v6 locks", tries: 1 });
-          expect(engine.told[0]?.reason).to.match(
-            /auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\)/,
-          );
-          expect(engine.told[0]).not.to.have.property("settings");
-          expect(engine.told[1]).to.include({
-            tries: 2,
-            settings:
-              "guardian:locks sets how long a try waits and how long it rests (now {timeout: 4ms, pause: 50ms, patience: 300ms})",
-          });
-          expect(waited).to.be.below(impatient.lockTimeout + slack);
-          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
-            "": verb === "up" ? "done" : "undone",
-          });
-        },
-        { parameters: impatient },
-      ));
+      withLocks(impatient, async (engine, db) => {
+        if (verb === "down") await engine.apply(await moduleOf("900_t", files));
+        const holder = await db.connect();
+        await holder.query("SET application_name = 'report'; BEGIN");
+        await holder.query(lock);
+        const { waited } = await watched(db, async () => {
+          const done = run(engine, 60);
+          await sleep(heldFor);
+          while (engine.told.filter(({ phase }) => phase === "v6 locks").length < 2) await sleep(10);
+          await holder.query("COMMIT");
+          await done;
+        });
+        expect(engine.told[0]).to.include({ phase: "v6 locks", tries: 1 });
+        expect(engine.told[0]?.reason).to.match(
+          /auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\)/,
+        );
+        expect(engine.told[0]).not.to.have.property("settings");
+        expect(engine.told[1]).to.include({
+          tries: 2,
+          settings:
+            "guardian:locks sets how long a try waits and how long it rests (now {timeout: 4ms, pause: 50ms, patience: 300ms})",
+        });
+        expect(waited).to.be.below(impatient.lockTimeout + slack);
+        expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": verb === "up" ? "done" : "undone" });
+      }));
 
     it(`${verb}: he does not end; it is refused at the deadline, naming him, and nothing is left`, () =>
-      withEngine(
-        async (engine, db) => {
-          if (verb === "down") await engine.apply(await moduleOf("900_t", files));
-          const admin = await db.connect("admin");
-          const before = await catalogue(admin);
-          await admin.query("SET application_name = 'nightly'; BEGIN");
-          await admin.query(lock);
-          const began = Date.now();
-          const said = await refusalOf(run(engine, 3));
-          expect(Date.now() - began).to.be.below(5000);
-          expect(said.what).to.match(
-            new RegExp(
-              `^tables could not be locked \\(${mode}, 4 ms a try\\) within this resource's timeout \\(\\d+ tr(y|ies)\\); nothing was changed$`,
-            ),
-          );
-          // Of another user's session a role without pg_read_all_stats sees the name only.
-          expect(said.where).to.match(/^auth\.users is held by nightly \(pid \d+, user \w+\)$/);
-          await admin.query("COMMIT");
-          expect(await catalogue(admin)).to.deep.equal(before);
-          expect(await engine.states("SqlModule", "900_t")).to.deep.equal({
-            "": verb === "up" ? "planned" : "done",
-          });
-        },
-        { parameters: impatient },
-      ));
+      withLocks(impatient, async (engine, db) => {
+        if (verb === "down") await engine.apply(await moduleOf("900_t", files));
+        const admin = await db.connect("admin");
+        const before = await catalogue(admin);
+        await admin.query("SET application_name = 'nightly'; BEGIN");
+        await admin.query(lock);
+        const began = Date.now();
+        const said = await refusalOf(run(engine, 3));
+        expect(Date.now() - began).to.be.below(5000);
+        expect(said.what).to.match(
+          new RegExp(
+            `^tables could not be locked \\(${mode}, 4 ms a try\\) within this resource's timeout \\(\\d+ tr(y|ies)\\); nothing was changed$`,
+          ),
+        );
+        // Of another user's session a role without pg_read_all_stats sees the name only.
+        expect(said.where).to.match(/^auth\.users is held by nightly \(pid \d+, user \w+\)$/);
+        await admin.query("COMMIT");
+        expect(await catalogue(admin)).to.deep.equal(before);
+        expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": verb === "up" ? "planned" : "done" });
+      }));
   }
 
   for (const [what, module] of [
@@ -239,54 +221,42 @@ describe("locks on v6 tables", function () {
     ["a slow verify.sql after a slow statement", slow(0.15, 1, 9)],
   ] as const) {
     it(`${what}: nobody waits longer than the locks may be held, and it is refused with that reason`, () =>
-      withEngine(
-        async (engine, db) => {
-          const admin = await db.connect("admin");
-          const before = await catalogue(admin);
-          const { result, waited } = await watched(db, async () =>
-            refusalOf(engine.apply(await moduleOf("900_t", module), 1)),
-          );
-          expect(waited).to.be.below(real.lockHold + slack);
-          expect(result.what).to.match(
-            /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back \(1 try\)$/,
-          );
-          expect(result.where).to.match(/^auth\.users: sql\/900_t\/(up\.sql:\d+: SELECT pg_sleep|verify\.sql:1: DO)/);
-          expect(await catalogue(admin)).to.deep.equal(before);
-        },
-        { parameters: real },
-      ));
+      withLocks(real, async (engine, db) => {
+        const admin = await db.connect("admin");
+        const before = await catalogue(admin);
+        const { result, waited } = await watched(db, async () =>
+          refusalOf(engine.apply(await moduleOf("900_t", module), 1)),
+        );
+        expect(waited).to.be.below(real.lockHold + slack);
+        expect(result.what).to.match(
+          /^the work under the locks on v6 tables took longer than the 200 ms for which they may be held; it was rolled back \(1 try\)$/,
+        );
+        expect(result.where).to.match(/^auth\.users: sql\/900_t\/(up\.sql:\d+: SELECT pg_sleep|verify\.sql:1: DO)/);
+        expect(await catalogue(admin)).to.deep.equal(before);
+      }));
   }
 
   it("what needs no v6 lock may take its time", () =>
-    withEngine(
-      async (engine) => {
-        await engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(0.4);\n${files.up}` }));
-        expect(engine.told).to.deep.equal([]);
-      },
-      { parameters: { ...real, lockHold: 300 } },
-    ));
+    withLocks({ ...real, lockHold: 300 }, async (engine) => {
+      await engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(0.4);\n${files.up}` }));
+      expect(engine.told).to.deep.equal([]);
+    }));
 
   it("several are locked in one fixed order, whatever module.yaml says", () =>
-    withEngine(
-      async (engine, db) => {
-        const two = {
-          ...files,
-          yaml: "locks: [public.documents, auth.users]\nobjects:\n  table: [public.t]\n",
-        };
-        const holder = await db.connect("admin");
-        const held = `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE '%SqlModule%'
-              AND l.relation = 'public.documents'::regclass AND NOT granted) AND EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-              WHERE a.application_name LIKE '%SqlModule%' AND l.relation = 'auth.users'::regclass AND l.mode = 'ShareRowExclusiveLock' AND granted)`;
-        await holder.query("BEGIN");
-        await holder.query("LOCK TABLE public.documents IN ROW EXCLUSIVE MODE");
-        const done = engine.apply(await moduleOf("900_t", two));
-        const watcher = await db.connect("admin");
-        await until(watcher, held);
-        await holder.query("COMMIT");
-        await done;
-      },
-      { parameters: { lockTimeout: 5000, lockHold: 10_000 } },
-    ));
+    withLocks({ lockTimeout: 5000, lockHold: 10_000 }, async (engine, db) => {
+      const two = { ...files, yaml: files.yaml!.replace("auth.users", "public.documents, auth.users") };
+      const holder = await db.connect("admin");
+      const held = `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE '%SqlModule%'
+            AND l.relation = 'public.documents'::regclass AND NOT granted) AND EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE a.application_name LIKE '%SqlModule%' AND l.relation = 'auth.users'::regclass AND l.mode = 'ShareRowExclusiveLock' AND granted)`;
+      await holder.query("BEGIN");
+      await holder.query("LOCK TABLE public.documents IN ROW EXCLUSIVE MODE");
+      const done = engine.apply(await moduleOf("900_t", two));
+      const watcher = await db.connect("admin");
+      await until(watcher, held);
+      await holder.query("COMMIT");
+      await done;
+    }));
 
   it("a statement that an administrator cancels is not tried again", () =>
     withEngine(async (engine, db) => {
@@ -294,38 +264,31 @@ describe("locks on v6 tables", function () {
       const failed = refusalOf(
         engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(30);\n${files.up}` })),
       );
-      await until(
-        admin,
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database())",
-      );
-      await admin.query(
-        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
-      );
+      const asleep = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+      await until(admin, `SELECT EXISTS (SELECT ${asleep})`);
+      await admin.query(`SELECT pg_cancel_backend(pid) ${asleep}`);
       expect((await failed).sqlstate).to.equal("57014");
       expect(engine.told).to.deep.equal([]);
     }));
 
   it("a cancelled run does not sit out its pause", () =>
-    withEngine(
-      async (engine, db) => {
-        const holder = await db.connect();
-        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-        const stop = new AbortController();
-        engine.onProgress = () => stop.abort();
-        const module = await moduleOf("900_t", files);
-        const began = Date.now();
-        const failed = await engine
-          .write("SqlModule", "900_t", (fenced) => applyModule(fenced, module, Date.now() + 60_000), {
-            signal: stop.signal,
-          })
-          .catch((err: unknown) => err);
-        expect(failed).to.be.instanceOf(Error);
-        expect(Date.now() - began).to.be.below(3000);
-        await until(
-          await db.connect("admin"),
-          "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%SqlModule%' AND datname = current_database())",
-        );
-      },
-      { parameters: { pauseFloor: 30_000 } },
-    ));
+    withLocks({ pauseFloor: 30_000 }, async (engine, db) => {
+      const holder = await db.connect();
+      await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+      const stop = new AbortController();
+      engine.onProgress = () => stop.abort();
+      const module = await moduleOf("900_t", files);
+      const began = Date.now();
+      const failed = await engine
+        .write("SqlModule", "900_t", (fenced) => applyModule(fenced, module, Date.now() + 60_000), {
+          signal: stop.signal,
+        })
+        .catch((err: unknown) => err);
+      expect(failed).to.be.instanceOf(Error);
+      expect(Date.now() - began).to.be.below(3000);
+      await until(
+        await db.connect("admin"),
+        "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE '%SqlModule%' AND datname = current_database())",
+      );
+    }));
 });

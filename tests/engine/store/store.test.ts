@@ -75,10 +75,8 @@ describe("backups off the machine", function () {
         "roles.sql.age",
       ].map((name) => `guardian/prod/${it.name}/${name}`),
     );
-    expect(
-      double.asked.filter((one) => one.includes("partNumber")),
-      "sent in parts",
-    ).to.have.length.of.at.least(2);
+    const inParts = double.asked.filter((one) => one.includes("partNumber"));
+    expect(inParts).to.have.length.of.at.least(2);
     for (const [key, bytes] of double.objects) expect(bytes.includes(marker), key).to.equal(false);
 
     const wanted = encrypted({ identityFrom: "env:TEST_IDENTITY" });
@@ -103,9 +101,8 @@ describe("backups off the machine", function () {
     const refused = await refusalOf(store(it, encrypted()));
     expect(refused).to.include({ code: "store-unreachable", where: `s3://backups/guardian/prod/${it.name}/${last}` });
     double.instead = () => undefined;
-    expect((await listStored(encrypted())).map(({ name, index }) => [name, index])).to.deep.equal([
-      [it.name, undefined],
-    ]);
+    const listed = (await listStored(encrypted())).map(({ name, index }) => [name, index]);
+    expect(listed).to.deep.equal([[it.name, undefined]]);
     const none = await refusalOf(fetchBackup(encrypted(), it.name, { directory: join(folder, "none") }));
     expect(none.code).to.equal("store-missing");
 
@@ -181,12 +178,8 @@ describe("backups off the machine", function () {
     double.instead = () => undefined;
     expect((await store(backup(100), encrypted())).warned).to.deep.equal([]);
     const left = new Set([...double.objects.keys()].map((key) => key.split("/")[2]));
-    expect([left.has("old"), left.has("theirs"), left.has("unmarked"), left.has("whole")]).to.deep.equal([
-      false,
-      true,
-      true,
-      true,
-    ]);
+    const stays = ["theirs", "unmarked", "whole"];
+    expect(["old", ...stays].filter((name) => left.has(name))).to.deep.equal(stays);
     expect([...double.uploads.keys()]).to.deep.equal(["u2"]);
   });
 
