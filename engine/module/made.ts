@@ -1,9 +1,9 @@
 import { GuardianError } from "../base/errors";
 import { rows, type Queryable } from "../base/sql";
-import { pathOf } from "./files/dropped";
+import { grantsOwn } from "./files/grants";
 import { objectKinds } from "./files/manifest-shape";
-import type { Node, Statement } from "./files/statements";
-import { nameOf } from "./files/touching";
+import type { Statement } from "./files/statements";
+import { rolesAndDatabases, wasThere } from "./roles";
 
 /** Catalogues of what a statement may make in a database, but for what is told apart below (PostgreSQL manual, chapter 53). */
 const catalogues = [
@@ -118,29 +118,10 @@ export async function whatIsThere(db: Queryable): Promise<Before> {
     db,
     `SELECT ${key} AS key, CASE WHEN NOT altered AND columns = 0 AND class <> 'pg_catalog.pg_attribute'::regclass
        THEN (SELECT i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(class, oid, 0) i) END AS name
-     FROM (${rowsOf("true")}) t`,
+     FROM (${rowsOf("true")}\nUNION ALL ${rolesAndDatabases}\nUNION ALL ${wasThere}) t`,
   );
   // Others' temporary tables come and go, and with a REFRESH the table of a view's long values.
   return new Map(found.map((row) => [row.key, /\bpg_(temp|toast)/.test(row.name ?? "") ? null : row.name]));
-}
-
-/** A GRANT or REVOKE. */
-type Granting = {
-  targtype?: string;
-  objtype?: string;
-  objects?: { RangeVar?: Node; ObjectWithArgs?: { objname?: Node[] } }[];
-};
-
-/** Whether all that it is about is the module's: tables, and functions, without their arguments, of which a type has many names. */
-function grantsOwn({ targtype, objtype, objects = [] }: Granting, own: readonly string[]): boolean {
-  if (targtype !== "ACL_TARGET_OBJECT") return false;
-  if (objtype === "OBJECT_TABLE") return objects.every((it) => own.includes(`table ${nameOf(it.RangeVar) ?? ""}`));
-  if (objtype !== "OBJECT_FUNCTION") return false;
-  return objects.every(({ ObjectWithArgs: it }) => {
-    const path = (it?.objname ?? []).flatMap(pathOf);
-    const name = path.length > 1 ? path.join(".") : `public.${path.join("")}`;
-    return own.some((object) => object.startsWith(`function ${name}(`));
-  });
 }
 
 /** What a statement makes by its own words; undefined if only the catalogue can tell. */
@@ -155,7 +136,7 @@ function madeBy({ tree }: Statement, tables: readonly string[]): string[] | unde
   const schema = of?.schemaname ?? "public";
   const on = `${schema}.${of?.relname ?? ""}`;
   if (kind === "CommentStmt") return [];
-  if (kind === "GrantStmt") return grantsOwn(node as Granting, tables) ? [] : undefined;
+  if (kind === "GrantStmt") return grantsOwn(node ?? null, tables) ? [] : undefined;
   if (kind === "CreateTrigStmt" && trigname) return [`trigger ${trigname} on ${on}`];
   if (kind === "CreatePolicyStmt" && policy_name) return [`policy ${policy_name} on ${on}`];
   if (kind === "IndexStmt" && idxname) return [`index ${schema}.${idxname}`];
@@ -175,7 +156,7 @@ export function willMake(statements: readonly Statement[], objects: readonly str
 /**
  * Refuses a module that made something that module.yaml does not list, or lists what it did not make: it would be in no
  * diff, no drift and no rollback; and one that took away what was there. What others make meanwhile is not looked at; what
- * they drop cannot be told from what the module drops.
+ * they drop, or change of a role or database, cannot be told from what the module does.
  * @param later objects that are made after this transaction
  * @param soon objects that this transaction is still to make
  * @throws GuardianError naming both
@@ -194,6 +175,7 @@ export async function refuseUnlisted(
   const missing = module.objects.filter((object) => !made.includes(object) && !later.includes(object));
   if (unlisted.length === 0 && missing.length === 0 && gone.length === 0) return;
   const strange = unlisted.filter((object) => !objectKinds.some((kind) => object.startsWith(`${kind} `)));
+  const shared = strange.some((object) => /^definition of (role|database) /.test(object));
   const parts = [
     ...(unlisted.length > 0 ? [`made and not listed: ${unlisted.join(", ")}`] : []),
     ...(missing.length > 0 ? [`listed and not made: ${missing.join(", ")}`] : []),
@@ -214,6 +196,7 @@ export async function refuseUnlisted(
     todo: [
       "make the list and the file agree",
       ...(missing.length > 0 ? ["what was there before the module ran is not its own: leave it out of the list"] : []),
+      ...(shared ? ["if somebody else changed that role or database meanwhile, run this again"] : []),
       ...(strange.length > 0 ? [`take out what no list can hold: a module makes ${objectKinds.join(", ")}`] : []),
     ],
   });
@@ -229,13 +212,15 @@ const named = (from: string, name: string, namespace: string): string =>
  * still under way and yet seen, so that it is this one, its subtransactions included. Only a transaction that is not older
  * than this one is asked about: nothing is known of very old ones. What belongs to something else (row types, constraints'
  * indexes, identity columns' sequences, members of extensions; pg_depend.deptype i, e, and a of a serial's sequence) is
- * not listed on its own where it is new, nor what is a part of a new table. Besides the keys of what is not there any more. Run while v6 is locked where the words of what runs then do
- * not tell: hence no joins to plan.
+ * not listed on its own where it is new, nor what is a part of a new table. Besides the keys of what is not there any more.
+ * Run while v6 is locked where the words of what runs then do not tell: hence no joins to plan.
  */
 const madeSql = `
 WITH new AS MATERIALIZED (
   SELECT class, oid, altered FROM (${rowsOf("pg_catalog.age(xmin) <= 0")}) t WHERE CASE WHEN ${key} = ANY ($1::text[]) THEN false ELSE pg_catalog.pg_xact_status(
     (pg_catalog.pg_current_xact_id()::text::bigint - pg_catalog.age(born))::text::xid8) = 'in progress' END
+  UNION ALL SELECT class, oid, altered FROM (${rolesAndDatabases}) t
+    WHERE ${key} <> ALL ($1::text[]) AND class || '.' || oid || '.1false' = ANY ($1::text[])
 ), own AS MATERIALIZED (
   SELECT n.class, n.oid, n.altered FROM new n WHERE n.altered OR NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d WHERE d.classid = n.class AND d.objid = n.oid AND d.objsubid = 0

@@ -1,6 +1,7 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
 import { strange } from "./creates";
+import { lex } from "./lexer";
 import { nameOf } from "./touching";
 
 /** Statements that write rows, or change what holds them, and the fields that name the relations. */
@@ -25,15 +26,32 @@ const defining = new Set(["AlterTableStmt", "RenameStmt"]);
 const elsewhere =
   /^(AlterDatabase|AlterRole|CreateRole|DropRole|GrantRole|AlterSystem|CreateTableSpace|DropTableSpace|AlterTableSpace|DropOwned|ReassignOwned)/;
 
+/** The same by the words of a DO block, which may stand in a string of it. */
+const elsewhereInWords =
+  /\b((alter|create|drop)\s+(role|user(?!\s+mapping)|group|database|system|tablespace)|(drop|reassign)\s+owned)\b/i;
+
+const changesServer = ({ tree, text }: Statement): boolean =>
+  elsewhere.test(Object.keys(tree)[0] ?? "") || ("DoStmt" in tree && elsewhereInWords.test(wordsOf(text)));
+
+/** Text without comments, those of a body in dollars included. */
+function wordsOf(text: string): string {
+  const words = [...lex(text)].map(({ kind, text: token }) => {
+    const tag = kind === "quoted" ? /^\$[^$]*\$/.exec(token)?.[0] : undefined;
+    if (tag !== undefined) return `${tag}${wordsOf(token.slice(tag.length, -tag.length))}${tag}`;
+    return kind === "comment" ? " " : token;
+  });
+  return words.join("");
+}
+
 /**
  * What a module drops that it has not made itself, and what it changes of the server, would be gone for good.
  * @param up the statements that make the module
  * @throws GuardianError naming every place
  */
 export function refuseLosses(up: readonly Statement[]): void {
-  const places = up.flatMap(({ tree, text, file, line }, at) => {
-    const kind = Object.keys(tree)[0] ?? "";
-    if (!elsewhere.test(kind) && strange(up, at).length === 0) return [];
+  const places = up.flatMap((statement, at) => {
+    if (!changesServer(statement) && strange(up, at).length === 0) return [];
+    const { text, file, line } = statement;
     const said = text.replaceAll(/\s+/g, " ");
     return [`${file}:${line}: ${said.length > 80 ? `${said.slice(0, 80)}…` : said}`];
   });

@@ -124,6 +124,8 @@ describe("a down.sql that would fail in the rollback", function () {
       "ALTER DATABASE v6 SET work_mem = '8MB'",
       "GRANT guardian_operator TO anon",
       "CREATE ROLE somebody",
+      "DO $$ BEGIN ALTER ROLE anon PASSWORD 'x'; END $$",
+      "DO $x$ BEGIN EXECUTE 'drop owned by anon'; END $x$",
     ];
     for (const loss of losses) {
       const said = await refusalOf(harmOf(loss));
@@ -141,6 +143,7 @@ describe("a down.sql that would fail in the rollback", function () {
       expect(said.where).to.equal(`sql/900_t/up.sql:11: ${drop}`);
     }
     for (const one of honest) await harmOf(one);
+    await harmOf("DO $$ BEGIN -- no ALTER ROLE\n /* nor DROP OWNED */ PERFORM 1; END $$");
   });
 
   it("16-16 but a module that an older release applied goes on: only one that is not applied is looked at", () =>

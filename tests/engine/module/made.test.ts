@@ -94,6 +94,19 @@ const more: [string, string][] = [
   ["CREATE OR REPLACE VIEW public.theirs_v AS SELECT 2 AS n", 'definition of rule "_RETURN" on public.theirs_v'],
   ["ALTER TABLE public.theirs_parts DETACH PARTITION public.theirs_part", "definition of table public.theirs_part"],
   ["ALTER TABLE public.theirs_part2 INHERIT public.theirs", "definition of table public.theirs_part2"],
+  // Nor are the server's roles and databases the module's, whatever way it takes.
+  [
+    "DO $$ BEGIN EXECUTE 'ALTER RO' || 'LE guardian_migrator SET work_mem = 4711'; END $$",
+    "definition of role guardian_migrator",
+  ],
+  [
+    "DO $$ BEGIN EXECUTE format('GRANT TEMP ON DATABASE %I TO anon', current_database()); END $$",
+    "definition of database ",
+  ],
+  [
+    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET work_mem', current_database()); END $$",
+    "definition of database ",
+  ],
 ];
 
 /** What others have besides. */
@@ -119,6 +132,9 @@ describe("what a module makes", function () {
     withEngine(async (engine, db) => {
       const admin = await db.connect("admin");
       await admin.query("ALTER TABLE public.documents OWNER TO guardian_migrator");
+      await admin.query(
+        `ALTER DATABASE ${db.name} OWNER TO guardian_migrator; ALTER DATABASE ${db.name} SET work_mem = 5000`,
+      );
       await (await db.connect()).query(theirs);
       const listed = await moduleOf("900_t", { yaml, up });
       await engine.write("SqlModule", "900_t", (fenced) =>
@@ -182,19 +198,41 @@ describe("what a module makes", function () {
       "SELECT 1",
     ])
       expect(await soon(`${key}; ${other}`), other).to.equal(undefined);
-    const own = "GRANT SELECT ON public.t TO anon; REVOKE ALL ON FUNCTION f(int), public.f(int4) FROM PUBLIC";
+    const own = "GRANT SELECT ON public.t TO anon; REVOKE ALL ON FUNCTION f(int), public.f(int4), f FROM PUBLIC";
     expect(await soon(own)).to.deep.equal([]);
     for (const rights of [
       "SELECT ON public.documents",
       "SELECT ON public.t, auth.users",
       "EXECUTE ON FUNCTION public.update_updated_at_column()",
       "EXECUTE ON FUNCTION public.f(int), auth.f(int)",
+      // Of the module's name, and others': overloads.
+      "EXECUTE ON FUNCTION public.f(int, text)",
+      "EXECUTE ON FUNCTION f(bigint)",
+      "EXECUTE ON FUNCTION f(int[])",
+      "EXECUTE ON FUNCTION f()",
       "EXECUTE ON ALL FUNCTIONS IN SCHEMA public",
     ])
       expect(await soon(`GRANT ${rights} TO anon`), rights).to.equal(undefined);
     for (const alters of ["public.documents ADD CHECK (true)", "public.t ADD COLUMN x uuid REFERENCES auth.users"])
       expect(await soon(`ALTER TABLE ${alters}`), alters).to.equal(undefined);
   });
+
+  it("16-16 a role that is new meanwhile is somebody else's, as tools make them that lend roles", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      const own = { name: "900_t", objects: [] };
+      await engine.write("SqlModule", "900_t", (fenced) =>
+        fenced.transaction(async (now) => {
+          const before = await whatIsThere(now);
+          await admin.query("CREATE ROLE lent_meanwhile");
+          try {
+            await refuseUnlisted(now, before, own, []);
+          } finally {
+            await admin.query("DROP ROLE lent_meanwhile");
+          }
+        }),
+      );
+    }));
 
   it("nor what others make meanwhile", () =>
     withEngine(async (engine, db) => {
