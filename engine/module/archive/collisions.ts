@@ -90,21 +90,34 @@ export async function takeBeaten(
   ctids: readonly string[],
 ): Promise<bigint> {
   await db.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`);
-  if (unique.shared.length === 0) return 0n;
-  const beaten = unique.shared.map((key) => {
+  const beaten: string[] = [];
+  for (const key of unique.shared) {
     const list = key.expressions.map((expression, i) => `${expression} AS ${part(i)}`).join(", ");
     const holds = key.predicate === null ? "" : `AND (${key.predicate})`;
-    const same = key.operators.map((operator, i) => {
-      const equal = `l.${part(i)} ${operator} f.${part(i)}`;
-      return key.nullsSame ? `(${equal} OR l.${part(i)} IS NULL AND f.${part(i)} IS NULL)` : equal;
-    });
-    return `SELECT f.place FROM (SELECT ctid AS place, ${list} FROM ${archived} WHERE ctid = ANY ($1::tid[]) ${holds}) f
-      WHERE EXISTS (SELECT FROM (SELECT ${list} FROM ${table} WHERE true ${holds}) l WHERE ${same.join(" AND ")})`;
-  });
+    const own = `(SELECT ctid AS place, ${list} FROM ${archived} WHERE ctid = ANY ($1::tid[]) ${holds}) f`;
+    for (const nulls of key.nullsSame ? await nullsOf(db, key, own, ctids) : [[]]) {
+      const same = key.operators.map((operator, i) =>
+        nulls[i] ? `l.${part(i)} IS NULL AND f.${part(i)} IS NULL` : `l.${part(i)} ${operator} f.${part(i)}`,
+      );
+      beaten.push(`SELECT f.place FROM ${own}
+        WHERE EXISTS (SELECT FROM (SELECT ${list} FROM ${table} WHERE true ${holds}) l WHERE ${same.join(" AND ")})`);
+    }
+  }
+  if (beaten.length === 0) return 0n;
   const gone = await db.query(`DELETE FROM ${archived} WHERE ctid = ANY (ARRAY(${beaten.join(" UNION ALL ")}))`, [
     ctids,
   ]);
   return BigInt(gone.rowCount ?? 0);
+}
+
+/**
+ * Which parts of a key are NULL, for each way that occurs among the rows: by `a = b OR a IS NULL AND b IS NULL` the server
+ * looks for each of these rows at all live ones whose first part is NULL; by one of the two it finds a row by the whole key.
+ */
+async function nullsOf(db: Queryable, key: SharedKey, from: string, ctids: readonly string[]): Promise<boolean[][]> {
+  const parts = key.expressions.map((_, i) => `${part(i)} IS NULL`).join(", ");
+  const found = await rows<{ nulls: boolean[] }>(db, `SELECT DISTINCT ARRAY[${parts}] AS nulls FROM ${from}`, [ctids]);
+  return found.map(({ nulls }) => nulls);
 }
 
 const part = (i: number): string => escapeIdentifier(`part ${i}`);
