@@ -7,6 +7,8 @@ export interface ProcessMark {
   readonly host: string;
   /** The machine's start and the space of process numbers, on Linux: a container has numbers of its own. */
   readonly space: string;
+  /** The machine whatever it is called, by its machine-id(5); empty where that cannot be told. Absent from older notes. */
+  readonly machine?: string;
   readonly pid: number;
   /** When it was started, in the system's own words. */
   readonly started: string;
@@ -15,7 +17,7 @@ export interface ProcessMark {
 /** The mark of this process. */
 export function ownMark(): ProcessMark {
   const { pid } = process;
-  return { host: hostname(), space: spaceOfNumbers(), pid, started: startOf(pid) ?? "" };
+  return { host: hostname(), space: spaceOfNumbers(), machine: machineId(), pid, started: startOf(pid) ?? "" };
 }
 
 /** @returns whether the process has ended; undefined if that cannot be told from here */
@@ -23,7 +25,8 @@ export function isGone(mark: ProcessMark): boolean | undefined {
   if (mark.host !== hostname()) return undefined;
   const [boot, numbers] = mark.space.split(" ");
   const [ownBoot, ownNumbers] = spaceOfNumbers().split(" ");
-  if (boot !== ownBoot) return true;
+  // This machine was started anew since; or it is another of the same name, whose containers often have one.
+  if (boot !== ownBoot) return mark.machine && mark.machine === machineId() ? true : undefined;
   if (numbers !== ownNumbers) return undefined;
   if (!alive(mark.pid)) return true;
   const started = startOf(mark.pid);
@@ -48,6 +51,19 @@ function spaceOfNumbers(): string {
     return `${boot} ${readlinkSync("/proc/self/ns/pid")}`;
   } catch {
     return "- -";
+  }
+}
+
+/** What all of a machine's processes that are in no container count by (Linux, proc_ns.h, PROC_PID_INIT_INO). */
+const machinesOwn = "pid:[4026531836]";
+
+/** A container's machine-id is that of its image, or none; one of a machine that has not been set up is a word. */
+function machineId(): string {
+  try {
+    if (!spaceOfNumbers().endsWith(machinesOwn)) return "";
+    return /^[0-9a-f]{32}$/.exec(readFileSync("/etc/machine-id", "utf8").trim())?.[0] ?? "";
+  } catch {
+    return "";
   }
 }
 
