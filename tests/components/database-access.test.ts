@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { foundationProject } from "../../config/foundation";
 import { scramVerifier } from "../../components/scram";
-import { declared, type Declared } from "../support/mocks";
+import { declaredIn, type DeclaredResource } from "../support/declared";
 
 const passwords = {
   GUARDIAN_ADMIN_PASSWORD: "the-administrator's",
@@ -28,7 +28,7 @@ async function program(stack: string, config: Record<string, unknown>) {
   Object.assign(process.env, passwords);
   try {
     const keys = Object.entries(config).map(([key, value]) => [`${foundationProject}:${key}`, value] as const);
-    return await declared("foundation", { project: foundationProject, stack, config: Object.fromEntries(keys) });
+    return await declaredIn("foundation", { project: foundationProject, stack, config: Object.fromEntries(keys) });
   } finally {
     for (const name of Object.keys(passwords)) Reflect.deleteProperty(process.env, name);
   }
@@ -103,16 +103,12 @@ describe("components/database-access", function () {
     ["staging", 15, "DELETE"],
   ] as const) {
     it(`18-2 ${stack}, on PostgreSQL ${server}: every resource with all its inputs, options and dependencies`, async () => {
-      const { resources, outputs } = await program(stack, { database, access: { ...access, server } });
+      const { resources, result } = await program(stack, { database, access: { ...access, server } });
       const wanted = expected(lock);
-      const component = { dependsOn: [], protect: false, retainOnDelete: false, provider: undefined, secrets: [] };
-      const all: Declared[] = [
+      const parent = "guardian:foundation:DatabaseAccess access";
+      const all: DeclaredResource[] = [
+        { type: "guardian:foundation:DatabaseAccess", name: "access", inputs: {}, options: {} },
         {
-          ...component,
-          ...{ type: "guardian:foundation:DatabaseAccess", name: "access", inputs: {}, parent: undefined },
-        },
-        {
-          ...component,
           type: "pulumi:providers:postgresql",
           name: "database",
           inputs: {
@@ -120,22 +116,22 @@ describe("components/database-access", function () {
             ...{ password: "the-administrator's", sslmode: "verify-full", superuser: "false", connectTimeout: "15" },
           },
           secrets: ["password"],
-          parent: "access",
+          options: { parent },
         },
         ...wanted.map((it, i) => ({
-          ...component,
           type: typeOf(it),
           name: it[0],
           inputs: it[1],
-          secrets: "password" in it[1] ? ["password"] : [],
-          // Each waits for the one before it: two at once on a row of the catalogue would fail.
-          dependsOn: i > 0 ? [wanted[i - 1]![0]] : [],
-          parent: "access",
-          provider: "database",
+          ...("password" in it[1] ? { secrets: ["password"] } : {}),
+          options: {
+            ...{ parent, provider: "pulumi:providers:postgresql database" },
+            // Each waits for the one before it: two at once on a row of the catalogue would fail.
+            ...(i > 0 ? { dependsOn: [`${typeOf(wanted[i - 1]!)} ${wanted[i - 1]![0]}`] } : {}),
+          },
         })),
       ];
       expect(resources).to.deep.equal(all);
-      expect(outputs["roles"]).to.deep.equal([
+      expect(result["roles"]).to.deep.equal([
         "guardian_migrator",
         "guardian_operator",
         "guardian_auditor",
