@@ -8,7 +8,7 @@ import { readFoundation, readPasswords, type FoundationConfig } from "../config/
  * PostgreSQL's, one without a cloud none of the cloud's.
  */
 export = async () => {
-  const config = readFoundation();
+  const config = readFoundation(__dirname);
   const outputs: Record<string, unknown> = {};
 
   if (config.access && config.database) {

@@ -1,9 +1,10 @@
+import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { foundationProject, readPasswords, validateFoundation } from "../../config/foundation";
+import { foundationProject, readFoundation, readPasswords, validateFoundation } from "../../config/foundation";
 import { foundation } from "../../config/foundation/keys";
 import { declaredIn } from "../support/declared";
 import { root } from "../support/plugin";
@@ -114,6 +115,35 @@ describe("foundation/, its configuration", () => {
     ]);
     expect(saying({ ...kept, ...migrator })).to.deep.equal([`${at} has both passwordFrom and password: take one out`]);
     expect(saying({ other: "x" })).to.include(`${at} needs passwordFrom, env:NAME or file:PATH, or password, a secret`);
+  });
+
+  it("18-2 a password in clear is refused beside another that is a secret, of which Pulumi says no more than that there is one", async () => {
+    const [hidden, clear] = ["made-by-openssl-rand-24+/", "written-down-by-hand"];
+    const access = { migrator: { password: hidden }, auditor: { password: clear } };
+    const secrets = [`${foundationProject}:access`];
+    const secure = { secure: "v1:abc:def" };
+    const error =
+      "guardian-foundation:access.auditor.password stands in clear in the stack's file: make another, and set it with --secret";
+    const errors = (written: unknown): string[] =>
+      validateFoundation(named({ database, access }), secrets, written).errors;
+    expect(errors({ migrator: { password: secure }, auditor: { password: clear } })).to.deep.equal([error]);
+    expect(errors(JSON.stringify(access))).to.have.length(2);
+    for (const fine of [{ migrator: { password: secure }, auditor: { password: secure } }, secure, undefined, null])
+      expect(errors(fine)).to.deep.equal([]);
+
+    const folder = mkdtempSync(join(tmpdir(), "guardian-clear-"));
+    try {
+      await pulumi.runtime.setMocks({ call: () => ({}), newResource: () => ({ id: "", state: {} }) }, "p", "prod");
+      pulumi.runtime.setAllConfig(named({ database, access }), secrets);
+      expect(readFoundation(folder).access?.auditor).to.deep.equal(access.auditor);
+      const lines = ["migrator:", "  password:", "    secure: v1:abc:def", "auditor:", `  password: ${clear}`];
+      const text = ["config:", `  ${foundationProject}:access:`, ...lines.map((line) => `    ${line}`)].join("\n");
+      writeFileSync(join(folder, "Pulumi.prod.yaml"), text);
+      expect(() => readFoundation(folder)).to.throw(error);
+    } finally {
+      pulumi.runtime.setAllConfig({});
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("18-2 passwords are read by reference, and all that is wrong with them is said at once, without a password", () => {
