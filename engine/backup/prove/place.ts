@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Client, escapeIdentifier, escapeLiteral } from "pg";
+import { type Client, type DatabaseError, escapeIdentifier, escapeLiteral } from "pg";
 import { fromPostgres, isPostgres } from "../../base/errors";
 import { sqlParser } from "../../base/parsers";
 import { ConnectionSettings } from "../../connect";
@@ -98,28 +98,45 @@ export async function makeRoles(
   // The first role is there; everything else that is said of it is done.
   const first = [around.superuser, escapeIdentifier(around.superuser)].map((name) => `CREATE ROLE ${name}`);
   const wanted = all.filter((text) => !first.includes(text) && !forAll.test(text));
-  const unproven = await onScratch(settings, signal, (client) => runEach(client, wanted, join(backup, rolesFile)));
+  const unproven = await onScratch(settings, signal, (client) =>
+    runEach(client, wanted, unprovenSetting(join(backup, rolesFile))),
+  );
   return { unproven, later: all.filter((text) => forAll.test(text)) };
 }
 
-/** Runs statements one by one, each by itself. */
-async function runEach(client: Client, statements: readonly string[], where: string): Promise<Unproven[]> {
-  const unproven: Unproven[] = [];
+/**
+ * Runs statements one by one, each by itself.
+ * @param refused what one comes to that the server refuses; it may throw
+ * @returns what came of these
+ */
+export async function runEach<T>(
+  client: Client,
+  statements: readonly string[],
+  refused: (text: string, err: DatabaseError) => T,
+): Promise<T[]> {
+  const found: T[] = [];
   for (const text of statements) {
     try {
       await client.query(text);
     } catch (err) {
       if (!isPostgres(err)) throw err;
-      const [, whose, name] = /^ALTER (?:ROLE|DATABASE) (.+?) SET (\S+) TO /is.exec(text) ?? [];
-      if (name === undefined || !unknownHere.has(err.code ?? "")) {
-        throw differs("restore", fromPostgres(err, where).what, where);
-      }
-      const reason = "the scratch does not know the parameter, or lacks the module that it names";
-      unproven.push({ table: `setting ${name} of ${whose ?? ""}`, reason });
+      found.push(refused(text, err));
     }
   }
-  return unproven;
+  return found;
 }
+
+/** A parameter that cannot be set here is not proven; whatever else is refused, the restore failed. */
+const unprovenSetting =
+  (where: string) =>
+  (text: string, err: DatabaseError): Unproven => {
+    const [, whose, name] = /^ALTER (?:ROLE|DATABASE) (.+?) SET (\S+) TO /is.exec(text) ?? [];
+    if (name === undefined || !unknownHere.has(err.code ?? "")) {
+      throw differs("restore", fromPostgres(err, where).what, where);
+    }
+    const reason = "the scratch does not know the parameter, or lacks the module that it names";
+    return { table: `setting ${name} of ${whose ?? ""}`, reason };
+  };
 
 /** What a dump says of the database itself: how it is made, and what is set and granted. */
 export async function readDatabase(restorer: Restorer, dump: string): Promise<{ create: string; set: string[] }> {
@@ -169,5 +186,5 @@ export function setLast(
   signal: AbortSignal,
   where: string,
 ): Promise<Unproven[]> {
-  return onScratch(settings, signal, (client) => runEach(client, statements, where));
+  return onScratch(settings, signal, (client) => runEach(client, statements, unprovenSetting(where)));
 }

@@ -21,7 +21,7 @@ import { compareCounts, compareRestored, optionsOf, otherFacts } from "./compare
 import { notKept, notOwned, tablespaces, toFill, unique } from "./left";
 import { refuseUnable } from "./rights";
 import { restoreRoles, type MadeRoles } from "./roles";
-import { forDatabase, runEach } from "./statements";
+import { forDatabase, tryEach } from "./statements";
 import {
   draftsOf,
   finishPlace,
@@ -211,7 +211,7 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
   );
   const set = settings.map((text) => forDatabase(text, manifest.server.database, place.settings.fields.database));
   const refused = await onTarget(place.settings, signal, (client) =>
-    runEach(client, [...set, ...roles.later], target.settings.toString()),
+    tryEach(client, [...set, ...roles.later], target.settings.toString()),
   );
   const facts = around ? await otherFacts(around, place.settings, signal, options.roles) : [notKept];
   const other = facts.map((one) =>

@@ -5,7 +5,7 @@ import { fromPostgres, isPostgres } from "../../base/errors";
 import { first } from "../../base/sql";
 import { rolesFile } from "../manifest";
 import { statementsOf } from "../prove/place";
-import { parsed, rolesIn, runEach, subject, type Parsed } from "./statements";
+import { parsed, rolesIn, tryEach, subject, type Parsed } from "./statements";
 import { rolesThere } from "./target";
 import type { Left } from "./types";
 
@@ -82,7 +82,7 @@ async function restoreOne(state: State, statement: Parsed): Promise<void> {
     else left.push({ what: subject(text), why: "it would hold for roles of others on this server" });
   } else if (kind === "VariableSetStmt" || kind === "SelectStmt") {
     return;
-  } else if (touches) left.push(...(await runEach(client, [text], file)));
+  } else if (touches) left.push(...(await tryEach(client, [text], file)));
 }
 
 async function makeRole({ client, there, mine, made, kept }: State, text: string, name: string): Promise<void> {
@@ -131,9 +131,9 @@ function refused(text: string): Left[] {
 
 /** A membership, granted by whom it was, or by us where that role may not any more (manual, GRANT, GRANTED BY). */
 async function membership(client: Client, text: string, where: string): Promise<Left[]> {
-  const failed = await runEach(client, [text], where);
+  const failed = await tryEach(client, [text], where);
   if (failed.length === 0 || !/ GRANTED BY /.test(text)) return failed;
-  const again = await runEach(client, [text.replace(/ GRANTED BY [\s\S]*$/, "")], where);
+  const again = await tryEach(client, [text.replace(/ GRANTED BY [\s\S]*$/, "")], where);
   return again.length > 0
     ? again
     : [{ what: subject(text), why: "granted by who restores, and not by who granted it" }];

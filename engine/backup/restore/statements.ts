@@ -1,6 +1,7 @@
 import { type Client, escapeIdentifier } from "pg";
-import { fromPostgres, isPostgres } from "../../base/errors";
+import { fromPostgres } from "../../base/errors";
 import { sqlParser } from "../../base/parsers";
+import { runEach } from "../prove/place";
 import type { Left } from "./types";
 
 /** One statement of a dump as the parser tells it: `CreateRoleStmt` and what it says. */
@@ -43,18 +44,8 @@ export const subject = (text: string): string =>
     .slice(0, 120);
 
 /** Runs statements one by one, each by itself. @returns those that the server refused */
-export async function runEach(client: Client, statements: readonly string[], where: string): Promise<Left[]> {
-  const left: Left[] = [];
-  for (const text of statements) {
-    try {
-      await client.query(text);
-    } catch (err) {
-      if (!isPostgres(err)) throw err;
-      left.push({ what: subject(text), why: fromPostgres(err, where).what });
-    }
-  }
-  return left;
-}
+export const tryEach = (client: Client, statements: readonly string[], where: string): Promise<Left[]> =>
+  runEach(client, statements, (text, err) => ({ what: subject(text), why: fromPostgres(err, where).what }));
 
 /**
  * A dump's statement about its database, for one of another name. Names are quoted or not as pg_dump saw fit, and the first
