@@ -12,8 +12,8 @@ const trials = [
   "The checks from `consent-flow` to `operations` call v7's functions as people, workers and operators do, for an account and a document that are " +
     "chosen by reading, in a transaction that is never committed: it has a session of its own, which knows no COMMIT and refuses " +
     "every statement that begins, ends or prepares a transaction, and it is rolled back whatever happens; where the process or the " +
-    "connection is killed, the server does it. It waits 50 ms for a lock, tries once more after a second, and then could not run; a statement has " +
-    "5 s. Persons are asked as `authenticated` with their claims where this role is a member of it, else with their claims alone, " +
+    "connection is killed, the server does it. It waits 50 ms for a lock, tries once more after a second, and then could not run; where the application " +
+    "has deleted the account or the document meanwhile, it tries others. A statement has 5 s. Persons are asked as `authenticated` with their claims where this role is a member of it, else with their claims alone, " +
     "which the evidence says. What flags are set to plays no part: `flag-share` makes a flag of its own, and `care-team-journey` " +
     "switches its feature on for two accounts, inside the trial.",
   "Nothing is written to v6, so its triggers do not fire: before the rollback each check asks the server what the transaction wrote, " +

@@ -4,6 +4,9 @@ import { tried } from "./tried";
 /** So many resources of a type are validated: a record may have thousands. */
 const each = 20;
 
+/** So often it is compared: each statement sees what the application has added to the record by then. */
+const tries = 3;
+
 /** Guide 6.3, "FHIR Integration", as far as the database goes: what it builds of a record is valid R4, and it knows what is not. */
 export const fhirBuild = tried({
   name: "fhir-build",
@@ -12,9 +15,17 @@ export const fhirBuild = tried({
   async run(steps, { account }) {
     const patient = { person: account };
     const size = "SELECT jsonb_array_length(public.guardian_to_fhir_bundle($1) -> 'entry')";
-    const entries = await steps.value<number>("the record is built", "server", size, [account]);
-    steps.hold("it begins with the patient", (entries ?? 0) >= 1);
-    await steps.expect("the patient builds the same", patient, entries, size, [account]);
+    const built: number[] = [];
+    let same = false;
+    for (let i = 0; i < tries && !same; i++) {
+      const entries = (await steps.value<number>("the record is built", "server", size, [account])) ?? 0;
+      built.push(entries);
+      same = (await steps.value<number>("the patient builds it", patient, size, [account])) === entries;
+    }
+    steps.hold("it begins with the patient", Math.min(...built) >= 1);
+    if (same || new Set(built).size === 1) steps.hold("the patient builds the same", same);
+    else
+      steps.notes.push("the application added to the record meanwhile: that the patient builds the same was not seen");
     if (steps.becomes) await steps.refused("nobody else builds it", "42501", { person: randomUUID() }, size, [account]);
     const results = await steps.ask<{ id: string }>(
       "its resources are validated",

@@ -46,6 +46,46 @@ describe("gates: function, and what a trial must not do", function () {
       await done;
     }));
 
+  it("19-7 takes another account and document where the application deletes those that it chose", () =>
+    applied(async (db, admin) => {
+      // As an account is closed whose deletion the trial meets: the lock first, and then nobody.
+      const chosen = "(SELECT user_id FROM public.documents WHERE user_id IS NOT NULL ORDER BY id LIMIT 1)";
+      for (const name of ["consent-flow", "document-pipeline", "care-team-journey"]) {
+        await admin.query(`BEGIN; SET LOCAL session_replication_role = replica; CREATE TEMPORARY TABLE gone ON COMMIT DROP AS
+          SELECT ${chosen} AS id; DELETE FROM public.documents WHERE user_id = (SELECT id FROM gone);
+          DELETE FROM auth.users WHERE id = (SELECT id FROM gone)`);
+        const done = sleep(700).then(() => admin.query("COMMIT"));
+        const found = await asked(db.migrator, name);
+        await done;
+        expect(line(found), name).to.match(/^passed: \d+ steps as they should be, and rolled back/);
+      }
+    }));
+
+  it("19-7 takes no record for another where the application adds to it between two statements", () =>
+    applied(async (db, admin) => {
+      const writing = "BEGIN PERFORM pg_catalog.pg_sleep(0.1);";
+      const built = "public.guardian_to_fhir_bundle(uuid)";
+      await replace(admin, built, ["BEGIN", writing]);
+      const application = await db.connect("admin");
+      const add = `INSERT INTO public.patient_conditions (user_id, condition_name, source_document_ids)
+        SELECT d.user_id, 'Synthetic', ARRAY[d.id] FROM public.documents d WHERE d.user_id IS NOT NULL ORDER BY d.id LIMIT 1`;
+      const over = new AbortController();
+      const adding = (async () => {
+        while (!over.signal.aborted) {
+          await application.query(add);
+          await sleep(20);
+        }
+      })();
+      const found = await asked(db.migrator, "fhir-build");
+      over.abort();
+      await adding;
+      expect(line(found)).to.match(/^passed: .*the application added to the record meanwhile/);
+      // A record that stands still, and is less for the patient, is found.
+      const whole = "WHERE g.patient_id = p_user_id";
+      await replace(admin, built, [whole, `${whole} AND auth.uid() IS NULL`]);
+      expect(line(await asked(db.migrator, "fhir-build"))).to.match(/^failed: the patient builds the same: not so/);
+    }));
+
   it("19-7 has written no row of a patient's own while an export is made, which takes long", () =>
     applied(async (db, admin) => {
       const written = "SELECT FROM public.user_preferences AS p WHERE p.xmin = pg_current_xact_id()::xid";
