@@ -1,7 +1,14 @@
 import type { Command, Values } from "../command/description";
 
+/** With --clean, in seconds: what an up may take, and what all of them may take for each, beside one that takes so long. */
+export const cleanLimits = { up: 180, each: 90 };
+
+/** What is taken where it is not said. */
+export const usually = { kills: 20, users: 22_000, usersOfClean: 300 };
+
 const options = {
-  kills: { least: 1, most: 100_000, default: 20, about: "signals that must hit a running process" },
+  kills: { least: 1, most: 100_000, about: `signals that must hit a running process (default ${usually.kills})` },
+  clean: { least: 1, most: 1000, about: "kill nothing: so many runs of up on a v6 in use, in which no gate may fail" },
   seed: {
     value: "S",
     default: "1",
@@ -11,13 +18,12 @@ const options = {
   users: {
     least: 20,
     most: 10_000_000,
-    default: 22_000,
-    about: "users of v6; enough for two workers and the throttle",
+    about: `users of v6 (default ${usually.users}, enough for two workers and the throttle; with --clean ${usually.usersOfClean})`,
   },
   proof: {
     about: "every backup is restored and compared, and kills hit that too: the run in it, and its scratch server",
   },
-  json: { about: "standard output is one JSON line alone, without the table of kills" },
+  json: { about: "standard output is one JSON line alone, without the table" },
 } as const;
 
 export type FaultOptions = Values<typeof options>;
@@ -38,6 +44,17 @@ rights, policies, functions, views, indexes. What differs by nature, such as tim
 
 The figures: kills; lost (rows of v6, of the undisturbed run or of users that are missing or changed); twice (rows of a key
 beyond the first); both summed over all runs; converged (every run ended like the undisturbed one, rolled back: the
-database as it was before, no CLI hung and no process outlived its CLI by 6 s); maxLostRows (the most that one run lost).`,
-  exits: { "0": "converged, none lost, none twice", "1": "not so, or failed", "130": "stopped by ^C" },
+database as it was before, no CLI hung and no process outlived its CLI by 6 s); maxLostRows (the most that one run lost).
+
+With --clean nothing is killed. Each run is the stack dev's whole up with its preview, every backup proven and every gate asked, on a
+fresh v6 that an application uses meanwhile: it reads, registers, uploads, changes, deletes for good, and closes accounts, that one
+first whom the gates choose. The figures: clean (runs in which up succeeded, every check was asked and none failed, and nothing was
+refused to the application); failed, warned, couldNotRun and checks (what each check of each gate said how often); upSeconds;
+transactions and refused (of the application while up ran). An up has ${cleanLimits.up} s, all of them ${cleanLimits.up} s and
+${cleanLimits.each} s for each.`,
+  exits: {
+    "0": "converged, none lost, none twice; with --clean every run clean",
+    "1": "not so, or failed",
+    "130": "stopped by ^C",
+  },
 } satisfies Command;

@@ -13,24 +13,29 @@ import { disturbed, undisturbed, type Outcome } from "./operate";
 import type { Orphans } from "./orphans";
 import { useV7 } from "./people";
 import type { FaultServer } from "./server";
-import { FaultStack } from "./stack";
+import { FaultStack, hurried, type Settings } from "./stack";
 import type { Timeline } from "./strike";
 import { Traffic } from "./traffic";
 import type { Watch } from "./watch";
 
-/** What does not change from one database to the next. */
-export interface World {
+/** Where all of it is. */
+export interface Ground {
   folder: string;
+  /** Path of the pulumi CLI. */
   engine: string;
   server: FaultServer;
-  watch: Watch;
   signal: AbortSignal;
+  /** What kills left behind: it must go by itself. */
+  orphans: Orphans;
+}
+
+/** What does not change from one database to the next. */
+export interface World extends Ground {
+  watch: Watch;
   /** So few keys in a range that there are many batches, and kills between them. */
   rangeKeys: number;
   /** Backups are proven. */
   proof: boolean;
-  /** What kills left behind: it must go by itself. */
-  orphans: Orphans;
 }
 
 /** What is there where a run ends. */
@@ -42,6 +47,20 @@ export interface Picture {
 
 /** What an undisturbed run leaves where it ends. */
 export type Measure = Record<Stand, Picture>;
+
+/** A fresh v6 in place of the database that is there, and a fresh stack. @returns the stack's folder too, which is not removed by itself */
+export async function freshStack(
+  { folder: all, engine, server }: Pick<Ground, "folder" | "engine" | "server">,
+  n: number,
+  settings: Settings,
+): Promise<{ stack: FaultStack; folder: string }> {
+  await server.fresh();
+  const inside = (name: string): string => join(all, name);
+  const folder = inside(`life-${n}`);
+  mkdirSync(folder, { mode: 0o700 });
+  const places = { folder, home: inside("home"), tmp: inside("tmp") };
+  return { stack: await FaultStack.open({ ...places, engine, login: server.logins.migrator, settings }), folder };
+}
 
 /** A fresh v6 with a fresh stack, and all that happens to them. */
 export class Life {
@@ -58,14 +77,7 @@ export class Life {
 
   static async begin(world: World, n: number): Promise<Life> {
     await world.watch.close();
-    await world.server.fresh();
-    const inside = (name: string): string => join(world.folder, name);
-    const folder = inside(`life-${n}`);
-    mkdirSync(folder, { mode: 0o700 });
-    const { engine, server, rangeKeys, proof } = world;
-    const login = server.logins.migrator;
-    const places = { folder, home: inside("home"), tmp: inside("tmp") };
-    const stack = await FaultStack.open({ ...places, engine, login, rangeKeys, proof });
+    const { stack, folder } = await freshStack(world, n, hurried(world));
     return new Life(world, stack, folder);
   }
 

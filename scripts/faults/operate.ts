@@ -38,12 +38,33 @@ const stopPatience = 30_000;
 
 /** Runs an operation that nobody disturbs. @throws Error with its output if it fails */
 export async function undisturbed(scene: Scene, verb: "up" | "destroy"): Promise<Timeline> {
-  const { result, beside } = await once(scene, verb, scene.patience ?? patience, (running) =>
+  const { result, beside } = await once(scene, unseen(verb), scene.patience ?? patience, (running) =>
     follow(scene.watch, running),
   );
   if (result.code !== 0) throw new Error(`undisturbed, pulumi ${verb} failed:\n${lastWords(result, 60)}`);
   return beside;
 }
+
+/**
+ * Runs an operation as an operator types it, and nobody kills it.
+ * @param limit milliseconds that it may take
+ * @returns the seconds that it took, and the last words of one that failed or hung
+ */
+export async function typed(
+  scene: Pick<Scene, "stack" | "signal" | "orphans">,
+  verb: "up",
+  limit: number,
+): Promise<{ seconds: number; failed: string | undefined }> {
+  const began = performance.now();
+  const { result, hung } = await once(scene, [verb, "--yes"], limit, () => Promise.resolve());
+  const seconds = Math.round((performance.now() - began) / 100) / 10;
+  if (hung) await scene.orphans.outlived();
+  const why = hung ? `it had not ended after ${Math.round(limit / 1000)} s:\n` : "";
+  return { seconds, failed: hung || result.code !== 0 ? `${why}${lastWords(result, 60)}` : undefined };
+}
+
+/** Nobody reads a preview of it. */
+const unseen = (verb: "up" | "destroy"): string[] => [verb, "--yes", "--skip-preview"];
 
 /** Runs an operation under kills, one for each of the first tries, and goes on as an operator would until it ends well. */
 export async function disturbed(
@@ -56,7 +77,7 @@ export async function disturbed(
   const limit = (scene.patience ?? patience) + 10 * line.duration;
   for (let tries = 1; ; tries++) {
     const kill = kills[tries - 1];
-    const { result, beside, hung } = await once(scene, verb, limit, async (running) => {
+    const { result, beside, hung } = await once(scene, unseen(verb), limit, async (running) => {
       const hit = kill && (await strike(kill, line, running, scene));
       // At once: after ^C there is no later.
       if (hit) scene.orphans.note(hit.left);
@@ -91,8 +112,8 @@ async function recover({ stack, signal }: Scene, tries: number): Promise<void> {
 
 /** One run of the CLI with something that goes on beside it. */
 async function once<T>(
-  { stack, signal, orphans }: Scene,
-  verb: "up" | "destroy",
+  { stack, signal, orphans }: Pick<Scene, "stack" | "signal" | "orphans">,
+  args: readonly string[],
   limit: number,
   beside: (running: Running) => Promise<T>,
 ): Promise<{ result: PulumiResult; beside: T; hung: boolean }> {
@@ -102,7 +123,7 @@ async function once<T>(
   let [ended, hung] = [false, false];
   let tell: (running: Running) => void = () => undefined;
   const started = new Promise<Running>((resolve) => (tell = resolve));
-  const running = stack.run([verb, "--yes", "--skip-preview"], (cli) => {
+  const running = stack.run(args, (cli) => {
     const giveUp = (): void => {
       hung = true;
       if (cli.pid !== undefined) orphans.note(family(cli.pid).slice(1));

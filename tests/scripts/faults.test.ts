@@ -9,6 +9,7 @@ import { command } from "../../scripts/faults/arguments";
 import { chance, choose, victims, type Stand } from "../../scripts/faults/choices";
 import { addTheirs, compareContent, keepSession, type Theirs } from "../../scripts/faults/compare";
 import type { Content, Row } from "../../scripts/faults/content";
+import { main } from "../../scripts/faults/main";
 import { disturbed, type Scene } from "../../scripts/faults/operate";
 import { Orphans } from "../../scripts/faults/orphans";
 import { family, kill, pluginCommand, processes, scratchCommand, type Process } from "../../scripts/faults/processes";
@@ -27,11 +28,22 @@ const content = (rows: Row[], facts: string[] = ["table a"]): Content => ({
 
 describe("faults: the command line", () => {
   it("reads options and defaults", () => {
-    const defaults = { kills: 20, seed: "1", users: 22_000, proof: false, json: false, help: false };
-    expect(parse(command, [])).to.deep.equal(defaults);
-    const given = { ...defaults, kills: 300, seed: "x7", users: 500, json: true };
+    const defaults = { kills: undefined, clean: undefined, seed: "1", users: undefined, proof: false };
+    expect(parse(command, [])).to.deep.equal({ ...defaults, json: false, help: false });
+    const given = { ...defaults, kills: 300, seed: "x7", users: 500, json: true, help: false };
     expect(parse(command, ["--kills", "300", "--seed", "x7", "--users", "500", "--json"])).to.deep.equal(given);
     expect(parse(command, ["-h"]).help).to.equal(true);
+    expect(parse(command, ["--clean", "20"]).clean).to.equal(20);
+  });
+
+  it("19-3: refuses to kill where nothing is to be killed, and starts nothing", async () => {
+    for (const other of [["--kills", "2"], ["--proof"]]) {
+      const said: string[] = [];
+      const around = { print: () => undefined, say: (line: string) => void said.push(line) };
+      const code = await main(["--clean", "1", ...other], { ...around, signal: new AbortController().signal });
+      expect([code, said.length]).to.deep.equal([2, 1]);
+      expect(said[0]).to.contain("--clean kills nothing");
+    }
   });
 
   for (const [args, message] of [
@@ -224,20 +236,21 @@ describe("faults: the plugin", () => {
 describe("faults: stopped", function () {
   this.timeout(180_000);
 
-  for (const [when, sign] of [
-    ["while the server starts", "PostgreSQL"],
-    ["in the middle of up", "PostgreSQL"],
+  for (const [of, when, mode] of [
+    ["", "while the server starts", "--kills"],
+    ["", "in the middle of up", "--kills"],
+    ["19-3: ", "in the middle of up beside an application", "--clean"],
   ] as const) {
-    it(`^C ${when}: exit code 130, no process and no folder is left`, async () => {
+    it(`${of}^C ${when}: exit code 130, no process and no folder is left`, async () => {
       const folder = mkdtempSync(join(tmpdir(), "faults of a test "));
       chmodSync(folder, 0o755);
-      const command = ["--import", "tsx", "scripts/faults.ts", "--kills", "1", "--users", "100"];
+      const command = ["--import", "tsx", "scripts/faults.ts", mode, "1", "--users", "100"];
       const env = { ...process.env, TMPDIR: folder };
       const child = spawn(process.execPath, command, { cwd: clone, env, stdio: ["ignore", "ignore", "pipe"] });
       let said = "";
       child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
       try {
-        await until("the command says what it does", () => said.includes(sign), 60_000);
+        await until("the command says what it does", () => said.includes("PostgreSQL"), 60_000);
         const up = (): boolean => descendants(child.pid ?? 0, pluginCommand).length > 0;
         if (when.includes("up")) await until("up runs", up, 60_000);
         const mine = descendants(child.pid ?? 0, /./);

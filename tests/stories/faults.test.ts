@@ -1,12 +1,11 @@
 import { expect } from "chai";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Life } from "../../scripts/faults/life";
 import { main } from "../../scripts/faults/main";
-
-const clone = join(__dirname, "..", "..");
+import { faults } from "../support/faults";
 
 describe("npm run faults", function () {
   this.timeout(900_000);
@@ -80,17 +79,3 @@ describe("npm run faults", function () {
     expect(code).to.equal(1);
   });
 });
-
-/** The command in a process of its own, with a temporary folder of its own. */
-function faults(args: string[], TMPDIR: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, ["--import", "tsx", "scripts/faults.ts", ...args], {
-    cwd: clone,
-    env: { ...process.env, TMPDIR },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const out = { stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"] as const) {
-    child[stream].setEncoding("utf8").on("data", (text: string) => (out[stream] += text));
-  }
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, ...out })));
-}
