@@ -35,9 +35,9 @@ export async function notAMember(db: Askable): Promise<Finding | undefined> {
  */
 export async function become(db: Askable, role: ApiRole | undefined, account: string | undefined): Promise<void> {
   const token = JSON.stringify({ ...(account === undefined ? {} : { sub: account }), role: role ?? "authenticated" });
-  await db.query(
-    "SELECT pg_catalog.set_config('request.jwt.claims', $1, true), pg_catalog.set_config('request.jwt.claim.sub', $2, true)",
-    [token, account ?? ""],
-  );
-  if (role !== undefined) await db.query(`SET LOCAL ROLE ${role}`);
+  const claims =
+    "SELECT pg_catalog.set_config('request.jwt.claims', $1, true), pg_catalog.set_config('request.jwt.claim.sub', $2, true)";
+  // SET LOCAL ROLE, in the same turn: a gate asks as somebody some thousand times.
+  if (role === undefined) await db.query(claims, [token, account ?? ""]);
+  else await db.query(`${claims}, pg_catalog.set_config('role', $3, true)`, [token, account ?? "", role]);
 }

@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import type { Queryable } from "../../base/sql";
 import { steady } from "../../migrate/workers/pace";
 import { openingSpeed } from "../../migrate/workers/throttle/control";
@@ -8,7 +9,8 @@ import { mayTakeTooLong } from "./in-time";
 export const longestMs = 30_000;
 /**
  * Of the milliseconds that a turn took, so many count for the rest after it, at the most. Most of a longer turn is waited
- * for, by a far client or by one query.
+ * for, by a far client or by one query. What this process itself works meanwhile counts for nothing, as with the throttle's
+ * probes: to ask and to understand the answer takes as long as to find it.
  */
 export const countedMs = 50;
 
@@ -41,7 +43,9 @@ export function pacing({ host, signal }: Site, { speed = openingSpeed, longest =
     signal.throwIfAborted();
     const from = performance.now();
     if (i > 0 && from - began > longest) return;
+    const loop = performance.eventLoopUtilization();
     await inTurnOf({ host }, work);
-    await pace.rest(0, Math.min(performance.now() - from, countedMs), signal);
+    const served = performance.now() - from - performance.eventLoopUtilization(loop).active;
+    await pace.rest(0, Math.min(Math.max(served, 0), countedMs), signal);
   };
 }

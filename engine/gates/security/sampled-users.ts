@@ -46,6 +46,8 @@ export const sampledUsersWithin = (longest: number): Check => ({
     const [wrong, unanswered] = [new Map<string, number>(), new Set<string>()];
     let rowsSeen = 0;
     const began = performance.now();
+    // Nothing is written: one savepoint does, to which an error goes back.
+    await db.query("SAVEPOINT asked");
     for (const table of tables)
       // Who it is plays no part where nobody has a right.
       for (const account of table.shown ? accounts : accounts.slice(0, 1)) {
@@ -123,35 +125,48 @@ const notAsked = (longest: number): Asked => ({ state: `not asked: ${longest / 1
 
 async function asked(db: Queryable, table: Table, account: string): Promise<Asked> {
   const name = quoteName(table.name);
-  await db.query("SAVEPOINT asked");
   try {
     const own = table.values === undefined ? [account] : await keys(db, table.values, account);
     const key = escapeIdentifier(table.column);
     const some = `FROM (SELECT ${table.shown ? `${key} AS of` : "1"} FROM ${name} LIMIT ${enough}) t`;
     const theirs = `FROM (SELECT FROM ${name} WHERE ${key} = ANY ($1) LIMIT ${enough}) t`;
     const belongs = table.shown ? await counted(db, `SELECT count(*)::integer AS n ${theirs}`, own) : 0;
-    await become(db, "authenticated", account);
     const text = table.shown
       ? `SELECT count(*)::integer AS n, count(*) FILTER (WHERE (t.of = ANY ($1)) IS NOT TRUE)::integer AS others ${some}`
       : `SELECT count(*)::integer AS n, count(*)::integer AS others ${some} WHERE $1::text[] IS NOT NULL`;
-    const seen = await first<{ n: number; others: number }>(db, text, [own]).catch((err: unknown) => {
-      // Who has no right to a table, or to what its policy asks, is shown nothing of it.
-      if (sqlstateOf(err) === "42501") return { n: 0, others: 0 };
-      throw err;
-    });
-    const { n = 0, others = 0 } = seen ?? {};
+    const { n, others } = await seenBy(db, account, text, own);
     const faults = [
       ...(others > 0 ? [`see rows of ${name} that are not theirs`] : []),
       ...(n - others < belongs ? [`do not see all of their rows of ${name}`] : []),
     ];
     return { shown: n, faults };
   } catch (err) {
+    await db.query(goBack);
     const late = sqlstateOf(err) === "57014";
     return { state: late ? `not in ${patience / 1000} s` : (sqlstateOf(err) ?? "no SQLSTATE"), late };
-  } finally {
-    // Takes the role back too.
-    await db.query("ROLLBACK TO SAVEPOINT asked");
-    await db.query("RELEASE SAVEPOINT asked");
+  }
+}
+
+/** Takes the role back too. */
+const goBack = "ROLLBACK TO SAVEPOINT asked";
+
+interface Seen {
+  readonly n: number;
+  readonly others: number;
+}
+
+/** @returns what an account is shown; nothing, where it has no right to a table, or to what its policy asks */
+async function seenBy(db: Queryable, account: string, text: string, own: string[]): Promise<Seen> {
+  await become(db, "authenticated", account);
+  try {
+    const seen = await first<Seen & Record<string, unknown>>(db, text, [own]);
+    // Not NONE: of a login whose role is set (ALTER ROLE … SET role, or by the connection) that is another one.
+    await db.query("RESET ROLE");
+    return seen ?? { n: 0, others: 0 };
+  } catch (err) {
+    if (sqlstateOf(err) !== "42501") throw err;
+    await db.query(goBack);
+    return { n: 0, others: 0 };
   }
 }
 

@@ -33,10 +33,10 @@ export const strangers: Check = {
     const [seen, unanswered]: [string[], string[]] = [[], []];
     let asked = 0;
     await db.query(`SET LOCAL statement_timeout = ${patience}`);
+    await db.query("SAVEPOINT asked");
     for (const { name, to } of tables)
       for (const role of to) {
         asked++;
-        await db.query("SAVEPOINT asked");
         let stranger = false;
         try {
           await become(db, role, role === "anon" ? undefined : randomUUID());
