@@ -11,6 +11,8 @@ import { devConfig, tinyProject } from "../support/tiny-project";
 describe("npm run pulumi, on the real engine", function () {
   this.timeout(60_000);
   const { folder, home, project, at, environment, start, run, make, remove } = tinyProject();
+  /** Each verb previews first, unless it is told not to: half of what it takes. */
+  const up = ["up", "--yes", "--skip-preview"];
   before(make);
   after(remove);
 
@@ -50,10 +52,10 @@ describe("npm run pulumi, on the real engine", function () {
   });
 
   it("16-1 destroys nothing that `state protect` protects, though the program does not", async () => {
-    expect((await run(["up", "--yes"])).code).to.equal(0);
+    expect((await run(up)).code).to.equal(0);
     const urn = /"urn": "([^"]+::thing)"/.exec((await run(["stack", "export"])).stdout)?.[1] ?? "";
     expect((await run(["state", "protect", urn, "--yes"])).code).to.equal(0);
-    const { code, stdout, stderr } = await run(["destroy", "--yes"]);
+    const { code, stdout, stderr } = await run(["destroy", "--yes", "--skip-preview"]);
     expect(code, stdout + stderr).to.not.equal(0);
     expect(stdout + stderr).to.match(/cannot be deleted\s+because it is protected/);
     expect((await run(["stack", "export"])).stdout).to.contain(`"urn": "${urn}"`);
@@ -84,7 +86,7 @@ describe("npm run pulumi, on the real engine", function () {
   });
 
   it("passes SIGINT on once, however often it arrives for one ^C", async () => {
-    const { child, ended } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "waiting") });
+    const { child, ended } = start(up, { WAIT: "1", RAN: join(folder, "waiting") });
     await until(() => existsSync(join(folder, "waiting")));
     child.kill("SIGINT");
     child.kill("SIGINT");
@@ -118,25 +120,25 @@ exec sleep 30
   });
 
   it("names the way out after kill -9, and the way out works", async () => {
-    const { ended, child } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "killed") });
+    const { ended, child } = start(up, { WAIT: "1", RAN: join(folder, "killed") });
     await until(() => existsSync(join(folder, "killed")));
     process.kill(childOf(child.pid ?? 0), "SIGKILL");
     expect((await ended).code).to.equal(137);
-    const refused = await run(["up", "--yes"]);
+    const refused = await run(up);
     expect(refused.code).to.not.equal(0);
     const hint = "the run that locked stack dev is dead; the way out is: npm run pulumi -- cancel";
     expect(refused.stderr).to.include("the stack is currently locked").and.include(hint);
     expect((await run(["cancel", "--yes"])).code).to.equal(0);
-    const again = await run(["up", "--yes"]);
+    const again = await run(up);
     expect(again.code).to.equal(0);
     expect(again.stderr).to.not.include(hint);
   });
 
   it("does not advise to cancel a run that is at work: it names its process", async () => {
-    const { ended, child } = start(["up", "--yes", "--skip-preview"], { WAIT: "1", RAN: join(folder, "at work") });
+    const { ended, child } = start(up, { WAIT: "1", RAN: join(folder, "at work") });
     await until(() => existsSync(join(folder, "at work")));
     const engine = childOf(child.pid ?? 0);
-    const refused = await run(["up", "--yes"]);
+    const refused = await run(up);
     expect(refused.code).to.not.equal(0);
     expect(refused.stderr).to.include(
       `stack dev is locked by process ${engine}, which still runs: wait for it, or stop it (kill -INT ${engine})`,
@@ -155,24 +157,24 @@ exec sleep 30
     ];
     writeFileSync(file, JSON.stringify(state));
     const clear = "clear them: npm run pulumi -- refresh --clear-pending-creates --yes --stack dev";
-    const failed = await run(["up", "--yes", "--skip-preview"], { FAIL: "run" });
+    const failed = await run(up, { FAIL: "run" });
     expect(failed.stderr)
       .to.include("1 pending operation of a killed run; first up until it succeeds")
       .and.include(clear);
-    const worked = await run(["up", "--yes"]);
+    const worked = await run(up);
     expect(worked.code, worked.stdout).to.equal(0);
     expect(worked.stderr)
       .to.include(`1 pending operation of a killed run; the database's ledger knows`)
       .and.include(clear);
     expect((await run(["refresh", "--clear-pending-creates", "--yes", "--stack", "dev"])).code).to.equal(0);
-    expect((await run(["up", "--yes"])).stderr).to.not.include("pending operation");
+    expect((await run(up)).stderr).to.not.include("pending operation");
   });
 
   it("runs the program on destroy, but not where nothing is left to destroy: it would be made anew", async () => {
     const destroy = async (note: string): Promise<string> => {
       const path = join(folder, note);
       writeFileSync(path, "");
-      expect((await run(["destroy", "--yes"], { RAN: path })).code).to.equal(0);
+      expect((await run(["destroy", "--yes", "--skip-preview"], { RAN: path })).code).to.equal(0);
       return readFileSync(path, "utf8");
     };
     expect(await destroy("destroyed")).to.match(/^ran /);

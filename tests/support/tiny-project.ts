@@ -64,7 +64,8 @@ export function tinyProject(): TinyProject {
     const env = { ...process.env };
     for (const name of Object.keys(env)) if (name.startsWith("PULUMI_")) Reflect.deleteProperty(env, name);
     const cache = env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-    return { ...env, HOME: home, XDG_CACHE_HOME: cache, NO_COLOR: "1", ...extra };
+    // The CLI has ended before its garbage is worth a collection.
+    return { ...env, HOME: home, XDG_CACHE_HOME: cache, NO_COLOR: "1", GOGC: "off", ...extra };
   }
 
   function start(args: string[], extra: NodeJS.ProcessEnv = {}): Started {
