@@ -22,8 +22,8 @@ export const writtenTables = `
   WITH RECURSIVE family (oid) AS (
     SELECT pg_catalog.to_regclass(w.name)::pg_catalog.oid FROM pg_catalog.unnest($1::pg_catalog.text[]) AS w (name)
     UNION SELECT h.inhrelid FROM family f JOIN pg_catalog.pg_inherits h ON h.inhparent = f.oid)
-  SELECT pg_catalog.concat(n.nspname, '.', c.relname) AS name
-    FROM family f JOIN pg_catalog.pg_class c ON c.oid = f.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  SELECT (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, f.oid, 0)).identity AS name
+    FROM family f
    WHERE pg_catalog.pg_stat_get_xact_tuples_inserted(f.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(f.oid)
        + pg_catalog.pg_stat_get_xact_tuples_deleted(f.oid) > 0
    ORDER BY 1`;
