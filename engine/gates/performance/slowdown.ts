@@ -119,7 +119,8 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
   return {
     verdict,
     evidence: [
-      ...all.map(line),
+      // A summary has the first line of it: what decided is told first.
+      ...[...all].sort((a, b) => seriousness(a) - seriousness(b)).map(line),
       `asked as ${now.role} with row security off; within ${percent(warnSlowdown)} passes, above ${percent(maxSlowdown)} fails`,
     ],
     figures: {
@@ -145,6 +146,10 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
     ],
   };
 }
+
+const seriously = ["failed", "slow", "no baseline", "unknown", "cut", "warned", "passed", "nobody"];
+const seriousness = ({ judged }: Compared): number =>
+  seriously.indexOf(typeof judged === "object" ? judged.level : judged);
 
 /** One that was too slow has no pages to tell. */
 const byPages = (judged: Compared["judged"]): boolean => typeof judged === "object" && judged.by === "pages and plan";
