@@ -5,7 +5,15 @@ import { Database } from "../engine/database";
 import { GuardianError } from "../engine/base/errors";
 import { gates } from "../engine/gates";
 import { criteriaLines, summarize } from "../engine/gates/criteria/summary";
-import { runCheck, tally, type Check, type Declared, type Outcome, type Readiness } from "../engine/gates/check";
+import {
+  couldNotRun,
+  runCheck,
+  tally,
+  type Check,
+  type Declared,
+  type Outcome,
+  type Readiness,
+} from "../engine/gates/check";
 import { decide, type Decision } from "../engine/gates/decide";
 import { acceptedBefore, outcomesOf, recordedGates, type Recorded } from "../engine/gates/recorded";
 import type { Gate } from "../spec/gates";
@@ -15,6 +23,7 @@ import { usage } from "./command/parse";
 import { readKeys, selectedHere } from "./purge/stack";
 
 const names = Object.keys(gates) as Gate[];
+const longest = Math.max(...Object.values(gates).flatMap((checks) => checks.map(({ name }) => name.length)));
 
 const options = {
   stack: { value: "NAME", about: "whose configuration and database are meant (default: the stack that is selected)" },
@@ -41,7 +50,7 @@ warning, and not ready where guardian:strict is true. What guardian:accept names
 tables it says what the last up found.`,
   options,
   notes: Object.entries(gates)
-    .map(([gate, checks]) => [`${gate}:`, ...checks.map(({ name, asks }) => `  ${name.padEnd(14)} ${asks}`)])
+    .map(([gate, checks]) => [`${gate}:`, ...checks.map(({ name, asks }) => `  ${name.padEnd(longest)} ${asks}`)])
     .flat()
     .join("\n"),
   exits: {
@@ -118,7 +127,7 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     const all = chosen.flatMap((gate): readonly Check[] => gates[gate]);
     const accepted = await host.read((db) => acceptedBefore(db, config, all));
     const decisions = chosen.map((gate) => decisionOf(gate, outcomes, recorded.get(gate), { ...config, accepted }));
-    const told = chosen.flatMap((gate) => toldOf(gates[gate], recorded.get(gate)).map(dated(recorded.get(gate))));
+    const told = chosen.flatMap((gate) => toldOf(gate, outcomes, recorded.get(gate)).map(dated(recorded.get(gate))));
     for (const outcome of told) lines(outcome).forEach(say);
     outcomes.push(...told);
     new Set(decisions.flatMap((decision) => acceptedLines(decision, config.accept))).forEach((line) => say(line));
@@ -133,18 +142,32 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
   }
 }
 
-/** What the last `up` found by reading whole tables; nothing where it was not asked, or something else is to come. */
-function toldOf(checks: readonly Check[], recorded: Recorded | undefined): Outcome[] {
+/**
+ * What the last `up` found by reading whole tables. Where data was moved and no `up` has asked since, that could not run: who is
+ * told nothing of it takes it for passed. Nothing where no data was moved.
+ */
+function toldOf(gate: Gate, asked: readonly Outcome[], recorded: Recorded | undefined): Outcome[] {
+  const checks: readonly Check[] = gates[gate];
   const said = recorded?.detail.waived === true ? new Map<string, Outcome>() : outcomesOf(recorded);
-  return checks.flatMap(({ name, cost }) => (cost === "pass" ? (said.get(name) ?? []) : []));
+  const stands = asked.some(({ check, verdict }) => check === "moved" && verdict !== "not applicable");
+  const none = (check: string): Outcome[] => (stands ? [{ check, ...notAsked, seconds: 0 }] : []);
+  return checks.flatMap(({ name, cost }) => (cost === "pass" ? (said.get(name) ?? none(name)) : []));
 }
+
+const notAsked = couldNotRun(
+  "it reads whole tables, and no up has asked it since the data stage stands",
+  "up asks it when its stage changes, or with another of guardian:gates",
+);
 
 const dated =
   (recorded: Recorded | undefined) =>
-  (outcome: Outcome): Outcome => ({
-    ...outcome,
-    evidence: [...outcome.evidence, `as up last said, ${recorded?.detail.judgedAt?.slice(0, 16) ?? ""}`],
-  });
+  (outcome: Outcome): Outcome =>
+    outcome.evidence === notAsked.evidence
+      ? outcome
+      : {
+          ...outcome,
+          evidence: [...outcome.evidence, `as up last said, ${recorded?.detail.judgedAt?.slice(0, 16) ?? ""}`],
+        };
 
 /** What an `up` would decide of a gate now, by what was accepted of it so far. */
 function decisionOf(
@@ -159,7 +182,7 @@ function decisionOf(
 ): Decision {
   const checks: readonly Check[] = gates[gate];
   const own = asked.filter((outcome) => checks.some(({ name }) => name === outcome.check));
-  const outcomes = [...own, ...toldOf(checks, recorded)];
+  const outcomes = [...own, ...toldOf(gate, own, recorded)];
   return decide(checks, outcomes, { gate, accept, strict }, accepted, "");
 }
 

@@ -57,6 +57,31 @@ describe("npm run gates, as up would decide", function () {
       expect(accepted.said).to.match(/^accepted {8}v6: "they move tomorrow"$/m);
     }));
 
+  it("19-2 takes nothing for passed that reads whole tables and that no up has asked since data was moved", () =>
+    withEngine(
+      async (engine, db) => {
+        const nothing = await gates(db.migrator, {}, "data");
+        expect([nothing.code, nothing.verdict], nothing.said).to.deep.equal([0, "ready"]);
+        const admin = await db.connect("admin");
+        const outcome = { source: "10", equal: "10", failed: 0, leftOut: {} };
+        const add =
+          "INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch, detail) SELECT $1, $2, id, 1, 'done', 1, $3::jsonb FROM guardian_migration.ledger";
+        await admin.query(add, [engine.urn("DataMigration", "consents"), "DataMigration", JSON.stringify(outcome)]);
+        const unasked = await gates(db.migrator, {}, "data");
+        expect([unasked.code, unasked.verdict], unasked.said).to.deep.equal([3, "ready with warnings"]);
+        const names = unasked.checks.filter(({ verdict }) => verdict === "could not run").map(({ check }) => check);
+        expect(names).to.deep.equal(["v6-rows", "v6-cells", "v6-written"]);
+        expect(unasked.said).to.match(
+          /^could not run {3}v6-rows: it reads whole tables, and no up has asked it since/m,
+        );
+        // A gate that was passed by has said nothing of what stands now.
+        const waived = { gate: "data", verdict: "ready", judgedAt: "2026-11-30", waived: true, outcomes: [] };
+        await admin.query(add, [engine.urn("Gate", "gate-data"), "Gate", JSON.stringify(waived)]);
+        expect((await gates(db.migrator, { strict: "true" }, "data")).code).to.equal(1);
+      },
+      { modules: ["000_audit_log"] },
+    ));
+
   it("19-8 says of what reads whole tables what up last said; what was accepted of it holds until it is worse", () =>
     withEngine(
       async (engine, db) => {
