@@ -59,6 +59,24 @@ describe("provider: gates, what people say and what becomes of flags", function 
       expect(JSON.stringify(asked), "the endpoints").to.contain("0 of 2 respond");
     }));
 
+  it("19-8 a gate that passed is asked anew when a sign-off is another, or an endpoint", () =>
+    withWalkOn(walkModules, async (walk, made) => {
+      const checks = ["support-trained", "external-systems"];
+      const gate = (more: Bag): Bag =>
+        schemaGate(made, { gate: "end", checks, accept: { "external-systems": "a drill" }, ...more });
+      const said = ({ state }: Held): string => JSON.stringify(state["outcomes"]);
+      const signed = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2026-11-30", note } });
+      const first = await walk.create("Gate", "gate-schema", gate({}));
+      expect(first.state["verdict"]).to.equal("ready with warnings");
+      const second = (await update(walk, first, gate({ signOff: signed("a course of two days") }))) as Held;
+      expect(said(second)).to.contain("a course of two days");
+      const third = (await update(walk, second, gate({ signOff: signed("three days") }))) as Held;
+      expect(said(third)).to.contain("three days");
+      const endpoints = [{ url: "http://127.0.0.1:1/metadata", status: 200 }];
+      const fourth = (await update(walk, third, gate({ signOff: signed("three days"), endpoints }))) as Held;
+      expect(said(fourth)).to.contain("0 of 1 respond");
+    }));
+
   it("19-8 a criterion of rollback sets the flags of this run back, and nothing else; nothing is switched on until acknowledged", () =>
     withWalkOn(walkModules, async (walk, made, db) => {
       const { ledgerId } = made.ledger.state as { ledgerId: string };
