@@ -34,6 +34,8 @@ export const operations = tried({
     // Before the function does, which would wait for them for 10 s.
     const lock = "SELECT f.feature_name FROM public.feature_flags f ORDER BY 1 FOR UPDATE";
     const flags = await steps.ask("the flags are held", "server", lock);
+    const sessions = "LOCK TABLE public.migration_sessions IN ROW EXCLUSIVE MODE";
+    await steps.ask("so is the table of sessions, as whoever writes to it holds it", "server", sessions);
     const make =
       "INSERT INTO public.feature_flags (feature_name, description, enabled, rollout_percentage) VALUES ($1, 'made by a gate, never committed', true, 100)";
     await steps.ask("a feature is on for everybody", "server", make, [trialFlag]);
