@@ -20,6 +20,7 @@ export async function signedOff(item: SignOffItem, { db, declared }: Site): Prom
     return {
       verdict,
       evidence: [`nobody has signed off that ${signOffs[item]}`],
+      figures: { signedOff: 0 },
       mend: ["by", "on", "note"].map((key) => pulumiCommand(`config set --path guardian:signOff.${item}.${key} …`)),
     };
   const { by, on, note } = found;
@@ -36,10 +37,11 @@ export async function signedOff(item: SignOffItem, { db, declared }: Site): Prom
       : since !== undefined && on < since
         ? "on that day there was nothing of v7 yet"
         : undefined;
-  if (fault === undefined) return { verdict: "passed", evidence };
+  if (fault === undefined) return { verdict: "passed", evidence, figures: { signedOff: 1 } };
   return {
     verdict,
     evidence: [...evidence, fault],
+    figures: { signedOff: 0 },
     mend: ["sign off what was found to be so, with the day on which it was"],
   };
 }

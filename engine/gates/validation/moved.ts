@@ -18,28 +18,33 @@ export const moved: Check = {
     const standing = steps.filter((step) => step.kind === "DataMigration" && step.part === "" && step.state === "done");
     if (standing.length === 0) return notApplicable("no data migration is up");
     const figures = { offeredRows: 0, equalRows: 0, rejectedRows: 0, rejectedShare: 0 };
-    const lines = standing.map((step) => {
+    const told = standing.map((step) => {
       const { source = "0", equal = "0", failed = 0, leftOut = {} } = detailOf(step, "DataMigration");
       const offered = Number(source);
       const left = Object.entries(leftOut).filter(([, n]) => n > 0);
       figures.offeredRows += offered;
       figures.equalRows += Number(equal);
       figures.rejectedRows += failed;
-      figures.rejectedShare = Math.max(figures.rejectedShare, failed / Math.max(1, offered));
+      const share = failed / Math.max(1, offered);
+      figures.rejectedShare = Math.max(figures.rejectedShare, share);
       const said = [
         `${offered} rows offered, ${equal} written and equal`,
         ...(failed > 0 ? [`${failed} could not be moved`] : []),
         ...left.map(([reason, n]) => `${n} left out: ${reason}`),
       ];
-      return `${step.urn.split("::").at(-1) ?? ""}: ${said.join(", ")}`;
+      return { share, line: `${step.urn.split("::").at(-1) ?? ""}: ${said.join(", ")}` };
     });
-    const evidence = some(lines);
+    // What could not be moved is told first: a summary has one line of it.
+    const evidence = some(told.sort((a, b) => b.share - a.share).map(({ line }) => line));
     if (figures.rejectedRows === 0) return { verdict: "passed", evidence, figures };
     return {
       verdict: figures.rejectedShare > declared.limits.maxDataLoss ? "failed" : "warned",
       evidence,
       figures,
-      mend: [`SELECT * FROM ${rejectTable} names them; mend them in v6, then take the data stage back and up again`],
+      mend: [
+        `SELECT * FROM ${rejectTable} names them; mend them in v6, then take the data stage back and up again`,
+        `more than ${declared.limits.maxDataLoss} of a migration's rows stops up (guardian:gates.maxDataLoss)`,
+      ],
     };
   },
 };
