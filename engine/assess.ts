@@ -126,7 +126,8 @@ export async function missingParts(db: Queryable): Promise<string[]> {
   return [...parts, ...roles.map((role) => `role ${role.name}`)];
 }
 
-async function extensions(db: Queryable): Promise<AssessmentItem[]> {
+/** @returns a line for each extension that v6 was made with */
+export async function extensions(db: Queryable): Promise<AssessmentItem[]> {
   const wanted = ["uuid-ossp"];
   const found = await rows<{ name: string; there: boolean }>(
     db,

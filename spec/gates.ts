@@ -20,6 +20,7 @@ export const gateChecks = {
   before: [
     "v6",
     "rights",
+    "extensions",
     "volumes",
     "transactions",
     "replication",
@@ -32,6 +33,7 @@ export const gateChecks = {
     "wraparound",
     "checksums",
     "unfinished",
+    "v7",
     "backup",
     "api-endpoints",
     "performance-baseline",

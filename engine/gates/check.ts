@@ -29,8 +29,8 @@ export interface Site {
 
 /**
  * What a check reads, and thereby where it runs. `catalogue`: catalogue, statistics, and counts of tables of up to 200,000
- * rows; in preview too. `queries`: it runs the application's queries, or calls functions and rolls back; by `npm run gates`
- * and in an `up`. `pass`: it reads whole tables; only in an `up` that changes their stage.
+ * rows; in preview too. `queries`: it runs the application's queries, reads rows as users do, or calls functions and rolls back;
+ * by `npm run gates` and in an `up`. `pass`: it reads whole tables; only in an `up` that changes their stage.
  */
 export type Cost = "catalogue" | "queries" | "pass";
 

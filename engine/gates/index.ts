@@ -5,12 +5,14 @@ import { bloat } from "./before/bloat";
 import { checksums } from "./before/checksums";
 import { collations } from "./before/collations";
 import { connections } from "./before/connections";
+import { extensions } from "./before/extensions";
 import { indexes } from "./before/indexes";
 import { neighbours } from "./before/neighbours";
 import { recognised } from "./before/recognised";
 import { replication } from "./before/replication";
 import { rights } from "./before/rights";
 import { room } from "./before/room";
+import { taken } from "./before/taken";
 import { transactions } from "./before/transactions";
 import { unfinished } from "./before/unfinished";
 import { volumes } from "./before/volumes";
@@ -58,6 +60,7 @@ export const gates = {
   before: [
     recognised,
     rights,
+    extensions,
     volumes,
     transactions,
     replication,
@@ -70,6 +73,7 @@ export const gates = {
     wraparound,
     checksums,
     unfinished,
+    taken,
     backup,
     apiEndpoints,
     baseline,

@@ -40,6 +40,16 @@ export const collations: Check = {
           "REINDEX DATABASE CONCURRENTLY, look for doubles in unique keys, then ALTER DATABASE … REFRESH COLLATION VERSION",
         ],
       };
+    if (database?.recorded == null && database?.actual != null)
+      return {
+        verdict: "warned",
+        evidence: [
+          `by which version the database's indexes were built is not known; the system has ${database.actual}`,
+        ],
+        mend: [
+          "REINDEX DATABASE CONCURRENTLY, unless it was made on this system; then ALTER DATABASE … REFRESH COLLATION VERSION",
+        ],
+      };
     if (database?.recorded == null) return notApplicable("the database's collation has no version (C, POSIX)");
     return {
       verdict: "passed",

@@ -40,6 +40,9 @@ export const room: Check = {
       verdict: warnings.length > 0 ? "warned" : "passed",
       evidence: warnings.length > 0 ? some(warnings) : [`it will write ${expected.why}, and there is room`],
       figures,
+      ...(warnings.length > 0
+        ? { mend: ["set guardian:backup.directory to a folder on a disk with room for it"] }
+        : {}),
     };
   },
 };

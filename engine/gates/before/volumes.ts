@@ -1,7 +1,7 @@
 import { v6Tables } from "../../../spec/roles";
 import { sqlName } from "../../base/names";
 import { rows } from "../../base/sql";
-import { some, type Check } from "../check";
+import { couldNotRun, some, type Check } from "../check";
 
 /** Above so many a count would cost seconds; the planner's figure is told, and said to be one. */
 const countUpTo = 200_000;
@@ -39,6 +39,11 @@ export const volumes: Check = {
       [v6Tables],
     );
     const own = found.filter(({ schema, name }) => v6Tables.includes(`${schema}.${name}`));
+    if (own.length === 0)
+      return couldNotRun(
+        "this database has no table of v6's",
+        "check host, port and database name: guardian:database, PGHOST, PGPORT, PGDATABASE",
+      );
     const others = found.filter((one) => !own.includes(one));
     const lines: string[] = [];
     let [total, bytes] = [0, 0];

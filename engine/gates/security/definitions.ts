@@ -2,14 +2,19 @@ import { pulumiCommand } from "../../../spec";
 import { shown } from "../../base/names";
 import { readObjects } from "../../ledger/objects";
 import { readLedger } from "../../ledger/identity";
+import { standingModules } from "../../ledger/modules";
 import { byModule, findDrift, versionsOf } from "../../module/drift";
+import { moduleNames } from "../../module/files/manifest";
 import { readInventories, schemasOf } from "../../module/inventory";
 import { notApplicable, some, type Check } from "../check";
 
-/** What `refresh` shows as drift, for the morning on which nobody runs it. */
+/**
+ * Guide 6.2, "all tables created", and 8, "all v7 modules deployed": what `refresh` shows as drift, for the morning on which
+ * nobody runs it; and which modules of this release are not applied.
+ */
 export const definitions: Check = {
   name: "definitions",
-  asks: "whether every object of v7 is as the migration made it",
+  asks: "whether every object of v7 is as the migration made it, and every module of this release is applied",
   cost: "catalogue",
   async run({ db }) {
     const records = (await readLedger(db)) ? byModule(await readObjects(db)) : byModule([]);
@@ -27,9 +32,24 @@ export const definitions: Check = {
           `${shown(object)} ${{ missing: "was dropped", changed: "was changed", unexpected: "was added" }[kind]} by hand`,
       ),
     );
-    const figures = { objects: own.length, drifted: lines.length };
-    if (lines.length === 0)
-      return { verdict: "passed", evidence: [`${own.length} objects, each as it was made`], figures };
+    const standing = await standingModules(db);
+    const all = moduleNames();
+    const lacking = all.filter((name) => !standing.includes(name));
+    const figures = {
+      objects: own.length,
+      drifted: lines.length,
+      modules: standing.length,
+      lackingModules: lacking.length,
+    };
+    const whole = `${own.length} objects, each as it was made`;
+    if (lines.length === 0 && lacking.length > 0)
+      return {
+        verdict: "warned",
+        evidence: [`${lacking.length} of ${all.length} modules are not applied: ${some(lacking).join(", ")}`, whole],
+        figures,
+        mend: [`${pulumiCommand("config set guardian:through deployment")}, then up`],
+      };
+    if (lines.length === 0) return { verdict: "passed", evidence: [whole], figures };
     return {
       verdict: "failed",
       evidence: some(lines),

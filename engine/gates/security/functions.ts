@@ -7,7 +7,8 @@ const forEverybody = ["public.is_ledger_batch"];
 
 /**
  * A function whose search_path is not pinned runs what a caller puts before it; pg_temp is searched first where it is not
- * named (manual, CREATE FUNCTION, "Writing SECURITY DEFINER Functions Safely"). Overloads count: by the name alone.
+ * named (manual, CREATE FUNCTION, "Writing SECURITY DEFINER Functions Safely"). Modules name pg_catalog and nothing else: who may
+ * make objects in another schema that stands there pins nothing. Overloads count: by the name alone.
  */
 export const functions: Check = {
   name: "functions",
@@ -19,7 +20,7 @@ export const functions: Check = {
     const found = await rows<{ name: string; pinned: boolean; open: boolean }>(
       db,
       `SELECT p.oid::regprocedure::text AS name,
-         EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c ~ '^search_path=.*pg_temp$') AS pinned,
+         EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c = 'search_path=pg_catalog, pg_temp') AS pinned,
          EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
            WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE') AND n.nspname || '.' || p.proname <> ALL ($2) AS open
        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace

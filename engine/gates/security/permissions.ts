@@ -6,7 +6,7 @@ import { isPermitted } from "./permitted";
 /** Whom docs/permissions.md has columns for. */
 const roles = ["anon", "authenticated", "service_role", "guardian_operator"];
 
-/** Privileges that are given on columns too, and those on the whole of a table. */
+/** Privileges that are given on columns too, and those on the whole of a table; MAINTAIN is of PostgreSQL 17 and later. */
 const [onColumns, onTables] = [
   ["SELECT", "INSERT", "UPDATE", "REFERENCES"],
   ["DELETE", "TRUNCATE", "TRIGGER"],
@@ -39,9 +39,10 @@ export const permissions: Check = {
   name: "permissions",
   asks: "whether anybody may do more with v7's tables, views and functions than docs/permissions.md says, or a role of the API passes row security",
   cost: "catalogue",
-  async run({ db }) {
+  async run({ db, host }) {
     const relations = [...(await standingNames(db, "table")), ...(await standingNames(db, "view"))];
     if (relations.length === 0) return notApplicable("no module is applied");
+    const whole = [...onTables, ...((await host.server()).major >= 17 ? ["MAINTAIN"] : [])];
     const found = await rows<May>(
       db,
       `WITH relations AS (
@@ -52,7 +53,7 @@ export const permissions: Check = {
          FROM unnest($2::text[]) AS o(object) JOIN pg_catalog.pg_proc p ON p.oid = pg_catalog.to_regprocedure(o.object)),
        api AS (SELECT o.oid, o.rolname AS who FROM pg_catalog.pg_roles o WHERE o.rolname = ANY ($3))
        ${effective} UNION ALL ${others}`,
-      [relations, await standingNames(db, "function"), roles, onColumns, onTables],
+      [relations, await standingNames(db, "function"), roles, onColumns, whole],
     );
     const allowed = ({ object, who, privilege, column }: May): boolean =>
       isPermitted(object, who, privilege, column ?? undefined);

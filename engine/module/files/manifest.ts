@@ -59,6 +59,13 @@ export function moduleNames(folder = sqlFolder): string[] {
     .sort();
 }
 
+/** @returns what module.yaml says of every module, in the order in which they are applied @throws GuardianError as readManifest */
+export const readManifests = (folder = sqlFolder): Manifest[] =>
+  moduleNames(folder).map((name) => {
+    const text = readFileSync(join(folder, name, "module.yaml"), "utf8");
+    return readManifest(`sql/${name}/module.yaml`, text, name);
+  });
+
 /** Modules whose down.sql was found to be right: checking, planning and doing one resource read the same one. */
 const sound = new Set<string>();
 
