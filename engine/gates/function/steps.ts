@@ -1,5 +1,5 @@
 import type { QueryResultRow } from "pg";
-import { isPostgres } from "../../base/errors";
+import { isPostgres, sqlstateOf } from "../../base/errors";
 import type { Trial } from "../../connect";
 import { become } from "../api";
 import { isPassing } from "../check";
@@ -106,8 +106,9 @@ export class Steps {
       if (this.becomes) await this.#trial.query("RESET ROLE");
       return rows;
     } catch (err) {
-      if (!isPostgres(err)) throw err;
-      throw new StepFailed(what, err.code ?? "XXXXX");
+      // A lock whose holder was seen is told by the session itself.
+      const state = sqlstateOf(err) ?? (isPostgres(err) ? "XXXXX" : undefined);
+      throw state === undefined ? err : new StepFailed(what, state);
     }
   }
 }

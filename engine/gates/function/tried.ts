@@ -100,7 +100,7 @@ function giveUp(err: unknown): Finding {
   if (!(err instanceof StepFailed)) throw err;
   return couldNotRunBy(
     err.state,
-    `${err.step}: ${err.state === "55P03" ? "somebody holds a lock" : `SQLSTATE ${err.state}`}`,
+    `${err.step}: ${err.state === "55P03" ? "somebody holds a lock, " : ""}SQLSTATE ${err.state}`,
     "ask again: npm run gates",
   );
 }

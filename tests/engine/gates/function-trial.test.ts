@@ -1,10 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import type { Client } from "pg";
+import { DatabaseError, type Client } from "pg";
 import { allModules } from "../../../components/plan";
+import { GuardianError } from "../../../engine/base/errors";
+import type { Trial } from "../../../engine/connect";
+import { StepFailed, Steps } from "../../../engine/gates/function/steps";
 import type { V6 } from "../../support/postgres";
 import { withEngine } from "../module/harness";
 import { asked, line, replace } from "./asked";
+
+function locked(): DatabaseError {
+  return Object.assign(new DatabaseError("canceling statement due to lock timeout", 1, "error"), { code: "55P03" });
+}
 
 describe("gates: function, and what a trial must not do", function () {
   this.timeout(120_000);
@@ -45,6 +52,17 @@ describe("gates: function, and what a trial must not do", function () {
       expect(line(await asked(db.migrator, "consent-flow"))).to.match(/^passed/);
       await done;
     }));
+
+  it("19-7 takes a lock for one, whoever tells of it: the server, or the session that saw who holds it", async () => {
+    const parts = { what: "another session holds a lock", where: "here", todo: "wait", sqlstate: "55P03" };
+    for (const told of [new GuardianError("lock-timeout", parts), locked()]) {
+      const trial = { query: () => Promise.reject(told) } as unknown as Trial;
+      const failed: unknown = await new Steps(trial, false)
+        .ask("a step", "server", "SELECT 1")
+        .catch((err: unknown) => err);
+      expect(failed).to.be.instanceOf(StepFailed).and.to.include({ step: "a step", state: "55P03" });
+    }
+  });
 
   it("19-7 takes another account and document where the application deletes those that it chose", () =>
     applied(async (db, admin) => {

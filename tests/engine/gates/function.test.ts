@@ -3,6 +3,7 @@ import type { Client } from "pg";
 import { allModules } from "../../../components/plan";
 import { readSequences, readTables } from "../../../engine/fingerprint/content";
 import { v6Tables } from "../../../spec/roles";
+import { couldRunAgain } from "../../../engine/gates/check";
 import { withEngine } from "../module/harness";
 import type { V6 } from "../../support/postgres";
 import { asked, line, replace } from "./asked";
@@ -194,8 +195,9 @@ describe("gates: function", function () {
       expect(again, "next time").to.equal(true);
       expect([verdict, ...evidence]).to.deep.equal([
         "could not run",
-        "without a consent a recipient has no access: somebody holds a lock",
+        "without a consent a recipient has no access: somebody holds a lock, SQLSTATE 55P03",
       ]);
+      expect(couldRunAgain({ verdict, evidence }), "the next up asks again").to.equal(true);
       expect(performance.now() - began).to.be.below(10_000);
     }));
 
