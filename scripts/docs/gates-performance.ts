@@ -23,8 +23,9 @@ export const performancePart: readonly string[] = [
     "(`guardian:gates.warnSlowdown`, `maxSlowdown`). What decides is said in each line of the evidence:",
   [
     `- **The clock**, by the 95th percentile, where it agrees with itself: the two rounds differ by less than the budget, there are ` +
-      `${fewestRuns} runs at least, and a query that reads no table takes what it took then. What it finds slower is measured twice ` +
-      `again, and the best of the three stands. Differences of ${clockNoiseMs} ms are none.`,
+      `${fewestRuns} runs at least, and a query that reads no table takes what it took then. What it finds slower, or too slow, is measured twice ` +
+      `again, and the best of the three stands. Differences of ${clockNoiseMs} ms are none. Where it finds slower what reads more rows of an ` +
+      "account than then, by more than the budget, it does not decide.",
     `- **Pages and plan** otherwise: the pages of the shared buffers that a run takes, hit or read, as a mean over the accounts, ` +
       `and the types of the plan's nodes with the names of their indexes. These know no noise but ${pagesNoise} page a run (one more level of an ` +
       "index). What the application added meanwhile is allowed for: rows of these accounts, and with the same plan pages of the table, with or without those where long values lie apart (TOAST).",

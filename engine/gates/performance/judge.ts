@@ -42,7 +42,7 @@ export function judge(then: Measured, now: Measured, limits: Limits, unsure: str
   const clock = levelOf(then.p95, now.p95, clockNoiseMs, limits);
   const allowed = allowedPages(then, now);
   const pages = levelOf(allowed, now.pages, pagesNoise, limits);
-  const why = unsure ?? unsureOf(then, now, limits);
+  const why = unsure ?? unsureOf(then, now, limits) ?? (clock === "passed" ? undefined : moreToRead(then, now, limits));
   const byPages = { level: pages, by: "pages and plan", more: share(allowed, now.pages), unsure: why } as const;
   if (why !== undefined) return byPages;
   const byClock = { level: clock, by: "clock", more: share(then.p95, now.p95), unsure: undefined } as const;
@@ -84,6 +84,15 @@ function unsureOf(then: Timed, now: Timed, limits: Limits): string | undefined {
   const [widest, p95] = then.spread > now.spread ? [then.spread, then.p95] : [now.spread, now.p95];
   if (widest <= noticeable(p95, limits)) return undefined;
   return `the clock's own spread, ${ms(widest)} between two rounds of the same, is wider than the budget`;
+}
+
+/**
+ * Weeks of rollout later an account has more rows: a clock that says more for them says nothing of what is slower. Pages know
+ * how many were allowed for.
+ */
+function moreToRead({ rows: before }: Measured, { rows: now }: Measured, { warnSlowdown }: Limits): string | undefined {
+  if (before === undefined || now === undefined || now <= Math.max(1, before) * (1 + warnSlowdown)) return undefined;
+  return `an account has ${now.toFixed(1)} rows after ${before.toFixed(1)}, which take their time`;
 }
 
 /** What differs by less is the same: the budget, or what clocks differ by anyway. */

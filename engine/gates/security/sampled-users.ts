@@ -4,6 +4,7 @@ import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { become, notAMember } from "../api";
 import { couldNotRun, notApplicable, some, type Check } from "../check";
+import { inTime, mayTakeTooLong, patienceMs } from "../performance/in-time";
 import { ownerships, type Ownership } from "./ownership";
 import { mayRead } from "./permitted";
 
@@ -14,9 +15,9 @@ const ownersOfEach = 2;
 /** So many rows of a table are enough to tell. */
 const enough = 10_000;
 
-/** How long one question may take, in milliseconds, and all of them together: one snapshot is held meanwhile. */
-const patience = 2000;
+/** How long all questions together may take, in milliseconds: one snapshot is held meanwhile. */
 const longestMs = 60_000;
+const late = `not in ${patienceMs / 1000} s`;
 
 interface Table extends Ownership {
   readonly name: string;
@@ -39,13 +40,12 @@ export const sampledUsersWithin = (longest: number): Check => ({
     if (standing.length === 0) return notApplicable("no module is applied");
     const lacking = await notAMember(db);
     if (lacking) return lacking;
-    await db.query(`SET LOCAL statement_timeout = ${patience}`);
-    // A role from which policies hide rows would be told that nobody has any.
-    await db.query("SET LOCAL row_security = off");
+    // With row_security off: a role from which policies hide rows would be told that nobody has any.
+    await mayTakeTooLong(db, 0);
     const tables = await tablesOf(db, standing);
     const accounts = await sampled(db, tables);
     await db.query("SET LOCAL row_security = on");
-    if (accounts.all.size === 0) return notApplicable("there is no account");
+    if (accounts.all.size === 0 && accounts.unknown.length === 0) return notApplicable("there is no account");
     const began = performance.now();
     // Nothing is written: one savepoint does, to which an error goes back.
     await db.query("SAVEPOINT asked");
@@ -56,9 +56,10 @@ export const sampledUsersWithin = (longest: number): Check => ({
       told.push(await askedOf(db, table, accounts.of(table), left, longest));
     }
     const wrong = told.flatMap(({ faults }) => faults);
-    const unanswered = told.flatMap(({ unanswered: why, table }) =>
-      why.map((one) => `${quoteName(table.name)} (${one})`),
-    );
+    const unanswered = [
+      ...accounts.unknown.map((name) => `${quoteName(name)} (whom to ask for: ${late})`),
+      ...told.flatMap(({ unanswered: why, table }) => why.map((one) => `${quoteName(table.name)} (${one})`)),
+    ];
     const nobodys = told.flatMap(({ table, answered, owned }) =>
       table.shown && answered > 0 && owned === 0 ? [table.name] : [],
     );
@@ -115,30 +116,31 @@ interface Sampled {
   readonly all: ReadonlySet<string>;
   /** Of a table: accounts of all the key space first, then such as own rows of it. */
   of(table: Table): string[];
+  /** Tables whose owners were not found in time; the others are asked for all the same. */
+  readonly unknown: readonly string[];
 }
 
 /** By the order of keys; and owners of each table, since most accounts may have no row of it yet. */
 async function sampled(db: Queryable, tables: readonly Table[]): Promise<Sampled> {
-  const spread = await rows<{ id: string }>(
-    db,
+  const unknown: string[] = [];
+  const find = async (name: string, text: string, values: unknown[]): Promise<string[]> => {
+    const found = await inTime(db, () => rows<{ id: string }>(db, text, values));
+    if (!found) unknown.push(name);
+    return (found ?? []).map(({ id }) => id);
+  };
+  const everywhere = await find(
+    "auth.users",
     `SELECT DISTINCT x.id FROM pg_catalog.generate_series(0, $1 - 1) AS i, LATERAL (SELECT u.id FROM auth.users u
        WHERE u.id >= (pg_catalog.rpad(pg_catalog.lpad(pg_catalog.to_hex(i * (256 / $1)), 2, '0'), 32, '0'))::pg_catalog.uuid ORDER BY u.id LIMIT 1) x`,
     [places],
   );
-  const everywhere = spread.map(({ id }) => id);
   const owners = new Map<string, string[]>();
   for (const { name, column, values, person, shown } of tables) {
     const of = person ?? (values === undefined ? column : undefined);
     if (!shown || of === undefined) continue;
     const key = escapeIdentifier(of);
-    const found = await rows<{ id: string }>(
-      db,
-      `SELECT DISTINCT o.id FROM (SELECT t.${key} AS id FROM ${quoteName(name)} t WHERE t.${key} IS NOT NULL LIMIT 200) o LIMIT ${ownersOfEach}`,
-    );
-    owners.set(
-      name,
-      found.map(({ id }) => id),
-    );
+    const text = `SELECT DISTINCT o.id FROM (SELECT t.${key} AS id FROM ${quoteName(name)} t WHERE t.${key} IS NOT NULL LIMIT 200) o LIMIT ${ownersOfEach}`;
+    owners.set(name, await find(name, text, []));
   }
   // Where no column names a person, those whom tables of the same kind name.
   const persons = tables.flatMap(({ name, person }) => (person === undefined ? [] : (owners.get(name) ?? [])));
@@ -147,6 +149,7 @@ async function sampled(db: Queryable, tables: readonly Table[]): Promise<Sampled
   return {
     all: new Set([...everywhere, ...owners.values()].flat()),
     of: (table) => [...new Set([...everywhere, ...ownersOf(table)])],
+    unknown,
   };
 }
 
@@ -215,8 +218,8 @@ async function asked(db: Queryable, table: Table, account: string): Promise<Aske
     return { shown: n, belongs, faults };
   } catch (err) {
     await db.query(goBack);
-    const late = sqlstateOf(err) === "57014";
-    return { state: late ? `not in ${patience / 1000} s` : (sqlstateOf(err) ?? "no SQLSTATE"), late };
+    const state = sqlstateOf(err);
+    return { state: state === "57014" ? late : (state ?? "no SQLSTATE"), late: state === "57014" };
   }
 }
 

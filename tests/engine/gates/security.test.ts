@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import type { Client } from "pg";
 import { allModules } from "../../../components/plan";
@@ -206,6 +207,18 @@ describe("gates: security", function () {
       const none = await runCheck(sampledUsersWithin(0), host, declared).finally(() => host.close());
       expect(line(none)).to.match(/^could not run: no answer: "[^ ]+ \(not asked: 0 s were over\), .* and \d+ more$/);
       expect(none.figures).to.deep.include({ rowsSeen: 0, wrong: 0 });
+    }));
+
+  it("19-6 sampled users of the other tables are asked for where the owners of one are not found in time", () =>
+    applied(async (db, admin) => {
+      await admin.query("BEGIN; LOCK TABLE public.notification_queue");
+      const done = sleep(2800).then(() => admin.query("COMMIT"));
+      const found = await asked(db.migrator, "sampled-users");
+      await done;
+      expect(line(found)).to.equal(
+        'could not run: no answer: "public"."notification_queue" (whom to ask for: not in 2 s)',
+      );
+      expect(found.figures?.["rowsSeen"]).to.be.at.least(8 * 3);
     }));
 
   it("19-6 without membership in the API's roles it could not run, and says what lists the missing GRANTs", () =>
