@@ -62,8 +62,9 @@ describe("npm run faults -- --clean", function () {
   it("19-3: a gate that fails is counted and told, and the exit code is 1", async () => {
     const { code, figures, said } = await planted("ALTER ROLE authenticated BYPASSRLS");
     expect(code).to.equal(1);
-    expect(figures, said.join("\n")).to.deep.include({ clean: 0, runs: 1, failed: 1, refused: {} });
-    expect(figures.checks["schema"]?.["permissions"]).to.deep.equal({ failed: 1 });
+    expect(figures, said.join("\n")).to.deep.include({ clean: 0, runs: 1, failed: 3, refused: {} });
+    for (const check of ["permissions", "consent-flow", "document-pipeline"])
+      expect(figures.checks["schema"]?.[check], check).to.deep.equal({ failed: 1 });
     expect(Object.keys(figures.checks)).to.deep.equal(["before", "schema"]);
     expect(figures.upSeconds.median).to.equal(null);
     const fault = /✗ gate schema, permissions failed: authenticated has BYPASSRLS: row security does not stop it/;
