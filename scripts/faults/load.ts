@@ -72,7 +72,8 @@ const treatments: readonly ((id: string, document: string) => string)[] = [
     DELETE FROM public.patient_medications WHERE id = (SELECT id FROM public.patient_medications ORDER BY id LIMIT 1)`,
   // Of no result and no vital: of those v6 lets no document go. As the server, since a patient is not shown all that hang on it.
   (id) => `${as("service_role")} DELETE FROM public.documents WHERE id = (SELECT d.id FROM public.documents d
-    WHERE d.user_id = '${id}' AND NOT EXISTS (SELECT FROM public.patient_lab_results r WHERE r.source_document_id = d.id)
+    WHERE d.user_id = '${id}' AND EXISTS (SELECT FROM public.documents o WHERE o.user_id = d.user_id AND o.id <> d.id)
+      AND NOT EXISTS (SELECT FROM public.patient_lab_results r WHERE r.source_document_id = d.id)
       AND NOT EXISTS (SELECT FROM public.patient_vitals r WHERE r.source_document_id = d.id) ORDER BY d.id LIMIT 1)`,
 ];
 
@@ -83,6 +84,9 @@ async function treat(client: Client, seed: string, n: number): Promise<void> {
   if (who) await client.query(treatments[step]?.(who.id, who.document) ?? "");
   await client.query("COMMIT");
 }
+
+/** So many patients stay. */
+const fewest = 5;
 
 /** Someone sends a document in, be it the first: there are patients though accounts are closed. */
 async function upload(client: Client, seed: string, n: number): Promise<void> {
@@ -97,14 +101,16 @@ async function upload(client: Client, seed: string, n: number): Promise<void> {
 
 /**
  * Someone closes the account, with all that is in it. It is the owner of the first document: whom a gate has just chosen to try
- * v7's functions with. (Not where v6 forbids it: a result or a vital that is not the owner's hangs on his document.)
+ * v7's functions with. (Not where v6 forbids it: a result or a vital that is not the owner's hangs on his document.) Some patients
+ * stay: without any there is nothing to try v7's functions with.
  */
 async function leave(client: Client): Promise<void> {
   const strangers = (table: string): string => `NOT EXISTS (SELECT FROM public.documents o
     JOIN public.${table} r ON r.source_document_id = o.id WHERE o.user_id = d.user_id AND r.user_id IS DISTINCT FROM d.user_id)`;
   await client.query(
     `DELETE FROM auth.users WHERE id = (SELECT d.user_id FROM public.documents d WHERE d.user_id IS NOT NULL
-       AND ${strangers("patient_lab_results")} AND ${strangers("patient_vitals")} ORDER BY d.id LIMIT 1)`,
+       AND ${strangers("patient_lab_results")} AND ${strangers("patient_vitals")}
+       AND (SELECT count(DISTINCT o.user_id) FROM public.documents o) > ${fewest} ORDER BY d.id LIMIT 1)`,
   );
 }
 

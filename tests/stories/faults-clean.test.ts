@@ -45,6 +45,7 @@ describe("npm run faults -- --clean", function () {
       const { code, stdout, stderr } = await faults(["--clean", "1", "--users", "100", "--json"], folder);
       expect(code, stderr).to.equal(0);
       const { checks, upSeconds, transactions, ...rest } = JSON.parse(stdout) as Figures;
+      expect(checks["end"]?.["document-pipeline"], "somebody has a document").to.deep.equal({ passed: 1 });
       expect(rest, stderr).to.deep.include({ clean: 1, runs: 1, failed: 0, refused: {} });
       for (const [gate, names] of Object.entries(gateChecks)) {
         expect(Object.keys(checks[gate] ?? {}), gate).to.have.members([...names]);
