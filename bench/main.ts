@@ -10,9 +10,10 @@ import { growth } from "./growth";
 import { locks } from "./locks";
 import { move } from "./move";
 import { noop } from "./noop";
+import { start } from "./start";
 import { traffic } from "./traffic";
 
-const benchmarks: readonly Benchmark[] = [noop, fhir, calls, move, growth, traffic, locks, backup, age, gates];
+const benchmarks: readonly Benchmark[] = [noop, start, fhir, calls, move, growth, traffic, locks, backup, age, gates];
 
 /** Runs the command; returns the exit code that --help explains. */
 function main(args: readonly string[]): Promise<number> {
