@@ -9,7 +9,7 @@ export const user = "11111111-1111-4111-8111-111111111111";
 export const other = "22222222-2222-4222-8222-222222222222";
 
 /** A database with flags of module 001, and the one that the tests write. */
-export interface Flags {
+interface Flags {
   engine: Engine;
   db: V6;
   client: Client;
