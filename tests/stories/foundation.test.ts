@@ -216,9 +216,16 @@ describe("foundation/, with the plugin of PostgreSQL", function () {
           expect(refused.output).to.match(/\[right-missing\]|permission denied/);
         });
         const checks = await verdicts(as.guardian_auditor, folder);
-        // For "strangers" one must be a member of the API's roles, and could then write as any patient.
-        const unheard = Object.entries(checks).filter(([, verdict]) => verdict === "could not run");
-        expect(unheard.map(([check]) => check)).to.deep.equal(["strangers"]);
+        const unheard = Object.entries(checks).flatMap(([check, verdict]) =>
+          verdict === "could not run" ? check : [],
+        );
+        expect(unheard).to.deep.equal([
+          // For these one must be a member of the API's roles, and could then write as any patient.
+          ...["strangers", "sampled-users", "consent-flow", "document-pipeline", "notification-once", "fhir-build"],
+          ...["flag-share", "patient-journey", "care-team-journey", "operations"],
+          // They compare with a backup that was restored; of this stack they are listed only.
+          ...["v6-rows", "v6-cells"],
+        ]);
         expect(checks).to.deep.equal({
           ...(await verdicts(as.guardian_migrator, folder)),
           ...{ rights: "warned", transactions: "passed" },
