@@ -25,7 +25,11 @@ export class Data extends Stage {
     this.migrations = plan.dataMigrations.map((migration) => {
       // What the operator chose for users who never were asked is the consents' business only.
       const parameters: Record<string, string> = migration === "consents" ? { ...config.legacyConsent } : {};
-      const made = new DataMigration(migration, { migration, parameters, maxDataLoss, ledgerId }, this.next());
+      const made = new DataMigration(
+        migration,
+        { migration, parameters, maxDataLoss, behind: ["before", "schema"], ledgerId },
+        this.next(),
+      );
       judges[migration] = made.meaning;
       return this.chain(made);
     });

@@ -38,7 +38,16 @@ export class Deployment extends Stage {
       const described = declared ? { description: declared.description } : {};
       return new FeatureFlag(
         flag,
-        { flag, enabled, rolloutPercentage, enabledForUsers, ...described, ...acknowledge, ledgerId },
+        {
+          flag,
+          enabled,
+          rolloutPercentage,
+          enabledForUsers,
+          ...described,
+          ...acknowledge,
+          behind: ["schema", "data"],
+          ledgerId,
+        },
         options,
       );
     });
@@ -50,7 +59,7 @@ export class Deployment extends Stage {
     this.chain(
       gateAt("end", { config, plan, ledgerId, judges: args.judged, rollout }, { ...options, dependsOn: flags }),
     );
-    this.chain(new SessionCompletion("completion", { sessionId, ledgerId }, this.next()));
+    this.chain(new SessionCompletion("completion", { sessionId, behind: ["end"], ledgerId }, this.next()));
     this.registerOutputs({});
   }
 }

@@ -61,7 +61,9 @@ export class Infrastructure extends Stage {
     // Before the first module: who is not ready has nothing to take back.
     this.chain(gateAt("before", { config, plan, ledgerId, judges: this.backup.protects }, this.next()));
     for (const module of plan.infrastructureModules) {
-      const made = this.chain(new SqlModule(module, { module, through: plan.through, ledgerId }, this.next()));
+      const made = this.chain(
+        new SqlModule(module, { module, through: plan.through, behind: ["before"], ledgerId }, this.next()),
+      );
       this.judged[module] = made.meaning;
     }
     this.session = this.chain(

@@ -21,7 +21,9 @@ export class Schema extends Stage {
     const { ledgerId, config, plan } = args;
     const judges: Judged = { ...args.judged };
     for (const module of plan.schemaModules) {
-      const made = this.chain(new SqlModule(module, { module, through: plan.through, ledgerId }, this.next()));
+      const made = this.chain(
+        new SqlModule(module, { module, through: plan.through, behind: ["before"], ledgerId }, this.next()),
+      );
       judges[module] = made.meaning;
     }
     this.judged = judges;

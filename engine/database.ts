@@ -25,6 +25,7 @@ import {
 } from "./ledger/identity";
 import { describeHolder, takeLock } from "./ledger/lock";
 import { holdEpoch, keepLease, raiseEpoch } from "./ledger/lease";
+import { readSteps, type Step } from "./ledger/steps";
 import type { Queryable } from "./base/sql";
 import type { Progress } from "./base/progress";
 import { repeated } from "./base/status";
@@ -176,6 +177,12 @@ export class Database {
   /** The ledger and the physical database, asked once until the next write. */
   whereabouts(): Promise<{ ledger: LedgerRow | undefined; here: Physical }> {
     return this.cached("whereabouts", async (db) => ({ ledger: await readLedger(db), here: await readPhysical(db) }));
+  }
+
+  /** The newest steps of the ledger, asked once until the next write; none where there is no ledger. */
+  async steps(): Promise<Step[]> {
+    const { ledger } = await this.whereabouts();
+    return ledger ? this.cached("steps", readSteps) : [];
   }
 
   /**

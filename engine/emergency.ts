@@ -15,6 +15,8 @@ export interface EmergencyRollback {
   at: string;
   /** The ledger says that somebody acknowledged it. */
   acknowledged: boolean;
+  /** The row of the ledger that said so first. */
+  acknowledgedBy?: string | undefined;
 }
 
 /** @returns all emergency rollbacks, the newest first; those that wait in the archive after a destroy are among them */
@@ -31,8 +33,12 @@ export async function readRollbacks(db: Queryable): Promise<EmergencyRollback[]>
     `SELECT id::text AS id, min(created_at)::text AS at FROM (${each.join(" UNION ALL ")}) r
      GROUP BY id ORDER BY min(created_at) DESC, id`,
   );
-  const acknowledged = ledger && found.length > 0 ? await acknowledgedRollbacks(db) : new Set<string>();
-  return found.map((one) => ({ ...one, acknowledged: acknowledged.has(one.id) }));
+  const acknowledged = ledger && found.length > 0 ? await acknowledgedRollbacks(db) : new Map<string, string>();
+  return found.map((one) => ({
+    ...one,
+    acknowledged: acknowledged.has(one.id),
+    acknowledgedBy: acknowledged.get(one.id),
+  }));
 }
 
 /**

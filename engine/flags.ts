@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Gate } from "../spec/gates";
 import type { FencedWriter } from "./database";
 import type { GuardianError } from "./base/errors";
 import { covered, readRollbacks, refuseUnacknowledged, unacknowledged, type EmergencyRollback } from "./emergency";
+import { heldBack, raises, type FlagChange } from "./gates/held";
+import { requireGates } from "./gates/passed";
 import { attempt } from "./ledger/attempt";
 import type { FlagValues } from "./ledger/details";
-import { detailOf, readStep, setStep, type Step } from "./ledger/steps";
+import { detailOf, readStep, readSteps, setStep, type Step } from "./ledger/steps";
 import { exists, first, rows, type Queryable } from "./base/sql";
 import { flagChanged, flagGone, flagTaken } from "./flag-refusals";
 
@@ -84,17 +87,21 @@ export async function leftByRollback(
  * Writes a flag: compare-and-set on what this stack last wrote, or on what its operator has seen by a refresh.
  * @param wanted with a description: the stack declares the flag, and makes its row where there is none
  * @param seen the values in Pulumi's state
- * @param acknowledge the session of an emergency rollback after which flags may be on again; the ledger notes that
- * @throws GuardianError with who changed it and when, with the rollback that waits to be acknowledged, or with whose the row is
+ * @param said the session of an emergency rollback after which flags may be on again, which the ledger notes; and the gates
+ *   that must have passed before the flag is raised
+ * @throws GuardianError with who changed it and when, with the rollback that waits to be acknowledged, with the gate that has
+ *   not passed, or with whose the row is
  */
 export async function writeFlag(
   fenced: FencedWriter,
   name: string,
   wanted: FlagValues,
   seen: FlagValues | undefined,
-  acknowledge: string | undefined,
+  { acknowledge, behind }: { acknowledge?: string | undefined; behind?: readonly Gate[] | undefined } = {},
 ): Promise<void> {
-  const last = await readStep(fenced.writer, fenced.options.urn);
+  const { urn } = fenced.options;
+  await refuseRaise(fenced.writer, name, { urn, wanted, acknowledge, behind });
+  const last = await readStep(fenced.writer, urn);
   await attempt(
     fenced,
     { kind: "FeatureFlag", state: "running" },
@@ -131,6 +138,24 @@ export async function writeFlag(
         });
       }),
   );
+}
+
+/**
+ * No flag is raised past a gate. Asked before there is any row of the attempt: nothing was tried.
+ * @throws GuardianError with the gate, or with the rollback that waits to be acknowledged
+ */
+async function refuseRaise(
+  db: Queryable,
+  name: string,
+  { behind, ...change }: Omit<FlagChange, "live"> & { readonly behind: readonly Gate[] | undefined },
+): Promise<void> {
+  const live = (await readFlags(db)).get(name);
+  if (!raises(live, change.wanted)) return;
+  const rollbacks = await readRollbacks(db);
+  refuseUnacknowledged(rollbacks, `flag ${name}`, change.acknowledge);
+  await requireGates(db, change.urn, behind);
+  const held = heldBack(await readSteps(db), rollbacks, { ...change, live });
+  if (held) throw held;
 }
 
 /**

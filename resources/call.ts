@@ -1,7 +1,7 @@
 import type { Database } from "../engine/database";
 import { readRollbacks, type EmergencyRollback } from "../engine/emergency";
 import { stackOf, urnIn } from "../engine/ledger/identity";
-import { readSteps, type Step } from "../engine/ledger/steps";
+import type { Step } from "../engine/ledger/steps";
 import type { Call } from "../provider/types";
 
 export type DatabaseCall = Call<Database>;
@@ -15,10 +15,7 @@ export function deadline(call: DatabaseCall): number {
 }
 
 /** @returns the ledger's rows, asked once until this process writes; none where there is no ledger */
-export async function ledgerSteps(host: Database): Promise<Step[]> {
-  const { ledger } = await host.whereabouts();
-  return ledger ? host.cached("steps", readSteps) : [];
-}
+export const ledgerSteps = (host: Database): Promise<Step[]> => host.steps();
 
 /**
  * The call by the URN that the ledger has. In the preview of a takeover, and until the Ledger's own update, that is the

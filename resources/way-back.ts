@@ -1,4 +1,6 @@
 import { stages, stageType, type Stage } from "../config/stages";
+import { isAwaited } from "../engine/backup/step/policy";
+import type { Database } from "../engine/database";
 import { stackOf } from "../engine/ledger/identity";
 import { detailOf, type Step } from "../engine/ledger/steps";
 import { ledgerSteps, type DatabaseCall } from "./call";
@@ -25,3 +27,24 @@ export async function goesBack(call: DatabaseCall, through: Stage | undefined): 
   const steps = await ledgerSteps(call.host);
   return steps.some((step) => step.state !== "undone" && stands(step) && goes(step.urn));
 }
+
+/** Where this run has added a module or a data migration: a plugin's process lasts as long as its run. */
+const adding = new WeakSet<Database>();
+
+/** Notes that this run adds something. */
+export const seeAdded = ({ host }: DatabaseCall): void => void adding.add(host);
+
+/**
+ * Whether this run adds something of what a gate judges, or will after it: that is no way back alone.
+ * @param judges modules and data migrations by name, each with its meaning
+ */
+export async function addsNow(call: DatabaseCall, judges: Readonly<Record<string, string>>): Promise<boolean> {
+  if (adding.has(call.host)) return true;
+  const steps = await ledgerSteps(call.host);
+  // A backup is taken for all that is to come, before anything of it comes; in preview it is still the one of another run.
+  const { protects = {} } = call.preview ? {} : detailOf(backupOf(steps, call), "Backup");
+  return isAwaited(steps, call.urn, { ...protects, ...judges });
+}
+
+const backupOf = (steps: readonly Step[], { urn }: DatabaseCall): Step | undefined =>
+  steps.find((step) => step.kind === "Backup" && step.part === "" && stackOf(step.urn) === stackOf(urn));

@@ -114,7 +114,8 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     // One that is not there answers no check: it is one error, and not one for each of them.
     await host.server();
     say(`stack ${stack}, ${settings.explain()}`);
-    const recorded = await host.read(recordedGates);
+    const steps = await host.steps();
+    const recorded = recordedGates(steps);
     const before = outcomesOf(recorded.get("before"));
     const outcomes: Outcome[] = [];
     for (const check of new Set(chosen.flatMap((gate) => [...gates[gate]]))) {
@@ -125,7 +126,7 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
       lines(outcome).forEach(say);
     }
     const all = chosen.flatMap((gate): readonly Check[] => gates[gate]);
-    const accepted = await host.read((db) => acceptedBefore(db, config, all));
+    const accepted = acceptedBefore(steps, config, all);
     const decisions = chosen.map((gate) => decisionOf(gate, outcomes, recorded.get(gate), { ...config, accepted }));
     const told = chosen.flatMap((gate) => toldOf(gate, outcomes, recorded.get(gate)).map(dated(recorded.get(gate))));
     for (const outcome of told) lines(outcome).forEach(say);
@@ -178,7 +179,7 @@ function decisionOf(
     accept,
     strict,
     accepted,
-  }: Pick<GuardianConfig, "accept" | "strict"> & { accepted: Awaited<ReturnType<typeof acceptedBefore>> },
+  }: Pick<GuardianConfig, "accept" | "strict"> & { accepted: ReturnType<typeof acceptedBefore> },
 ): Decision {
   const checks: readonly Check[] = gates[gate];
   const own = asked.filter((outcome) => checks.some(({ name }) => name === outcome.check));

@@ -122,12 +122,20 @@ export const errorCodes = {
       "Give yours another name, or take it out.",
     ],
     "flag-changed": ["A flag was changed outside of the stack.", "`refresh` to see it, then `up`."],
+    "flag-held": [
+      "A flag is not raised while gate end stands failed.",
+      "Mend or accept what failed, `up` without raising anything, then raise it; or roll back.",
+    ],
     "emergency-rollback": ["All features were switched off in the database.", "When mended: `guardian:acknowledge`."],
   },
   Gates: {
     "gate-failed": [
       "Checks of a gate did not pass; nothing that comes after it was begun.",
       "Mend what the error names, accept it by name (`guardian:accept`), or roll back.",
+    ],
+    "gate-unpassed": [
+      "What comes after a gate was to be done, and the gate has not passed; nothing was changed.",
+      "Run `up` without --target and --exclude.",
     ],
   },
   Backups: {

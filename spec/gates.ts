@@ -1,3 +1,5 @@
+import { choice, list, optional } from "./shape";
+
 const security = [
   "definitions",
   "row-security",
@@ -59,3 +61,13 @@ export type Gate = keyof typeof gateChecks;
 
 /** In the order of the stages: before anything is changed, and after the schema, data and deployment stage. */
 export const gateNames = Object.keys(gateChecks) as readonly Gate[];
+
+/** The input of what comes after gates. */
+export const behindInput = {
+  behind: optional(
+    list(
+      choice(gateNames, "A gate."),
+      "Gates without which it is refused: by the ledger each must have passed for what is there, whatever else of the graph runs.",
+    ),
+  ),
+};

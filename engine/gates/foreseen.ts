@@ -24,7 +24,8 @@ export async function ahead(
   const all: readonly Check[] = gates[wanted.gate];
   const checks = all.filter(({ name }) => wanted.checks.includes(name) && !but.includes(name));
   const plan = { flagOn: Object.keys(wanted.rollout ?? {}).length > 0 };
-  const before = await host.read(recordedBefore);
+  const steps = await host.steps();
+  const before = recordedBefore(steps);
   const outcomes: Outcome[] = [];
   for (const check of checks) {
     signal.throwIfAborted();
@@ -32,6 +33,6 @@ export async function ahead(
     const asked: Check = { ...check, run: async (site) => (await check.foreseen?.(site, plan)) ?? nothing };
     outcomes.push(await runCheck(asked, host, wanted.declared, before, { signal }));
   }
-  const accepted = await host.read((db) => acceptedBefore(db, wanted, checks));
+  const accepted = acceptedBefore(steps, wanted, checks);
   return refusalOf(wanted, decide(checks, outcomes, wanted, accepted, ""), wanted.checks.length);
 }

@@ -6,12 +6,12 @@ import { hash } from "../base/hash";
 import { first, type Queryable } from "../base/sql";
 import type { Database, FencedWriter } from "../database";
 import { attempt } from "../ledger/attempt";
-import type { Detail } from "../ledger/details";
 import { addStep, detailOf, readStep, readSteps, setStep } from "../ledger/steps";
 import { gates } from ".";
 import { notApplicable, runCheck, type Check, type Cost, type Declared, type Outcome } from "./check";
 import { breached, type OnBreach } from "./breach";
 import { decide, refusalOf, type Decision, type Rules } from "./decide";
+import { isWhole, type Said } from "./passed";
 import { acceptedBefore, recordedBefore } from "./recorded";
 
 /** What a stack declares of a gate. */
@@ -40,9 +40,6 @@ interface Asking {
   /** Gets what is being asked, at least every 2 s. */
   readonly onAsk: (progress: { phase: string; seconds: number }) => void;
 }
-
-/** What a gate has said, as the ledger has it. */
-export type Said = Detail<"Gate">;
 
 /** @returns the checks of a gate that are declared @throws GuardianError for a name that is none of its */
 function checksOf({ gate, checks }: Pick<WantedGate, "gate" | "checks">): Check[] {
@@ -114,10 +111,11 @@ export async function askGate(
   const checks = checksOf(wanted);
   const otherwise = current?.state === "done" ? "done" : "planned";
   // What was accepted holds though the gate was taken back meanwhile, and though this run is killed.
-  const accepted = await acceptedBefore(fenced.writer, wanted, checks);
+  const steps = await readSteps(fenced.writer);
+  const accepted = acceptedBefore(steps, wanted, checks);
   const work = { kind: "Gate", state: "running", meaning, detail: { accepted } } as const;
   return attempt(fenced, work, otherwise, async (step) => {
-    const before = await recordedBefore(fenced.writer);
+    const before = recordedBefore(steps);
     const standing = new Map((current?.state === "undone" ? [] : (detail.outcomes ?? [])).map((o) => [o.check, o]));
     // What is a baseline before is measured against it later.
     const known = {
@@ -129,7 +127,8 @@ export async function askGate(
     const judgedAt = await serverNow(fenced.writer);
     const decision = decide(checks, outcomes, wanted, accepted, judgedAt);
     const { verdict, accepted: accepts } = decision;
-    const said: Said = { gate: wanted.gate, verdict, judgedAt, waived: false, outcomes, accepted: accepts };
+    const { gate, judges: judged } = wanted;
+    const said: Said = { gate, verdict, judgedAt, waived: false, outcomes, judged, accepted: accepts };
     const refusal = refusalOf(wanted, decision, checks.length);
     await fenced.transaction((db) => setStep(db, step, { state: refusal ? "running" : "done", meaning, detail: said }));
     if (refusal) throw await breached(fenced, wanted, decision, refusal);
@@ -218,9 +217,9 @@ export async function foresee(
   const cheap: Cost = "catalogue";
   const checks = checksOf(wanted);
   const [now, later] = [checks.filter(({ cost }) => cost === cheap), checks.filter(({ cost }) => cost !== cheap)];
-  const before = await asking.host.read(recordedBefore);
-  const outcomes = await ask(now, wanted, asking, () => undefined, before);
-  const accepted = await asking.host.read((db) => acceptedBefore(db, wanted, now));
+  const steps = await asking.host.steps();
+  const outcomes = await ask(now, wanted, asking, () => undefined, recordedBefore(steps));
+  const accepted = acceptedBefore(steps, wanted, now);
   const decision = decide(now, outcomes, wanted, { ...last.accepted, ...accepted }, "");
   return {
     outcomes,
@@ -229,10 +228,6 @@ export async function foresee(
     refusal: refusalOf(wanted, decision, checks.length),
   };
 }
-
-/** Whether a gate was asked since it last had to be, and let it pass. */
-const isWhole = (said: Said): boolean =>
-  said.judgedAt !== undefined && said.waived !== true && said.error === undefined && said.verdict !== "not ready";
 
 /**
  * Whether what a gate stands for, or is measured against, is another than in the state: then whole tables are read again.

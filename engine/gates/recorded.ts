@@ -1,8 +1,6 @@
 import type { Gate } from "../../spec/gates";
-import type { Queryable } from "../base/sql";
-import { readLedger } from "../ledger/identity";
 import type { KeptAcceptance } from "../ledger/details";
-import { detailOf, readSteps, type StepOf } from "../ledger/steps";
+import { detailOf, type Step, type StepOf } from "../ledger/steps";
 import type { Check, Site } from "./check";
 import type { Rules } from "./decide";
 
@@ -12,9 +10,13 @@ const first: Gate = "before";
 /** What a gate said the last time; of one that was taken back only what was accepted counts. */
 export type Recorded = Pick<StepOf<"Gate">, "state" | "detail">;
 
-/** @returns what each gate recorded in this database; nothing where there is no ledger, or it was never asked */
-export async function recordedGates(db: Queryable): Promise<ReadonlyMap<string, Recorded>> {
-  const steps = (await readLedger(db)) ? await readSteps(db) : [];
+/*
+ * What gates recorded, by the newest steps of the ledger: in an `up` as they are at that moment, in preview as `Database.steps`
+ * has them, read once for all gates.
+ */
+
+/** @returns what each gate recorded in this database; nothing where it was never asked */
+export function recordedGates(steps: readonly Step[]): ReadonlyMap<string, Recorded> {
   const found = new Map<string, Recorded>();
   for (const step of [...steps].sort((a, b) => Number(a.id) - Number(b.id))) {
     const detail = detailOf(step, "Gate");
@@ -28,11 +30,9 @@ export async function recordedGates(db: Queryable): Promise<ReadonlyMap<string, 
 
 /**
  * @returns what the gate before recorded in this database, by the check's name: what it is that a stack's life began with.
- *   Nothing where there is no ledger, the gate was never asked, or it was taken back
+ *   Nothing where the gate was never asked, or it was taken back
  */
-export async function recordedBefore(db: Queryable): Promise<Site["before"]> {
-  return outcomesOf((await recordedGates(db)).get(first));
-}
+export const recordedBefore = (steps: readonly Step[]): Site["before"] => outcomesOf(recordedGates(steps).get(first));
 
 /**
  * A check that stands at several gates is accepted once: what was accepted of it at one holds at the others, and no more.
@@ -40,12 +40,11 @@ export async function recordedBefore(db: Queryable): Promise<Site["before"]> {
  * @param accept check → the reason that the stack gives now: with another it is accepted anew
  * @returns what the gates of this database have accepted of these checks, by name; of several the oldest
  */
-export async function acceptedBefore(
-  db: Queryable,
+export function acceptedBefore(
+  steps: readonly Step[],
   { accept = {} }: Pick<Rules, "accept">,
   checks: readonly Pick<Check, "name">[],
-): Promise<Record<string, KeptAcceptance>> {
-  const steps = (await readLedger(db)) ? await readSteps(db) : [];
+): Record<string, KeptAcceptance> {
   const kept = steps
     .flatMap((step) => Object.entries(detailOf(step, "Gate").accepted ?? {}))
     .filter(([name, { reason }]) => accept[name] === reason && checks.some((check) => check.name === name));

@@ -125,6 +125,8 @@ interface KeptJudgement {
   /** It was passed by since, on the way back, or where nothing was to come: it is asked once something is. */
   waived: boolean;
   outcomes: readonly KeptOutcome[];
+  /** Modules and data migrations that it was asked for, each with its meaning. */
+  judged: Readonly<Record<string, string>>;
   /** Check → what was accepted of it; kept though it passes again. */
   accepted: Readonly<Record<string, KeptAcceptance>>;
 }

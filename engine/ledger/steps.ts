@@ -188,14 +188,14 @@ export async function madeBy(db: Queryable, kind: StepKind, stack: string): Prom
   return row?.id ?? undefined;
 }
 
-/** @returns the emergency rollbacks that were acknowledged, whatever became of the flags since */
-export async function acknowledgedRollbacks(db: Queryable): Promise<Set<string>> {
-  const found = await rows<{ id: string }>(
+/** @returns the emergency rollbacks that were acknowledged, whatever became of the flags since; each with the row that said so first */
+export async function acknowledgedRollbacks(db: Queryable): Promise<Map<string, string>> {
+  const found = await rows<{ id: string; by: string }>(
     db,
-    `SELECT DISTINCT pg_catalog.jsonb_array_elements_text(detail -> 'acknowledged') AS id FROM ${stepTable}
-     WHERE detail ? 'acknowledged'`,
+    `SELECT a AS id, min(s.id)::text AS by FROM ${stepTable} s, pg_catalog.jsonb_array_elements_text(s.detail -> 'acknowledged') a
+     GROUP BY a`,
   );
-  return new Set(found.map(({ id }) => id));
+  return new Map(found.map(({ id, by }) => [id, by]));
 }
 
 /** A flag that the stack wrote, and what each of its writes found there, the first one first; null: not known. */

@@ -1,13 +1,16 @@
 import { requireBackup } from "../../engine/backup/step/policy";
 import type { FencedWriter } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
+import { requireGates } from "../../engine/gates/passed";
 import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
+import { readStep } from "../../engine/ledger/steps";
 import type { Moved } from "../../engine/migrate";
 import { deadline, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { leftOutText } from "../sentences";
+import { seeAdded } from "../way-back";
 import { dataMigrationSpec } from "./spec";
 
 type Spec = typeof dataMigrationSpec;
@@ -49,6 +52,8 @@ const kind: Kind<Spec> = {
     };
   },
 
+  asked: ["behind"],
+
   async create(call, inputs, fenced) {
     return move(call, inputs, fenced);
   },
@@ -72,7 +77,12 @@ export const dataMigrationHandler = handler(kind);
 
 async function move(call: DatabaseCall, inputs: Inputs<Spec>, fenced: FencedWriter): Promise<Outputs> {
   const migration = await lazily.migrations.loadMigration(inputs.migration);
-  await requireBackup(fenced.writer, call.urn, migration.name, migration.meaning);
+  const { name, meaning } = migration;
+  if ((await readStep(fenced.writer, call.urn))?.state !== "done") {
+    await requireGates(fenced.writer, call.urn, inputs.behind, { [name]: meaning });
+    seeAdded(call);
+  }
+  await requireBackup(fenced.writer, call.urn, name, meaning);
   const { maxDataLoss } = inputs;
   const options = { deadline: deadline(call), maxDataLoss, onWarning: call.log.warn };
   const moved = await lazily.move.moveRows(fenced, migration, inputs.parameters, options);

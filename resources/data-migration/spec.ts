@@ -1,4 +1,5 @@
 import { integer, list, map, number, resource, text } from "../../spec";
+import { behindInput } from "../../spec/gates";
 
 export const dataMigrationSpec = resource(
   "DataMigration",
@@ -8,6 +9,7 @@ export const dataMigrationSpec = resource(
       migration: text("The folder's name in sql/data/."),
       parameters: map(text("A value."), "What the operator chose; the migration's SQL reads it."),
       maxDataLoss: number("The share of rows that may be left out because they cannot be moved; above it `up` stops."),
+      ...behindInput,
       ledgerId: text("The ledger that records it."),
     },
     computed: {

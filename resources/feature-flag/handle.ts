@@ -16,10 +16,12 @@ import {
 } from "../../engine/flags";
 import type { Database } from "../../engine/database";
 import { covered, readRollbacks, refuseUnacknowledged, waiting, type EmergencyRollback } from "../../engine/emergency";
+import type { Note } from "../../engine/base/plan";
 import { type Queryable } from "../../engine/base/sql";
+import { heldBack } from "../../engine/gates/held";
 import type { Changes } from "../../provider/diff";
 import type { Step } from "../../engine/ledger/steps";
-import { emergencyRollbacks, mainStep, type DatabaseCall } from "../call";
+import { emergencyRollbacks, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { flagName } from "../../config/flags";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
@@ -55,9 +57,23 @@ const kind: Kind<Spec> = {
     const rollbacks = await emergencyRollbacks(call.host);
     if (inputs.enabled) refuseUnacknowledged(rollbacks, `flag ${inputs.flag}`, inputs.acknowledge);
     if (state && !live) throw flagGone(inputs.flag, isDeclared(inputs));
+    const { acknowledge } = inputs;
+    const held = heldBack(await ledgerSteps(call.host), rollbacks, {
+      urn: call.urn,
+      live,
+      wanted: inputs,
+      acknowledge,
+    });
+    // A gate's word fails no preview: what else is to come is shown too.
+    const stops: Note[] = held ? [{ severity: "warning", text: `up will stop here: ${held.message}` }] : [];
     if (!live && isDeclared(inputs))
-      return { outputs: { configuration: {} }, rows: [{ action: "insert", relation, rows: 1 }], anew: true };
-    if (!live) return {};
+      return {
+        outputs: { configuration: {} },
+        rows: [{ action: "insert", relation, rows: 1 }],
+        notes: stops,
+        anew: true,
+      };
+    if (!live) return { notes: stops };
     const last = await mainStep(call);
     const wanted = wantedOf(inputs, await deliveredNow(call.host, inputs, live, last));
     await call.host.read(async (db) => {
@@ -70,25 +86,21 @@ const kind: Kind<Spec> = {
     return {
       outputs: { configuration: wanted.configuration },
       rows: sameFlag(live, wanted) ? [] : [{ action: "update", relation, rows: 1 }],
-      notes: [{ severity: "info", text: before }],
+      notes: [...stops, { severity: "info", text: before }],
     };
   },
 
+  asked: ["behind"],
+
   async create(_call, inputs, fenced) {
     const configuration = await delivered(fenced.writer, inputs);
-    await writeFlag(fenced, inputs.flag, wantedOf(inputs, configuration), undefined, inputs.acknowledge);
+    await writeFlag(fenced, inputs.flag, wantedOf(inputs, configuration), undefined, inputs);
     return { configuration };
   },
 
   async update(_call, inputs, state, fenced) {
     const configuration = await delivered(fenced.writer, inputs);
-    await writeFlag(
-      fenced,
-      inputs.flag,
-      wantedOf(inputs, configuration),
-      wantedOf(state, state.configuration),
-      inputs.acknowledge,
-    );
+    await writeFlag(fenced, inputs.flag, wantedOf(inputs, configuration), wantedOf(state, state.configuration), inputs);
     return { configuration };
   },
 

@@ -1,4 +1,5 @@
 import { any, flag, integer, list, map, optional, resource, secret, text } from "../../spec";
+import { behindInput } from "../../spec/gates";
 
 export const featureFlagSpec = resource(
   "FeatureFlag",
@@ -17,6 +18,7 @@ export const featureFlagSpec = resource(
       acknowledge: optional(
         text("The session of an emergency rollback after which features may be switched on again."),
       ),
+      ...behindInput,
       ledgerId: text("The ledger that records it."),
     },
     computed: {},

@@ -1,18 +1,19 @@
 import { resolve } from "node:path";
 import { stageType, type Stage } from "../../config/stages";
-import { isAwaited } from "../../engine/backup/step/policy";
+import { awaited, isAwaited } from "../../engine/backup/step/policy";
 import type { Note } from "../../engine/base/plan";
 import type { FencedWriter } from "../../engine/database";
 import { couldRunAgain } from "../../engine/gates/check";
-import type { Said, WantedGate } from "../../engine/gates/judge";
+import type { WantedGate } from "../../engine/gates/judge";
+import { lacking, refuseEarly, type Said } from "../../engine/gates/passed";
 import { lazily } from "../../engine/lazy";
 import { stackOf } from "../../engine/ledger/identity";
-import { detailOf, readStep, readSteps, type Step } from "../../engine/ledger/steps";
+import { detailOf, readStep, readSteps, type Step, type StepOf } from "../../engine/ledger/steps";
 import type { Changes } from "../../provider/diff";
 import type { Inputs, State, Values } from "../../spec";
 import { ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
-import { goesBack } from "../way-back";
+import { addsNow, goesBack } from "../way-back";
 import { aheadNotes, askingLine, foreseenNotes, outcomeTexts, verdictText } from "./sentences";
 import { gateSpec } from "./spec";
 
@@ -44,30 +45,30 @@ const kind: Kind<Spec> = {
   /** Reads the ledger's steps, which every resource's diff reads, and nothing else. */
   async drift(call, inputs): Promise<Changes> {
     const main = await mainStep(call);
-    if (main?.state !== "done") return new Map();
-    const due = isOld(main, inputs) && (await isDue(call, inputs));
+    if (main?.kind !== "Gate" || main.state !== "done") return new Map();
+    const due = isOld(await ledgerSteps(call.host), main, inputs) && (await isDue(call, inputs));
     return due ? new Map([["verdict", "drift"]]) : new Map();
   },
 };
 
 /**
- * Whether what it said is not what it would have to say: it failed, was passed by, is of too long ago for what is to come,
- * or lacks what a check could not say for a reason that passes.
+ * Whether what it said is not what it would have to say: it has not passed for what is there or to come, as what comes after
+ * it will ask; is of too long ago for that; or lacks what a check could not say for a reason that passes.
  */
-function isOld(main: Step, { gate, backup }: Inputs<Spec>): boolean {
-  const { judgedAt, waived, verdict, error, outcomes = [] } = detailOf(main, "Gate");
-  if (judgedAt === undefined || waived === true || error !== undefined || verdict === "not ready") return true;
+function isOld(steps: readonly Step[], main: StepOf<"Gate">, { gate, judges, backup }: Inputs<Spec>): boolean {
+  if (lacking(steps, main, gate, judges) !== undefined) return true;
+  const { judgedAt = "", outcomes = [] } = main.detail;
   if (outcomes.some(couldRunAgain)) return true;
   return gate === "before" && Date.now() - Date.parse(judgedAt) > backup.maxAgeSeconds * 1000;
 }
 
 /**
  * Whether it is asked at all: the way back waits for nobody. Before anything is changed, that is while something is still
- * to be added or changed; later, unless a later stage is taken back.
+ * to be added or changed; later, unless a later stage is taken back, and nothing is added in the same run.
  */
 async function isDue(call: DatabaseCall, { gate, judges, through }: Inputs<Spec>): Promise<boolean> {
   if (gate === "before") return isAwaited(await ledgerSteps(call.host), call.urn, judges);
-  return !(await goesBack(call, through));
+  return !(await goesBack(call, through)) || (await addsNow(call, judges));
 }
 
 async function pass(
@@ -80,12 +81,14 @@ async function pass(
     call.log.info("nothing is asked: nothing that it stands before is to come");
     return outputsOf(await lazily.gates.passBy(fenced, inputs));
   }
+  const steps = await readSteps(fenced.writer);
+  refuseEarly(call.urn, inputs.gate, awaited(steps, call.urn, inputs.judges));
   const main = await readStep(fenced.writer, call.urn);
   const { said, decision } = await lazily.gates.askGate(fenced, wantedOf(inputs), {
     host: call.host,
-    schemaStands: stands(await readSteps(fenced.writer), call, "schema"),
+    schemaStands: stands(steps, call, "schema"),
     passes: state === undefined || lazily.gates.judgesAnew(inputs, state),
-    old: main !== undefined && isOld(main, inputs),
+    old: main?.kind === "Gate" && isOld(steps, main, inputs),
     signal: call.signal,
     onAsk: tellingOf(call),
   });

@@ -1,7 +1,8 @@
 import type { Note } from "../../engine/base/plan";
 import { shown } from "../../engine/base/names";
 import { tally, type Outcome } from "../../engine/gates/check";
-import type { Foreseen, Said } from "../../engine/gates/judge";
+import type { Foreseen } from "../../engine/gates/judge";
+import type { Said } from "../../engine/gates/passed";
 
 /* What a gate's checks said becomes a sentence beside it; resources/sentences.ts has those of all other kinds. */
 

@@ -1,3 +1,5 @@
+import { requireGates } from "../../engine/gates/passed";
+import { readStep } from "../../engine/ledger/steps";
 import { completionMissing, setCompletion } from "../../engine/migration-session";
 import type { Changes } from "../../provider/diff";
 import { handler, type Kind } from "../handler";
@@ -8,7 +10,11 @@ const kind: Kind<typeof sessionCompletionSpec> = {
 
   plan: () => Promise.resolve({ rows: [{ action: "update", relation: "public.migration_sessions", rows: 1 }] }),
 
-  async create(_call, _inputs, fenced) {
+  asked: ["behind"],
+
+  async create(call, { behind }, fenced) {
+    if ((await readStep(fenced.writer, call.urn))?.state !== "done")
+      await requireGates(fenced.writer, call.urn, behind);
     await setCompletion(fenced, true);
     return {};
   },

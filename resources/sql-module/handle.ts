@@ -1,8 +1,9 @@
 import { requireBackup } from "../../engine/backup/step/policy";
 import { shown } from "../../engine/base/names";
 import type { Note, Plan, PlannedLock } from "../../engine/base/plan";
-import type { Database } from "../../engine/database";
+import type { Database, FencedWriter } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
+import { requireGates } from "../../engine/gates/passed";
 import { lazily } from "../../engine/lazy";
 import { stackOf } from "../../engine/ledger/identity";
 import { currentApply } from "../../engine/ledger/modules";
@@ -21,7 +22,7 @@ import { deadline, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
 import { acceptedByProgram, publicationNotes, refuseOpenPublications } from "../publications";
 import { driftText, driftTexts, remainingText } from "../sentences";
-import { goesBack } from "../way-back";
+import { goesBack, seeAdded } from "../way-back";
 import type { Inputs, Values } from "../../spec";
 import { sqlModuleSpec } from "./spec";
 
@@ -69,21 +70,19 @@ const kind: Kind<Spec> = {
       await refuseOpenPublications(fenced.writer, accepted);
     }
     await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
-    const applied = await lazily.apply.applyModule(fenced, module, deadline(call));
-    tell(call, applied);
-    return outputs(fenced.writer, call.urn, applied.applyId, inputs.objects);
+    const { applyId } = await apply(call, inputs, fenced);
+    return outputs(fenced.writer, call.urn, applyId, inputs.objects);
   },
 
   async update(call, inputs, state, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
-    const applied = await lazily.apply.applyModule(fenced, module, deadline(call));
-    tell(call, applied);
+    const { applyId } = await apply(call, inputs, fenced);
     await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
     await lazily.undo.recordTexts(fenced, module);
     await fenced.transaction(async (db) =>
       refuseDrift(call, await renewFacts(db, call.urn, schemasOf(inputs.objects))),
     );
-    return outputs(fenced.writer, call.urn, applied.applyId, inputs.objects);
+    return outputs(fenced.writer, call.urn, applyId, inputs.objects);
   },
 
   async delete(call, state, fenced) {
@@ -100,7 +99,7 @@ const kind: Kind<Spec> = {
     return outputs(db, call.urn, (await currentApply(db, call.urn)) ?? "", inputs.objects);
   },
 
-  asked: ["through"],
+  asked: ["through", "behind"],
 
   async drift(call, inputs, state) {
     const changes: Changes = new Map();
@@ -124,6 +123,18 @@ const kind: Kind<Spec> = {
 };
 
 export const sqlModuleHandler = handler(kind);
+
+/** Applies it, unless it is applied already. */
+async function apply(call: DatabaseCall, inputs: Inputs<Spec>, fenced: FencedWriter): Promise<Applied> {
+  const module = await lazily.modules.loadModule(inputs.module);
+  if ((await currentApply(fenced.writer, call.urn)) === undefined) {
+    await requireGates(fenced.writer, call.urn, inputs.behind, { [module.name]: module.meaning });
+    seeAdded(call);
+  }
+  const applied = await lazily.apply.applyModule(fenced, module, deadline(call));
+  tell(call, applied);
+  return applied;
+}
 
 /** Each object is told by the version of the inventory by which the ledger has it: what that one does not tell is no change. */
 async function outputs(db: Queryable, urn: string, applyId: string, objects: readonly string[]): Promise<Outputs> {

@@ -1,5 +1,6 @@
 import { throughInput } from "../../config/stages";
 import { integer, list, map, record, resource, text } from "../../spec";
+import { behindInput } from "../../spec/gates";
 
 export const sqlModuleSpec = resource(
   "SqlModule",
@@ -8,6 +9,7 @@ export const sqlModuleSpec = resource(
     inputs: {
       module: text("The folder's name in sql/."),
       ...throughInput,
+      ...behindInput,
       ledgerId: text("The ledger that records it."),
     },
     computed: {

@@ -79,6 +79,14 @@ export function gatesPage(): string {
       "- **In `up`** a failed check stops it before the next stage, with `gate-failed`: what failed, measured against what, and three ways on: " +
         "mend it, accept it, or roll back. A warning goes on; so does what could not run, but where `guardian:strict` is true. " +
         "A gate at the end that fails leaves the session open.",
+      "- **What comes after a gate asks the ledger by itself** (its input `behind`), besides Pulumi's own order: a module, a data migration, a flag that is " +
+        "raised and the session's end are refused with `gate-unpassed` where a gate ahead of them did not pass, was not asked or was passed by, " +
+        "or where something was applied or moved since it was asked; a plain `up` then asks it. So `up --target`, `--exclude` or a deleted state leads past " +
+        "none. What is done already is not asked about, nor is a flag that is lowered. That the configuration has other limits or acceptances " +
+        "than the gate was asked with is seen by the gate alone.",
+      "- **While `gate-end` stands failed no flag is raised** (`flag-held`): flags are written before it is asked. Mend or accept what failed, then `up` " +
+        "without raising anything, which asks it again, and raise once it has passed; or roll back. Lowering is always free. An emergency " +
+        "rollback since then that somebody has acknowledged says that the cause is mended. `preview` says of each flag whether it is held.",
       '- **Accept** by name: `guardian:accept: {"row-security": "why"}`. The reason stands in the diff and in the ledger, with the figures as they were. ' +
         "Once these are worse (where there are none, or each line names a fault: once the evidence has a new line), the acceptance is void, " +
         "at every gate that has the check; another reason accepts anew. What is accepted of `v6-rows`, `v6-cells`, `v6-written` and `v6-definitions` " +
@@ -92,7 +100,7 @@ export function gatesPage(): string {
       "- **In preview** only checks of the catalogue run, of a gate that would be made or changed and whose stage is there; it says what would " +
         "stop `up`, and never fails by it. Of every gate after the first it also says what will stop it whatever becomes of what it " +
         "judges: with `guardian:strict` a membership, a sign-off or a baseline that is lacking.",
-      "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing. A stack of an earlier release gets its gates as " +
+      "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing, unless the same run adds a module or a data migration. A stack of an earlier release gets its gates as " +
         "creates; `gate-before` is then not asked, since nothing that it stands before is to come.",
       "- **A criterion of rollback** (the guide's section 8, below) that is met by a failed check stops `up` as any other. With " +
         "`guardian:onBreach: rollback` it also sets the flags that were written since `gate-end` was last passed back to what they were then, " +

@@ -51,6 +51,23 @@ describe("components: the gates", function () {
     );
   });
 
+  it("19-1 are named to what comes after them, which asks the ledger by itself", async () => {
+    const resources = await program({});
+    const behind = (kind: string): unknown[] => [
+      ...new Set(resources.filter((one) => kindOf(one) === kind).map(({ inputs }) => JSON.stringify(inputs["behind"]))),
+    ];
+    const kinds = ["SqlModule", "DataMigration", "FeatureFlag", "SessionCompletion"].map((kind) => [
+      kind,
+      behind(kind),
+    ]);
+    expect(Object.fromEntries(kinds)).to.deep.equal({
+      SqlModule: ['["before"]'],
+      DataMigration: ['["before","schema"]'],
+      FeatureFlag: ['["schema","data"]'],
+      SessionCompletion: ['["end"]'],
+    });
+  });
+
   it("19-1 are given what they judge, the limits, and of what is accepted what is theirs", async () => {
     const accept = { "row-security": "known", "backup/public.t": "known too" };
     const resources = await program({

@@ -112,7 +112,7 @@ describe("feature flags after an emergency rollback", function () {
       await operator.query(`BEGIN; SELECT FROM public.feature_flags FOR UPDATE`);
       const wanted = { ...seed, ...on, configuration: {}, description: "Visits by video" };
       const write = engine.write("FeatureFlag", "telehealth", (fenced) =>
-        writeFlag(fenced, "telehealth", wanted, undefined, undefined),
+        writeFlag(fenced, "telehealth", wanted, undefined),
       );
       const refused = refusalOf(write);
       await writeWaits(admin);

@@ -32,7 +32,7 @@ export function withFlags(test: (flags: Flags) => Promise<void>): Promise<void> 
       seed,
       write: (wanted, seen, acknowledged) =>
         engine.write("FeatureFlag", flag, (fenced) =>
-          writeFlag(fenced, flag, values(wanted), seen && values(seen), acknowledged),
+          writeFlag(fenced, flag, values(wanted), seen && values(seen), { acknowledge: acknowledged }),
         ),
       reset: () => engine.write("FeatureFlag", flag, (fenced) => resetFlag(fenced, flag)),
       live: async () => {

@@ -86,10 +86,15 @@ export function proofOf(steps: readonly Step[], urn: string): KeptProof | undefi
  * Whether something that a backup is taken for is still to be added or changed. If not, things are only taken out: the way
  * back waits for no proof.
  */
-export function isAwaited(steps: readonly Step[], urn: string, protects: Readonly<Record<string, string>>): boolean {
+export const isAwaited = (steps: readonly Step[], urn: string, protects: Readonly<Record<string, string>>): boolean =>
+  awaited(steps, urn, protects).length > 0;
+
+/** @returns what of it is still to be added or changed, by name */
+export function awaited(steps: readonly Step[], urn: string, protects: Readonly<Record<string, string>>): string[] {
   const mine = steps.filter((one) => one.part === "" && one.state === "done" && stackOf(one.urn) === stackOf(urn));
   const standing = new Map(mine.map((step) => [nameOf(step), step.meaning]));
-  return Object.entries(protects).some(([name, meaning]) => (standing.get(name) ?? "none") !== meaning);
+  const open = Object.entries(protects).filter(([name, meaning]) => (standing.get(name) ?? "none") !== meaning);
+  return open.map(([name]) => name);
 }
 
 /** Whether changes that are to come may rely on the backup that stands, as far as its proof goes. */

@@ -132,7 +132,7 @@ describe("values of rows", function () {
         await admin.query(`CREATE FUNCTION public.talk() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE e text := '${mark}'; BEGIN ${talk} RETURN NULL; END $$;
             CREATE TRIGGER talk BEFORE UPDATE ON public.feature_flags FOR EACH ROW EXECUTE FUNCTION public.talk()`);
         const write = engine.write("FeatureFlag", "event_sourcing", (fenced) =>
-          writeFlag(fenced, "event_sourcing", { ...seed, enabled: true }, undefined, undefined),
+          writeFlag(fenced, "event_sourcing", { ...seed, enabled: true }, undefined),
         );
         // As handler.ts shows it.
         const shown = await write.catch((err: unknown) => fromPostgres(err, "FeatureFlag event_sourcing"));
@@ -164,7 +164,7 @@ describe("values of rows", function () {
         await admin.query(`CREATE FUNCTION public.talk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${talk} RETURN NULL; END $$;
             CREATE TRIGGER talk BEFORE UPDATE ON public.feature_flags FOR EACH ROW EXECUTE FUNCTION public.talk()`);
         const write = engine.write("FeatureFlag", "event_sourcing", (fenced) =>
-          writeFlag(fenced, "event_sourcing", { ...seed, enabled: true }, undefined, undefined),
+          writeFlag(fenced, "event_sourcing", { ...seed, enabled: true }, undefined),
         );
         const shown = await write.catch((err: unknown) => fromPostgres(err, "FeatureFlag event_sourcing"));
         expect((shown as GuardianError).what, talk).to.equal(`PostgreSQL refused: ${what}`);
