@@ -150,7 +150,7 @@ describe("provider: what a gate at the end that failed holds", function () {
             texts.push(sql);
             return (db as { query: (sql: string, values: unknown) => unknown }).query(sql, values);
           };
-          return work(new Proxy(db, { get: (of, key) => (key === "query" ? query : Reflect.get(of, key)) }));
+          return work(new Proxy(db, { get: (of, key): unknown => (key === "query" ? query : Reflect.get(of, key)) }));
         };
         return Reflect.apply(own.value as () => unknown, this, [counting] as never);
       };
