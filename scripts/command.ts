@@ -2,6 +2,7 @@ import { GuardianError } from "../engine/base/errors";
 import type { Command, Options } from "./command/description";
 import { help } from "./command/help";
 import { parse, UsageError, type Parsed } from "./command/parse";
+import { called } from "../spec/command";
 
 /** Where a command speaks; tests have their own. */
 export interface Surroundings {
@@ -45,7 +46,8 @@ export async function run<O extends Options, W extends Options, N extends string
 ): Promise<number> {
   try {
     const given = parse(command, args);
-    if (!given.help) return await work(given as Given<O, W, N>);
+    const { cwd, stack } = given as { cwd?: string; stack?: string };
+    if (!given.help) return await called(cwd, stack, () => work(given as Given<O, W, N>));
     print(help(command, given.word));
     return 0;
   } catch (thrown) {

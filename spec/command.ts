@@ -26,3 +26,29 @@ export function pulumiCommand(args: string): string {
   const named = /^[\w.-]+$/.test(stack) && !/^stack\b/.test(args) ? ` --stack ${stack}` : "";
   return `${by?.startsWith(wrapper) ? by : "pulumi"} ${args}${named}`;
 }
+
+/**
+ * Runs a command of npm that is no `npm run pulumi` itself, and whose reader may have no other Pulumi either: what it says
+ * to do is called by the wrapper meanwhile.
+ * @param folder what --cwd named; undefined for this clone
+ * @param stack what --stack named; undefined for the one that is selected, which the wrapper takes as well
+ */
+export async function called<T>(
+  folder: string | undefined,
+  stack: string | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  const was = [process.env[calledBy], process.env[stackNow]];
+  const restore = (name: string, value: string | undefined): void => {
+    if (value === undefined) Reflect.deleteProperty(process.env, name);
+    else process.env[name] = value;
+  };
+  process.env[calledBy] = wrapperCall(folder);
+  restore(stackNow, stack);
+  try {
+    return await work();
+  } finally {
+    restore(calledBy, was[0]);
+    restore(stackNow, was[1]);
+  }
+}

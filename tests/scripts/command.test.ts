@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { GuardianError } from "../../engine/base/errors";
+import { pulumiCommand } from "../../spec";
 import { run, Stopped } from "../../scripts/command";
 import type { Command } from "../../scripts/command/description";
 import { usage } from "../../scripts/command/parse";
@@ -128,5 +129,24 @@ Exit codes: 0 done; 1 not done; 2 wrong use; 130 stopped by ^C.`,
       said: "stopped; nothing of it is left",
       printed: "",
     });
+  });
+
+  it("what it says to do is called by npm run pulumi, in the project and for the stack that were named", async () => {
+    const options = { cwd: { value: "FOLDER", about: "where" }, stack: { value: "NAME", about: "whose" } } as const;
+    const around = { say: () => undefined, print: () => undefined };
+    const refresh = async (args: string[]): Promise<string> => {
+      let said = "";
+      await run({ ...command, options }, ["up", ...args], around, () => {
+        said = pulumiCommand("refresh");
+        return Promise.resolve(0);
+      });
+      return said;
+    };
+    const before = pulumiCommand("refresh");
+    expect(await refresh([])).to.equal("npm run pulumi -- refresh");
+    expect(await refresh(["--cwd", "/p", "--stack", "prod"])).to.equal(
+      "npm run pulumi -- -C '/p' refresh --stack prod",
+    );
+    expect(pulumiCommand("refresh")).to.equal(before);
   });
 });
