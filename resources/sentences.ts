@@ -15,6 +15,9 @@ import type { StoreProgress } from "../engine/store/storing";
 
 const listed = (names: readonly string[]): string => (names.length > 5 ? `${names.length} objects` : names.join(", "));
 
+/** What keeps in the stack what a lower guardian:through takes out. */
+const raise = "set guardian:through to a later stage again";
+
 const many = (n: number, noun = "row"): string => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
 /**
@@ -180,12 +183,12 @@ export function leavingText({ module, rows, objects, locks }: Leaving, holdMs: n
     each.length > 0 ? `archives ${each.join(", ")}, which come back with it` : "leaves no rows to archive",
     locksText(locks.map((relation) => ({ relation, mode: "ACCESS EXCLUSIVE", holdMs }))).replace(/^(lock|take)/, "$1s"),
   ];
-  return `${module} is applied in this database and not among the stack's modules: taking it out ${does.join("; ")}. If that is not meant, put sql/${module} back, or guardian:through up`;
+  return `${module} is applied in this database and not among the stack's modules: taking it out ${does.join("; ")}. If that is not meant, put sql/${module} back, or ${raise}`;
 }
 
 /** @returns the warning about a data migration that wrote rows and is no longer declared */
 export function movedText({ name, rows }: { name: string; rows: number }): string {
-  return `data migration ${name} has rows in this database and is not among the stack's: taking it out removes ${many(rows)} that it wrote, but for what was changed or referred to since, which stays. If that is not meant, guardian:through up`;
+  return `data migration ${name} has rows in this database and is not among the stack's: taking it out removes ${many(rows)} that it wrote, but for what was changed or referred to since, which stays. If that is not meant, ${raise}`;
 }
 
 /** @returns what a flag says, in words; who is named in it is counted only */
@@ -203,7 +206,7 @@ export function leavingFlagsText(leaving: readonly LeavingFlag[]): string {
     const after = then ? flagWords(then) : "its row goes";
     return `${flag} (${before}, then ${before === after ? "other users or configuration" : after})`;
   });
-  return `flags that this stack wrote are not among the stack's any more: taking them out puts them back to what module 001 delivers: ${each.join(", ")}. If that is not meant, guardian:through up`;
+  return `flags that this stack wrote are not among the stack's any more: taking them out puts them back to what module 001 delivers: ${each.join(", ")}. If that is not meant, ${raise}`;
 }
 
 /** @returns the line beside a backup that is being taken */

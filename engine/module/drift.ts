@@ -6,7 +6,7 @@ import type { Inventory } from "./inventory";
 export interface Drift {
   object: string;
   kind: "missing" | "changed" | "unexpected";
-  /** What differs, as lines of the catalogue's description: "was …" and "is …"; empty for what is missing or unexpected. */
+  /** What differs, as lines of the catalogue's description: "was: …" and "now: …"; empty for what is missing or unexpected. */
   lines: string[];
 }
 
@@ -39,8 +39,8 @@ export function linesBeside(description: string, other: string): string[] {
 }
 
 function differing(recorded: string, now: string): string[] {
-  const lost = linesBeside(recorded, now).map((line) => `was ${line.trim()}`);
-  return [...lost, ...linesBeside(now, recorded).map((line) => `is ${line.trim()}`)];
+  const lost = linesBeside(recorded, now).map((line) => `was: ${line.trim()}`);
+  return [...lost, ...linesBeside(now, recorded).map((line) => `now: ${line.trim()}`)];
 }
 
 /**

@@ -41,7 +41,7 @@ FROM (SELECT ARRAY[
   'definition of public.feature_flag_status(text): ee7614d7',
   'definition of public.reset_feature_flag(text): 2bbc968e',
   'definition of public.slow_queries(integer): 42582ad5',
-  'definition of public.indexes_to_rebuild(): 75ce0dfa',
+  'definition of public.indexes_to_rebuild(): 8dcea2c7',
   'definition of public.reindex_statement(regclass): 9d6be2cb',
   'definition of public.migration_status(text): 7836703f'
 ] AS facts) AS e

@@ -47,9 +47,13 @@ describe("provider: drift", function () {
       await admin.query(`DROP POLICY "see\n\u001b[2J all" ON public.audit_log; DROP TRIGGER "a\nb" ON public.audit_log;
         DROP INDEX public.one_action`);
       for (const [make, unmake, line] of [
-        [silent, "DROP RULE silent ON public.audit_log", "is rule CREATE RULE silent AS"],
-        ["CREATE TABLE public.copy () INHERITS (public.audit_log)", "DROP TABLE public.copy", 'is child "public.copy"'],
-        ["CREATE PUBLICATION out FOR TABLE public.audit_log", "DROP PUBLICATION out", 'is published by "out"'],
+        [silent, "DROP RULE silent ON public.audit_log", "now: rule CREATE RULE silent AS"],
+        [
+          "CREATE TABLE public.copy () INHERITS (public.audit_log)",
+          "DROP TABLE public.copy",
+          'now: child "public.copy"',
+        ],
+        ["CREATE PUBLICATION out FOR TABLE public.audit_log", "DROP PUBLICATION out", 'now: published by "out"'],
       ] as const) {
         await admin.query(make);
         await look(db, async (walk) => {
@@ -106,7 +110,7 @@ describe("provider: drift", function () {
       await look(db, async (walk) => {
         expect((await walk.diff(renewed)).paths).to.have.property('definitions["table public.audit_log"]');
         expect(warnings(walk)).to.deep.equal([
-          "drift: table public.audit_log was changed by hand: is rule CREATE RULE silent AS; is ON INSERT TO public.audit_log DO INSTEAD NOTHING; fires O",
+          "drift: table public.audit_log was changed by hand: now: rule CREATE RULE silent AS; now: ON INSERT TO public.audit_log DO INSTEAD NOTHING; fires O",
         ]);
       });
     }));

@@ -83,7 +83,7 @@ describe("provider: the product", function () {
       expect(await assess(["fhir_integration", "user_preferences_v2", "telehealth"])).to.deep.equal([]);
       // What is as module 001 delivers it is not told.
       expect(await assess(["telehealth"])).to.deep.equal([
-        "flags that this stack wrote are not among the stack's any more: taking them out puts them back to what module 001 delivers: fhir_integration (on for 20 %, then off). If that is not meant, guardian:through up",
+        "flags that this stack wrote are not among the stack's any more: taking them out puts them back to what module 001 delivers: fhir_integration (on for 20 %, then off). If that is not meant, set guardian:through to a later stage again",
       ]);
       expect((await assess([])).join()).to.contain(
         "fhir_integration (on for 20 %, then off), telehealth (on for 20 %, then its row goes)",
@@ -175,7 +175,7 @@ describe("provider: the product", function () {
             severity: "warning",
             urn: audit!.urn,
             message:
-              "drift: table public.audit_log was changed by hand: was row security true forced false; is row security false forced false",
+              "drift: table public.audit_log was changed by hand: was: row security true forced false; now: row security false forced false",
             ephemeral: false,
           },
         ]);

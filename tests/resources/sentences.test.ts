@@ -60,14 +60,14 @@ describe("what was done by hand", () => {
   it("16-11 is told with what differs; once for all objects to which the same was done, and not at any length", () => {
     const changed = (object: string, ...lines: string[]): Drift => ({ object, kind: "changed", lines });
     const tables = ["a", "b", "c", "d", "e", "f", "g"].map((name) =>
-      changed(`table ${name}`, "is row security is passed by anon"),
+      changed(`table ${name}`, "now: row security is passed by anon"),
     );
-    const long = changed("function f()", ...["1", "2", "3", "4", "5", "6"].map((n) => `is line ${n}`));
+    const long = changed("function f()", ...["1", "2", "3", "4", "5", "6"].map((n) => `now: line ${n}`));
     const added: Drift[] = ["x", "y"].map((name) => ({ object: `index ${name}`, kind: "unexpected", lines: [] }));
-    expect(driftTexts([...tables, long, changed("view v", `was ${"x".repeat(200)}`), ...added])).to.deep.equal([
-      "drift: table a, table b, table c, table d, table e and 2 more were changed by hand: is row security is passed by anon",
-      "drift: function f() was changed by hand: is line 1; is line 2; is line 3; is line 4; 2 more lines",
-      `drift: view v was changed by hand: was ${"x".repeat(156)} …`,
+    expect(driftTexts([...tables, long, changed("view v", `was: ${"x".repeat(200)}`), ...added])).to.deep.equal([
+      "drift: table a, table b, table c, table d, table e and 2 more were changed by hand: now: row security is passed by anon",
+      "drift: function f() was changed by hand: now: line 1; now: line 2; now: line 3; now: line 4; 2 more lines",
+      `drift: view v was changed by hand: was: ${"x".repeat(155)} …`,
       "drift: index x was added by hand",
       "drift: index y was added by hand",
     ]);

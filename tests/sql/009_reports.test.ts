@@ -237,4 +237,17 @@ describe("009_operations: what it reports", function () {
       expect(await found(), "mended").to.deep.equal([]);
     });
   });
+
+  it("K-10: an index is not called bloated by figures of when its table was empty, as after a rollback", async () => {
+    await withModules(modules, async (client, db) => {
+      await client.query("VACUUM ANALYZE public.patient_medications");
+      await client.query(
+        "INSERT INTO public.patient_medications (medication_name, source_document_ids, normalized_name) SELECT 'x', '{}', i::text FROM generate_series(1, 20000) i",
+      );
+      await client.query("SELECT pg_stat_force_next_flush()");
+      expect(await value(client, "SELECT pg_relation_size('public.medications_dedup_idx') >= 1048576")).to.equal(true);
+      const look = "SELECT index_name FROM indexes_to_rebuild()";
+      expect(await asOperator(db, (c) => records(c, look))).to.deep.equal([]);
+    });
+  });
 });

@@ -14,7 +14,7 @@ describe("what somebody dropped by hand", function () {
         await admin.query("GRANT SELECT ON public.audit_log TO anon");
         const granted = await stack.up({ expectFailure: true });
         expect(granted.output).to.contain("drift: table public.audit_log was changed by hand");
-        expect(granted.output).to.match(/is rights .*anon=r\//);
+        expect(granted.output).to.match(/now: rights .*anon=r\//);
         await admin.query("REVOKE ALL ON public.audit_log FROM anon");
         await admin.query("DROP FUNCTION public.my_feature_flags(); DROP TABLE public.user_preferences CASCADE");
         const { output } = await stack.up({ expectFailure: true });

@@ -48,6 +48,8 @@ RETURNS TABLE (index_name text, table_name text, reason text, size_bytes bigint,
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WITH found AS (
     SELECT i.indexrelid, i.indisvalid AND i.indisready AS usable, c.relname, n.nspname, am.amname, c.reltuples,
+      -- More rows written since than ANALYZE counted: the figure says nothing of what is there.
+      pg_stat_get_mod_since_analyze(i.indrelid) > greatest(c.reltuples, 1000) AS stale,
       i.indrelid::regclass::text AS on_table, pg_relation_size(i.indexrelid) AS bytes, (
         SELECT sum(coalesce(s.avg_width, x.avg_width, 8))
         FROM pg_attribute AS a
@@ -71,12 +73,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     CASE WHEN NOT usable AND relname ~ '_cc(new|old)[0-9]*$' THEN format('DROP INDEX CONCURRENTLY %I.%I', nspname, relname)
       ELSE format('REINDEX INDEX CONCURRENTLY %I.%I', nspname, relname) END
   FROM judged
-  WHERE NOT usable OR amname = 'btree' AND reltuples >= 0 AND bytes >= 1048576 AND times >= 2
+  WHERE NOT usable OR amname = 'btree' AND reltuples >= 0 AND NOT stale AND bytes >= 1048576 AND times >= 2
   ORDER BY usable, bytes DESC
 $$;
 COMMENT ON FUNCTION public.indexes_to_rebuild() IS
   'Indexes of schema public that are invalid, or at least 1 MiB and twice as large as their entries need by ANALYZE''s '
-  'figures, with the statement to run by itself outside a transaction.';
+  'figures, where these are no older than most rows, with the statement to run by itself outside a transaction.';
 
 CREATE FUNCTION public.migration_status(p_migration_type text DEFAULT 'v6_to_v7')
 RETURNS TABLE (migration_type text, status text, records_processed bigint, records_failed bigint, error_summary jsonb,
