@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { check, pulumiCommand, type Property } from "../spec";
+import { check, edits, pulumiCommand, type Property } from "../spec";
 import type { ErrorCode } from "../spec/codes";
 
 /** Configuration as Pulumi hands it over: `namespace:key` → string, objects as JSON. */
@@ -13,7 +13,7 @@ export interface Checked<T> {
 }
 
 /**
- * Checks the keys of one namespace; those of others are others' business.
+ * Checks the keys of one namespace; those of others are others' business, unless they are all but this one by a slip of the pen.
  * @param root `guardian:`
  * @param secretKeys keys whose values must not be shown
  */
@@ -26,8 +26,18 @@ export function checkRaw<T>(root: string, property: Property<T>, raw: Raw, secre
     hides: (path) => secretKeys.some((key) => root + path === key || (root + path).startsWith(`${key}.`)),
     objects: `set its keys one by one, ${pulumiCommand("config set --path")}`,
   });
+  const slips = Object.keys(raw).flatMap((key) => slipOf(key, root));
+  if (slips.length > 0) return { config: undefined, errors: [...faults.map((fault) => fault.text), ...slips] };
   const absent = Object.fromEntries(Object.keys(property.fields ?? {}).map((key) => [key, undefined]));
   return { config: value && { ...absent, ...value }, errors: faults.map((fault) => fault.text) };
+}
+
+/** @returns what is wrong with a key whose namespace is this one with one or two letters wrong, missing or too many */
+function slipOf(key: string, root: string): string[] {
+  const [namespace = "", ...rest] = key.split(":");
+  const own = root.slice(0, -1);
+  if (namespace === own || edits(namespace.toLowerCase(), own) > 2) return [];
+  return [`${key} is nobody's: ${root}${rest.join(":")} is meant, it seems`];
 }
 
 /**

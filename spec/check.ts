@@ -93,7 +93,9 @@ class Checking {
       if (Object.hasOwn(fields, key) || this.manner.ignores?.(key)) continue;
       const hints = property.hints ?? {};
       const near = this.#name([...path, nearest(key, Object.keys(fields))]);
-      const hint = Object.hasOwn(hints, key) ? hints[key] : `the nearest known key is ${near}`;
+      const hint = Object.hasOwn(hints, key)
+        ? hints[key]
+        : `the nearest known key is ${near}${property.unknown ? `; ${property.unknown}` : ""}`;
       this.#fault([...path, key], "unknown", property, `is not known: ${hint ?? ""}`);
     }
     this.#rule(property, found, path);

@@ -1,5 +1,5 @@
 export * from "./check";
 export { pulumiCommand, workOn } from "./command";
-export { nearest } from "./nearest";
+export { edits, nearest } from "./nearest";
 export * from "./resource";
 export * from "./shape";

@@ -5,8 +5,8 @@ export function nearest(text: string, candidates: Iterable<string>): string {
   return ranked[0]?.candidate ?? "";
 }
 
-/** Levenshtein distance: inserted, removed and changed letters, one row of the table at a time. */
-function edits(a: string, b: string): number {
+/** Levenshtein distance: inserted, removed and changed letters, one row of the table at a time. The first text is lower case. */
+export function edits(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];

@@ -132,7 +132,7 @@ describe("config", () => {
     ).to.deep.equal([
       'guardian:through is "deploy": it must be one of infrastructure, schema, data, deployment',
       "guardian:rollout.multi_tenancy is 101: it must be a whole number from 0 to 100",
-      "guardian:rollout.fhir is not known: the nearest known key is guardian:rollout.fhir_integration",
+      "guardian:rollout.fhir is not known: the nearest known key is guardian:rollout.fhir_integration; a flag of your own is declared in guardian:flags",
       "guardian:adopt does not fit: it must be a uuid",
       "guardian:trough is not known: the nearest known key is guardian:through",
     ]);
@@ -149,8 +149,8 @@ describe("config", () => {
     const flags = { telehealth: { description: "Visits by video" } };
     expect(errorsOf({ flags, rollout: { telehealth: 5 }, allowList: { telehealth: [user] } })).to.deep.equal([]);
     expect(errorsOf({ flags, rollout: { telehelth: 5 }, allowList: { telehelath: [user] } })).to.deep.equal([
-      "guardian:rollout.telehelth is not known: the nearest known key is guardian:rollout.telehealth",
-      "guardian:allowList.telehelath is not known: the nearest known key is guardian:allowList.telehealth",
+      "guardian:rollout.telehelth is not known: the nearest known key is guardian:rollout.telehealth; a flag of your own is declared in guardian:flags",
+      "guardian:allowList.telehelath is not known: the nearest known key is guardian:allowList.telehealth; a flag of your own is declared in guardian:flags",
     ]);
     expect(errorsOf({ rollout: { telehealth: 5 } })[0]).to.match(/^guardian:rollout\.telehealth is not known/);
   });
@@ -194,6 +194,16 @@ describe("config", () => {
   it("wants legacyConsent only where through reaches the data stage", () => {
     const missing = (through: string): number => validateConfig(raw({ through })).errors.length;
     expect(["infrastructure", "schema", "data", "deployment"].map(missing)).to.deep.equal([0, 0, 1, 1]);
+  });
+
+  it("a key whose namespace is this one but for a slip is an error; that of a provider is its own", () => {
+    const errorsWith = (key: string) => validateConfig({ ...raw({ legacyConsent: consent }), [key]: "schema" }).errors;
+    for (const slip of ["guardain", "gaurdian", "guardian1", "Guardian"])
+      expect(errorsWith(`${slip}:through`)).to.deep.equal([
+        `${slip}:through is nobody's: guardian:through is meant, it seems`,
+      ]);
+    for (const key of ["aws:region", "pulumi:tags", "postgresql:host", "guardian-foundation:access", "garden:through"])
+      expect(errorsWith(key), key).to.deep.equal([]);
   });
 
   it("survives keys that JavaScript objects have by nature", () => {
