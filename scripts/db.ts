@@ -88,7 +88,7 @@ function describe(at: DevStatus, expected: number | undefined): string[] {
   if (at.state === "stopped") return ["not running: `npm run db -- start` starts it"];
   const lines = [
     `running: PostgreSQL ${at.major ?? ""} on 127.0.0.1:${at.port ?? ""}, database ${databaseName}, ${at.users ?? 0} users`,
-    `connect: PGSERVICEFILE='${at.serviceFile ?? ""}' PGSERVICE=guardian psql`,
+    `connect: PGSERVICEFILE='${at.serviceFile ?? ""}' PGSERVICE=guardian psql (as the superuser: psql -U postgres)`,
   ];
   if (expected !== undefined && at.port !== expected) {
     lines.push(
