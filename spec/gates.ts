@@ -16,7 +16,7 @@ const together = ["flag-share", "patient-journey", "care-team-journey", "operati
 
 /**
  * The checks of each gate by name, in the order in which they are told: what the program declares, and guardian:accept may
- * name. engine/gates has what each does; tests/engine/gates.test.ts holds the two together.
+ * name. engine/gates has what each does; tests/engine/gates/checks.test.ts holds the two together.
  */
 export const gateChecks = {
   before: [

@@ -69,16 +69,22 @@ export function clusterMajor(cluster: Cluster): number | undefined {
 /**
  * Runs initdb: UTF-8, superuser `postgres` with a random password over scram-sha-256, no other way in.
  *
+ * @param more arguments of initdb
  * @throws GuardianError with initdb's own words.
  */
-export async function initialise(binaries: Binaries, cluster: Cluster, account: Account | undefined): Promise<void> {
+export async function initialise(
+  binaries: Binaries,
+  cluster: Cluster,
+  account: Account | undefined,
+  more: readonly string[] = [],
+): Promise<void> {
   // A password without newline for whoever reads it, with one for initdb.
   writeFileSync(cluster.passwordFile, randomBytes(24).toString("base64url"), { mode: 0o600 });
   give(account, cluster.passwordFile);
   const ctype = process.platform === "darwin" ? "en_US.UTF-8" : "C.UTF-8";
   const locale = ["--locale=C", `--lc-ctype=${ctype}`, "--encoding=UTF8"];
   const login = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${cluster.passwordFile}`];
-  const args = [`--pgdata=${cluster.data}`, ...locale, ...login, "--no-sync", "--no-instructions"];
+  const args = [`--pgdata=${cluster.data}`, ...locale, ...login, "--no-sync", "--no-instructions", ...more];
   try {
     await promisify(execFile)(join(binaries.root, "bin", "initdb"), args, as(account));
   } catch (err) {

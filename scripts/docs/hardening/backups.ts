@@ -356,12 +356,12 @@ export const backupFindings: readonly Finding[] = [
     "19-3",
     "A full server passed for a role that does not see others' sessions",
     "They are counted",
-    "engine/gates.test.ts: 19-3 finds each fault",
+    "engine/gates/faults/faults.test.ts: 19-3 finds each fault",
   ),
   held(
     "19-6",
     "A view over a view gave rows to anon, unseen",
     "Views are looked through",
-    "engine/gates.test.ts: 19-6 finds each fault",
+    "engine/gates/faults/faults.test.ts: 19-6 finds each fault",
   ),
 ];

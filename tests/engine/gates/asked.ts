@@ -46,26 +46,3 @@ export async function replace(admin: Client, routine: string, [part, by]: readon
   await admin.query(was.replace(part, by));
   return was;
 }
-
-/** A fault that somebody plants by SQL, as the superuser, and what the check says of it. */
-export interface Planted {
-  check: string;
-  fault: string;
-  says: RegExp;
-  plant: string;
-  /** SQL that undoes it; absent: it is taken back in the same transaction by the next copy of the database. */
-  undo: string;
-}
-
-/** Each fault is found by its check, which passes before; the last of its verdicts is not "passed". */
-export async function eachIsFound(admin: Client, login: Login, faults: readonly Planted[]): Promise<void> {
-  const before = new Map<string, string>();
-  for (const { check, fault, says, plant, undo } of faults) {
-    if (!before.has(check)) before.set(check, line(await asked(login, check)));
-    expect(before.get(check), `${check}, before`).to.match(/^passed/);
-    await admin.query(plant);
-    const found = await asked(login, check).finally(() => admin.query(undo));
-    expect(line(found), `${check}: ${fault}`).to.match(says);
-    expect(found.verdict, fault).not.to.equal("passed");
-  }
-}

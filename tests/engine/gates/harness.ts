@@ -56,13 +56,23 @@ export async function said(db: V6, name: string, maxDataLoss?: number): Promise<
   return outcome ? line(outcome) : "nothing";
 }
 
-/** Takes a backup of the database, and has the ledger say that it is proven, as a proof has it said. @returns its folder */
-export async function provenBackup(engine: Engine, db: V6, place: Dumps, admin: Client): Promise<string> {
+/**
+ * Takes a backup of the database, and has the ledger say that it is proven, as a proof has it said.
+ * @param protects what it is taken for: modules and data migrations by name, each with its meaning
+ * @returns its folder
+ */
+export async function provenBackup(
+  engine: Engine,
+  db: V6,
+  place: Dumps,
+  admin: Client,
+  protects: Record<string, string> = {},
+): Promise<string> {
   const ledgerId = await engine.open();
   const settings = settingsOf(db.migrator);
   const { path, manifest, manifestSha256 } = await dump(place.options(db, { settings, ledgerId }));
   const backup = {
-    ...{ path, takenAt: manifest.startedAt, bytes: 1, rows: 1, tables: 1, protects: {}, processed: 0 },
+    ...{ path, takenAt: manifest.startedAt, bytes: 1, rows: 1, tables: 1, protects, processed: 0 },
     ...{ verify: "restore", refuted: false, manifestSha256 },
   };
   const proof = {

@@ -1,70 +1,69 @@
-import type { Client } from "pg";
-import { lose } from "./harness";
+import { lose } from "../harness";
+import { sql, type Act, type Fault, type Stack } from "./fault";
 
-/** What somebody did to v6 after the backup, what a check says of it, and what undoes it. */
-interface Planted {
-  check: string;
-  fault: string;
-  says: RegExp;
-  plant: (admin: Client) => Promise<unknown>;
-  undo: (admin: Client) => Promise<unknown>;
-  maxDataLoss?: number;
-}
-
-const sql = (text: string) => (admin: Client) => admin.query(text);
 const back = sql("INSERT INTO public.patient_vitals SELECT * FROM pg_temp.lost");
 const uuid = "[0-9a-f]{8}-[0-9a-f-]{27}";
 
 /** An UPDATE whose row looks as if it had never been written: as a page that the disk has garbled. */
-const garble = (column: string, value: string) => async (admin: Client) => {
-  await admin.query("CREATE EXTENSION IF NOT EXISTS pg_surgery SCHEMA guardian_archive");
-  await admin.query(
-    `CREATE TEMP TABLE was AS SELECT id, ${column} AS value FROM public.patient_medications ORDER BY id LIMIT 1;
+const garble =
+  (column: string, value: string): Act =>
+  async ({ admin }) => {
+    await admin.query("CREATE EXTENSION IF NOT EXISTS pg_surgery SCHEMA guardian_archive");
+    await admin.query(
+      `CREATE TEMP TABLE was AS SELECT id, ${column} AS value FROM public.patient_medications ORDER BY id LIMIT 1;
      UPDATE public.patient_medications SET ${column} = ${value} WHERE id = (SELECT id FROM was)`,
-  );
-  // Until the older version is cleared away, an index finds the row by it, and by who ended it (a HOT chain).
-  await admin.query("VACUUM public.patient_medications");
-  await admin.query(
-    `SELECT guardian_archive.heap_force_freeze('public.patient_medications',
+    );
+    // Until the older version is cleared away, an index finds the row by it, and by who ended it (a HOT chain).
+    await admin.query("VACUUM public.patient_medications");
+    await admin.query(
+      `SELECT guardian_archive.heap_force_freeze('public.patient_medications',
        ARRAY[(SELECT m.ctid FROM public.patient_medications m JOIN was USING (id))]::tid[])`,
-  );
-};
+    );
+  };
 const mended = (column: string) =>
   sql(
     `UPDATE public.patient_medications m SET ${column} = was.value FROM was WHERE m.id = was.id; DROP TABLE was; DROP EXTENSION pg_surgery`,
   );
 
-export const faults: readonly Planted[] = [
+/** What may be lost of a table, as a share. */
+const half: Stack = { declared: { limits: { maxDataLoss: 0.5, warnSlowdown: 0.1, maxSlowdown: 0.25 } } };
+
+/** What somebody did to v6 after the backup. */
+export const validation: readonly Fault[] = [
   {
     check: "v6-rows",
+    at: "data",
     fault: "a row that is lost",
     says: new RegExp(
       `^failed: public\\.patient_vitals: loss: 1 of \\d+ rows are missing, and at most 0 were deleted: ${uuid};`,
     ),
-    plant: (admin) => lose(admin, "public.patient_vitals"),
+    plant: ({ admin }) => lose(admin, "public.patient_vitals"),
     undo: back,
   },
   {
     check: "v6-rows",
+    at: "data",
     fault: "a row that is lost, within what may be",
+    verdict: "warned",
     says: new RegExp(`^warned: public\\.patient_vitals: loss: 1 of \\d+ .*: ${uuid};`),
-    plant: (admin) => lose(admin, "public.patient_vitals"),
+    plant: ({ admin }) => lose(admin, "public.patient_vitals"),
     undo: back,
-    maxDataLoss: 0.5,
+    stack: half,
   },
   {
     check: "v6-rows",
     fault: "a row that is lost, within what may be, beside a table that is not compared",
+    verdict: "could not run",
     says: /^could not run: public\.patient_vitals: loss: 1 of .*; public\.patient_allergies: not compared: /,
-    plant: async (admin) => {
+    plant: async ({ admin }) => {
       await lose(admin, "public.patient_vitals");
       await admin.query("ALTER TABLE public.patient_allergies DROP CONSTRAINT patient_allergies_pkey");
     },
-    undo: async (admin) => {
-      await back(admin);
-      await admin.query("ALTER TABLE public.patient_allergies ADD PRIMARY KEY (id)");
+    undo: async (place) => {
+      await back(place);
+      await place.admin.query("ALTER TABLE public.patient_allergies ADD PRIMARY KEY (id)");
     },
-    maxDataLoss: 0.5,
+    stack: half,
   },
   {
     check: "v6-rows",
@@ -85,12 +84,14 @@ export const faults: readonly Planted[] = [
   {
     check: "v6-rows",
     fault: "a table that has lost its primary key",
+    verdict: "could not run",
     says: /^could not run: public\.patient_vitals: not compared: it has no primary key/,
     plant: sql("ALTER TABLE public.patient_vitals DROP CONSTRAINT patient_vitals_pkey"),
     undo: sql("ALTER TABLE public.patient_vitals ADD PRIMARY KEY (id)"),
   },
   {
     check: "v6-cells",
+    at: "data",
     fault: "one value that is another, of a row that nobody has written",
     says: new RegExp(
       `^failed: public\\.patient_medications: 1 rows have other values, and nobody has written them: ${uuid} \\(dosage, updated_at\\)$`,
@@ -107,6 +108,7 @@ export const faults: readonly Planted[] = [
   },
   {
     check: "v6-written",
+    at: "data",
     fault: "a row of v6 that a transaction of the ledger's has written",
     says: new RegExp(`^failed: public\\.documents: 1 rows are of a transaction of the ledger's: ${uuid}$`),
     plant: sql(
@@ -125,6 +127,7 @@ export const faults: readonly Planted[] = [
   },
   {
     check: "v6-definitions",
+    at: "data",
     fault: "a column added",
     says: /^failed: table public\.documents is not as it was$/,
     plant: sql("ALTER TABLE public.documents ADD COLUMN planted int"),
@@ -134,7 +137,7 @@ export const faults: readonly Planted[] = [
     check: "v6-definitions",
     fault: "a policy opened, an index dropped, a trigger's function changed",
     says: /^failed: index public\.patient_vitals_recent_idx is gone; function public\.update_updated_at_column\(\) is not as it was; policy .* on public\.patient_vitals is not as it was$/,
-    plant: async (admin) => {
+    plant: async ({ admin }) => {
       const { rows } = await admin.query<{ name: string; body: string }>(
         `SELECT (SELECT quote_ident(polname) FROM pg_policy WHERE polrelid = 'public.patient_vitals'::regclass) AS name,
            pg_get_functiondef('public.update_updated_at_column'::regproc) AS body`,
@@ -145,7 +148,7 @@ export const faults: readonly Planted[] = [
          CREATE OR REPLACE FUNCTION public.update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`,
       );
     },
-    undo: (admin) =>
+    undo: ({ admin }) =>
       admin.query(
         `ALTER POLICY ${policy} ON public.patient_vitals USING (auth.uid() = user_id);
          CREATE INDEX patient_vitals_recent_idx ON public.patient_vitals (user_id, measurement_date DESC); ${body}`,
@@ -153,7 +156,9 @@ export const faults: readonly Planted[] = [
   },
   {
     check: "v6-definitions",
+    at: "data",
     fault: "a trigger added",
+    verdict: "warned",
     says: /^warned: trigger planted on auth\.users was added$/,
     plant: sql(
       "CREATE TRIGGER planted BEFORE UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column()",
@@ -162,24 +167,3 @@ export const faults: readonly Planted[] = [
   },
 ];
 let [policy, body] = ["", ""];
-
-/** A partitioned table of v6's, with values that look otherwise in each of the ways in which they are written. */
-export const awkward = `
-  DO $$ BEGIN EXECUTE pg_catalog.format('ALTER DATABASE %I SET bytea_output = escape', current_database()); END $$;
-  DELETE FROM public.patient_providers; DROP TABLE public.user_profiles;
-  CREATE TYPE public.pair AS (a int, b text);
-  CREATE TABLE public.user_profiles (n int, gone int, shard int, name text, code char(6), flag boolean, doc json, bits bytea,
-    at timestamptz, tags text[], two public.pair, share real, span interval, twice int GENERATED ALWAYS AS (n * 2) STORED,
-    PRIMARY KEY (shard, name)) PARTITION BY LIST (shard);
-  ALTER TABLE public.user_profiles DROP COLUMN gone;
-  CREATE TABLE public.user_profiles_even PARTITION OF public.user_profiles FOR VALUES IN (0);
-  CREATE TABLE public.user_profiles_odd (twice int GENERATED ALWAYS AS (n * 2) STORED, name text NOT NULL, n int, shard int NOT NULL, code char(6), flag boolean,
-    doc json, bits bytea, at timestamptz, tags text[], two public.pair, share real, span interval);
-  ALTER TABLE public.user_profiles ATTACH PARTITION public.user_profiles_odd FOR VALUES IN (1);
-  CREATE TABLE public.patient_allergies_old (PRIMARY KEY (id)) INHERITS (public.patient_allergies);
-  INSERT INTO public.patient_allergies_old (allergen, source_document_ids) VALUES ('dust', '{}');
-  INSERT INTO public.user_profiles
-    SELECT n, n % 2, (ARRAY['', 'NULL', 'null', E'a\tb\nc\r\\d', '{"a", b}', E'\u00a0é\u3000', '\\N', '\\.', ' x ', E'\v\f\b'])[n % 10 + 1] || CASE WHEN n > 20 THEN n::text ELSE repeat('z', n / 10) END,
-      'ab', n % 3 = 0, '{"a":  1}', '\\xff00aa5c', '2026-01-02 03:04:05.678+05', ARRAY['x', NULL, 'a,"b'], CASE n % 3 WHEN 0 THEN ROW(NULL, NULL)::public.pair WHEN 1 THEN ROW(n, 'a "b" (c)')::public.pair END,
-      0.1, '1 mon 2 days'
-    FROM pg_catalog.generate_series(1, 400) n`;

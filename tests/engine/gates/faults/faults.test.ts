@@ -1,0 +1,81 @@
+import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { expect } from "chai";
+import type { Check } from "../../../../engine/gates/check";
+import { useDumps } from "../../dumps";
+import { long } from "../../../support/long";
+import { root } from "../../../support/plugin";
+import { all } from "../asked";
+import type { Fault } from "./fault";
+import { eachIsFound } from "./planted";
+import { rowSecurity } from "./security";
+import { settings } from "./settings";
+
+const load = createRequire(__filename);
+const folder = join(root, "engine", "gates");
+
+const isCheck = (found: unknown): found is Check =>
+  typeof found === "object" && found !== null && ["name", "asks", "cost", "run"].every((key) => key in found);
+
+/** The names of checks by the files that have them: one file a check, in the folders of engine/gates. */
+function onDisk(): Map<string, string> {
+  const folders = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const files = folders.flatMap(({ name }) =>
+    readdirSync(join(folder, name), { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(folder, name, entry.name)),
+  );
+  const found = files.flatMap((file) => {
+    const exported = Object.values(load(file) as Record<string, unknown>);
+    return exported.filter(isCheck).map(({ name }) => [name, file] as const);
+  });
+  return new Map(found);
+}
+
+describe("gates: each check, with its file and without", function () {
+  this.timeout(300_000);
+  const dumps = useDumps();
+  const planted = new Set<string>();
+
+  /** A test that plants each fault of a setting. */
+  function each(name: keyof typeof settings): () => Promise<void> {
+    planted.add(name);
+    const { faults, within } = settings[name];
+    return () => within(dumps, (place) => eachIsFound(place, faults, false));
+  }
+
+  it("19-1 has a fault for every check that engine/gates has a file of, and a gate that goes through without the file", () => {
+    const checks = onDisk();
+    expect([...checks.keys()].sort(), "each is in a gate").to.deep.equal(all.map(({ name }) => name).sort());
+    expect(new Set(checks.values()).size, "one file a check").to.equal(checks.size);
+    expect([...planted], "each is planted below").to.deep.equal(Object.keys(settings));
+    const faults = Object.values(settings).flatMap((setting): readonly Fault[] => setting.faults);
+    const tried = new Set(faults.filter(({ at }) => at !== undefined).map(({ check }) => check));
+    expect([...tried].sort()).to.deep.equal([...checks.keys()].sort());
+    expect(rowSecurity, "defects of row security").to.have.length(12);
+  });
+
+  it("19-3 finds each fault that was planted in a v6, and not before", each("v6"));
+  it("19-3 finds damaged pages and used-up transaction ids, on a server of its own", each("server"));
+  it("19-3 finds a backup that may not be relied on", each("backup"));
+  it("19-5 finds that nothing was measured before v7 touched v6", each("baseline"));
+  it("19-5 finds what became slower", each("slowdown"));
+  it("19-6 twelve planted defects of row security, twelve caught, and none before", each("rowSecurity"));
+  it("19-6 finds each fault that was planted in a v7, and not before: what somebody did by hand", each("byHand"));
+  it(
+    "19-6 finds a right beyond docs/permissions.md, of whomever and on whatever, and a policy's function that was replaced",
+    each("rights"),
+  );
+  it("19-7 finds each function that was replaced by a broken one", each("functions"));
+  it("19-4 finds each fault that was planted in v6 after the backup, and not before", each("validation"));
+  it("19-4 finds rows that could not be moved", each("moved"));
+  it("19-8 finds an endpoint that does not answer, and what nobody has signed off", each("criteria"));
+
+  long("19-1 each gate goes through without the check's file where all its others are asked anew", async () => {
+    for (const { faults, within } of Object.values(settings)) {
+      const tried = faults.filter(({ at }) => at !== undefined);
+      await within(dumps, (place) => eachIsFound(place, tried, true));
+    }
+  }).timeout(1_200_000);
+});

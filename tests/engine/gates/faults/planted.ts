@@ -1,0 +1,149 @@
+import { expect } from "chai";
+import { GuardianError } from "../../../../engine/base/errors";
+import { gates } from "../../../../engine/gates";
+import { runCheck, type Check, type Declared, type Outcome } from "../../../../engine/gates/check";
+import { askGate } from "../../../../engine/gates/judge";
+import { recordedBefore, recordedGates } from "../../../../engine/gates/recorded";
+import type { Gate } from "../../../../spec/gates";
+import { declared as base, line } from "../asked";
+import { asOneProcess } from "../harness";
+import type { Fault, Place, Stack } from "./fault";
+
+/** What several declare together; the last one wins. */
+const merged = (...stacks: (Stack | undefined)[]): Stack =>
+  stacks.reduce<Stack>(
+    (all, one) => ({
+      ...all,
+      ...one,
+      accept: { ...all.accept, ...one?.accept },
+      declared: { ...all.declared, ...one?.declared },
+    }),
+    {},
+  );
+
+/** The lists in which engine/gates/index.ts has each check. */
+const lists = Object.values(gates) as unknown as Check[][];
+
+const declaredBy = ({ declared, strict = false }: Stack): Declared => ({ ...base, ...declared, strict });
+
+/** What one check says, asked by a process of its own. */
+const said = ({ db }: Place, name: string, stack: Stack): Promise<Outcome> =>
+  asOneProcess(db, async (host) => {
+    const check = lists.flat().find((one) => one.name === name);
+    if (!check) throw new Error(`there is no check ${name}`);
+    return runCheck(check, host, declaredBy(stack), await host.read(recordedBefore));
+  });
+
+/** What a gate came to in an `up`: why it stopped, or what its checks said. */
+type Passage = { readonly stopped: string } | { readonly outcomes: readonly Outcome[] };
+
+/** Asks a gate with all the checks that it has, as `up` does. */
+export const through = ({ engine, db }: Place, gate: Gate, stack: Stack): Promise<Passage> =>
+  asOneProcess(db, async (host) => {
+    const checks = gates[gate].map(({ name }) => name);
+    const { accept, strict } = stack;
+    const wanted = { gate, checks, judges: {}, declared: declaredBy(stack), accept, strict };
+    const signal = new AbortController().signal;
+    const asking = { host, signal, schemaStands: false, passes: true, old: true, onAsk: () => undefined };
+    try {
+      const { said: now } = await engine.write("Gate", `gate-${gate}`, (fenced) => askGate(fenced, wanted, asking));
+      return { outcomes: now.outcomes ?? [] };
+    } catch (err) {
+      if (err instanceof GuardianError && err.code === "gate-failed") return { stopped: err.message };
+      throw err;
+    }
+  });
+
+/** Works with other lists than engine/gates/index.ts has. */
+async function relisted<T>(other: (list: readonly Check[]) => Check[], work: () => Promise<T>): Promise<T> {
+  const was = lists.map((list) => [...list]);
+  for (const list of lists) list.splice(0, list.length, ...other([...list]));
+  try {
+    return await work();
+  } finally {
+    for (const [i, list] of lists.entries()) list.splice(0, list.length, ...(was[i] ?? []));
+  }
+}
+
+/** Works with another check in one's place. */
+export const instead = <T>(other: Check, work: () => Promise<T>): Promise<T> =>
+  relisted((list) => list.map((one) => (one.name === other.name ? other : one)), work);
+
+/**
+ * Asks a gate as it is once a check's file is taken away, with its line in index.ts.
+ * @param answers what the others said a moment ago, and say again; absent: they are asked anew
+ */
+const withoutFile = (place: Place, gate: Gate, check: string, stack: Stack, answers?: readonly Outcome[]) =>
+  relisted(
+    (list) =>
+      list
+        .filter(({ name }) => name !== check)
+        .map((one) => {
+          const said = answers?.find(({ check: name }) => name === one.name);
+          return said ? { ...one, run: () => Promise.resolve(said) } : one;
+        }),
+    () => through(place, gate, stack),
+  );
+
+/** What the checks of a gate said, whatever that was. */
+const answersOf = async ({ engine }: Place, gate: Gate): Promise<readonly Outcome[]> =>
+  (await engine.host.read(recordedGates)).get(gate)?.detail.outcomes ?? [];
+
+const stoppedBy = (passage: Passage): string => ("stopped" in passage ? passage.stopped : "");
+
+/**
+ * Plants each fault, sees its check find it, and takes it back. Where the fault is tried at a gate, `up` goes through it before,
+ * stops with the fault there, at this check alone, and goes through again once the check's file is taken away.
+ * @param anew whether the others are asked once more then; else they say what they said with the check among them
+ */
+export async function eachIsFound(place: Place, faults: readonly Fault[], anew: boolean): Promise<void> {
+  const sound = new Set<string>();
+  for (const one of faults) {
+    const { check, fault, at, also = [], verdict = "failed" } = one;
+    const what = `${check}: ${fault}`;
+    // For a reason of its own: what was accepted of another fault holds for nothing else.
+    const accept = Object.fromEntries(also.map((name) => [name, what]));
+    const stack = merged(place.stack, one.stack);
+    const key = JSON.stringify([check, stack]);
+    if (!sound.has(key)) {
+      expect(line(await said(place, check, stack)), `${what}, before`).to.match(one.sound ?? /^passed/);
+      sound.add(key);
+    }
+    const gateKey = JSON.stringify([at, stack]);
+    if (at && !sound.has(gateKey)) {
+      expect(stoppedBy(await through(place, at, stack)), `gate ${at} of a sound v6, before ${what}`).to.equal("");
+      sound.add(gateKey);
+    }
+    const planted = merged(stack, { accept }, one.planted?.(place));
+    await one.plant?.(place);
+    try {
+      const found = await said(place, check, planted);
+      expect(line(found), what).to.match(one.says);
+      expect(found.verdict, what).to.equal(verdict);
+      if (at) {
+        const whole = await through(place, at, planted);
+        if (verdict === "warned") tells(whole, one);
+        else
+          expect(stoppedBy(whole), what).to.match(
+            new RegExp(`^gate ${at}: 1 of \\d+ checks did not pass \\(${check}\\)`),
+          );
+        const answers = anew ? undefined : await answersOf(place, at);
+        const without = await withoutFile(place, at, check, planted, answers);
+        expect(stoppedBy(without), `${what}, with the check's file taken away`).to.equal("");
+        if ("outcomes" in without)
+          expect(without.outcomes.map(line).join("\n"), `${what}, and nobody tells it`).not.to.match(one.says);
+      }
+    } finally {
+      await one.undo?.(place);
+    }
+  }
+}
+
+/** A warning stops nothing, and is told. */
+function tells(whole: Passage, { check, fault, says }: Fault): void {
+  expect(stoppedBy(whole), `${check}: ${fault}`).to.equal("");
+  const outcomes = "outcomes" in whole ? whole.outcomes : [];
+  const outcome = outcomes.find((one) => one.check === check);
+  expect(outcome && line(outcome), `${check}: ${fault}`).to.match(says);
+  expect(outcome?.verdict, fault).to.equal("warned");
+}
