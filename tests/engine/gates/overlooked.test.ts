@@ -10,7 +10,29 @@ import { gateChecks } from "../../../spec/gates";
 import { signOffs } from "../../../spec/sign-offs";
 import { settingsOf, withEngine } from "../module/harness";
 import { major, withEmpty, withV6, type Login, type V6 } from "../../support/postgres";
-import { asked, declared, eachIsFound, line, replace, type Planted } from "./asked";
+import { asked, declared, line, replace } from "./asked";
+
+/** A fault that somebody plants by SQL, as the superuser, and what the check says of it. */
+interface Planted {
+  check: string;
+  fault: string;
+  says: RegExp;
+  plant: string;
+  undo: string;
+}
+
+/** Each fault is found by its check, which passes before; what it says then is not "passed". */
+async function eachIsFound(admin: Client, login: Login, faults: readonly Planted[]): Promise<void> {
+  const before = new Map<string, string>();
+  for (const { check, fault, says, plant, undo } of faults) {
+    if (!before.has(check)) before.set(check, line(await asked(login, check)));
+    expect(before.get(check), `${check}, before`).to.match(/^passed/);
+    await admin.query(plant);
+    const found = await asked(login, check).finally(() => admin.query(undo));
+    expect(line(found), `${check}: ${fault}`).to.match(says);
+    expect(found.verdict, fault).not.to.equal("passed");
+  }
+}
 
 /** What is wrong with a v6, though each table, column and key that the guide asks for is there. */
 const onV6: Planted[] = [

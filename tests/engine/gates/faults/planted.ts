@@ -31,7 +31,7 @@ const said = ({ db }: Place, name: string, stack: Stack): Promise<Outcome> =>
   asOneProcess(db, async (host) => {
     const check = lists.flat().find((one) => one.name === name);
     if (!check) throw new Error(`there is no check ${name}`);
-    return runCheck(check, host, declaredBy(stack), await host.read(recordedBefore));
+    return runCheck(check, host, declaredBy(stack), recordedBefore(await host.steps()));
   });
 
 /** What a gate came to in an `up`: why it stopped, or what its checks said. */
@@ -87,7 +87,7 @@ const withoutFile = (place: Place, gate: Gate, check: string, stack: Stack, answ
 
 /** What the checks of a gate said, whatever that was. */
 const answersOf = async ({ engine }: Place, gate: Gate): Promise<readonly Outcome[]> =>
-  (await engine.host.read(recordedGates)).get(gate)?.detail.outcomes ?? [];
+  recordedGates(await engine.host.steps()).get(gate)?.detail.outcomes ?? [];
 
 const stoppedBy = (passage: Passage): string => ("stopped" in passage ? passage.stopped : "");
 
