@@ -14,7 +14,7 @@ export const signOffs = {
 export type SignOffItem = keyof typeof signOffs;
 
 /** Who signed off, when and why: `on` is a day, 2026-11-30. */
-export interface SignOff {
+interface SignOff {
   readonly by: string;
   readonly on: string;
   readonly note: string;

@@ -96,7 +96,6 @@ const meaningOf = ({ checks, judges, rollout, declared, accept, strict }: Wanted
  * unless that is old.
  * @returns what it said, and what is passed over though it does not pass
  * @throws GuardianError gate-failed
- * @lazily
  */
 export async function askGate(
   fenced: FencedWriter,

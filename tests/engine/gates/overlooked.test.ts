@@ -26,6 +26,15 @@ async function eachIsFound(admin: Client, login: Login, faults: readonly Planted
   }
 }
 
+/** What the gate before, with these checks, would stop an `up` with. */
+async function stopping(login: Login, checks: readonly string[]): Promise<string | undefined> {
+  const host = new Database(settingsOf(login));
+  const asking = { host, signal: new AbortController().signal, onAsk: () => undefined };
+  return foresee({ gate: "before", checks, judges: {}, declared }, asking, {})
+    .then(({ refusal }) => refusal?.message)
+    .finally(() => host.close());
+}
+
 describe("gates: what was overlooked", function () {
   this.timeout(120_000);
 

@@ -81,12 +81,3 @@ export const onV7: readonly Planted[] = [
     undo: "ALTER POLICY notification_delivery_channels_own_read ON public.notification_delivery_channels USING (user_id = (SELECT auth.uid()))",
   },
 ];
-
-/** What the gate before, with these checks, would stop an `up` with. */
-async function stopping(login: Login, checks: readonly string[]): Promise<string | undefined> {
-  const host = new Database(settingsOf(login));
-  const asking = { host, signal: new AbortController().signal, onAsk: () => undefined };
-  return foresee({ gate: "before", checks, judges: {}, declared }, asking, {})
-    .then(({ refusal }) => refusal?.message)
-    .finally(() => host.close());
-}
