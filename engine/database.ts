@@ -208,11 +208,12 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#writes.catch(() => undefined);
-    await Promise.allSettled([...this.#ahead, dropSpare(this.settings)]);
+    await Promise.allSettled(this.#ahead);
     await this.#reader?.then(
       (reader) => reader.close(),
       () => undefined,
     );
+    await dropSpare(this.settings);
   }
 
   async #write<T>(given: WriteOptions, work: (fenced: FencedWriter) => Promise<T>): Promise<T> {

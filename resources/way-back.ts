@@ -31,7 +31,7 @@ export async function goesBack(call: DatabaseCall, through: Stage | undefined): 
 /** Where this run has added a module or a data migration: a plugin's process lasts as long as its run. */
 const adding = new WeakSet<Database>();
 
-/** Notes that this run adds something. */
+/** Notes that this run adds something, or has taken a backup for it. */
 export const seeAdded = ({ host }: DatabaseCall): void => void adding.add(host);
 
 /**

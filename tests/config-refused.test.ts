@@ -20,7 +20,12 @@ const plain = { ...bucket.backup, recipients: ["none"] };
 const legacyConsent = consent;
 
 const refused: Refused[] = [
-  ["an unknown flag", "rollout.fhir_integratoin", 5, known("rollout.fhir_integration")],
+  [
+    "an unknown flag",
+    "rollout.fhir_integratoin",
+    5,
+    `${known("rollout.fhir_integration")}; a flag of your own is declared in guardian:flags`,
+  ],
   ["per cent 101", "rollout.event_sourcing", 101, `is 101: ${percent}`],
   ["per cent -1", "rollout.event_sourcing", "-1", `is "-1": ${percent}`],
   ["half a per cent", "rollout.event_sourcing", 0.5, `is 0.5: ${percent}`],

@@ -23,6 +23,7 @@ const slowest = [
   "stories/whole",
   "scripts/demo",
   "scripts/pulumi-cli",
+  "engine/gates/faults/faults",
   "stories/bad-input",
   "stories/flags",
   "engine/migrate/online",

@@ -4,7 +4,7 @@ import { GuardianError, isPostgres } from "../base/errors";
 import type { Progress } from "../base/progress";
 import type { Queryable } from "../base/sql";
 import { LockWatch, lockTimeoutDefault } from "./lock-wait";
-import { connectionLost, isLoss } from "./lost";
+import { connectionLost, ConnectionLostError, isLoss } from "./lost";
 import { discard, openClient } from "./open";
 import { knownWithClients, type ServerInfo } from "./probe";
 import { idleInTransactionDefault, setUpSession } from "./session-setup";
@@ -170,18 +170,37 @@ export interface OpenSession {
  * @throws GuardianError
  */
 export async function openSession(settings: ConnectionSettings, options: SessionOptions): Promise<OpenSession> {
-  const name = `guardian-migration ${options.detail}`;
   const { server, clients } = await knownWithClients(settings);
-  const [client = takeSpare(settings) ?? (await openClient(settings, name)), spare] = clients;
-  if (spare && options.another) keepSpare(settings, spare);
-  else if (spare) void discard(spare);
+  const [probed, another] = clients;
+  if (another && options.another) keepSpare(settings, another);
+  else if (another) void discard(another);
+  if (probed) return begin(probed, settings, server, options);
+  const spare = takeSpare(settings);
+  // One that the server has ended meanwhile is no reason to fail.
+  const kept = spare && (await begin(spare, settings, server, options).catch(unlessLost));
+  return kept ?? begin(await openClient(settings, nameOf(options)), settings, server, options);
+}
+
+function unlessLost(err: unknown): undefined {
+  if (!(err instanceof ConnectionLostError)) throw err;
+}
+
+const nameOf = ({ detail }: SessionOptions): string => `guardian-migration ${detail}`;
+
+/** Gives a connection its settings. */
+async function begin(
+  client: Client,
+  settings: ConnectionSettings,
+  server: ServerInfo,
+  options: SessionOptions,
+): Promise<OpenSession> {
   try {
     const {
       idleInTransaction = idleInTransactionDefault,
       lockTimeout = lockTimeoutDefault,
       readOnly = false,
     } = options;
-    await setUpSession(client, server, { name, idleInTransaction, lockTimeout, readOnly });
+    await setUpSession(client, server, { name: nameOf(options), idleInTransaction, lockTimeout, readOnly });
     const text = `SELECT pg_catalog.pg_backend_pid() AS pid, backend_start::pg_catalog.text AS "backendStart"
                     FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())`;
     const me = (await client.query<{ pid: number; backendStart: string }>(text)).rows[0];

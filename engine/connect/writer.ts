@@ -50,6 +50,7 @@ export class Writer extends Session {
       let last: LastWord | undefined;
       try {
         result = await callback(this);
+        await this.#untilNothingIsDeferred();
         last = await this.#lastWord();
       } catch (err) {
         await this.#rollBack();
@@ -60,6 +61,15 @@ export class Writer extends Session {
     } finally {
       this.#open = false;
     }
+  }
+
+  /** A deferred trigger of somebody's would write in COMMIT, when nobody asks any more (manual, SET CONSTRAINTS). */
+  async #untilNothingIsDeferred(): Promise<void> {
+    if (!this.#untouched) return;
+    await this.script("SET CONSTRAINTS ALL IMMEDIATE").catch((err: unknown) => {
+      // One that failed before, and whose error was passed over: the last word tells it.
+      if (!isPostgres(err) || err.code !== "25P02") throw err;
+    });
   }
 
   /** What it has written to is told at once: else the next transaction's account would have it too. */

@@ -19,7 +19,10 @@ export function raises(live: Reach | undefined, wanted: Reach): boolean {
   if (rolloutPercentage >= 100) return false;
   return (
     wanted.rolloutPercentage > rolloutPercentage ||
-    wanted.enabledForUsers.some((user) => !enabledForUsers.includes(user))
+    // Not known in a preview, where somebody's own program has them of another resource.
+    (Array.isArray(wanted.enabledForUsers) ? wanted.enabledForUsers : []).some(
+      (user) => !enabledForUsers.includes(user),
+    )
   );
 }
 
@@ -35,7 +38,7 @@ export interface FlagChange {
 /**
  * A flag is written before the gate at the end is asked: while that one stands failed, nothing is raised on top of what it
  * failed with. What lifts it is said to the gate, which is then asked again, and not to the flag; but for an emergency
- * rollback since then that somebody acknowledged, which says that the cause is mended.
+ * rollback that somebody acknowledged since then, who says by it that the cause is mended.
  * @param steps the newest of the ledger
  * @returns the refusal; undefined where the flag is not raised, or nothing holds it
  */

@@ -55,9 +55,13 @@ export function lacking(
     const other = Object.entries(coming).find(([name, meaning]) => judged[name] !== meaning);
     return other && `it was not asked for ${other[0]} as it is now`;
   }
-  const later = steps.find((one) => isLater(one, step, judgedBy[gate]));
+  const later = cameAfter(steps, step, gate);
   return later && `${later.urn.split("::").at(-1) ?? ""} came after it was asked`;
 }
+
+/** @returns something that a gate judges, and that was done after it was asked: what it said is of what was there before */
+export const cameAfter = (steps: readonly Step[], step: Step, gate: Gate): Step | undefined =>
+  steps.find((one) => isLater(one, step, judgedBy[gate]));
 
 /** Whether something stands that was done after a gate was asked. */
 const isLater = (one: Step, gate: Step, kinds: readonly StepKind[]): boolean =>

@@ -88,7 +88,7 @@ const end = (key) => `// ${key}\n`;
 function find(root, key) {
   for (const folder of folders(root)) {
     const file = join(folder, `${key}.cjs`);
-    const text = read(file)?.toString("latin1"); // esbuild writes ASCII only
+    const text = read(file)?.toString("utf8"); // esbuild leaves regular expressions as they are
     if (text?.endsWith(end(key))) return { file, text };
   }
   return undefined;

@@ -31,7 +31,8 @@ function run({ file, text }) {
   const machine = `${file}.${process.version}-${process.arch}`;
   const cachedData = read(machine);
   // What ran once, at the start, would else be forgotten in a long run before its end, and compiled anew at every later start.
-  if (!cachedData) setFlagsFromString("--no-flush-bytecode");
+  // Always, since V8 takes no compiled code of a process with other flags.
+  setFlagsFromString("--no-flush-bytecode");
   const script = new Script(text, { filename: file, cachedData });
   // At the end, when it is known which of its functions a run needs.
   if (!cachedData || script.cachedDataRejected) {

@@ -8,6 +8,7 @@ import type { Inputs, State } from "../../spec";
 import { backupLine, proofLine, provenText, storeLine } from "../sentences";
 import { ledgerSteps, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
+import { seeAdded } from "../way-back";
 import { backupSpec } from "./spec";
 
 type Spec = typeof backupSpec;
@@ -66,6 +67,7 @@ const kind: Kind<Spec> = {
 /** Takes it, unless the one that stands serves. */
 async function take(call: DatabaseCall, inputs: Inputs<Spec>, state: State<Spec> | undefined, fenced: FencedWriter) {
   const awaited = isAwaited(await readSteps(fenced.writer), call.urn, inputs.protects);
+  if (awaited) seeAdded(call);
   const { taken, by } = await lazily.backup.takeBackup(fenced, inputs, {
     onProgress: (progress) => call.log.status(backupLine(progress)),
     onProof: (progress) => call.log.status(proofLine(progress)),

@@ -5,7 +5,7 @@ import type { Note } from "../../engine/base/plan";
 import type { FencedWriter } from "../../engine/database";
 import { couldRunAgain } from "../../engine/gates/check";
 import type { WantedGate } from "../../engine/gates/judge";
-import { lacking, refuseEarly, type Said } from "../../engine/gates/passed";
+import { cameAfter, lacking, refuseEarly, type Said } from "../../engine/gates/passed";
 import { lazily } from "../../engine/lazy";
 import { stackOf } from "../../engine/ledger/identity";
 import { detailOf, readStep, readSteps, type Step, type StepOf } from "../../engine/ledger/steps";
@@ -87,7 +87,10 @@ async function pass(
   const { said, decision } = await lazily.gates.askGate(fenced, wantedOf(inputs), {
     host: call.host,
     schemaStands: stands(steps, call, "schema"),
-    passes: state === undefined || lazily.gates.judgesAnew(inputs, state),
+    passes:
+      state === undefined ||
+      lazily.gates.judgesAnew(inputs, state) ||
+      (main !== undefined && cameAfter(steps, main, inputs.gate) !== undefined),
     old: main?.kind === "Gate" && isOld(steps, main, inputs),
     signal: call.signal,
     onAsk: tellingOf(call),

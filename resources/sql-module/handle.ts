@@ -76,6 +76,9 @@ const kind: Kind<Spec> = {
 
   async update(call, inputs, state, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
+    // Killed after a rollback was committed and before the state was saved: what the state has is applied anew.
+    if ((await currentApply(fenced.writer, call.urn)) === undefined)
+      await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
     const { applyId } = await apply(call, inputs, fenced);
     await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
     await lazily.undo.recordTexts(fenced, module);

@@ -40,6 +40,10 @@ const costs: Readonly<Record<Check["cost"], string>> = {
 
 /** How the checks of a gate come to what they say, where that is not plain. */
 const how: Readonly<Partial<Record<Gate, readonly string[]>>> = {
+  schema: [
+    "v7's tables are empty here: a role of the API that passes row security is seen by `permissions` and `consent-flow`; `strangers` and " +
+      "`sampled-users` see it once there are rows, at the end.",
+  ],
   data: [
     "The side before is the backup that was proven before the schema stage (where a run was cut off in the data stage and a later one took " +
       "another, the first of them): its rows are read from its files, and each is looked up by its key in v6's table, some at a time, in short transactions, as slowly as the throttle of data migrations wants it. " +
@@ -86,7 +90,7 @@ export function gatesPage(): string {
         "than the gate was asked with is seen by the gate alone.",
       "- **While `gate-end` stands failed no flag is raised** (`flag-held`): flags are written before it is asked. Mend or accept what failed, then `up` " +
         "without raising anything, which asks it again, and raise once it has passed; or roll back. Lowering is always free. An emergency " +
-        "rollback since then that somebody has acknowledged says that the cause is mended. `preview` says of each flag whether it is held.",
+        "rollback that somebody has acknowledged since says that the cause is mended. `preview` says of each flag whether it is held.",
       '- **Accept** by name: `guardian:accept: {"row-security": "why"}`. The reason stands in the diff and in the ledger, with the figures as they were. ' +
         "Once these are worse (where there are none, or each line names a fault: once the evidence has a new line), the acceptance is void, " +
         "at every gate that has the check; another reason accepts anew. What is accepted of `v6-rows`, `v6-cells`, `v6-written` and `v6-definitions` " +
@@ -100,6 +104,8 @@ export function gatesPage(): string {
       "- **In preview** only checks of the catalogue run, of a gate that would be made or changed and whose stage is there; it says what would " +
         "stop `up`, and never fails by it. Of every gate after the first it also says what will stop it whatever becomes of what it " +
         "judges: with `guardian:strict` a membership, a sign-off or a baseline that is lacking.",
+      "- **A flag that must go down at once** waits for no gate: `emergency_rollback_to_v6()`, or `up --target` with the flag's URN. A plain `up` " +
+        "comes to the flags after `gate-schema` and `gate-data`, and not at all where one of them does not pass.",
       "- **The way back waits for none**: lowering `guardian:through` and `destroy` ask nothing, unless the same run adds a module or a data migration. A stack of an earlier release gets its gates as " +
         "creates; `gate-before` is then not asked, since nothing that it stands before is to come.",
       "- **A criterion of rollback** (the guide's section 8, below) that is met by a failed check stops `up` as any other. With " +

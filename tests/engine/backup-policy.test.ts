@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isOutdated, requireBackup } from "../../engine/backup/step/policy";
+import { awaited, isOutdated, requireBackup } from "../../engine/backup/step/policy";
 import type { StepKind } from "../../engine/ledger/kinds";
 import { addStep, setStep, type Step, type StepState } from "../../engine/ledger/steps";
 import { Engine, refusalOf, withEngine } from "./module/harness";
@@ -55,7 +55,7 @@ describe("the backup that a change needs", function () {
     const path = mkdtempSync(join(tmpdir(), "guardian backup "));
     const at = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString();
     const step = (name: string, state: StepState, endedAt = at(-50)): Step =>
-      ({ urn: `urn:pulumi:dev::guardian::type::${name}`, part: "", state, endedAt }) as Step;
+      ({ urn: `urn:pulumi:dev::guardian::type::${name}`, kind: "SqlModule", part: "", state, endedAt }) as Step;
     const backup = step("backup", "done");
     const outdated = (others: Step[], takenAt: string, folder = path): boolean => {
       const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 60, protects: { one: "1", two: "2" } };
@@ -89,5 +89,16 @@ describe("the backup that a change needs", function () {
     } finally {
       rmSync(path, { recursive: true });
     }
+  });
+
+  it("19-1 is for no flag, though one is called as a data migration is", () => {
+    const step = (kind: StepKind, meaning: string | null): Step =>
+      ({ urn: `urn:pulumi:dev::guardian::${kind}::preferences`, kind, part: "", state: "done", meaning }) as Step;
+    const [moved, flag] = [step("DataMigration", "meant"), step("FeatureFlag", null)];
+    expect(awaited([moved, flag], moved.urn, { preferences: "meant" })).to.deep.equal([]);
+    expect(awaited([flag], moved.urn, { preferences: "meant" })).to.deep.equal(["preferences"]);
+    const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 60, protects: { preferences: "meant" } };
+    const gone = { path: "/nowhere", takenAt: new Date().toISOString() };
+    expect(isOutdated([flag], moved.urn, wanted, gone), "it is still to come").to.equal(true);
   });
 });

@@ -84,6 +84,19 @@ DO $$ BEGIN ${oneOf("public.patient_vitals")}; EXCEPTION WHEN division_by_zero T
       expect(await column(admin, vitals), "all the time").to.deep.equal([before]);
     }));
 
+  it("19-4 a trigger that is deferred fires before it is asked, and not in COMMIT", () =>
+    withOnline("preferences", 300, async (online) => {
+      const { admin } = online;
+      const [before] = await column<number>(admin, vitals);
+      await admin.query(taking(oneOf("public.patient_vitals")));
+      await admin.query(
+        `CREATE CONSTRAINT TRIGGER meddle AFTER INSERT ON public.user_preferences DEFERRABLE INITIALLY DEFERRED
+           FOR EACH ROW EXECUTE FUNCTION public.meddle()`,
+      );
+      expect((await refusalOf(online.move())).code).to.equal("v6-write");
+      expect(await column(admin, vitals)).to.deep.equal([before]);
+    }));
+
   it("19-4 nor does another worker of a migration's crew write one", () =>
     withEngine(async (engine) => {
       await engine.write("DataMigration", "moving", async (fenced) => {

@@ -1,8 +1,9 @@
 import { expect } from "chai";
 import * as calls from "../support/calls";
 import { withV6 } from "../support/postgres";
-import { withMade, withWalk, withWalkOn, type Held } from "../support/walk";
+import { walkModules, withMade, withWalk, withWalkOn, type Held } from "../support/walk";
 import { plain } from "../support/wire";
+import { changed } from "./gated";
 
 /** The same of another server's database. */
 const elsewhere = (state: Held["state"]): Held["state"] => ({
@@ -85,6 +86,27 @@ describe("provider: the product and its state", function () {
         expect(plain(updated.getProperties())).to.deep.equal(state);
         expect(await next.diff(held)).to.deep.equal({ changes: "none", paths: {} });
       });
+    }));
+
+  it("16-6 applies anew what was undone before the state was saved, after a backup of what has been written since", () =>
+    withWalkOn(walkModules, async (walk, { ledger, backup, modules }) => {
+      const { ledgerId } = ledger.state as { ledgerId: string };
+      const held = modules.at(-1)!;
+      const { client, call, fail } = walk.plugin;
+      await call(client.delete, calls.remove(held.urn, held.id, held.state, held.inputs));
+      expect(await walk.diff(held)).to.deep.equal({ changes: "some", paths: { ledgerId: "update, output" } });
+      const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news: held.inputs };
+      const refused = await fail(client.update, calls.update(held.urn, change));
+      expect(refused.message).to.match(
+        /^no backup was taken for this change of 004_enhanced_consent; nothing was changed/,
+      );
+      // A plain up takes one: nothing is targeted around.
+      expect(await walk.diff(backup)).to.deep.include({ changes: "some" });
+      await changed(walk, backup, "Backup", walk.backupArgs(ledgerId));
+      await call(client.update, calls.update(held.urn, change));
+      // A new beginning has an id of its own, which a refresh brings.
+      const read = await call(client.read, calls.read(held.urn, held.id, held.state, held.inputs));
+      expect(read.getId()).to.equal(`${held.id}~1.0`);
     }));
 
   it("refuses to import, and to read what no ledger knows", () =>

@@ -86,7 +86,10 @@ describe("a gate that fails in a real up", function () {
             const afterData = "DataMigration gate-before gate-data gate-schema; failed";
             expect(await reached(client)).to.equal(afterData);
             expect(await count(client, "public.patient_consents")).to.be.above(0);
-            await stops("--target", urnOf("Deployment$guardian-migration:index:FeatureFlag", flag));
+            // Pulumi's own order again: the gate that failed is not in its state.
+            expect(await stops("--target", urnOf("Deployment$guardian-migration:index:FeatureFlag", flag))).to.contain(
+              "not specified in --target list",
+            );
             expect(await reached(client), "around the gate").to.equal(afterData);
 
             // Accepted by name; and the application answers no more.

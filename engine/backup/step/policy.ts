@@ -89,9 +89,12 @@ export function proofOf(steps: readonly Step[], urn: string): KeptProof | undefi
 export const isAwaited = (steps: readonly Step[], urn: string, protects: Readonly<Record<string, string>>): boolean =>
   awaited(steps, urn, protects).length > 0;
 
+/** Whether a step is of what a backup is taken for: a flag may bear the name of a data migration. */
+const isChange = ({ kind, part }: Step): boolean => part === "" && (kind === "SqlModule" || kind === "DataMigration");
+
 /** @returns what of it is still to be added or changed, by name */
 export function awaited(steps: readonly Step[], urn: string, protects: Readonly<Record<string, string>>): string[] {
-  const mine = steps.filter((one) => one.part === "" && one.state === "done" && stackOf(one.urn) === stackOf(urn));
+  const mine = steps.filter((one) => isChange(one) && one.state === "done" && stackOf(one.urn) === stackOf(urn));
   const standing = new Map(mine.map((step) => [nameOf(step), step.meaning]));
   const open = Object.entries(protects).filter(([name, meaning]) => (standing.get(name) ?? "none") !== meaning);
   return open.map(([name]) => name);
@@ -154,7 +157,7 @@ export function isOutdated(
   { protects, maxAgeSeconds }: WantedBackup,
   taken: Pick<TakenBackup, "path" | "takenAt">,
 ): boolean {
-  const whole = steps.filter((step) => step.part === "");
+  const whole = steps.filter(isChange);
   const standing = new Set(whole.filter((step) => step.state === "done").map(nameOf));
   if (Object.keys(protects).every((name) => standing.has(name))) return false;
   const main = mainOf(steps, urn);

@@ -25,7 +25,7 @@ export const backup: Check = {
     const of = proof ? { restoreSeconds: proof.restoreSeconds, unproven: proof.unproven.length } : {};
     const figures = { ageSeconds: age, ...of };
     const evidence = [
-      `${path}: ${proof?.verdict ?? "not proven"}, ${age} s old; a change wants at most ${declared.backup.maxAge}`,
+      `${path}: ${proof?.verdict ?? "not proven"}, ${age} s old; a change wants at most ${declared.backup.maxAge} s`,
     ];
     const old = age > declared.backup.maxAge;
     if (proof?.relied === true && !old) return { verdict: "passed", evidence, figures };

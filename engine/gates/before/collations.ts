@@ -47,7 +47,7 @@ export const collations: Check = {
           `by which version the database's indexes were built is not known; the system has ${database.actual}`,
         ],
         mend: [
-          "REINDEX DATABASE CONCURRENTLY, unless it was made on this system; then ALTER DATABASE … REFRESH COLLATION VERSION",
+          "REINDEX DATABASE CONCURRENTLY, unless it was made on this system; the server records no version where there was none: accept it",
         ],
       };
     if (database?.recorded == null) return notApplicable("the database's collation has no version (C, POSIX)");

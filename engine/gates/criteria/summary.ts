@@ -52,7 +52,8 @@ export function criteriaLines(criteria: readonly Criterion[]): string[] {
       .filter((one) => one.kind === kind)
       .map(({ criterion, verdict, answers }) => {
         const said = answers.map(
-          (one) => `${one.check} ${one.verdict === verdict ? "" : `${one.verdict}, `}${one.evidence[0] ?? ""}`,
+          ({ check, verdict: own, evidence: [first = "", ...more] }) =>
+            `${check}${own === verdict ? "" : ` (${own})`}: ${first}${more.length > 0 ? ` and ${more.length} more` : ""}`,
         );
         return `${verdict.padEnd(14)}  ${criterion}: ${said.join("; ") || "no check answers it yet"}`;
       });

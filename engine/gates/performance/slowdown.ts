@@ -122,6 +122,8 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
   const mores = bad.map(({ judged }) => (typeof judged === "object" ? judged.more : 0));
   return {
     verdict,
+    // A busy server, or one that was given up: another hour may answer.
+    ...(verdict === "could not run" && of("unknown", "cut").length > 0 ? { again: true } : {}),
     evidence: [
       // A summary has the first line of it: what decided is told first.
       ...[...all].sort((a, b) => seriousness(a) - seriousness(b)).map(line),

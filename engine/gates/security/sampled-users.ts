@@ -3,7 +3,8 @@ import { sqlstateOf } from "../../base/errors";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { become, notAMember } from "../api";
-import { couldNotRun, notApplicable, some, type Check } from "../check";
+import { isPassing, notApplicable, some, type Check } from "../check";
+import { noAnswer } from "./no-answer";
 import { inTime, mayTakeTooLong, patienceMs } from "../performance/in-time";
 import { ownerships, type Ownership } from "./ownership";
 import { mayRead } from "./permitted";
@@ -42,14 +43,14 @@ export const sampledUsersWithin = (longest: number): Check => ({
     if (lacking) return lacking;
     // With row_security off: a role from which policies hide rows would be told that nobody has any.
     await mayTakeTooLong(db, 0);
+    const began = performance.now();
+    const left = (): boolean => performance.now() - began < longest;
     const tables = await tablesOf(db, standing);
-    const accounts = await sampled(db, tables);
+    const accounts = await sampled(db, tables, left, longest);
     await db.query("SET LOCAL row_security = on");
     if (accounts.all.size === 0 && accounts.unknown.length === 0) return notApplicable("there is no account");
-    const began = performance.now();
     // Nothing is written: one savepoint does, to which an error goes back.
     await db.query("SAVEPOINT asked");
-    const left = (): boolean => performance.now() - began < longest;
     const told: Told[] = [];
     for (const table of tables) {
       signal.throwIfAborted();
@@ -57,7 +58,7 @@ export const sampledUsersWithin = (longest: number): Check => ({
     }
     const wrong = told.flatMap(({ faults }) => faults);
     const unanswered = [
-      ...accounts.unknown.map((name) => `${quoteName(name)} (whom to ask for: ${late})`),
+      ...accounts.unknown,
       ...told.flatMap(({ unanswered: why, table }) => why.map((one) => `${quoteName(table.name)} (${one})`)),
     ];
     const nobodys = told.flatMap(({ table, answered, owned }) =>
@@ -77,13 +78,7 @@ export const sampledUsersWithin = (longest: number): Check => ({
         mend: ["put the policy back as its module has it: the checks definitions and row-security name what differs"],
       };
     if (unanswered.length > 0)
-      return {
-        ...couldNotRun(
-          `no answer: ${some(unanswered).join(", ")}`,
-          "ask again when the server has less to do: npm run gates; see that what the policy asks for has an index",
-        ),
-        figures,
-      };
+      return { ...noAnswer(unanswered, accounts.unknown.length > 0 || told.some(({ again }) => again)), figures };
     const seen = `${accounts.all.size} users see their own rows of ${own} tables, ${rowsSeen} in all, and nobody else's of ${tables.length}`;
     // That nobody is shown another's is proven of these; that their owners see them is not.
     const none = nobodys.length === 0 ? [] : [`nobody sampled has a row of ${some(nobodys).join(", ")}`];
@@ -116,16 +111,21 @@ interface Sampled {
   readonly all: ReadonlySet<string>;
   /** Of a table: accounts of all the key space first, then such as own rows of it. */
   of(table: Table): string[];
-  /** Tables whose owners were not found in time; the others are asked for all the same. */
+  /** Tables whose owners were not found in time, and why; the others are asked for all the same. */
   readonly unknown: readonly string[];
 }
 
 /** By the order of keys; and owners of each table, since most accounts may have no row of it yet. */
-async function sampled(db: Queryable, tables: readonly Table[]): Promise<Sampled> {
+async function sampled(
+  db: Queryable,
+  tables: readonly Table[],
+  left: () => boolean,
+  longest: number,
+): Promise<Sampled> {
   const unknown: string[] = [];
   const find = async (name: string, text: string, values: unknown[]): Promise<string[]> => {
-    const found = await inTime(db, () => rows<{ id: string }>(db, text, values));
-    if (!found) unknown.push(name);
+    const found = left() ? await inTime(db, () => rows<{ id: string }>(db, text, values)) : undefined;
+    if (!found) unknown.push(`${quoteName(name)} (${left() ? `whom to ask for: ${late}` : notInTime(longest)})`);
     return (found ?? []).map(({ id }) => id);
   };
   const everywhere = await find(
@@ -163,6 +163,8 @@ interface Told {
   /** With how many users each met. */
   readonly faults: readonly string[];
   readonly unanswered: readonly string[];
+  /** Whether any reason why there is no answer passes by itself. */
+  readonly again: boolean;
 }
 
 /** @param left whether there is time for another question */
@@ -175,12 +177,13 @@ async function askedOf(
 ): Promise<Told> {
   const faults = new Map<string, number>();
   const unanswered = new Set<string>();
-  let [answered, shown, owned] = [0, 0, 0];
+  let [answered, shown, owned, again] = [0, 0, 0, false];
   // Who it is plays no part where nobody has a right.
   for (const account of table.shown ? whom : whom.slice(0, 1)) {
     const outcome = left() ? await asked(db, table, account) : notAsked(longest);
     if ("state" in outcome) {
       unanswered.add(outcome.state);
+      again ||= outcome.late || isPassing(outcome.state);
       // What no index answers for one account it answers for none, and each would take as long.
       if (outcome.late) break;
       continue;
@@ -191,13 +194,14 @@ async function askedOf(
     for (const fault of outcome.faults) faults.set(fault, (faults.get(fault) ?? 0) + 1);
   }
   const lines = [...faults].map(([fault, users]) => `${users} of ${answered} sampled users ${fault}`);
-  return { table, answered, shown, owned, faults: lines, unanswered: [...unanswered] };
+  return { table, answered, shown, owned, faults: lines, unanswered: [...unanswered], again };
 }
 
 /** `late`: the next account would get no answer either. */
 type Asked = { shown: number; belongs: number; faults: string[] } | { state: string; late: boolean };
 
-const notAsked = (longest: number): Asked => ({ state: `not asked: ${longest / 1000} s were over`, late: true });
+const notInTime = (longest: number): string => `not asked: ${longest / 1000} s were over`;
+const notAsked = (longest: number): Asked => ({ state: notInTime(longest), late: true });
 
 async function asked(db: Queryable, table: Table, account: string): Promise<Asked> {
   const name = quoteName(table.name);

@@ -58,6 +58,7 @@ describe("gates: security", function () {
       expect(line(found)).to.equal(
         'could not run: no answer: "public"."notification_queue" (whom to ask for: not in 2 s)',
       );
+      expect(found.again, "the next up asks again").to.equal(true);
       expect(found.figures?.["rowsSeen"]).to.be.at.least(8 * 3);
     }));
 
@@ -75,6 +76,7 @@ describe("gates: security", function () {
       await leak("1 / pg_backend_pid() * 0 = 1 / (pg_backend_pid() - pg_backend_pid())");
       const failing = await asked(db.migrator, "strangers");
       expect([failing.verdict, failing.evidence.join()].join(" ")).to.match(/^could not run .*authenticated \(22012\)/);
+      expect(failing.again, "what does not pass by itself is not asked again").to.equal(undefined);
       await leak("true");
       const { verdict, evidence } = await asked(db.migrator, "strangers");
       expect([verdict, ...evidence]).to.deep.equal([

@@ -112,6 +112,20 @@ describe("a database as one process has it", function () {
       }
     }));
 
+  it("15-H makes another connection where the server has ended the one that was kept", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const host = new Database(settingsOf(db.migrator));
+      try {
+        await host.server();
+        await admin.query(`SELECT pg_terminate_backend(pid, 5000) ${looking}`);
+        const two = ["guardian-migration reading", "guardian-migration reading ahead"];
+        expect(await host.ahead("x", (tx) => names(tx))).to.deep.equal(two);
+      } finally {
+        await host.close();
+      }
+    }));
+
   long("15-H a connection that looked at the server and that nobody wants is ended after 5 s", () =>
     withV6(async (db) => {
       const admin = await db.connect("admin");

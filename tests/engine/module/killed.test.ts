@@ -95,10 +95,10 @@ describe("a module whose application is cut off", function () {
       }
     }));
 
-  it("in COMMIT, by the end of its session: nothing is there, and the next one does it", () =>
+  it("at its deferred triggers, the last before COMMIT, by the end of its session: nothing is there, and the next one does it", () =>
     withEngine(async (engine, db) => {
       const admin = await db.connect("admin");
-      // A deferred trigger runs at COMMIT: there it waits to be killed.
+      // A deferred trigger runs at the end: there it waits to be killed.
       await admin.query(`CREATE TABLE public.gate (open boolean);
             CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN IF NOT EXISTS (SELECT FROM public.gate) THEN PERFORM pg_sleep(30); END IF; RETURN NULL; END $$;
@@ -112,7 +112,7 @@ describe("a module whose application is cut off", function () {
       const failed = refusalOf(engine.apply(await moduleOf("900_t", files)));
       await until(
         admin,
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep')",
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query = 'SET CONSTRAINTS ALL IMMEDIATE' AND wait_event = 'PgSleep')",
       );
       expect(await endWriters(admin)).to.equal(1);
       expect((await failed).what).to.match(/^the connection to the database was lost/);

@@ -62,8 +62,10 @@ describe("gates: the guide's checklists and criteria", function () {
     );
     expect(about(found("passed"), "Data loss > 0.1%")).to.equal("could not run");
     const lines = criteriaLines(found("failed"));
-    expect(lines).to.include("warned          User acceptance testing passed: user-acceptance of user-acceptance");
-    const said = security.map((one, i) => `${one} ${i === security.length - 1 ? "" : "passed, "}of ${one}`).join("; ");
+    expect(lines).to.include("warned          User acceptance testing passed: user-acceptance: of user-acceptance");
+    const said = security
+      .map((one, i) => `${one}${i === security.length - 1 ? "" : " (passed)"}: of ${one}`)
+      .join("; ");
     expect(lines).to.include(`failed          Security vulnerability discovered: ${said}`);
   });
 
@@ -88,7 +90,9 @@ describe("gates: the guide's checklists and criteria", function () {
         expect(criteria.map(({ kind }) => kind).filter((kind) => kind === "success")).to.have.length(7);
         expect(criteria).to.have.length(12);
         expect(said.join("\n")).to.match(/It is complete when \(guide 8\):\nnot applicable {2}All v7 modules deployed/);
-        expect(said.at(-2)).to.match(/^not applicable {2}User experience severely impacted: user-experience no module/);
+        expect(said.at(-2)).to.match(
+          /^not applicable {2}User experience severely impacted: user-experience: no module/,
+        );
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }

@@ -236,7 +236,7 @@ export const ofBackup: readonly Fault[] = [
     at: "before",
     fault: "one that is too old",
     verdict: "warned",
-    says: /^warned: .*: proven, \d+ s old; a change wants at most -1$/,
+    says: /^warned: .*: proven, \d+ s old; a change wants at most -1 s$/,
     planted: ({ stack }) => {
       const { directory = "/nowhere" } = stack.declared?.backup ?? {};
       return { declared: { backup: { directory, maxAge: -1, verify: "restore" } } };
