@@ -34,7 +34,7 @@ export const onV6: readonly Planted[] = [
     check: "bloat",
     fault: "dead rows in a table that inherits from one of v6's",
     says: /^warned: public\.allergies_old: 12000 dead rows beside 0$/,
-    plant: `CREATE TABLE public.allergies_old () INHERITS (public.patient_allergies);
+    plant: `CREATE TABLE public.allergies_old () INHERITS (public.patient_allergies) WITH (autovacuum_enabled = false);
       INSERT INTO public.allergies_old (allergen, source_document_ids) SELECT 'dust', '{}' FROM generate_series(1, 12000);
       DELETE FROM public.allergies_old; SELECT pg_stat_force_next_flush()`,
     undo: "DROP TABLE public.allergies_old",
