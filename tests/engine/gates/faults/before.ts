@@ -139,9 +139,14 @@ export const before: readonly Fault[] = [
     verdict: "warned",
     says: /public\.patient_allergies: 12\d{3} dead rows beside/,
     plant:
-      sql(`INSERT INTO public.patient_allergies (user_id, allergen, source_document_ids) SELECT (SELECT min(id::text)::uuid FROM auth.users), 'dust', '{}' FROM generate_series(1, 12000);
+      // Autovacuum would come first now and then.
+      sql(`ALTER TABLE public.patient_allergies SET (autovacuum_enabled = false);
+      INSERT INTO public.patient_allergies (user_id, allergen, source_document_ids) SELECT (SELECT min(id::text)::uuid FROM auth.users), 'dust', '{}' FROM generate_series(1, 12000);
       DELETE FROM public.patient_allergies WHERE allergen = 'dust'; SELECT pg_stat_force_next_flush()`),
-    undo: sql("VACUUM public.patient_allergies"),
+    undo: async (place) => {
+      await sql("ALTER TABLE public.patient_allergies RESET (autovacuum_enabled)")(place);
+      return sql("VACUUM public.patient_allergies")(place);
+    },
   },
   {
     check: "connections",
