@@ -3,7 +3,7 @@ import { pulumiCommand } from "../../../spec";
 import { v6Tables } from "../../../spec/roles";
 import { first, rows, type Askable, type Queryable } from "../../base/sql";
 import { inTrial, writtenTables, type Trial } from "../../connect";
-import { standingNames } from "../../ledger/objects";
+import { readStanding } from "../../ledger/objects";
 import { lackingRoles } from "../api";
 import {
   couldNotRun,
@@ -110,11 +110,12 @@ function giveUp(err: unknown): Finding {
 
 /** Why nothing is tried: no module, a role that may not, or somebody's trigger, which may do what no rollback takes back. */
 async function reasonAgainst(db: Queryable, needs: readonly string[]): Promise<Finding | undefined> {
-  const functions = await standingNames(db, "function");
+  const ours = await readStanding(db);
+  const functions = ours("function");
   const standing = functions.map((one) => one.slice(0, one.indexOf("(")));
   const missing = needs.filter((one) => !standing.includes(one));
   if (missing.length > 0) return notApplicable(`no module that is applied makes ${missing.join(", ")}`);
-  const tables = await standingNames(db, "table");
+  const tables = ours("table");
   const owned = await first<{ may: boolean }>(
     db,
     `SELECT pg_catalog.bool_and(pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE')) AS may FROM pg_catalog.pg_class c

@@ -1,4 +1,12 @@
 import { couldNotRun, some, type Finding } from "../check";
+import { patienceMs } from "../performance/in-time";
+
+/** Why a table gave no answer within the statement_timeout. */
+export const late = `not in ${patienceMs / 1000} s`;
+
+/** @returns why a table gave none, by the SQLSTATE that its question ended with */
+export const whyNot = (sqlstate: string | undefined): string =>
+  sqlstate === "57014" ? late : (sqlstate ?? "no SQLSTATE");
 
 /**
  * What a check comes to that some tables gave no answer.

@@ -1,5 +1,5 @@
 import { quoteName, rows } from "../../base/sql";
-import { standingNames } from "../../ledger/objects";
+import { readStanding } from "../../ledger/objects";
 import { notApplicable, some, type Check } from "../check";
 import { isPermitted } from "./permitted";
 
@@ -40,7 +40,8 @@ export const permissions: Check = {
   asks: "whether anybody may do more with v7's tables, views and functions than docs/permissions.md says, or a role of the API passes row security",
   cost: "catalogue",
   async run({ db, host }) {
-    const relations = [...(await standingNames(db, "table")), ...(await standingNames(db, "view"))];
+    const standing = await readStanding(db);
+    const relations = [...standing("table"), ...standing("view")];
     if (relations.length === 0) return notApplicable("no module is applied");
     const whole = [...onTables, ...((await host.server()).major >= 17 ? ["MAINTAIN"] : [])];
     const found = await rows<May>(
@@ -53,7 +54,7 @@ export const permissions: Check = {
          FROM unnest($2::text[]) AS o(object) JOIN pg_catalog.pg_proc p ON p.oid = pg_catalog.to_regprocedure(o.object)),
        api AS (SELECT o.oid, o.rolname AS who FROM pg_catalog.pg_roles o WHERE o.rolname = ANY ($3))
        ${effective} UNION ALL ${others}`,
-      [relations, await standingNames(db, "function"), roles, onColumns, whole],
+      [relations, standing("function"), roles, onColumns, whole],
     );
     const allowed = ({ object, who, privilege, column }: May): boolean =>
       isPermitted(object, who, privilege, column ?? undefined);

@@ -4,8 +4,8 @@ import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { become, notAMember } from "../api";
 import { isPassing, notApplicable, some, type Check } from "../check";
-import { noAnswer } from "./no-answer";
-import { inTime, mayTakeTooLong, patienceMs } from "../performance/in-time";
+import { late, noAnswer, whyNot } from "./no-answer";
+import { inTime, mayTakeTooLong } from "../performance/in-time";
 import { ownerships, type Ownership } from "./ownership";
 import { mayRead } from "./permitted";
 
@@ -18,7 +18,6 @@ const enough = 10_000;
 
 /** How long all questions together may take, in milliseconds: one snapshot is held meanwhile. */
 const longestMs = 60_000;
-const late = `not in ${patienceMs / 1000} s`;
 
 interface Table extends Ownership {
   readonly name: string;
@@ -223,7 +222,7 @@ async function asked(db: Queryable, table: Table, account: string): Promise<Aske
   } catch (err) {
     await db.query(goBack);
     const state = sqlstateOf(err);
-    return { state: state === "57014" ? late : (state ?? "no SQLSTATE"), late: state === "57014" };
+    return { state: whyNot(state), late: state === "57014" };
   }
 }
 

@@ -4,11 +4,9 @@ import { quoteName, rows } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { apiRoles, become, notAMember, type ApiRole } from "../api";
 import { isPassing, notApplicable, some, type Check } from "../check";
-import { noAnswer } from "./no-answer";
+import { patienceMs } from "../performance/in-time";
+import { noAnswer, whyNot } from "./no-answer";
 import { ownerships } from "./ownership";
-
-/** How long one question may take, in milliseconds: of a large table that no index answers nothing is said. */
-const patience = 2000;
 
 /**
  * Row security, proven by asking: what the catalogue says of policies is one thing, what they let through another. A
@@ -34,7 +32,8 @@ export const strangers: Check = {
     );
     const [seen, unanswered]: [string[], string[]] = [[], []];
     let [asked, again] = [0, false];
-    await db.query(`SET LOCAL statement_timeout = ${patience}`);
+    // Of a large table that no index answers nothing is said.
+    await db.query(`SET LOCAL statement_timeout = ${patienceMs}`);
     await db.query("SAVEPOINT asked");
     for (const { name, to } of tables)
       for (const role of to) {
@@ -50,9 +49,7 @@ export const strangers: Check = {
           // Who lacks a right that a policy or the table wants is shown nothing.
           if (!stranger || state !== "42501") {
             again ||= isPassing(err);
-            unanswered.push(
-              `${quoteName(name)} as ${role} (${state === "57014" ? `not in ${patience / 1000} s` : (state ?? "no SQLSTATE")})`,
-            );
+            unanswered.push(`${quoteName(name)} as ${role} (${whyNot(state)})`);
           }
         }
         // Takes the role back too.

@@ -1,5 +1,5 @@
 import { quoteName, rows } from "../../base/sql";
-import { standingNames, standingTables } from "../../ledger/objects";
+import { readStanding } from "../../ledger/objects";
 import { viewsOverTables } from "../../neighbours/definers";
 import { notApplicable, some, type Check } from "../check";
 
@@ -9,10 +9,11 @@ export const views: Check = {
   asks: "whether a view of v7 reads with its owner's rights, or a view of whosever gives the API's roles rows of v7's tables past their policies",
   cost: "catalogue",
   async run({ db }) {
-    const tables = await standingTables(db);
+    const standing = await readStanding(db);
+    const tables = standing("table");
     if (tables.length === 0) return notApplicable("no module is applied");
     const found = (await viewsOverTables(db, tables)).filter(({ invoker }) => !invoker);
-    const own = await standingNames(db, "view");
+    const own = standing("view");
     // Those over v6's tables only are among them.
     const definers = await rows<{ name: string }>(
       db,
