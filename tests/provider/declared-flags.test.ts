@@ -38,8 +38,6 @@ async function update(walk: Walk, held: Held, news: Bag = held.inputs): Promise<
 }
 const refused = async ({ plugin }: Walk, held: Held, preview: boolean): Promise<string> =>
   (await plugin.fail(plugin.client.update, calls.update(held.urn, change(held), { preview }))).message;
-const remove = ({ plugin }: Walk, { urn, id, state, inputs }: Held) =>
-  plugin.call(plugin.client.delete, calls.remove(urn, id, state, inputs));
 /** The resource after a refresh; its id is empty if it is gone. */
 async function refreshed({ plugin }: Walk, held: Held): Promise<Held> {
   const read = await plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, held.inputs));
@@ -73,9 +71,9 @@ describe("provider: a flag that the stack declares", function () {
       expect(await walk.diff(set)).to.deep.equal({ changes: "none", paths: {} });
       // A replacement: create takes the row over, the delete of the old id does nothing.
       const again = await walk.create("FeatureFlag", name, set.inputs);
-      await remove(walk, set);
+      await walk.remove(set);
       expect([again.id, await row(client)]).to.deep.equal([`${name}~0.1`, values(50, "Visits by video or telephone")]);
-      await remove(walk, again);
+      await walk.remove(again);
       expect(await row(client)).to.equal(undefined);
       const next = await walk.create("FeatureFlag", name, of(ledgerId));
       expect([next.id, await row(client)]).to.deep.equal([`${name}~1.0`, values(0)]);
@@ -102,7 +100,7 @@ describe("provider: a flag that the stack declares", function () {
       }
       // What was never made removes nothing.
       const failed = { urn: walk.urn("FeatureFlag", name), id: name, inputs: of(ledgerId), state: of(ledgerId) };
-      await remove(walk, {
+      await walk.remove({
         ...failed,
         state: { ...failed.state, configuration: {}, database: ledger.state["database"]! },
       });
@@ -118,11 +116,11 @@ describe("provider: a flag that the stack declares", function () {
           expect(await failure(other.create("Ledger", "ledger", { purge: false }))).to.contain(
             "[ledger-of-another-stack]",
           );
-          expect(await failure(remove(other, prod(made)))).to.contain("[ledger-of-another-stack]");
+          expect(await failure(other.remove(prod(made)))).to.contain("[ledger-of-another-stack]");
           expect(await row(client)).to.deep.equal(values(50));
           await update(other, prod(ledger), { ...ledger.inputs, adopt: ledgerId });
           expect(await other.diff(prod(made))).to.deep.equal({ changes: "none", paths: {} });
-          await remove(other, prod(made));
+          await other.remove(prod(made));
           expect(await row(client)).to.equal(undefined);
         },
         "prod",
@@ -162,7 +160,7 @@ describe("provider: a flag that the stack declares", function () {
         expect(said(run, flag.urn)).to.contain("will write 1 row").and.not.contain("taken over");
         const again = await run.create("FeatureFlag", name, flag.inputs);
         expect([again.id, await row(client)]).to.deep.equal([`${name}~0.1`, values(50)]);
-        await remove(run, again);
+        await run.remove(again);
         expect(await row(client)).to.equal(undefined);
       });
     }));
@@ -185,7 +183,7 @@ describe("provider: a flag that the stack declares", function () {
         expect(rowCount, "made, and then refused").to.equal(0);
         await update(run, flag, { ...flag.inputs, acknowledge: id });
         expect(await row(client)).to.deep.equal(values(50));
-        for (const module of held.toReversed().slice(0, 3)) await remove(run, module);
+        for (const module of held.toReversed().slice(0, 3)) await run.remove(module);
         await run.create("Backup", "backup", run.backupArgs(ledgerId, all));
         await run.create("SqlModule", "001_feature_flags", { module: "001_feature_flags", ledgerId });
         const anew = await run.create("FeatureFlag", name, { ...of(ledgerId, half), acknowledge: id });

@@ -91,9 +91,7 @@ describe("provider: an emergency rollback", function () {
     walking(async (walk, all, client) => {
       const flag = await walk.create("FeatureFlag", "enhanced_consent", on(all.ledger.state["ledgerId"]!));
       const id = await rollBack(client);
-      const remove = ({ urn, id: physical, state, inputs }: Held) =>
-        walk.plugin.call(walk.plugin.client.delete, calls.remove(urn, physical, state, inputs));
-      for (const held of [flag, ...all.modules.toReversed(), all.backup, all.ledger]) await remove(held);
+      for (const held of [flag, ...all.modules.toReversed(), all.backup, all.ledger]) await walk.remove(held);
       const before = await steps(client);
       const wanted = { purge: false, switchesOn: true };
       for (const preview of [true, false]) {
@@ -107,7 +105,7 @@ describe("provider: an emergency rollback", function () {
       const made: Held[] = [];
       for (const module of modules) made.push(await walk.create("SqlModule", module, { module, ledgerId }));
       const back = await walk.create("FeatureFlag", "enhanced_consent", { ...on(ledgerId), acknowledge: id });
-      for (const held of [back, ...made.toReversed(), again]) await remove(held);
+      for (const held of [back, ...made.toReversed(), again]) await walk.remove(held);
       // Acknowledged once, it is so for the next life too.
       await walk.create("Ledger", "ledger", wanted, { preview: true });
       await walk.create("Ledger", "ledger", wanted);

@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import * as calls from "../support/calls";
 import { withV6 } from "../support/postgres";
 import { walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
@@ -13,9 +12,6 @@ const names = (urn: string): string => urn.split("::").at(-1) ?? "";
 /** What the ledger has of a kind, at all. */
 const attempts = async (admin: Client, kind: string): Promise<number> =>
   (await admin.query("SELECT 1 FROM guardian_migration.step WHERE kind = $1", [kind])).rows.length;
-
-const remove = ({ plugin: { client, call } }: Walk, { urn, id, state, inputs }: Held): Promise<unknown> =>
-  call(client.delete, calls.remove(urn, id, state, inputs));
 
 /** A step of a later stage, as if that stood. */
 const standsLater = async (admin: Client, walk: Walk): Promise<void> => {
@@ -89,7 +85,7 @@ describe("provider: what comes after a gate", function () {
       const held = await walk.create("Gate", "gate-schema", schema(made.modules.slice(0, n - 1)));
       // Applied once more, of the same meaning: Pulumi sees no change of the gate.
       const last = made.modules[n - 1]!;
-      await remove(walk, last);
+      await walk.remove(last);
       const { module = "" } = last.inputs as { module?: string };
       await changed(walk, made.backup, "Backup", { ...walk.backupArgs(ledgerId), jobs: 2 });
       await walk.create("SqlModule", module, { module, ledgerId });

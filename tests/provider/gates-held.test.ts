@@ -3,7 +3,7 @@ import type { Client } from "pg";
 import { Database } from "../../engine/database";
 import * as calls from "../support/calls";
 import { withV6 } from "../support/postgres";
-import { walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
+import { walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
 import { results } from "../engine/gates/measured";
 import { changed, schemaGate, text, type Bag } from "./gated";
 
@@ -20,9 +20,6 @@ const live = async (admin: Client): Promise<string> => {
 
 const attempts = async (admin: Client): Promise<number> =>
   (await admin.query("SELECT 1 FROM guardian_migration.step WHERE kind = 'FeatureFlag'")).rows.length;
-
-const remove = ({ plugin: { client, call } }: Walk, { urn, id, state, inputs }: Held): Promise<unknown> =>
-  call(client.delete, calls.remove(urn, id, state, inputs));
 
 describe("provider: what a gate at the end that failed holds", function () {
   this.timeout(120_000);
@@ -47,7 +44,7 @@ describe("provider: what a gate at the end that failed holds", function () {
       const fails = async (more: Bag = {}): Promise<void> => void expect(await end(more)).to.contain("[gate-failed]");
       const passes = async (more: Bag = {}): Promise<void> => void expect(await end(more)).to.equal("passed");
       const ends = async (): Promise<void> => {
-        await remove(walk, gate!);
+        await walk.remove(gate!);
         gate = undefined;
       };
       const guard = (how: string) => admin.query(`ALTER TABLE public.audit_log ${how} ROW LEVEL SECURITY`);
@@ -98,7 +95,7 @@ describe("provider: what a gate at the end that failed holds", function () {
       expect(await to(21)).to.equal("passed");
       await fails({ rollout: { planted: 3 } });
       await ends();
-      await remove(walk, held);
+      await walk.remove(held);
       held = await walk.create("FeatureFlag", flag, args(7));
       expect(await live(admin), "after a rollback").to.equal("t 7 0");
     }));

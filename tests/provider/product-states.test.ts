@@ -93,7 +93,7 @@ describe("provider: the product and its state", function () {
       const { ledgerId } = ledger.state as { ledgerId: string };
       const held = modules.at(-1)!;
       const { client, call, fail } = walk.plugin;
-      await call(client.delete, calls.remove(held.urn, held.id, held.state, held.inputs));
+      await walk.remove(held);
       expect(await walk.diff(held)).to.deep.equal({ changes: "some", paths: { ledgerId: "update, output" } });
       const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news: held.inputs };
       const refused = await fail(client.update, calls.update(held.urn, change));

@@ -28,8 +28,6 @@ const update = async (walk: Walk, held: Held, adopt?: string): Promise<Held> => 
   const response = await plugin.call(plugin.client.update, calls.update(held.urn, it));
   return { ...held, inputs: it.news, state: plain(response.getProperties()) ?? {} };
 };
-const remove = ({ plugin }: Walk, { urn, id, state, inputs }: Held) =>
-  plugin.call(plugin.client.delete, calls.remove(urn, id, state, inputs));
 /** What diff, read, update and delete say. */
 const refusals = async ({ plugin }: Walk, held: Held, adopt?: string): Promise<string[]> => {
   const { urn, id, state, inputs } = held;
@@ -86,7 +84,7 @@ describe("provider: what was renamed", function () {
         // The setting may stay, and may go.
         expect(await paths(walk, adopted)).to.deep.equal({});
         expect(await there(db.migrator)).to.equal(true);
-        for (const one of [adopted, ...others].reverse()) await remove(walk, one);
+        for (const one of [adopted, ...others].reverse()) await walk.remove(one);
         expect(await there(db.migrator)).to.equal(false);
       });
     }));
@@ -150,7 +148,7 @@ describe("provider: what was renamed", function () {
             expect(one.state["database"], one.urn).to.deep.include({ database: database.database });
             expect(await paths(walk, one), one.urn).to.deep.equal({});
           }
-          for (const one of now.reverse()) await remove(walk, one);
+          for (const one of now.reverse()) await walk.remove(one);
         });
         expect(await there(database)).to.equal(false);
       });

@@ -42,8 +42,6 @@ async function standing(client: Client): Promise<unknown> {
   return rows[0];
 }
 
-const remove = (walk: Walk, { urn, id, state, inputs }: Held) =>
-  walk.plugin.call(walk.plugin.client.delete, calls.remove(urn, id, state, inputs));
 const refusal = async (walk: Walk, { urn, id, state, inputs }: Held): Promise<string> =>
   (await walk.plugin.fail(walk.plugin.client.delete, calls.remove(urn, id, state, inputs))).message;
 /** @returns the id that a refresh finds; empty: gone */
@@ -73,13 +71,13 @@ describe("provider: a resource that Pulumi replaces", function () {
       for (const [name, { held, again }] of made) {
         const newer = await again();
         expect(newer.id, name).to.match(new RegExp(`^${held.id}~0\\.1$`));
-        await remove(walk, held);
+        await walk.remove(held);
         expect(await standing(client), name).to.deep.equal(before);
         expect(warnings(walk, held.urn).join(), name).to.contain("nothing is deleted");
         expect(await walk.diff(newer), name).to.deep.equal({ changes: "none", paths: {} });
         made.set(name, { held: newer, again });
       }
-      for (const { held } of [...made.values()].reverse()) await remove(walk, held);
+      for (const { held } of [...made.values()].reverse()) await walk.remove(held);
       const { rows } = await client.query("SELECT to_regclass('public.patient_consents') AS there");
       expect(rows).to.deep.equal([{ there: null }]);
     }));
@@ -92,7 +90,7 @@ describe("provider: a resource that Pulumi replaces", function () {
         return walk.plugin.engine.logs.filter((line) => line.urn === urn && !line.ephemeral).at(-1)?.message;
       };
       expect(await said()).to.contain("is taken over as it is; if this is a replacement, nothing is deleted");
-      await remove(walk, modules[0]!);
+      await walk.remove(modules[0]!);
       expect(await said(), "what was rolled back is not there")
         .to.match(/^will make /)
         .and.not.contain("taken over");
@@ -118,7 +116,7 @@ describe("provider: a resource that Pulumi replaces", function () {
         const found = await Promise.all([...made.values()].map(({ held }) => read(later, held)));
         expect(found).to.deep.equal([...newer.values()]);
         const refreshed = [...made.values()].map(({ held }, i) => ({ ...held, id: found[i]! }));
-        for (const held of refreshed.reverse()) await remove(later, held);
+        for (const held of refreshed.reverse()) await later.remove(held);
         const { rows } = await client.query("SELECT to_regclass('public.patient_consents') AS there");
         expect(rows).to.deep.equal([{ there: null }]);
       });
@@ -127,15 +125,15 @@ describe("provider: a resource that Pulumi replaces", function () {
   it("16-1: a state from before a rollback and a new up is refused too", () =>
     walking(["000_audit_log"], async (walk, { ledger, modules }, db) => {
       const [first] = modules as [Held];
-      await remove(walk, first);
+      await walk.remove(first);
       const module = { module: "000_audit_log", ledgerId: ledger.state["ledgerId"]! };
       await walk.create("Backup", "backup", walk.backupArgs(ledger.state["ledgerId"]!, ["000_audit_log"]));
       const second = await walk.create("SqlModule", "000_audit_log", module);
       expect([first.id, second.id]).to.deep.equal(["000_audit_log", "000_audit_log~1.0"]);
       await anotherRun(db, async (later) => {
         expect(await refusal(later, first)).to.match(older);
-        await remove(later, second);
-        await remove(later, first);
+        await later.remove(second);
+        await later.remove(first);
       });
     }));
 
@@ -147,7 +145,7 @@ describe("provider: a resource that Pulumi replaces", function () {
       // up: the program declares it, so that it is compared before what is pending is deleted.
       await anotherRun(db, async (up) => {
         expect(await up.diff(newer)).to.deep.equal({ changes: "none", paths: {} });
-        await remove(up, old);
+        await up.remove(old);
         expect(await standing(client)).to.deep.equal(before);
       });
       await anotherRun(db, async (refresh) => {
@@ -155,7 +153,7 @@ describe("provider: a resource that Pulumi replaces", function () {
       });
       // destroy: both at once, in whatever order.
       await anotherRun(db, async (destroy) => {
-        await Promise.all([remove(destroy, old), remove(destroy, newer)]);
+        await Promise.all([destroy.remove(old), destroy.remove(newer)]);
         expect(await standing(client)).to.deep.include({ consents: 0 });
       });
     }));
@@ -174,7 +172,7 @@ describe("provider: a resource that Pulumi replaces", function () {
       const { ledgerId } = ledger.state as { ledgerId: Wire };
       const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [], ledgerId };
       await walk.create("FeatureFlag", "enhanced_consent", flag);
-      await remove(walk, modules[1]!);
+      await walk.remove(modules[1]!);
       await walk.create("Backup", "backup", walk.backupArgs(ledgerId, ["001_feature_flags"]));
       await walk.create("SqlModule", "001_feature_flags", { module: "001_feature_flags", ledgerId });
       const { id } = await walk.create("FeatureFlag", "enhanced_consent", flag);
@@ -193,7 +191,7 @@ describe("provider: a resource that Pulumi replaces", function () {
         expect(await refusal(run, flag)).to.match(older);
         await run.diff(held);
         newer = await run.create("DataMigration", "consents", run.consents(held.inputs["ledgerId"]!));
-        await remove(run, held);
+        await run.remove(held);
       });
       expect(await standing(client)).to.deep.equal(before);
       newer = await again();
@@ -203,9 +201,9 @@ describe("provider: a resource that Pulumi replaces", function () {
         expect(found.id).to.equal(newer.id);
         expect(await run.diff(found)).to.deep.equal({ changes: "none", paths: {} });
         expect(await standing(client)).to.deep.equal(before);
-        await remove(run, found);
+        await run.remove(found);
         expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0 });
-        await remove(run, { ...flag, id: await read(run, flag) });
+        await run.remove({ ...flag, id: await read(run, flag) });
         expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0, percent: 0 });
       });
     }));

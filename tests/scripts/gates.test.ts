@@ -1,13 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "chai";
 import type { Outcome } from "../../engine/gates/check";
 import type { Criterion } from "../../engine/gates/criteria/summary";
-import { main } from "../../scripts/gates";
-import { clientFolder } from "../../scripts/pg-clients";
 import { withEngine } from "../engine/module/harness";
-import { major, withV6, type Login } from "../support/postgres";
+import { runGates } from "../support/gates-command";
+import { withV6, type Login } from "../support/postgres";
 
 interface Told {
   code: number;
@@ -17,27 +13,10 @@ interface Told {
   criteria: Criterion[];
 }
 
-/** Runs the command for a stack with these keys. */
+/** What the command says of a stage, for a stack with these keys. */
 async function gates(login: Login, keys: Record<string, unknown>, stage: string): Promise<Told> {
-  const folder = mkdtempSync(join(tmpdir(), "guardian-gates-command-"));
-  const { host, port, user, password, database } = login;
-  const config = { database: { host, port, user, database }, ...keys };
-  const named = Object.entries(config).map(([key, value]) => [`guardian:${key}`, value]);
-  // JSON is YAML.
-  writeFileSync(join(folder, "Pulumi.night.yaml"), JSON.stringify({ config: Object.fromEntries(named) as object }));
-  const [said, printed]: [string[], string[]] = [[], []];
-  const around = {
-    clone: folder,
-    env: { ...process.env, GUARDIAN_PG_BIN: await clientFolder(major), PGPASSWORD: password },
-    say: (line: string) => void said.push(line),
-    print: (line: string) => void printed.push(line),
-  };
-  try {
-    const code = await main(["--stack", "night", "--json", "--stage", stage], around);
-    return { code, said: said.join("\n"), ...(JSON.parse(printed.at(-1) ?? "{}") as Omit<Told, "code" | "said">) };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const { code, said, printed } = await runGates(login, keys, "--json", "--stage", stage);
+  return { code, said: said.join("\n"), ...(JSON.parse(printed.at(-1) ?? "{}") as Omit<Told, "code" | "said">) };
 }
 
 describe("npm run gates, as up would decide", function () {

@@ -58,6 +58,11 @@ export class Walk<P extends ServedPlugin = ServedPlugin> {
     return { answer, warnings: of("warn"), notes: of("info") };
   }
 
+  /** Deletes a resource, as the engine does. */
+  remove({ urn, id, state, inputs }: Held): Promise<unknown> {
+    return this.plugin.call(this.plugin.client.delete, calls.remove(urn, id, state, inputs));
+  }
+
   urn(kind: string, name: string): string {
     return calls.urnOf(`guardian-migration:index:${kind}`, name).replace(":dev:", `:${this.stack}:`);
   }

@@ -6,7 +6,8 @@ import { decide, type Decision } from "../../../engine/gates/decide";
 import { useDumps } from "../dumps";
 import { withEngine } from "../module/harness";
 import type { V6 } from "../../support/postgres";
-import { asked, line, lose, provenBackup, told } from "./harness";
+import { line } from "./asked";
+import { asked, lose, provenBackup, told } from "./harness";
 
 describe("what is accepted of v6", function () {
   this.timeout(180_000);

@@ -2,21 +2,11 @@ import type { Client } from "pg";
 import { dump } from "../../../engine/backup";
 import { Database } from "../../../engine/database";
 import { gates } from "../../../engine/gates";
-import { runCheck, type Check, type Declared, type Outcome } from "../../../engine/gates/check";
+import { runCheck, type Check, type Outcome } from "../../../engine/gates/check";
 import type { V6 } from "../../support/postgres";
 import type { Dumps } from "../dumps";
 import { quick, settingsOf, type Engine } from "../module/harness";
-
-const declared: Declared = {
-  env: process.env,
-  backup: { directory: "/nowhere", maxAge: 3600, verify: "restore" },
-  publications: [],
-  operators: [],
-  strict: false,
-  signOff: {},
-  endpoints: [],
-  limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
-};
+import { declared, line } from "./asked";
 
 /** Works with a database as a plugin process has it. */
 export async function asOneProcess<T>(db: V6, work: (host: Database) => Promise<T>): Promise<T> {
@@ -46,9 +36,6 @@ export async function ask(
 /** The same by a process of its own. */
 export const asked = (db: V6, names: readonly string[], maxDataLoss?: number): Promise<Outcome[]> =>
   asOneProcess(db, (host) => ask(host, names, maxDataLoss));
-
-/** An outcome in one line. */
-export const line = ({ verdict, evidence }: Outcome): string => `${verdict}: ${evidence.join("; ")}`;
 
 /** What one check says, in one line. */
 export async function said(db: V6, name: string, maxDataLoss?: number): Promise<string> {

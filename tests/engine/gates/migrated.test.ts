@@ -6,7 +6,8 @@ import { assumed, modules } from "../migrate/harness";
 import { withEngine } from "../module/harness";
 import { long } from "../../support/long";
 import { useDumps } from "../dumps";
-import { asked, line, provenBackup, said, told } from "./harness";
+import { line } from "./asked";
+import { asked, provenBackup, said, told } from "./harness";
 
 describe("the gate after the data stage, once v7 is there", function () {
   this.timeout(180_000);

@@ -6,7 +6,8 @@ import { useDumps } from "../dumps";
 import { withEngine, type Engine } from "../module/harness";
 import type { V6 } from "../../support/postgres";
 import { until } from "../../support/processes";
-import { asked, line, lose, provenBackup, said, told } from "./harness";
+import { line } from "./asked";
+import { asked, lose, provenBackup, said, told } from "./harness";
 
 const pass = ["v6-rows", "v6-cells", "v6-written"];
 

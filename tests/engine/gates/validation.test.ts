@@ -10,7 +10,8 @@ import { v6Tables } from "../../../spec/roles";
 import { long } from "../../support/long";
 import type { V6 } from "../../support/postgres";
 import { awkward } from "./awkward";
-import { ask, asked, asOneProcess, line, lose, provenBackup, said, told } from "./harness";
+import { line } from "./asked";
+import { ask, asked, asOneProcess, lose, provenBackup, said, told } from "./harness";
 
 const pass = ["v6-rows", "v6-cells", "v6-written"];
 

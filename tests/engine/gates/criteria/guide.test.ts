@@ -1,12 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { Outcome } from "../../../../engine/gates/check";
 import { guide } from "../../../../engine/gates/criteria/guide";
 import { criteriaLines, summarize, type Criterion } from "../../../../engine/gates/criteria/summary";
-import { main } from "../../../../scripts/gates";
 import { signOffs } from "../../../../spec/sign-offs";
+import { runGates } from "../../../support/gates-command";
 import { root } from "../../../support/plugin";
 import { withV6 } from "../../../support/postgres";
 import { all } from "../asked";
@@ -71,30 +70,13 @@ describe("gates: the guide's checklists and criteria", function () {
 
   it("19-8 ends what npm run gates says, and stands in its JSON", () =>
     withV6(async (db) => {
-      const folder = mkdtempSync(join(tmpdir(), "guardian-criteria-"));
-      const { host, port, user, password, database } = db.migrator;
-      writeFileSync(
-        join(folder, "Pulumi.night.yaml"),
-        `config:\n  guardian:database: {host: ${host}, port: ${port}, user: ${user}, database: ${database}}\n  guardian:signOff:\n    support-trained: {by: A. Lovelace, on: 2026-11-30, note: a course of two days}\n`,
-      );
-      const [said, printed]: [string[], string[]] = [[], []];
-      const around = {
-        clone: folder,
-        env: { ...process.env, PGPASSWORD: password },
-        say: (line: string) => void said.push(line),
-        print: (line: string) => void printed.push(line),
-      };
-      try {
-        await main(["--stack", "night", "--json", "--stage", "end"], around);
-        const { criteria } = JSON.parse(printed.at(-1) ?? "") as { criteria: Criterion[] };
-        expect(criteria.map(({ kind }) => kind).filter((kind) => kind === "success")).to.have.length(7);
-        expect(criteria).to.have.length(12);
-        expect(said.join("\n")).to.match(/It is complete when \(guide 8\):\nnot applicable {2}All v7 modules deployed/);
-        expect(said.at(-2)).to.match(
-          /^not applicable {2}User experience severely impacted: user-experience: no module/,
-        );
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
+      const trained = { by: "A. Lovelace", on: "2026-11-30", note: "a course of two days" };
+      const keys = { signOff: { "support-trained": trained } };
+      const { said, printed } = await runGates(db.migrator, keys, "--json", "--stage", "end");
+      const { criteria } = JSON.parse(printed.at(-1) ?? "") as { criteria: Criterion[] };
+      expect(criteria.map(({ kind }) => kind).filter((kind) => kind === "success")).to.have.length(7);
+      expect(criteria).to.have.length(12);
+      expect(said.join("\n")).to.match(/It is complete when \(guide 8\):\nnot applicable {2}All v7 modules deployed/);
+      expect(said.at(-2)).to.match(/^not applicable {2}User experience severely impacted: user-experience: no module/);
     }));
 });
