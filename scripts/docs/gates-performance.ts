@@ -1,7 +1,7 @@
 import { openingSpeed } from "../../engine/migrate/workers/throttle/control";
 import { appQueries } from "../../engine/gates/performance/queries";
 import { fewestRuns, pagesNoise, smallPages } from "../../engine/gates/performance/judge";
-import { patienceMs } from "../../engine/gates/performance/in-time";
+import { patienceMs } from "../../engine/gates/in-time";
 import { countedMs, longestMs } from "../../engine/gates/performance/pacing";
 import { clockNoiseMs, slowdownBudget } from "../../spec/slowdown";
 

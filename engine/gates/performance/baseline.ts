@@ -1,7 +1,7 @@
 import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding } from "../check";
 import { figuresOf, recordedIn } from "./figures";
-import { patienceMs } from "./in-time";
+import { patienceMs } from "../in-time";
 import { timeInServer, type InServer } from "./in-server";
 import { ms } from "./judge";
 import { measure, type Measurement, type Means } from "./measure";

@@ -1,6 +1,6 @@
 import { first, type Queryable } from "../../base/sql";
 import type { Site } from "../check";
-import { inTime } from "./in-time";
+import { inTime } from "../in-time";
 import { pacing, type Paced } from "./pacing";
 
 /**

@@ -1,7 +1,7 @@
 import { first, type Queryable } from "../../base/sql";
 import { percentile } from "../../migrate/workers/throttle/probe";
 import type { Site } from "../check";
-import { inTime } from "./in-time";
+import { inTime } from "../in-time";
 import { inTurnOf, pacing, type Paced } from "./pacing";
 import { explain, hashOf } from "./plans";
 import { appQueries, control, type AppQuery } from "./queries";

@@ -3,7 +3,7 @@ import type { Queryable } from "../../base/sql";
 import { steady } from "../../migrate/workers/pace";
 import { openingSpeed } from "../../migrate/workers/throttle/control";
 import type { Site } from "../check";
-import { mayTakeTooLong } from "./in-time";
+import { mayTakeTooLong } from "../in-time";
 
 /** So many milliseconds after its beginning a row of turns ends with what it has: an `up` waits for it. */
 export const longestMs = 30_000;

@@ -1,5 +1,5 @@
 import { first, rows, type Queryable } from "../../base/sql";
-import { inTime } from "./in-time";
+import { inTime } from "../in-time";
 import type { AppQuery } from "./queries";
 
 /** So many accounts are asked for at most, each of them once a round, and so many rows of the table are looked at to find them. */

@@ -2,7 +2,7 @@ import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding, type Site } from "../check";
 import { baseline, toMeasure } from "./baseline";
 import { figuresOf, recordedIn } from "./figures";
-import { patienceMs } from "./in-time";
+import { patienceMs } from "../in-time";
 import { alike, driftOf, judge, judgeCut, ms, type Judged } from "./judge";
 import { measure, type Measured, type Measurement, type Means } from "./measure";
 import { appQueries, type AppQuery } from "./queries";

@@ -1,5 +1,5 @@
 import { couldNotRun, some, type Finding } from "../check";
-import { patienceMs } from "../performance/in-time";
+import { patienceMs } from "../in-time";
 
 /** Why a table gave no answer within the statement_timeout. */
 export const late = `not in ${patienceMs / 1000} s`;

@@ -5,7 +5,7 @@ import { standingTables } from "../../ledger/objects";
 import { become, notAMember } from "../api";
 import { isPassing, notApplicable, some, type Check } from "../check";
 import { late, noAnswer, whyNot } from "./no-answer";
-import { inTime, mayTakeTooLong } from "../performance/in-time";
+import { inTime, mayTakeTooLong } from "../in-time";
 import { ownerships, type Ownership } from "./ownership";
 import { mayRead } from "./permitted";
 

@@ -4,7 +4,7 @@ import { quoteName, rows } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { apiRoles, become, notAMember, type ApiRole } from "../api";
 import { isPassing, notApplicable, some, type Check } from "../check";
-import { patienceMs } from "../performance/in-time";
+import { patienceMs } from "../in-time";
 import { noAnswer, whyNot } from "./no-answer";
 import { ownerships } from "./ownership";
 

@@ -1,5 +1,5 @@
-import { sqlstateOf } from "../../base/errors";
-import type { Queryable } from "../../base/sql";
+import { sqlstateOf } from "../base/errors";
+import type { Queryable } from "../base/sql";
 
 /** How long one run may take, in milliseconds; a query that takes longer is slow, whatever it took before. */
 export const patienceMs = 2000;
