@@ -49,7 +49,7 @@ describe("npm test", function () {
       ]);
       expect(last).to.equal(`${1 + more.length} passed, 1 failed, 2 skipped`);
       expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
-      expect(said).to.match(/\nthe slowest:\n( +\d+\.\d s {2}\S+\.test\.cjs\n)+took /);
+      expect(said).to.match(/\nthe slowest:\n( +\d+\.\d s {2}\S+\.test\.cjs\n)+\nfailed:\n {2}fails: x\ntook /);
       expect(code).to.equal(1);
     });
 
@@ -106,6 +106,39 @@ describe("npm test", function () {
     const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
     expect(scripts["test:long"]).to.match(/tests\/run\.ts --long$/);
     expect(scripts["test:whole"]).to.match(/tests\/run\.ts --whole$/);
+  });
+
+  /** Fails at its first run, as a test does that waited for a loaded machine. */
+  const atFirst = `const fs = require('node:fs'); const seen = __filename + '.seen';
+    it('is late: once', () => { if (!fs.existsSync(seen)) { fs.writeFileSync(seen, ''); throw new Error('too slow'); } });`;
+
+  it("runs a file in which something failed once more, by itself, and says what passed only then", () => {
+    const { last, said, code } = run([`${atFirst} ${passes}`, passes]);
+    expect(last).to.equal("3 passed, 0 failed, 0 skipped");
+    expect(said)
+      .to.match(/\n\S*0\.test\.cjs again, by itself\n/)
+      .and.not.match(/1\.test\.cjs again/);
+    expect(said).to.contain("failed at first, and passed by themselves:\n  is late: once: too slow\n");
+    expect(code).to.equal(0);
+  });
+
+  it("fails what fails at the second run too, names it at the end, and tries nothing twice with --once", () => {
+    rmSync(join(folder, "0.test.cjs.seen"), { force: true });
+    const fails = `${passes} it('fails', () => { throw new Error('for good'); });`;
+    const twice = run([atFirst, fails]);
+    expect(twice).to.include({ last: "2 passed, 1 failed, 0 skipped", code: 1 });
+    expect(twice.said).to.contain("\nfailed:\n  fails: for good\n").and.contain("  is late: once: too slow\n");
+    rmSync(join(folder, "0.test.cjs.seen"));
+    const once = run([atFirst, passes], {}, [], ["--once"]);
+    expect(once).to.include({ last: "1 passed, 1 failed, 0 skipped", code: 1 });
+    expect(once.said).to.contain("\nfailed:\n  is late: once: too slow\n").and.not.contain("by itself");
+  });
+
+  it("tries nothing a second time where a machine's noise is no reason: too much failed", () => {
+    const fails = "it('fails', () => { throw new Error('x'); });";
+    const { last, said } = run(Array<string>(13).fill(fails));
+    expect(last).to.equal("0 passed, 13 failed, 0 skipped");
+    expect(said).not.to.contain("by itself");
   });
 
   it("refuses a file that is not there, whatever else is named: exit code 2", () => {
