@@ -11,12 +11,14 @@ export interface Counts {
   failures: Failure[];
   /** Milliseconds. */
   ms: number;
+  /** What took more than a third of its time limit (both in milliseconds): on a machine three times slower it would fail. */
+  late: { title: string; ms: number; limit: number }[];
 }
 
 /** By file; "" for what mocha says of no file. */
 export type Files = Record<string, Counts>;
 
-const none = (): Counts => ({ passed: 0, skipped: 0, failures: [], ms: 0 });
+const none = (): Counts => ({ passed: 0, skipped: 0, failures: [], ms: 0, late: [] });
 
 /** @returns the counts of all files together */
 export function total(files: Files): Counts {
@@ -33,6 +35,7 @@ const plus = (a: Counts, b: Counts): Counts => ({
   skipped: a.skipped + b.skipped,
   failures: [...a.failures, ...b.failures],
   ms: a.ms + b.ms,
+  late: [...a.late, ...b.late],
 });
 
 /** More failed files than these are no noise of the machine: nothing is tried again. */

@@ -134,6 +134,14 @@ describe("npm test", function () {
     expect(once.said).to.contain("\nfailed:\n  is late: once: too slow\n").and.not.contain("by itself");
   });
 
+  for (const more of [[], [passes]])
+    it(`names what took more than a third of its time limit (${1 + more.length} files)`, () => {
+      const slow = `it('is slow', function (done) { this.timeout(6000); setTimeout(done, 2200); }); ${passes}`;
+      const { last, said } = run([slow, ...more]);
+      expect(last).to.match(/^\d passed, 0 failed/);
+      expect(said).to.match(/took more than a third of their time limit:\n +\d\.\d of +6\.0 s {2}is slow\n/);
+    });
+
   it("tries nothing a second time where a machine's noise is no reason: too much failed", () => {
     const fails = "it('fails', () => { throw new Error('x'); });";
     const { last, said } = run(Array<string>(13).fill(fails));

@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { add, takeSecond, total, worthAnotherTry, type Failure, type Files } from "./outcome";
+import { add, takeSecond, total, worthAnotherTry, type Counts, type Failure, type Files } from "./outcome";
 import { plan, type Part } from "./plan";
 import { cpuOfEnded, cpuVariable } from "./support/cpu";
 import { declaredVariable } from "./support/long";
@@ -134,8 +134,9 @@ async function main(given: string[]): Promise<number> {
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  const { passed, failures, skipped } = total(files);
+  const { passed, failures, skipped, late } = total(files);
   say("the slowest:", slowest(files));
+  say("took more than a third of their time limit:", nearest(late));
   say("failed at first, and passed by themselves:", atFirst.map(line));
   say("failed:", failures.map(line));
   const minutes = ((Date.now() - began) / 60_000).toFixed(1);
@@ -151,6 +152,14 @@ function say(heading: string, items: string[]): void {
   if (items.length > 0) console.log(`\n${heading}\n${items.map((item) => `  ${item}`).join("\n")}`);
 }
 
+const nearest = (late: Counts["late"]): string[] =>
+  late
+    .sort((a, b) => b.ms / b.limit - a.ms / a.limit)
+    .slice(0, 10)
+    .map(({ title, ms, limit }) => `${seconds(ms)} of ${seconds(limit)} s  ${title}`);
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(1).padStart(5);
+
 const line = ({ title, said }: Failure): string => `${title}: ${said}`;
 
 const slowest = (files: Files): string[] =>
@@ -158,6 +167,6 @@ const slowest = (files: Files): string[] =>
     .filter(([file]) => file !== "")
     .sort(([, a], [, b]) => b.ms - a.ms)
     .slice(0, 10)
-    .map(([file, { ms }]) => `${(ms / 1000).toFixed(1).padStart(5)} s  ${relative(root, file)}`);
+    .map(([file, { ms }]) => `${seconds(ms)} s  ${relative(root, file)}`);
 
 void main(process.argv.slice(2)).then((code) => (process.exitCode = code));

@@ -19,10 +19,14 @@ module.exports = class Plain extends reporters.Spec {
     super(runner, options);
     const pending = [];
     const files = {};
-    const of = ({ file }) => (files[file ?? ""] ??= { passed: 0, failures: [], skipped: 0, ms: 0 });
+    const of = ({ file }) => (files[file ?? ""] ??= { passed: 0, failures: [], skipped: 0, ms: 0, late: [] });
     const { EVENT_TEST_END, EVENT_HOOK_END, EVENT_TEST_PASS, EVENT_TEST_FAIL } = Runner.constants;
     for (const event of [EVENT_TEST_END, EVENT_HOOK_END]) {
-      runner.on(event, (test) => (of(test).ms += test.duration ?? 0));
+      runner.on(event, (test) => {
+        const { duration = 0, _timeout: limit } = test;
+        of(test).ms += duration;
+        if (limit > 0 && duration > limit / 3) of(test).late.push({ title: test.fullTitle(), ms: duration, limit });
+      });
     }
     runner.on(EVENT_TEST_PASS, (test) => of(test).passed++);
     runner.on(EVENT_TEST_FAIL, (test, error) => of(test).failures.push(told(test, error)));

@@ -1,4 +1,4 @@
-import { Test } from "mocha";
+import { Hook, Test } from "mocha";
 
 /** What a test that was skipped says; the reporter reads it. */
 type Skipped = Mocha.Test & { skipReason?: string };
@@ -16,10 +16,11 @@ export function skip(context: Mocha.Context, reason: string): never {
   context.skip();
 }
 
-/** What a worker of a parallel run hands over of a test: the reason too, which Mocha leaves out. */
-const prototype = Test.prototype as unknown as { serialize: (this: Skipped) => object };
-const usual = prototype.serialize;
-prototype.serialize = function () {
-  const { skipReason } = this;
-  return { ...usual.call(this), ...(skipReason === undefined ? {} : { skipReason }) };
-};
+/** What a worker of a parallel run hands over of a test or hook: the reason and the time limit too, which Mocha leaves out. */
+for (const { prototype } of [Test, Hook] as unknown as { prototype: { serialize: (this: Skipped) => object } }[]) {
+  const usual = prototype.serialize;
+  prototype.serialize = function () {
+    const { skipReason } = this;
+    return { ...usual.call(this), _timeout: this.timeout(), ...(skipReason === undefined ? {} : { skipReason }) };
+  };
+}
