@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { add, takeSecond, total, worthAnotherTry, type Counts, type Failure, type Files } from "./outcome";
+import { add, none, takeSecond, total, worthAnotherTry, type Counts, type Failure, type Files } from "./outcome";
 import { plan, type Part } from "./plan";
 import { cpuOfEnded, cpuVariable } from "./support/cpu";
 import { declaredVariable } from "./support/long";
@@ -55,9 +55,7 @@ async function run(part: Part, scratch: string): Promise<Outcome> {
   const long = lines(declared).length;
   const used = (cpuOfEnded() ?? 0) - before + lines(cpu).reduce((sum, seconds) => sum + Number(seconds), 0);
   const outcome = { left: part.tier === "short" ? long : 0, cpu: used };
-  const broken = (said: string): Files => ({
-    "": { passed: 0, skipped: 0, failures: [{ title: "mocha", said }], ms: 0 },
-  });
+  const broken = (said: string): Files => ({ "": { ...none(), failures: [{ title: "mocha", said }] } });
   if (!existsSync(summary)) return { files: broken(`mocha broke off (exit code ${String(code)})`), ...outcome };
   const found = JSON.parse(readFileSync(summary, "utf8")) as Files;
   const { passed, failures, skipped } = total(found);
