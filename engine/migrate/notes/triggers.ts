@@ -39,6 +39,12 @@ async function followedNow(db: Queryable, it: Named, any: boolean): Promise<stri
   return found.map((row) => row.name);
 }
 
+/** @returns whether every v6 table that the source reads has all the triggers, and they fire */
+export async function isFollowed(db: Queryable, it: Mapped): Promise<boolean> {
+  const there = await followedNow(db, it, false);
+  return followed(it.source.follows).every((table) => there.includes(table));
+}
+
 /**
  * Makes the triggers that are not there. Where a plan is there already, somebody took them away since: what v6 changed
  * meanwhile is not known, and in the same transaction every key is noted.
@@ -46,8 +52,7 @@ async function followedNow(db: Queryable, it: Named, any: boolean): Promise<stri
  */
 export async function startFollowing(fenced: FencedWriter, deadline: number, it: Mapped): Promise<void> {
   const tables = followed(it.source.follows);
-  const there = await followedNow(fenced.writer, it, false);
-  if (tables.every((table) => there.includes(table))) return;
+  if (await isFollowed(fenced.writer, it)) return;
   await stopFollowing(fenced, deadline, it);
   const functions = it.source.follows.map((follow, at) => functionSql(it, follow, at)).join("\n");
   const owned = await ownedOf(fenced.writer, tables);

@@ -10,7 +10,7 @@ import { pauseAfter, withV6Locks } from "../../module/v6-locks";
 import type { Context } from "../context";
 import { followed } from "../definition/migration";
 import { noteKeys, settleNotes, unending, type Settle } from "../notes/settle-notes";
-import { dropFunctions } from "../notes/triggers";
+import { dropFunctions, isFollowed, startFollowing } from "../notes/triggers";
 import { outlast } from "../rows/outlast";
 import { proveAll, proveKeys } from "../rows/proof";
 import { settleIn, settleKeys } from "../rows/settle";
@@ -50,6 +50,7 @@ export async function cutOver(context: Context): Promise<void> {
         before: () => Promise.resolve(),
         locked: async (db) => {
           locked = performance.now();
+          if (!(await isFollowed(db, it))) throw new Unfollowed();
           const { keys, all } = await noted(db, it.name, noteKeys);
           if (all || keys.length > noteKeys / 2) throw new Again();
           if (keys.length > 0) await settleNow(db, context, keys);
@@ -65,12 +66,24 @@ export async function cutOver(context: Context): Promise<void> {
     } catch (err) {
       if (!(err instanceof Again) || Date.now() > deadline) throw err instanceof Again ? unending(it.name) : err;
       fenced.options.onProgress({ phase: "once more", subject: it.name });
+      if (err instanceof Unfollowed) await followAnew(context, deadline);
       // v6 was locked for nothing, so that the pause is the one after any try that failed.
       const suffered = locked > 0 ? performance.now() - locked : 0;
       if (suffered > 0)
         await sleep(pauseAfter(suffered, fenced.parameters), undefined, { signal: fenced.options.signal });
     }
   }
+}
+
+/**
+ * Somebody took the triggers away, or switched them off, while v6 was waited for: with new ones every row is in question
+ * once more, and is settled and compared.
+ */
+async function followAnew(context: Context, deadline: number): Promise<void> {
+  const { fenced, it } = context;
+  await startFollowing(fenced, deadline, it);
+  await settleNotes(context, deadline, (keys) => settleKeys(fenced, context, keys));
+  context.proof = await proveAll(context.crew, context);
 }
 
 /** What is settled after the comparison of all rows is compared as well. @param late is told what it was */
@@ -122,6 +135,9 @@ async function outcomeOf(context: Context): Promise<MigrationOutcome> {
 
 /** Under the locks there is no time for it: v6 changed so much while they were waited for, or a row cannot be moved. */
 class Again extends Error {}
+
+/** Under the locks a trigger is not there, or does not fire: what v6 changed meanwhile is not known. */
+class Unfollowed extends Again {}
 
 /** A row that cannot be moved is rejected by the catch-up, in transactions of its own. */
 async function settleNow(db: Queryable, context: Context, keys: readonly string[][]): Promise<void> {

@@ -51,6 +51,33 @@ describe("a run that goes on, and its cut-over", function () {
       expect(await online.traces()).to.equal(0);
     }));
 
+  it("a trigger that is switched off while v6 is waited for at the cut-over is seen: all rows are looked at once more", () =>
+    withOnline(
+      "preferences",
+      300,
+      async (online) => {
+        const { admin, engine } = online;
+        await stopped(online);
+        const holder = await online.db.connect("admin");
+        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+        const other = { done: undefined as Promise<unknown> | undefined };
+        engine.onProgress = ({ phase }) => {
+          if (phase !== "v6 locks" || other.done) return;
+          other.done = (async () => {
+            await admin.query(`ALTER TABLE public.user_profiles DISABLE TRIGGER USER`);
+            await admin.query(`UPDATE public.user_profiles SET language = 'fr'`);
+            await holder.query("ROLLBACK");
+          })();
+        };
+        await online.move();
+        await other.done;
+        expect(other.done).not.to.equal(undefined);
+        expect(await online.differing()).to.equal(0);
+        expect(await online.traces()).to.equal(0);
+      },
+      { lockTimeout: 10 },
+    ));
+
   it("an account that was a day old when it began, to the microsecond, is not older than a day", () =>
     withOnline("consents", 300, async (online) => {
       const { admin } = online;
