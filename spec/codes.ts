@@ -109,6 +109,10 @@ export const errorCodes = {
   "Data migrations": {
     "source-missing": ["None of a data migration's sources is in this database.", "See the assessment: is this a v6?"],
     "key-unfit": ["A data migration cannot walk its key without missing rows.", "Mend the key as the error says."],
+    "target-unfit": [
+      "A target does not keep updated_at, by which own rows are known.",
+      "Mend its module as the error says.",
+    ],
     "migration-changed": ["It changed after it had written rows.", "Set them back, or roll back first."],
     "too-many-rejects": ["More rows cannot be moved than `gates.maxDataLoss` allows.", "Mend them in v6, run again."],
     "duplicate-rows": ["Two source rows would become one row.", "Mend them in v6, then run again."],

@@ -25,3 +25,11 @@ export const sqlName = (name: string): string =>
 
 /** @returns a text for a statement that is shown */
 export const sqlText = (text: string): string => unicode(text, escapeLiteral);
+
+const plain = ["uuid", "smallint", "integer", "bigint"];
+
+/** Types whose values say nothing of a person, as regtype[]: a row may be named by a key of these, and of no others. */
+export const plainTypes = `'{${plain.join(",")}}'::regtype[]`;
+
+/** @param types as format_type writes them @returns whether a key of these types may be told */
+export const arePlain = (types: readonly string[]): boolean => types.every((type) => plain.includes(type));

@@ -46,6 +46,9 @@ export function followed(follows: readonly Follow[]): string[] {
 
 const own = join(sqlFolder, "data");
 
+/** Of guardian_follow_…_truncate PostgreSQL keeps 63 bytes (manual, 4.1.1): longer ones would be one and the same. */
+const longest = 63 - "guardian_follow__truncate".length;
+
 /** @returns the names of all data migrations */
 export function migrationNames(folder = own): string[] {
   const entries = readdirSync(folder, { withFileTypes: true });
@@ -67,6 +70,13 @@ export async function loadMigration(name: string, folder = own): Promise<Migrati
       what: `there is no data migration ${JSON.stringify(name)}`,
       where,
       todo: `name one of: ${migrationNames(folder).join(", ")}`,
+    });
+  }
+  if (name.length > longest) {
+    throw new GuardianError("file-invalid", {
+      what: `a data migration's name has ${longest} letters at most: with it the names of its triggers have 63`,
+      where,
+      todo: "give its folder a shorter name",
     });
   }
   const written = readYaml(where, readFileSync(join(at, "migration.yaml"), "utf8"), definition);

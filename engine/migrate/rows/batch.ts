@@ -4,6 +4,7 @@ import { addBatch, endBatch } from "../../ledger/batches";
 import { first, quoteName, type Queryable } from "../../base/sql";
 import { patiently } from "./patient";
 import { under, type Range } from "../definition/range";
+import { refuseMarkless } from "../definition/marked";
 import { isAbsent, rowHash, sourceIn, type Mapped } from "../definition/source";
 
 /** Consecutive ranges of the plan that one transaction moves. */
@@ -67,11 +68,12 @@ const text = (key: readonly string[] | undefined): string | null => (key ? key.j
 export function moveChunk(fenced: FencedWriter, run: Run, chunk: Chunk): Promise<number> {
   return patiently(fenced, async (db) => {
     const id = await openBatch(db, run, chunk);
-    const moved = await first<{ written: string; checksum: string | null }>(db, moveStatement(run.it), [
+    const moved = await first<{ written: string; marked: string; checksum: string | null }>(db, moveStatement(run.it), [
       run.parameters,
       ...chunk.from,
       ...chunk.to,
     ]);
+    refuseMarkless(run.it, moved?.written, moved?.marked);
     await endBatch(db, id, moved ?? {}, { urn: run.urn, low: chunk.firstPlace, high: chunk.lastPlace });
     return Number(moved?.written ?? 0);
   });
@@ -89,6 +91,7 @@ export function moveStatement(it: Mapped): string {
       SELECT ${under("s", it.columns).join(", ")} FROM ${sourceIn(it, range)} s
       WHERE ${isAbsent(it, { range })}
       ORDER BY ${under("s", it.targetKey).join(", ")}
-      RETURNING ${rowHash(it, "t")} AS hash
-    ) SELECT count(*) AS written, sum(hash)::text AS checksum FROM written`;
+      RETURNING ${rowHash(it, "t")} AS hash, t.updated_at
+    ) SELECT count(*) AS written, count(*) FILTER (WHERE updated_at = pg_catalog.transaction_timestamp()) AS marked,
+             sum(hash)::text AS checksum FROM written`;
 }

@@ -1,6 +1,7 @@
 import { escapeIdentifier } from "pg";
 import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
+import { arePlain } from "../../base/names";
 import { isUntouched } from "../../ledger/batches";
 import { isUnexcused } from "../../ledger/changes";
 import { rangeEnds } from "../../ledger/ranges";
@@ -44,7 +45,7 @@ const proofKeys = 10_000;
  * Compares source and target row by row, a stretch of the plan at a time: every source row is in the target with the
  * same hash of its columns, or was there before, or is in the reject table; and every row of the migration has a source
  * row. What v6 changed and is not settled yet is left to the catch-up.
- * @throws GuardianError naming the keys and columns that differ; no values
+ * @throws GuardianError naming the keys, where they are of uuids and numbers, and the columns that differ; no values
  */
 export async function proveAll(crew: Crew, run: Run): Promise<Proof> {
   const { it, urn } = run;
@@ -215,14 +216,15 @@ async function refuse(
     [run.parameters, ...bounds, urn, it.columns, it.name, answered],
   );
   if (found.length === 0) return;
-  const named = found.map(
-    ({ key: k, columns }) => `${k.join(", ")} (${columns ? columns.join(", ") : "the whole row"})`,
-  );
+  const told = arePlain(it.types)
+    ? (of: Difference) => of.key.join(", ")
+    : () => "a key that may be personal is not told";
+  const named = found.map((of) => `${told(of)} (${of.columns ? of.columns.join(", ") : "the whole row"})`);
   throw new GuardianError("rows-differ", {
     what: `rows of ${it.target} differ from what v6 has for them, and nobody is known to have changed them`,
     where: named.join("; "),
     todo: [
-      "see what writes to the table beside the migration (a trigger?), and mend the rows",
+      "see what writes to the table beside the migration (a trigger?), and mend the rows; one that is missing may be inserted again as v6 has it",
       "roll the data stage back (guardian:through schema, up) and raise it again: the rows are written anew",
     ],
   });

@@ -1,3 +1,4 @@
+import { plainTypes } from "../../base/names";
 import { isPostgres, isRowError, sqlstateOf } from "../../base/errors";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readWaiting, type Waiting } from "../../ledger/archived";
@@ -28,7 +29,7 @@ export async function namedRows(db: Queryable, waiting: Waiting): Promise<Named>
   const key = await rows<{ name: string; plain: boolean }>(
     db,
     `SELECT pg_catalog.quote_ident(a.attname) AS name,
-            a.atttypid = ANY ('{uuid,smallint,integer,bigint}'::regtype[]) AS plain
+            a.atttypid = ANY (${plainTypes}) AS plain
      FROM pg_catalog.pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY u(num, place)
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num
      WHERE i.indrelid = $1::regclass AND i.indisprimary ORDER BY u.place`,

@@ -22,8 +22,13 @@ function migrationOf(key: string[]): Migration {
 }
 
 /** Target, as a module makes it, and source, as v6 has it. */
-async function make(online: Online, columns: string, key: string[], targets = columns): Promise<void> {
-  const table = `(${targets}, body text, updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (${key.join(", ")}))`;
+async function make(
+  online: Online,
+  columns: string,
+  key: string[],
+  { targets = columns, marked = "updated_at timestamptz NOT NULL DEFAULT now()" } = {},
+): Promise<void> {
+  const table = `(${targets}, body text, ${marked}, PRIMARY KEY (${key.join(", ")}))`;
   const up = `CREATE TABLE public.target ${table};
     CREATE TRIGGER target_updated_at BEFORE UPDATE ON public.target FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();`;
   const yaml = `objects:\n  table: [public.target]\n  trigger: [target_updated_at on public.target]\n`;
@@ -182,7 +187,7 @@ describe("a key", function () {
 
   it("that the target sorts in another way is refused: a range would hold other keys there", () =>
     withOnline(migrationOf(["code"]), 300, async (online) => {
-      await make(online, `code text COLLATE "und-x-icu"`, ["code"], `code text COLLATE "C"`);
+      await make(online, `code text COLLATE "und-x-icu"`, ["code"], { targets: `code text COLLATE "C"` });
       const said = await refusalOf(online.move());
       expect(said.what).to.equal("data migration own walks a key that its target sorts by another collation");
       expect(said.where).to.equal("public.source (code), public.target (code)");
@@ -205,6 +210,57 @@ describe("a key", function () {
         const preview = online.engine.host.read((db) => planMove(db, online.migration, assumed));
         expect((await refusalOf(preview)).what).to.equal(said.what);
         expect(await online.traces()).to.equal(0);
+      }));
+  }
+
+  it("that may be personal is not told where rows differ", () =>
+    withOnline(migrationOf(["id"]), 300, async (online) => {
+      await make(online, "id text", ["id"]);
+      await online.client.query(
+        "INSERT INTO public.source SELECT n || '@example.org', 'x' FROM generate_series(1, 9) n",
+      );
+      await stopped(online);
+      await online.admin.query(`ALTER TABLE public.target DISABLE TRIGGER USER;
+        UPDATE public.target SET body = 'other' WHERE id = '7@example.org';
+        ALTER TABLE public.target ENABLE TRIGGER USER`);
+      const said = await refusalOf(online.move());
+      expect(said).to.include({ code: "rows-differ", where: "a key that may be personal is not told (body)" });
+      const detail =
+        "SELECT detail -> 'error' FROM guardian_migration.step WHERE detail ? 'error' ORDER BY id DESC LIMIT 1";
+      const kept = JSON.stringify([await column(online.admin, detail), online.engine.told]);
+      expect(kept).to.contain("rows of public.target differ").and.not.contain("example.org");
+    }));
+
+  const unmarked: [string, string, string, RegExp][] = [
+    ["that is not there", "made_at timestamptz", "", /^public.target has no column updated_at timestamptz NOT NULL/],
+    [
+      "of less than microseconds",
+      "updated_at timestamptz(3) NOT NULL DEFAULT now()",
+      "",
+      /^public.target has no column/,
+    ],
+    [
+      "that nothing changes with the row",
+      "updated_at timestamptz NOT NULL DEFAULT now()",
+      "ALTER TABLE public.target DISABLE TRIGGER target_updated_at",
+      /^no trigger of public.target changes updated_at with a row/,
+    ],
+    [
+      "by the clock",
+      "updated_at timestamptz NOT NULL DEFAULT clock_timestamp()",
+      "",
+      /^rows that data migration own writes do not get their transaction's time/,
+    ],
+  ];
+  for (const [what, marked, more, error] of unmarked) {
+    it(`a target with an updated_at ${what} is refused: rows could not be told from what somebody wrote`, () =>
+      withOnline(migrationOf(["id"]), 300, async (online) => {
+        await make(online, "id bigint", ["id"], { marked });
+        await online.client.query(`INSERT INTO public.source SELECT n, 'x' FROM generate_series(1, 9) n; ${more}`);
+        const said = await refusalOf(online.move());
+        expect(said).to.include({ code: "target-unfit", where: "public.target (updated_at)" });
+        expect(said.what).to.match(error);
+        expect(await column(online.client, "SELECT count(*)::int FROM public.target")).to.deep.equal([0]);
       }));
   }
 

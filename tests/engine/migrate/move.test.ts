@@ -1,3 +1,7 @@
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sqlFolder } from "../../../engine/module/files/manifest";
 import { expect } from "chai";
 import { GuardianError } from "../../../engine/base/errors";
 import { loadMigration } from "../../../engine/migrate/definition/migration";
@@ -237,6 +241,22 @@ describe("the data migrations", function () {
       await killed(back);
       expect(await back()).to.deep.equal({ removed: BigInt(users!), kept: 0n });
     }));
+
+  it("one whose triggers would all have the same 63 bytes for a name is refused", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-data-"));
+    const name = "a".repeat(39);
+    try {
+      cpSync(join(sqlFolder, "data", "preferences"), join(folder, name), { recursive: true });
+      const said = await refusalOf(loadMigration(name, folder));
+      expect(said.what).to.equal(
+        "a data migration's name has 38 letters at most: with it the names of its triggers have 63",
+      );
+      cpSync(join(folder, name), join(folder, name.slice(1)), { recursive: true });
+      expect((await loadMigration(name.slice(1), folder)).name).to.have.length(38);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it("an unknown one is refused by name", async () => {
     const said = await refusalOf(loadMigration("../consents"));

@@ -1,3 +1,4 @@
+import { plainTypes } from "../../../base/names";
 import { escapeIdentifier } from "pg";
 import { v6Tables } from "../../../../spec/roles";
 import { v6Family, type Moment } from "../../../backup/snapshot/moment";
@@ -61,7 +62,7 @@ export async function describeTable(db: Queryable, was: ManifestTable): Promise<
     `SELECT c.oid::text, c.relpersistence::text AS persistence, ${keyOf} AS key,
        (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
            'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'bare', pg_catalog.format_type(a.atttypid, -1),
-           'plain', a.atttypid = ANY ('{uuid,smallint,integer,bigint}'::regtype[])) ORDER BY a.attnum)
+           'plain', a.atttypid = ANY (${plainTypes})) ORDER BY a.attnum)
          FROM pg_catalog.pg_attribute a
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
