@@ -82,6 +82,8 @@ export function bucketPolicy({ bucket, key }: Omit<Store, "region">): string {
     { ...put, Sid: "OnlyOurKey", Condition: { StringNotEquals: { [sseKey]: key }, Null: { [sseKey]: "false" } } },
     // aws:kms and no key is Amazon's own key, of which nobody here decides who may use it.
     { ...put, Sid: "NoKeyOfAmazon", Condition: { StringEquals: { [sse]: "aws:kms" }, Null: { [sseKey]: "true" } } },
+    // A key that only the caller has: it has none of the headers above, and nobody else could read the backup.
+    { ...put, Sid: "NoKeyOfTheCaller", Condition: { Null: { [`${sse}-customer-algorithm`]: "false" } } },
   ]);
 }
 

@@ -118,6 +118,7 @@ function whole(stack: string, bucket: string): DeclaredResource[] {
               Sid: "NoKeyOfAmazon",
               Condition: { StringEquals: { [sse]: "aws:kms" }, Null: { [`${sse}-aws-kms-key-id`]: "true" } },
             },
+            { ...put, Sid: "NoKeyOfTheCaller", Condition: { Null: { [`${sse}-customer-algorithm`]: "false" } } },
           ],
         }),
       },

@@ -46,6 +46,7 @@ describe("components: policies in AWS", () => {
     ["another key", { [sse]: "aws:kms", [sseKey]: "arn:aws:kms:eu-central-1:123456789012:key/k-2" }, ["OnlyOurKey"]],
     ["Amazon's key for S3", { [sse]: "aws:kms" }, ["NoKeyOfAmazon"]],
     ["no key of KMS", { [sse]: "AES256" }, ["OnlyKms"]],
+    ["a key of the caller's own (SSE-C)", { [`${sse}-customer-algorithm`]: "AES256" }, ["NoKeyOfTheCaller"]],
     ["two layers of it", { [sse]: "aws:kms:dsse", [sseKey]: key }, ["OnlyKms"]],
     ["an old TLS", { "s3:TlsVersion": "1.1" }, ["OnlyTls12"]],
     ["no TLS", { "aws:SecureTransport": "false" }, ["OnlyTls"]],
