@@ -12,7 +12,7 @@ import { BucketPublicAccessBlock } from "@pulumi/aws/s3/bucketPublicAccessBlock"
 import { BucketServerSideEncryptionConfiguration } from "@pulumi/aws/s3/bucketServerSideEncryptionConfiguration";
 import { BucketVersioning } from "@pulumi/aws/s3/bucketVersioning";
 import { thisAccount } from "./aws-account";
-import { backupKeyPolicy, bucketPolicy, uploaderPolicy, type Store } from "./aws-policies";
+import { backupKeyPolicy, bucketPolicy, nameOf, uploaderPolicy, type Store } from "./aws-policies";
 
 /** Days after which an upload that nobody finished is gone: the next run sweeps its own before. */
 const unfinishedDays = 2;
@@ -61,7 +61,7 @@ export class AwsBackupStore extends pulumi.ComponentResource {
       },
       kept,
     );
-    new Alias(name, { name: `alias/guardian-${stack}-backups`, targetKeyId: key.keyId }, kept);
+    new Alias(name, { name: `alias/guardian-${nameOf(stack)}-backups`, targetKeyId: key.keyId }, kept);
 
     const bucket = new Bucket(name, { bucket: args.bucket, forceDestroy: false, tags }, kept);
     const of = { bucket: bucket.bucket };
@@ -106,7 +106,7 @@ export class AwsBackupStore extends pulumi.ComponentResource {
     const uploader = new Policy(
       name,
       {
-        name: `guardian-${stack}-backup-uploader`,
+        name: `guardian-${nameOf(stack)}-backup-uploader`,
         description: `Uploads backups of Guardian ${stack}, and reads them back`,
         policy: arns.apply(uploaderPolicy),
         tags,

@@ -9,7 +9,7 @@ import { TopicSubscription } from "@pulumi/aws/sns/topicSubscription";
 import type { AlarmThresholds } from "../config/aws";
 import { thisAccount } from "./aws-account";
 import { dashboardBody, ofCluster, ofInstance, type Watched } from "./aws-metrics";
-import { alarmKeyPolicy, topicPolicy } from "./aws-policies";
+import { alarmKeyPolicy, nameOf, topicPolicy } from "./aws-policies";
 
 export interface AwsMonitoringArgs {
   /** The stack's name, in names and tags. */
@@ -33,6 +33,7 @@ export class AwsMonitoring extends pulumi.ComponentResource {
     super("guardian:aws:Monitoring", name, {}, options);
     const { stack, target, replicas, thresholds, notify } = args;
     const tags = { "guardian:stack": stack };
+    const prefix = `guardian-${nameOf(stack)}`;
     const mine = { parent: this };
     const account = thisAccount(mine);
     const key = new Key(
@@ -46,7 +47,7 @@ export class AwsMonitoring extends pulumi.ComponentResource {
       },
       mine,
     );
-    const topic = new Topic(name, { name: `guardian-${stack}-alarms`, kmsMasterKeyId: key.keyId, tags }, mine);
+    const topic = new Topic(name, { name: `${prefix}-alarms`, kmsMasterKeyId: key.keyId, tags }, mine);
     const policy = pulumi.all([topic.arn, account]).apply(([arn, of]) => topicPolicy(arn, of));
     const policed = new TopicPolicy(name, { arn: topic.arn, policy }, mine);
     for (const endpoint of notify) {
@@ -65,14 +66,14 @@ export class AwsMonitoring extends pulumi.ComponentResource {
         : ofCluster(cluster, thresholds);
     const told = [topic.arn];
     for (const one of watched) {
-      const inputs = { name: `guardian-${stack}-${one.name}`, alarmActions: told, okActions: told, tags };
+      const inputs = { name: `${prefix}-${one.name}`, alarmActions: told, okActions: told, tags };
       new MetricAlarm(one.name, { ...inputs, ...alarmInputs(one) }, { ...mine, dependsOn: [policed] });
     }
     const body = pulumi
       .output([watched, topic.arn] as const)
       // arn:aws:sns:<region>:…
       .apply(([all, arn]) => dashboardBody(all, arn.split(":")[3] ?? ""));
-    new Dashboard(name, { dashboardName: `guardian-${stack}`, dashboardBody: body }, mine);
+    new Dashboard(name, { dashboardName: prefix, dashboardBody: body }, mine);
 
     this.topicArn = topic.arn;
     this.registerOutputs({ topicArn: this.topicArn });

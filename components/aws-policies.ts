@@ -60,8 +60,8 @@ export function uploaderPolicy({ bucket, key, region }: Store): string {
       Effect: "Allow",
       Action: ["kms:Decrypt", "kms:GenerateDataKey"],
       Resource: key,
-      // In China the name goes on with .cn.
-      Condition: { StringLike: { "kms:ViaService": `s3.${region}.amazonaws.com*` } },
+      // .com, in China .com.cn, in the European Sovereign Cloud .eu.
+      Condition: { StringLike: { "kms:ViaService": `s3.${region}.amazonaws.*` } },
     },
   ]);
 }
@@ -140,6 +140,18 @@ export const topicPolicy = (topic: string, { accountId }: Account): string =>
       Condition: { Bool: { "aws:SecureTransport": "false" } },
     },
   ]);
+
+/**
+ * The name of a stack as all of AWS's names take it: aliases of KMS, topics and dashboards have no dot, which a stack's may have. Where
+ * one is replaced a hash is added: `prod.eu` and `prod-eu` would else share a topic, which SNS makes but once.
+ * @param stack at most 100 characters (Pulumi), of which a policy of IAM, the shortest, takes all
+ */
+export function nameOf(stack: string): string {
+  const plain = stack.replace(/[^A-Za-z0-9_-]/g, "-");
+  return plain === stack
+    ? stack
+    : `${plain.slice(0, 90)}-${createHash("sha256").update(stack).digest("hex").slice(0, 8)}`;
+}
 
 /**
  * An identifier that RDS takes, of at most 63 characters, as cluster snapshots must be ("CreateDBClusterSnapshot"): letters,

@@ -139,10 +139,13 @@ function alarmsGiven(found: AlarmThresholds | undefined): boolean {
   return Object.entries(found ?? {}).some(([key, value]) => value !== known[key]?.default);
 }
 
-/** S3, "Bucket naming rules": no dots, which TLS certificates of S3 do not cover. */
+/**
+ * S3, "General purpose bucket naming rules", with what it keeps for itself. No dots, which TLS certificates of S3 do not cover; without
+ * them no name is an IP address either.
+ */
 const bucket = like(
-  /^(?!xn--|sthree-)(?!.*(?:-s3alias|--ol-s3)$)[a-z0-9](?:[a-z0-9-]{1,61})[a-z0-9]$/,
-  "3 to 63 small letters, digits and hyphens",
+  /^(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:-s3alias|--ol-s3|--x-s3|--table-s3|-an)$)[a-z0-9](?:[a-z0-9-]{1,61})[a-z0-9]$/,
+  "3 to 63 small letters, digits and hyphens, and begin or end with nothing that S3 keeps for itself (xn--, sthree-, amzn-s3-demo-; -s3alias, --ol-s3, --x-s3, --table-s3, -an)",
   "The bucket for backups; no other account of Amazon may have one of this name.",
 );
 

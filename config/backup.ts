@@ -103,7 +103,8 @@ export const backupKeys = {
           ),
           to: optional(
             like(
-              /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[\w!.*'()-]+)*\/?$/,
+              // No address and no empty label as a bucket, no . or .. as a folder: servers and clients make another path of them.
+              /^s3:\/\/(?![\d.]+(\/|$)|[^/]*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/(?!\.{1,2}(\/|$))[\w!.*'()-]+)*\/?$/,
               "s3://bucket or s3://bucket/prefix",
               "Where each backup is stored off this machine once it is proven; whatever adds or changes waits for that. Credentials are the AWS SDK's own: variables, profile, role.",
             ),

@@ -48,6 +48,22 @@ describe("config: guardian:aws", () => {
     const read = (aws: unknown) => check(record(awsFoundationKeys, "x"), { aws }, { root: "guardian:" });
     const faults = (aws: unknown): string[] => read(aws).faults.map(({ text }) => text);
 
+    const bucketName =
+      "3 to 63 small letters, digits and hyphens, and begin or end with nothing that S3 keeps for itself (xn--, sthree-, amzn-s3-demo-; -s3alias, --ol-s3, --x-s3, --table-s3, -an)";
+
+    it("18-5 takes no name of a bucket that S3 refuses", () => {
+      const letters = ["ab", "a".repeat(64), "Backups", "back_ups", "-backups", "backups-", "back.ups", "192.168.5.4"];
+      const ends = ["s3alias", "-ol-s3", "-x-s3", "-table-s3", "an"].map((end) => `backups-${end}`);
+      const starts = ["xn--backups", "sthree-backups", "sthree-configurator", "amzn-s3-demo-backups", "b.mrap"];
+      for (const bucket of [...letters, ...ends, ...starts]) {
+        const complaint = `guardian:aws.bucket does not fit: it must be ${bucketName}`;
+        expect(faults({ bucket }), bucket).to.deep.equal([complaint]);
+      }
+      for (const bucket of ["abc", "a".repeat(63), "0-backups", "backups-japan", "org--backups"]) {
+        expect(faults({ bucket }), bucket).to.deep.equal([]);
+      }
+    });
+
     it("18-7 fills in every default", () => {
       expect(read({ instance: "guardian-db" }).value).to.deep.equal({
         aws: {
@@ -78,7 +94,7 @@ describe("config: guardian:aws", () => {
         }),
       ).to.deep.equal([
         `guardian:aws.replicas has something else at [1]: it must be a list of identifiers of RDS`,
-        "guardian:aws.bucket does not fit: it must be 3 to 63 small letters, digits and hyphens",
+        `guardian:aws.bucket does not fit: it must be ${bucketName}`,
         "guardian:aws.objectLockDays is 0: it must be a whole number from 1 to 36500",
         "guardian:aws.alarms.cpuPercent is 101: it must be a number from 1 to 100",
         "guardian:aws.alarms.memory is not known: the nearest known key is guardian:aws.alarms.cpuPercent",

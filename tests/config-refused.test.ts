@@ -78,6 +78,13 @@ const refused: Refused[] = [
     "does not fit: it must be s3://bucket or s3://bucket/prefix",
     { backup: { recipients: [age] } },
   ],
+  ...["s3://10.0.0.5/x", "s3://my..bucket", "s3://my-bucket/../x", "s3://my-bucket/x/."].map((to): Refused => [
+    `18-4: ${to}, of which a server may make another place`,
+    "backup.to",
+    to,
+    "does not fit: it must be s3://bucket or s3://bucket/prefix",
+    { backup: { recipients: [age] } },
+  ]),
   ["no jobs", "backup.jobs", 0, "is 0: it must be a whole number from 1 to 64"],
   [
     "an age without a unit",

@@ -199,7 +199,7 @@ function whole(stack: string, bucket: string): DeclaredResource[] {
             Effect: "Allow",
             Action: ["kms:Decrypt", "kms:GenerateDataKey"],
             Resource: key,
-            Condition: { StringLike: { "kms:ViaService": "s3.eu-central-1.amazonaws.com*" } },
+            Condition: { StringLike: { "kms:ViaService": "s3.eu-central-1.amazonaws.*" } },
           },
         ),
         tags,

@@ -58,6 +58,31 @@ describe("foundation/, its part in AWS", function () {
     expect(Object.keys(cluster.result)).to.deep.equal(["alarms"]);
   });
 
+  it("18-5 18-7 every name is one that AWS takes, whatever the stack is called, and no two stacks have one in common", async () => {
+    // By what each service's reference says of it: CreateAlias, CreateTopic, PutDashboard, PutMetricAlarm, CreatePolicy.
+    const taken: [type: string, key: string, pattern: RegExp][] = [
+      ["aws:kms/alias:Alias", "name", /^alias\/(?!aws\/)[A-Za-z0-9/_-]{1,250}$/],
+      ["aws:sns/topic:Topic", "name", /^[A-Za-z0-9_-]{1,256}$/],
+      ["aws:cloudwatch/dashboard:Dashboard", "dashboardName", /^[A-Za-z0-9_-]{1,255}$/],
+      ["aws:cloudwatch/metricAlarm:MetricAlarm", "name", /^[\x20-\x7e]{1,255}$/],
+      ["aws:iam/policy:Policy", "name", /^[\w+=,.@-]{1,128}$/],
+    ];
+    const seen = new Map<string, string>();
+    for (const stack of ["prod", "Prod_1", "prod.eu", "prod-eu", ".", "a".repeat(100), "a.".repeat(50)]) {
+      const { resources } = await foundation(stack, all);
+      for (const [wanted, key, pattern] of taken) {
+        const names = resources.filter(({ type }) => type === wanted).map(({ inputs }) => String(inputs[key]));
+        expect(names, wanted).not.to.deep.equal([]);
+        for (const name of names) {
+          expect(name, `${wanted} of ${stack}`).to.match(pattern);
+          expect(seen.get(`${wanted} ${name}`), name).to.equal(undefined);
+          seen.set(`${wanted} ${name}`, stack);
+        }
+      }
+    }
+    expect(seen.get("aws:sns/topic:Topic guardian-prod-alarms")).to.equal("prod");
+  });
+
   it("18-8 what contradicts itself is refused before anything is declared", async () => {
     const refused = await foundation("prod", { instance: "i", cluster: "c" }).then(
       () => undefined,
