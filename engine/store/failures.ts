@@ -143,9 +143,29 @@ export function storeFailure(err: unknown, doing: string, where: string): Guardi
   });
 }
 
+/**
+ * What of a text lets somebody in, or may: the command of credential_process with what it printed, the query of a presigned URL, a
+ * signature, an access key's id, who logs in to a URL.
+ */
+const secret: readonly (readonly [RegExp, string])[] = [
+  [/(Command failed)\b.*/s, "$1"],
+  [/\?\S*(?:X-Amz-|Signature=|AWSAccessKeyId=)\S*/gi, "?…"],
+  [/\b((?:Credential|Signature|Token)["']?[=:]\s*["']?)[^\s,"'&<]+/gi, "$1…"],
+  [/\b(?:AKIA|ASIA)[A-Z0-9]{8,}/g, "…"],
+  [/\/\/[^\s/@]+@/g, "//…@"],
+];
+const secretVariables = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
+
+/** @returns a text of the SDK's or a server's without what lets somebody in */
+function harmless(text: string): string {
+  const values = secretVariables.flatMap((name) => process.env[name] || []);
+  const without = values.reduce((said, value) => said.replaceAll(value, "…"), text);
+  return secret.reduce((said, [pattern, instead]) => said.replace(pattern, instead), without);
+}
+
 /** S3's own words name objects, actions and rights, and never what is in a backup. */
 function told({ name, message, status, code }: Refusal): string {
-  const words = message.replace(/\s+/g, " ").slice(0, 300);
+  const words = harmless(message).replace(/\s+/g, " ").slice(0, 300);
   const what = [name, code].find((one) => one !== "" && one !== "Error") ?? "Error";
   return `, and it says ${what}${status === undefined ? "" : ` (${status})`}${words === "" ? "" : `: ${words}`}`;
 }
