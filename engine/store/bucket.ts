@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import { buffer } from "node:stream/consumers";
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
@@ -133,11 +132,19 @@ export class Bucket {
     return Body as Readable;
   }
 
-  /** @returns a small object whole, or nothing where there is none */
+  /**
+   * @param most bytes that are read of it: who else writes to the bucket decides how long it is
+   * @returns a small object whole, or nothing where there is none
+   */
   async text(key: string, most: number, signal?: AbortSignal): Promise<string | undefined> {
     try {
-      const bytes = await buffer(await this.get(key, undefined, signal));
-      return bytes.subarray(0, most).toString("utf8");
+      const pieces: Buffer[] = [];
+      let bytes = 0;
+      for await (const piece of (await this.get(key, undefined, signal)) as AsyncIterable<Buffer>) {
+        pieces.push(piece);
+        if ((bytes += piece.length) >= most) break;
+      }
+      return Buffer.concat(pieces).subarray(0, most).toString("utf8");
     } catch (err) {
       const failure = storeFailure(err, "to be read", this.address(key));
       if (failure.cause instanceof Error && failure.cause.name === "NoSuchKey") return undefined;
