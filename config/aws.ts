@@ -206,6 +206,10 @@ export const awsFoundationKeys = {
         for (const key of ["objectLockDays", "migrationRole"]) {
           if (key in found && !("bucket" in found)) useless(key, "bucket");
         }
+        for (const key of ["replicas", "notify"] as const) {
+          const names = found[key]?.map((name) => name.toLowerCase()) ?? [];
+          if (new Set(names).size < names.length) wrong.push({ path: [key], text: "has a name twice" });
+        }
         if ((found.notify?.length ?? 0) > 0 && !watched) useless("notify", "instance or cluster");
         if (!watched && alarmsGiven(found.alarms)) useless("alarms", "instance or cluster");
         for (const [key, kind, other] of [

@@ -113,6 +113,10 @@ describe("config: guardian:aws", () => {
       expect(faults({ instance: "i", cluster: "c" })).to.deep.equal([
         "guardian:aws names both an instance and a cluster: keep cluster for Aurora, instance for any other database of RDS",
       ]);
+      expect(faults({ instance: "i", replicas: ["r", "s", "r"], notify: ["a@b.org", "A@b.org"] })).to.deep.equal([
+        "guardian:aws.replicas has a name twice",
+        "guardian:aws.notify has a name twice",
+      ]);
       expect(faults({ notify: ["on-call@example.org"] })).to.deep.equal([
         "guardian:aws names nothing: set bucket for backups, instance or cluster for alarms",
         "guardian:aws.notify is of no use without instance or cluster: give it too, or take this out",
