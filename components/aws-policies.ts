@@ -52,9 +52,11 @@ export function uploaderPolicy({ bucket, key, region }: Store): string {
     const all = Object.values(uploaderCalls).flatMap(([where, ...needed]) => (where === place ? needed : []));
     return [...new Set(all)].sort();
   };
+  // A bucket's ARN names no account: of one that is deleted, anybody may take the name, and would be sent the backups.
+  const Condition = { StringEquals: { "aws:ResourceAccount": key.split(":")[4] ?? "" } };
   return policyText([
-    { Sid: "Bucket", Effect: "Allow", Action: actions("bucket"), Resource: bucket },
-    { Sid: "Objects", Effect: "Allow", Action: actions("object"), Resource: `${bucket}/*` },
+    { Sid: "Bucket", Effect: "Allow", Action: actions("bucket"), Resource: bucket, Condition },
+    { Sid: "Objects", Effect: "Allow", Action: actions("object"), Resource: `${bucket}/*`, Condition },
     {
       Sid: "KeyThroughS3",
       Effect: "Allow",

@@ -181,6 +181,7 @@ function whole(stack: string, bucket: string): DeclaredResource[] {
             Effect: "Allow",
             Action: ["s3:GetBucketObjectLockConfiguration", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
             Resource: arn,
+            Condition: { StringEquals: { "aws:ResourceAccount": "123456789012" } },
           },
           {
             Sid: "Objects",
@@ -193,6 +194,7 @@ function whole(stack: string, bucket: string): DeclaredResource[] {
               "s3:PutObject",
             ],
             Resource: `${arn}/*`,
+            Condition: { StringEquals: { "aws:ResourceAccount": "123456789012" } },
           },
           {
             Sid: "KeyThroughS3",

@@ -14,7 +14,7 @@ import { findEngine } from "../../scripts/pulumi/engine";
 import { pulumi } from "../../scripts/pulumi/run";
 import { environment } from "../../scripts/stack/backend";
 import { check, record } from "../../spec";
-import { consent, raw } from "../support/config";
+import { age, consent, raw } from "../support/config";
 import { declared } from "../support/declared";
 import { root } from "../support/stack";
 
@@ -59,12 +59,16 @@ describe("docs/aws.md", function () {
 
       await run(["stack", "init", "prod"]);
       const runnable = blocks.filter(({ marked }) => !marked);
-      expect(runnable).to.have.length(3);
+      expect(runnable).to.have.length(4);
+      // None is left out by being called nothing, or something else.
+      const fences = text.match(/^```.*$/gm) ?? [];
+      expect(new Set(fences.filter((_fence, i) => i % 2 === 0))).to.deep.equal(new Set(["```json", "```sh", "```sql"]));
       const after: Record<string, unknown>[] = [];
       for (const { lines } of runnable) {
         for (const line of lines) {
           expect(line).to.match(/^npm run pulumi -- /);
-          await run(words(line.replace("npm run pulumi -- ", "")));
+          // What the reader puts in himself.
+          await run(words(line.replace("npm run pulumi -- ", "").replace("age1…", age)));
         }
         after.push(configOf(""));
       }
@@ -91,7 +95,13 @@ describe("docs/aws.md", function () {
       const database = { database: built["guardian-foundation:database"] };
       expect(check(record(administratorKeys, "x"), database).faults).to.deep.equal([]);
       expect(read(after[2]).errors).to.deep.equal([]);
-      expect(read(after[2]).config).to.include({ aws: undefined, through: "infrastructure" });
+      expect(read(after[2]).config?.backup).to.deep.include({
+        to: "s3://example-org-guardian-backups/prod",
+        region: "eu-central-1",
+        recipients: [age],
+      });
+      expect(read(after[3]).errors).to.deep.equal([]);
+      expect(read(after[3]).config).to.include({ aws: undefined, through: "infrastructure" });
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -137,6 +147,12 @@ describe("docs/aws.md", function () {
       .flatMap(({ Action }) => Action);
     const dangerous = /^(iam:|s3:|kms:(PutKeyPolicy|ScheduleKeyDeletion|TagResource))/;
     expect(anywhere.filter((action) => dangerous.test(action))).to.deep.equal([]);
+    // What makes something new, and what AWS narrows to no resource.
+    expect(anywhere.filter((action) => !/:(Describe|Get|List)/.test(action))).to.deep.equal([
+      "kms:CreateKey",
+      "kms:EnableKeyRotation",
+      "sns:Unsubscribe",
+    ]);
     const attaching = given.filter(({ Action }) => Action.includes("iam:AttachRolePolicy"));
     expect(attaching.map(({ Resource, Condition }) => [Resource, Condition])).to.deep.equal([
       ["arn:aws:iam::1:role/r", { ArnLike: { "iam:PolicyARN": "arn:aws:iam::1:policy/guardian-*" } }],

@@ -121,6 +121,27 @@ const ofTaggedKeys = ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:Update
  */
 const noOther = { "ForAllValues:StringLike": { "kms:ResourceAliases": "alias/guardian-*" } };
 const tagging = "kms:TagResource";
+/** What changes or takes away what rings, by its name: of everything, it would be the right to silence an account. */
+const ofNames = (account: string): Statement[] => [
+  {
+    Sid: "Alarms",
+    Effect: "Allow",
+    Action: ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"],
+    Resource: `arn:aws:cloudwatch:*:${account}:alarm:guardian-*`,
+  },
+  {
+    Sid: "Dashboards",
+    Effect: "Allow",
+    Action: ["cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard"],
+    Resource: `arn:aws:cloudwatch::${account}:dashboard/guardian-*`,
+  },
+  {
+    Sid: "Topics",
+    Effect: "Allow",
+    Action: ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"],
+    Resource: `arn:aws:sns:*:${account}:guardian-*`,
+  },
+];
 const ofAliases = ["kms:CreateAlias", "kms:UpdateAlias"];
 const ofAttaching = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"];
 
@@ -142,11 +163,13 @@ export function administratorStatements({ account, bucket, role }: Where): State
     ...ofBucket,
     ...ofTaggedKeys,
     ...ofAliases,
+    ...ofNames(account).flatMap(({ Action }) => Action),
     tagging,
   ]);
   const allow = { Effect: "Allow" } as const;
   return [
     { Sid: "Foundation", ...allow, Action: all.filter((one) => !narrowed.has(one)), Resource: "*" },
+    ...ofNames(account),
     { Sid: "Bucket", ...allow, Action: ofBucket, Resource: bucket },
     { Sid: "Policies", ...allow, Action: ofPolicies, Resource: policies },
     {
