@@ -37,10 +37,11 @@ export interface StoreIndex {
 const known = /^(manifest\.json|proof\.json|roles\.sql|dump\/[A-Za-z0-9_-][A-Za-z0-9._-]*)$/;
 
 /**
+ * @param name of the folder that it is in
  * @param where s3://…/index.json
- * @throws GuardianError for what is no index, or names files outside a backup's folder
+ * @throws GuardianError for what is no index, names files outside a backup's folder, or is of another backup
  */
-export function parseIndex(text: string, where: string): StoreIndex {
+export function parseIndex(text: string, name: string, where: string): StoreIndex {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -60,6 +61,8 @@ export function parseIndex(text: string, where: string): StoreIndex {
   if (new Set(parts.map(({ path }) => path)).size < parts.length) throw broken("names a file twice", where);
   const outside = parts.find(({ path, object }) => !known.test(path) || object !== objectOf(path, encryption));
   if (outside) throw broken("names a file that is none of a backup's", where);
+  // Else what is read is what stands in a folder that the index chooses.
+  if (index.name !== name) throw broken("is of another backup", where);
   return value as StoreIndex;
 }
 

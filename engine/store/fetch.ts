@@ -56,7 +56,7 @@ async function readIndex(
       todo: "see which there are: npm run backups -- list",
     });
   }
-  return { index: parseIndex(text, bucket.address(key)), text };
+  return { index: parseIndex(text, name, bucket.address(key)), text };
 }
 
 interface FetchOptions {

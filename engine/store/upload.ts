@@ -216,7 +216,7 @@ class Run {
     const { bucket, backup } = this;
     const key = `${backup.name}/${indexFile}`;
     this.#text = (await bucket.text(key, longestIndex, this.#signal)) ?? "";
-    const index = parseIndex(this.#text, bucket.address(key));
+    const index = parseIndex(this.#text, backup.name, bucket.address(key));
     const stored = new Map(index.parts.map((part) => [part.path, part]));
     if (this.#files.some(({ path }) => path !== proofFile && !stored.has(path))) {
       throw new GuardianError("store-foreign", {

@@ -2,10 +2,19 @@ import { expect } from "chai";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Bucket } from "../../../engine/store/bucket";
-import { logIn } from "./harness";
+import { parseIndex } from "../../../engine/store/contents";
+import { logIn, owner } from "./harness";
 
 describe("backups off the machine: one object", function () {
   this.timeout(60_000);
+
+  it("18-4 an index is of the folder that it is in, and sends nobody to another", () => {
+    const part = { path: "manifest.json", object: "manifest.json", size: 1, sha256: "" };
+    const index = { formatVersion: 1, owner, takenAt: "", encryption: "none", recipients: [], parts: [part] };
+    const read = (name: string) => parseIndex(JSON.stringify({ ...index, name }), "mine", "s3://b/mine/index.json");
+    expect(read("mine").parts).to.deep.equal([part]);
+    for (const name of ["another", "../another"]) expect(() => read(name)).to.throw("is of another backup");
+  });
 
   it("18-4 of an index that somebody made endless no more is read than an index may have", async () => {
     const [piece, all] = [Buffer.alloc(64 * 1024, "x"), 256 * 1024 * 1024];
