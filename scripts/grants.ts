@@ -5,6 +5,7 @@ import { gateGrantsFor, grantsFor, roleScripts, type Grant, type Grantee } from 
 import * as commands from "./command";
 import { usage } from "./command/parse";
 import { readStack, selectedHere } from "./purge/stack";
+import { roleNames } from "../spec/roles";
 
 const options = {
   role: {
@@ -97,6 +98,10 @@ export function main(args: readonly string[], surroundings: Surroundings = comma
     const { role, undo, database: named, server, stack, cwd } = given;
     const profiles = !given["without-profiles"];
     if (role !== undefined && undo) throw usage(command, "--undo takes no --role: a role of yours is yours to drop");
+    if (role !== undefined && role !== "guardian_migrator" && (roleNames as readonly string[]).includes(role)) {
+      const what = `--role ${role} would give that role all that the migration may, and ${role} is there so that somebody may not`;
+      throw usage(command, `${what}: its own rights are in what is printed without --role`);
+    }
     const database = named ?? databaseOf(stack, cwd === undefined ? clone : resolve(cwd), env, say);
     const all = undo ? dropRoles : makeRoles;
     const gates = undo

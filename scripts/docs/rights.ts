@@ -16,7 +16,8 @@ export function rightsPage(): string {
     "Before PostgreSQL 17, MAINTAIN is not there, and instead of it:",
     `\`\`\`sql\n${script(differs)}\n\`\`\``,
     "The gates `strangers` and `sampled-users` prove row security by asking as the API's roles do; without membership in these they " +
-      "could not run, which is a warning. The migration does not need it, foundation/ does not give it, and `npm run grants -- --gates` does:",
+      "could not run, which is a warning. The migration does not need it, foundation/ does not give it, and takes it away with each " +
+      "change of the role, a new password too; `npm run grants -- --gates` gives it:",
     `\`\`\`sql\n${script(gateGrantsOf({ role: "guardian_migrator", database: "guardian", major: 17 }))}\n\`\`\``,
     "Whoever may become `authenticated` may act as any patient by the API's own rights, under row security. Before PostgreSQL 16 a " +
       "membership is inherited too, and with BYPASSRLS what `authenticated` may write in v6 is no longer under row security: give it " +

@@ -28,4 +28,17 @@ describe("npm run grants", () => {
       expect(await bare("--without-profiles")).to.deep.equal(all.filter((line) => !on.includes(line)));
     }
   });
+
+  it("18-2 the migration's rights, and the API's roles, are given to none of the other three", async () => {
+    for (const role of roleNames.filter((name) => name !== "guardian_migrator")) {
+      const said: string[] = [];
+      const surroundings = {
+        print: (text: string) => void said.push(text),
+        say: (text: string) => void said.push(text),
+      };
+      expect(await main(["--role", role, "--gates", "--database", "g"], surroundings), role).not.to.equal(0);
+      expect(said.join("\n")).to.contain(`--role ${role} would give that role all that the migration may`);
+      expect(said.join("\n")).not.to.match(/^GRANT/m);
+    }
+  });
 });
