@@ -1,6 +1,7 @@
 import { choice, list, optional } from "./shape";
 
-const security = [
+/** What must hold as long as v7's objects are there. */
+export const security = [
   "definitions",
   "row-security",
   "functions",
@@ -10,13 +11,15 @@ const security = [
   "sampled-users",
 ] as const;
 
-const working = ["consent-flow", "document-pipeline", "notification-once", "fhir-build"] as const;
+/** What v7's functions must do as soon as they are there, tried and rolled back. */
+export const working = ["consent-flow", "document-pipeline", "notification-once", "fhir-build"] as const;
 
-const together = ["flag-share", "patient-journey", "care-team-journey", "operations"] as const;
+/** And at the end, when flags are set and data is there. */
+export const together = ["flag-share", "patient-journey", "care-team-journey", "operations"] as const;
 
 /**
  * The checks of each gate by name, in the order in which they are told: what the program declares, and guardian:accept may
- * name. engine/gates has what each does; tests/engine/gates/checks.test.ts holds the two together.
+ * name. engine/gates has what each does, in a file of its name.
  */
 export const gateChecks = {
   before: [
@@ -58,6 +61,9 @@ export const gateChecks = {
 
 /** A boundary between stages. */
 export type Gate = keyof typeof gateChecks;
+
+/** A check's name. */
+export type CheckName = (typeof gateChecks)[Gate][number];
 
 /** In the order of the stages: before anything is changed, and after the schema, data and deployment stage. */
 export const gateNames = Object.keys(gateChecks) as readonly Gate[];

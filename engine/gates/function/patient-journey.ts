@@ -1,4 +1,4 @@
-import { begin, finish, nextStage } from "./documents";
+import { begin, finish, nextStage } from "./document-pipeline";
 import { tried } from "./tried";
 
 /** Guide 6.3, "End-to-End Workflows": what a patient does in a day, one thing after the other. Of no flag's value. */

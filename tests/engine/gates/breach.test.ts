@@ -3,7 +3,7 @@ import { allModules } from "../../../components/plan";
 import type { Outcome } from "../../../engine/gates/check";
 import { breached } from "../../../engine/gates/breach";
 import { decide, refusalOf } from "../../../engine/gates/decide";
-import { slowdownBy } from "../../../engine/gates/performance/slowdown";
+import { slowdownBy } from "../../../engine/gates/performance/performance";
 import { readFlags, writeFlag } from "../../../engine/flags";
 import { withEngine } from "../module/harness";
 

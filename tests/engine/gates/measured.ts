@@ -4,9 +4,9 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { allModules } from "../../../components/plan";
 import { runCheck, type Declared, type Outcome, type Site } from "../../../engine/gates/check";
-import { baselineBy } from "../../../engine/gates/performance/baseline";
+import { baselineBy } from "../../../engine/gates/performance/performance-baseline";
 import type { Means, Stopwatch } from "../../../engine/gates/performance/measure";
-import { slowdownBy } from "../../../engine/gates/performance/slowdown";
+import { slowdownBy } from "../../../engine/gates/performance/performance";
 import { slowdownBudget } from "../../../spec/slowdown";
 import { withEngine, type Engine } from "../module/harness";
 

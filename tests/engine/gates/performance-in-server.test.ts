@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { allModules } from "../../../components/plan";
 import { runCheck, type Outcome } from "../../../engine/gates/check";
-import { baselineBy } from "../../../engine/gates/performance/baseline";
+import { baselineBy } from "../../../engine/gates/performance/performance-baseline";
 import { withEngine, type Engine } from "../module/harness";
 import { declared, queryTurns, speed, steadily, told, withBaseline } from "./measured";
 

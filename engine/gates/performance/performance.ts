@@ -1,6 +1,6 @@
 import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding, type Site } from "../check";
-import { baseline, toMeasure } from "./baseline";
+import { baseline, toMeasure } from "./performance-baseline";
 import { figuresOf, recordedIn } from "./figures";
 import { patienceMs } from "../in-time";
 import { alike, driftOf, judge, judgeCut, ms, type Judged } from "./judge";
