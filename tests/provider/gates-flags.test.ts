@@ -10,7 +10,7 @@ describe("provider: gates, what people say and what becomes of flags", function 
     withWalkOn(walkModules, async (walk, made, db) => {
       const checks = ["support-trained", "api-endpoints"];
       const gate = (more: Bag): Bag => schemaGate(made, { gate: "end", checks, ...more });
-      const signOff = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2026-11-30", note } });
+      const signOff = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2020-11-30", note } });
       const endpoints = [{ url: "http://127.0.0.1:1/", status: 200 }];
       const warned = await walk.create(
         "Gate",
@@ -65,7 +65,7 @@ describe("provider: gates, what people say and what becomes of flags", function 
       const gate = (more: Bag): Bag =>
         schemaGate(made, { gate: "end", checks, accept: { "external-systems": "a drill" }, ...more });
       const said = ({ state }: Held): string => JSON.stringify(state["outcomes"]);
-      const signed = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2026-11-30", note } });
+      const signed = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2020-11-30", note } });
       const first = await walk.create("Gate", "gate-schema", gate({}));
       expect(first.state["verdict"]).to.equal("ready with warnings");
       const second = (await update(walk, first, gate({ signOff: signed("a course of two days") }))) as Held;

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import type { Queryable } from "../../base/sql";
-import { steady } from "../../migrate/workers/pace";
+import { steady, type Pace } from "../../migrate/workers/pace";
 import { openingSpeed } from "../../migrate/workers/throttle/control";
 import type { Site } from "../check";
 import { mayTakeTooLong } from "../in-time";
@@ -20,6 +20,8 @@ export interface Paced {
   readonly speed?: number;
   /** Milliseconds, in place of `longestMs`. */
   readonly longest?: number;
+  /** What rests after each turn, in place of a steady pace. @param speed the share that is worked */
+  readonly pace?: (speed: number) => Pick<Pace, "rest">;
 }
 
 /** One turn, and the rest after it. The first, 0, is always done. */
@@ -36,8 +38,8 @@ export const inTurnOf = <T>({ host }: Pick<Site, "host">, work: (db: Queryable) 
   });
 
 /** One turn after the other, and as long a rest after each as the pace demands; what comes too late is left out. */
-export function pacing({ host, signal }: Site, { speed = openingSpeed, longest = longestMs }: Paced): Turn {
-  const pace = steady(speed, "a gate");
+export function pacing({ host, signal }: Site, { speed = openingSpeed, longest = longestMs, ...paced }: Paced): Turn {
+  const pace = paced.pace?.(speed) ?? steady(speed, "a gate");
   const began = performance.now();
   return async (i, work) => {
     signal.throwIfAborted();

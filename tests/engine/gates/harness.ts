@@ -18,14 +18,18 @@ export async function asOneProcess<T>(db: V6, work: (host: Database) => Promise<
   }
 }
 
-/** What checks of the gate after the data stage say, one after the other as the gate asks them. */
+/**
+ * What checks of the gate after the data stage say, one after the other as the gate asks them.
+ * @param throttled whether they rest where others are at work; tests of what they say have no time to lose by that
+ */
 export async function ask(
   host: Database,
   names: readonly string[],
   maxDataLoss = 0.001,
   say: (text: string) => void = () => undefined,
+  throttled = false,
 ): Promise<Outcome[]> {
-  const by = { ...declared, limits: { ...declared.limits, maxDataLoss } };
+  const by = { ...declared, throttled, limits: { ...declared.limits, maxDataLoss } };
   const all: readonly Check[] = gates.data;
   const outcomes: Outcome[] = [];
   for (const check of all.filter(({ name }) => names.includes(name)))

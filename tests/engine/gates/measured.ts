@@ -26,6 +26,25 @@ export const queryTurns = 10;
 /** Nobody is spared here. */
 export const speed = 1;
 
+/** What a measurement would rest for. */
+export interface Rested {
+  /** The share of its time that it may work. */
+  readonly speed: number;
+  /** Milliseconds that count, turn by turn. */
+  readonly counted: number[];
+}
+
+/** Rests not at all, and notes what it was to rest for: no clock says here whether it did. */
+export function noting(): { rested: Rested[]; pace: NonNullable<Means["pace"]> } {
+  const rested: Rested[] = [];
+  const pace: Means["pace"] = (share) => {
+    const counted: number[] = [];
+    rested.push({ speed: share, counted });
+    return { rest: (_worker, workMs) => Promise.resolve(void counted.push(workMs)) };
+  };
+  return { rested, pace };
+}
+
 /** Does the work, and says of each query what this test wants: the n-th run of it from 0. */
 export function clockSaying(ms: (query: string, n: number) => number): Stopwatch {
   const runs = new Map<string, number>();

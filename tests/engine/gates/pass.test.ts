@@ -49,7 +49,8 @@ describe("what a pass over v6 goes by", () => {
     let asked = 0;
     const read = () => Promise.resolve({ ...now, commits: ++asked });
     expect((await patiently(read, ({ commits }) => commits === 3, 5000, signal)).commits).to.equal(3);
-    expect((await patiently(read, () => false, 20, signal)).commits).to.be.within(5, 6);
+    // How often it looks until then is the clock's affair.
+    expect((await patiently(read, () => false, 20, signal)).commits).to.be.above(3);
   });
 
   it("19-4 says why it goes slower, and nothing twice", () => {

@@ -17,7 +17,7 @@ const slowed = (admin: Client, ms: number): Promise<unknown> =>
 
 /** What the baseline says, and which tests module 009 has a baseline of then, with how many runs. */
 async function baselineOf(engine: Engine): Promise<{ before: Outcome; runs: Record<string, number> }> {
-  const before = await runCheck(baselineBy({ speed, clock: steadily() }), engine.host, declared);
+  const before = await runCheck(baselineBy({ speed, longest: 100_000, clock: steadily() }), engine.host, declared);
   const runs = Object.entries(before.figures ?? {}).filter(([name]) => /^inServer.*Runs$/.test(name));
   return {
     before,
@@ -34,14 +34,14 @@ describe("gates: performance, as module 009 compares with it", function () {
       parameters: { queryTurns },
     });
 
-  it("19-5 has a baseline of a query that takes 15 ms, of which 220 in one statement would be over their time", () =>
+  it("19-5 has a baseline of a query that takes 10 ms, of which 220 in one statement would be over their time", () =>
     early(async (engine, admin) => {
-      await slowed(admin, 15);
+      await slowed(admin, 10);
       const { before, runs } = await baselineOf(engine);
       expect(runs, told(before)).to.deep.equal({
         ...{ UserAuthentication: 200, DocumentListing: 200, MedicationList: 200, LabResults: 200 },
       });
-      expect(before.figures?.["inServerMedicationListP50Ms"]).to.be.within(15, 40);
+      expect(before.figures?.["inServerMedicationListP50Ms"]).to.be.at.least(10);
     }));
 
   it("19-5 says of which query module 009 will have no baseline, and measures the others", () =>

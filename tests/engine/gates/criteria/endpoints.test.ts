@@ -73,8 +73,8 @@ describe("gates: endpoints", function () {
 
   it("19-7 are waited for no longer than their time, twice, and read no further than fits", () =>
     withApplication(async (url, requests) => {
-      const silent = await ask({ url: `${url}/silent`, status: 200 }, {}, true, 50);
-      expect(silent).to.deep.include({ status: 0, failure: "no answer within 0.05 s" });
+      const silent = await ask({ url: `${url}/silent`, status: 200 }, {}, true, 1000);
+      expect(silent).to.deep.include({ status: 0, failure: "no answer within 1 s" });
       expect(requests.map(({ url: path }) => path)).to.deep.equal(["/silent", "/silent"]);
     }));
 

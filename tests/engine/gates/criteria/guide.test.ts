@@ -70,7 +70,7 @@ describe("gates: the guide's checklists and criteria", function () {
 
   it("19-8 ends what npm run gates says, and stands in its JSON", () =>
     withV6(async (db) => {
-      const trained = { by: "A. Lovelace", on: "2026-11-30", note: "a course of two days" };
+      const trained = { by: "A. Lovelace", on: "2020-11-30", note: "a course of two days" };
       const keys = { signOff: { "support-trained": trained } };
       const { said, printed } = await runGates(db.migrator, keys, "--json", "--stage", "end");
       const { criteria } = JSON.parse(printed.at(-1) ?? "") as { criteria: Criterion[] };
