@@ -23,7 +23,7 @@ const judgedBy: Readonly<Record<Gate, readonly StepKind[]>> = {
   before: [],
   schema: ["SqlModule"],
   data: ["SqlModule", "DataMigration"],
-  end: ["SqlModule", "DataMigration"],
+  end: ["SqlModule", "DataMigration", "FeatureFlag"],
 };
 
 /** @returns the newest attempt at a gate of the stack that a URN is of */

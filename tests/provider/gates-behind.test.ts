@@ -116,14 +116,20 @@ describe("provider: what comes after a gate", function () {
         `UPDATE guardian_migration.step SET detail = detail || '{"verdict": "not ready"}' WHERE kind = 'Gate'`,
       );
       expect(await refused(changed(walk, on, "FeatureFlag", flag(true, 11)))).to.contain("it did not pass");
-      expect(await refused(changed(walk, on, "FeatureFlag", flag(true, 5)))).to.equal("passed");
+      const lowered = await changed(walk, on, "FeatureFlag", flag(true, 5));
 
       const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 9));
       const { sessionId = "" } = session.state as { sessionId?: string };
       const end = () =>
         refused(walk.create("SessionCompletion", "completion", { sessionId, behind: ["end"], ledgerId }));
       expect(await end()).to.contain(why("end", "completion", "it was not asked"));
-      await walk.create("Gate", "gate-end", schema(made.modules, { gate: "end" }));
+      const atEnd = await walk.create("Gate", "gate-end", schema(made.modules, { gate: "end" }));
+      expect(await walk.diff(atEnd)).to.deep.include({ changes: "none" });
+      // By --target, or of another list of users: nothing of the gate's own inputs says so.
+      await changed(walk, lowered, "FeatureFlag", flag(true, 4));
+      expect(await end()).to.contain(why("end", "completion", "event_sourcing came after it was asked"));
+      expect(await walk.diff(atEnd), "a plain up asks it").to.deep.include({ changes: "some" });
+      await update(walk, atEnd, schema(made.modules, { gate: "end" }));
       expect(await end()).to.equal("passed");
     }));
 
