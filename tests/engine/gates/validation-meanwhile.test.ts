@@ -27,7 +27,7 @@ describe("the gate after the data stage, while others are at work", function () 
       await admin.query(
         `CREATE PROCEDURE public.purge() LANGUAGE plpgsql AS $$ BEGIN
            DELETE FROM public.patient_vitals WHERE id = (SELECT id FROM public.patient_vitals ORDER BY id LIMIT 1); COMMIT;
-           PERFORM pg_catalog.pg_sleep(60); END $$`,
+           PERFORM pg_catalog.pg_sleep(600); END $$`,
       );
       const count = async (): Promise<number> =>
         (await admin.query<{ n: number }>("SELECT count(*)::int AS n FROM public.patient_vitals")).rows[0]?.n ?? 0;
@@ -50,6 +50,28 @@ describe("the gate after the data stage, while others are at work", function () 
       expect(await ended).to.match(/canceling statement/);
       await told(purging);
       expect(await said(db, "v6-rows"), "once it has told").to.match(/^passed/);
+    }));
+
+  it("19-4 takes autovacuum for nobody who deletes rows, though this role is not shown what it is", () =>
+    withBackup(async (db, admin) => {
+      await admin.query("ALTER SYSTEM SET autovacuum_naptime = '1s'");
+      await admin.query("SELECT pg_reload_conf()");
+      try {
+        await admin.query(
+          `CREATE TABLE public.cleared WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
+             autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1) AS SELECT i FROM generate_series(1, 100000) i`,
+        );
+        await admin.query("DELETE FROM public.cleared; SELECT pg_stat_force_next_flush()");
+        await lose(admin, "public.patient_vitals");
+        const atWork =
+          "SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'autovacuum worker' AND query LIKE '%cleared%'";
+        await until("autovacuum is at work", async () => (await admin.query(atWork)).rows.length > 0, 120_000);
+        expect(await said(db, "v6-rows")).to.match(/^failed: public\.patient_vitals: loss: 1 of/);
+        expect((await admin.query(atWork)).rows, "still").to.have.length(1);
+      } finally {
+        await admin.query("ALTER SYSTEM RESET autovacuum_naptime");
+        await admin.query("SELECT pg_reload_conf()");
+      }
     }));
 
   it("19-4 leaves a table that somebody locks uncompared, and compares the others", () =>

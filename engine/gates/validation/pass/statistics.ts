@@ -52,7 +52,8 @@ const atWork = `
   SELECT a.pid, pg_catalog.date_trunc('second', least(a.xact_start, a.query_start))::text AS since
     FROM pg_catalog.pg_stat_activity a
    WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
-     AND coalesce(a.backend_type, '') <> ALL ('{autovacuum worker,walsender,parallel worker}'::text[])
+     -- Who is not shown what it is sees all the same that autovacuum is nobody's.
+     AND a.usesysid IS NOT NULL AND coalesce(a.backend_type, '') <> ALL ('{walsender,parallel worker}'::text[])
      AND CASE WHEN coalesce(a.state, 'disabled') = 'disabled'
            THEN EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'virtualxid')
            ELSE a.state <> 'idle'
