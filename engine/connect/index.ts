@@ -10,4 +10,4 @@ export { ConnectionSettings, type DatabaseInput, resolveConnection } from "./set
 export { inTrial, type Trial } from "./trial";
 export { count } from "./values";
 export { connectWriter, Writer } from "./writer";
-export { writtenTables, type Untouched } from "./written";
+export { countsRows, writtenTables, type Untouched } from "./written";

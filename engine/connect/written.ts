@@ -1,4 +1,5 @@
 import type { GuardianError } from "../base/errors";
+import { first, type Askable } from "../base/sql";
 
 /** Tables that no transaction of a session may write to. */
 export interface Untouched {
@@ -7,6 +8,10 @@ export interface Untouched {
   /** @param written which of them a transaction wrote to, or which partitions of theirs, as `schema.name` */
   refusal(written: readonly string[], where: string): GuardianError;
 }
+
+/** @returns whether the server counts the rows that this session writes, as far as its settings say */
+export const countsRows = async (db: Askable): Promise<boolean> =>
+  (await first<{ on: boolean }>(db, "SELECT pg_catalog.current_setting('track_counts')::boolean AS on"))?.on === true;
 
 /**
  * SQL, one column: of the tables in $1 (text[], `schema.name`), their partitions and what inherits from them, those of which

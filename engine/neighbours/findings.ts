@@ -1,5 +1,6 @@
 import { shown, sqlName } from "../base/names";
 import { rows, type Queryable } from "../base/sql";
+import { countsRows } from "../connect";
 import { readDefiners } from "./definers";
 import type { Meant, Neighbour } from "./neighbour";
 import { isOpen, readPublications, scopeOf } from "./publications";
@@ -23,8 +24,23 @@ export async function readNeighbours(db: Queryable, v6: readonly string[], meant
     ...(await rightsOfAnon(db, v6)),
     ...(await readSecurity(db, v6, meant.operators)),
     ...(await readDefiners(db)),
+    ...(await counting(db)),
   ];
 }
+
+/** By what the server counts, a transaction of the migration that wrote to v6 is rolled back, and deleted rows are told from lost ones. */
+const counting = async (db: Queryable): Promise<Neighbour[]> =>
+  (await countsRows(db))
+    ? []
+    : [
+        {
+          item: "Statistics",
+          status:
+            "track_counts is off: nobody will know whether the migration wrote to v6, and autovacuum does nothing",
+          readiness: "Warning",
+          action: "SET track_counts = on, of the server, this database and this role",
+        },
+      ];
 
 async function publications(db: Queryable, accepted: readonly string[]): Promise<Neighbour[]> {
   return (await readPublications(db)).map((publication) => {

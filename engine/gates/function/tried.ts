@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pulumiCommand } from "../../../spec";
 import { v6Tables } from "../../../spec/roles";
 import { first, rows, type Askable, type Queryable } from "../../base/sql";
-import { inTrial, writtenTables, type Trial } from "../../connect";
+import { countsRows, inTrial, writtenTables, type Trial } from "../../connect";
 import { readStanding } from "../../ledger/objects";
 import { lackingRoles } from "../api";
 import {
@@ -250,11 +250,7 @@ const evidence = ({ done, becomes, notes }: Steps): string[] => [
  *   counted; undefined where it does not count
  */
 async function writtenOfV6(trial: Trial): Promise<string[] | undefined> {
-  const counted = await first<{ on: boolean }>(
-    trial,
-    "SELECT pg_catalog.current_setting('track_counts')::boolean AS on",
-  );
-  if (!counted?.on) return undefined;
+  if (!(await countsRows(trial))) return undefined;
   const found = await rows<{ name: string }>(trial, writtenTables, [v6Tables]);
   return found.map(({ name }) => name);
 }

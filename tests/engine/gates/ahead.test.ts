@@ -58,6 +58,15 @@ describe("gates: what preview foresees", function () {
       expect(await foreseen(db.migrator, "end", { checks: ["performance"] })).to.equal("nothing");
     }));
 
+  it("19-4 that nobody will know whether the migration wrote to v6, where the server counts nothing", () =>
+    withV6(async (db) => {
+      expect(await foreseen(db.migrator, "data")).to.equal("nothing");
+      await (await db.connect("admin")).query(`ALTER DATABASE ${db.name} SET track_counts = off`);
+      const stops = await foreseen(db.migrator, "data");
+      expect(named(stops)).to.equal("v6-written");
+      expect(stops).to.contain("track_counts is off").and.contain("mend v6-written: switch track_counts on");
+    }));
+
   it("19-2 of a stack of a release before the gates: that nothing was measured, and how to accept it", () =>
     withEngine(
       async (_engine, db) => {

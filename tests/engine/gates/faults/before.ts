@@ -23,6 +23,12 @@ const [see, blind] = [
   sql("REVOKE pg_read_all_stats FROM guardian_migrator"),
 ];
 
+/** Of sessions that begin after it. */
+export const [uncounted, counted]: readonly [Act, Act] = [
+  ({ admin, db }) => admin.query(`ALTER DATABASE ${db.name} SET track_counts = off`),
+  ({ admin, db }) => admin.query(`ALTER DATABASE ${db.name} RESET track_counts`),
+];
+
 /** Faults of a v6 to which nothing was done yet, whose operator sees others' transactions. */
 export const before: readonly Fault[] = [
   {
@@ -147,6 +153,38 @@ export const before: readonly Fault[] = [
       await sql("ALTER TABLE public.patient_allergies RESET (autovacuum_enabled)")(place);
       return sql("VACUUM public.patient_allergies")(place);
     },
+  },
+  {
+    check: "bloat",
+    fault: "a table of which the server has forgotten all that it counted",
+    verdict: "warned",
+    says: /^warned: public\.allergies_old: no row was counted since the statistics were set to 0$/,
+    plant: async ({ admin }) => {
+      await admin.query(
+        `CREATE TABLE public.allergies_old () INHERITS (public.patient_allergies) WITH (autovacuum_enabled = false, fillfactor = 10);
+         INSERT INTO public.allergies_old (allergen, source_document_ids) SELECT 'dust', '{}' FROM generate_series(1, 12000);
+         ANALYZE public.allergies_old; SELECT pg_stat_force_next_flush()`,
+      );
+      await admin.query("SELECT pg_stat_reset_single_table_counters('public.allergies_old'::regclass)");
+    },
+    undo: sql("DROP TABLE public.allergies_old"),
+  },
+  {
+    check: "bloat",
+    fault: "a server that counts no rows",
+    verdict: "could not run",
+    says: /^could not run: the server counts no rows: track_counts is off/,
+    plant: uncounted,
+    undo: counted,
+  },
+  {
+    check: "neighbours",
+    sound: /^warned: Rights of anon(?!.*track_counts)/,
+    verdict: "warned",
+    fault: "a server that counts no rows",
+    says: /^warned: .*; Statistics: track_counts is off: nobody will know whether the migration wrote to v6/,
+    plant: uncounted,
+    undo: counted,
   },
   {
     check: "connections",

@@ -1,4 +1,5 @@
 import { lose } from "../harness";
+import { counted, uncounted } from "./before";
 import { sql, type Act, type Fault, type Stack } from "./fault";
 
 const back = sql("INSERT INTO public.patient_vitals SELECT * FROM pg_temp.lost");
@@ -124,6 +125,14 @@ export const validation: readonly Fault[] = [
       "BEGIN; INSERT INTO public.patient_allergies (allergen, source_document_ids) VALUES ('planted', '{}'); UPDATE guardian_migration.ledger SET holder = 'x'; COMMIT",
     ),
     undo: sql("DELETE FROM public.patient_allergies WHERE allergen = 'planted'; SELECT pg_stat_force_next_flush()"),
+  },
+  {
+    check: "v6-written",
+    fault: "a server that counts no rows",
+    verdict: "could not run",
+    says: /^could not run: the server does not count what a transaction writes: track_counts is off; none of \d+ rows /,
+    plant: uncounted,
+    undo: counted,
   },
   {
     check: "v6-definitions",
