@@ -85,7 +85,7 @@ export function gatesPage(): string {
         "A gate at the end that fails leaves the session open.",
       "- **What comes after a gate asks the ledger by itself** (its input `behind`), besides Pulumi's own order: a module, a data migration, a flag that is " +
         "raised and the session's end are refused with `gate-unpassed` where a gate ahead of them did not pass, was not asked or was passed by, " +
-        "or where something was applied or moved since it was asked; a plain `up` then asks it. So `up --target`, `--exclude` or a deleted state leads past " +
+        "or where something was applied or moved, or for `gate-end` a flag changed, since it was asked; a plain `up` then asks it. So `up --target`, `--exclude` or a deleted state leads past " +
         "none. What is done already is not asked about, nor is a flag that is lowered. That the configuration has other limits or acceptances " +
         "than the gate was asked with is seen by the gate alone.",
       "- **While `gate-end` stands failed no flag is raised** (`flag-held`): flags are written before it is asked. Mend or accept what failed, then `up` " +
