@@ -38,6 +38,8 @@ export interface Fault {
   readonly sound?: RegExp;
   readonly plant?: Act;
   readonly undo?: Act;
+  /** Something stays when it is undone that the check minds, and the faults after it do not. */
+  readonly leaves?: true;
   /** What the stack declares then, where that is the fault, or a part of it. */
   readonly planted?: (place: Place) => Stack;
   /**

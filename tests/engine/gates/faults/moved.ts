@@ -16,6 +16,7 @@ export const moved: readonly Fault[] = [
       );
       await engine.move(await loadMigration("preferences"), assumed, { maxDataLoss: 0.5 });
     },
+    leaves: true, // the ledger knows of that row
     undo: sql("ALTER TABLE public.user_preferences DROP CONSTRAINT no_klingon"),
   },
 ];

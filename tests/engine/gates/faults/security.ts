@@ -164,7 +164,6 @@ export const rights: readonly Fault[] = [
     plant: sql(
       "CREATE OR REPLACE FUNCTION public.my_collaboration_sessions() RETURNS SETOF uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT id FROM public.collaboration_sessions'",
     ),
-    undo: sql("SELECT 1"),
   },
 ];
 
