@@ -17,9 +17,9 @@ export const functions: Check = {
   async run({ db }) {
     const names = (await standingNames(db, "function")).map((name) => name.slice(0, name.indexOf("(")));
     if (names.length === 0) return notApplicable("no module is applied");
-    const found = await rows<{ name: string; pinned: boolean; open: boolean }>(
+    const found = await rows<{ name: string; of: string; pinned: boolean; open: boolean }>(
       db,
-      `SELECT p.oid::regprocedure::text AS name,
+      `SELECT p.oid::regprocedure::text AS name, n.nspname || '.' || p.proname AS of,
          EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c = 'search_path=pg_catalog, pg_temp') AS pinned,
          EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
            WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE') AND n.nspname || '.' || p.proname <> ALL ($2) AS open
@@ -27,10 +27,13 @@ export const functions: Check = {
        WHERE n.nspname || '.' || p.proname = ANY ($1) ORDER BY 1`,
       [names, forEverybody],
     );
-    const lines = found.flatMap(({ name, pinned, open }) => [
-      ...(pinned ? [] : [`${name} has no pinned search_path`]),
-      ...(open ? [`${name} may be called by PUBLIC`] : []),
-    ]);
+    const lines = [
+      ...found.flatMap(({ name, pinned, open }) => [
+        ...(pinned ? [] : [`${name} has no pinned search_path`]),
+        ...(open ? [`${name} may be called by PUBLIC`] : []),
+      ]),
+      ...[...new Set(names)].filter((name) => !found.some(({ of }) => of === name)).map((name) => `${name} is gone`),
+    ];
     const figures = { functions: found.length, faults: lines.length };
     if (lines.length === 0)
       return { verdict: "passed", evidence: [`${found.length} functions, pinned and closed`], figures };

@@ -258,9 +258,10 @@ async function deletedOf(
   return (oid) => (short.has(oid) ? { told: why, passing: true } : lasting(deleted)(oid));
 }
 
-/** @returns the verdict of a check that has nothing to judge */
-export const nothingToJudge = ({ lacking, tables }: Pass): Finding | undefined =>
-  lacking ??
-  (tables.length === 0
-    ? { verdict: "failed", evidence: ["neither the backup nor the database has any of v6's tables"] }
-    : undefined);
+/** @returns the verdict of a check that has nothing to judge: tables that are there now are compared with nothing */
+export function nothingToJudge({ lacking, tables }: Pass): Finding | undefined {
+  if (lacking) return lacking;
+  if (tables.some(({ before }) => before !== undefined)) return undefined;
+  const none = tables.length === 0 ? "neither the backup nor the database has" : "the backup does not have";
+  return { verdict: "failed", evidence: [`${none} any of v6's tables`] };
+}

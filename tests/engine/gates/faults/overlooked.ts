@@ -51,6 +51,13 @@ export const onV7: readonly Planted[] = [
     undo: "ALTER FUNCTION public.is_feature_enabled_for_user SET search_path = pg_catalog, pg_temp",
   },
   {
+    check: "functions",
+    fault: "a function that is called otherwise: what stands in its place is not looked at",
+    says: /^failed: public\.is_feature_enabled_for_user is gone$/,
+    plant: "ALTER FUNCTION public.is_feature_enabled_for_user RENAME TO is_enabled",
+    undo: "ALTER FUNCTION public.is_enabled RENAME TO is_feature_enabled_for_user",
+  },
+  {
     check: "row-security",
     fault: "a policy by which a user writes rows of everybody's",
     says: /^failed: policy "leak" lets users write any row of "public"\."user_preferences"$/,
