@@ -23,6 +23,13 @@ type Outputs = Omit<Values<Spec["outputs"]>, "database">;
 const kind: Kind<Spec> = {
   spec: gateSpec,
 
+  // One that asks nothing would let everything pass.
+  check({ checks }) {
+    const none = Array.isArray(checks) && checks.length === 0;
+    const failures = none ? [{ property: "checks", reason: "must name at least one check" }] : [];
+    return Promise.resolve({ computed: {}, failures });
+  },
+
   // What these say is asked of the server at the next time that something is to be asked.
   asked: ["through", "backup", "publications", "operators", "onBreach"],
 
@@ -121,7 +128,6 @@ const tellingOf =
 /** What `up` would be told, as far as the catalogue says it now, or what is declared; a preview does not fail by it. */
 async function notesOf(call: DatabaseCall, inputs: Inputs<Spec>, said: Said): Promise<Note[]> {
   const names = inputs.checks.length;
-  if (names === 0) return [];
   const wanted = wantedOf(inputs);
   const asking = { host: call.host, signal: call.signal, onAsk: tellingOf(call) };
   const there = inputs.gate === "before" || !isAwaited(await ledgerSteps(call.host), call.urn, inputs.judges);

@@ -14,7 +14,6 @@ export const askingLine = ({ phase, seconds }: { phase: string; seconds: number 
 
 /** @returns what all checks together came to */
 export function verdictText({ verdict = "not ready", outcomes = [] }: Said): string {
-  if (outcomes.length === 0) return `${verdict}: it has no checks`;
   const seconds = outcomes.reduce((sum, one) => sum + one.seconds, 0);
   return `${verdict}: ${tally(outcomes)}; asked in ${seconds.toFixed(1)} s`;
 }

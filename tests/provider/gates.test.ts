@@ -141,6 +141,8 @@ describe("provider: gates", function () {
   it("19-2 says in preview what would stop up, and does not fail; before its stage is there it only says that it will ask", () =>
     withWalkOn(walkModules, async (walk, made, db) => {
       const admin = await db.connect("admin");
+      const asksNothing = walk.create("Gate", "gate-schema", schemaGate(made, { checks: [] }), { preview: true });
+      expect(await asksNothing.then(() => "passed", text)).to.contain("must name at least one check");
       await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
       const planned = await walk.create("Gate", "gate-schema", schemaGate(made), { preview: true });
       expect(planned.state).to.deep.include({ verdict: unknownMark, outcomes: unknownMark, judgedAt: unknownMark });
