@@ -11,7 +11,7 @@ import { BenchStack, withDatabase } from "./stack";
  */
 export const noop: Benchmark = {
   name: "noop",
-  about: "an up of the whole stack that changes nothing, beside one whose handlers return at once (ratio: at most 1.5)",
+  about: "an up of the whole stack that changes nothing, beside one whose handlers return at once (ratio: at most 1.3)",
   options: {
     rounds: { default: 5, least: 1, about: "how often each of the two is measured, in turn" },
     users: { default: 1000, least: 10, about: "users in the database" },

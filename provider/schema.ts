@@ -69,13 +69,14 @@ function properties(shape: Shape, prefix: string, owner: string, types: Record<s
 function described(property: Property, prefix: string, name: string, types: Record<string, Json>): Json {
   return {
     ...typeOf(property, prefix, name, types),
-    description: property.description,
+    description: property.whole ? `${property.description} As JSON.` : property.description,
     ...(property.secret ? { secret: true } : {}),
   };
 }
 
 /** An object with fixed keys becomes a named type of the package, anything else is said in place. */
 function typeOf(property: Property, prefix: string, name: string, types: Record<string, Json>): Json {
+  if (property.whole) return { type: "string" };
   if (property.items) return { type: "array", items: typeOf(property.items, prefix, `${name}Item`, types) };
   if (property.values) {
     return { type: "object", additionalProperties: typeOf(property.values, prefix, `${name}Value`, types) };

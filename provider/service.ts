@@ -10,6 +10,7 @@ import type { Calls } from "./calls";
 import type { EngineLog } from "./log";
 import { packageSchema } from "./schema";
 import { PartlyDone, type Call, type Handler, type Plugin } from "./types";
+import { whole } from "./whole";
 import { decode, encode, hasUnknown, unknown, type Properties, type Value, type Values } from "./wire";
 
 /** The part of a request that says which resource it is about. */
@@ -20,12 +21,15 @@ interface About {
 /** Pulumi's ResourceProvider service (proto/pulumi/provider.proto) for one plugin. Knows nothing of PostgreSQL. */
 export class Service<Host> {
   #host: Host | undefined;
+  readonly #handlers: readonly Handler<Host>[];
 
   constructor(
     private readonly plugin: Plugin<Host>,
     private readonly calls: Calls,
     private readonly log: EngineLog,
-  ) {}
+  ) {
+    this.#handlers = plugin.resources.map(whole);
+  }
 
   /** @returns what configure made, if it was called */
   get host(): Host | undefined {
@@ -191,7 +195,7 @@ export class Service<Host> {
 
   #handler(urn: string): Handler<Host> {
     const type = urn.split("::")[2]?.split("$").at(-1);
-    const found = this.plugin.resources.find((handler) => handler.spec.token === type);
+    const found = this.#handlers.find((handler) => handler.spec.token === type);
     if (!found) throw new Error(`${this.plugin.name} ${this.plugin.version} has no resource type ${type ?? urn}`);
     return found;
   }

@@ -11,6 +11,8 @@ export interface Property<T = unknown, Optional extends boolean = boolean> {
   readonly expected: string;
   readonly optional: Optional;
   readonly secret: boolean;
+  /** In Pulumi's state it stands as one text, JSON. */
+  readonly whole?: true;
   readonly items?: Property;
   readonly fields?: Shape;
   readonly values?: Property;
@@ -147,3 +149,8 @@ export const secret = <T, O extends boolean>(property: Property<T, O>): Property
   ...property,
   secret: true,
 });
+/**
+ * Keeps a list or an object of a resource's state as one text: the engine takes its time for each single value at every call, and
+ * shows JSON as what it stands for, a diff of it too.
+ */
+export const whole = <T, O extends boolean>(property: Property<T, O>): Property<T, O> => ({ ...property, whole: true });

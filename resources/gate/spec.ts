@@ -1,5 +1,5 @@
 import { throughInput } from "../../config/stages";
-import { choice, flag, integer, list, map, number, optional, record, resource, text } from "../../spec";
+import { choice, flag, integer, list, map, number, optional, record, resource, text, whole } from "../../spec";
 import { gateNames } from "../../spec/gates";
 
 const verdicts = ["ready", "ready with warnings", "not ready", "not asked"] as const;
@@ -80,7 +80,7 @@ export const gateSpec = resource(
         verdicts,
         "What its checks together say; not asked: nothing that it stands before was to come, or things were only taken out.",
       ),
-      outcomes: list(outcome, "What each check said."),
+      outcomes: whole(list(outcome, "What each check said.")),
       accepted: list(text("A check."), "Checks of which the ledger keeps what was accepted."),
       judgedAt: text("When it was asked, by the server's clock; empty if it was not."),
     },

@@ -16,7 +16,7 @@ import { isRefused, readSteps } from "../../engine/ledger/steps";
 import { backupsTaken } from "../../engine/module/archive/lost";
 import type { Remaining } from "../../engine/module/archive/remaining";
 import type { Queryable } from "../../engine/base/sql";
-import { pathTo, type Changes } from "../../provider/diff";
+import type { Changes } from "../../provider/diff";
 import { presentObjects, recordedObjects } from "../readings";
 import { deadline, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
@@ -113,9 +113,7 @@ const kind: Kind<Spec> = {
       return changes;
     }
     driftTexts(found).forEach((text) => call.log.warn(text));
-    for (const drift of found) {
-      changes.set(pathTo("definitions", drift.object), drift.kind === "missing" ? "delete" : "update");
-    }
+    if (found.length > 0) changes.set("definitions", "update");
     const versions = versionsOf(await recordedObjects(call.host), call.urn);
     if (versions.some((version) => version < inventoryVersion)) changes.set("facts", "update");
     const remaining = await remainingOf(call);

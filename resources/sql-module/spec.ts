@@ -1,5 +1,5 @@
 import { throughInput } from "../../config/stages";
-import { integer, list, map, record, resource, text } from "../../spec";
+import { integer, list, map, record, resource, text, whole } from "../../spec";
 import { behindInput } from "../../spec/gates";
 
 export const sqlModuleSpec = resource(
@@ -22,13 +22,15 @@ export const sqlModuleSpec = resource(
         text("A relation."),
         "v6 relations that are locked for a moment: SHARE ROW EXCLUSIVE on the way up, ACCESS EXCLUSIVE on the way down.",
       ),
-      objects: list(text("An object."), "Everything that it creates."),
-      archive: list(
-        record(
-          { table: text("The table."), subject: text("The column that holds the person, or none.") },
-          "A table whose rows survive a rollback.",
+      objects: whole(list(text("An object."), "Everything that it creates.")),
+      archive: whole(
+        list(
+          record(
+            { table: text("The table."), subject: text("The column that holds the person, or none.") },
+            "A table whose rows survive a rollback.",
+          ),
+          "Tables whose rows survive a rollback.",
         ),
-        "Tables whose rows survive a rollback.",
       ),
     },
     outputs: {
@@ -36,9 +38,11 @@ export const sqlModuleSpec = resource(
       facts: integer(
         "The version of the inventory by which the ledger describes its objects. An older one is raised by the next up, which records what that one did not tell.",
       ),
-      definitions: map(
-        text("A fingerprint."),
-        "Object to a fingerprint of how the catalogue describes it: what differs is drift.",
+      definitions: whole(
+        map(
+          text("A fingerprint."),
+          "Object to a fingerprint of how the catalogue describes it: what differs is drift.",
+        ),
       ),
     },
   },

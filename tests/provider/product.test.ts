@@ -168,7 +168,7 @@ describe("provider: the product", function () {
       await client.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
       // A new process: what this one has read, it has read.
       await withWalk({ database: db.migrator }, async (next) => {
-        const paths = { 'definitions["table public.audit_log"]': "update, output" };
+        const paths = { definitions: "update, output" };
         expect(await next.diff(audit!)).to.deep.equal({ changes: "some", paths });
         expect(next.plugin.engine.logs).to.deep.equal([
           {
@@ -188,12 +188,13 @@ describe("provider: the product", function () {
         expect(refreshed.state["definitions"]).not.to.deep.equal(audit!.state["definitions"]);
         expect(await next.diff(refreshed)).to.deep.equal({ changes: "some", paths });
       });
-      // A name with a quotation mark in it must not end the path's own.
       await client.query("ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY");
       await client.query('CREATE POLICY "see ""all""" ON public.audit_log FOR SELECT TO authenticated USING (true)');
       await withWalk({ database: db.migrator }, async (next) => {
-        const path = 'definitions["policy see \\"all\\" on public.audit_log"]';
-        expect(Object.keys((await next.diff(audit!)).paths)).to.deep.equal([path]);
+        expect(Object.keys((await next.diff(audit!)).paths)).to.deep.equal(["definitions"]);
+        expect(next.plugin.engine.logs.map(({ message }) => message).join()).to.contain(
+          'policy see "all" on public.audit_log',
+        );
       });
     }));
 

@@ -17,6 +17,12 @@ export function struct(values: Record<string, Wire>): Struct {
   return Struct.fromJavaScript(values);
 }
 
+/** @returns what a property stands for that the state has as one text */
+export function opened(text: Wire | undefined): unknown {
+  if (typeof text !== "string") throw new Error("this is no text");
+  return JSON.parse(text);
+}
+
 /** @returns what a Struct says, secrets and unknowns still marked; undefined where there is none */
 export function plain(found: Struct | undefined): Record<string, Wire> | undefined {
   return found?.toJavaScript() as Record<string, Wire> | undefined;
