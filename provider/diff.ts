@@ -20,7 +20,7 @@ export function changesBetween(olds: Values, news: Values): Changes {
 }
 
 /** @returns the path of a key of an object, quoted where it is no name, as Pulumi's property paths are written */
-export function pathTo(path: string, key: string): string {
+function pathTo(path: string, key: string): string {
   return path + (/^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `["${key.replaceAll('"', '\\"')}"]`);
 }
 
