@@ -241,7 +241,7 @@ async function restoreOne(work: Work, id: string, own: Partial<Values<Options>>)
       ...(masked ? { leavesOut: masked.leavesOut } : {}),
     });
     report(done).forEach(say);
-    if (masked) maskedReport(masked).forEach(say);
+    if (masked) maskedReport(masked, text("into-nonempty")).forEach(say);
     aboutV7(opened.manifest, folders, place.directory).forEach(say);
     tell(work, { id: folder.name, ...done });
     return done.left.length === 0 ? 0 : 3;

@@ -14,10 +14,12 @@ export interface Rules {
   readonly columns: ReadonlyMap<string, ReadonlyMap<string, Rule>>;
   /** Tables that come without their rows, with their schema; `schema.*` is every table of it. */
   readonly empty: ReadonlySet<string>;
-  /** Words that the rule `word` keeps. */
+  /** Words that the rules `word` and `sealed` keep. */
   readonly words: ReadonlySet<string>;
   /** Keys of JSON under which the rule `coded` keeps words of a code. */
   readonly codes: ReadonlySet<string>;
+  /** Keys of JSON that the rule `sealed` keeps. */
+  readonly keys: ReadonlySet<string>;
 }
 
 const column = like(/\S/, "a column", "A column.");
@@ -50,11 +52,12 @@ function oneRuleEach(found: {
 const shape = ruled(
   record(
     {
-      words: otherwise([], list(text("A word."), "Words that the rule word keeps.", "a list of words")),
+      words: otherwise([], list(text("A word."), "Words that the rules word and sealed keep.", "a list of words")),
       codes: otherwise(
         [],
         list(text("A key."), "Keys of JSON under which the rule coded keeps words of a code.", "a list of keys"),
       ),
+      keys: otherwise([], list(text("A key."), "Keys of JSON that the rule sealed keeps.", "a list of keys")),
       tables: otherwise(
         {},
         map(
@@ -78,12 +81,13 @@ const shape = ruled(
  */
 export function readRules(own: readonly string[] = [], first = rulesFile): Rules {
   const columns = new Map<string, Map<string, Rule>>();
-  const all = { columns, empty: new Set<string>(), words: new Set<string>(), codes: new Set<string>() };
+  const [empty, words, codes, keys] = [new Set<string>(), new Set<string>(), new Set<string>(), new Set<string>()];
+  const all = { columns, empty, words, codes, keys };
   for (const file of [first, ...own]) {
     const shown = file === rulesFile ? "sql/masking.yaml" : file;
-    const { tables, empty, words, codes } = readYaml(shown, read(file, shown), shape);
+    const found = readYaml(shown, read(file, shown), shape);
     const twice: string[] = [];
-    for (const [table, byRule] of Object.entries(tables)) {
+    for (const [table, byRule] of Object.entries(found.tables)) {
       const known = all.columns.get(table) ?? new Map<string, Rule>();
       if (all.empty.has(table)) twice.push(table);
       for (const rule of ruleNames) {
@@ -94,12 +98,13 @@ export function readRules(own: readonly string[] = [], first = rulesFile): Rules
       }
       all.columns.set(table, known);
     }
-    for (const table of empty) {
+    for (const table of found.empty) {
       if (all.columns.has(table)) twice.push(table);
       all.empty.add(table);
     }
-    words.forEach((word) => all.words.add(word));
-    codes.forEach((key) => all.codes.add(key));
+    found.words.forEach((word) => all.words.add(word));
+    found.codes.forEach((key) => all.codes.add(key));
+    found.keys.forEach((key) => all.keys.add(key));
     if (twice.length > 0) throw alreadyRuled(twice, shown);
   }
   return all;

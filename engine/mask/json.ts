@@ -7,14 +7,23 @@ const coded = /^[A-Za-z0-9][A-Za-z0-9._:/+%[\]-]{0,79}$/;
 /** A key that a programmer wrote: what is another may be a person's name or address. */
 const programmed = /^[A-Za-z_$][A-Za-z0-9_$.-]{0,63}$/;
 
+/** A time of day, which is nobody's. */
+const timeOfDay = /^([01]\d|2[0-3]):[0-5]\d$/;
+
+/** What stays of JSON in which a person may write any key. */
+interface Sealed {
+  readonly keys: ReadonlySet<string>;
+  readonly words: ReadonlySet<string>;
+}
+
 /**
  * Masks what is in JSON and leaves its shape: keys, booleans, null, how many there are of each, and every figure as it was
  * written, which JSON.parse would round. It is written as PostgreSQL writes jsonb.
  * @param codes keys under which words of a code stay
- * @param sealed whether keys are masked too: who may write any may write a name
+ * @param sealed of what a person may write any key in, a name too: other keys than these become codes
  * @throws SyntaxError for what is no JSON
  */
-export function maskJson(masker: Masker, text: string, codes: ReadonlySet<string>, sealed = false): string {
+export function maskJson(masker: Masker, text: string, codes: ReadonlySet<string>, sealed?: Sealed): string {
   return new Reading(masker, text.match(tokens) ?? [], codes, sealed).value("");
 }
 
@@ -25,7 +34,7 @@ class Reading {
     private readonly masker: Masker,
     private readonly tokens: readonly string[],
     private readonly codes: ReadonlySet<string>,
-    private readonly sealed: boolean,
+    private readonly sealed: Sealed | undefined,
   ) {}
 
   /** @param key the key under which it stands, itself or the array that it is in */
@@ -58,7 +67,7 @@ class Reading {
 
   /** A code is another for each key, however short: two keys of an object must not become one. */
   #name(key: string): string {
-    if (this.sealed) return this.masker.code(key);
+    if (this.sealed) return this.sealed.keys.has(key) ? key : this.masker.code(key);
     return programmed.test(key) && !/\d{5}/.test(key) ? key : this.masker.text(key);
   }
 
@@ -83,6 +92,10 @@ class Reading {
     const known = masker.dateInText(value) ?? masker.idInText(value);
     if (known !== undefined) return known;
     if (this.codes.has(key) && coded.test(value)) return value;
+    if (this.sealed) {
+      if (this.sealed.words.has(value) || timeOfDay.test(value)) return value;
+      if (key === "timezone") return masker.timezone(value);
+    }
     if (key === "id") return masker.id(value);
     const reference = masker.referenceInText(value);
     if (reference !== undefined) return reference;

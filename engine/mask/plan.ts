@@ -104,7 +104,9 @@ export function masksOf(columns: NonNullable<TablePlan["columns"]>, masker: Mask
     const { rule, declared } = planned;
     if (rule === "clear") return () => null;
     const one = maskOf(rule, declared, masker, rules);
-    const { limit, type } = declared;
+    const { limit, bytes, type, kind } = declared;
+    if (kind === "json" && !declared.array && bytes !== undefined)
+      return (value) => within(bytes, one(value) ?? "null");
     const cut = (value: string): string => value.slice(0, limit);
     // character(n) is filled with blanks.
     const fit = type.startsWith("bpchar") ? (value: string) => cut(value).padEnd(limit ?? 0) : cut;
@@ -113,9 +115,13 @@ export function masksOf(columns: NonNullable<TablePlan["columns"]>, masker: Mask
   });
 }
 
+/** Codes may be longer than what they stand for. Of JSON that its column would not take then, only what it is stays. */
+const within = (bytes: number, json: string): string =>
+  Buffer.byteLength(json) <= bytes ? json : json.startsWith("{") ? "{}" : json.startsWith("[") ? "[]" : "null";
+
 const none: ReadonlySet<string> = new Set();
 
-function maskOf(rule: Planned["rule"], { kind }: Declared, masker: Masker, { codes, words }: Rules): Mask {
+function maskOf(rule: Planned["rule"], { kind }: Declared, masker: Masker, { codes, words, keys }: Rules): Mask {
   switch (rule) {
     case "clear":
       return () => null;
@@ -124,7 +130,7 @@ function maskOf(rule: Planned["rule"], { kind }: Declared, masker: Masker, { cod
     case "coded":
       return (value) => maskJson(masker, value, codes);
     case "sealed":
-      return (value) => maskJson(masker, value, none, true);
+      return (value) => maskJson(masker, value, none, { keys, words });
     case "id":
       if (kind === "uuid") return (value) => masker.uuid(value);
       return kind === "bigint" ? (value) => masker.bigint(value) : (value) => masker.id(value);

@@ -42,7 +42,11 @@ export const rules = {
     about: "as json, and words of a code stay under the keys that are listed; for what no person writes",
     kinds: ["json"],
   },
-  sealed: { about: "as json, and every key becomes a code; for what a person may write any key in", kinds: ["json"] },
+  sealed: {
+    about:
+      "as json, but a key stays only where it is listed, and else becomes a code; words of the list, times of day and the zone under `timezone` stay; for what a person may write any key in",
+    kinds: ["json"],
+  },
   year: {
     about: "the first of January of its year, and no year in which somebody of more than 89 was born",
     kinds: ["time"],

@@ -7,8 +7,10 @@ export interface Declared {
   readonly kind: Kind;
   readonly array: boolean;
   readonly notNull: boolean;
-  /** Characters that it takes; none: any number. */
+  /** Characters that it takes, by its type or a CHECK; none: any number. */
   readonly limit?: number;
+  /** Bytes that its value as text may have, by a CHECK. */
+  readonly bytes?: number;
   /** As one would write it. */
   readonly type: string;
 }
@@ -48,9 +50,21 @@ export async function declaredColumns(
       const create = at(statement, "CreateStmt");
       const relation = at(create, "relation");
       if (!create || !relation) continue;
-      const columns = listOf(create, "tableElts").flatMap((element) => {
+      const elements = listOf(create, "tableElts");
+      const bounds = elements.flatMap((element) => boundsIn(at(at(element, "Constraint"), "raw_expr")));
+      const columns = elements.flatMap((element) => {
         const definition = at(element, "ColumnDef");
-        return definition ? [[String(definition["colname"]), declared(definition)] as const] : [];
+        if (!definition) return [];
+        const name = String(definition["colname"]);
+        return [
+          [
+            name,
+            bounded(
+              declared(definition),
+              bounds.filter(({ column }) => column === name),
+            ),
+          ] as const,
+        ];
       });
       found.set(`${String(relation["schemaname"])}.${String(relation["relname"])}`, new Map(columns));
     }
@@ -73,12 +87,48 @@ function declared(definition: NonNullable<Tree>): Declared {
   const array = listOf(type, "arrayBounds").length > 0;
   const constraints = listOf(definition, "constraints").map((one) => at(one, "Constraint")?.["contype"]);
   const limit = at(at(at(listOf(type, "typmods")[0], "A_Const"), "ival"), "ival") ?? 0;
-  const bounded = ["varchar", "bpchar"].includes(name) && Number(limit) > 0;
+  const sized = ["varchar", "bpchar"].includes(name) && Number(limit) > 0;
   return {
     kind: kinds[name] ?? "other",
     array,
     notNull: constraints.includes("CONSTR_NOTNULL"),
-    ...(bounded ? { limit: Number(limit) } : {}),
+    ...(sized ? { limit: Number(limit) } : {}),
     type: name + (array ? "[]" : ""),
   };
+}
+
+/** How much a column takes. */
+interface Bound {
+  readonly column: string;
+  readonly of: "limit" | "bytes";
+  readonly most: number;
+}
+
+const measures: Readonly<Record<string, Bound["of"]>> = {
+  ...{ length: "limit", char_length: "limit", octet_length: "bytes" },
+};
+
+/** @returns what a CHECK says of lengths: `octet_length(x::text) <= n`, wherever in it that stands */
+function boundsIn(expression: unknown): Bound[] {
+  if (typeof expression !== "object" || expression === null) return [];
+  const inner = Object.values(expression).flatMap(boundsIn);
+  const call = at(at(at(expression as Tree, "A_Expr"), "lexpr"), "FuncCall");
+  const compared = at(expression as Tree, "A_Expr");
+  const of = measures[word(listOf(call, "funcname").at(-1))];
+  const most = Number(at(at(at(compared, "rexpr"), "A_Const"), "ival")?.["ival"]);
+  if (of === undefined || word(listOf(compared, "name")[0]) !== "<=" || !(most > 0)) return inner;
+  const argument = listOf(call, "args")[0];
+  const reference = at(at(at(argument, "TypeCast"), "arg") ?? argument, "ColumnRef");
+  return [...inner, { column: word(listOf(reference, "fields").at(-1)), of, most }];
+}
+
+/** Of an array a bound is of all its elements together, and says nothing of one. */
+function bounded(column: Declared, bounds: readonly Bound[]): Declared {
+  const least = (of: Bound["of"], known = Infinity): number =>
+    Math.min(known, ...bounds.flatMap((bound) => (bound.of === of ? [bound.most] : [])));
+  const bytes = least("bytes");
+  if (column.array || column.kind !== "text") return bytes < Infinity ? { ...column, bytes } : column;
+  // What is masked is ASCII.
+  const limit = Math.min(least("limit", column.limit), bytes);
+  return limit < Infinity ? { ...column, limit } : column;
 }

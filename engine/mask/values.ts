@@ -5,7 +5,15 @@ const uuid = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}";
 const uuids = new RegExp(`(${uuid})`);
 /** What Guardian and FHIR make of an id: `<uuid>-heart-rate`, `urn:uuid:<uuid>`, `Patient/<id>`. */
 const measure = new RegExp(`^(urn:uuid:)?(${uuid})((?:-[a-z]{1,24}){0,3})$`);
-const reference = /^([A-Z][A-Za-z]{1,63}\/)(\S+)$/;
+const reference = /^([A-Z][A-Za-z]{1,63})\/(\S+)$/;
+/** Kinds of FHIR resources (R4) that references name. What else stands before a slash may be a name: `Smith/Ann`. */
+const resources = new Set(
+  `Account AllergyIntolerance Appointment Binary Bundle CarePlan CareTeam Condition Consent Coverage Device DiagnosticReport
+  DocumentReference Encounter EpisodeOfCare Goal Group HealthcareService ImagingStudy Immunization Location Media Medication
+  MedicationAdministration MedicationDispense MedicationRequest MedicationStatement Observation Organization Patient Person
+  Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson ServiceRequest
+  Specimen`.split(/\s+/),
+);
 
 const dated = /^((?:1[89]|2[01])\d\d)-(?:0[1-9]|1[0-2])(-(?:0[1-9]|[12]\d|3[01])(?:([T ]).*)?)?$/;
 const figures = /^\s*[<>≤≥~]?=?\s*[+-]?\d{1,4}(?:[.,]\d{1,4})?(?:\s*\/\s*\d{1,4})?\s*%?\s*$/;
@@ -59,8 +67,8 @@ export class Masker {
   #idOf(part: string): string {
     const [, urn = "", id, suffix = ""] = measure.exec(part) ?? [];
     if (id !== undefined) return urn + this.uuid(id) + suffix;
-    const [, kind, rest] = reference.exec(part) ?? [];
-    if (kind !== undefined && rest !== undefined) return kind + this.#idOf(rest);
+    const [, kind = "", rest = ""] = reference.exec(part) ?? [];
+    if (resources.has(kind)) return `${kind}/${this.#idOf(rest)}`;
     return part === "" ? "" : this.code(part);
   }
 
@@ -98,14 +106,29 @@ export class Masker {
     return words.map((_, i) => syllables(bytes.subarray(i * 6, i * 6 + 6))).join(" ");
   }
 
+  /**
+   * The same but for its case where an address is the same but for its case: who compares either way finds what he found, and
+   * a key that took both takes both.
+   */
   email(value: string): string {
-    return value === "" ? "" : `${this.code(value.toLowerCase())}@${nowhere}`;
+    if (value === "") return "";
+    const [lower, bytes] = [value.toLowerCase(), this.#bytes("case", value, 16)];
+    const code = this.code(lower);
+    if (value === lower) return `${code}@${nowhere}`;
+    const cased = Array.from(code, (letter, i) => (i === 0 || bytes.readUInt8(i) & 1 ? letter.toUpperCase() : letter));
+    return `${cased.join("")}@${nowhere}`;
   }
 
+  /** The digits are the same where a number's are, and what stands between them is where it was, for a key's sake. */
   phone(value: string): string {
+    const known = /^\+?[\d ().-]*$/.test(value);
     const digits = value.replace(/\D/g, "");
-    const number = this.#bytes("phone", digits || value, 8).readBigUInt64BE() % 10n ** 15n;
-    return `${value.startsWith("+") ? "+" : ""}${nobodysPrefix}${number.toString().padStart(15, "0")}`;
+    const number = this.#bytes("phone", known ? digits || value : value, 8).readBigUInt64BE() % 10n ** 15n;
+    const others = Array.from(`${nobodysPrefix}${number.toString().padStart(15, "0")}`);
+    if (!known) return `${value.startsWith("+") ? "+" : ""}${others.join("")}`;
+    return (
+      Array.from(value, (letter) => (/\d/.test(letter) ? (others.shift() ?? "") : letter)).join("") + others.join("")
+    );
   }
 
   contact(value: string): string {
@@ -179,7 +202,7 @@ export class Masker {
 
   /** A FHIR reference within JSON. @returns undefined if it is none */
   referenceInText(value: string): string | undefined {
-    return reference.test(value) ? this.#idOf(value) : undefined;
+    return resources.has(reference.exec(value)?.[1] ?? "") ? this.#idOf(value) : undefined;
   }
 
   /** A number of five digits or more, within JSON. Its size stays, so that what was an integer is one: it begins with 1. */

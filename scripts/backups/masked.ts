@@ -38,8 +38,12 @@ export function mask(
   return maskBackup(backup, { rules, signal, env, onProgress, onWarning: say });
 }
 
-/** What is to be said of a masked restore besides. */
-export const maskedReport = ({ empty }: MaskedBackup): string[] => [
+/**
+ * What is to be said of a masked restore besides.
+ * @param shared the database that it went into though it was not empty
+ */
+export const maskedReport = ({ empty }: MaskedBackup, shared: string | undefined): string[] => [
+  ...(shared === undefined ? [] : [`what was in ${shared} before is not masked, and is there still`]),
   ...(empty.length > 0 ? [`without their rows: ${empty.join(", ")}`] : []),
   "settings of roles and of the database, user mappings and subscriptions were left out; large objects are empty",
   "it is pseudonymised, not anonymous: treat it as patients' data (docs/masking.md)",

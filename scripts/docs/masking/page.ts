@@ -19,7 +19,7 @@ empty: [public.import_staging]
 
 /** docs/masking.md. */
 export function maskingPage(): string {
-  const { columns, words: kept, codes: keys, empty } = readRules();
+  const { columns, words: kept, codes: coded, keys, empty } = readRules();
   return [
     "<!-- Made by `npm run docs` from sql/masking.yaml, engine/mask/rule.ts and scripts/docs/masking/. -->",
     "# A backup with other values in the place of a person's",
@@ -60,8 +60,9 @@ export function maskingPage(): string {
       ),
     ),
     `Without their rows: ${codes(empty)}.`,
-    `Words that \`word\` keeps: ${codes(kept)}.`,
-    `Keys of JSON under which \`coded\` keeps words of a code: ${codes(keys)}.`,
+    `Words that \`word\` and \`sealed\` keep: ${codes(kept)}.`,
+    `Keys of JSON under which \`coded\` keeps words of a code: ${codes(coded)}.`,
+    `Keys of JSON that \`sealed\` keeps: ${codes(keys)}.`,
   ].join("\n\n");
 }
 

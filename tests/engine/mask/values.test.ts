@@ -3,6 +3,7 @@ import { maskElements, maskLine, maskRows } from "../../../engine/mask/copy";
 import { readRules } from "../../../engine/mask/file";
 import { maskJson } from "../../../engine/mask/json";
 import { masksOf } from "../../../engine/mask/plan";
+import type { Declared } from "../../../engine/mask/schema";
 import { Masker } from "../../../engine/mask/values";
 
 const masker = new Masker(2026);
@@ -39,8 +40,18 @@ describe("what stands in the place of a value", () => {
       expect(masker[rule](value), rule).to.equal(masker[rule](value)).and.not.equal(value);
       expect(new Masker(2026)[rule](value), rule).not.to.equal(masker[rule](value));
     }
-    expect(masker.email("Ann@X.org"), "case").to.equal(masker.email("ann@x.org"));
-    expect(masker.phone("+49 30 555"), "how it is written").to.equal(masker.phone("+4930555"));
+  });
+
+  it("17-7 what is the same but for how it is written becomes that too: who compares finds it, and a unique key takes both", () => {
+    const [lower, mixed] = [masker.email("ann@x.org"), masker.email("Ann@X.org")];
+    expect(mixed.toLowerCase()).to.equal(lower);
+    expect(mixed).not.to.equal(lower);
+    const written = ["+4930555", "+49 30 555", "+49-30-555", "+49 (30) 555"].map((number) => masker.phone(number));
+    expect(new Set(written).size, written.join()).to.equal(4);
+    expect(new Set(written.map((number) => number.replace(/[^+\d]/g, ""))).size, written.join()).to.equal(1);
+    expect(masker.phone("030 555 Ann"))
+      .to.match(/^999\d{15}$/)
+      .and.not.equal(masker.phone("030 555 Bob"));
   });
 
   it("17-7 an id is the same wherever it stands: alone, in a path, a reference, a key of two, JSON", () => {
@@ -55,6 +66,8 @@ describe("what stands in the place of a value", () => {
     expect(masker.text(`${ann}/17_x.pdf`)).to.match(new RegExp(`^${other}/\\d\\d_[a-z]\\.[a-z]{3}$`));
     expect(masker.id("pat-17")).to.match(code);
     expect(masker.id("Patient/pat-17")).to.equal(`Patient/${masker.id("pat-17")}`);
+    expect(masker.id("Smith/Ann"), "what is no FHIR resource").to.match(code);
+    expect(maskJson(masker, '"Smith/Ann"', new Set())).to.equal(JSON.stringify(masker.text("Smith/Ann")));
     expect(masker.id("17"), "a small number by itself is somebody's").to.match(code);
     const json = JSON.stringify({ id: "pat-17", subject: { reference: "Patient/pat-17" }, account: ann });
     expect(JSON.parse(maskJson(masker, json, new Set()))).to.deep.equal({
@@ -68,10 +81,10 @@ describe("what stands in the place of a value", () => {
     expect(masker.name("Ann Mary  O'Neil")).to.match(/^[A-Z][a-z]{3,5} [A-Z][a-z]{3,5} [A-Z][a-z]{3,5}$/);
     expect(masker.name("")).to.equal("");
     expect(masker.email("ann@x.org")).to.match(/^m[a-z2-7]{15}@masked\.invalid$/);
-    expect(masker.phone("+49 30 5550192")).to.match(/^\+999\d{15}$/);
+    expect(masker.phone("+49 30 5550192")).to.match(/^\+99 9\d \d{14}$/);
     expect(masker.phone("030/5550192")).to.match(/^999\d{15}$/);
     expect(masker.contact("ann@x.org")).to.equal(masker.email("ann@x.org"));
-    expect(masker.contact("+49 (30) 55-5")).to.equal(masker.phone("+4930555"));
+    expect(masker.contact("+49 (30) 55-5")).to.equal(masker.phone("+49 (30) 55-5"));
     expect(masker.contact("fcm:Zx81")).to.match(code);
     expect(masker.url("https://ann.x.org:8443/Patient/17?name=ann#x")).to.match(
       /^https:\/\/m[a-z2-7]{15}\.masked\.invalid$/,
@@ -177,15 +190,38 @@ describe("what stands in the place of a value", () => {
       return masksOf([{ rule, declared }], masker, rules)[0]?.(json) ?? "";
     };
     const his =
-      '{"code": "JaneSmith", "state": "Rivendell", "a": true, "b": 1, "JaneSmith": null, "name": {"id": "x"}}';
-    const sealed = masked("auth.users", "raw_user_meta_data", his);
-    expect(sealed).not.to.match(/Jane|Smith|Rivendell|code|state|name/);
-    const [was, is] = [JSON.parse(his) as object, JSON.parse(sealed) as object];
-    expect(Object.keys(is).length, "no two keys became one").to.equal(Object.keys(was).length);
-    for (const column of ["dashboard_layout", "emergency_contacts"])
-      expect(masked("public.user_preferences", column, '{"code": "JaneSmith"}')).to.match(/^\{"code": "(?!JaneSmith)/);
+      '{"code": "JaneSmith", "state": "Rivendell", "a": true, "b": 1, "JaneSmith": null, "name": {"id": "x"}, "weight": "Smith", "timezone": "Jane"}';
+    const preferences = ["preferred_units", "quiet_hours", "dashboard_layout", "emergency_contacts"];
+    for (const [table, ...columns] of [
+      ["auth.users", "raw_user_meta_data"],
+      ["public.user_preferences", ...preferences],
+      ["public.patient_consents", "consent_evidence"],
+    ] as const) {
+      for (const column of columns) {
+        const sealed = masked(table, column, his);
+        expect(sealed, column).not.to.match(/Jane|Smith|Rivendell|code|state/);
+        const [was, is] = [JSON.parse(his) as object, JSON.parse(sealed) as object];
+        expect(Object.keys(is).length, "no two keys became one").to.equal(Object.keys(was).length);
+      }
+    }
+    const quiet = '{"end": "08:00", "start": "22:00", "enabled": true, "timezone": "Europe/Berlin"}';
+    expect(masked("public.user_preferences", "quiet_hours", quiet)).to.equal(quiet);
+    const units = '{"height": "cm", "weight": "kg", "glucose": "mg/dL"}';
+    expect(masked("public.user_preferences", "preferred_units", units)).to.equal(units);
     expect(masked("public.documents", "medical_data", '{"code": "718-7"}')).to.equal('{"code": "718-7"}');
+    expect(masked("public.documents", "medical_data", '{"start": "05.03.1950"}')).not.to.contain("1950");
     expect(masked("public.patient_consents", "consent_metadata", '{"state": "expired"}')).to.contain('"expired"');
+  });
+
+  it("17-7 what a column's CHECK takes is not passed: text is cut, and of JSON that became longer only its kind stays", () => {
+    const column = { array: false, notNull: true } as const;
+    const of = (rule: "id" | "sealed", declared: Declared): ((value: string) => string | null) =>
+      masksOf([{ rule, declared }], masker, readRules())[0] ?? String;
+    expect(of("id", { ...column, kind: "text", type: "text", limit: 8 })("4711")).to.match(/^m[a-z2-7]{7}$/);
+    const json: Declared = { ...column, kind: "json", type: "jsonb", bytes: 30 };
+    expect(of("sealed", json)('{"a": "b", "c": "d"}')).to.equal("{}");
+    expect(of("sealed", json)('["a@b.c", "d"]')).to.equal("[]");
+    expect(of("sealed", json)('{"a": true}')).to.match(/^\{"m[a-z2-7]{15}": true\}$/);
   });
 
   it("17-7 lines of COPY are read and written with their escapes, NULL stays NULL, and what stays is not touched", () => {
