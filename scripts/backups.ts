@@ -38,6 +38,7 @@ const restoring = {
     value: "CONNECTION",
     about: `a URI, or key=value pairs, or service=NAME, as psql takes them; what it leaves out is taken from libpq's PG*
 variables. A database that is not there is made. No password: PGPASSWORD, .pgpass or --password-from`,
+    instead: passwordWays,
   },
   "password-from": { value: "SOURCE", about: "env:NAME or file:PATH" },
   table: {

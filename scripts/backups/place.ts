@@ -137,7 +137,7 @@ export function pick(
     const like = found.length > 0 ? found : whole.filter(({ name }) => name.includes(id));
     if (like[0] && like.length === 1) return { folder: like[0] };
     throw unknown(
-      like.length > 1 ? `${like.length} backups have ${id} in their names` : `there is no backup ${id}`,
+      like.length > 1 ? `${like.length} backups have ${id} in their names` : `there is no backup ${shownId(id)}`,
       directory,
     );
   }
@@ -153,6 +153,9 @@ export function pick(
   const best = words.map((word) => mine.findLast((one) => verdict(one) === word)).find((one) => one !== undefined);
   return best && best !== newest ? { folder: best, newer: newest } : { folder: newest };
 }
+
+/** What is no name of a backup may be anything, a connection too, and is not shown. */
+export const shownId = (id: string): string => (/^[\w.-]{1,100}$/.test(id) ? id : "of such a name");
 
 function unknown(what: string, where: string): GuardianError {
   return new GuardianError("backup-unknown", {

@@ -3,7 +3,7 @@ import type { Options, Values } from "../command/description";
 import { GuardianError } from "../../engine/base/errors";
 import { shown } from "../../engine/base/names";
 import type { WantedStore } from "../../engine/store/wanted";
-import type { KnownLedger, Place } from "./place";
+import { shownId, type KnownLedger, type Place } from "./place";
 
 /** What says which store is meant. */
 export const storeOptions = {
@@ -22,6 +22,14 @@ export function storeOf({ backup }: Place, own: Partial<Values<Options>>): Wante
     const value = own[name];
     return typeof value === "string" ? value : undefined;
   };
+  const from = text("identity-from");
+  if (from !== undefined && !/^(env|file):./.test(from)) {
+    throw new GuardianError("usage", {
+      what: "--identity-from is neither env:NAME nor file:PATH; if it is the identity itself, it is in the shell's history now",
+      where: "npm run backups",
+      todo: ["--identity-from file:PATH, PATH being what age-keygen wrote", "--identity-from env:NAME"],
+    });
+  }
   const to = text("from") ?? backup.to;
   if (to === undefined) {
     throw new GuardianError("usage", {
@@ -31,7 +39,7 @@ export function storeOf({ backup }: Place, own: Partial<Values<Options>>): Wante
     });
   }
   const said = {
-    identityFrom: text("identity-from") ?? backup.identityFrom,
+    identityFrom: from ?? backup.identityFrom,
     endpoint: text("endpoint") ?? backup.endpoint,
     region: text("region") ?? backup.region,
     pathStyle: backup.pathStyle,
@@ -103,7 +111,10 @@ export async function fetched(
   if (!like[0] || like.length > 1 || of !== undefined) {
     throw new GuardianError("backup-unknown", {
       what:
-        of ?? (like.length > 1 ? `${like.length} backups have ${id} in their names` : `there is no whole backup ${id}`),
+        of ??
+        (like.length > 1
+          ? `${like.length} backups have ${id} in their names`
+          : `there is no whole backup ${shownId(id)}`),
       where: wanted.to,
       todo: "see what there is, and name one: npm run backups -- stored",
     });

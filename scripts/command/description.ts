@@ -44,6 +44,8 @@ interface Text extends Flag {
   /** How --help writes the value: `FOLDER`. */
   value: string;
   default?: string;
+  /** Ways to say the password that somebody typed into it, for the error. */
+  instead?: readonly string[];
 }
 
 /** An option whose value is a whole number. */

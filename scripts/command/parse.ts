@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { nearest } from "../../spec";
 import { GuardianError } from "../../engine/base/errors";
+import { holdsPassword } from "../../engine/connect/settings/conninfo";
 import type { Command, Option, Options, Values } from "./description";
 
 /** Wrong use of a command: exit code 2. */
@@ -30,7 +31,10 @@ interface Read {
   positionals: string[];
 }
 
-/** Reads the command line. @throws UsageError naming what is wrong with it, and what is near */
+/**
+ * Reads the command line.
+ * @throws UsageError naming what is wrong with it, and what is near; what was typed is not quoted, as it may be a password
+ */
 export function parse<O extends Options, W extends Options, N extends string>(
   command: Command<O, W, N>,
   args: readonly string[],
@@ -58,7 +62,8 @@ function read(command: Command, args: readonly string[]): Read {
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options: Object.fromEntries(options) });
   } catch (err) {
-    const what = (err as Error).message.split(". ")[0] ?? "wrong option";
+    const said = (err as Error).message.split(". ")[0] ?? "wrong option";
+    const what = said.replace(/^(Unknown option) (?!'-{1,2}[A-Za-z-]{1,30}')[^]*$/, "$1");
     const unknown = /^Unknown option '--(.+)'/.exec(what)?.[1];
     if (unknown === undefined) throw usage(command, what);
     throw usage(command, what, `the nearest option is --${nearest(unknown, Object.keys(every))}`);
@@ -79,7 +84,7 @@ function wordOf<N extends string>(
   const known = word !== undefined && words && Object.hasOwn(words.each, word) ? (word as N) : undefined;
   const wants = known && words?.each[known].argument;
   const [argument, ...more] = wants === undefined ? [undefined, ...rest] : rest;
-  if (more.length > 0) throw usage(command, `Unexpected argument '${more.join(" ")}'`);
+  if (more.length > 0) throw usage(command, tooMany(more.length));
   if (!words || (word === undefined && help)) return {};
   if (known !== undefined) {
     if (wants !== undefined && argument === undefined && !help) throw usage(command, `Say which: ${known} ${wants}`);
@@ -87,16 +92,26 @@ function wordOf<N extends string>(
   }
   const names = Object.keys(words.each).join(", ");
   if (word === undefined) throw usage(command, `Name a ${words.noun}: ${names}`);
-  throw usage(command, `There is no ${words.noun} '${word}'; there are: ${names}`);
+  throw usage(command, `There is no such ${words.noun}; there are: ${names}`);
 }
+
+const tooMany = (count: number): string =>
+  count === 1 ? "An argument is too many" : `${count} arguments are too many`;
 
 function value(command: Command, name: string, option: Option, text: Typed): unknown {
   if (!("value" in option || "least" in option)) return text === true;
   if (typeof text !== "string") return option.default;
-  if ("value" in option) return text;
+  if ("value" in option) {
+    if (!holdsPassword(text)) return text;
+    throw usage(
+      command,
+      `--${name} holds a password, which every list of processes shows; nothing was done`,
+      ...(option.instead ?? ["leave it out, and change that password: it is in the shell's history"]),
+    );
+  }
   const { least, most = Number.MAX_SAFE_INTEGER } = option;
   const number = /^\d+$/.test(text) ? Number(text) : NaN;
   if (number >= least && number <= most) return number;
   const upTo = option.most === undefined ? "" : ` to ${most}`;
-  throw usage(command, `--${name} must be a whole number from ${least}${upTo}, not '${text}'`);
+  throw usage(command, `--${name} must be a whole number from ${least}${upTo}`);
 }

@@ -30,12 +30,12 @@ describe("bench: the command line", () => {
 
   for (const [args, message] of [
     [[], "Name a benchmark: noop, move"],
-    [["nope"], "There is no benchmark 'nope'; there are: noop, move"],
-    [["noop", "move"], "Unexpected argument 'move'"],
+    [["nope"], "There is no such benchmark; there are: noop, move"],
+    [["noop", "move"], "An argument is too many"],
     [["noop", "--fast"], "Unknown option '--fast'"],
     [["noop", "--users", "10"], "noop takes no --users"],
-    [["noop", "--rounds", "0"], "--rounds must be a whole number from 1, not '0'"],
-    [["noop", "--rounds", "1e3"], "--rounds must be a whole number from 1, not '1e3'"],
+    [["noop", "--rounds", "0"], "--rounds must be a whole number from 1"],
+    [["noop", "--rounds", "1e3"], "--rounds must be a whole number from 1"],
     [["noop", "--rounds"], "Option '--rounds <value>' argument missing"],
   ] as const) {
     it(`refuses: ${args.join(" ") || "nothing at all"}`, () => {
@@ -62,7 +62,7 @@ describe("bench: the command line", () => {
     expect(helped.stdout).to.match(/^npm run bench -- NAME \[options\]: .*\n\n {2}noop /);
     const wrong = await bench(["nope"]);
     expect([wrong.code, wrong.stdout]).to.deep.equal([2, ""]);
-    expect(wrong.stderr).to.contain("There is no benchmark 'nope'");
+    expect(wrong.stderr).to.contain("There is no such benchmark");
   });
 });
 

@@ -38,11 +38,22 @@ describe("a connection string", () => {
       `postgres://h/g?password=${marker}`,
       `host=h password='${marker}'`,
       `host=h sslpassword=${marker}`,
+      // As one mistypes it: a / or ? or = in it, escapes, another word, the variable, JDBC's.
+      `postgres://u:12/${marker}@h/g`,
+      `postgres://u:12?${marker}=1@h/g`,
+      `postgres://u%3A${marker}@h/g`,
+      `Postgres://u:${marker}@h/g`,
+      `postgres://h/g?pass%77ord=${marker}`,
+      `host=h password=ab ${marker}=1`,
+      `PGPASSWORD=${marker} host=h`,
+      `host=h PASSWORD = "${marker}"`,
+      `jdbc:postgresql://h/g?user=u&password=${marker}`,
     ];
     for (const text of secrets) {
       expect(read(text)).to.include({ exposed: true });
       expect(JSON.stringify(parseConninfo(text, "--to")), text).not.to.contain(marker);
     }
+    expect(read("postgres://h:5432/g?user=a@b")).to.deep.equal({ host: "h", port: "5432", dbname: "g", user: "a@b" });
     expect(read("postgres://u:@h/g")).not.to.have.property("exposed");
     for (const wrong of [
       marker,

@@ -50,6 +50,7 @@ describe("npm run backups, without a server", () => {
         `postgres://h/g?password=${marker}`,
       ]) {
         const { code, said } = await run(["restore", "latest", ...here, "--to", to]);
+        expect((await run(["restore", "latest", `--to=${to}`, ...here, "--json"])).said).to.equal(said);
         expect(code, to).to.equal(2);
         expect(said)
           .to.match(/^--to holds a password, which every list of processes shows; nothing was done \[usage\]/)
@@ -57,6 +58,30 @@ describe("npm run backups, without a server", () => {
           .and.contain(".pgpass")
           .and.contain("--password-from env:NAME")
           .and.not.contain(marker);
+      }
+      // Wherever it was put instead.
+      const [uri, pair, to] = [`postgres://u:${marker}@h/g`, `PGPASSWORD=${marker}`, "service=g"];
+      for (const args of [
+        ...[uri, pair, marker].flatMap((one) => [
+          [one],
+          [one, "restore", "latest", ...here, "--to", to],
+          ["restore", "latest", one, ...here, "--to", to],
+          ["restore", "latest", ...here, "--to", to, `--${one}`],
+          ["restore", "latest", ...here, "--to", to, `--password=${one}`],
+          ["restore", "latest", ...here, "--to", to, `-W${one}`],
+          ["restore", "latest", ...here, "--to", to, `--json=${one}`],
+          ["restore", "latest", ...here, "--to", to, "--password-from", one],
+          ["fetch", "latest", ...here, "--from", "s3://b", "--identity-from", one],
+        ]),
+        ...[uri, pair].flatMap((one) => [
+          ["restore", one, ...here, "--to", to],
+          ["list", "--directory", one],
+          ["restore", "latest", ...here, "--to", to, "--live", one],
+        ]),
+      ]) {
+        const { code, said, printed } = await run(args);
+        expect(said + printed, args.join(" ").replace(marker, "…")).not.to.contain(marker);
+        expect(code, said).to.be.oneOf([1, 2]);
       }
       const wrong: [string[], number, RegExp][] = [
         [["list"], 1, /^No stack is selected[^]*--directory FOLDER/],
@@ -67,8 +92,8 @@ describe("npm run backups, without a server", () => {
           2,
           /the nearest option is --table/,
         ],
-        [["list", "a"], 2, /^Unexpected argument 'a'/],
-        [["verify", "a", "b"], 2, /^Unexpected argument 'b'/],
+        [["list", "a"], 2, /^An argument is too many/],
+        [["verify", "a", "b"], 2, /^An argument is too many/],
         [["list", "--to", "x"], 2, /^list takes no --to/],
         [["verify", "latest", ...here], 1, /^there is no backup that is whole \[backup-unknown\]/],
         [["verify", "x", ...here], 1, /^there is no backup x \[backup-unknown\][^]*npm run backups -- list/],

@@ -12,12 +12,22 @@ export interface Conninfo {
 /** Keywords whose values are secrets. */
 const secret = new Set<string>(["password", "sslpassword"]);
 
+/** `//user:password@`, with a / or ? in the password too; not `//host:port/db?user=a@b`. */
+const inUri = /:\/\/[^/?#\s@]*(?::|%3A)(?!\d{1,5}(?:\/[^?@]*)?\?(?:\w+=[^&@]*&)*user=)[^\s]+@/i;
+/** `password=…`, PGPASSWORD, `passwd`, and what a database's tools call it besides. */
+const inPair = /pass(?:word|wd|phrase)?\s*=\s*['"]?[^\s'"&]/i;
+
+/** @returns whether a text holds what looks like a password, in whatever form a connection is written; no doubt is a reason to show it */
+export const holdsPassword = (text: string): boolean => inUri.test(text) || inPair.test(text);
+
 /**
  * Reads a connection string as libpq does (manual, libpq, "Connection Strings"): key=value pairs or a URI.
  * @param where what it stands in, for errors: `--to`
  * @throws GuardianError setting-invalid, which quotes no value
  */
 export function parseConninfo(text: string, where: string): Conninfo {
+  // Of a password that cannot be read as one a part would be taken for something else, and be shown.
+  if (holdsPassword(text)) return { values: {}, exposed: true };
   const pairs = /^postgres(ql)?:\/\//.test(text) ? fromUri(text, where) : fromPairs(text, where);
   const values: Partial<Record<Keyword, string>> = {};
   let service: string | undefined;
