@@ -3,6 +3,7 @@ import { openBackup, readBackups } from "../engine/backup/keep/read";
 import { provenBy } from "../engine/backup/keep/relied";
 import { restore, restoreTable } from "../engine/backup/restore";
 import { GuardianError } from "../engine/base/errors";
+import { shown } from "../engine/base/names";
 import type { MaskedBackup } from "../engine/mask";
 import { askLedger, pick, placeOf, type Place } from "./backups/place";
 import { listed, proofText, row } from "./backups/list";
@@ -104,7 +105,7 @@ the last one that is proven, if one is. docs/backups.md has the night on which t
     "0": "done: listed, proven, restored as it was, removed, brought back",
     "1": "refused, failed, not proven or not confirmed",
     "2": "wrong use, or no terminal to ask on and no --yes",
-    "3": "partly proven; or restored, but not all is as it was: what is not is named",
+    "3": "a backup of the list is broken; partly proven; or restored, but not all is as it was: what is not is named",
     "130": "stopped by ^C",
   },
 };
@@ -161,7 +162,10 @@ async function list(work: Work): Promise<number> {
   const lines = all.length === 0 ? ["  (none)"] : table(all.map(row));
   [`in ${place.directory}:`, ...lines].forEach(work.json ? say : print);
   tell(work, { directory: place.directory, ledgerAsked: known !== undefined, backups: all });
-  return 0;
+  const broken = all.filter(({ state }) => state === "broken").map(({ id }) => shown(id));
+  if (broken.length === 0) return 0;
+  say(`broken, and of no use for a restore: ${broken.join(", ")}; keep them for inspection, and take a new one`);
+  return 3;
 }
 
 async function listStored(work: Work, own: Partial<Values<Options>>): Promise<number> {

@@ -188,9 +188,13 @@ function parse(text: string, path: string): Manifest {
   const format = manifest.formatVersion;
   if (format !== 1 && format !== 2) throw broken(`${manifestFile} is not of format version 1 or 2`, path);
   const files: unknown = manifest.files;
-  const texts = [manifest.ledgerId, manifest.startedAt, manifest.finishedAt].every((one) => typeof one === "string");
-  const parts = [manifest.server, manifest.protects, manifest.tables, ...(format === 2 ? [manifest.around] : [])];
-  const objects = parts.every((one) => typeof one === "object" && one);
+  const { server, tables } = manifest as { server?: Record<string, unknown>; tables?: unknown };
+  const named = [manifest.ledgerId, server?.["version"], server?.["systemIdentifier"], server?.["database"]];
+  const texts =
+    named.every((one) => typeof one === "string") && [manifest.startedAt, manifest.finishedAt].every(isTime);
+  const parts = [manifest.protects, ...(format === 2 ? [manifest.around] : [])];
+  const objects =
+    parts.every((one) => typeof one === "object" && one) && Array.isArray(tables) && tables.every(isTable);
   const listed = Array.isArray(files) && files.every(isFile) ? files : [];
   const needed = [`${dumpFolder}/toc.dat`, ...(format === 2 ? [rolesFile] : [])];
   if (!texts || !objects || !needed.every((one) => listed.some((file) => file.path === one))) {
@@ -200,6 +204,16 @@ function parse(text: string, path: string): Manifest {
     throw broken(`${manifestFile} names a file outside the backup`, path);
   }
   return value as Manifest;
+}
+
+const isTime = (value: unknown): boolean =>
+  typeof value === "string" &&
+  /^\d{4}-\d\d-\d\d[ T][\d:.]+(Z|[+-][\d:]+)$/.test(value) &&
+  !Number.isNaN(Date.parse(value));
+
+function isTable(value: unknown): boolean {
+  const { schema, table, rows } = (value ?? {}) as Partial<Record<keyof ManifestTable, unknown>>;
+  return typeof schema === "string" && typeof table === "string" && typeof rows === "number";
 }
 
 function isFile(value: unknown): value is ManifestFile {

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -104,6 +104,18 @@ describe("npm run backups, without a server", () => {
         expect(found.said, args.join(" ")).to.match(said);
         expect(found.code, args.join(" ")).to.equal(code);
       }
+      mkdirSync(join(folder, "torn"));
+      writeFileSync(join(folder, "torn", "manifest.json"), '{"formatVersion": 2, "ser');
+      const list = await run(["list", ...here]);
+      expect(list.code, list.said).to.equal(3);
+      expect(list.printed).to.match(/torn .* broken: manifest\.json is not JSON/);
+      expect(list.said).to.contain("broken, and of no use for a restore: torn;");
+      for (const args of [
+        ["verify", "torn"],
+        ["restore", "torn", "--to", "host=127.0.0.1 port=1 dbname=g user=u"],
+      ])
+        expect((await run([...args, ...here])).said).to.match(/the backup is broken: manifest\.json is not JSON/);
+      rmSync(join(folder, "torn"), { recursive: true });
       const help = await run(["--help"]);
       expect(help).to.deep.include({ code: 0, said: "" });
       expect(help.printed).to.contain("restore ID").and.contain("--into-nonempty NAME");

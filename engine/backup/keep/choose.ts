@@ -55,7 +55,8 @@ export function choose(
           ? "half-written, and whose it is cannot be told from here"
           : `its run reads ${reads}, or did; whether it lives cannot be told from here`,
       );
-    if (state === "other" || !manifest) return stays("no backup");
+    if (state === "other") return stays("no backup");
+    if (!manifest) return stays(`broken, for inspection: ${folder.why ?? ""}`);
     if (!isOf(folder, here, formerNames))
       return stays(`of another ledger or database: ${manifest.server.database}, ledger ${manifest.ledgerId}`);
     if (state === "broken") return stays(`broken, for inspection: ${folder.why ?? ""}`);

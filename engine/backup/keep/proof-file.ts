@@ -46,7 +46,8 @@ export async function readProof(backup: string): Promise<NotedProof | undefined>
   try {
     const noted = JSON.parse(await readFile(join(backup, proofFile), "utf8")) as Record<string, unknown>;
     const { formatVersion, manifestSha256, ...proof } = noted;
-    const sound = formatVersion === 1 && typeof proof["verdict"] === "string" && Array.isArray(proof["unproven"]);
+    const texts = [proof["verdict"], proof["provenAt"]].every((one) => typeof one === "string");
+    const sound = formatVersion === 1 && texts && Array.isArray(proof["unproven"]);
     return sound && manifestSha256 === (await digest(backup)) ? (proof as unknown as NotedProof) : undefined;
   } catch {
     return undefined;

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { GuardianError } from "../../base/errors";
 import type { FoundBackup } from "../adopt";
 import { look, partialPrefix, removeFolder, startFolder } from "../folder";
-import { filesUnder, readManifest, verifyBackup, type Manifest } from "../manifest";
+import { dumpFolder, filesUnder, manifestFile, readManifest, verifyBackup, type Manifest } from "../manifest";
 import { folderFailure, within } from "../place";
 import { readProof, type NotedProof } from "./proof-file";
 
@@ -15,7 +15,7 @@ export interface BackupFolder {
   readonly name: string;
   readonly path: string;
   /**
-   * whole: all files are there with their sizes. broken: not so. under way: its run lives. left behind: by a run of this
+   * whole: all files are there with their sizes. broken: not so, or its manifest is none. under way: its run lives. left behind: by a run of this
    * machine that was killed. unclear: half-written, and nobody here can tell by whom. other: no backup.
    */
   readonly state: "whole" | "broken" | "under way" | "left behind" | "unclear" | "other";
@@ -50,20 +50,28 @@ async function readFolder(path: string, name: string): Promise<BackupFolder> {
     const { owner, reads } = await look(path);
     return { ...about, state: states[owner], ...(reads === undefined ? {} : { reads }) };
   }
-  const manifest = await readManifest(path).catch(known);
-  if (!manifest) return { ...about, state: "other" };
+  const manifest = await readManifest(path).catch(said);
+  // Of a backup whose manifest is gone its dump is left: it may be the last.
+  if (typeof manifest === "string") {
+    const isBackup = await Promise.all([manifestFile, dumpFolder].map((part) => exists(join(path, part))));
+    return isBackup.includes(true) ? { ...about, state: "broken", why: manifest } : { ...about, state: "other" };
+  }
   const proof = await readProof(path);
   const more = { manifest, ...(proof ? { proof } : {}) };
   const why = await verifyBackup(path, { sha: false }).then(() => undefined, said);
   return why === undefined ? { ...about, ...more, state: "whole" } : { ...about, ...more, state: "broken", why };
 }
 
-function known(err: unknown): undefined {
-  if (!(err instanceof GuardianError)) throw err;
-}
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
+/** What is wrong with it. A folder that may not be read spares the others. */
 function said(err: unknown): string {
   if (err instanceof GuardianError) return err.what.replace(/^the backup is broken: /, "");
+  if (err instanceof Error && "syscall" in err) return `it cannot be read (${"code" in err ? String(err.code) : ""})`;
   throw err;
 }
 

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { leftBehind, removeStale, startFolder } from "../../../engine/backup/folder";
+import { choose } from "../../../engine/backup/keep/choose";
 import { readProof, writeProof } from "../../../engine/backup/keep/proof-file";
 import { openBackup, readBackups } from "../../../engine/backup/keep/read";
 import { removeBackup } from "../../../engine/backup/keep/remove";
@@ -83,6 +84,51 @@ describe("the place where backups are", () => {
     expect(await refusal(readBackups(join(folder, "file")))).to.match(/\[folder-unusable\]/);
   });
 
+  it("17-6 what cannot be read is broken and says why, whatever its manifest is, and spares the others", async () => {
+    backup("whole");
+    const found = JSON.parse(readFileSync(join(backup("source"), "manifest.json"), "utf8")) as Record<string, unknown>;
+    const manifests: Record<string, [text: string, why: string | RegExp]> = {
+      empty: ["", "manifest.json is not JSON"],
+      torn: [JSON.stringify(found).slice(0, 60), "manifest.json is not JSON"],
+      list: ["[]", "manifest.json is not of format version 1 or 2"],
+      foreign: ['{"name": "an extension of a browser"}', "manifest.json is not of format version 1 or 2"],
+      newer: [JSON.stringify({ ...found, formatVersion: 3 }), "manifest.json is not of format version 1 or 2"],
+    };
+    for (const [part, value] of Object.entries({
+      ...{ server: {}, tables: {}, startedAt: "yesterday", finishedAt: "2026-13-40T00:00:00Z", ledgerId: null },
+      ...{ files: null, around: null, protects: 1 },
+    }))
+      manifests[part] = [JSON.stringify({ ...found, [part]: value }), "manifest.json lacks parts"];
+    manifests["tables-of"] = [JSON.stringify({ ...found, tables: [null] }), "manifest.json lacks parts"];
+    for (const [name, [text]] of Object.entries(manifests)) writeFileSync(join(backup(name), "manifest.json"), text);
+    rmSync(join(backup("gone"), "manifest.json"));
+    manifests["gone"] = ["", "manifest.json cannot be read (ENOENT)"];
+    rmSync(join(backup("folder"), "manifest.json"));
+    mkdirSync(join(folder, "folder", "manifest.json"));
+    manifests["folder"] = ["", "manifest.json cannot be read (EISDIR)"];
+    const all = await readBackups(folder);
+    const said = all.flatMap(({ name, state, why }) => (state === "broken" ? [[name, why] as const] : []));
+    expect(Object.fromEntries(said)).to.deep.equal(
+      Object.fromEntries(Object.entries(manifests).map(([name, [, why]]) => [name, why])),
+    );
+    expect(all.flatMap(({ name, state }) => (state === "whole" ? [name] : [])).sort()).to.deep.equal([
+      "source",
+      "whole",
+    ]);
+    for (const name of Object.keys(manifests))
+      expect(await refusal(openBackup(join(folder, name))), name).to.match(
+        /^the backup is broken: .* \[backup-broken\]/,
+      );
+    const here = { ledgerId: "l", systemIdentifier: "7", database: "g" };
+    const relied = { on: new Map<string, string>(), proofs: new Map<string, never>(), unfinished: [] };
+    const keep = { count: 1, ageSeconds: 1 };
+    const fates = choose(all, { keep, relied, here, formerNames: [], now: "2027-01-01T00:00:00Z" });
+    const going = fates.flatMap(({ folder: { name }, goes, why }) =>
+      goes || !why.includes("for inspection") ? [name] : [],
+    );
+    expect(going.sort(), "whole ones alone").to.deep.equal(["source", "whole"]);
+  });
+
   it("17-6 a proof is of exactly its manifest, and of no file that the manifest does not know", async () => {
     const path = backup("a");
     await writeProof(path, { ...noted, why: "x" });
@@ -99,7 +145,11 @@ describe("the place where backups are", () => {
     expect(readdirSync(path).sort()).to.deep.equal(["dump", "manifest.json", "proof.json", "roles.sql"]);
     backup("a", "2026-01-02T03:04:06Z");
     expect(await readProof(path), "of another dump").to.equal(undefined);
-    writeFileSync(join(path, "proof.json"), '{"formatVersion": 1');
+    const text = readFileSync(join(path, "proof.json"), "utf8");
+    await writeProof(path, refuted);
+    writeFileSync(join(path, "proof.json"), readFileSync(join(path, "proof.json"), "utf8").replace("provenAt", "at"));
+    expect(await readProof(path), "without its time").to.equal(undefined);
+    writeFileSync(join(path, "proof.json"), text.slice(0, 20));
     expect(await readProof(path), "torn off").to.equal(undefined);
     writeFileSync(join(path, "other.json"), "");
     expect(await refusal(verifyBackup(path, { sha: false }))).to.contain("other.json is not in the manifest");
