@@ -4,8 +4,8 @@ const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|nu
 
 /** A word of a code, a unit or a path of elements; nothing with a blank, and no more than a line. */
 const coded = /^[A-Za-z0-9][A-Za-z0-9._:/+%[\]-]{0,79}$/;
-/** A key that a programmer wrote: what is another may be a person's name or address. */
-const programmed = /^[A-Za-z_$][A-Za-z0-9_$.-]{0,63}$/;
+/** A key that a programmer wrote, of few digits: what is another may be a person's name or address, or an id. */
+const programmed = /^(?!(?:\D*\d){5})[A-Za-z_$][A-Za-z0-9_$.-]{0,63}$/;
 
 /** A time of day, which is nobody's. */
 const timeOfDay = /^([01]\d|2[0-3]):[0-5]\d$/;
@@ -68,7 +68,7 @@ class Reading {
   /** A code is another for each key, however short: two keys of an object must not become one. */
   #name(key: string): string {
     if (this.sealed) return this.sealed.keys.has(key) ? key : this.masker.code(key);
-    return programmed.test(key) && !/\d{5}/.test(key) ? key : this.masker.text(key);
+    return programmed.test(key) ? key : this.masker.text(key);
   }
 
   #members<T>(end: string, read: () => T): T[] {
@@ -91,7 +91,7 @@ class Reading {
     const { masker } = this;
     const known = masker.dateInText(value) ?? masker.idInText(value);
     if (known !== undefined) return known;
-    if (this.codes.has(key) && coded.test(value)) return value;
+    if (this.codes.has(key) && coded.test(value) && !masker.holdsId(value)) return value;
     if (this.sealed) {
       if (this.sealed.words.has(value) || timeOfDay.test(value)) return value;
       if (key === "timezone") return masker.timezone(value);

@@ -195,6 +195,11 @@ export class Masker {
     return `${this.#notOld(year)}-01${day === undefined ? "" : "-01"}${rest}`;
   }
 
+  /** Whether an id stands anywhere in a text: in a link, or a path. */
+  holdsId(value: string): boolean {
+    return uuids.test(value);
+  }
+
   /** An id within JSON. @returns undefined if it is none */
   idInText(value: string): string | undefined {
     return measure.test(value) ? this.#idOf(value) : undefined;

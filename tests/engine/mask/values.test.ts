@@ -77,6 +77,15 @@ describe("what stands in the place of a value", () => {
     });
   });
 
+  it("17-7 an id is none that stays as a key of JSON, nor within the word of a code", () => {
+    const id = "abcd1234-ab12-4c3d-8e4f-ab1c2d3e4f5a";
+    const json = JSON.stringify({ [id]: { address_line1: 1 }, [`doc-${id}`]: 1, system: `https://x.org/p/${id}` });
+    const masked = maskJson(masker, json, new Set(["system"]));
+    expect(masked).not.to.contain(id);
+    expect(JSON.parse(masked)).to.have.nested.property(`${masker.uuid(id)}.address_line1`, 1);
+    expect(masked).to.match(/"system": "https:\/\/m[a-z2-7]{15}\.masked\.invalid"/);
+  });
+
   it("17-7 names, addresses, numbers and links lead nowhere", () => {
     expect(masker.name("Ann Mary  O'Neil")).to.match(/^[A-Z][a-z]{3,5} [A-Z][a-z]{3,5} [A-Z][a-z]{3,5}$/);
     expect(masker.name("")).to.equal("");
