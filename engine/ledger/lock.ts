@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError, isPostgres } from "../base/errors";
-import { first, type Queryable } from "../base/sql";
+import { type Askable, first } from "../base/sql";
 import { stackOf } from "./identity";
 import { ledgerSchema } from "./schema";
 
@@ -39,17 +39,13 @@ export interface LockOptions {
  * row names, when it is dead; one that is alive, and anyone else, is left alone.
  * @throws GuardianError naming the holder
  */
-export async function takeLock(db: Queryable, options: LockOptions): Promise<void> {
+export async function takeLock(db: Askable, options: LockOptions): Promise<void> {
   const began = Date.now();
   let ended = false;
   for (;;) {
     options.signal.throwIfAborted();
-    const got = await first<{ got: boolean }>(db, "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS got", [
-      lockClass,
-      lockObject,
-    ]);
-    if (got?.got) return;
-    const holder = await readHolder(db);
+    const holder = await tryLock(db);
+    if (holder === true) return;
     const waited = Date.now() - began;
     if (holder) options.onWait(holder, Math.round(waited / 1000));
     const dead = holder !== undefined && isDead(holder, waited, options);
@@ -77,8 +73,17 @@ function isDead({ active, silent }: Holder, waited: number, { patience, lease }:
   return active ? waited >= patience && silent >= Math.max(patience, lease) : silent >= lease;
 }
 
+/** Takes the lock, if it is free. @returns true, or who holds it; undefined if he let go meanwhile */
+export async function tryLock(db: Askable): Promise<true | Holder | undefined> {
+  const got = await first<{ got: boolean }>(db, "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS got", [
+    lockClass,
+    lockObject,
+  ]);
+  return got?.got === true ? true : readHolder(db);
+}
+
 /** Reads who holds the lock. */
-async function readHolder(db: Queryable): Promise<Holder | undefined> {
+async function readHolder(db: Askable): Promise<Holder | undefined> {
   return first<Holder>(
     db,
     `SELECT a.pid, a.backend_start::text AS "backendStart", a.application_name AS application, a.usename AS user,
@@ -93,7 +98,7 @@ async function readHolder(db: Queryable): Promise<Holder | undefined> {
   );
 }
 
-async function isPredecessor(db: Queryable, holder: Holder, stack: string): Promise<boolean> {
+async function isPredecessor(db: Askable, holder: Holder, stack: string): Promise<boolean> {
   // Pid and start name a backend for good. Whatever it did last for this stack, between two steps too, makes it one of ours.
   const row = await first<{ urn: string }>(
     db,
@@ -103,7 +108,7 @@ async function isPredecessor(db: Queryable, holder: Holder, stack: string): Prom
   return row !== undefined && stackOf(row.urn) === stack;
 }
 
-async function endHolder(db: Queryable, holder: Holder): Promise<void> {
+async function endHolder(db: Askable, holder: Holder): Promise<void> {
   await db.query("SELECT pg_catalog.pg_terminate_backend($1)", [holder.pid]).catch((err: unknown) => {
     if (!isPostgres(err)) throw err;
     throw refused(holder, "this role may not end it");

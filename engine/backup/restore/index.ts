@@ -19,6 +19,7 @@ import { refuseTooSmall } from "../prove/room";
 import { readToc, type Toc } from "../prove/toc";
 import { compareCounts, compareRestored, optionsOf, otherFacts } from "./compare";
 import { notKept, notOwned, tablespaces, toFill, unique } from "./left";
+import { whileLocked } from "./lock";
 import { refuseUnable } from "./rights";
 import { restoreRoles, type MadeRoles } from "./roles";
 import { forDatabase, tryEach } from "./statements";
@@ -31,6 +32,7 @@ import {
   nearlyThere,
   onTarget,
   refuseTarget,
+  refuseUnfit,
 } from "./target";
 import type { Place, Target } from "./target";
 import type { Restored, RestoreOptions, RestoreProgress } from "./types";
@@ -70,15 +72,34 @@ const noRoles: MadeRoles = { made: [], logIn: [], left: [], later: [], kept: new
  *   there; others where nothing was
  */
 export async function restore(backup: FoundBackup, to: ConnectionSettings, options: RestoreOptions): Promise<Restored> {
+  const seen = await lookAtTarget(to, options.signal);
+  const live = [backup.manifest.server, ...options.liveDatabases];
+  refuseTarget(seen, live, { ...options, fills: true });
+  const stop = new AbortController();
+  return whileLocked(
+    seen,
+    (err) => stop.abort(err),
+    async () => {
+      // Who had the lock before may have filled it.
+      const target = await lookAtTarget(to, options.signal);
+      refuseTarget(target, live, { ...options, fills: true });
+      return restoreLocked(backup, target, options, stop);
+    },
+  );
+}
+
+async function restoreLocked(
+  backup: FoundBackup,
+  target: Target,
+  options: RestoreOptions,
+  stop: AbortController,
+): Promise<Restored> {
+  const to = target.settings;
   const report = new PhaseReport<RestoreProgress["phase"]>(options.onProgress);
   const phase = (next: RestoreProgress["phase"]): void => report.begin(next);
-  const target = await lookAtTarget(to, options.signal);
-  const { server } = backup.manifest;
-  refuseTarget(target, [server, ...options.liveDatabases], { ...options, fills: true });
   refuseUnfit(backup, target);
   for (const name of await draftsOf(target, options.signal))
     options.onWarning?.(`database ${name} is of a restore that runs now, or of one that was killed: drop it then`);
-  const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const directory = dirname(resolve(backup.path));
   leftBehind(await removeStale(directory)).forEach((line) => options.onWarning?.(line));
@@ -105,24 +126,6 @@ export async function restore(backup: FoundBackup, to: ConnectionSettings, optio
     report.stop();
     await removeFolder(folder);
   }
-}
-
-function refuseUnfit({ manifest }: FoundBackup, { server, settings, exists }: Target): void {
-  const where = settings.explain();
-  if (server.major < Number.parseInt(manifest.server.version, 10)) {
-    throw new GuardianError("restore-refused", {
-      what: `the server is PostgreSQL ${server.version}, and the backup is of ${manifest.server.version}: an older one does not know all that is in it; nothing was written`,
-      where,
-      todo: "restore on a server of that version, or a later one",
-    });
-  }
-  const encoding = manifest.around?.encoding ?? server.encoding;
-  if (!exists || encoding === server.encoding) return;
-  throw new GuardianError("restore-refused", {
-    what: `the database has the encoding ${server.encoding}, and the one that was dumped ${encoding}; nothing was written`,
-    where,
-    todo: "name a database that is not there yet: it is made as the other was",
-  });
 }
 
 /** What stopped it, and what is half there. */

@@ -4,6 +4,7 @@ import { GuardianError } from "../../base/errors";
 import { first, rows } from "../../base/sql";
 import { knownServer, type ConnectionSettings, type ServerInfo } from "../../connect";
 import { whileConnected } from "../../connect/open";
+import type { FoundBackup } from "../adopt";
 import type { LiveDatabase } from "./types";
 
 /** A database that is to be restored into, as it was found. */
@@ -114,6 +115,25 @@ export function refuseTarget(
       "name a database that is not there yet: it is made",
       `if it is what you mean, name it once more: --into-nonempty ${database}`,
     ],
+  });
+}
+
+/** Refuses a server or a database that does not know all that is in a backup. @throws GuardianError restore-refused */
+export function refuseUnfit({ manifest }: FoundBackup, { server, settings, exists }: Target): void {
+  const where = settings.explain();
+  if (server.major < Number.parseInt(manifest.server.version, 10)) {
+    throw new GuardianError("restore-refused", {
+      what: `the server is PostgreSQL ${server.version}, and the backup is of ${manifest.server.version}: an older one does not know all that is in it; nothing was written`,
+      where,
+      todo: "restore on a server of that version, or a later one",
+    });
+  }
+  const encoding = manifest.around?.encoding ?? server.encoding;
+  if (!exists || encoding === server.encoding) return;
+  throw new GuardianError("restore-refused", {
+    what: `the database has the encoding ${server.encoding}, and the one that was dumped ${encoding}; nothing was written`,
+    where,
+    todo: "name a database that is not there yet: it is made as the other was",
   });
 }
 
