@@ -49,12 +49,13 @@ describe("a restore", function () {
         expect(await again("there")()).to.match(refused);
       });
       // Who has lost the lock does not go on.
-      const ended = withClient.bind(undefined, elsewhere.login(), async (client) => {
-        const gone = await client.query<{ pid: number }>(
-          "SELECT pid, pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory'",
-        );
-        expect(gone.rows).to.have.length(1);
-      });
+      const ended = (): Promise<void> =>
+        withClient(elsewhere.login(), async (client) => {
+          const gone = await client.query<{ pid: number }>(
+            "SELECT pid, pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory'",
+          );
+          expect(gone.rows).to.have.length(1);
+        });
       expect(await refusal(restore(backup, settingsOf(at("other")), how({ afterContent: ended })))).to.match(
         /^the restore failed: the session that kept others from this database ended; what is in database other_restoring_\w{8} is not whole/,
       );
