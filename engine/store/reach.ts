@@ -1,5 +1,5 @@
 import { Bucket } from "./bucket";
-import { recipientsOf } from "./send";
+import { recipientsOf } from "./keys";
 import type { WantedStore } from "./wanted";
 
 /**

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream";
-import { Encrypting, parseRecipient, type Recipient } from "../age";
+import { Encrypting, type Recipient } from "../age";
 import { manifestFile, proofFile } from "../backup/manifest";
 import { folderFailure } from "../backup/place";
 import { GuardianError } from "../base/errors";
@@ -11,11 +11,6 @@ import type { Bucket } from "./bucket";
 import { objectOf, type StoredPart, type StoreIndex } from "./contents";
 import { Measure } from "./measure";
 import type { Whole } from "./storing";
-import type { WantedStore } from "./wanted";
-
-/** @returns nobody where the store gets backups as they are @throws GuardianError where a key is none */
-export const recipientsOf = ({ recipients }: Pick<WantedStore, "recipients">): Recipient[] =>
-  recipients.join() === "none" ? [] : recipients.map((one) => parseRecipient(one, "guardian:backup.recipients"));
 
 /** A file of a backup that is to be sent. */
 export interface File {

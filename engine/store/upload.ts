@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Identity, readIdentities, type Recipient } from "../age";
+import type { Identity, Recipient } from "../age";
 import { proofFile } from "../backup/manifest";
 import { GuardianError } from "../base/errors";
 import { Bucket } from "./bucket";
@@ -16,8 +16,9 @@ import {
 } from "./contents";
 import { each } from "./each";
 import { isDamage, isForeign } from "./failures";
+import { keysOf } from "./keys";
 import { readPart } from "./read";
-import { type File, filesOf, recipientsOf, sendFile } from "./send";
+import { type File, filesOf, sendFile } from "./send";
 import type { Stored, StoreOptions, StoreProgress, Whole } from "./storing";
 import { endUploads, removeAll, sweep } from "./sweep";
 import { addressOf, sealOf, type WantedStore } from "./wanted";
@@ -67,21 +68,11 @@ class Run {
     readonly options: StoreOptions,
   ) {
     const { signal } = options;
-    this.#recipients = recipientsOf(wanted);
-    this.#encryption = this.#recipients.length > 0 ? "age" : "none";
-    this.#identities = wanted.identityFrom === undefined ? undefined : readIdentities(wanted.identityFrom, process.env);
+    const { recipients, identities } = keysOf(wanted);
+    this.#recipients = recipients;
+    this.#identities = identities;
+    this.#encryption = recipients.length > 0 ? "age" : "none";
     this.#signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
-    const known =
-      this.#identities?.some(({ recipient }) => this.#recipients.some(({ text }) => text === recipient.text)) ?? true;
-    if (known || this.#encryption === "none") return;
-    throw new GuardianError("age-no-identity", {
-      what: "the identity that stored backups are to be read back with is none of the recipients'",
-      where: "guardian:backup.identityFrom",
-      todo: [
-        "name the identity of one of guardian:backup.recipients",
-        "or none: what is stored is then compared as it is",
-      ],
-    });
   }
 
   async all(): Promise<Stored> {

@@ -8,6 +8,7 @@ import type { KeptPart } from "../../ledger/details";
 import { readPhysical } from "../../ledger/identity";
 import { addStep, detailOf, readStep, setStep, type Step } from "../../ledger/steps";
 import type { StoreProgress } from "../../store/storing";
+import { keysOf } from "../../store/keys";
 import { addressOf, sealOf, type WantedStore } from "../../store/wanted";
 import { verifyBackup } from "../manifest";
 import { utcNow } from "../snapshot";
@@ -44,6 +45,16 @@ export async function planStore(wanted: WantedStore): Promise<Note> {
   } catch (err) {
     if (!(err instanceof GuardianError) || err.code === "age-key-invalid") throw err;
     return { severity: "warning", text: `backups could not be stored in ${wanted.to} now: ${err.what}` };
+  }
+  try {
+    keysOf(wanted);
+  } catch (err) {
+    if (!(err instanceof GuardianError)) throw err;
+    // Who previews need not have the identity; up refuses this before it dumps.
+    return {
+      severity: "warning",
+      text: `backups could not be read back by this machine, which up asks first: ${err.what}`,
+    };
   }
   const encrypted = wanted.recipients.join() === "none" ? "as it is" : `encrypted for ${wanted.recipients.length}`;
   return { severity: "info", text: `then it is stored in ${wanted.to}, ${encrypted}, and read back` };

@@ -9,11 +9,12 @@ import { detailOf, endParts, lastChange, readStep, readSteps, setStep } from "..
 import { adoptable, type FoundBackup } from "../adopt";
 import { dump } from "../dump";
 import type { Manifest } from "../manifest";
-import { isAwaited, type KnownBackup, readTaken, serves, type WantedBackup } from "./policy";
+import { isAwaited, type KnownBackup, needsStoring, readTaken, serves, type WantedBackup } from "./policy";
 import type { BackupProgress } from "../progress";
 import { noteProof, proveTaken, refuseListing, tools, type ProvingSays, type ProvingTools } from "./proof";
 import { refuseUnknown } from "./accept";
 import { roomFor } from "../room";
+import { keysOf } from "../../store/keys";
 import { noteUpload, storeTaken, type StoringSays } from "./stored";
 
 /** Gets what is said on the way. */
@@ -42,10 +43,14 @@ export async function takeBackup(
   by: ProvingTools = tools,
 ): Promise<Taken> {
   const { writer, options } = fenced;
-  const awaited = isAwaited(await readSteps(writer), options.urn, wanted.protects);
+  const steps = await readSteps(writer);
+  const awaited = isAwaited(steps, options.urn, wanted.protects);
   if (awaited) {
     refuseListing(wanted);
     await refuseUnknown(writer, wanted);
+    // A key that is wrong is wrong now, and not after an hour of dumping and a proof.
+    const sending = !serves(steps, options.urn, wanted) || needsStoring(steps, options.urn, wanted);
+    if (wanted.store && sending) keysOf(wanted.store);
   }
   const whose = await takeUnlessTaken(fenced, wanted, says, awaited);
   if (awaited && wanted.verify !== "list") await proveTaken(fenced, wanted, says, by);

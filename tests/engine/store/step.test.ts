@@ -67,6 +67,31 @@ describe("storing a backup, as a step of the ledger's own", function () {
     expect(execFileSync(process.execPath, ["--require", "tsx/cjs", "--eval", text], options)).to.equal("0");
   });
 
+  it("18-4 a key that is wrong is told before anything is dumped or asked, and keeps no way back", () =>
+    withEngine(async (engine) => {
+      const { ledgerId } = await engine.identity();
+      const wanted: WantedBackup = {
+        directory: folder,
+        jobs: 1,
+        maxAgeSeconds: 3600,
+        ledgerId,
+        protects: { "900_t": "m" },
+      };
+      const asked = double.asked.length;
+      for (const [identityFrom, code] of [
+        ["env:TEST_OTHERS", "age-no-identity"],
+        ["env:TEST_NOBODY", "age-key-invalid"],
+        [`file:${folder}/none`, "age-key-invalid"],
+      ] as const) {
+        const store = wantedOf(double, { recipients: [recipient], identityFrom });
+        expect((await refusalOf(run(engine, { ...wanted, store }))).code, identityFrom).to.equal(code);
+        expect(readdirSync(folder), "nothing was dumped").to.deep.equal([]);
+        expect(double.asked.length).to.equal(asked);
+        await run(engine, { ...wanted, store, protects: {} });
+        for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+      }
+    }));
+
   it("18-4 whatever adds waits until it is stored; a run that was cut off goes on with the same dump; the way back does not wait", () =>
     withEngine(async (engine) => {
       const { ledgerId } = await engine.identity();
