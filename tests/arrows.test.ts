@@ -20,7 +20,7 @@ async function said(file: string, imported: string): Promise<string | undefined>
 }
 
 describe("arrows go one way", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   const refused: [file: string, imported: string, why: string][] = [
     ["spec/check.ts", "../engine/base/errors", "spec/ imports nothing"],
     ["spec/check.ts", "node:fs", "spec/ imports nothing"],

@@ -224,7 +224,7 @@ const parsed = (resources: DeclaredResource[]): unknown[] =>
   });
 
 describe("components: the store for backups in AWS", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   for (const stack of ["staging", "prod"]) {
     it(`18-5 ${stack}: every input, option and dependency`, async () => {

@@ -33,7 +33,7 @@ const words = (line: string): string[] =>
   [...line.matchAll(/'([^']*)'|"([^"]*)"|\S+/g)].map(([word, single, double]) => single ?? double ?? word);
 
 describe("docs/aws.md", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("18-9 every block of shell that needs no account does what it says, on the real CLI", async () => {
     const folder = mkdtempSync(join(tmpdir(), "guardian-aws-docs-"));

@@ -34,7 +34,7 @@ async function foundation(stack: string, aws: unknown) {
 }
 
 describe("foundation/, its part in AWS", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   for (const stack of ["staging", "prod"]) {
     it(`18-5 18-7 ${stack}: a store, and alarms with the thresholds of the configuration, each by its key`, async () => {

@@ -82,7 +82,7 @@ const about = (resources: DeclaredResource[]): DeclaredResource[] =>
   });
 
 describe("components: alarms in AWS", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   for (const stack of ["staging", "prod"]) {
     it(`18-7 ${stack}: alarms of an instance, whole, by its own names`, async () => {

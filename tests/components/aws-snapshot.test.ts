@@ -25,7 +25,7 @@ const chained = ({ type }: DeclaredResource): boolean =>
   type.startsWith("guardian-migration:") || type.startsWith("aws:");
 
 describe("components: a snapshot of RDS beside the backup", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   for (const stack of ["staging", "prod"]) {
     it(`18-6 ${stack}: all that is declared of AWS, whole, for an instance and for a cluster`, async () => {

@@ -96,7 +96,7 @@ const typeOf = ([name, inputs]: Grants[number]): string => {
 };
 
 describe("components/database-access", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   for (const [stack, server, lock] of [
     ["prod", 17, "MAINTAIN"],

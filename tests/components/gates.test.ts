@@ -24,7 +24,7 @@ async function program(config: Record<string, unknown>): Promise<DeclaredResourc
 const kindOf = ({ type }: DeclaredResource): string => type.split(":").at(-1) ?? "";
 
 describe("components: the gates", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   it("19-1 stand between the stages: nothing of a stage is begun before the gate ahead of it, and the session ends after the last", async () => {
     const resources = await program({});

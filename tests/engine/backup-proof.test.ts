@@ -163,10 +163,16 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
     withEngine(async (engine) => {
       const means = new Means();
       const before = folders();
-      const wanted = { ...(await wantedOf(engine, { "900_t": "meant" })), maxAgeSeconds: 2 };
-      const outdated = async (): Promise<boolean> => {
-        const urn = engine.urn("Backup", "backup");
-        return isOutdated(await engine.host.read(readSteps), urn, wanted, await taken(engine));
+      const wanted = await wantedOf(engine, { "900_t": "meant" });
+      /** Whether it is `late` milliseconds after the age that it may have, counted from then. */
+      const outdated = async (from: "takenAt" | "provenAt" = "takenAt", late = 0): Promise<boolean> => {
+        const [steps, one, usual] = [await engine.host.read(readSteps), await taken(engine), Date.now];
+        Date.now = () => Date.parse(one[from]) + 1000 * wanted.maxAgeSeconds + late;
+        try {
+          return isOutdated(steps, engine.urn("Backup", "backup"), wanted, one);
+        } finally {
+          Date.now = usual;
+        }
       };
       expect((await refusalOf(run(engine, { ...wanted, verify: "list", strict: true }, means))).what).to.contain(
         "guardian:backup.verify is list, which proves nothing, and guardian:strict is true",
@@ -186,22 +192,21 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       expect(errors.map(({ code }) => code)).to.deep.equal(["disk-too-small"]);
       expect(errors[0]?.what).to.match(/^953674316407 MiB are needed for the backup, and \d+ MiB are free: /);
       expect((await engine.host.read((db) => preflight(db, { ...about, room: first }))).errors).to.deep.equal([]);
-      means.next = [new GuardianError("backup-differs", { what: "a row is missing" }), () => sleep(3000, proven)];
+      means.next = [new GuardianError("backup-differs", { what: "a row is missing" }), () => sleep(500, proven)];
       expect((await refusalOf(run(engine, wanted, means))).code).to.equal("backup-differs");
       expect(await outdated()).to.equal(true);
       expect((await room()).why).to.contain("(1.3 times what the last backup had)");
       expect((await room()).here).to.be.below(first.here);
       await run(engine, wanted, means);
       expect(means.asked[0]).not.to.equal(means.asked[1]);
-      expect(await outdated(), "its proof took longer than it may be old").to.equal(false);
+      expect(await outdated("takenAt", 400), "it may be as old from its proof on").to.equal(false);
       await serves(engine);
       expect(await taken(engine)).to.include({ proof: "proven", restoreSeconds: 7, path: means.asked[1]! });
-      await sleep(2500);
-      expect(await outdated(), "and so long after that it is").to.equal(true);
+      expect(await outdated("provenAt", 1), "and so long after that it is outdated").to.equal(true);
       expect(folders() - before).to.equal(2);
 
       // Asked for a list, the next one serves, and says what it is.
-      await run(engine, { ...wanted, verify: "list" }, means);
+      await run(engine, { ...wanted, verify: "list", maxAgeSeconds: 0 }, means);
       await serves(engine);
       expect(await taken(engine)).to.include({ proof: "not proven" });
       expect([means.asked.length, folders() - before], "asked, dumps").to.deep.equal([2, 3]);

@@ -49,7 +49,7 @@ async function connect(port: number, env: Record<string, string> = {}): Promise<
 }
 
 describe("how a server may ask for the password", function () {
-  this.timeout(10_000);
+  this.timeout(120_000);
 
   it("16-18 in clear text, without TLS: it does not get it", () =>
     withServer("in clear text", async (port, told) => {

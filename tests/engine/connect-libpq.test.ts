@@ -14,7 +14,7 @@ const question = "SELECT current_user || '/' || current_database() || '/' || cur
 
 /** The same environment and files for psql and for this product: both must end up in the same place, or nowhere. */
 describe("resolution agrees with libpq", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let on: Server;
   let home: string;
 

@@ -38,11 +38,11 @@ class Stack {
   }
 
   apply(module: Awaited<ReturnType<typeof loadModule>>): Promise<unknown> {
-    return this.step("SqlModule", module.name, (fenced) => applyModule(fenced, module, Date.now() + 2000));
+    return this.step("SqlModule", module.name, (fenced) => applyModule(fenced, module, Date.now() + 60_000));
   }
 
   undo(name: string): Promise<unknown> {
-    return this.step("SqlModule", name, (fenced) => undoModule(fenced, Date.now() + 2000));
+    return this.step("SqlModule", name, (fenced) => undoModule(fenced, Date.now() + 60_000));
   }
 
   async applyReal(...names: string[]): Promise<void> {

@@ -87,7 +87,7 @@ class Clone {
 }
 
 describe("provider: a plugin that starts", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let clone: Clone;
   beforeEach(() => (clone = new Clone()));
   afterEach(() => rmSync(clone.folder, { recursive: true, force: true }));
@@ -198,7 +198,7 @@ describe("provider: a plugin that starts", function () {
 
 describe("provider: the product's plugin, compiled", () => {
   it("still evaluates at first use only what engine/lazy.ts loads, and leaves the parsers where they are", async function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
     const folders = ["config", "engine", "provider", "resources", "spec"];
     const { code } = await compile(root, join(root, "resources", "main.ts"), folders);
     const lazy = readFileSync(join(root, "engine", "lazy.ts"), "utf8");

@@ -11,7 +11,7 @@ interface Loaded {
 }
 
 describe("provider: what the program loads", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let loaded: Loaded;
   const load = async (aws = ""): Promise<Loaded> => {
     const program = join(root, "tests", "support", "program.ts");

@@ -13,7 +13,7 @@ const elsewhere = (state: Held["state"]): Held["state"] => ({
 
 /** States that are not what this database's ledger says. */
 describe("provider: the product and its state", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("refuses the state of another database before anything else, and keeps its hands off", () =>
     withWalkOn(["000_audit_log"], async (walk, { backup, modules }) => {

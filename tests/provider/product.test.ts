@@ -6,7 +6,7 @@ import { walkModules, withMade, withWalk, withWalkOn, type Held, type Walk } fro
 import { plain, unknownMark, type Wire } from "../support/wire";
 
 describe("provider: the product", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   /** A v6 of its own and a plugin on it. */
   const walking = (test: (walk: Walk, db: V6) => Promise<void>) =>
     withV6((db) => withWalk({ database: db.migrator }, (walk) => test(walk, db)));

@@ -19,7 +19,7 @@ const nowhere: ReleaseAddresses = {
 };
 
 describe("the pulumi engine", function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let folder: string;
   let lines: string[];
   const at = (...names: string[]): string => join(folder, ...names);
@@ -116,7 +116,7 @@ printf '#!/bin/sh\\necho v${pinned}\\n' > "$2"; chmod +x "$2"`,
   });
 
   it("is built from the pinned sources where nothing else is possible, and says that it builds", async () => {
-    const go = fakeGo("1.26.0", "sleep 0.4");
+    const go = fakeGo("1.26.0", "sleep 2");
     const engine = await find({ intervalMs: 100 }, [go]);
     expect(engine).to.deep.equal({ path: cached("pulumi"), version: pinned, from: "go build" });
     expect(lines[0]).to.match(

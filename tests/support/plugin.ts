@@ -62,8 +62,8 @@ export interface BootedPlugin extends ServedPlugin {
   printed: { stdout: string; stderr: string };
   /** Resolves with the exit code, or the signal's name. */
   exited: Promise<number | string>;
-  /** The engine's way of ending a plugin: SIGINT to its process group; SIGKILL after 5 s. Returns the milliseconds. */
-  close(): Promise<number>;
+  /** The engine's way of ending a plugin: SIGINT to its process group; SIGKILL after 5 s. */
+  close(): Promise<void>;
 }
 
 type Method<Request, Response> = (
@@ -90,10 +90,9 @@ export async function bootPlugin(options: PluginOptions): Promise<BootedPlugin> 
   const stop = (): void => (options.engine ? undefined : engine.stop());
   try {
     const plugin = await boot(options, engine);
-    const close = async (): Promise<number> => {
-      const took = await plugin.close();
+    const close = async (): Promise<void> => {
+      await plugin.close();
       stop();
-      return took;
     };
     return { ...plugin, close };
   } catch (err) {
@@ -124,14 +123,12 @@ async function boot(options: PluginOptions, engine: FakeEngine): Promise<BootedP
   if (!/^\d+$/.test(line)) throw new Error(`the first line is no port: ${JSON.stringify(line)}`);
   const port = Number(line);
   const { client, call, fail } = speakTo(port);
-  const close = async (): Promise<number> => {
-    const began = Date.now();
+  const close = async (): Promise<void> => {
     client.close();
     signalGroup(pid, "SIGINT");
     const ended = await Promise.race([exited, sleep(5000, "still there", { ref: false })]);
     if (ended === "still there") signalGroup(pid, "SIGKILL");
     await exited;
-    return Date.now() - began;
   };
   if (options.handshake !== false) await call(client.handshake, handshakeOf(executable, engine)).catch(reject(close));
   return { client, engine, child, pid, port, printed, exited, call, fail, close };
@@ -200,13 +197,13 @@ function reject(close: () => Promise<unknown>): (err: unknown) => Promise<never>
 async function firstLine(printed: { stdout: string; stderr: string }, exited: Promise<unknown>): Promise<string> {
   const gone = { yet: false };
   void exited.then(() => (gone.yet = true));
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0; i < 6000; i++) {
     const end = printed.stdout.indexOf("\n");
     if (end >= 0) return printed.stdout.slice(0, end);
     if (gone.yet) throw new Error(`the plugin ended before it said its port:\n${printed.stdout}${printed.stderr}`);
     await sleep(10);
   }
-  throw new Error("the plugin said no port within 20 s");
+  throw new Error("the plugin said no port within 60 s");
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

@@ -38,7 +38,7 @@ export function descendants(of: number, pattern: RegExp): Process[] {
 }
 
 /** Waits until something is so. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 30_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 120_000): Promise<void> {
   const end = Date.now() + limitMs;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`not within ${limitMs / 1000} s: ${what}`);

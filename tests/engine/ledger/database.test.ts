@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
+import type { Client } from "pg";
 import { Database, type FencedWriter } from "../../../engine/database";
 import { engineParameters } from "../../../engine/parameters";
 import { first, rows, type Queryable } from "../../../engine/base/sql";
 import { long } from "../../support/long";
 import { withV6 } from "../../support/postgres";
-import { column, refusalOf, settingsOf, withEngine } from "../module/harness";
+import { column, refusalOf, settingsOf, until, withEngine } from "../module/harness";
 
 const kill = `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = 'guardian-migration reading'`;
@@ -133,7 +133,7 @@ describe("a database as one process has it", function () {
       try {
         await host.server();
         expect(await column(admin, `SELECT pid ${looking}`)).to.have.length(1);
-        await sleep(5500);
+        await until(admin, `SELECT NOT EXISTS (SELECT ${looking})`);
         expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
       } finally {
         await host.close();
@@ -168,26 +168,28 @@ describe("a database as one process has it", function () {
     }));
 
   /** Stands still in a transaction until the server has ended the session. */
-  const standStill = (fenced: FencedWriter, meanwhile: () => Promise<unknown>): Promise<unknown> =>
+  const standStill = (client: Client, fenced: FencedWriter, meanwhile = (): unknown => undefined): Promise<unknown> =>
     fenced.transaction(async (tx) => {
+      const { pid } = fenced.writer;
       await tx.query("CREATE TABLE public.never ()");
       await tx.query("SET LOCAL idle_in_transaction_session_timeout = 50");
-      await sleep(500);
+      await until(client, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", [pid]);
       await meanwhile();
       await tx.query("SELECT 1");
     });
   it("begins a piece of work anew whose session stood still and was ended, with an epoch of its own", () =>
     withEngine(async (engine, db) => {
+      const client = await db.connect();
       const epochs: number[] = [];
       await engine.write("Thing", "x", async (fenced) => {
         epochs.push(Number(fenced.epoch));
-        if (epochs.length === 1) await standStill(fenced, () => Promise.resolve());
+        if (epochs.length === 1) await standStill(client, fenced);
         await fenced.transaction((tx) => tx.query("CREATE TABLE public.once ()"));
       });
       expect(epochs).to.deep.equal([epochs[0], epochs[0]! + 1]);
       expect(engine.told.filter(({ phase }) => phase === "new session")).to.have.length(1);
       const there = "SELECT to_regclass('public.never') IS NULL AND to_regclass('public.once') IS NOT NULL";
-      expect(await column(await db.connect(), there)).to.deep.equal([true]);
+      expect(await column(client, there)).to.deep.equal([true]);
     }));
 
   it("does not, if another operator took over meanwhile", () =>
@@ -196,7 +198,7 @@ describe("a database as one process has it", function () {
       let runs = 0;
       const slept = engine.write("Thing", "x", async (fenced) => {
         runs += 1;
-        await standStill(fenced, () => client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1"));
+        await standStill(client, fenced, () => client.query("UPDATE guardian_migration.ledger SET epoch = epoch + 1"));
       });
       const said = await refusalOf(slept);
       expect(said.what).to.equal("another operator has taken over; this one commits nothing more");
@@ -204,11 +206,12 @@ describe("a database as one process has it", function () {
     }));
 
   it("does not for ever: whoever stands still a third time is told", () =>
-    withEngine(async (engine) => {
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
       let runs = 0;
       const slept = engine.write("Thing", "x", async (fenced) => {
         runs += 1;
-        await standStill(fenced, () => Promise.resolve());
+        await standStill(client, fenced);
       });
       const said = await refusalOf(slept);
       expect(said.message).to.match(/idle_in_transaction_session_timeout ended it[^]*to do: run again/);

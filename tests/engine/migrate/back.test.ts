@@ -11,7 +11,7 @@ const working = `SELECT ((SELECT count(*) FROM guardian_migration.range) + (SELE
   + (SELECT count(*) FROM guardian_migration.change))::int`;
 
 describe("the way back", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("leaves what was changed and what others refer to, somebody's new row too, and forgets its keys", () =>
     withOnline("preferences", users, async (online) => {
@@ -79,7 +79,7 @@ describe("the way back", function () {
 });
 
 describe("a migration that was killed before its state was saved", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("is taken back before its table's module goes, triggers and all", () =>
     withOnline("preferences", users, async (online) => {
@@ -112,7 +112,7 @@ describe("a migration that was killed before its state was saved", function () {
 });
 
 describe("while rows move, v6", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("deletes accounts and changes its profiles as ever; of a person who is gone the ledger has nothing to work on", () =>
     withOnline("preferences", users, async (online) => {
@@ -196,7 +196,7 @@ describe("while rows move, v6", function () {
 });
 
 describe("consents as requests", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("carry legal basis consent whatever the config says; what was refused or revoked is not asked again by another up", () =>
     withOnline("consents", 300, async (online) => {

@@ -75,9 +75,10 @@ describe("the workers of a data migration", () => {
   it("say every two seconds how far they are, and why they wait, however long one turn lasts", async () => {
     const [said, slow] = [[] as Progress[], { ...restful(), reason: "replication lag 12 s" }];
     const crew = new Crew([writer(() => Promise.resolve(0), said)], slow);
-    await crew.during(new Meter("move", "own", 100), () => sleep(4500));
+    await crew.during(new Meter("move", "own", 100), async () => {
+      while (said.length < 3) await sleep(50);
+    });
     await crew.close();
-    expect(said).to.have.length(4);
     expect(said[1]?.reason).to.equal("replication lag 12 s");
-  }).timeout(20_000);
+  });
 });

@@ -172,9 +172,9 @@ export async function endWriters(admin: Client): Promise<number> {
   return rowCount ?? 0;
 }
 
-/** Waits until a query gives true; fails after some seconds. */
+/** Waits until a query gives true; fails after a minute, which no busy machine needs. */
 export async function until(client: Client, text: string, values: unknown[] = []): Promise<void> {
-  for (let i = 0; i < 400; i++) {
+  for (const end = Date.now() + 60_000; Date.now() < end;) {
     const { rows } = await client.query<Record<string, boolean>>(text, values);
     if (rows[0] && Object.values(rows[0])[0]) return;
     await sleep(25);

@@ -44,9 +44,14 @@ const creates: Record<string, (call: Call<Host>, inputs: Values) => Promise<Valu
     Promise.reject(
       new PartlyDone("id-of-part", { ...given, made: "half", key: "k-1" }, given, [`${call.name} is half done`]),
     ),
-  hang: (call) =>
-    new Promise((_resolve, reject) => call.signal.addEventListener("abort", () => reject(call.signal.reason as Error))),
-  ignore: forever,
+  hang: (call) => {
+    call.log.status("hangs");
+    return new Promise((_, reject) => call.signal.addEventListener("abort", () => reject(call.signal.reason as Error)));
+  },
+  ignore: (call) => {
+    call.log.status("hangs");
+    return forever();
+  },
   "stray throw": () => {
     setTimeout(() => {
       throw new Error("thrown where nobody waits");
