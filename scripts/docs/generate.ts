@@ -34,13 +34,19 @@ export async function examine(logins: Logins): Promise<Findings> {
     pages.set("bounds.md", boundsPage(bounds));
     pages.set("erasure.md", erasurePage(keys, await markable(admin, tables)));
     for (const module of modules) pages.set(`v7/${module.name}.md`, modulePage(await describeModule(admin, module)));
-    await addPeople(admin, [people.owner]);
-    await seed(admin, tables, (_table, column) => (column === "granted_to" ? people.provider : people.owner));
+    await addSpecimens(admin, modules);
     const matrix = await tryModules(admin, modules);
     pages.set("permissions.md", permissionsPage(modules, matrix));
     pages.set("../sql/permissions.json", await permittedText(admin, modules));
     return { modules, keys, matrix, bounds, pages };
   });
+}
+
+/** The people of the matrix, and rows in the modules' tables. @throws the server's errors */
+export async function addSpecimens(admin: Client, modules: readonly Module[]): Promise<void> {
+  await addPeople(admin, [people.owner]);
+  const tables = modules.flatMap((module) => listed(module, "table"));
+  await seed(admin, tables, (_table, column) => (column === "granted_to" ? people.provider : people.owner));
 }
 
 /** As tryAll, for everything that modules list. The people and their specimens must be there. */

@@ -8,8 +8,9 @@ import { Client } from "pg";
 import { reachable, reaches, serverAccount, sharedFolder } from "../../engine/server/account";
 import { binaries } from "../../engine/server/binaries";
 import { memoryFolder } from "../../engine/server/memory";
-import { startServer, type Server } from "../../engine/server/server";
+import { startServer, type Server, type ServerOptions } from "../../engine/server/server";
 import { alive } from "../../engine/base/process";
+import { long } from "../support/long";
 import { skip } from "../support/skip";
 import { asRole, server, withV6 } from "../support/postgres";
 
@@ -29,7 +30,7 @@ async function withFolder(work: (folder: string) => Promise<void> | void): Promi
 
 /** A server in a process of its own. */
 async function serve(env: Record<string, string> = {}, uid?: number) {
-  const args = ["--import", "tsx", join(__dirname, "..", "support", "serve.ts"), "15"];
+  const args = ["--require", "tsx/cjs", join(__dirname, "..", "support", "serve.ts"), "15"];
   const identity = uid === undefined ? {} : { uid, gid: uid };
   const child = spawn(process.execPath, args, {
     env: { ...process.env, ...env },
@@ -43,7 +44,7 @@ async function serve(env: Record<string, string> = {}, uid?: number) {
   return { child, ...(JSON.parse(line) as { pid: number; port: number; folder: string }) };
 }
 
-async function gone(what: () => boolean, seconds = 10): Promise<boolean> {
+async function gone(what: () => boolean, seconds = 60): Promise<boolean> {
   for (let i = 0; i < seconds * 20 && what(); i++) await sleep(50);
   return !what();
 }
@@ -68,7 +69,7 @@ async function select1(at: Pick<Server, "host" | "port" | "user">, password: str
 }
 
 describe("embedded PostgreSQL", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("runs two majors at once on 127.0.0.1, behind a password that only its owner can read", async () => {
     const both = await Promise.all([startServer({ major: 15 }), startServer({ major: 17 })]);
@@ -92,8 +93,12 @@ describe("embedded PostgreSQL", function () {
     ]);
   });
 
-  for (const signal of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {
-    it(`does not outlive its process (${signal}), nor do its files`, async () => {
+  for (const [signal, test] of [
+    ["SIGKILL", it],
+    ["SIGTERM", long],
+    ["SIGINT", long],
+  ] as const) {
+    test(`does not outlive its process (${signal}), nor do its files`, async () => {
       const { child, pid, folder } = await serve();
       expect(alive(pid)).to.equal(true);
       await kill(child, signal);
@@ -101,7 +106,7 @@ describe("embedded PostgreSQL", function () {
     });
   }
 
-  it("runs from temporary folders with a space in the name", async () => {
+  long("runs from temporary folders with a space in the name", async () => {
     await withFolder(async (folder) => {
       chmodSync(folder, 0o777);
       const one = await serve({ TMPDIR: folder });
@@ -116,16 +121,19 @@ describe("embedded PostgreSQL", function () {
     expect([memoryFolder("/no such folder"), memoryFolder(__dirname)]).to.deep.equal([undefined, undefined]);
   });
 
-  it("finds another place when root's temporary folder is closed to the server's user", async function () {
-    if (!root) skip(this, lends);
-    await withFolder(async (folder) => {
-      chmodSync(folder, 0o700);
-      const one = await serve({ TMPDIR: folder });
-      expect(one.folder).to.match(/\/guardian-postgres-0\/temporary\/guardian-pg-/);
-      await kill(one.child, "SIGTERM");
-      expect(await gone(() => existsSync(one.folder))).to.equal(true);
-    });
-  });
+  long(
+    "finds another place when root's temporary folder is closed to the server's user",
+    async function (this: Mocha.Context) {
+      if (!root) skip(this, lends);
+      await withFolder(async (folder) => {
+        chmodSync(folder, 0o700);
+        const one = await serve({ TMPDIR: folder });
+        expect(one.folder).to.match(/\/guardian-postgres-0\/temporary\/guardian-pg-/);
+        await kill(one.child, "SIGTERM");
+        expect(await gone(() => existsSync(one.folder))).to.equal(true);
+      });
+    },
+  );
 
   it("runs as an ordinary user", async function () {
     const account = serverAccount();
@@ -194,34 +202,29 @@ describe("embedded PostgreSQL", function () {
   });
 
   it("tells why a server does not start", async () => {
-    const one = await server();
-    const error = await startServer({ major: 15, port: one.port }).catch((err: unknown) => err);
-    expect(error)
-      .to.have.property("message")
-      .that.matches(/did not start: .*could not (bind|create any TCP)/);
     await withFolder(async (folder) => {
+      const here = { major: 15, dataDir: join(folder, "server"), persistent: true } as const;
+      const why = (wanted: Partial<ServerOptions>): Promise<string> =>
+        startServer({ ...here, ...wanted }).then(
+          () => "it started",
+          (err: unknown) => (err as Error).message,
+        );
+      const { port } = await server();
+      expect(await why({ port })).to.match(/did not start: .*could not (bind|create any TCP)/);
+      expect(await why({ settings: { wal_level: "nonsense" } })).to.match(/did not start: .*wal_level/);
       // A second server on the same folder and port: refused, and the first is left alone.
-      const first = await startServer({ major: 15, dataDir: join(folder, "server"), persistent: true });
-      const same = { major: 15, dataDir: first.folder, port: first.port } as const;
-      for (const persistent of [true, false]) {
-        const second = await startServer({ ...same, persistent }).catch((err: unknown) => err);
-        expect(second)
-          .to.have.property("message")
-          .that.matches(/did not start: .*lock file "postmaster.pid"/);
-      }
+      const first = await startServer(here);
+      for (const persistent of [true, false])
+        expect(await why({ port: first.port, persistent })).to.match(/did not start: .*lock file "postmaster.pid"/);
       expect(await select1(first, first.password)).to.match(/^15/);
       await first.stop();
       expect(alive(first.pid)).to.equal(false);
     });
-    const setting = await startServer({ major: 15, settings: { wal_level: "nonsense" } }).catch((err: unknown) => err);
-    expect(setting)
-      .to.have.property("message")
-      .that.matches(/did not start: .*wal_level/);
   });
 });
 
 describe("test databases", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("fail the test that leaves a connection open", async () => {
     let left: Client | undefined;

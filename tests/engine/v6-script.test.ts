@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { compareFingerprints } from "../../engine/fingerprint/compare";
 import { quickFingerprint } from "../../engine/fingerprint/take";
 import { runV6Script } from "../../engine/fingerprint/v6-script";
+import { long } from "../support/long";
 import { withV6 } from "../support/postgres";
 
 /** The steps that do not pass after some SQL that a superuser runs. */
@@ -19,7 +20,8 @@ describe("v6 script", function () {
   this.timeout(60_000);
 
   for (const profiles of [true, false]) {
-    it(`passes on v6 ${profiles ? "with" : "without"} profiles and leaves nothing`, async () => {
+    const test = profiles ? it : long;
+    test(`passes on v6 ${profiles ? "with" : "without"} profiles and leaves nothing`, async () => {
       await withV6(
         async (db) => {
           for (const user of ["migrator", "admin"] as const) {

@@ -19,6 +19,7 @@ import { findEngine } from "../../scripts/pulumi/engine";
 import { localBackend } from "../../scripts/pulumi/local";
 import { pulumi } from "../../scripts/pulumi/run";
 import { ensureStack } from "../../scripts/pulumi/stacks";
+import { long } from "../support/long";
 import { devConfig, tinyProject } from "../support/tiny-project";
 
 const root = join(__dirname, "..", "..");
@@ -146,7 +147,7 @@ function readmeCommands(): string[][] {
 }
 
 describe("a stack of one's own, on the real engine", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const { folder, project, at, environment, run, make, remove } = tinyProject();
   const file = join(project, "Pulumi.prod.yaml");
   const tracked = readFileSync(join(root, "Pulumi.prod.yaml"), "utf8");
@@ -170,40 +171,44 @@ describe("a stack of one's own, on the real engine", function () {
     expect(existsSync(at("state", ".pulumi", "stacks", "tiny", "dev.json"))).to.equal(false);
   });
 
-  it("16-3: README's commands work with the CLI itself; the salt that it leaves is the one that README speaks of", async () => {
-    const state = join(folder, "shared");
-    mkdirSync(state);
-    const env = environment({
-      PULUMI_BACKEND_URL: pathToFileURL(state).href,
-      PULUMI_HOME: join(folder, "its home"),
-      PULUMI_CONFIG_PASSPHRASE: "the team's",
-    });
-    const engine = (await findEngine({ log: { line: () => undefined } })).path;
-    for (const args of readmeCommands()) {
-      const { code, stderr } = await pulumi([...args, "--non-interactive"], {
-        cwd: project,
-        env,
-        engine,
-        stdio: "pipe",
+  long(
+    "16-3: README's commands work with the CLI itself; the salt that it leaves is the one that README speaks of",
+    async () => {
+      const state = join(folder, "shared");
+      mkdirSync(state);
+      const env = environment({
+        PULUMI_BACKEND_URL: pathToFileURL(state).href,
+        PULUMI_HOME: join(folder, "its home"),
+        PULUMI_CONFIG_PASSPHRASE: "the team's",
       });
-      expect(code, `${args.join(" ")}: ${stderr}`).to.equal(0);
-    }
-    expect(readFileSync(file, "utf8"))
-      .to.contain("host: db.example.org")
-      .and.contain("passwordFrom: env:GUARDIAN_DB_PASSWORD")
-      .and.contain("statement: why, in one sentence")
-      .and.match(/^encryptionsalt: v1:/m);
-    // A second clone, which has the committed file and another passphrase.
-    const other = { PULUMI_BACKEND_URL: pathToFileURL(state).href, PULUMI_CONFIG_PASSPHRASE: "mine" };
-    const refused = await run(["config", "set", "--secret", "tiny:token", "x", "--stack", "prod"], other);
-    expect(refused.code).to.not.equal(0);
-    expect(refused.stderr)
-      .to.contain("the passphrase of Pulumi.prod.yaml is missing here")
-      .and.contain("the one of PULUMI_CONFIG_PASSPHRASE does not open it")
-      .and.contain("PULUMI_CONFIG_PASSPHRASE_FILE=PATH");
-  });
+      const engine = (await findEngine({ log: { line: () => undefined } })).path;
+      for (const args of readmeCommands()) {
+        const { code, stderr } = await pulumi([...args, "--non-interactive"], {
+          cwd: project,
+          env,
+          engine,
+          stdio: "pipe",
+        });
+        expect(code, `${args.join(" ")}: ${stderr}`).to.equal(0);
+      }
+      expect(readFileSync(file, "utf8"))
+        .to.contain("host: db.example.org")
+        .and.contain("passwordFrom: env:GUARDIAN_DB_PASSWORD")
+        .and.contain("statement: why, in one sentence")
+        .and.match(/^encryptionsalt: v1:/m);
+      // A second clone, which has the committed file and another passphrase.
+      const other = { PULUMI_BACKEND_URL: pathToFileURL(state).href, PULUMI_CONFIG_PASSPHRASE: "mine" };
+      const refused = await run(["config", "set", "--secret", "tiny:token", "x", "--stack", "prod"], other);
+      expect(refused.code).to.not.equal(0);
+      expect(refused.stderr)
+        .to.contain("the passphrase of Pulumi.prod.yaml is missing here")
+        .and.contain("the one of PULUMI_CONFIG_PASSPHRASE does not open it")
+        .and.contain("PULUMI_CONFIG_PASSPHRASE_FILE=PATH");
+    },
+  );
 
-  it("16-3: a second clone is told which passphrase is missing and where it goes, and goes on with it", async () => {
+  // Without the passphrase: pulumi-cli.test.ts.
+  long("16-3: a second clone is told which passphrase is missing and where it goes, and goes on with it", async () => {
     rmSync(at(), { recursive: true, force: true });
     expect((await run(["stack", "init", "prod"])).code).to.equal(0);
     expect((await run(["config", "set", "--secret", "tiny:token", "hidden"])).code).to.equal(0);

@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { pendingHints } from "../../scripts/pulumi/backend/pending";
 import { giveBack, lockHints } from "../../scripts/pulumi/backend/stale";
 
 describe("the lock of an engine that a signal ended", () => {
@@ -30,6 +31,33 @@ describe("the lock of an engine that a signal ended", () => {
     } finally {
       child.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+describe("what to do about operations that a killed run left pending", () => {
+  it("is said by whether the run at hand worked, of the stacks whose state it wrote", () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian pending "));
+    try {
+      const [began, stacks] = [Date.now() - 60_000, join(folder, ".pulumi", "stacks", "guardian")];
+      mkdirSync(stacks, { recursive: true });
+      for (const [stack, pending] of [
+        ["dev", 2],
+        ["prod", 1],
+        ["staging", 0],
+      ] as const) {
+        const latest = { pending_operations: Array.from({ length: pending }, () => ({ type: "creating" })) };
+        writeFileSync(join(stacks, `${stack}.json`), JSON.stringify({ checkpoint: { latest } }));
+      }
+      utimesSync(join(stacks, "prod.json"), 0, 0);
+      const hints = (worked: boolean): string[] => pendingHints(pathToFileURL(folder).href, began, worked);
+      const clear = "clear them: npm run pulumi -- refresh --clear-pending-creates --yes --stack dev";
+      const noted = "stack dev notes 2 pending operations of a killed run; ";
+      expect(hints(true)).to.deep.equal([`${noted}the database's ledger knows what became of them; ${clear}`]);
+      const first = "first up until it succeeds: it takes over what the ledger says is done; then ";
+      expect(hints(false)).to.deep.equal([`${noted}${first}${clear}`]);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 });

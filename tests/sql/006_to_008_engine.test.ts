@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { loadModule } from "../../engine/module/files/manifest";
 import { withEngine, type Engine } from "../engine/module/harness";
+import { long } from "../support/long";
 import { asRole } from "../support/postgres";
 import { value } from "../support/modules";
 import { claim as claimWork, complete, documents, enqueue, save as savePipeline } from "./006_queue";
@@ -61,7 +62,8 @@ async function fill(client: Client): Promise<{ patient: string; doctor: string; 
 describe("006 to 008, by the engine", function () {
   this.timeout(120_000);
 
-  it("D-3: rows come back as they were after a rollback, but those of accounts deleted since", () =>
+  // module/real.test.ts has the same of all modules together.
+  long("D-3: rows come back as they were after a rollback, but those of accounts deleted since", () =>
     withEngine(async (engine, db) => {
       await engine.applyReal("000_audit_log", "001_feature_flags", "004_enhanced_consent", "005_user_preferences");
       await up(engine);
@@ -83,5 +85,6 @@ describe("006 to 008, by the engine", function () {
       await client.query("DELETE FROM auth.users WHERE id = $1", [patient]);
       for (const table of tables.slice(4))
         expect(await value(client, `SELECT count(*) FROM public.${table}`), table).to.equal("0");
-    }));
+    }),
+  );
 });

@@ -4,6 +4,7 @@ import { ledgerTable, ledgerTableNames } from "../../engine/ledger/schema";
 import { foreignKeys } from "../../scripts/docs/catalogue";
 import { staying } from "../../scripts/docs/erasure";
 import { reasons, type ReasonName } from "../../scripts/docs/erasure/list";
+import { long } from "../support/long";
 import { asRole } from "../support/postgres";
 import { value, withModules } from "../support/modules";
 import { erased, findMarks, markEverything, marks } from "./erasure_marks";
@@ -64,26 +65,31 @@ describe("erasure", function () {
       expectSame(await findMarks(admin, marks.unlinked), ofNoAccount, "in rows of no account, after 28 days");
     }));
 
-  it("16-14 in the archive of a rollback the same is left, and ids that are forgotten when the rows come back; what was his does not", () =>
-    withModules(modules, async (_, db, engine) => {
-      const admin = await db.connect("admin");
-      const archived = archives().map(({ table }) => table);
-      const kept = (columns: readonly string[]): string[] =>
-        columns.filter((column) => archived.includes(column.split(".").slice(0, 2).join(".")) || v6Columns.has(column));
-      const actors = (await foreignKeys(admin, archived))
-        .filter((key) => key.target === "auth.users" && key.action === "SET NULL")
-        .map((key) => `${key.table}.${key.column}`);
-      await markEverything(admin, [...v6, ...ours]);
-      for (const name of [...modules].reverse()) await engine.undo(name);
-      await erase(admin);
-      const waiting = (await findMarks(admin, marks.ofHim)).map((column) =>
-        column.replace(/^guardian_archive\.(.*)__\d+\./, "public.$1."),
-      );
-      expectSame(waiting, [...kept(ofOthers), ...actors], "of him, in the archive");
-      await engine.applyReal(...modules);
-      expect(await value(admin, "SELECT count(*) FROM guardian_migration.reject")).to.equal("0");
-      expectSame(await findMarks(admin, marks.ofHim), kept(ofOthers), "of him, in rows that came back");
-      expect(await expire(admin)).to.equal("3");
-      expectSame(await findMarks(admin, marks.unlinked), ofNoAccount, "in rows of no account, after 28 days");
-    }));
+  long(
+    "16-14 in the archive of a rollback the same is left, and ids that are forgotten when the rows come back; what was his does not",
+    () =>
+      withModules(modules, async (_, db, engine) => {
+        const admin = await db.connect("admin");
+        const archived = archives().map(({ table }) => table);
+        const kept = (columns: readonly string[]): string[] =>
+          columns.filter(
+            (column) => archived.includes(column.split(".").slice(0, 2).join(".")) || v6Columns.has(column),
+          );
+        const actors = (await foreignKeys(admin, archived))
+          .filter((key) => key.target === "auth.users" && key.action === "SET NULL")
+          .map((key) => `${key.table}.${key.column}`);
+        await markEverything(admin, [...v6, ...ours]);
+        for (const name of [...modules].reverse()) await engine.undo(name);
+        await erase(admin);
+        const waiting = (await findMarks(admin, marks.ofHim)).map((column) =>
+          column.replace(/^guardian_archive\.(.*)__\d+\./, "public.$1."),
+        );
+        expectSame(waiting, [...kept(ofOthers), ...actors], "of him, in the archive");
+        await engine.applyReal(...modules);
+        expect(await value(admin, "SELECT count(*) FROM guardian_migration.reject")).to.equal("0");
+        expectSame(await findMarks(admin, marks.ofHim), kept(ofOthers), "of him, in rows that came back");
+        expect(await expire(admin)).to.equal("3");
+        expectSame(await findMarks(admin, marks.unlinked), ofNoAccount, "in rows of no account, after 28 days");
+      }),
+  );
 });

@@ -35,10 +35,12 @@ async function replaced(it: Story, raised: () => void = () => undefined): Promis
 describe("Pulumi's other verbs", function () {
   this.timeout(600_000);
 
-  it("16-1: --replace deletes nothing", () =>
+  // provider/replaced.test.ts has both over gRPC.
+  long("16-1: --replace deletes nothing", () =>
     afterUp(async (it) => {
       await replaced(it);
-    }));
+    }),
+  );
 
   long("16-1: --replace and taint delete nothing; a state from before is refused until it is refreshed", () =>
     afterUp(async (it) => {

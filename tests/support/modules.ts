@@ -5,6 +5,7 @@ import type { Client } from "pg";
 import { parse } from "yaml";
 import { joined, readUp } from "../../engine/module/files/up-files";
 import { withEngine, type Engine, type EngineOptions } from "../engine/module/harness";
+import { long } from "./long";
 import type { V6 } from "./postgres";
 
 /** What module.yaml says, as far as the tests need it. */
@@ -125,7 +126,9 @@ export async function value<T = unknown>(client: Client, text: string, values: u
  * @param defects what is done by hand → a part of verify.sql's message
  */
 export function describeLifecycle(name: string, defects: Record<string, RegExp>): void {
-  it("goes up, down without a trace, and up again", async () => {
+  // All of them together do so in every_module.test.ts.
+  const alone = name === "004_enhanced_consent" ? it : long;
+  alone("goes up, down without a trace, and up again", async () => {
     await withModules(manifest(name).requires, async (client, _, engine) => {
       const before = await catalogue(client);
       await engine.applyReal(name);

@@ -117,87 +117,91 @@ describe("a masked backup", function () {
     return dump(place.options(db, { settings, excludeSchemas: excluded }));
   }
 
-  it("17-7 by rules that name every column of v6 and v7 holds no original value, and everything else that the backup holds", () =>
-    withModules(
-      modules,
-      async (_, db) => {
-        const admin = await db.connect("admin");
-        await expectNamed(admin);
-        await admin.query(`SELECT lo_from_bytea(4711, 'zyxmark'); CREATE MATERIALIZED VIEW public.addresses AS SELECT email FROM auth.users;
+  // values.test.ts and rules.test.ts have what each rule does, and that none may be missing.
+  long(
+    "17-7 by rules that name every column of v6 and v7 holds no original value, and everything else that the backup holds",
+    () =>
+      withModules(
+        modules,
+        async (_, db) => {
+          const admin = await db.connect("admin");
+          await expectNamed(admin);
+          await admin.query(`SELECT lo_from_bytea(4711, 'zyxmark'); CREATE MATERIALIZED VIEW public.addresses AS SELECT email FROM auth.users;
         CREATE TABLE guardian_archive.things__1 (name text); INSERT INTO guardian_archive.things__1 VALUES ('zyxmark');
         CREATE SCHEMA IF NOT EXISTS storage; CREATE TABLE storage.objects (name text); INSERT INTO storage.objects VALUES ('zyxmark')`);
-        const [base, role] = [escapeIdentifier(db.name), `masked_${process.pid}`];
-        await admin.query(`CREATE FOREIGN DATA WRAPPER far; CREATE SERVER there FOREIGN DATA WRAPPER far;
+          const [base, role] = [escapeIdentifier(db.name), `masked_${process.pid}`];
+          await admin.query(`CREATE FOREIGN DATA WRAPPER far; CREATE SERVER there FOREIGN DATA WRAPPER far;
         CREATE USER MAPPING FOR PUBLIC SERVER there OPTIONS (password 'zyxmark'); ALTER DATABASE ${base} SET app.service_role_key = 'zyxmark'; ALTER DATABASE ${base} SET bytea_output = 'escape';
         CREATE ROLE ${role}; ALTER ROLE ${role} SET app.key = 'zyxmark'`);
-        const backup = await marked(admin, db);
-        const masked = await mask(place, backup);
-        try {
-          await admin.query(`DROP ROLE ${role}`);
-          await verifyBackup(masked.path, { sha: true });
-          const roles = readFileSync(join(masked.path, "roles.sql"), "utf8");
-          expect(roles).to.contain(`CREATE ROLE ${role};`).and.not.contain("zyxmark");
-          expect(masked.empty).to.deep.equal(["guardian_archive.things__1", "storage.objects"]);
-          await withEmpty(async (to) => {
-            const done = await restoreMasked(place, to);
-            expect(done.said)
-              .to.contain("masking it, before anything goes to a server")
-              .and.match(/masked [\d,]+ rows of (\d+) of \1 tables/)
-              .and.contain("rows, definitions, roles and settings are as they were")
-              .and.contain("without their rows: guardian_archive.things__1, storage.objects")
-              .and.contain("it is pseudonymised, not anonymous")
-              .and.match(/v7 is in it \(\S+ and \d+ more of its tables\), and its ledger is not, .*objects-exist/)
-              .and.not.match(new RegExp(mark, "i"));
-            expect(done.code, done.said).to.equal(0);
-            const copy = await to.connect("admin");
-            const kept = (await markable(admin, tables)).map(({ table, name }) => `${table}.${name}`);
-            const wanted = kept.filter((name) => speaking.has(name) || ofPipelines.includes(name));
-            const stays = (name: string): boolean => {
-              const at = name.lastIndexOf(".");
-              return rules.columns.get(name.slice(0, at))?.get(name.slice(at + 1)) === "keep";
-            };
-            const found = await findMarks(copy, mark);
-            expect(found.filter((name) => !wanted.includes(name) || !stays(name))).to.deep.equal([]);
-            expect(await originalsLeft(admin, copy)).to.deep.equal([]);
-            const names =
-              "SELECT string_agg(DISTINCT medical_data #>> '{patientInfo,name}', '|') FROM public.documents";
-            expect(await value(copy, names)).not.to.match(new RegExp(await value<string>(admin, names)));
-            expect(await value(copy, "SELECT count(*) FROM pg_user_mapping")).to.equal("0");
-            const set =
-              "SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0 AND setconfig::text ~ 'zyxmark' AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())";
-            expect(await value(copy, set)).to.equal("0");
-            expect(await value(copy, "SELECT count(*) FROM pg_largeobject_metadata")).to.equal("1");
-            expect(
-              await value(copy, "SELECT count(*) FROM public.addresses WHERE email !~ '@masked.invalid$'"),
-            ).to.equal("0");
-            for (const table of tables) {
-              const count = `SELECT count(*) FROM ${quoteName(table)}`;
-              expect(await value(copy, count), table).to.equal(await value(admin, count));
-            }
-            for (const sum of consistent)
-              expect(await value(copy, sum), sum)
-                .to.equal(await value(admin, sum))
-                .and.not.equal("0");
-            const { steps } = await runV6Script(copy);
-            expect(steps.filter((step) => !step.passed)).to.deep.equal([]);
-          });
-        } finally {
-          await masked.close();
-        }
-        expect(readdirSync(backupsOf(place)), "the copy is gone").to.deep.equal([backup.name]);
+          const backup = await marked(admin, db);
+          const masked = await mask(place, backup);
+          try {
+            await admin.query(`DROP ROLE ${role}`);
+            await verifyBackup(masked.path, { sha: true });
+            const roles = readFileSync(join(masked.path, "roles.sql"), "utf8");
+            expect(roles).to.contain(`CREATE ROLE ${role};`).and.not.contain("zyxmark");
+            expect(masked.empty).to.deep.equal(["guardian_archive.things__1", "storage.objects"]);
+            await withEmpty(async (to) => {
+              const done = await restoreMasked(place, to);
+              expect(done.said)
+                .to.contain("masking it, before anything goes to a server")
+                .and.match(/masked [\d,]+ rows of (\d+) of \1 tables/)
+                .and.contain("rows, definitions, roles and settings are as they were")
+                .and.contain("without their rows: guardian_archive.things__1, storage.objects")
+                .and.contain("it is pseudonymised, not anonymous")
+                .and.match(/v7 is in it \(\S+ and \d+ more of its tables\), and its ledger is not, .*objects-exist/)
+                .and.not.match(new RegExp(mark, "i"));
+              expect(done.code, done.said).to.equal(0);
+              const copy = await to.connect("admin");
+              const kept = (await markable(admin, tables)).map(({ table, name }) => `${table}.${name}`);
+              const wanted = kept.filter((name) => speaking.has(name) || ofPipelines.includes(name));
+              const stays = (name: string): boolean => {
+                const at = name.lastIndexOf(".");
+                return rules.columns.get(name.slice(0, at))?.get(name.slice(at + 1)) === "keep";
+              };
+              const found = await findMarks(copy, mark);
+              expect(found.filter((name) => !wanted.includes(name) || !stays(name))).to.deep.equal([]);
+              expect(await originalsLeft(admin, copy)).to.deep.equal([]);
+              const names =
+                "SELECT string_agg(DISTINCT medical_data #>> '{patientInfo,name}', '|') FROM public.documents";
+              expect(await value(copy, names)).not.to.match(new RegExp(await value<string>(admin, names)));
+              expect(await value(copy, "SELECT count(*) FROM pg_user_mapping")).to.equal("0");
+              const set =
+                "SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0 AND setconfig::text ~ 'zyxmark' AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())";
+              expect(await value(copy, set)).to.equal("0");
+              expect(await value(copy, "SELECT count(*) FROM pg_largeobject_metadata")).to.equal("1");
+              expect(
+                await value(copy, "SELECT count(*) FROM public.addresses WHERE email !~ '@masked.invalid$'"),
+              ).to.equal("0");
+              for (const table of tables) {
+                const count = `SELECT count(*) FROM ${quoteName(table)}`;
+                expect(await value(copy, count), table).to.equal(await value(admin, count));
+              }
+              for (const sum of consistent)
+                expect(await value(copy, sum), sum)
+                  .to.equal(await value(admin, sum))
+                  .and.not.equal("0");
+              const { steps } = await runV6Script(copy);
+              expect(steps.filter((step) => !step.passed)).to.deep.equal([]);
+            });
+          } finally {
+            await masked.close();
+          }
+          expect(readdirSync(backupsOf(place)), "the copy is gone").to.deep.equal([backup.name]);
 
-        const wrong = await withEmpty((to) => restoreMasked(place, to, ["--live", to.name]));
-        expect(wrong).to.deep.include({ code: 2 });
-        expect(wrong.said).to.contain("What is masked goes into no live database");
-        const part = await withEmpty((to) => restoreMasked(place, to, ["--table", "auth.users"]));
-        expect(part.said).to.contain("--masked restores a whole backup");
-        const without = await refusal(mask(place, backup, otherwise("public.documents", "extracted_text")));
-        expect(without).to.match(
-          /^of 1 column of the backup .*\[masking-incomplete\]:\n {4}public.documents.extracted_text: text, has no rule\n/,
-        );
-      },
-      { users: 60 },
-    ));
+          const wrong = await withEmpty((to) => restoreMasked(place, to, ["--live", to.name]));
+          expect(wrong).to.deep.include({ code: 2 });
+          expect(wrong.said).to.contain("What is masked goes into no live database");
+          const part = await withEmpty((to) => restoreMasked(place, to, ["--table", "auth.users"]));
+          expect(part.said).to.contain("--masked restores a whole backup");
+          const without = await refusal(mask(place, backup, otherwise("public.documents", "extracted_text")));
+          expect(without).to.match(
+            /^of 1 column of the backup .*\[masking-incomplete\]:\n {4}public.documents.extracted_text: text, has no rule\n/,
+          );
+        },
+        { users: 60 },
+      ),
+  );
 
   long("17-7 a rule that is weakened lets marks through, by which such a rule is found", () =>
     withModules(

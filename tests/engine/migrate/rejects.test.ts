@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { openMigrationSession, syncMigrationSession } from "../../../engine/migration-session";
 import { moveRows } from "../../../engine/migrate";
+import { long } from "../../support/long";
 import { column, refusalOf, until } from "../module/harness";
 import { assumed, withOnline, type Online } from "./harness";
 
@@ -41,7 +42,7 @@ async function everything(online: Online): Promise<string> {
 }
 
 describe("rows that cannot be moved", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("below the limit they are listed by key and reason, the session tells them, and no value is anywhere", () =>
     withOnline("preferences", users, async (online) => {
@@ -146,7 +147,7 @@ describe("rows that cannot be moved", function () {
       expect(await online.differing()).to.equal(0);
     }));
 
-  it("two workers that find bad rows at the same time do not trip over each other", () =>
+  long("two workers that find bad rows at the same time do not trip over each other", () =>
     withOnline("preferences", 25_000, async (online) => {
       const { admin } = online;
       await admin.query(
@@ -167,5 +168,6 @@ describe("rows that cannot be moved", function () {
         await column(admin, "SELECT count(*)::int FROM guardian_migration.range WHERE batch_id IS NULL"),
       ).to.deep.equal([0]);
       expect(await online.back()).to.deep.equal({ removed: BigInt(25_000 - many!), kept: 0n });
-    }));
+    }),
+  );
 });

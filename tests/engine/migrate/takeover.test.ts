@@ -26,7 +26,7 @@ async function firstOperator(online: Online, how: Pick<OperatorOptions, "at" | "
     workers: how.second ? 2 : 1,
     ...how,
   };
-  const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(options)], {
+  const child = spawn(process.execPath, ["--require", "tsx/cjs", script, JSON.stringify(options)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let said = "";
@@ -86,14 +86,14 @@ describe("a second operator takes over from one that was stopped", function () {
       patient,
     ));
 
-  it("and goes on while the second one is still at work", () =>
+  long("and goes on while the second one is still at work", () =>
     withOnline(
       "preferences",
       users,
       async (online) => {
         const { admin } = online;
         // Batches of the second take so long that the first has ended before it is through.
-        await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+        await admin.query(`CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$;
         CREATE TRIGGER slow AFTER INSERT ON public.user_preferences FOR EACH STATEMENT EXECUTE FUNCTION public.slow()`);
         const first = await firstOperator(online, { at: 2, inside: true, second: false });
         try {
@@ -121,7 +121,8 @@ describe("a second operator takes over from one that was stopped", function () {
         }
       },
       patient,
-    ));
+    ),
+  );
 
   long("its second connection between two batches, where nobody ends it: the epoch fences what it sends", () =>
     withOnline(

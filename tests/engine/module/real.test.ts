@@ -4,6 +4,7 @@ import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { moveRows } from "../../../engine/migrate";
 import { loadModule, moduleNames } from "../../../engine/module/files/manifest";
 import { restoreOrder } from "../../../engine/module/archive/waiting";
+import { long } from "../../support/long";
 import { asRole } from "../../support/postgres";
 import { catalogue } from "../../support/modules";
 import { column, withEngine } from "./harness";
@@ -16,27 +17,31 @@ describe("the modules of sql/, by the engine", function () {
   /** 16-7: what a database may set, and what changes how the catalogue writes definitions or what SQL means. */
   const odd = { quote_all_identifiers: "on", transform_null_equals: "on", array_nulls: "off", xmloption: "document" };
 
-  it("go up, down and up again under the locks' real times, and leave nothing; 16-7: whatever the database sets", () =>
-    withEngine(
-      async (engine, db) => {
-        const admin = await db.connect("admin");
-        const before = await catalogue(admin);
-        for (let life = 0; life < 2; life++) {
-          if (life === 1)
-            for (const [name, value] of Object.entries(odd))
-              await admin.query(`ALTER DATABASE ${db.name} SET ${name} = '${value}'`);
-          await engine.applyReal(...moduleNames());
-          const applied = await catalogue(admin);
-          if (life === 0) expect(applied.length).to.be.above(before.length + 100);
-          for (const name of moduleNames().reverse()) await engine.undo(name);
-          // What a module's own functions wrote while it was made may wait in the archive.
-          const left = (await catalogue(admin)).filter((line) => !line.includes("guardian_archive"));
-          expect(left).to.deep.equal(before.filter((line) => !line.includes("guardian_archive")));
-        }
-        await engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, true));
-      },
-      { parameters: { lockTimeout: 50, lockHold: 1000 } },
-    ));
+  // every_module.test.ts has them up, down and up again, but for how long v6 may be locked and what a database may set.
+  long(
+    "go up, down and up again under the locks' real times, and leave nothing; 16-7: whatever the database sets",
+    () =>
+      withEngine(
+        async (engine, db) => {
+          const admin = await db.connect("admin");
+          const before = await catalogue(admin);
+          for (let life = 0; life < 2; life++) {
+            if (life === 1)
+              for (const [name, value] of Object.entries(odd))
+                await admin.query(`ALTER DATABASE ${db.name} SET ${name} = '${value}'`);
+            await engine.applyReal(...moduleNames());
+            const applied = await catalogue(admin);
+            if (life === 0) expect(applied.length).to.be.above(before.length + 100);
+            for (const name of moduleNames().reverse()) await engine.undo(name);
+            // What a module's own functions wrote while it was made may wait in the archive.
+            const left = (await catalogue(admin)).filter((line) => !line.includes("guardian_archive"));
+            expect(left).to.deep.equal(before.filter((line) => !line.includes("guardian_archive")));
+          }
+          await engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, true));
+        },
+        { parameters: { lockTimeout: 50, lockHold: 1000 } },
+      ),
+  );
 
   it("bring all rows back, and those of a person who was deleted meanwhile are nowhere but in the audit", () =>
     withEngine(async (engine, db) => {
