@@ -43,7 +43,7 @@ async function failure(work: Promise<unknown>): Promise<unknown> {
 const write = "UPDATE public.flags SET percent = 2 WHERE name = 'secret-name'";
 
 describe("a lock that another session holds", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it("is waited for a bounded time: the error names who holds it, and the transaction is rolled back", () =>
     withEmpty(async (db) => {
@@ -51,11 +51,11 @@ describe("a lock that another session holds", function () {
       const told: Progress[] = [];
       const onWait = (progress: Progress): void => void told.push(progress);
       const { rows } = await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
-      await withWriter(db, { lockTimeout: 1000, onWait }, async (writer) => {
+      await withWriter(db, { lockTimeout: 4000, onWait }, async (writer) => {
         const err = await failure(writer.transaction(() => writer.query(write)));
         expect(err).to.be.instanceOf(GuardianError).and.include({ sqlstate: "55P03" });
         const { what, where, todo, message } = err as GuardianError;
-        expect(what).to.match(/^another session holds a lock that this step waited for, up to 1 s; /);
+        expect(what).to.match(/^another session holds a lock that this step waited for, up to 4 s; /);
         const who = `psql \\(pid ${rows[0]!.pid}, user postgres, idle in transaction, transaction since \\d+ s\\)`;
         expect(where).to.match(new RegExp(`; held by ${who}$`));
         expect(todo[1]).to.equal(`if nobody needs it: SELECT pg_terminate_backend(${rows[0]!.pid});`);
@@ -73,7 +73,7 @@ describe("a lock that another session holds", function () {
       const [holder, admin] = [await held(db), await db.connect("admin")];
       await holder.query("PREPARE TRANSACTION 'it''s one'");
       try {
-        await withWriter(db, { lockTimeout: 500 }, async (writer) => {
+        await withWriter(db, { lockTimeout: 3000 }, async (writer) => {
           for (const statement of [write, "ALTER TABLE public.flags ADD COLUMN x int"]) {
             const { where, todo } = (await failure(writer.transaction(() => writer.query(statement)))) as GuardianError;
             const who = `prepared transaction 'it''s one' (user postgres, database ${db.name}, prepared since `;
@@ -90,13 +90,13 @@ describe("a lock that another session holds", function () {
     withEmpty(async (db) => {
       const holder = await held(db);
       let told = 0;
-      await withWriter(db, { lockTimeout: 20_000, onWait: () => told++ }, async (writer) => {
+      await withWriter(db, { lockTimeout: 120_000, onWait: () => told++ }, async (writer) => {
         const done = writer.transaction(() => writer.query(write));
-        await until("somebody is told", () => told > 0, 15_000);
+        await until("somebody is told", () => told > 0);
         await holder.query("COMMIT");
         expect((await done).rowCount).to.equal(1);
         const looking = "SELECT FROM pg_stat_activity WHERE application_name LIKE '%who is in the way'";
-        await until("it is closed", async () => (await holder.query(looking)).rowCount === 0, 5000);
+        await until("it is closed", async () => (await holder.query(looking)).rowCount === 0);
       });
     }));
 
@@ -111,7 +111,7 @@ describe("a lock that another session holds", function () {
         expect(await failure(work)).to.not.be.instanceOf(GuardianError);
       });
       await holder.query("LOCK TABLE public.flags IN ACCESS EXCLUSIVE MODE");
-      const reader = await connectReader(settingsOf(db), { detail: "test", lockTimeout: 1000 });
+      const reader = await connectReader(settingsOf(db), { detail: "test", lockTimeout: 3000 });
       const err = await failure(reader.read((reading) => reading.query("SELECT count(*) FROM public.flags")));
       expect(err).to.be.instanceOf(GuardianError).and.include({ sqlstate: "55P03" });
       await reader.close();

@@ -3,9 +3,10 @@ import { expect } from "chai";
 import type { FencedWriter } from "../../../engine/database";
 import { withV6Locks, type LockedWork } from "../../../engine/module/v6-locks";
 import { column, refusalOf, until, withEngine } from "./harness";
+import { byASlowClock } from "./watched";
 
 /** How long the operator stands still; far longer than a busy machine makes anyone wait. */
-const still = 3000;
+const still = 6000;
 const parameters = {
   lockTimeout: 1000,
   lockHold: 200,
@@ -99,16 +100,18 @@ describe("an operator that stands still with v6 locked", function () {
         const admin = await db.connect("admin");
         await admin.query("CREATE TABLE public.t (); ALTER TABLE public.t OWNER TO guardian_migrator");
         const pids = new Set<number>();
-        await engine.write("SqlModule", "900_t", (fenced) => {
-          pids.add(fenced.writer.pid);
-          const stop = pids.size === 1 ? () => stopFor(1000) : () => Promise.resolve();
-          return withV6Locks(fenced, Date.now() + 90_000, dropping(stop));
-        });
+        const write = (): Promise<unknown> =>
+          engine.write("SqlModule", "900_t", (fenced) => {
+            pids.add(fenced.writer.pid);
+            const stop = pids.size === 1 ? () => stopFor(3000) : () => Promise.resolve();
+            return withV6Locks(fenced, Date.now() + 90_000, dropping(stop));
+          });
+        await byASlowClock(write);
         expect(pids.size).to.equal(2);
-        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 40 ms under the locks" });
+        expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 1000 ms under the locks" });
         expect(engine.told).to.deep.include({ phase: "new session" });
         expect(await column(admin, "SELECT to_regclass('public.t')")).to.deep.equal([null]);
       },
-      { parameters: { ...parameters, lockHold: 40 } },
+      { parameters: { ...parameters, lockHold: 1000 } },
     ));
 });

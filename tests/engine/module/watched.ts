@@ -15,6 +15,20 @@ async function longestWait(client: Client, text: string, stop: AbortSignal): Pro
   return longest;
 }
 
+/**
+ * Runs work while this process's clock goes at a fiftieth: the pause after a failed try is 99 times what v6 suffered by it. The
+ * server's, by which what takes too long is ended, goes on as ever: locks may be held for longer than a busy machine needs.
+ */
+export async function byASlowClock<T>(work: () => Promise<T>): Promise<T> {
+  const now = performance.now.bind(performance);
+  performance.now = () => now() / 50;
+  try {
+    return await work();
+  } finally {
+    performance.now = now;
+  }
+}
+
 /** Watches logins and changes of an account while work is going on. */
 export async function watched<T>(db: V6, work: () => Promise<T>): Promise<{ result: T; waited: number }> {
   const stop = new AbortController();
