@@ -18,7 +18,8 @@ import { indexParts } from "./indexes";
 import { recordInventory, schemasOf } from "./inventory";
 import { refuseUnlisted, whatIsThere, willMake, type Before } from "./made";
 import { present } from "./present";
-import { runStatements, runTogether } from "./runner";
+import { countRows, refuseRows, type Counts } from "./rows";
+import { looking, runStatements, runTogether } from "./runner";
 import { withV6Locks } from "./v6-locks";
 import { withPartitions } from "./v6/relations";
 import { verifyEarly } from "./verify";
@@ -56,8 +57,12 @@ class Making {
   #applyId = "";
   /** What was there before the first statement. */
   #there: Before = new Map();
+  /** What was written before the statements under the locks, if these may write rows. */
+  #counts: Counts | undefined;
   /** What is made under the locks, as far as the statements' own words tell. */
   readonly #soon: readonly string[] | undefined;
+  /** The file, or the folder, that makes it, as errors name it. */
+  readonly #up: string;
   /** Archived tables whose own ones are made under the locks, with what their sequences are raised past. */
   readonly #unraised: [Waiting, Numbers][] = [];
   /** Objects that are recorded under the locks. */
@@ -75,6 +80,7 @@ class Making {
     readonly step: StepOf<"SqlModule">,
   ) {
     this.#unverified = verify;
+    this.#up = module.up.length === 1 ? (module.up[0]?.file ?? "") : `sql/${module.name}/up`;
     this.#soon = willMake(parts.locking, module.objects);
   }
 
@@ -82,7 +88,9 @@ class Making {
   async before(db: Queryable): Promise<void> {
     const { module, parts } = this;
     this.#there = await whatIsThere(db);
+    const counts = await countRows(db);
     await runStatements(db, parts.own);
+    await refuseRows(db, counts, module, this.#up);
     if (this.#soon) await refuseUnlisted(db, this.#there, module, this.later, this.#soon);
     await refuseUnfit(db, module.archive, module.objects);
     await this.#addApplication(db);
@@ -90,12 +98,15 @@ class Making {
     const early = module.objects.filter((object) => !this.#late.includes(object));
     await this.#record(db, early);
     if (parts.apart && module.locks.length > 0) this.#unverified = await verifyEarly(db, this.verify);
+    if (!parts.apart) this.#counts = await countRows(db);
   }
 
   /** What is done while v6 is locked, in as few round trips as can be. */
   async locked(db: Queryable): Promise<void> {
     const { module, parts } = this;
-    await runTogether(db, `sql/${module.name}`, [...parts.locking, ...this.#unverified]);
+    await runTogether(db, `sql/${module.name}`, parts.locking);
+    if (this.#counts) await refuseRows(db, this.#counts, module, this.#up);
+    await runTogether(db, `sql/${module.name}/verify.sql`, this.#unverified, looking);
     for (const [table, numbers] of this.#unraised) await raiseSequences(db, table, numbers);
     if (!this.#soon) {
       await refuseUnlisted(db, this.#there, module, this.later);

@@ -51,22 +51,24 @@ const definitions: readonly (readonly [catalogue: string, oid: string, columns: 
   [
     "pg_proc",
     "oid",
-    "proname, pronamespace, proowner, proacl, prolang, prosrc, probin, prosqlbody, proconfig, prosecdef, provolatile, proisstrict, proleakproof",
+    "proname, pronamespace, proowner, proacl, prolang, prosrc, probin, prosqlbody, proconfig, prosecdef, provolatile, proisstrict, proleakproof, proparallel, procost, prorows, proargdefaults",
   ],
   [
     "pg_class",
     "oid",
-    "relname, relnamespace, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions, relreplident, relpersistence, relispartition",
+    // A file of its own is what TRUNCATE gives a table, ALTER SEQUENCE … RESTART a sequence, and whatever writes one anew.
+    "relname, relnamespace, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions, relreplident, relpersistence, relispartition, relfilenode",
     "relkind <> 't'",
   ],
   [
     "pg_attribute",
     "attrelid",
-    "attnum, attname, atttypid, atttypmod, attnotnull, attacl, attidentity, attisdropped, atthasdef, attgenerated, attinhcount, attislocal",
+    "attnum, attname, atttypid, atttypmod, attnotnull, attacl, attidentity, attisdropped, atthasdef, attgenerated, attinhcount, attislocal, attstattarget, attstorage, attcompression, attoptions",
     "attnum > 0",
   ],
   ["pg_policy", "oid", "polname, polcmd, polpermissive, polroles, polqual, polwithcheck"],
-  ["pg_trigger", "oid", "tgname, tgenabled, tgfoid"],
+  ["pg_index", "indexrelid", "indisclustered, indisreplident"],
+  ["pg_trigger", "oid", "tgname, tgenabled, tgfoid, tgtype, tgargs, tgqual"],
   ["pg_rewrite", "oid", "rulename, ev_enabled, ev_action"],
   ["pg_constraint", "oid", "conname, convalidated, condeferrable, condeferred"],
   ["pg_type", "oid", "typname, typnamespace, typowner, typacl, typnotnull, typdefault"],
@@ -74,11 +76,21 @@ const definitions: readonly (readonly [catalogue: string, oid: string, columns: 
   ["pg_sequence", "seqrelid", "seqtypid, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle"],
   ["pg_namespace", "oid", "nspname, nspowner, nspacl"],
   ["pg_default_acl", "oid", "defaclacl"],
+  [
+    "pg_publication",
+    "oid",
+    "pubname, pubowner, puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot",
+  ],
+  ["pg_event_trigger", "oid", "evtname, evtowner, evtenabled, evtfoid, evttags"],
+  ["pg_extension", "oid", "extversion, extnamespace, extowner"],
+  ["pg_foreign_server", "oid", "srvname, srvowner, srvversion, srvoptions, srvacl"],
+  ["pg_statistic_ext", "oid", "stxname, stxowner, stxstattarget"],
 ];
 
 /** What is told of a part is told of the whole. */
 const wholes: Readonly<Record<string, string>> = {
   pg_attribute: "pg_class",
+  pg_index: "pg_class",
   pg_sequence: "pg_class",
   pg_enum: "pg_type",
 };

@@ -20,17 +20,30 @@ export async function runStatements(db: Queryable, statements: readonly Statemen
   }
 }
 
+/** What stands around statements that may only look, as those of verify.sql: what they wrote no rollback would know of. */
+export const looking = [
+  "SAVEPOINT looking; SET LOCAL transaction_read_only = on",
+  "RELEASE SAVEPOINT looking",
+] as const;
+
 /**
  * Runs statements in one round trip and under one statement_timeout: used while v6 is locked, where every round trip is
  * time that others wait. They are the lines of one DO block, by whose CONTEXT a failure still names its line.
  * @param file where a statement is from that does not say so itself
+ * @param around SQL that runs before and after
  * @throws GuardianError as runStatements
  */
-export async function runTogether(db: Queryable, file: string, statements: readonly Placed[]): Promise<void> {
+export async function runTogether(
+  db: Queryable,
+  file: string,
+  statements: readonly Placed[],
+  around: readonly [string, string] | readonly [] = [],
+): Promise<void> {
   if (statements.length === 0) return;
   const lines = ["BEGIN", ...statements.map((statement) => `EXECUTE ${escapeLiteral(statement.text)};`), "END"];
   try {
-    await db.script(`DO LANGUAGE plpgsql ${escapeLiteral(lines.join("\n"))}`);
+    const block = `DO LANGUAGE plpgsql ${escapeLiteral(lines.join("\n"))}`;
+    await db.script([around[0], block, around[1]].filter((text) => text !== undefined).join(";\n"));
   } catch (err) {
     const failed = isPostgres(err) ? statements[failedLine(err, lines) - 1] : undefined;
     if (!isPostgres(err) || !failed) throw fromPostgres(err, file, mend);

@@ -10,7 +10,8 @@ import { readInventory, schemasOf, stillThere } from "./inventory";
 import { dropsOnly } from "./files/down";
 import type { Manifest, Module } from "./files/manifest";
 import { present } from "./present";
-import { runStatements, runTogether } from "./runner";
+import { countRows, refuseRows, type Counts } from "./rows";
+import { looking, runStatements, runTogether } from "./runner";
 import { parseFile, type Statement } from "./files/statements";
 import { dropsTable, firstTouching } from "./files/touching";
 import { withV6Locks } from "./v6-locks";
@@ -50,6 +51,8 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
   if (leaving.some(({ subject }) => subject !== undefined)) referenced.push("auth.users");
   let departure: Departure = { rows: 0n, locked: [] };
   let left: readonly string[] = [];
+  // DROPs write no rows.
+  let counts: Counts | undefined;
   const undoing = { kind: "SqlModule", state: "undoing", meaning: current.meaning ?? undefined } as const;
   await attempt(fenced, undoing, current.state, (step) =>
     withV6Locks(fenced, deadline, {
@@ -59,7 +62,9 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
       sql: recorded.down,
       before: async (db) => {
         departure = await prepareArchive(db, applyId, leaving, manifest.objects);
+        const before = await countRows(db);
         await runStatements(db, statements.slice(0, split));
+        await refuseRows(db, before, manifest, file);
         await endApplication(db, applyId);
         await endParts(db, urn);
         // A flag's row goes with the table: one that the state has forgotten would be taken for changed by hand later on.
@@ -67,9 +72,11 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
         await setStep(db, step, { state: "undone", physicalId: applyId });
         // While v6 is locked only these are asked for, which go then.
         left = await stillThere(db, manifest.objects);
+        if (!statements.slice(split).every(({ tree }) => "DropStmt" in tree)) counts = await countRows(db);
       },
       locked: (db) => runTogether(db, file, [...departure.locked, ...statements.slice(split)]),
       after: async (db) => {
+        if (counts) await refuseRows(db, counts, manifest, file);
         const there = await stillThere(db, left);
         refuseLeftOver(
           recorded,
@@ -138,11 +145,8 @@ function refuseLeftOver(recorded: Application<Manifest>, left: readonly string[]
 export async function recordTexts(fenced: FencedWriter, module: Module): Promise<void> {
   await fenced.transaction(async (db) => {
     // It is tried before it is trusted: a verify.sql that refuses what is there is not recorded.
-    await runTogether(
-      db,
-      `sql/${module.name}/verify.sql`,
-      await parseFile(`sql/${module.name}/verify.sql`, module.verify),
-    );
+    const file = `sql/${module.name}/verify.sql`;
+    await runTogether(db, file, await parseFile(file, module.verify), looking);
     await setTexts(db, fenced.options.urn, module);
   });
 }

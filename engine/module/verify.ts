@@ -1,7 +1,7 @@
 import { sqlstateOf } from "../base/errors";
 import type { Queryable } from "../base/sql";
 import type { Statement } from "./files/statements";
-import { runStatements } from "./runner";
+import { looking, runStatements } from "./runner";
 
 /** Of these classes is what says nothing of the module: the connection, locks, resources, the server's end. */
 const circumstances = /^(08|25|40|53|55|57|58|XX)/;
@@ -13,16 +13,16 @@ const circumstances = /^(08|25|40|53|55|57|58|XX)/;
 export async function verifyEarly(db: Queryable, statements: readonly Statement[]): Promise<Statement[]> {
   const refusing: Statement[] = [];
   for (const statement of statements) {
-    await db.query("SAVEPOINT verify");
+    await db.script(looking[0]);
     try {
       await runStatements(db, [statement]);
     } catch (err) {
       const code = sqlstateOf(err);
       if (code === undefined || circumstances.test(code)) throw err;
       refusing.push(statement);
-      await db.query("ROLLBACK TO SAVEPOINT verify");
+      await db.query("ROLLBACK TO SAVEPOINT looking");
     }
-    await db.query("RELEASE SAVEPOINT verify");
+    await db.query(looking[1]);
   }
   return refusing;
 }

@@ -91,6 +91,13 @@ const more: [string, string][] = [
   ],
   ["ALTER TYPE public.theirs_e ADD VALUE 'b'", "definition of type public.theirs_e"],
   ["ALTER SEQUENCE public.theirs_s INCREMENT 2", "definition of sequence public.theirs_s"],
+  // One that is emptied has another file, and no row of it is counted as deleted.
+  ["TRUNCATE public.theirs", "definition of table public.theirs"],
+  ["DO $$ BEGIN ALTER SEQUENCE public.theirs_s RESTART WITH 77; END $$", "definition of sequence public.theirs_s"],
+  ["ALTER TABLE public.theirs ALTER COLUMN a SET STATISTICS 10", "definition of table public.theirs"],
+  ["ALTER TABLE public.documents CLUSTER ON documents_pkey", "definition of index public.documents_pkey"],
+  ["ALTER FUNCTION public.theirs_f() COST 5", "definition of function public.theirs_f()"],
+  ["ALTER PUBLICATION theirs_p SET (publish = 'insert')", "definition of publication theirs_p"],
   ["CREATE OR REPLACE VIEW public.theirs_v AS SELECT 2 AS n", 'definition of rule "_RETURN" on public.theirs_v'],
   ["ALTER TABLE public.theirs_parts DETACH PARTITION public.theirs_part", "definition of table public.theirs_part"],
   ["ALTER TABLE public.theirs_part2 INHERIT public.theirs", "definition of table public.theirs_part2"],
@@ -110,7 +117,7 @@ const more: [string, string][] = [
 ];
 
 /** What others have besides. */
-const theirs = `CREATE TYPE public.theirs_e AS ENUM ('a'); CREATE SEQUENCE public.theirs_s; CREATE VIEW public.theirs_v AS SELECT 1 AS n;
+const theirs = `CREATE PUBLICATION theirs_p; CREATE TYPE public.theirs_e AS ENUM ('a'); CREATE SEQUENCE public.theirs_s; CREATE VIEW public.theirs_v AS SELECT 1 AS n;
 CREATE TABLE public.theirs (a int DEFAULT 1 CONSTRAINT positive CHECK (a > 0), b int GENERATED ALWAYS AS (a + 1) STORED);
 CREATE TABLE public.theirs_parts (a int) PARTITION BY LIST (a); CREATE TABLE public.theirs_part2 (a int CONSTRAINT positive CHECK (a > 0), b int GENERATED ALWAYS AS (a + 1) STORED);
 CREATE TABLE public.theirs_part PARTITION OF public.theirs_parts FOR VALUES IN (1);
