@@ -25,8 +25,8 @@ const full = (node: Node | undefined): string => {
   return nameOf(node) ?? (path.length > 1 ? path.join(".") : `public.${path.join("")}`);
 };
 
-/** What a statement makes by its own words. */
-function created(tree: Statement["tree"]): Dropped[] {
+/** @returns what a statement makes by its own words */
+export function created(tree: Statement["tree"]): Dropped[] {
   const [kind = "", node] = Object.entries(tree)[0] ?? [];
   const fields = (node ?? {}) as Fields;
   const made = (type: string, id: string, on?: string): Dropped[] => [{ kind: kindOf(type), id, on }];

@@ -1,6 +1,10 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
+import { created } from "./creates";
 import { dropped, type Dropped } from "./dropped";
+import { grantsOwn } from "./grants";
+import { lasting } from "./lasting";
+import { runningOf, wordsOf } from "./running";
 import { mentions, nameOf } from "./touching";
 import { written } from "./writes";
 
@@ -10,6 +14,9 @@ interface Flaw {
   why: string;
 }
 
+/** Words of a statement that changes more than rows. */
+const defines = /\b(alter|create|drop|grant|revoke|truncate)\b/i;
+
 /** What module.yaml says that the module makes, and which tables wait in the archive after a rollback. */
 interface Made {
   objects: readonly string[];
@@ -18,13 +25,19 @@ interface Made {
 
 /**
  * Finds what would be wrong with a rollback before there is anything to roll back: once the module is applied, and its
- * folder perhaps gone, it is too late. What a DO block does cannot be told.
+ * folder perhaps gone, it is too late. What a DO block does to rows is counted in the rollback (rows.ts).
  * @param up the statements that make the module: views and indexes of archived tables go with these
  * @throws GuardianError naming every place
  */
 export function refuseDown(file: string, down: readonly Statement[], up: readonly Statement[], manifest: Made): void {
   const gone = goneBefore(up, manifest);
-  const flaws = down.flatMap((statement) => flawsOf(statement, gone, manifest.objects));
+  const flaws = down.flatMap((statement) => [
+    ...flawsOf(statement, gone, manifest.objects),
+    ...lasting(statement, [...up, ...down], manifest.objects).map((call) => ({
+      statement,
+      why: `${call} is in no transaction: it would stay where the rollback fails`,
+    })),
+  ]);
   if (flaws.length === 0) return;
   const places = flaws.map(({ statement, why }) => {
     const text = statement.text.replaceAll(/\s+/g, " ");
@@ -71,10 +84,18 @@ function flawsOf(statement: Statement, gone: readonly string[], objects: readonl
   const others = written(statement).filter(
     (name) => !taken.includes(name) && !["table", "view"].some((kind) => objects.includes(`${kind} ${name}`)),
   );
+  const makes = created(tree).filter((name) => !lists(objects, name));
+  const grants = "GrantStmt" in tree && !grantsOwn(tree["GrantStmt"] ?? null, objects);
   return [
+    ...("DoStmt" in tree && defines.test(wordsOf(runningOf(statement)))
+      ? [flaw("what a block defines or drops cannot be told: write it as a statement")]
+      : []),
+    ...(grants ? [flaw("these rights are not on what is the module's")] : []),
     ...others.map((name) => flaw(`${name} is not the module's: what is done to it is not undone by the next up`)),
     ...taken.map((relation) => flaw(`${relation} is not there any more: the engine archives or drops it before`)),
-    ...strange.map(({ kind, id, on }) => flaw(`${kind} ${id}${on ? ` on ${on}` : ""} is not listed in module.yaml`)),
+    ...[...strange, ...makes].map(({ kind, id, on }) =>
+      flaw(`${kind} ${id}${on ? ` on ${on}` : ""} is not listed in module.yaml`),
+    ),
     ...(holds(tree, "behavior", "DROP_CASCADE") ? [flaw("CASCADE takes away what others made")] : []),
     ...(holds(tree, "missing_ok", true) ? [flaw("IF EXISTS hides that something is missing")] : []),
   ];

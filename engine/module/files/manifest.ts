@@ -9,7 +9,7 @@ import { manifestOf, objectKinds } from "./manifest-shape";
 import { meaningOf, meaningOfFiles } from "./meaning";
 import { parseFile, parseFiles } from "./statements";
 import { readUp, type SqlFile } from "./up-files";
-import { refuseLosses, refuseWrites } from "./writes";
+import { refuseLasting, refuseLosses, refuseWrites } from "./writes";
 
 export interface ArchivedTable {
   table: string;
@@ -126,6 +126,7 @@ export async function refuseHarm({ name, up, indexes, objects }: Module): Promis
   const made = [...(await parseFiles(up)), ...(await parseFile(`sql/${name}/indexes.sql`, indexes))];
   refuseWrites(made, objects);
   refuseLosses(made);
+  refuseLasting(made, objects);
 }
 
 /**

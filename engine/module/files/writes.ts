@@ -1,7 +1,8 @@
 import { GuardianError } from "../../base/errors";
 import type { Node, Statement } from "./statements";
 import { strange } from "./creates";
-import { lex } from "./lexer";
+import { lasting } from "./lasting";
+import { runningOf, wordsOf } from "./running";
 import { nameOf } from "./touching";
 
 /** Statements that write rows, or change what holds them, and the fields that name the relations. */
@@ -26,22 +27,13 @@ const defining = new Set(["AlterTableStmt", "RenameStmt"]);
 const elsewhere =
   /^(AlterDatabase|AlterRole|CreateRole|DropRole|GrantRole|AlterSystem|CreateTableSpace|DropTableSpace|AlterTableSpace|DropOwned|ReassignOwned)/;
 
-/** The same by the words of a DO block, which may stand in a string of it. */
+/** The same by the words of a DO block, which may stand in a text that it runs. */
 const elsewhereInWords =
   /\b((alter|create|drop)\s+(role|user(?!\s+mapping)|group|database|system|tablespace)|(drop|reassign)\s+owned)\b/i;
 
-const changesServer = ({ tree, text }: Statement): boolean =>
-  elsewhere.test(Object.keys(tree)[0] ?? "") || ("DoStmt" in tree && elsewhereInWords.test(wordsOf(text)));
-
-/** Text without comments, those of a body in dollars included. */
-function wordsOf(text: string): string {
-  const words = [...lex(text)].map(({ kind, text: token }) => {
-    const tag = kind === "quoted" ? /^\$[^$]*\$/.exec(token)?.[0] : undefined;
-    if (tag !== undefined) return `${tag}${wordsOf(token.slice(tag.length, -tag.length))}${tag}`;
-    return kind === "comment" ? " " : token;
-  });
-  return words.join("");
-}
+const changesServer = (statement: Statement): boolean =>
+  elsewhere.test(Object.keys(statement.tree)[0] ?? "") ||
+  ("DoStmt" in statement.tree && elsewhereInWords.test(wordsOf(runningOf(statement))));
 
 /**
  * What a module drops that it has not made itself, and what it changes of the server, would be gone for good.
@@ -86,6 +78,24 @@ export function refuseWrites(up: readonly Statement[], objects: readonly string[
       "write rows of other tables by a data migration (sql/data), which can be taken back",
       "declare a feature flag by guardian:flags",
     ],
+  });
+}
+
+/**
+ * What a module does that is in no transaction would stay though the module is not applied, and after its rollback.
+ * @param up the statements that make the module
+ * @param objects what module.yaml lists: its own sequences are its own
+ * @throws GuardianError naming every place
+ */
+export function refuseLasting(up: readonly Statement[], objects: readonly string[]): void {
+  const places = up.flatMap((statement) =>
+    lasting(statement, up, objects).map((call) => `${statement.file}:${statement.line}: ${call}`),
+  );
+  if (places.length === 0) return;
+  throw new GuardianError("file-invalid", {
+    what: "up.sql does what is in no transaction, to what is not the module's: no rollback would take it back",
+    where: places.join("\n    "),
+    todo: ["take it out", "list the sequence in module.yaml, if the module makes it"],
   });
 }
 

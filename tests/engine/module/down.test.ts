@@ -56,6 +56,12 @@ const wrong: [string, string][] = [
     "WITH gone AS (DELETE FROM public.documents RETURNING id) SELECT id FROM gone",
     "public.documents is not the module's",
   ],
+  // What words of a block do is told before the rollback too.
+  ["DO $$ BEGIN DROP FUNCTION public.theirs(); END $$", "what a block defines or drops cannot be told"],
+  ["DO $$ BEGIN EXECUTE 'ALTER TABLE public.documents DISABLE ROW LEVEL SECURITY'; END $$", "what a block defines"],
+  ["CREATE OR REPLACE FUNCTION public.h() RETURNS int LANGUAGE sql AS 'SELECT 2'", "function public.h is not listed"],
+  ["CREATE TABLE public.x ()", "table public.x is not listed in module.yaml"],
+  ["GRANT ALL ON public.documents TO anon", "these rights are not on what is the module's"],
 ];
 
 /** What a file may drop: what it made, or what it is to make anew. */
