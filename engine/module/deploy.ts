@@ -118,7 +118,7 @@ class Making {
   /** Records the application and what is still to come; the transaction's end makes it true. */
   async #addApplication(db: Queryable): Promise<void> {
     const { urn } = this.fenced.options;
-    const { up, down, verify, ...manifest } = this.module;
+    const { up, down, verify, ...manifest } = { ...this.module, yaml: undefined };
     const named = { urn, name: this.module.name, manifest };
     this.#applyId = await addApplication(db, { ...named, up: joined(up), down, verify });
     const waiting = await waitingFor(

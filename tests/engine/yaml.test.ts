@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
 import { loadMigration } from "../../engine/migrate/definition/migration";
 import { definition } from "../../engine/migrate/definition/shape";
+import { newManifestOf } from "../../engine/module/files/manifest-shape";
 import { readManifest } from "../../engine/module/files/manifest";
 import { readYaml } from "../../engine/base/yaml";
 
@@ -122,6 +123,54 @@ describe("module.yaml and migration.yaml", () => {
   for (const [what, yaml, errors] of modules) {
     it(`module.yaml: ${what} is refused`, () => expect(listed(ofModule(yaml))).to.deep.equal(errors));
   }
+
+  it("16-16 module.yaml of a module that is not applied has no name that can be none, nor anything twice", () => {
+    const long = `public.${"x".repeat(64)}`;
+    const yaml = [
+      "name: 004_x",
+      "title: A test's.",
+      "requires: [000_a, 004_x, 005_y, 000_a]",
+      "locks:",
+      "  - auth.users",
+      "  - public.t",
+      "  - users",
+      "  - auth.users",
+      "objects:",
+      "  table:",
+      "    - public.t",
+      "    - t",
+      "    - public.t",
+      "    - 'public.\"T\"'",
+      `    - ${long}`,
+      "    - public.My table",
+      "  function: [public.f(integer), public.g, f()]",
+      "  trigger: [told on public.t, told, a b on documents]",
+      "archive:",
+      "  - { table: public.t, subject: none }",
+      "  - { table: public.t, subject: none }",
+    ].join("\n");
+    const strict = listed(refusal(() => readYaml("sql/004_x/module.yaml", yaml, newManifestOf("004_x"))));
+    const name = "must be a name with its schema, without quotes, of at most 63 bytes each: public.t";
+    expect(strict).to.deep.equal([
+      "line 3: requires[1] is the module itself",
+      "line 3: requires[2] is 005_y, which comes after it",
+      "line 3: requires[3] is 000_a, which stands there twice",
+      "line 6: locks[1] is public.t, a table of its own and none of v6",
+      `line 7: locks[2] ${name}`,
+      "line 8: locks[3] is auth.users, which stands there twice",
+      `line 12: objects.table[1] ${name}`,
+      "line 13: objects.table[2] is public.t, which stands there twice",
+      `line 14: objects.table[3] ${name}`,
+      `line 15: objects.table[4] ${name}`,
+      "line 17: objects.function[1] must be a function with its schema and the types of its arguments: public.f(integer, text)",
+      "line 17: objects.function[2] must be a function with its schema and the types of its arguments: public.f(integer, text)",
+      "line 18: objects.trigger[1] must be a trigger on its table: told on public.t",
+      "line 18: objects.trigger[2] must be a trigger on its table: told on public.t",
+      "line 21: archive[1] is public.t, which stands there twice",
+    ]);
+    // One that an older release applied is read as before.
+    expect(readManifest("sql/004_x/module.yaml", yaml, "004_x").requires).to.have.length(4);
+  });
 
   const changed = (...changes: [string, string][]): string =>
     changes.reduce((text, [from, to]) => {

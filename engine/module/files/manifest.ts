@@ -5,7 +5,7 @@ import { hash } from "../../base/hash";
 import { readYaml } from "../../base/yaml";
 import { sqlFolder } from "./folder";
 import { refuseDown } from "./down";
-import { manifestOf, objectKinds } from "./manifest-shape";
+import { manifestOf, newManifestOf, objectKinds } from "./manifest-shape";
 import { meaningOf, meaningOfFiles } from "./meaning";
 import { parseFile, parseFiles } from "./statements";
 import { readUp, type SqlFile } from "./up-files";
@@ -36,6 +36,8 @@ export interface Manifest {
 
 /** A module as it stands in sql/. */
 export interface Module extends Manifest {
+  /** module.yaml as it stands there. */
+  yaml: string;
   /** up.sql, or the files of up/ in order. */
   up: SqlFile[];
   down: string;
@@ -83,7 +85,8 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
       todo: `name one of: ${moduleNames(folder).join(", ")}`,
     });
   }
-  const manifest = readManifest(shown("module.yaml"), readFileSync(join(at, "module.yaml"), "utf8"), name);
+  const yaml = readFileSync(join(at, "module.yaml"), "utf8");
+  const manifest = readManifest(shown("module.yaml"), yaml, name);
   const read = (file: string): string => {
     if (existsSync(join(at, file))) return readFileSync(join(at, file), "utf8");
     throw new GuardianError("file-invalid", {
@@ -107,6 +110,7 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   }
   return {
     ...manifest,
+    yaml,
     up,
     down,
     verify,
@@ -118,11 +122,13 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
 }
 
 /**
- * Refuses a module that would take from others what no rollback gives back. Asked where it is not applied, and nowhere else:
- * the file of one that stands cannot be mended, and a newer release would stop its stack for good.
+ * Refuses a module that would take from others what no rollback gives back, or whose module.yaml cannot be meant. Asked where
+ * it is not applied, and nowhere else: the file of one that stands cannot be mended, and a newer release would stop its stack
+ * for good.
  * @throws GuardianError naming every place
  */
-export async function refuseHarm({ name, up, indexes, objects }: Module): Promise<void> {
+export async function refuseHarm({ name, yaml, up, indexes, objects }: Module): Promise<void> {
+  readYaml(`sql/${name}/module.yaml`, yaml, newManifestOf(name));
   const made = [...(await parseFiles(up)), ...(await parseFile(`sql/${name}/indexes.sql`, indexes))];
   refuseWrites(made, objects);
   refuseLosses(made);
