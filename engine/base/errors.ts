@@ -172,7 +172,9 @@ export function fromStatement(err: unknown, where: string, todo: string | readon
 }
 
 function told(err: DatabaseError, where: string, todo?: string | readonly string[]): GuardianError {
-  const what = `PostgreSQL refused: ${err.message}`;
+  // What depends on an object is named in DETAIL alone, by names alone (dependent_objects_still_exist; dependency.c).
+  const depending = err.code === "2BP01" && err.detail ? `: ${err.detail.replaceAll("\n", ", ")}` : "";
+  const what = `PostgreSQL refused: ${err.message}${depending}`;
   return new GuardianError("postgres-refused", {
     what,
     where: named(err, where),

@@ -182,6 +182,25 @@ export const stackFindings: readonly Finding[] = [
   ),
   held(
     "16-16",
+    "A module of one's own wrote rows of another module, the application or the ledger in a function or DO block, or emptied a table; its down.sql and verify.sql did so too",
+    "Its transaction's rows are counted and files compared before COMMIT, up and down; verify.sql may only look",
+    "engine/module/others-rows.test.ts",
+    "engine/module/made.test.ts: 16-16 and does not list",
+  ),
+  held(
+    "16-16",
+    "A module of one's own set others' sequences, which no ROLLBACK takes back, or let go of the operator's lock",
+    "Calls that are in no transaction are found in up.sql and down.sql, in blocks and called functions too",
+    "engine/module/lasting.test.ts",
+  ),
+  held(
+    "16-16",
+    "module.yaml took names that none can have, a module that requires itself, and an object twice",
+    "Each is told with its line before a module is applied",
+    "engine/yaml.test.ts: 16-16",
+  ),
+  held(
+    "16-16",
     "Errors that quote no row were withheld",
     "They show their text; all others stay withheld",
     "engine/module/secrets.test.ts: 16-16",

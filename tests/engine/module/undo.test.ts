@@ -103,6 +103,18 @@ describe("rolling a module back", function () {
       expect(await catalogue(client)).to.deep.equal(before);
     }));
 
+  it("16-16 a down.sql that forgets a view over what it drops is told which", () =>
+    withEngine(async (engine) => {
+      const yaml = "objects:\n  table: [public.t]\n  view: [public.v]\n";
+      const up = "CREATE TABLE public.t (id int); CREATE VIEW public.v AS SELECT * FROM public.t";
+      await engine.apply(await moduleOf("900_t", { yaml, up, down: "DROP TABLE public.t" }));
+      const said = await refusalOf(engine.undo("900_t"));
+      expect([said.sqlstate, said.what]).to.deep.equal([
+        "2BP01",
+        "PostgreSQL refused: cannot drop table public.t because other objects depend on it: view public.v depends on table public.t",
+      ]);
+    }));
+
   it("a verify.sql that refuses what is there is not recorded", () =>
     withEngine(async (engine, db) => {
       await engine.apply(await moduleOf("900_t", files));
