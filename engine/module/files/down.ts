@@ -35,7 +35,7 @@ export function refuseDown(file: string, down: readonly Statement[], up: readonl
     ...flawsOf(statement, gone, manifest.objects),
     ...lasting(statement, [...up, ...down], manifest.objects).map((call) => ({
       statement,
-      why: `${call} is in no transaction: it would stay where the rollback fails`,
+      why: `${call} lasts beyond the transaction`,
     })),
   ]);
   if (flaws.length === 0) return;

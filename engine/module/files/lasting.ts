@@ -17,7 +17,7 @@ const runs = new Set([
 ]);
 
 /**
- * What a statement does that lasts though the transaction is rolled back: a call in its own words, in a DO block, or in a
+ * What a statement does that lasts though the transaction is rolled back, or in the session after it: a call in its own words, in a DO block, or in a
  * function of the same file that it calls.
  * @param file all statements of the file
  * @param objects what module.yaml lists: the numbers of its own sequences go with these
@@ -26,6 +26,7 @@ const runs = new Set([
 export function lasting(statement: Statement, file: readonly Statement[], objects: readonly string[]): string[] {
   const [kind = "", node = null] = Object.entries(statement.tree)[0] ?? [];
   if (kind === "AlterSeqStmt") return restarts(node, objects);
+  if (kind === "VariableSetStmt") return settings(node);
   if (!runs.has(kind)) return [];
   const bodies = new Map(file.flatMap(bodyOf));
   const open = [runningOf(statement)];
@@ -36,6 +37,8 @@ export function lasting(statement: Statement, file: readonly Statement[], object
       const body = bodies.get(text.toLowerCase());
       bodies.delete(text.toLowerCase());
       if (body !== undefined) open.push(within(body));
+      // The last of its three: whether the setting ends with the transaction.
+      if (/^set_config$/i.test(text) && /^false$/i.test(tokens[at + 6]?.text ?? "")) calls.push("set_config(…, false)");
       if (always.test(text)) calls.push(`${text.toLowerCase()}()`);
       if (numbers.test(text)) calls.push(...numbersOf(text.toLowerCase(), tokens.slice(at + 2, at + 5), objects));
     });
@@ -59,6 +62,13 @@ function numbersOf(call: string, inside: readonly Running[], objects: readonly s
 const isOwn = (name: string, objects: readonly string[]): boolean =>
   objects.includes(`sequence ${name}`) ||
   (name.endsWith("_seq") && objects.some((it) => it.startsWith("table ") && name.startsWith(`${it.slice(6)}_`)));
+
+/** SET and RESET, but not SET LOCAL, nor what is about the transaction itself. */
+function settings(node: Node): string[] {
+  const { kind = "", name = "ALL", is_local: local } = node as { kind?: string; name?: string; is_local?: boolean };
+  const word = kind.startsWith("VAR_RESET") ? "RESET" : "SET";
+  return local || kind === "VAR_SET_MULTI" ? [] : [`${word} ${name}`];
+}
 
 function restarts(node: Node, objects: readonly string[]): string[] {
   const { sequence, options = [] } = node as { sequence?: Node; options?: { DefElem?: { defname?: string } }[] };

@@ -82,7 +82,7 @@ export function refuseWrites(up: readonly Statement[], objects: readonly string[
 }
 
 /**
- * What a module does that is in no transaction would stay though the module is not applied, and after its rollback.
+ * What a module does that lasts beyond its transaction would stay though the module is not applied, and after its rollback.
  * @param up the statements that make the module
  * @param objects what module.yaml lists: its own sequences are its own
  * @throws GuardianError naming every place
@@ -93,9 +93,13 @@ export function refuseLasting(up: readonly Statement[], objects: readonly string
   );
   if (places.length === 0) return;
   throw new GuardianError("file-invalid", {
-    what: "up.sql does what is in no transaction, to what is not the module's: no rollback would take it back",
+    what: "up.sql does what lasts beyond its transaction, to what is not the module's: no rollback would take it back",
     where: places.join("\n    "),
-    todo: ["take it out", "list the sequence in module.yaml, if the module makes it"],
+    todo: [
+      "take it out",
+      "list the sequence in module.yaml, if the module makes it",
+      "write SET LOCAL, which ends with the transaction",
+    ],
   });
 }
 

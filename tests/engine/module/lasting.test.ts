@@ -24,6 +24,9 @@ const lasts: [string, string][] = [
   [block("PERFORM setval(pg_get_serial_sequence('public.theirs', 'id'), 1)"), "setval('public.theirs')"],
   ["SELECT public.f()", "setval('public.theirs')"],
   ["SELECT pg_advisory_unlock_all()", "pg_advisory_unlock_all()"],
+  ["SET search_path = public", "SET search_path"],
+  ["RESET ALL", "RESET ALL"],
+  ["SELECT pg_catalog.set_config('search_path', '', false)", "set_config(…, false)"],
   [block("RAISE NOTICE '%', pg_terminate_backend(1)"), "pg_terminate_backend()"],
 ];
 
@@ -36,9 +39,10 @@ const honest = [
   block("PERFORM 'drop role x'"),
   block("EXECUTE 'SELECT 1'; RAISE EXCEPTION 'no alter system: %', 'reset' USING HINT = 'drop owned by'"),
   "SELECT 'setval(1)'",
+  "SET LOCAL search_path = public; SELECT set_config('search_path', '', true)",
 ];
 
-describe("16-16 what is in no transaction", () => {
+describe("16-16 what lasts beyond the transaction", () => {
   const harmOf = async (sql: string): Promise<void> =>
     refuseHarm(await moduleOf("900_t", { ...files, up: `${up}\n${sql};` }));
 
@@ -56,7 +60,7 @@ describe("16-16 what is in no transaction", () => {
       const down = `${files.down}\n${statement};`;
       const said = await refusalOf(moduleOf("900_t", { ...files, up, down }));
       expect(said.where, statement).to.contain("sql/900_t/down.sql:4: ");
-      expect(said.where, statement).to.contain(`(${call} is in no transaction`);
+      expect(said.where, statement).to.contain(`(${call} lasts beyond the transaction`);
     }
   });
 });
