@@ -32,7 +32,7 @@ const provocations: Record<string, string> = {
   "a schema's name": "SELECT email::regnamespace FROM public.t",
   "a privilege": "SELECT has_table_privilege('public.t', email) FROM public.t",
   "a table's privilege": "SELECT has_table_privilege(email, 'SELECT') FROM public.t",
-  "a sequence": "SELECT nextval(email) FROM public.t",
+  "a sequence": "SELECT currval(email) FROM public.t",
   "a setting's name": "SELECT set_config(email || ' x', 'y', true) FROM public.t",
   "a setting's value": "SELECT set_config('work_mem', email, true) FROM public.t",
   "a time zone": "SELECT now() AT TIME ZONE email FROM public.t",
