@@ -54,8 +54,16 @@ export async function run<O extends Options, W extends Options, N extends string
     const err = signal?.aborted ? new Stopped("stopped; nothing of it is left", 130) : thrown;
     const plain = err instanceof GuardianError || err instanceof Stopped;
     say(err instanceof Error ? (plain ? err.message : (err.stack ?? err.message)) : String(err));
+    if (args.includes("--json")) print(JSON.stringify({ error: told(err) }));
     return err instanceof Stopped ? err.exitCode : err instanceof UsageError ? 2 : 1;
   }
+}
+
+/** An error for programs: what stands in its message, by its parts. */
+function told(err: unknown): object {
+  if (!(err instanceof GuardianError)) return { what: err instanceof Error ? err.message : String(err) };
+  const { code, what, where, todo, sqlstate } = err;
+  return { code, what, where, todo, sqlstate };
 }
 
 /** A signal that fires when the process is to stop: ^C, or it is ended, or its terminal was closed. */

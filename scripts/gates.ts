@@ -135,8 +135,10 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     const verdict = worst(decisions);
     const criteria = summarize(outcomes);
     if (chosen.includes("end")) criteriaLines(criteria).forEach(say);
-    say(`${verdict}: ${tally(outcomes)}`);
-    if (given.json) print(JSON.stringify({ stack, verdict, checks: outcomes, criteria }));
+    const over = new Set(decisions.flatMap(({ passedOver }) => passedOver.map(({ check }) => check)));
+    say(`${verdict}: ${tally(outcomes.map((one) => (over.has(one.check) ? { verdict: "accepted" } : one)))}`);
+    const checks = outcomes.map((one) => (over.has(one.check) ? { ...one, accepted: config.accept[one.check] } : one));
+    if (given.json) print(JSON.stringify({ stack, verdict, checks, criteria }));
     return exits[verdict];
   } finally {
     await host.close();

@@ -97,6 +97,7 @@ export function main(args: readonly string[], surroundings: Surroundings = comma
   return commands.run(command, args, surroundings, (given) => {
     const { role, undo, database: named, server, stack, cwd } = given;
     const profiles = !given["without-profiles"];
+    if (role === "") throw usage(command, "--role has no name");
     if (role !== undefined && undo) throw usage(command, "--undo takes no --role: a role of yours is yours to drop");
     if (role !== undefined && role !== "guardian_migrator" && (roleNames as readonly string[]).includes(role)) {
       const what = `--role ${role} would give that role all that the migration may, and ${role} is there so that somebody may not`;
@@ -108,9 +109,11 @@ export function main(args: readonly string[], surroundings: Surroundings = comma
       ? ""
       : `\n\n${forGates({ role: role ?? "guardian_migrator", database, major: server }, given.gates)}`;
     print(
-      (role === undefined
-        ? all(database, server, profiles)
-        : script(grantsOf({ role, database, major: server, profiles }))) + gates,
+      (undo ? "" : `-- for PostgreSQL ${server}: --server N is for another version\n\n`) +
+        (role === undefined
+          ? all(database, server, profiles)
+          : script(grantsOf({ role, database, major: server, profiles }))) +
+        gates,
     );
     return Promise.resolve(0);
   });

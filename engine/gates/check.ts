@@ -164,7 +164,7 @@ export function some(lines: readonly string[]): string[] {
 }
 
 /** @returns how many checks came to what: "12 passed, 1 warned" */
-export function tally(outcomes: readonly Pick<Outcome, "verdict">[]): string {
+export function tally(outcomes: readonly { verdict: Verdict | "accepted" }[]): string {
   const counts = new Map<string, number>();
   for (const { verdict } of outcomes) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
   return [...counts].map(([verdict, n]) => `${n} ${verdict}`).join(", ");

@@ -62,5 +62,6 @@ type Sure<O, T> = O extends { default: T } ? T : T | undefined;
 
 /** `--json` of every command that has one object to say. */
 export const json: Flag = {
-  about: "the last line of standard output is one JSON object; everything else goes to standard error",
+  about:
+    'the last line of standard output is one JSON object, {"error": …} of what went wrong; everything else goes to standard error',
 };

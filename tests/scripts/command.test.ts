@@ -42,6 +42,24 @@ async function tried(
 const pointer = "`npm run try -- --help` lists what there is";
 
 describe("commands", () => {
+  it("with --json what went wrong is one line of JSON besides, last on standard output", async () => {
+    const fields = { what: "no server", where: "127.0.0.1:1", todo: ["start it", "name another"] };
+    const json = { ...command, options: { ...command.options, json: { about: "as JSON" } } };
+    const printed: string[] = [];
+    const around = { say: () => undefined, print: (line: string) => void printed.push(line) };
+    const failing = () => Promise.reject(new GuardianError("server-unreachable", fields));
+    expect(await run(json, ["up", "--json"], around, failing)).to.equal(1);
+    expect(printed.map((line) => JSON.parse(line) as unknown)).to.deep.equal([
+      { error: { code: "server-unreachable", ...fields } },
+    ]);
+    printed.length = 0;
+    expect(await run(json, ["up", "--json", "--slow"], around, failing)).to.equal(2);
+    expect(JSON.parse(printed.at(-1) ?? "")).to.have.nested.property("error.code", "usage");
+    printed.length = 0;
+    expect(await run(json, ["up"], around, failing)).to.equal(1);
+    expect(printed).to.deep.equal([]);
+  });
+
   it("--help is composed of the description; options that words share stand there once", async () => {
     expect(await tried(["--help"])).to.deep.equal({
       code: 0,

@@ -34,6 +34,12 @@ describe("npm run gates, as up would decide", function () {
       const accepted = await gates(db.migrator, { accept: { v6: "they move tomorrow" } }, "before");
       expect([accepted.code, accepted.verdict], accepted.said).to.deep.equal([3, "ready with warnings"]);
       expect(accepted.said).to.match(/^accepted {8}v6: "they move tomorrow"$/m);
+      expect(accepted.said)
+        .to.match(/^ready with warnings: .*\b1 accepted\b/m)
+        .and.not.match(/\d failed/);
+      const told = accepted.checks.filter((one) => "accepted" in one);
+      expect(told).to.have.length(1);
+      expect(told[0]).to.include({ check: "v6", verdict: "failed", accepted: "they move tomorrow" });
     }));
 
   it("19-2 takes nothing for passed that reads whole tables and that no up has asked since data was moved", () =>

@@ -16,6 +16,10 @@ describe("npm run grants", () => {
     );
     expect(lines.every((line) => /^(-- \w|GRANT|ALTER ROLE|CREATE ROLE|$)/.test(line))).to.equal(true);
     expect(lines.join("\n")).to.contain('GRANT CREATE ON DATABASE "My DB" TO guardian_migrator;');
+    expect(lines[0]).to.equal("-- for PostgreSQL 17: --server N is for another version");
+    const [said, nobody]: [string[], (line: string) => void] = [[], (line) => void said.push(line)];
+    expect(await main(["--role", ""], { print: nobody, say: nobody })).to.equal(2);
+    expect(said.join()).to.contain("--role has no name");
     const undo = await printed("--undo", "--server", "15");
     expect(undo.at(-1)).to.equal("DROP ROLE guardian_migrator;");
     expect(undo.every((line) => /^(REVOKE .* FROM guardian_\w+|DROP ROLE guardian_\w+);$/.test(line))).to.equal(true);
