@@ -77,9 +77,12 @@ export function remainingText({ original, archivedAs, rows, changed, rejects }: 
   const why = rejects.map((one) => `${one.rows} by ${refuser(one)}`);
   const next = changed
     ? "some of them were changed since: up tries them once more"
-    : "mend them there, or delete those that are given up; the next up tries them once more";
+    : `mend them there, or delete those that are given up; ${rejects.some(isMet) ? "to have one in place of the other that has its key, delete that and touch this (UPDATE of a column to itself); " : ""}the next up tries them once more`;
   return `${many(rows, "archived row")} of ${original} ${rows === 1 ? "stays" : "stay"} in ${archivedAs}, refused: ${why.join(", ")}; their keys: ${showRejects(archivedAs)}; ${next}`;
 }
+
+/** unique_violation, exclusion_violation (PostgreSQL manual, appendix A) */
+const isMet = ({ sqlstate }: Reject): boolean => sqlstate === "23505" || sqlstate === "23P01";
 
 function refuser({ object, sqlstate }: Reject): string {
   if (sqlstate === changedValue && object) return `${object}, whose type now would change the value`;

@@ -9,6 +9,7 @@ import { buildIndex, indexParts } from "./indexes";
 import type { Module } from "./files/manifest";
 import { partOf } from "./archive/lost";
 import { restoreTable } from "./archive/restore";
+import { none, sum, type Moved } from "./archive/slice";
 import { readRemaining, type Remaining } from "./archive/remaining";
 import { restoreOrder, waitingFor } from "./archive/waiting";
 
@@ -17,6 +18,10 @@ export interface Applied {
   applyId: string;
   /** Rows that came back from the archive. */
   restored: bigint;
+  /** Archived rows that are gone: a live row says the same. */
+  beaten: bigint;
+  /** Archived rows that are gone: whose they were, or what they belonged to, was deleted since. */
+  leftOut: bigint;
   /** Archived tables of which rows stay, because the module refuses them. */
   refused: Remaining[];
 }
@@ -46,8 +51,8 @@ export async function applyModule(fenced: FencedWriter, module: Module, deadline
       what: "the ledger does not know how it was applied",
       where: module.name,
     });
-  const restored = await finishParts(fenced, module, deadline);
-  return { applyId, restored, refused: await refusedOf(fenced) };
+  const { restored, beaten, leftOut } = await finishParts(fenced, module, deadline);
+  return { applyId, restored, beaten, leftOut, refused: await refusedOf(fenced) };
 }
 
 /** Archived tables of this module of which rows stay. */
@@ -87,22 +92,23 @@ export function refuseEdited(module: Module, applied: Pick<Step, "meaning">): vo
 }
 
 /** Indexes and rows that the ledger says are not there yet. */
-async function finishParts(fenced: FencedWriter, module: Module, deadline: number): Promise<bigint> {
+async function finishParts(fenced: FencedWriter, module: Module, deadline: number): Promise<Moved> {
   const { urn } = fenced.options;
   const open = unfinished((await readSteps(fenced.writer)).filter((step) => step.urn === urn && step.part !== ""));
-  if (open.length === 0) return 0n;
+  if (open.length === 0) return none;
   for (const part of await indexParts(module)) {
     const step = open.find((found) => found.part === part.part);
     if (step) await attemptPart(fenced, step, () => buildIndex(fenced, module, part, step, deadline));
   }
   const tables = module.archive.map((entry) => entry.table);
   const waiting = await waitingFor(fenced.writer, await restoreOrder(fenced.writer, tables));
-  let restored = 0n;
+  let moved = none;
   for (const table of waiting) {
     const step = open.find((found) => found.part === partOf(table));
     if (!step) continue;
     const { checks = [] } = module.archive.find((entry) => entry.table === table.original) ?? {};
-    restored += await attemptPart(fenced, step, () => restoreTable(fenced, step, table, checks, deadline));
+    const more = await attemptPart(fenced, step, () => restoreTable(fenced, step, table, checks, deadline));
+    moved = sum(moved, more);
   }
-  return restored;
+  return moved;
 }

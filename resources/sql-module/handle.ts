@@ -156,8 +156,14 @@ async function toldOf(host: Database, urn: string, objects: readonly string[]): 
 }
 
 /** Says what became of archived rows. */
-function tell(call: DatabaseCall, { restored, refused }: Applied): void {
+function tell(call: DatabaseCall, { restored, beaten, leftOut, refused }: Applied): void {
   if (restored > 0n) call.log.info(`archived rows that are back: ${restored}`);
+  if (beaten > 0n)
+    call.log.info(`archived rows that are not needed, since rows that say the same are there: ${beaten}`);
+  if (leftOut > 0n)
+    call.log.info(
+      `archived rows that are left out, since whose they were, or what they belong to, was deleted: ${leftOut}`,
+    );
   warnOf(call, refused);
 }
 

@@ -60,3 +60,9 @@ export function reaches(key: ForeignKey, also?: string): string {
   const there = relations.map((relation) => `EXISTS (SELECT FROM ${relation} r WHERE ${matches(key, "m", "r")})`);
   return `(${[...nothing, ...(key.self ? [`(${matches(key, "m", "m")})`] : []), ...there].join(" OR ")})`;
 }
+
+/** The condition on a row of the archived table to which a key refers that a live row stands in its place. */
+export function isLive(key: ForeignKey, mine: string): string {
+  const pairs = key.toColumns.map(escapeIdentifier).map((column) => `r.${column} = ${mine}.${column}`);
+  return `EXISTS (SELECT FROM ${key.to} r WHERE ${pairs.join(" AND ")})`;
+}

@@ -3,7 +3,7 @@ import { isPostgres, isRowError, sqlstateOf } from "../../base/errors";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readWaiting, type Waiting } from "../../ledger/archived";
 import { addReject, addRejects, countRejects, isRejected } from "../../ledger/rejects";
-import { foreignKeys, matches, type ForeignKey } from "./references";
+import { foreignKeys, isLive, matches, type ForeignKey } from "./references";
 
 /*
  * A row that its table refuses stays in the archive: its key and what refused it are noted, it is tried no more in this run,
@@ -68,11 +68,11 @@ export async function beginRefused(db: Queryable, waiting: Waiting): Promise<{ n
   return { noted, before };
 }
 
-/** Notes rows that refer to a refused row of their own table. @returns how many */
+/** Notes rows that refer to a refused row of their own table which no live one stands for. @returns how many */
 export async function noteOwnReferring(db: Queryable, of: Named, keys: readonly ForeignKey[]): Promise<number> {
   let noted = 0;
   for (const key of keys.filter((one) => one.self)) {
-    const parent = `EXISTS (SELECT FROM ${of.archived} p WHERE ${matches(key, "m", "p")} AND ${isRejected(of.urn, of.key("p"))})`;
+    const parent = `EXISTS (SELECT FROM ${of.archived} p WHERE ${matches(key, "m", "p")} AND ${isRejected(of.urn, of.key("p"))} AND NOT ${isLive(key, "p")})`;
     noted += await noteReferring(db, of, key, parent);
   }
   return noted;

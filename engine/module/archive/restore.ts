@@ -6,7 +6,7 @@ import { forgetRejects } from "../../ledger/rejects";
 import { setStep, type Step } from "../../ledger/steps";
 import { quoteName, type Queryable } from "../../base/sql";
 import { referencedBy } from "./archive";
-import { moveSingly, moveSlice, type Moved, type Way } from "./slice";
+import { moveSingly, moveSlice, none, sum, taken, type Moved, type Way } from "./slice";
 import { refuseDependents } from "./dependents";
 import { beginRefused } from "./refused";
 import { refuseLoss } from "./loss";
@@ -20,12 +20,12 @@ const suspects = 256;
 
 /**
  * Brings the rows of one archived table back, in slices, each a transaction of its own, which takes rows out of the
- * archive and puts them into the table, so that a killed run goes on where it stopped and no row is there twice. A live
- * row wins. A row that the table refuses, whose value a column would change, or that refers to one which waits, stays in the
- * archive, noted by key among the rejects. The archived table goes when every row is accounted for.
+ * archive and puts them into the table, so that a killed run goes on where it stopped and no row is there twice. A row that
+ * the table refuses, for which a live row with other values is there that somebody chose, whose value a column would change, or that
+ * refers to one which waits, stays in the archive, noted by key among the rejects. The archived table goes when every row is accounted for.
  * @param checks triggers of the table that only check a row: they stay on
  * @param deadline Unix time in milliseconds
- * @returns how many rows this call brought back
+ * @returns what this call did with the rows
  * @throws GuardianError without row values
  */
 export async function restoreTable(
@@ -34,39 +34,39 @@ export async function restoreTable(
   waiting: Waiting,
   checks: readonly string[],
   deadline: number,
-): Promise<bigint> {
+): Promise<Moved> {
   const where = `rows of ${waiting.original} in ${waiting.archivedAs}`;
   if (!waiting.there) {
     await fenced.transaction(async (db) => {
       await closeArchived(db, waiting);
       await setStep(db, step, { state: "done" });
     });
-    return 0n;
+    return none;
   }
   await fenced.transaction((db) => refuseLoss(db, waiting));
   try {
     const { noted, before } = await fenced.transaction((db) => beginRefused(db, waiting));
-    const restored = await moveAll(fenced, waiting, { checks, refused: noted }, deadline);
+    const moved = await moveAll(fenced, waiting, { checks, refused: noted }, deadline);
     if (!(await leave(fenced, step, waiting, before > 0))) await finish(fenced, step, waiting, deadline);
-    return restored;
+    return moved;
   } catch (err) {
     const todo = "the rows that are not back wait in the archive; mend the cause, then run this again";
     throw fromStatement(err, where, todo, `${waiting.original} ${waiting.archivedAs}`);
   }
 }
 
-async function moveAll(fenced: FencedWriter, waiting: Waiting, way: Way, deadline: number): Promise<bigint> {
+async function moveAll(fenced: FencedWriter, waiting: Waiting, way: Way, deadline: number): Promise<Moved> {
   const { signal, onProgress } = fenced.options;
-  let [size, done, restored] = [2000, BigInt(waiting.accounted), 0n];
+  let [size, done, moved] = [2000, BigInt(waiting.accounted), none];
   for (;;) {
     signal.throwIfAborted();
     const began = Date.now();
     if (began > deadline) throw timeIsUp(waiting);
     const slice = await moveOrFind(fenced, waiting, size, way, deadline);
-    if (slice.taken === 0n && slice.refused === 0) return restored;
+    if (taken(slice) === 0n && slice.refused === 0) return moved;
     way.refused += slice.refused;
-    done += slice.taken;
-    restored += slice.restored;
+    done += taken(slice);
+    moved = sum(moved, slice);
     onProgress({
       phase: "restore",
       subject: waiting.original,

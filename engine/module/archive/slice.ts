@@ -3,20 +3,37 @@ import { countBack, type Waiting } from "../../ledger/archived";
 import { isRejected } from "../../ledger/rejects";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readAs } from "./casts";
-import { takeBeaten, uniqueKeys, type UniqueKeys } from "./collisions";
+import { settle, sharedKeys, type Meeting } from "./collisions";
+import { isTimed, unchosen } from "./defaults";
 import { narrowerColumns, noteChanged, type Narrower } from "./narrower";
-import { foreignKeys, matches, reaches, type ForeignKey } from "./references";
-import { blameCircle, halving, namedRows, noteOwnReferring, type Named } from "./refused";
+import { foreignKeys, isLive, matches, reaches, type ForeignKey } from "./references";
+import { blameCircle, halving, namedRows, noteOwnReferring } from "./refused";
 
 /** What became of the rows of a slice. */
 export interface Moved {
-  /** Rows taken out of the archive. */
-  taken: bigint;
   /** Rows that are in the table now. */
   restored: bigint;
+  /** Rows that went because a live row says the same. */
+  beaten: bigint;
+  /** Rows whose subject, or what they belong to, was deleted since. */
+  leftOut: bigint;
   /** Rows that stay in the archive, and are noted. */
   refused: number;
 }
+
+/** Nothing became of any row. */
+export const none: Moved = { restored: 0n, beaten: 0n, leftOut: 0n, refused: 0 };
+
+/** @returns how many rows are not in the archive any more */
+export const taken = ({ restored, beaten, leftOut }: Moved): bigint => restored + beaten + leftOut;
+
+/** @returns both together */
+export const sum = (one: Moved, other: Moved): Moved => ({
+  restored: one.restored + other.restored,
+  beaten: one.beaten + other.beaten,
+  leftOut: one.leftOut + other.leftOut,
+  refused: one.refused + other.refused,
+});
 
 /** How the rows of one table come back. */
 export interface Way {
@@ -27,12 +44,10 @@ export interface Way {
 }
 
 /** A table that gets its rows back. */
-interface Shape extends Named {
-  table: string;
+interface Shape extends Meeting {
   columns: Column[];
   keys: ForeignKey[];
   subject: string | null;
-  unique: UniqueKeys;
   narrower: Narrower[];
   /** Conditions on alias `a` that a row may be tried: none refused it yet. */
   open: string[];
@@ -43,6 +58,8 @@ interface Column {
   required: boolean;
   /** Its default as SQL, null for none. */
   otherwise: string | null;
+  /** Whether its default is the time of writing. */
+  timed: boolean;
   /** SQL of an archived value. */
   value: string;
 }
@@ -55,45 +72,42 @@ interface Which {
 }
 
 /**
- * Moves a slice, up to `size` rows, from the archive into the table, in one statement: taken, put in or counted as beaten by a live
- * row or as left out. The table's user triggers are off for it, those that only check aside: what they do for new rows was done
+ * Moves a slice, up to `size` rows, from the archive into the table: put in, or counted as beaten by a live row that says the same or
+ * as left out, or noted. The table's user triggers are off for it, those that only check aside: what they do for new rows was done
  * when these were new. Rows that refer to rows of their own table come after those.
  */
 export async function moveSlice(db: Queryable, waiting: Waiting, size: number, way: Way): Promise<Moved> {
   return inShape(db, waiting, way, async (shape) => {
     const free = await moveRows(db, waiting, shape, { size });
-    if (free.taken > 0n || free.refused > 0 || !shape.keys.some((key) => key.self)) return free;
+    if (taken(free) > 0n || free.refused > 0 || !shape.keys.some((key) => key.self)) return free;
     const refused = way.refused > 0 ? await noteOwnReferring(db, shape, shape.keys) : 0;
-    if (refused > 0) return { taken: 0n, restored: 0n, refused };
+    if (refused > 0) return { ...none, refused };
     // Every row that is left refers to another that is left. If some can never come back they are left out first, since
     // others may be free then; if none, the rows refer to each other in a circle, and come in one statement.
     const lost = await leaveOut(db, waiting, shape);
-    return lost > 0n ? { taken: lost, restored: 0n, refused: 0 } : moveRows(db, waiting, shape, { circle: true });
+    return lost > 0n ? { ...none, leftOut: lost } : moveRows(db, waiting, shape, { circle: true });
   });
 }
 
 /** The same after a row was at fault, in one transaction: rows that are refused are noted, the others of up to `size` come. */
 export async function moveSingly(db: Queryable, waiting: Waiting, size: number, way: Way): Promise<Moved> {
   return inShape(db, waiting, way, async (shape) => {
-    const moved: Moved = { taken: 0n, restored: 0n, refused: 0 };
+    let moved = none;
     const ctids = await places(db, shape, [...shape.open, ...unreferring(shape)], size);
     if (ctids.length === 0) {
       const circle = await places(db, shape, shape.open);
-      moved.refused = await blameCircle(db, shape, circle, async (some) => {
+      const refused = await blameCircle(db, shape, circle, async (some) => {
         await moveRows(db, waiting, shape, { ctids: some, circle: true });
       });
-      return moved;
+      return { ...none, refused };
     }
-    const atFault = await halving(db, shape, ctids, async (some) => {
-      const { taken, restored, refused } = await moveRows(db, waiting, shape, { ctids: some });
+    const refused = await halving(db, shape, ctids, async (some) => {
+      const more = await moveRows(db, waiting, shape, { ctids: some });
       return () => {
-        moved.taken += taken;
-        moved.restored += restored;
-        moved.refused += refused;
+        moved = sum(moved, more);
       };
     });
-    moved.refused += atFault;
-    return moved;
+    return sum(moved, { ...none, refused });
   });
 }
 
@@ -113,16 +127,23 @@ async function inShape<T>(
   const open = refused > 0 ? [`NOT ${isRejected(named.urn, named.key("a"))}`] : [];
   const being = { ...named, table, columns, keys, subject: waiting.subject, open };
   const altered = keys.filter((key) => sets(being, key)).flatMap((key) => key.set);
-  const unique = await uniqueKeys(db, table, named.archived, altered);
-  const shape: Shape = { ...being, unique, narrower: await narrowerColumns(db, table, named.archived) };
+  const shared = await sharedKeys(db, table, named.archived, altered);
+  const compared = columns.flatMap(({ name, value, timed }) =>
+    timed ? [] : [{ live: `l.${escapeIdentifier(name)}`, value }],
+  );
+  const narrower = await narrowerColumns(db, table, named.archived);
+  const shape: Shape = { ...being, shared, compared, unchosen: await unchosen(db, table), narrower };
   return withoutTriggers(db, table, checks, () => work(shape));
 }
 
-/** Conditions on alias `a` that a row refers to no other of its table that is still in the archive. */
-const unreferring = ({ archived, keys }: Shape): string[] =>
+/** Conditions on alias `a` that a row refers to no other of its table that is still in the archive, unless a live one stands for it. */
+const unreferring = ({ archived, keys, open }: Shape): string[] =>
   keys
     .filter((key) => key.self)
-    .map((key) => `NOT EXISTS (SELECT FROM ${archived} p WHERE ${matches(key, "a", "p")} AND p.ctid <> a.ctid)`);
+    .map((key) => {
+      const stands = open.length > 0 ? `AND NOT ${isLive(key, "p")}` : "";
+      return `NOT EXISTS (SELECT FROM ${archived} p WHERE ${matches(key, "a", "p")} AND p.ctid <> a.ctid ${stands})`;
+    });
 
 /** SELECT of so many archived rows, or all, for which conditions on alias `a` hold. */
 function picking(what: string, { archived }: Shape, conditions: readonly string[], size?: number): string {
@@ -142,41 +163,41 @@ async function places(
 }
 
 async function moveRows(db: Queryable, waiting: Waiting, shape: Shape, which: Which): Promise<Moved> {
-  const { table, archived, columns, keys, open, unique } = shape;
+  const { table, archived, columns, keys, open } = shape;
   const { size, circle = false } = which;
   const conditions = [...open, ...(circle || which.ctids ? [] : unreferring(shape))];
-  // What the rows' own statement would not tell of them is found before: whose values it would change, who is beaten.
-  const apart = unique.fresh || shape.narrower.length > 0;
-  let ctids = which.ctids ?? (apart ? await places(db, shape, conditions, size) : undefined);
-  const refused = ctids ? await noteChanged(db, shape, ctids) : 0;
+  // What the rows' own statement would not tell of them is found before: whose values it would change, who meets a live row.
+  const found = which.ctids ?? (await places(db, shape, conditions, size));
+  const changed = await noteChanged(db, shape, found);
+  const { beaten, noted } = await settle(db, shape, changed > 0 ? await unnoted(db, shape, found) : found);
+  const refused = changed + noted;
   // Rows of a circle come together, or wait for each other.
-  if (refused > 0 && circle) return { taken: 0n, restored: 0n, refused };
-  if (ctids && refused > 0) {
-    const fit = ["a.ctid = ANY ($1::tid[])", `NOT ${isRejected(shape.urn, shape.key("a"))}`];
-    ctids = await places(db, shape, fit, undefined, [ctids]);
-  }
-  const lost = ctids && unique.fresh ? await takeBeaten(db, shape, ctids) : 0n;
-  const pick = ctids ? "$1::tid[]" : `ARRAY(${picking("a.ctid", shape, conditions, size)})`;
+  const waits = refused > 0 && circle;
+  const ctids = waits ? [] : refused > 0 ? await unnoted(db, shape, found) : found;
   const list = columns.map((column) => escapeIdentifier(column.name)).join(", ");
   const there = (key: ForeignKey): string => reaches(key, circle && key.self ? archived : undefined);
   const kept = keys.filter((key) => !sets(shape, key)).map(there);
   const select = columns.map((column) => valueOf(shape, column, there));
-  const counts = await first<{ taken: string; fit: string; put: string }>(
+  const counts = await first<{ gone: string; put: string }>(
     db,
     `WITH m AS MATERIALIZED (
-       DELETE FROM ${archived} WHERE ctid = ANY (${pick}) RETURNING *
-     ), fit AS MATERIALIZED (
-       SELECT ${select.join(", ")} FROM m ${kept.length > 0 ? `WHERE ${kept.join(" AND ")}` : ""}
+       DELETE FROM ${archived} WHERE ctid = ANY ($1::tid[]) RETURNING *
      ), put AS (
-       INSERT INTO ${table} (${list}) OVERRIDING SYSTEM VALUE SELECT * FROM fit ${unique.fresh ? "" : "ON CONFLICT DO NOTHING"} RETURNING 1
+       INSERT INTO ${table} (${list}) OVERRIDING SYSTEM VALUE
+       SELECT ${select.join(", ")} FROM m ${kept.length > 0 ? `WHERE ${kept.join(" AND ")}` : ""} RETURNING 1
      )
-     SELECT (SELECT count(*) FROM m) AS taken, (SELECT count(*) FROM fit) AS fit, (SELECT count(*) FROM put) AS put`,
-    ctids ? [ctids] : [],
+     SELECT (SELECT count(*) FROM m) AS gone, (SELECT count(*) FROM put) AS put`,
+    [ctids],
   );
-  const [taken, fit, put] = [BigInt(counts?.taken ?? 0), BigInt(counts?.fit ?? 0), BigInt(counts?.put ?? 0)];
-  await countBack(db, waiting, { restored: put, beaten: lost + fit - put, leftOut: taken - fit });
-  return { taken: lost + taken, restored: put, refused };
+  const [gone, restored] = [BigInt(counts?.gone ?? 0), BigInt(counts?.put ?? 0)];
+  const back = { restored, beaten, leftOut: gone - restored };
+  await countBack(db, waiting, back);
+  return { ...back, refused };
 }
+
+/** Those of some rows that are not noted. */
+const unnoted = (db: Queryable, shape: Shape, ctids: readonly string[]): Promise<string[]> =>
+  places(db, shape, ["a.ctid = ANY ($1::tid[])", `NOT ${isRejected(shape.urn, shape.key("a"))}`], undefined, [ctids]);
 
 /** Takes rows out whose subject, or what they belong to outside their own table, was deleted since. */
 async function leaveOut(db: Queryable, waiting: Waiting, shape: Shape): Promise<bigint> {
@@ -222,7 +243,7 @@ async function commonColumns(db: Queryable, table: string, archived: string): Pr
   const common = await rows<Omit<Column, "value"> & { was: string; cast: string | null }>(
     db,
     `SELECT l.attname AS name, l.attnotnull AS required, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS otherwise,
-            pg_catalog.format_type(a.atttypid, -1) AS was,
+            ${isTimed} AS timed, pg_catalog.format_type(a.atttypid, -1) AS was,
             CASE WHEN l.atttypid <> a.atttypid THEN pg_catalog.format_type(l.atttypid, -1) END AS cast
      FROM pg_catalog.pg_attribute l JOIN pg_catalog.pg_attribute a ON a.attname = l.attname
      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = l.attrelid AND d.adnum = l.attnum
@@ -231,10 +252,9 @@ async function commonColumns(db: Queryable, table: string, archived: string): Pr
     [table, archived],
   );
   const columns: Column[] = [];
-  for (const { was, cast, name, required, otherwise } of common) {
-    const stored = `m.${escapeIdentifier(name)}`;
-    const value = cast === null ? stored : await readAs(db, stored, was, cast);
-    columns.push({ name, required, otherwise, value });
+  for (const { was, cast, ...column } of common) {
+    const stored = `m.${escapeIdentifier(column.name)}`;
+    columns.push({ ...column, value: cast === null ? stored : await readAs(db, stored, was, cast) });
   }
   return columns;
 }

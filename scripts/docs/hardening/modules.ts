@@ -207,7 +207,7 @@ export const moduleFindings: readonly Finding[] = [
   held(
     "16-15",
     "Of two archived rows that collide by a UNIQUE, index or exclusion that a later version brought, the second was lost as beaten by a live row",
-    "Beaten is only who collides by a key that the archived rows have too; the second stays in the archive, named by key and by what refused it",
+    "Only one that a live row equals goes; the second stays in the archive, named by key and by what refused it",
     "engine/module/collisions.test.ts: 16-15",
   ),
   held(

@@ -2,47 +2,46 @@ import { expect } from "chai";
 import type { FencedWriter } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
 import { column, moduleOf, refusalOf, withEngine } from "./harness";
-import { archived, counts, files, keys, some } from "./restored";
+import { archived, counts, files, keys, meanwhile, rejects, some, whileWaiting } from "./restored";
 
 describe("bringing rows back", function () {
   this.timeout(60_000);
 
-  it("a live row wins, by any of its unique keys, and the archived one is counted", () =>
+  it("a live row wins, by any of its unique keys, and the archived one stays, named", () =>
     withEngine(async (engine, db) => {
       const client = await db.connect();
       await archived(engine, client, some(10));
-      const live = "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (3, 'live'), (99, 'note 7');\n";
-      await engine.apply(await moduleOf("900_t", { ...files, up: files.up.replace(keys, live + keys) }));
-      expect(await column(client, counts)).to.deep.equal(["public.t 10 8 2 0 t"]);
+      const live = "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (3, 'live'), (99, 'note 7')";
+      await meanwhile(engine, db, await moduleOf("900_t", files), () => client.query(live));
+      expect(await column(client, counts)).to.deep.equal(["public.t 10 8 0 0 f"]);
       expect(await column(client, "SELECT note FROM public.t WHERE id IN (3, 7, 99)")).to.have.members([
         "live",
         "note 7",
       ]);
+      expect(await column(client, rejects)).to.deep.equal(["3 23505 t_pkey", "7 23505 t_note_key"]);
     }));
 
-  it("of two archives of one table both come back; where they say different things the later one wins", () =>
+  it("of two archives of one table both come back; where they say different things the later one wins, and the other stays", () =>
     withEngine(async (engine, db) => {
-      const [client, holder] = [await db.connect(), await db.connect()];
+      const client = await db.connect();
       await archived(engine, client, "INSERT INTO public.t (note) VALUES ('first'), ('both, early')");
-      await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
-      await refusalOf(engine.apply(await moduleOf("900_t", files), 1));
-      await holder.query("COMMIT");
-      await client.query(
-        "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (2, 'both, late'), (7, 'second')",
-      );
+      const late = "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (2, 'both, late'), (7, 'second')";
+      const module = await moduleOf("900_t", files);
+      await whileWaiting(engine, db, module, () => client.query(late));
       await engine.undo("900_t");
       expect(await column(client, "SELECT archived_as FROM guardian_migration.archived ORDER BY 1")).to.deep.equal([
         "guardian_archive.t__1",
         "guardian_archive.t__2",
       ]);
-      const { restored } = await engine.apply(await moduleOf("900_t", files));
+      const { restored } = await engine.apply(module);
       expect(restored).to.equal(3n);
       expect(await column(client, "SELECT note FROM public.t ORDER BY id")).to.deep.equal([
         "first",
         "both, late",
         "second",
       ]);
-      expect(await column(client, counts)).to.deep.equal(["public.t 2 1 1 0 t", "public.t 2 2 0 0 t"]);
+      expect(await column(client, counts)).to.deep.equal(["public.t 2 1 0 0 f", "public.t 2 2 0 0 t"]);
+      expect(await column(client, "SELECT note FROM guardian_archive.t__1")).to.deep.equal(["both, early"]);
     }));
 
   it("rows of a person who was deleted since stay away, an actor who was is forgotten", () =>

@@ -1,4 +1,9 @@
 import type { Client } from "pg";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FencedWriter } from "../../../engine/database";
+import { applyModule, type Applied } from "../../../engine/module/apply";
+import type { Module } from "../../../engine/module/files/manifest";
+import type { V6 } from "../../support/postgres";
 import { column, moduleOf, type Engine, type Files } from "./harness";
 
 /** What comes last, since it locks v6. */
@@ -32,3 +37,46 @@ export const some = (n: number): string =>
   `INSERT INTO public.t (person, actor, note, updated_at) SELECT u.id, a.id, 'note ' || i, '2020-01-01'
    FROM generate_series(1, ${n}) i JOIN (SELECT id, row_number() OVER (ORDER BY id) n FROM auth.users) u ON u.n = 1 + i % 100
    JOIN (SELECT id, row_number() OVER (ORDER BY id) n FROM auth.users) a ON a.n = 101 + i % 100`;
+
+/** Applies a module, does something while none of its archived rows can come, and lets them come. */
+export const meanwhile = (...of: Meanwhile): Promise<Applied> => held(false, ...of);
+
+/** The same, but for their coming: then the run is cut off. */
+export async function whileWaiting(...of: Meanwhile): Promise<void> {
+  await held(true, ...of).catch(() => undefined);
+}
+
+type Meanwhile = [engine: Engine, db: V6, module: Module, live: () => Promise<unknown>];
+
+async function held(cut: boolean, ...[engine, db, module, live]: Meanwhile): Promise<Applied> {
+  const [holder, watcher] = [await db.connect("admin"), await db.connect("admin")];
+  await holder.query(`BEGIN; LOCK TABLE ${(await column<string>(holder, standing)).join(", ")} IN EXCLUSIVE MODE`);
+  const stop = new AbortController();
+  const work = (fenced: FencedWriter): Promise<Applied> => applyModule(fenced, module, Date.now() + 60_000);
+  const done = engine.write("SqlModule", module.name, work, { signal: stop.signal });
+  const settled = done.catch(() => undefined);
+  while (!(await column<boolean>(watcher, allMade))[0]) await sleep(25);
+  let failed = true;
+  try {
+    await live();
+    failed = false;
+  } finally {
+    if (cut || failed) {
+      stop.abort();
+      await settled;
+    }
+    await holder.query("COMMIT");
+  }
+  return done;
+}
+
+/** Whether each table that waits is made anew. */
+const allMade =
+  "SELECT bool_and(to_regclass(original) IS NOT NULL) FROM guardian_migration.archived WHERE restored_at IS NULL";
+
+/** What is noted of rows that stay. */
+export const rejects = "SELECT concat_ws(' ', key[1], sqlstate, object) FROM guardian_migration.reject ORDER BY 1";
+
+/** The archived tables that are there. */
+export const standing =
+  "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace AND relkind = 'r' ORDER BY 1";
