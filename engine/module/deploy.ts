@@ -12,7 +12,7 @@ import { archivedNumbers, raiseSequences, type Numbers } from "./archive/sequenc
 import { waitingFor } from "./archive/waiting";
 import { refuseHarm, type Module } from "./files/manifest";
 import { parseFile, parseFiles, type Statement } from "./files/statements";
-import { parted, type Parts } from "./files/touching";
+import { mentions, parted, type Parts } from "./files/touching";
 import { joined } from "./files/up-files";
 import { indexParts } from "./indexes";
 import { recordInventory, schemasOf } from "./inventory";
@@ -108,10 +108,12 @@ class Making {
     if (this.#counts) await refuseRows(db, this.#counts, module, this.#up);
     await runTogether(db, `sql/${module.name}/verify.sql`, this.#unverified, looking);
     for (const [table, numbers] of this.#unraised) await raiseSequences(db, table, numbers);
-    if (!this.#soon) {
-      await refuseUnlisted(db, this.#there, module, this.later);
-      await refuseUnfit(db, module.archive, module.objects);
-    }
+    if (!this.#soon) await refuseUnlisted(db, this.#there, module, this.later);
+    // Keys between tables under archive may close a circle.
+    const between = parts.locking.some(
+      ({ tree }) => module.archive.filter(({ table }) => mentions(tree, table)).length > 1,
+    );
+    if (!this.#soon || between) await refuseUnfit(db, module.archive, module.objects);
     await this.#record(db, this.#late);
   }
 

@@ -24,6 +24,20 @@ export async function waitingFor(db: Queryable, originals: readonly string[]): P
  */
 export async function restoreOrder(db: Queryable, tables: readonly string[]): Promise<string[]> {
   await refuseDropped(db, tables);
+  const { order, circular } = await parentsFirst(db, tables);
+  if (circular.length === 0) return order;
+  throw new GuardianError("archive-circular", {
+    what: "archived tables refer to each other in a circle, and cannot be brought back one after the other",
+    where: circular.join(", "),
+    todo: "take one of the foreign keys out of the module; the rows wait in the archive",
+  });
+}
+
+/** @returns tables that are there, each after those that it refers to; apart those that this cannot be done for */
+export async function parentsFirst(
+  db: Queryable,
+  tables: readonly string[],
+): Promise<{ order: string[]; circular: string[] }> {
   const keys = await rows<{ from: string; to: string }>(
     db,
     `SELECT DISTINCT f.name AS from, t.name AS to
@@ -33,19 +47,12 @@ export async function restoreOrder(db: Queryable, tables: readonly string[]): Pr
     [tables, tables.map(quoteName)],
   );
   const order: string[] = [];
-  while (order.length < tables.length) {
+  for (;;) {
     const open = (name: string): boolean => keys.some((key) => key.from === name && !order.includes(key.to));
     const next = tables.find((name) => !order.includes(name) && !open(name));
-    if (next === undefined) {
-      throw new GuardianError("archive-circular", {
-        what: "archived tables refer to each other in a circle, and cannot be brought back one after the other",
-        where: tables.filter((name) => !order.includes(name)).join(", "),
-        todo: "take one of the foreign keys out of the module; the rows wait in the archive",
-      });
-    }
+    if (next === undefined) return { order, circular: tables.filter((name) => !order.includes(name)) };
     order.push(next);
   }
-  return order;
 }
 
 /** @throws GuardianError naming the module's tables that somebody dropped: the rows have no place to come back to */

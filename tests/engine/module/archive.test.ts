@@ -161,10 +161,10 @@ describe("rolling a module back", function () {
       await engine.apply(
         await moduleOf("900_t", {
           yaml: `objects:\n  table: [public.${name}]\narchive: [{ table: public.${name}, subject: none }]\n`,
-          up: `CREATE TABLE public."${name}" (id int CONSTRAINT ${index("a")} PRIMARY KEY, b int CONSTRAINT ${index("b")} UNIQUE);
-                INSERT INTO public."${name}" VALUES (1, 2)`,
+          up: `CREATE TABLE public."${name}" (id int CONSTRAINT ${index("a")} PRIMARY KEY, b int CONSTRAINT ${index("b")} UNIQUE);`,
         }),
       );
+      await client.query(`INSERT INTO public."${name}" VALUES (1, 2)`);
       expect(await engine.undo("900_t")).to.equal(1n);
       const [moved] = await column<string>(client, "SELECT archived_as FROM guardian_migration.archived");
       expect(moved).to.match(/^guardian_archive\.té+_[0-9a-f]{8}__1$/);

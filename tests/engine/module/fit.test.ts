@@ -9,6 +9,18 @@ const kept = (up: string, also = "", subject = "person", tables = "public.t"): F
 const two = (up: string, other: string): Files => kept(up, "", "person", `public.t, ${other}`);
 const mood = "  type: [public.mood]\n";
 
+/** Two tables that refer to each other. @param last what makes the second key */
+const circle = (last: string): Files => ({
+  yaml: "locks: [auth.users]\nobjects:\n  table: [public.t, public.u]\narchive:\n  - { table: public.t, subject: none }\n  - { table: public.u, subject: none }\n",
+  up: `CREATE TABLE public.t (id int PRIMARY KEY, u int, person uuid); CREATE TABLE public.u (id int PRIMARY KEY, t int REFERENCES public.t); ${last}`,
+});
+const inCircle =
+  "public.t, public.u: they refer to each other in a circle, and none could come back first; take one of the keys out";
+const closing = "ALTER TABLE public.t ADD FOREIGN KEY (u) REFERENCES public.u";
+const onV6 = "ALTER TABLE public.t ADD FOREIGN KEY (person) REFERENCES auth.users";
+const brought =
+  "public.t: it holds rows that the module brings along, which would take the place of those that come back";
+
 /** What a table under archive may not be, and why. */
 const unfit: [why: string, files: Files][] = [
   [
@@ -50,6 +62,11 @@ const unfit: [why: string, files: Files][] = [
     "public.t: its subject, person, is no column that can refer to an account",
     kept("CREATE TABLE public.t (id int, person text)"),
   ],
+  [brought, kept("CREATE TABLE public.t (id int, person uuid); INSERT INTO public.t VALUES (1)")],
+  [inCircle, circle(closing)],
+  // While v6 is locked, too.
+  [inCircle, circle(`${onV6}; ${closing}`)],
+  [brought, { ...circle(`${onV6}; INSERT INTO public.t VALUES (1)`) }],
 ];
 
 describe("tables whose rows a rollback is to keep", function () {
@@ -73,6 +90,32 @@ describe("tables whose rows a rollback is to keep", function () {
         engine.apply(await moduleOf("900_t", { ...files, yaml: `locks: [auth.users]\n${files.yaml ?? ""}` })),
       );
       expect(said.where).to.equal("public.t: t_id_key is deferrable, by which no row comes back");
+    }));
+
+  it("16-16 and so are two whose names, or whose indexes' names, are one in the archive", () =>
+    withEngine(async (engine, db) => {
+      await (await db.connect("admin")).query("CREATE SCHEMA clinic; GRANT ALL ON SCHEMA clinic TO PUBLIC");
+      const yaml = (other: string): string =>
+        `objects:\n  table: [public.t, ${other}]\narchive:\n  - { table: public.t, subject: none }\n  - { table: ${other}, subject: none }\n`;
+      const one = "CREATE TABLE public.t (id int CONSTRAINT t_key PRIMARY KEY);";
+      for (const [other, name] of [
+        ["clinic.t", "t"],
+        ["clinic.u", "t_key"],
+      ] as const) {
+        const up = `${one} CREATE TABLE ${other} (id int CONSTRAINT ${name === "t" ? "u_key" : name} PRIMARY KEY)`;
+        const said = await refusalOf(engine.apply(await moduleOf("900_t", { yaml: yaml(other), up })));
+        expect(said.where).to.equal(
+          [
+            [other, "public.t"],
+            ["public.t", other],
+          ]
+            .map(
+              ([mine, its]) =>
+                `${mine}: ${name} has the name of what ${its} has in another schema, and the archive is one`,
+            )
+            .join("\n    "),
+        );
+      }
     }));
 
   it("16-16 refer to their account while they wait, though the module has no key to it and locks nothing", () =>
