@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { catalogue } from "../../support/modules";
 import { column, endWriters, moduleOf, refusalOf, until, withEngine } from "./harness";
-import { archived, content, counts, files, some } from "./restored";
+import { archived, content, counts, files, meanwhile, some } from "./restored";
 
 describe("bringing rows back", function () {
   this.timeout(60_000);
@@ -32,6 +32,27 @@ describe("bringing rows back", function () {
       await holder.query("COMMIT");
       await engine.apply(await moduleOf("900_t", files));
       expect(await column(client, counts)).to.deep.equal(["public.t 50 50 0 0 t"]);
+    }));
+
+  it("16-16 nor one of a sequence that it does not own, though another table takes numbers of it too", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      const of = (name: string): string =>
+        `CREATE TABLE public.${name} (id bigint DEFAULT nextval('public.s') PRIMARY KEY, note text);`;
+      const module = {
+        yaml: "objects:\n  table: [public.t, public.u]\n  sequence: [public.s]\narchive:\n  - { table: public.t, subject: none }\n  - { table: public.u, subject: none }\n",
+        up: `CREATE SEQUENCE public.s; ${of("t")} ${of("u")}`,
+        down: "DROP SEQUENCE public.s;",
+      };
+      const fill = "INSERT INTO public.t (note) VALUES ('a'), ('b'); INSERT INTO public.u (note) VALUES ('c')";
+      const before = await archived(engine, client, fill, module);
+      const done = await meanwhile(engine, db, await moduleOf("900_t", module), async () => {
+        const text = "INSERT INTO public.t (note) VALUES ('live') RETURNING id";
+        expect(await column(client, text)).to.deep.equal(["4"]);
+      });
+      expect(done.restored).to.equal(3n);
+      await client.query("DELETE FROM public.t WHERE note = 'live'");
+      expect(await column(client, content)).to.deep.equal(before);
     }));
 
   it("16-16 so does a table that is made while v6 is locked: its key to v6 stands in CREATE TABLE", () =>
