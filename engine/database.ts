@@ -23,7 +23,7 @@ import {
   type LedgerRow,
   type Physical,
 } from "./ledger/identity";
-import { describeHolder, takeLock } from "./ledger/lock";
+import { takeLock } from "./ledger/lock";
 import { holdEpoch, keepLease, raiseEpoch } from "./ledger/lease";
 import { readSteps, type Step } from "./ledger/steps";
 import type { Queryable } from "./base/sql";
@@ -248,7 +248,7 @@ export class Database {
         lease: this.parameters.lease,
         signal: options.signal,
         onWait: (holder, waitedSeconds) =>
-          onProgress({ phase: "operator", reason: `held by ${describeHolder(holder)}`, waitedSeconds }),
+          onProgress({ phase: "operator", reason: `held by ${holder}`, waitedSeconds }),
       });
       if (options.expect !== "new ledger") {
         const ledger = await readLedger(writer);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError, isPostgres } from "../base/errors";
 import { type Askable, first } from "../base/sql";
+import { endPrepared, isPrepared, preparedText } from "../connect/prepared";
 import { stackOf } from "./identity";
 import { ledgerSchema } from "./schema";
 
@@ -31,7 +32,8 @@ export interface LockOptions {
   /** After so many milliseconds without a sign of life the lock may be taken from its holder; see lease.ts. */
   lease: number;
   signal: AbortSignal;
-  onWait: (holder: Holder, waitedSeconds: number) => void;
+  /** @param holder who is waited for */
+  onWait: (holder: string, waitedSeconds: number) => void;
 }
 
 /**
@@ -47,7 +49,10 @@ export async function takeLock(db: Askable, options: LockOptions): Promise<void>
     const holder = await tryLock(db);
     if (holder === true) return;
     const waited = Date.now() - began;
-    if (holder) options.onWait(holder, Math.round(waited / 1000));
+    const prepared = holder ? undefined : await readPrepared(db);
+    const who = holder ? describeHolder(holder) : prepared?.who;
+    if (who !== undefined) options.onWait(who, Math.round(waited / 1000));
+    if (prepared && waited >= options.patience) throw refusedByPrepared(prepared);
     const dead = holder !== undefined && isDead(holder, waited, options);
     if (holder && !ended && (dead || waited >= options.patience)) {
       const ours = await isPredecessor(db, holder, options.stack);
@@ -82,7 +87,12 @@ export async function tryLock(db: Askable): Promise<true | Holder | undefined> {
   return got?.got === true ? true : readHolder(db);
 }
 
-/** Reads who holds the lock. */
+/** SQL: whether the row `l` of pg_locks is the lock of this database, held. */
+const isOurs = `l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+  AND l.classid = $1::bigint::oid AND l.objid = $2::bigint::oid
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`;
+
+/** Reads which session holds the lock. */
 async function readHolder(db: Askable): Promise<Holder | undefined> {
   return first<Holder>(
     db,
@@ -90,10 +100,23 @@ async function readHolder(db: Askable): Promise<Holder | undefined> {
             extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::int AS age,
             a.state = 'active' AS active,
             (extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change) * 1000)::int AS silent
-     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-       AND l.classid = $1::bigint::oid AND l.objid = $2::bigint::oid
-       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`,
+     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE ${isOurs}`,
+    [lockClass, lockObject],
+  );
+}
+
+/** A prepared transaction, which has no session any more. */
+interface Prepared {
+  gid: string;
+  who: string;
+}
+
+/** Reads which prepared transaction holds the lock: one that had taken the key by pg_advisory_xact_lock keeps it. */
+async function readPrepared(db: Askable): Promise<Prepared | undefined> {
+  return first<Prepared>(
+    db,
+    `SELECT p.gid, ${preparedText} AS who
+     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_prepared_xacts p ON ${isPrepared("l")} WHERE ${isOurs}`,
     [lockClass, lockObject],
   );
 }
@@ -116,7 +139,7 @@ async function endHolder(db: Askable, holder: Holder): Promise<void> {
 }
 
 /** One line that says who. */
-export function describeHolder(holder: Holder): string {
+function describeHolder(holder: Holder): string {
   return `${holder.application || "an unnamed session"} (pid ${holder.pid}, user ${holder.user}${holder.age === null ? "" : `, for ${holder.age} s`})`;
 }
 
@@ -128,5 +151,13 @@ function refused(holder: Holder, why: string): GuardianError {
       "wait until it is through, then run this again",
       `if nobody runs it any more: SELECT pg_terminate_backend(${holder.pid});`,
     ],
+  });
+}
+
+function refusedByPrepared({ gid, who }: Prepared): GuardianError {
+  return new GuardianError("migration-locked", {
+    what: "a prepared transaction holds the migration's lock on this database",
+    where: who,
+    todo: endPrepared(gid),
   });
 }

@@ -115,6 +115,24 @@ describe("the lock of a database", function () {
       expect(await column(admin, "SELECT 1")).to.deep.equal([1]);
     }));
 
+  it("held by a prepared transaction is not waited for without end: it is named, with what ends it", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      // As an operator's script does that takes the key for one transaction.
+      await admin.query("BEGIN; SELECT pg_advisory_xact_lock(1196769618, 1); PREPARE TRANSACTION 'it''s left'");
+      try {
+        const said = await refusalOf(engine.write("SqlModule", "900_t", () => Promise.resolve()));
+        expect(said.code).to.equal("migration-locked");
+        const who = `prepared transaction 'it''s left' (user postgres, database ${db.name}, prepared since `;
+        expect(said.where).to.contain(who);
+        expect(engine.told[0]?.reason).to.contain(`held by ${who}`);
+        expect(said.todo.join()).to.contain("ROLLBACK PREPARED 'it''s left';");
+      } finally {
+        await admin.query("ROLLBACK PREPARED 'it''s left'");
+      }
+      expect(await engine.write("SqlModule", "900_t", () => Promise.resolve("had it"))).to.equal("had it");
+    }));
+
   it("of a dead predecessor of this stack is taken from it, after some patience", () =>
     withEngine(async (engine, db) => {
       const admin = await db.connect("admin");
