@@ -14,6 +14,11 @@ import { flagChanged, flagGone, flagTaken } from "./flag-refusals";
 export type { FlagValues };
 
 const table = "public.feature_flags";
+/**
+ * Whoever stands still while it holds a flag's row is ended by the server after this: emergency_rollback_to_v6() waits for
+ * 10 s only. Database.write then begins the work anew.
+ */
+const standstill = "SET LOCAL idle_in_transaction_session_timeout = '2s'";
 /** What module 001 delivers, as a function. */
 export const seedFunction = "public.feature_flag_seed()";
 
@@ -108,6 +113,7 @@ export async function writeFlag(
     last?.state === "done" ? "done" : "planned",
     (step) =>
       fenced.transaction(async (db) => {
+        await db.query(standstill);
         const { live, made } = await rowOf(db, name, { description: wanted.description, last, seen });
         // Once the row is held: an emergency rollback that was waited for has left its session by now.
         const rollbacks = await readRollbacks(db);
@@ -239,6 +245,7 @@ export async function resetFlag(fenced: FencedWriter, name: string): Promise<voi
   if (!current || current.state === "undone") return;
   await attempt(fenced, { kind: "FeatureFlag", state: "undoing" }, current.state, (step) =>
     fenced.transaction(async (db) => {
+      await db.query(standstill);
       // What somebody dropped by hand needs no reset, and the rollback must not stop at it.
       const there = await exists(db, table);
       if (there && isMade(current)) await db.query(`DELETE FROM ${table} WHERE feature_name = $1`, [name]);

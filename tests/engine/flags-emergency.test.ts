@@ -1,9 +1,11 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { readRollbacks } from "../../engine/emergency";
-import { writeFlag } from "../../engine/flags";
-import { byHand, on, withFlags, writeWaits } from "./flags";
-import { column, refusalOf } from "./module/harness";
+import type { Queryable } from "../../engine/base/sql";
+import type { FencedWriter } from "../../engine/database";
+import { resetFlag, writeFlag } from "../../engine/flags";
+import { byHand, flag, on, withFlags, writeWaits } from "./flags";
+import { column, Engine, refusalOf } from "./module/harness";
 
 const allOff = "UPDATE public.feature_flags SET enabled = false, rollout_percentage = 0, enabled_for_users = '{}'";
 const session = `INSERT INTO public.migration_sessions (migration_type, status)
@@ -121,4 +123,59 @@ describe("feature flags after an emergency rollback", function () {
       const made = await client.query("SELECT FROM public.feature_flags WHERE feature_name = 'telehealth'");
       expect(made.rowCount).to.equal(0);
     }));
+
+  for (const [what, holding] of [
+    ["written", /FOR UPDATE/],
+    ["reset", /UPDATE public\.feature_flags f/],
+  ] as const)
+    it(`while a flag is ${what} by an operator that stands still, an emergency rollback has its rows in time`, () =>
+      withFlags(async ({ db, write, live, seed }) => {
+        await write(on);
+        const operator = await db.connect();
+        // It shows no sign of life, as one that was stopped.
+        const still = new Engine(db.migrator, { parameters: { lease: 600_000 } });
+        let [goOn, standing] = [(): void => undefined, (): void => undefined];
+        const freed = new Promise<void>((resolve) => (goOn = resolve));
+        const stands = new Promise<void>((resolve) => (standing = resolve));
+        try {
+          const work = still.write("FeatureFlag", flag, (fenced) => {
+            standStill(fenced, holding, () => {
+              standing();
+              return freed;
+            });
+            return what === "reset" ? resetFlag(fenced, flag) : writeFlag(fenced, flag, { ...seed, ...on }, undefined);
+          });
+          const ended = work.then(
+            () => undefined,
+            (err: unknown) => err,
+          );
+          await stands;
+          // Thrice what the function waits, for a slow machine; any other session of ours would stand there for 60 s.
+          await operator.query("SET lock_timeout = '30s'; BEGIN; SELECT FROM public.feature_flags FOR UPDATE");
+          await rollBack(operator);
+          await operator.query("COMMIT");
+          goOn();
+          const err = await ended;
+          if (what === "written") expect(err).to.include({ code: "emergency-rollback" });
+          else expect(err).to.equal(undefined);
+          expect((await live()).enabled).to.equal(false);
+        } finally {
+          goOn();
+          await still.close();
+        }
+      })).timeout(120_000);
 });
+
+/** Keeps the first transaction in which such a statement was run from going on. */
+function standStill(fenced: FencedWriter, after: RegExp, stand: () => Promise<void>): void {
+  const transaction: FencedWriter["transaction"] = fenced.transaction.bind(fenced);
+  fenced.transaction = (work) =>
+    transaction((db) => {
+      const query: Queryable["query"] = async (text, values) => {
+        const result = await db.query(text, values);
+        if (after.test(text)) await stand();
+        return result as never;
+      };
+      return work({ query, script: (text) => db.script(text) });
+    });
+}
