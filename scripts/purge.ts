@@ -9,7 +9,7 @@ import type { Values } from "./command/description";
 import { usage } from "./command/parse";
 import { table } from "./demo/table";
 import { askOnTerminal } from "./purge/ask";
-import { look, refuseStanding } from "./purge/contents";
+import { isSame, look, refuseStanding } from "./purge/contents";
 import { giveUp } from "./purge/lost";
 import { readStack, selectedHere } from "./purge/stack";
 import { write } from "./purge/write";
@@ -96,9 +96,15 @@ async function purge({ stack: named, cwd, lost, yes }: Values<typeof options>, a
     say(`in ${settings.explain()}:`);
     table(found.tables).forEach(say);
     await sure("drop all of this");
-    await write(host, found.identity, "nothing was dropped", (fenced) =>
-      purgeAll(fenced, Date.now() + 5 * 60_000, refuseStanding),
-    );
+    await write(host, found.identity, "nothing was dropped", async (fenced) => {
+      // Under the migration's lock: from here on nobody else archives.
+      const now = await fenced.transaction(look);
+      if (!isSame(found, now)) {
+        table(now?.tables ?? []).forEach(say);
+        throw changedMeanwhile(settings.explain());
+      }
+      await purgeAll(fenced, Date.now() + 5 * 60_000, refuseStanding);
+    });
     say(`purged: ${archiveSchema} and ${ledgerSchema} are gone from ${database}; backup files are where they were`);
     return 0;
   } finally {
@@ -113,5 +119,12 @@ async function confirm(what: string, host: Database, ask: Surroundings["ask"]): 
   if (answer.trim() === database) return;
   throw new GuardianError("not-confirmed", { what: "not confirmed; nothing was dropped" });
 }
+
+const changedMeanwhile = (where: string): GuardianError =>
+  new GuardianError("archive-changed", {
+    what: "the archive is not what was shown before: somebody ran the migration meanwhile. This is what is there now; nothing was dropped",
+    where,
+    todo: "look at what is there now, then run this again",
+  });
 
 if (require.main === module) commands.endWith(main(process.argv.slice(2)));

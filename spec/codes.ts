@@ -104,6 +104,7 @@ export const errorCodes = {
     "objects-changed": ["Objects of a module were changed by hand.", "Put them back as the error says."],
     "table-dropped": ["A table was dropped before its rows were back.", "Roll the module back and apply it again."],
     "archive-dropped": ["An archived table was dropped by hand.", "Restore it, or `npm run purge -- --lost`."],
+    "archive-changed": ["The archive is not what was shown before.", "Look at it anew, then purge again."],
     "archive-circular": ["Archived tables refer to each other in a circle.", "Take one of the foreign keys out."],
   },
   "Data migrations": {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { GuardianError } from "../../engine/base/errors";
 import { identityOf, readLedger, readPhysical, type DatabaseIdentity } from "../../engine/ledger/identity";
 import { archiveSchema, ledgerSchema } from "../../engine/ledger/schema";
@@ -39,6 +40,16 @@ export async function look(db: Queryable): Promise<Found | undefined> {
     tables.push({ table, rows: Number(counted[0]?.n ?? 0) });
   }
   return { identity: identityOf(ledger.ledgerId, await readPhysical(db)), tables };
+}
+
+/**
+ * Whether the archive is what an operator was shown. The ledger's own tables do not count: its rows are the migration's, and
+ * its format may be raised on the way.
+ */
+export function isSame(shown: Found, now: Found | undefined): boolean {
+  const archived = (found: Found | undefined): Found["tables"] =>
+    (found?.tables ?? []).filter(({ table }) => table.startsWith(`${archiveSchema}.`));
+  return isDeepStrictEqual(archived(shown), archived(now));
 }
 
 /** @throws GuardianError while the ledger has anything that is not undone, of whatever stack */

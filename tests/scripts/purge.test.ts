@@ -15,18 +15,22 @@ interface Said {
   said: string;
 }
 
+/** What is typed; or what happens before it is. */
+type Answer = string | (() => Promise<string>);
+
 /** Runs the command in a project of its own, whose stack dev says where the database is. */
 async function withProject<T>(
   database: unknown,
-  work: (purge: (args: string[], answer?: string) => Promise<Said>, folder: string) => Promise<T>,
+  work: (purge: (args: string[], answer?: Answer) => Promise<Said>, folder: string) => Promise<T>,
   env: Record<string, string> = {},
   stack = "dev",
 ): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "purge of a test "));
-  const purge = async (args: string[], answer?: string): Promise<Said> => {
+  const purge = async (args: string[], answer?: Answer): Promise<Said> => {
     const said: string[] = [];
     const say = (line: string): void => void said.push(line);
-    const ask = answer === undefined ? undefined : (question: string) => (say(question), Promise.resolve(answer));
+    const given = typeof answer === "string" ? () => Promise.resolve(answer) : answer;
+    const ask = given && ((question: string) => (say(question), given()));
     const named = stack === "" || args.includes("--stack") ? args : ["--stack", stack, ...args];
     const code = await main(named, { clone: folder, env, say, ask });
     return { code, said: said.join("\n") };
@@ -158,6 +162,26 @@ describe("npm run purge", function () {
         },
         env,
       );
+    });
+  });
+
+  it("drops nothing that came while it asked: it shows what is there now, and is run again", async () => {
+    await withRemains(async (db) => {
+      await withProject(configured(db.migrator), async (purge, folder) => {
+        writePassword(folder, db.migrator.password);
+        const client = await db.connect();
+        // What a colleague's up and destroy leave: one more archived table, or row.
+        const more = `INSERT INTO guardian_archive.migration_sessions__3
+          SELECT (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid()))).* FROM guardian_archive.migration_sessions__3 s`;
+        const { code, said } = await purge([], () => client.query(more).then(() => db.name));
+        expect(code, said).to.equal(1);
+        expect(said).to.match(
+          /\n {2}guardian_archive\.migration_sessions__3 +2\n[^]*; nothing was dropped \[archive-changed\]\n/,
+        );
+        expect(await schemas(client)).to.deep.equal(both);
+        expect((await purge([], db.name)).code).to.equal(0);
+        expect(await schemas(client)).to.deep.equal([]);
+      });
     });
   });
 
