@@ -24,13 +24,16 @@ export interface StepOf<K extends StepKind> {
   detail: Detail<K>;
   startedAt: string;
   endedAt: string | null;
+  /** By the server's clock, as all its times are: this machine's may be wrong by hours. */
+  readAt: string;
 }
 
 /** The newest attempt at a piece of work, whose detail is told by its kind. */
 export type Step = { [K in StepKind]: StepOf<K> }[StepKind];
 
 const columns = `id, urn, part, kind, attempt, state, meaning, pid, backend_start::text AS "backendStart",
-  physical_id AS "physicalId", detail, started_at::text AS "startedAt", ended_at::text AS "endedAt"`;
+  physical_id AS "physicalId", detail, started_at::text AS "startedAt", ended_at::text AS "endedAt",
+  pg_catalog.clock_timestamp()::text AS "readAt"`;
 
 /** @returns the newest attempt of every part of every resource, oldest first */
 export async function readSteps(db: Askable): Promise<Step[]> {
@@ -140,11 +143,9 @@ export async function adoptStanding(db: Queryable, step: Step): Promise<void> {
 
 /** Counts rows that a data migration took back. */
 export async function countRemoved(db: Queryable, step: Pick<StepOf<"DataMigration">, "id">, n: number): Promise<void> {
-  await db.query(
-    `UPDATE ${stepTable} SET detail = detail || pg_catalog.jsonb_build_object('removed',
-       (coalesce((detail ->> 'removed')::bigint, 0) + $2)::text) WHERE id = $1`,
-    [step.id, n],
-  );
+  const text = `UPDATE ${stepTable} SET detail = detail || pg_catalog.jsonb_build_object('removed',
+    (coalesce((detail ->> 'removed')::bigint, 0) + $2)::text) WHERE id = $1`;
+  await db.query(text, [step.id, n]);
 }
 
 /** Says that the parts of a resource do not stand any more, and that nothing of them is to be done. */
@@ -168,11 +169,9 @@ export async function endKind(db: Queryable, kind: StepKind, stack: string): Pro
 
 /** Says of a part, whose resource it may be, that nothing of it is to be done any more. */
 export async function endPart(db: Queryable, part: string): Promise<void> {
-  await db.query(
-    `UPDATE ${stepTable} SET state = 'done', ended_at = pg_catalog.clock_timestamp()
-     WHERE part = $1 AND state IN ('planned', 'running')`,
-    [part],
-  );
+  const text = `UPDATE ${stepTable} SET state = 'done', ended_at = pg_catalog.clock_timestamp()
+    WHERE part = $1 AND state IN ('planned', 'running')`;
+  await db.query(text, [part]);
 }
 
 /** @returns what the newest attempt at a resource of this kind made, if it is done */

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { stageType, type Stage } from "../../config/stages";
-import { awaited, isAwaited } from "../../engine/backup/step/policy";
+import { awaited, isAwaited, secondsSince } from "../../engine/backup/step/policy";
 import type { Note } from "../../engine/base/plan";
 import type { FencedWriter } from "../../engine/database";
 import { couldRunAgain } from "../../engine/gates/check";
@@ -66,7 +66,7 @@ function isOld(steps: readonly Step[], main: StepOf<"Gate">, { gate, judges, bac
   if (lacking(steps, main, gate, judges) !== undefined) return true;
   const { judgedAt = "", outcomes = [] } = main.detail;
   if (outcomes.some(couldRunAgain)) return true;
-  return gate === "before" && Date.now() - Date.parse(judgedAt) > backup.maxAgeSeconds * 1000;
+  return gate === "before" && !(secondsSince(judgedAt, main) <= backup.maxAgeSeconds);
 }
 
 /**

@@ -55,10 +55,17 @@ describe("the backup that a change needs", function () {
     const path = mkdtempSync(join(tmpdir(), "guardian backup "));
     const at = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString();
     const step = (name: string, state: StepState, endedAt = at(-50)): Step =>
-      ({ urn: `urn:pulumi:dev::guardian::type::${name}`, kind: "SqlModule", part: "", state, endedAt }) as Step;
+      ({
+        urn: `urn:pulumi:dev::guardian::type::${name}`,
+        kind: "SqlModule",
+        part: "",
+        state,
+        endedAt,
+        readAt: at(0),
+      }) as Step;
     const backup = step("backup", "done");
+    const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 60, protects: { one: "1", two: "2" } };
     const outdated = (others: Step[], takenAt: string, folder = path): boolean => {
-      const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 60, protects: { one: "1", two: "2" } };
       return isOutdated([backup, ...others], backup.urn, wanted, { path: folder, takenAt });
     };
     try {
@@ -66,6 +73,15 @@ describe("the backup that a change needs", function () {
       const half = [step("one", "done")];
       expect(outdated(half, at(-50))).to.equal(false);
       expect(outdated(half, at(-70)), "too old").to.equal(true);
+      // The server's clock says how old it is, not that of a machine which is 90 minutes behind.
+      const ahead = { ...backup, readAt: at(5400) };
+      for (const [seconds, old] of [
+        [5350, false],
+        [5330, true],
+      ] as const) {
+        const taken = { path, takenAt: at(seconds) };
+        expect(isOutdated([ahead, ...half], backup.urn, wanted, taken), String(seconds)).to.equal(old);
+      }
       expect(outdated(half, at(-50), join(path, "gone")), "cleared away").to.equal(true);
       expect(outdated([...half, step("two", "undone", at(-40))], at(-50)), "undone since").to.equal(true);
       expect(outdated([...half, step("two", "undone", at(-60))], at(-50)), "undone before").to.equal(false);
@@ -75,7 +91,6 @@ describe("the backup that a change needs", function () {
       writeFileSync(join(path, "manifest.json"), text);
       const detail = { manifestSha256: createHash("sha256").update(text).digest("hex") };
       const noted = (): boolean => {
-        const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 60, protects: { one: "1", two: "2" } };
         const main = { ...backup, kind: "Backup", detail } as unknown as Step;
         return isOutdated([main, ...half], backup.urn, wanted, { path, takenAt: at(-50) });
       };

@@ -144,6 +144,11 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
   });
 }
 
+/** @returns how many seconds a time of the server's was past when the step was read; NaN if there is no such time */
+export function secondsSince(time: string, step: Step | undefined): number {
+  return (Date.parse(step?.readAt ?? "") - Date.parse(time)) / 1000;
+}
+
 /**
  * A backup serves the changes that are still to come only while it is young and its files are there: a run that goes on
  * after a week, or after somebody cleared the folder, dumps anew. Its age counts from the end of its proof, which may
@@ -167,8 +172,8 @@ export function isOutdated(
   const undone = whole.filter((step) => step.state === "undone" && nameOf(step) in protects);
   if (undone.some((step) => Date.parse(step.endedAt ?? "") > mine)) return true;
   const ready = proofOf(steps, urn)?.provenAt ?? taken.takenAt;
-  const age = (Date.now() - Date.parse(ready)) / 1000;
-  return age > maxAgeSeconds || !isThere(taken.path, detailOf(main, "Backup").manifestSha256);
+  const young = secondsSince(ready, main) <= maxAgeSeconds;
+  return !young || !isThere(taken.path, detailOf(main, "Backup").manifestSha256);
 }
 
 /**

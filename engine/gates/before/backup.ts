@@ -1,4 +1,4 @@
-import { isAwaited, proofOf } from "../../backup/step/policy";
+import { isAwaited, proofOf, secondsSince } from "../../backup/step/policy";
 import { readLedger } from "../../ledger/identity";
 import { detailOf, readSteps } from "../../ledger/steps";
 import { notApplicable, type Check } from "../check";
@@ -21,7 +21,7 @@ export const backup: Check = {
         "what the newest was taken for is applied: up takes and proves another before it changes more",
       );
     const proof = proofOf(steps, taken.urn);
-    const age = Math.round((Date.now() - Date.parse(proof?.provenAt ?? takenAt)) / 1000);
+    const age = Math.round(secondsSince(proof?.provenAt ?? takenAt, taken));
     const of = proof ? { restoreSeconds: proof.restoreSeconds, unproven: proof.unproven.length } : {};
     const figures = { ageSeconds: age, ...of };
     const evidence = [
