@@ -10,7 +10,7 @@ const lockClass = 0x47554152;
 const lockObject = 1;
 
 /** Who holds the lock of this database. */
-export interface Holder {
+interface Holder {
   pid: number;
   /** Null where this role may not see it. */
   backendStart: string | null;
