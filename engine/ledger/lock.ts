@@ -139,7 +139,7 @@ async function endHolder(db: Askable, holder: Holder): Promise<void> {
 }
 
 /** One line that says who. */
-function describeHolder(holder: Holder): string {
+export function describeHolder(holder: Holder): string {
   return `${holder.application || "an unnamed session"} (pid ${holder.pid}, user ${holder.user}${holder.age === null ? "" : `, for ${holder.age} s`})`;
 }
 
