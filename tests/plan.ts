@@ -131,5 +131,6 @@ export function plan(args: string[], jobs: number): Part[] | undefined {
   return undefined;
 }
 
-/** Whoever declares a long test imports what declares it: the others need not be loaded. */
-const declaresLong = (file: string): boolean => readFileSync(join(folder, file), "utf8").includes('support/long"');
+/** Whoever declares a long test imports what declares it, or what declares the tests of every module: the others need not be loaded. */
+const declaresLong = (file: string): boolean =>
+  /support\/long"|\bdescribeLifecycle\(/.test(readFileSync(join(folder, file), "utf8"));

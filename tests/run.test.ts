@@ -94,8 +94,14 @@ describe("npm test", function () {
   it("a long test is run by npm run test:long, by .ci/run and on every version, and none is declared where that does not look", () => {
     const files = readdirSync(__dirname, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
     const declares = /import \{[^}]*\blong\b[^}]*\} from "(\.\.?\/)+(support\/)?long"/;
-    const meant = files.filter((file) => declares.test(readFileSync(join(__dirname, file), "utf8"))).sort();
-    expect(meant).to.include("stories/killed.test.ts");
+    const textOf = (file: string): string => readFileSync(join(__dirname, file), "utf8");
+    const declaring = files.filter((file) => declares.test(textOf(file)));
+    // What a support file declares is its callers': one that is not here is looked for by nobody.
+    const [tests, support] = [true, false].map((own) => declaring.filter((file) => file.endsWith(".test.ts") === own));
+    expect(support).to.deep.equal(["support/modules.ts"]);
+    const callers = files.filter((file) => file.endsWith(".test.ts") && /\bdescribeLifecycle\(/.test(textOf(file)));
+    const meant = [...new Set([...tests!, ...callers])].sort();
+    expect(meant).to.include.members(["stories/killed.test.ts", "sql/001_feature_flags.test.ts"]);
     const filesOf = (arg: string): string[] => (plan([arg], 2) ?? []).flatMap(({ files }) => files);
     expect(filesOf("--long").sort()).to.deep.equal(meant);
     expect(filesOf("--whole")).to.include.members(meant);

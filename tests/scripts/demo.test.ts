@@ -126,7 +126,7 @@ describe("npm run demo", function () {
       });
       expect(code, stderr).to.equal(exit);
       expect(stderr).to.contain(`stopped by ${name}; nothing of the demo is left`);
-      expect(stdout).to.equal("");
+      expect(JSON.parse(stdout)).to.deep.equal({ error: { what: `stopped by ${name}; nothing of the demo is left` } });
       expect(left).to.deep.equal([]);
       expect(processes).to.deep.equal([]);
     });
@@ -145,7 +145,8 @@ describe("npm run demo", function () {
       const { code, stdout, stderr, left, processes } = await demo(["--users", "10", "--json"], { PATH: bin });
       expect(code, stderr).to.equal(1);
       expect(stderr).to.contain("pulumi preview failed with exit code");
-      expect(stdout).to.equal("");
+      const { error } = JSON.parse(stdout) as { error: { what: string } };
+      expect(error.what).to.contain("pulumi preview failed with exit code");
       expect(left).to.deep.equal([]);
       expect(processes).to.deep.equal([]);
     } finally {
