@@ -166,13 +166,10 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       const wanted = await wantedOf(engine, { "900_t": "meant" });
       /** Whether it is `late` milliseconds after the age that it may have, counted from then. */
       const outdated = async (from: "takenAt" | "provenAt" = "takenAt", late = 0): Promise<boolean> => {
-        const [steps, one, usual] = [await engine.host.read(readSteps), await taken(engine), Date.now];
-        Date.now = () => Date.parse(one[from]) + 1000 * wanted.maxAgeSeconds + late;
-        try {
-          return isOutdated(steps, engine.urn("Backup", "backup"), wanted, one);
-        } finally {
-          Date.now = usual;
-        }
+        const one = await taken(engine);
+        const readAt = new Date(Date.parse(one[from]) + 1000 * wanted.maxAgeSeconds + late).toISOString();
+        const steps = (await engine.host.read(readSteps)).map((step) => ({ ...step, readAt }));
+        return isOutdated(steps, engine.urn("Backup", "backup"), wanted, one);
       };
       expect((await refusalOf(run(engine, { ...wanted, verify: "list", strict: true }, means))).what).to.contain(
         "guardian:backup.verify is list, which proves nothing, and guardian:strict is true",
