@@ -35,7 +35,13 @@ describe("the ledger's owner", function () {
       // The state is lost; the stack begins anew under its own name.
       await beside(db.migrator, engine.stack, async (again) => {
         expect(await again.open()).to.equal(ledgerId);
-        expect(await again.apply(await moduleOf("900_t", files))).to.deep.equal({ applyId, restored: 0n, refused: [] });
+        expect(await again.apply(await moduleOf("900_t", files))).to.deep.equal({
+          applyId,
+          restored: 0n,
+          beaten: 0n,
+          leftOut: 0n,
+          refused: [],
+        });
       });
       expect((await engine.steps()).map(({ kind, state, attempt }) => ({ kind, state, attempt }))).to.deep.equal([
         { kind: "Ledger", state: "done", attempt: 1 },
@@ -71,7 +77,13 @@ describe("the ledger's owner", function () {
         await refusalOf(other.open(ledgerId.replace(/^./, (digit) => (digit === "0" ? "1" : "0"))));
         await plan(other, ledgerId);
         expect(await other.open(ledgerId)).to.equal(ledgerId);
-        expect(await other.apply(module)).to.deep.equal({ applyId, restored: 0n, refused: [] });
+        expect(await other.apply(module)).to.deep.equal({
+          applyId,
+          restored: 0n,
+          beaten: 0n,
+          leftOut: 0n,
+          refused: [],
+        });
         expect([...new Set((await other.steps()).map((step) => step.urn.split("::")[0]))]).to.deep.equal([
           "urn:pulumi:prod",
         ]);

@@ -137,7 +137,7 @@ ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES public.documents;`;
     withEngine(async (engine) => {
       const first = await engine.apply(await moduleOf("900_t", { yaml, up, down }));
       const again = await engine.apply(await moduleOf("900_t", { yaml, up: `-- the same\n${up}` }));
-      expect(again).to.deep.equal({ applyId: first.applyId, restored: 0n, refused: [] });
+      expect(again).to.deep.equal({ applyId: first.applyId, restored: 0n, beaten: 0n, leftOut: 0n, refused: [] });
       const edited = await moduleOf("900_t", { yaml, up: up.replace("note", "remark"), down });
       const said = await refusalOf(engine.apply(edited));
       expect(said.what).to.equal("up.sql (or up/), indexes.sql or module.yaml of 900_t changed after it was applied");
