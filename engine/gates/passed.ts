@@ -63,11 +63,12 @@ export function lacking(
 export const cameAfter = (steps: readonly Step[], step: Step, gate: Gate): Step | undefined =>
   steps.find((one) => isLater(one, step, judgedBy[gate]));
 
-/** Whether something stands that was done after a gate was asked. */
+/** Whether something stands that was done after a gate was asked; a flag's write that was refused has changed nothing. */
 const isLater = (one: Step, gate: Step, kinds: readonly StepKind[]): boolean =>
   kinds.includes(one.kind) &&
   one.part === "" &&
   one.state === "done" &&
+  !(one.kind === "FeatureFlag" && one.detail.error !== undefined) &&
   stackOf(one.urn) === stackOf(gate.urn) &&
   BigInt(one.id) > BigInt(gate.id);
 
