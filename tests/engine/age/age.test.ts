@@ -75,6 +75,12 @@ describe("encrypted as age does it", function () {
       copy[at]! ^= 1;
       return copy;
     };
+    // Of a letter of base64 a bit makes what is none, now and then.
+    const lettered = (at: number): Buffer => {
+      const copy = Buffer.from(sealed);
+      copy.write(copy.toString("latin1", at, at + 1) === "A" ? "B" : "A", at, "latin1");
+      return copy;
+    };
     const said = async (bytes: Buffer): Promise<string> => {
       const { code, what, where: at } = await refusalOf(decrypt(bytes));
       return `${code} ${at}: ${what.replace("an encrypted file cannot be read: ", "").replace("; nothing of it is used", "")}`;
@@ -91,7 +97,7 @@ describe("encrypted as age does it", function () {
       "more at the end": await said(Buffer.concat([sealed, Buffer.alloc(70_000)])),
       "a bit of the content": await said(flipped(sealed.length - 300)),
       "a bit of the last tag": await said(flipped(sealed.length - 1)),
-      "a bit of the HMAC": await said(flipped(start - 16 - 10)),
+      "a letter of the HMAC": await said(lettered(start - 16 - 10)),
       "not encrypted": await said(plain),
     }).to.deep.equal({
       "between chunks": `backup-broken ${where}: it is cut off after 2 chunks of 64 KiB`,
@@ -104,7 +110,7 @@ describe("encrypted as age does it", function () {
       "more at the end": `backup-broken ${where}: it is damaged, out of order or cut off in chunk 4 (of 64 KiB each)`,
       "a bit of the content": `backup-broken ${where}: it is damaged, out of order or cut off in chunk 3 (of 64 KiB each)`,
       "a bit of the last tag": `backup-broken ${where}: it is damaged, out of order or cut off in chunk 4 (of 64 KiB each)`,
-      "a bit of the HMAC": `backup-broken ${where}: its header was changed after it was written`,
+      "a letter of the HMAC": `backup-broken ${where}: its header was changed after it was written`,
       "not encrypted": `backup-broken ${where}: it does not begin as an age file does, or its header is damaged`,
     });
     const whole = await encrypt(randomBytes(65_536), open);
