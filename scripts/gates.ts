@@ -136,8 +136,8 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
     const criteria = summarize(outcomes);
     if (chosen.includes("end")) criteriaLines(criteria).forEach(say);
     const over = new Set(decisions.flatMap(({ passedOver }) => passedOver.map(({ check }) => check)));
-    say(`${verdict}: ${tally(outcomes.map((one) => (over.has(one.check) ? { verdict: "accepted" } : one)))}`);
     const checks = outcomes.map((one) => (over.has(one.check) ? { ...one, accepted: config.accept[one.check] } : one));
+    say(`${verdict}: ${tally(checks.map((one) => ("accepted" in one ? { verdict: "accepted" } : one)))}`);
     if (given.json) print(JSON.stringify({ stack, verdict, checks, criteria }));
     return exits[verdict];
   } finally {

@@ -112,8 +112,8 @@ const measures: Readonly<Record<string, Bound["of"]>> = {
 function boundsIn(expression: unknown): Bound[] {
   if (typeof expression !== "object" || expression === null) return [];
   const inner = Object.values(expression).flatMap(boundsIn);
-  const call = at(at(at(expression as Tree, "A_Expr"), "lexpr"), "FuncCall");
   const compared = at(expression as Tree, "A_Expr");
+  const call = at(at(compared, "lexpr"), "FuncCall");
   const of = measures[word(listOf(call, "funcname").at(-1))];
   const most = Number(at(at(at(compared, "rexpr"), "A_Const"), "ival")?.["ival"]);
   if (of === undefined || word(listOf(compared, "name")[0]) !== "<=" || !(most > 0)) return inner;

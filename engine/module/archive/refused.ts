@@ -1,5 +1,5 @@
-import { plainTypes } from "../../base/names";
 import { isPostgres, isRowError, sqlstateOf } from "../../base/errors";
+import { plainTypes } from "../../base/names";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readWaiting, type Waiting } from "../../ledger/archived";
 import { addReject, addRejects, countRejects, isRejected } from "../../ledger/rejects";

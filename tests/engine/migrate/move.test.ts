@@ -1,11 +1,11 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sqlFolder } from "../../../engine/module/files/manifest";
 import { expect } from "chai";
 import { GuardianError } from "../../../engine/base/errors";
 import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { planMove, readMoved } from "../../../engine/migrate";
+import { sqlFolder } from "../../../engine/module/files/manifest";
 import { asRole } from "../../support/postgres";
 import { column, endWriters, Engine, refusalOf, until } from "../module/harness";
 import { counted, withData } from "./data";

@@ -1,22 +1,20 @@
 import { expect } from "chai";
 import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
-import { restore, type RestoreOptions } from "../../../engine/backup/restore";
+import { restore } from "../../../engine/backup/restore";
 import { takeLock } from "../../../engine/ledger/lock";
 import { withClient } from "../../../scripts/v6/database";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { type Login, withEmpty } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { useScratch } from "../prove/scratch";
+import { howOf } from "./how";
 
 describe("a restore", function () {
   this.timeout(240_000);
   const place = useDumps();
   const elsewhere = useScratch();
-  const how = (more: Partial<RestoreOptions> = {}): RestoreOptions => ({
-    ...{ jobs: 2, roles: true, liveDatabases: [], signal: new AbortController().signal },
-    ...{ env: { GUARDIAN_PG_BIN: place.bin }, ...more },
-  });
+  const how = howOf(place);
 
   it("17-6 lets nobody else restore into that database, nor migrate it, until it is through", () =>
     withEmpty(async (db) => {

@@ -2,22 +2,20 @@ import { expect } from "chai";
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
-import { restore, type RestoreOptions } from "../../../engine/backup/restore";
+import { restore } from "../../../engine/backup/restore";
 import { withClient } from "../../../scripts/v6/database";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { withEmpty, withV6 } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { useScratch } from "../prove/scratch";
+import { howOf } from "./how";
 
 describe("a restore by who is no superuser", function () {
   this.timeout(240_000);
   const place = useDumps();
   // Another server, on which nothing is.
   const elsewhere = useScratch();
-  const how = (more: Partial<RestoreOptions> = {}): RestoreOptions => ({
-    ...{ jobs: 2, roles: true, liveDatabases: [], signal: new AbortController().signal },
-    ...{ env: { GUARDIAN_PG_BIN: place.bin }, ...more },
-  });
+  const how = howOf(place);
   const asAdmin = (sql: string): Promise<unknown> => withClient(elsewhere.login(), (client) => client.query(sql));
   /** A role there that may this, and where it would restore to. */
   const poor = async (name: string, may: string) => {

@@ -4,7 +4,7 @@ import { expect } from "chai";
 import { escapeIdentifier } from "pg";
 import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
-import { restore, type RestoreOptions } from "../../../engine/backup/restore";
+import { restore } from "../../../engine/backup/restore";
 import { ownMark } from "../../../engine/base/process";
 import { toClientEnv } from "../../../engine/connect";
 import { compareFingerprints } from "../../../engine/fingerprint/compare";
@@ -18,16 +18,14 @@ import { type Login, withEmpty, withV6 } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { awkward } from "../prove/awkward";
 import { useScratch } from "../prove/scratch";
+import { howOf } from "./how";
 
 describe("a whole backup that is restored", function () {
   this.timeout(240_000);
   const place = useDumps();
   // Another server, on which nothing is.
   const elsewhere = useScratch();
-  const how = (more: Partial<RestoreOptions> = {}): RestoreOptions => ({
-    ...{ jobs: 2, roles: true, liveDatabases: [], signal: new AbortController().signal },
-    ...{ env: { GUARDIAN_PG_BIN: place.bin }, ...more },
-  });
+  const how = howOf(place);
   const fingerprint = (login: Login): Promise<Fingerprint> =>
     withClient(login, (client) => {
       const tool = { pgDump: join(place.bin, "pg_dump"), env: toClientEnv(settingsOf(login)) };

@@ -1,9 +1,9 @@
-import { plainTypes } from "../../../base/names";
 import { escapeIdentifier } from "pg";
 import { v6Tables } from "../../../../spec/roles";
 import { v6Family, type Moment } from "../../../backup/snapshot/moment";
 import type { ManifestTable } from "../../../backup/manifest";
 import { sqlName } from "../../../base/names";
+import { plainTypes } from "../../../base/names";
 import { first, rows, type Queryable } from "../../../base/sql";
 
 /** A column that the backup and the table have. */
