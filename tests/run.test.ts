@@ -2,9 +2,12 @@ import { expect } from "chai";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { none, worthAnotherTry, type Files } from "./outcome";
 import { plan } from "./plan";
-import { long } from "./support/long";
+import { long as declareLong } from "./support/long";
+
+const root = join(__dirname, "..");
 
 describe("npm test", function () {
   this.timeout(60_000);
@@ -38,57 +41,64 @@ describe("npm test", function () {
     describe('a suite', () => { before(function () { skip(this, 'no such thing'); }); it('one', () => undefined); });
     it('another', function () { skip(this, 'not today'); });`;
 
-  for (const [how, more] of [
-    ["one file", []],
-    ["two at once", [passes]],
-  ] as const) {
-    it(`counts what passed, failed and was skipped, with its reason (${how})`, () => {
-      const { last, said, code } = run([
-        `${passes} it('fails', () => { throw new Error('x'); }); ${explained}`,
-        ...more,
-      ]);
-      expect(last).to.equal(`${1 + more.length} passed, 1 failed, 2 skipped`);
-      expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
-      expect(said).to.match(/\nthe slowest:\n( +\d+\.\d s {2}\S+\.test\.cjs\n)+\nfailed:\n {2}fails: x\ntook /);
-      expect(code).to.equal(1);
-    });
+  const fails = "it('fails', () => { throw new Error('for good'); });";
+  const unexplained = "it.skip('left', () => undefined);";
+  const slow = "it('is slow', function (done) { this.timeout(6000); setTimeout(done, 2200); });";
+  const late = /took more than a third of their time limit:\n +\d\.\d of +6\.0 s {2}is slow\n/;
+  const long = `require(${JSON.stringify(join(__dirname, "support", "long"))}).long('is long', () => undefined);`;
+  /** Fails at its first run, as a test does that waited for a loaded machine. */
+  const atFirst = `const fs = require('node:fs'); const seen = __filename + '.seen';
+    it('is late: once', () => { if (!fs.existsSync(seen)) { fs.writeFileSync(seen, ''); throw new Error('too slow'); } });`;
 
-    // What a worker hands over is the harder case; what mocha refuses is the same in both.
-    const [inWorkers, here] = more.length > 0 ? [it, long] : [long, it];
-    inWorkers(`counts a skip without a reason as a failure (${how})`, () => {
-      const { last, code } = run([`${passes} it.skip('left', () => undefined);`, ...more]);
-      expect(last).to.equal(`${1 + more.length} passed, 1 failed, 0 skipped`);
-      expect(code).to.equal(1);
-    });
+  it("counts of one file what passed, failed, was slow and was skipped, with its reason; without one it failed; --once tries nothing twice", () => {
+    const text = [atFirst, fails, explained, unexplained, slow, long].join("\n");
+    const { last, said, code } = run([text], {}, [], ["--once"]);
+    expect(last).to.equal("2 passed, 3 failed, 2 skipped");
+    expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
+    expect(said)
+      .to.match(/\nthe slowest:\n( +\d+\.\d s {2}\S+\.test\.cjs\n)+/)
+      .and.match(late);
+    expect(said).to.match(/\nfailed:\n {2}is late: once: too slow\n {2}fails: for good\n {2}left: .*\ntook /);
+    expect(said).not.to.contain("by itself");
+    expect(code).to.equal(1);
+  });
 
-    here(`refuses a forgotten .only (${how})`, () => {
+  it("counts the same of several at once, and runs those in which something failed once more, by themselves", () => {
+    rmSync(join(folder, "0.test.cjs.seen"), { force: true });
+    const files = [`${atFirst} ${passes}`, [fails, explained, unexplained].join("\n"), slow];
+    const { last, said, code } = run(files, {}, [], ["--jobs", "3"]);
+    expect(said).to.contain("3 files, 3 at once");
+    expect(last).to.equal("3 passed, 2 failed, 2 skipped");
+    expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
+    for (const again of [0, 1, 2])
+      expect(said.includes(`\n${relative(root, join(folder, `${again}.test.cjs`))} again, by itself\n`)).to.equal(
+        again < 2,
+      );
+    expect(said)
+      .to.contain("failed at first, and passed by themselves:\n  is late: once: too slow\n")
+      .and.contain("\nfailed:\n  fails: for good\n  left: NO REASON GIVEN")
+      .and.match(late);
+    expect(code).to.equal(1);
+  });
+
+  for (const [how, more, test] of [
+    ["one file", [], it],
+    ["two at once", [passes], declareLong],
+  ] as const)
+    test(`refuses a forgotten .only (${how})`, () => {
       const { said, code } = run([`it.only('alone', () => undefined); ${passes}`, ...more]);
       expect(said).to.match(/`.only` (forbidden|is not supported)/);
       expect(code).to.equal(1);
     });
-  }
 
-  it("runs as many at once as --jobs says, and refuses what is no number", () => {
-    const jobs = (n: string): ReturnType<typeof run> => run([passes, passes], {}, [], ["--jobs", n]);
-    const three = jobs("3");
-    expect(three).to.include({ last: "2 passed, 0 failed, 0 skipped", code: 0 });
-    expect(three.said).to.contain("2 files, 3 at once");
-    expect(jobs("many").code).to.equal(2);
-  });
-
-  it("leaves long tests out and says how many, runs them alone, and whole runs both", () => {
-    const long = JSON.stringify(join(__dirname, "support", "long"));
-    const both = `${passes} require(${long}).long('is long', () => undefined);`;
-    const last = (tier: string, files: string[]): string[] =>
-      run(files, {}, [], [tier]).said.trim().split("\n").slice(-2);
-    expect(last("--short", [both, both])).to.deep.equal([
-      "2 more in npm run test:long",
-      "2 passed, 0 failed, 0 skipped",
-    ]);
-    const [took, counted] = last("--long", [both, both]);
-    expect(took).to.match(/^took \d+\.\d minutes, \d+ s of CPU$/);
-    expect(counted).to.equal("2 passed, 0 failed, 0 skipped");
-    expect(last("--whole", [both])[1]).to.equal("2 passed, 0 failed, 0 skipped");
+  it("leaves long tests out and says how many, or runs them alone", () => {
+    const ran = (tier: string, files: string[]): string => run(files, {}, [], [tier]).said;
+    const short = ran("--short", [passes + long, passes + long]);
+    expect(short).to.contain("2 files, 2 at once");
+    expect(short).to.match(/\n2 more in npm run test:long\n2 passed, 0 failed, 0 skipped\n$/);
+    expect(ran("--long", [passes + long])).to.match(
+      /\ntook \d+\.\d minutes, \d+ s of CPU\n1 passed, 0 failed, 0 skipped\n$/,
+    );
   });
 
   it("a long test is run by npm run test:long, by .ci/run and on every version, and none is declared where that does not look", () => {
@@ -114,48 +124,18 @@ describe("npm test", function () {
     expect(scripts["test:whole"]).to.match(/tests\/run\.ts --whole$/);
   });
 
-  /** Fails at its first run, as a test does that waited for a loaded machine. */
-  const atFirst = `const fs = require('node:fs'); const seen = __filename + '.seen';
-    it('is late: once', () => { if (!fs.existsSync(seen)) { fs.writeFileSync(seen, ''); throw new Error('too slow'); } });`;
-
-  it("runs a file in which something failed once more, by itself, and says what passed only then", () => {
-    const { last, said, code } = run([`${atFirst} ${passes}`, passes]);
-    expect(last).to.equal("3 passed, 0 failed, 0 skipped");
-    expect(said)
-      .to.match(/\n\S*0\.test\.cjs again, by itself\n/)
-      .and.not.match(/1\.test\.cjs again/);
-    expect(said).to.contain("failed at first, and passed by themselves:\n  is late: once: too slow\n");
-    expect(code).to.equal(0);
+  it("tries nothing a second time where a machine's noise is no reason: too much failed, or what is no file's", () => {
+    const one = { ...none(), failures: [{ title: "fails", said: "x" }] };
+    const failed = (n: number): Files => Object.fromEntries(Array.from({ length: n }, (_, i) => [`${i}`, one]));
+    expect(worthAnotherTry({ ...failed(12), passed: none() }))
+      .to.have.length(12)
+      .and.not.include("passed");
+    expect(worthAnotherTry(failed(13))).to.deep.equal([]);
+    expect(worthAnotherTry({ ...failed(1), "": one })).to.deep.equal([]);
   });
 
-  it("fails what fails at the second run too, names it at the end, and tries nothing twice with --once", () => {
-    rmSync(join(folder, "0.test.cjs.seen"), { force: true });
-    const fails = `${passes} it('fails', () => { throw new Error('for good'); });`;
-    const twice = run([atFirst, fails]);
-    expect(twice).to.include({ last: "2 passed, 1 failed, 0 skipped", code: 1 });
-    expect(twice.said).to.contain("\nfailed:\n  fails: for good\n").and.contain("  is late: once: too slow\n");
-    rmSync(join(folder, "0.test.cjs.seen"));
-    const once = run([atFirst, passes], {}, [], ["--once"]);
-    expect(once).to.include({ last: "1 passed, 1 failed, 0 skipped", code: 1 });
-    expect(once.said).to.contain("\nfailed:\n  is late: once: too slow\n").and.not.contain("by itself");
-  });
-
-  for (const more of [[], [passes]])
-    it(`names what took more than a third of its time limit (${1 + more.length} files)`, () => {
-      const slow = `it('is slow', function (done) { this.timeout(6000); setTimeout(done, 2200); }); ${passes}`;
-      const { last, said } = run([slow, ...more]);
-      expect(last).to.match(/^\d passed, 0 failed/);
-      expect(said).to.match(/took more than a third of their time limit:\n +\d\.\d of +6\.0 s {2}is slow\n/);
-    });
-
-  it("tries nothing a second time where a machine's noise is no reason: too much failed", () => {
-    const fails = "it('fails', () => { throw new Error('x'); });";
-    const { last, said } = run(Array<string>(13).fill(fails));
-    expect(last).to.equal("0 passed, 13 failed, 0 skipped");
-    expect(said).not.to.contain("by itself");
-  });
-
-  it("refuses a file that is not there, whatever else is named: exit code 2", () => {
+  it("refuses a file that is not there, whatever else is named, and jobs that are no number: exit code 2", () => {
+    expect(run([passes], {}, [], ["--jobs", "many"]).code).to.equal(2);
     expect(run([passes], {}, ["typo.test.ts"])).to.include({ last: "no such file: typo.test.ts", code: 2 });
   });
 
