@@ -3,7 +3,8 @@ import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { ConstructRequest, GetMappingRequest, GetSchemaRequest } from "@pulumi/pulumi/proto/provider_pb";
 import { expect } from "chai";
 import { changesOf, check, checkConfig, configure, create, diffConfig, failuresOf, urnOf } from "../support/calls";
-import { bootPlugin, handshakeOf, toyPlugin, withPlugin, type BootedPlugin } from "../support/plugin";
+import { handshakeOf, serveHere, toyPlugin, withServed } from "../support/plugin";
+import { toy } from "../support/toy/plugin";
 import { plain, secretly, unknownMark } from "../support/wire";
 import { plugin as product } from "../../resources/registry";
 
@@ -11,9 +12,9 @@ const provider = urnOf("pulumi:providers:toy", "p");
 const thing = urnOf("toy:index:Thing", "t");
 
 describe("provider: from start to configuration", () => {
-  let plugin: BootedPlugin;
+  let plugin: Awaited<ReturnType<typeof serveHere>>;
   before(async () => {
-    plugin = await bootPlugin({ executable: toyPlugin, handshake: false });
+    plugin = await serveHere(toy);
   });
   after(() => plugin.close());
 
@@ -100,7 +101,7 @@ describe("provider: the product's configuration", () => {
   const urn = urnOf("pulumi:providers:guardian-migration", "database");
 
   it("takes only database and the times of the locks, and opens no connection for it", async () => {
-    await withPlugin({}, async (plugin) => {
+    await withServed(async (plugin) => {
       const news = { database: '{"host":"a://b","port":"5432"}', password: "hunter2" };
       const checked = await plugin.call(plugin.client.checkConfig, checkConfig(urn, news));
       expect(failuresOf(checked)).to.deep.equal([

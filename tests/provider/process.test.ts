@@ -42,50 +42,31 @@ const hanging = (toy: BootedPlugin, calls: number): Promise<void> =>
 describe("provider: the process", function () {
   this.timeout(120_000);
 
-  describe("what it prints", () => {
-    it("is its port and nothing else; what anybody else prints goes where the engine hides it", async () => {
-      await withToy(async (toy) => {
+  it("prints its port and nothing else; the engine's log, however slow, has all before a call is answered, and may be gone", async () => {
+    const engine = await startEngine(300);
+    await withToy(
+      async (toy) => {
         expect(await begin(toy, "talk").outcome).to.equal("talked");
+        expect(engine.logs).to.deep.equal([
+          { severity: "info", urn: thing, message: "an info", ephemeral: false },
+          { severity: "warning", urn: thing, message: "a warning", ephemeral: false },
+          { severity: "info", urn: thing, message: "a status", ephemeral: true },
+        ]);
         expect(toy.printed.stdout).to.equal(`${toy.port}\n`);
+        // What anybody else prints goes where the engine hides it.
         expect(toy.printed.stderr).to.equal("a greeting\nstray output\n");
-      });
-    });
-
-    it("is the port alone for the product too, in another folder and with the engine's own flags", async () => {
-      await withPlugin({ executable: productPlugin, env: { NODE_OPTIONS: "--trace-warnings" } }, (plugin) => {
-        expect(plugin.printed.stdout).to.equal(`${plugin.port}\n`);
-        expect(plugin.printed.stderr).to.equal("");
-        return Promise.resolve();
-      });
-    });
+        engine.stop();
+        expect(await begin(toy, "talk").outcome, "the work goes on").to.equal("talked");
+      },
+      { engine },
+    );
   });
 
-  describe("the engine's log", () => {
-    const logs = [
-      { severity: "info", urn: thing, message: "an info", ephemeral: false },
-      { severity: "warning", urn: thing, message: "a warning", ephemeral: false },
-      { severity: "info", urn: thing, message: "a status", ephemeral: true },
-    ];
-
-    it("has all that a call said before the call is answered, however slow the engine is", async () => {
-      await withToy(
-        async (toy) => {
-          await begin(toy, "talk").outcome;
-          expect(toy.engine.logs).to.deep.equal(logs);
-        },
-        { engineDelay: 300 },
-      );
-    });
-
-    it("may be gone: the work goes on", async () => {
-      const engine = await startEngine();
-      await withToy(
-        async (toy) => {
-          engine.stop();
-          expect(await begin(toy, "talk").outcome).to.equal("talked");
-        },
-        { engine },
-      );
+  it("prints the port alone as the product too, in another folder and with the engine's own flags", async () => {
+    await withPlugin({ executable: productPlugin, env: { NODE_OPTIONS: "--trace-warnings" } }, (plugin) => {
+      expect(plugin.printed.stdout).to.equal(`${plugin.port}\n`);
+      expect(plugin.printed.stderr).to.equal("");
+      return Promise.resolve();
     });
   });
 
@@ -128,30 +109,24 @@ describe("provider: the process", function () {
     });
   });
 
-  describe("cancel", () => {
-    it("stops the running calls, which answer for themselves; it is idempotent, and the process works on", async () => {
-      await withToy(async (toy) => {
-        const calls = [begin(toy, "hang"), begin(toy, "hang")];
-        await hanging(toy, 2);
-        await toy.call(toy.client.cancel, new Empty());
-        await toy.call(toy.client.cancel, new Empty());
-        expect(await Promise.all(calls.map((call) => call.outcome))).to.deep.equal([
-          "stopped by the user (^C or SIGTERM)",
-          "stopped by the user (^C or SIGTERM)",
-        ]);
-        expect(await begin(toy, "talk").outcome).to.equal("talked");
-      });
+  it("cancel stops the running calls, which answer for themselves; it is idempotent, and the process works on", async () => {
+    await withToy(async (toy) => {
+      const calls = [begin(toy, "hang"), begin(toy, "hang")];
+      await hanging(toy, 2);
+      await toy.call(toy.client.cancel, new Empty());
+      await toy.call(toy.client.cancel, new Empty());
+      expect(await Promise.all(calls.map((call) => call.outcome))).to.deep.equal([
+        "stopped by the user (^C or SIGTERM)",
+        "stopped by the user (^C or SIGTERM)",
+      ]);
+      expect(await begin(toy, "talk").outcome).to.equal("talked");
+      // The engine asks for the end (SIGINT to the group), and waits 5 s before it kills.
+      await toy.close();
+      expect(await toy.exited, "not killed").to.equal(0);
     });
   });
 
   describe("ends", () => {
-    it("at once when the engine asks for it (SIGINT to the group), which waits 5 s before it kills", async () => {
-      await withToy(async (toy) => {
-        await toy.close();
-        expect(await toy.exited, "not killed").to.equal(0);
-      });
-    });
-
     it("at SIGTERM, with running calls answered", async () => {
       await withToy(async (toy) => {
         const call = begin(toy, "hang");

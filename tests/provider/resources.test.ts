@@ -12,15 +12,16 @@ import {
   update,
   urnOf,
 } from "../support/calls";
-import { bootPlugin, toyPlugin, type BootedPlugin } from "../support/plugin";
+import { serveHere } from "../support/plugin";
+import { toy } from "../support/toy/plugin";
 import { plain, secretly, unknownMark } from "../support/wire";
 
 const thing = urnOf("guardian:stage:Toys$toy:index:Thing", "t");
 
 describe("provider: resources", () => {
-  let plugin: BootedPlugin;
+  let plugin: Awaited<ReturnType<typeof serveHere>>;
   before(async () => {
-    plugin = await bootPlugin({ executable: toyPlugin });
+    plugin = await serveHere(toy);
     await plugin.call(plugin.client.configure, configure({}));
   });
   after(() => plugin.close());

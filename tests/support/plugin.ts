@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { served } from "../../provider/server";
+import type { Plugin } from "../../provider/types";
 import { plugin as product } from "../../resources/registry";
 import { startEngine, type FakeEngine } from "./fake-engine";
 import { plain, type Wire } from "./wire";
@@ -22,12 +23,8 @@ export interface PluginOptions {
   /** The executable; absent: the product's. */
   executable?: string;
   env?: Record<string, string>;
-  /** Without it the plugin is started, and nothing is said to it. */
-  handshake?: boolean;
-  /** An engine that other plugins share. */
+  /** An engine of the test's own. */
   engine?: FakeEngine;
-  /** Milliseconds that the engine takes to answer a log call. */
-  engineDelay?: number;
 }
 
 /** A call that failed. */
@@ -74,30 +71,18 @@ type Method<Request, Response> = (
   callback: (error: grpc.ServiceError | null, response: Response) => void,
 ) => unknown;
 
-/** Runs a test with a plugin; afterwards neither process nor connection is left. */
+/** Runs a test with a plugin in a process of its own; afterwards neither process nor connection is left. */
 export async function withPlugin<T>(options: PluginOptions, test: (plugin: BootedPlugin) => Promise<T>): Promise<T> {
-  const plugin = await bootPlugin(options);
-  try {
-    return await test(plugin);
-  } finally {
-    await plugin.close();
-  }
-}
-
-/** As withPlugin, for a suite that shares one: close() it in its after hook. */
-export async function bootPlugin(options: PluginOptions): Promise<BootedPlugin> {
-  const engine = options.engine ?? (await startEngine(options.engineDelay));
-  const stop = (): void => (options.engine ? undefined : engine.stop());
+  const engine = options.engine ?? (await startEngine());
   try {
     const plugin = await boot(options, engine);
-    const close = async (): Promise<void> => {
+    try {
+      return await test(plugin);
+    } finally {
       await plugin.close();
-      stop();
-    };
-    return { ...plugin, close };
-  } catch (err) {
-    stop();
-    throw err;
+    }
+  } finally {
+    if (!options.engine) engine.stop();
   }
 }
 
@@ -130,7 +115,7 @@ async function boot(options: PluginOptions, engine: FakeEngine): Promise<BootedP
     if (ended === "still there") signalGroup(pid, "SIGKILL");
     await exited;
   };
-  if (options.handshake !== false) await call(client.handshake, handshakeOf(executable, engine)).catch(reject(close));
+  await call(client.handshake, handshakeOf(executable, engine)).catch(reject(close));
   return { client, engine, child, pid, port, printed, exited, call, fail, close };
 }
 
@@ -154,24 +139,33 @@ function speakTo(port: number): Pick<ServedPlugin, "client" | "call" | "fail"> {
   return { client, call, fail };
 }
 
-/**
- * Runs a test with the product's plugin in this process, over gRPC all the same: as fresh as one that was booted, for what it
- * knows it knows by its connection, and without the second of CPU in which a process becomes a plugin.
- */
+/** Runs a test with the product's plugin in this process. */
 export async function withServed<T>(test: (plugin: ServedPlugin) => Promise<T>): Promise<T> {
-  const engine = await startEngine();
-  const { calls, host, listen, stop } = served(product, engine.address);
-  const spoken = speakTo(await listen());
+  const plugin = await serveHere(product);
   try {
-    return await test({ ...spoken, engine });
+    return await test(plugin);
   } finally {
+    await plugin.close();
+  }
+}
+
+/**
+ * A plugin in this process, over gRPC all the same: as fresh as one that was booted, for what it knows it knows by its connection,
+ * and without the second of CPU in which a process becomes a plugin.
+ */
+export async function serveHere<Host>(plugin: Plugin<Host>): Promise<ServedPlugin & { close(): Promise<void> }> {
+  const engine = await startEngine();
+  const { calls, host, listen, stop } = served(plugin, engine.address);
+  const spoken = speakTo(await listen());
+  const close = async (): Promise<void> => {
     calls.cancel("the test is over");
-    const database = host();
-    if (database) await product.close(database);
+    const configured = host();
+    if (configured) await plugin.close(configured);
     spoken.client.close();
     stop();
     engine.stop();
-  }
+  };
+  return { ...spoken, engine, close };
 }
 
 /** What engine 3.250.0 says in a handshake. */
