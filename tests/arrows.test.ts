@@ -7,9 +7,10 @@ import { dirname, join } from "node:path";
 
 const root = join(__dirname, "..");
 
+const eslint = new ESLint({ cwd: root });
+
 /** What lint says of an import in a file, by the rules that hold the arrows alone. */
 async function said(file: string, imported: string): Promise<string | undefined> {
-  const eslint = new ESLint({ cwd: root });
   const config = (await eslint.calculateConfigForFile(file)) as { rules: Linter.RulesRecord };
   const name = "no-restricted-imports";
   // Our own is said of every file by the rule of typescript-eslint, which takes the same options.

@@ -1,5 +1,5 @@
 // A process of its own: runs the stack's program with mocks and prints, as JSON, which of the project's and of the
-// packages' files it loaded, which resources it declared, and which of them are enabled.
+// packages' files it loaded, which resources it declared, and which of them are enabled; then which files with guardian:aws.
 import * as pulumi from "@pulumi/pulumi";
 import { createRequire } from "node:module";
 import { join, relative, sep } from "node:path";
@@ -7,8 +7,8 @@ import { join, relative, sep } from "node:path";
 const root = join(__dirname, "..", "..");
 const load = createRequire(__filename);
 
-async function main(): Promise<void> {
-  const [declared, enabled]: [string[], string[]] = [[], []];
+/** Runs it. @returns which files are loaded then */
+async function loadedBy(aws: string, declared: string[] = [], enabled: string[] = []): Promise<string[]> {
   const statement = { mode: "assumed", legalBasis: "consent", statement: "a test" };
   await pulumi.runtime.setMocks(
     {
@@ -33,13 +33,19 @@ async function main(): Promise<void> {
     }),
     "guardian:rollout": JSON.stringify({ event_sourcing: 1, document_queue_v2: 0, telehealth: 5 }),
     "guardian:allowList": JSON.stringify({ multi_tenancy: listed }),
-    "guardian:aws": process.env["GUARDIAN_TEST_AWS"] ?? "",
+    "guardian:aws": aws,
   });
   const program = load(root) as () => Promise<unknown>;
   await program();
   await pulumi.runtime.disconnect();
-  const files = Object.keys(load.cache).map((file) => relative(root, file).split(sep).join("/"));
-  process.stdout.write(JSON.stringify({ files, declared, enabled }));
+  return Object.keys(load.cache).map((file) => relative(root, file).split(sep).join("/"));
+}
+
+async function main(): Promise<void> {
+  const [declared, enabled]: [string[], string[]] = [[], []];
+  const files = await loadedBy("", declared, enabled);
+  const withAws = await loadedBy(JSON.stringify({ instance: "guardian-db" }));
+  process.stdout.write(JSON.stringify({ files, withAws, declared, enabled }));
 }
 
 void main();
