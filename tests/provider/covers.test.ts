@@ -1,33 +1,26 @@
 import { expect } from "chai";
-import * as calls from "../support/calls";
 import { withV6 } from "../support/postgres";
 import { withWalk, type Held, type Walk } from "../support/walk";
-import { plain, unknownMark, type Wire } from "../support/wire";
+import { unknownMark, type Wire } from "../support/wire";
 
 describe("provider: what a backup covers", () => {
   const both = ["000_audit_log", "001_feature_flags"];
   const [one] = both as [string];
 
+  const backupOf = (walk: Walk, ledgerId: Wire, modules: readonly string[]): Record<string, Wire> => ({
+    ...walk.backupArgs(ledgerId, modules),
+    migrations: [],
+  });
   /** An update of the backup to other modules. */
-  const update = async (walk: Walk, held: Held, modules: readonly string[], preview = false): Promise<Held> => {
-    const ledgerId = held.inputs["ledgerId"]!;
-    const args = { ...walk.backupArgs(ledgerId, modules), migrations: [] };
-    const news = await walk.check("Backup", "backup", args, held.inputs);
-    const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
-    const { client, call } = walk.plugin;
-    const response = await call(client.update, calls.update(held.urn, change, { preview }));
-    return { ...held, inputs: news, state: { ...news, ...plain(response.getProperties()) } };
-  };
+  const update = (walk: Walk, held: Held, modules: readonly string[], preview = false): Promise<Held> =>
+    walk.change(held, backupOf(walk, held.inputs["ledgerId"]!, modules), { preview });
 
   it("18-6 is new with everything that is added or changed, another one even for the same, and stays on the way back, as preview knows", () =>
     withV6((db) =>
       withWalk({ database: db.migrator }, async (walk) => {
         const ledger = await walk.create("Ledger", "ledger", { purge: false });
         const ledgerId = ledger.state["ledgerId"]!;
-        const args = (modules: readonly string[]): Record<string, Wire> => ({
-          ...walk.backupArgs(ledgerId, modules),
-          migrations: [],
-        });
+        const args = (modules: readonly string[]) => backupOf(walk, ledgerId, modules);
         const planned = await walk.create("Backup", "backup", args(both), { preview: true });
         expect(planned.state["covers"]).to.equal(unknownMark);
 
@@ -46,9 +39,7 @@ describe("provider: what a backup covers", () => {
         expect(back.state["path"]).not.to.equal(first.state["path"]);
         expect(covered(back)).to.equal(covered(first));
 
-        const { client, call } = walk.plugin;
-        const last = modules[1]!;
-        await call(client.delete, calls.remove(last.urn, last.id, last.state, last.inputs));
+        await walk.remove(modules[1]!);
 
         const raisedPlanned = await update(walk, back, both, true);
         expect(raisedPlanned.state["covers"]).to.equal(unknownMark);
@@ -63,8 +54,7 @@ describe("provider: what a backup covers", () => {
           changes: "some",
           paths: { covers: "update, output" },
         });
-        const read = await call(client.read, calls.read(raised.urn, raised.id, raised.state, raised.inputs));
-        expect(plain(read.getProperties())?.["covers"]).to.equal(covers);
+        expect((await walk.read(raised)).state["covers"]).to.equal(covers);
       }),
     ));
 });

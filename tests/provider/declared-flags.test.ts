@@ -1,9 +1,8 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import * as calls from "../support/calls";
 import type { V6 } from "../support/postgres";
-import { withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
-import { plain, type Wire } from "../support/wire";
+import { outcome, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
+import type { Wire } from "../support/wire";
 
 type Bag = Record<string, Wire>;
 
@@ -29,24 +28,8 @@ const values = (percent: number, description = "Visits by video"): unknown => ({
 });
 const byHand = "INSERT INTO public.feature_flags (feature_name, description) VALUES ('telehealth', 'of somebody')";
 
-const change = ({ id, state, inputs }: Held, news: Bag = inputs): calls.Change => ({
-  ...{ id, olds: state, oldInputs: inputs, news },
-});
-async function update(walk: Walk, held: Held, news: Bag = held.inputs): Promise<Held> {
-  const response = await walk.plugin.call(walk.plugin.client.update, calls.update(held.urn, change(held, news)));
-  return { ...held, inputs: news, state: plain(response.getProperties()) ?? {} };
-}
-const refused = async ({ plugin }: Walk, held: Held, preview: boolean): Promise<string> =>
-  (await plugin.fail(plugin.client.update, calls.update(held.urn, change(held), { preview }))).message;
-/** The resource after a refresh; its id is empty if it is gone. */
-async function refreshed({ plugin }: Walk, held: Held): Promise<Held> {
-  const read = await plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, held.inputs));
-  return { ...held, id: read.getId(), state: plain(read.getProperties()) ?? {} };
-}
 /** What stays of what was said of it. */
-const said = ({ plugin }: Walk, urn: string): string =>
-  plugin.engine.logs.flatMap((line) => (line.urn === urn && !line.ephemeral ? [line.message] : [])).join("\n");
-const failure = (work: Promise<unknown>): Promise<string> => work.then(() => "none", String);
+const said = (walk: Walk, urn: string): string => walk.said(undefined, urn).join("\n");
 
 describe("provider: a flag that the stack declares", function () {
   this.timeout(120_000);
@@ -66,7 +49,7 @@ describe("provider: a flag that the stack declares", function () {
       expect(await row(client)).to.equal(undefined);
       const made = await walk.create("FeatureFlag", name, of(ledgerId));
       expect([made.id, await row(client)]).to.deep.equal([name, values(0)]);
-      const set = await update(walk, made, of(ledgerId, { ...half, description: "Visits by video or telephone" }));
+      const set = await walk.update(made, of(ledgerId, { ...half, description: "Visits by video or telephone" }));
       expect(await row(client)).to.deep.equal(values(50, "Visits by video or telephone"));
       expect(await walk.diff(set)).to.deep.equal({ changes: "none", paths: {} });
       // A replacement: create takes the row over, the delete of the old id does nothing.
@@ -78,7 +61,7 @@ describe("provider: a flag that the stack declares", function () {
       const next = await walk.create("FeatureFlag", name, of(ledgerId));
       expect([next.id, await row(client)]).to.deep.equal([`${name}~1.0`, values(0)]);
       const wrong = walk.check("FeatureFlag", name, { ...of(ledgerId), flag: "Telehealth" });
-      expect(await failure(wrong)).to.contain("flag: must be 2 to 63 small letters, digits and _, a letter first");
+      expect(await outcome(wrong)).to.contain("flag: must be 2 to 63 small letters, digits and _, a letter first");
     }));
 
   it("16-14 of a name that somebody else's row has is refused, by preview too, and that row stays", () =>
@@ -87,14 +70,14 @@ describe("provider: a flag that the stack declares", function () {
       await client.query(byHand);
       const theirs = await row(client);
       for (const preview of [true, false]) {
-        const message = await failure(walk.create("FeatureFlag", name, of(ledgerId, half), { preview }));
+        const message = await outcome(walk.create("FeatureFlag", name, of(ledgerId, half), { preview }));
         expect(message)
           .to.contain("a flag of this name is there already, and this stack did not make it; it is left as it is")
           .and.match(/\[flag-exists\]\n {2}where: public\.feature_flags, telehealth, changed by \w+.* at 20/)
           .and.contain("give yours another name in guardian:flags")
           .and.contain("DELETE FROM public.feature_flags WHERE feature_name = 'telehealth'");
         const seeded = { ...of(ledgerId), flag: "event_sourcing" };
-        expect(await failure(walk.create("FeatureFlag", "event_sourcing", seeded, { preview })))
+        expect(await outcome(walk.create("FeatureFlag", "event_sourcing", seeded, { preview })))
           .to.contain("[flag-exists]")
           .and.contain("module 001_feature_flags delivers it: take it out of guardian:flags");
       }
@@ -113,12 +96,12 @@ describe("provider: a flag that the stack declares", function () {
       await anotherRun(
         db,
         async (other) => {
-          expect(await failure(other.create("Ledger", "ledger", { purge: false }))).to.contain(
+          expect(await outcome(other.create("Ledger", "ledger", { purge: false }))).to.contain(
             "[ledger-of-another-stack]",
           );
-          expect(await failure(other.remove(prod(made)))).to.contain("[ledger-of-another-stack]");
+          expect(await outcome(other.remove(prod(made)))).to.contain("[ledger-of-another-stack]");
           expect(await row(client)).to.deep.equal(values(50));
-          await update(other, prod(ledger), { ...ledger.inputs, adopt: ledgerId });
+          await other.update(prod(ledger), { ...ledger.inputs, adopt: ledgerId });
           expect(await other.diff(prod(made))).to.deep.equal({ changes: "none", paths: {} });
           await other.remove(prod(made));
           expect(await row(client)).to.equal(undefined);
@@ -138,10 +121,11 @@ describe("provider: a flag that the stack declares", function () {
         await anotherRun(db, async (run) => {
           expect((await run.diff(flag)).paths).to.have.keys(column);
           expect(said(run, flag.urn)).to.match(/^drift: flag telehealth is not what this stack wrote; changed by /);
-          for (const preview of [true, false]) expect(await refused(run, flag, preview)).to.contain("[flag-changed]");
-          const seen = await refreshed(run, flag);
+          for (const preview of [true, false])
+            expect(await outcome(run.update(flag, flag.inputs, { preview }))).to.contain("[flag-changed]");
+          const seen = await run.read(flag);
           expect(seen.state[column]).not.to.deep.equal(flag.state[column]);
-          await update(run, seen);
+          await run.update(seen);
           expect(await row(client)).to.deep.equal(values(50));
         });
       }
@@ -149,10 +133,10 @@ describe("provider: a flag that the stack declares", function () {
       await anotherRun(db, async (run) => {
         expect((await run.diff(flag)).changes).to.equal("some");
         for (const preview of [true, false])
-          expect(await refused(run, flag, preview))
+          expect(await outcome(run.update(flag, flag.inputs, { preview })))
             .to.contain("[flag-missing]")
             .and.contain("see it: pulumi refresh; then up makes the row anew");
-        expect((await refreshed(run, flag)).id, "gone").to.equal("");
+        expect((await run.read(flag)).id, "gone").to.equal("");
         expect(said(run, flag.urn)).to.match(/drift: the row of flag telehealth is gone; changed by \w+/);
       });
       await anotherRun(db, async (run) => {
@@ -176,12 +160,12 @@ describe("provider: a flag that the stack declares", function () {
       const another = { ...of(ledgerId, half), flag: "visits" };
       await anotherRun(db, async (run) => {
         for (const preview of [true, false]) {
-          expect(await refused(run, flag, preview)).to.contain("[emergency-rollback]");
-          expect(await failure(run.create("FeatureFlag", "visits", another, { preview }))).to.contain(id);
+          expect(await outcome(run.update(flag, flag.inputs, { preview }))).to.contain("[emergency-rollback]");
+          expect(await outcome(run.create("FeatureFlag", "visits", another, { preview }))).to.contain(id);
         }
         const { rowCount } = await client.query("SELECT FROM public.feature_flags WHERE feature_name = 'visits'");
         expect(rowCount, "made, and then refused").to.equal(0);
-        await update(run, flag, { ...flag.inputs, acknowledge: id });
+        await run.update(flag, { ...flag.inputs, acknowledge: id });
         expect(await row(client)).to.deep.equal(values(50));
         for (const module of held.toReversed().slice(0, 3)) await run.remove(module);
         await run.create("Backup", "backup", run.backupArgs(ledgerId, all));

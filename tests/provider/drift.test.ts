@@ -2,11 +2,10 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { hash } from "../../engine/base/hash";
 import { inventoryVersion } from "../../engine/module/inventory";
-import * as calls from "../support/calls";
 import { toFacts1 } from "../support/format-1";
 import type { V6 } from "../support/postgres";
-import { withMade, withWalk, type Held, type Walk } from "../support/walk";
-import { opened, plain } from "../support/wire";
+import { outcome, withMade, withWalk, type Held, type Walk } from "../support/walk";
+import { opened } from "../support/wire";
 
 const silent = "CREATE RULE silent AS ON INSERT TO public.audit_log DO INSTEAD NOTHING";
 
@@ -25,9 +24,6 @@ describe("provider: drift", function () {
   const applied = (test: (audit: Held, db: V6, look: typeof later) => Promise<void>): Promise<void> =>
     withMade(["000_audit_log"], ({ modules }, db) => test(modules[0]!, db, later));
   const later = <T>(db: V6, ask: (walk: Walk) => Promise<T>): Promise<T> => withWalk({ database: db.migrator }, ask);
-  const warnings = (walk: Walk): string[] =>
-    walk.plugin.engine.logs.flatMap(({ severity, message }) => (severity === "warning" ? [message] : []));
-
   it("16-11 sees what hangs on a table whatever its name, rules, children and publications; names are one line", () =>
     applied(async (audit, db, look) => {
       const admin = await db.connect("admin");
@@ -38,7 +34,7 @@ describe("provider: drift", function () {
       await admin.query("CREATE UNIQUE INDEX one_action ON public.audit_log (action)");
       await look(db, async (walk) => {
         expect((await walk.diff(audit)).changes).to.equal("some");
-        expect(warnings(walk).sort()).to.deep.equal([
+        expect(walk.said("warning").sort()).to.deep.equal([
           "drift: index public.one_action was added by hand",
           "drift: policy see\\u000a\\u001b[2J all on public.audit_log was added by hand",
           "drift: trigger a\\u000ab on public.audit_log was added by hand",
@@ -57,14 +53,13 @@ describe("provider: drift", function () {
       ] as const) {
         await admin.query(make);
         await look(db, async (walk) => {
-          const { urn, id, inputs, state } = audit;
           expect(await walk.diff(audit), make).to.deep.equal({
             changes: "some",
             paths: { definitions: "update, output" },
           });
-          const change = { id, olds: state, oldInputs: inputs, news: inputs };
-          const { message } = await walk.plugin.fail(walk.plugin.client.update, calls.update(urn, change));
-          expect(message).to.contain("[objects-changed]").and.contain(line);
+          expect(await outcome(walk.update(audit)))
+            .to.contain("[objects-changed]")
+            .and.contain(line);
         });
         await admin.query(unmake);
       }
@@ -76,40 +71,33 @@ describe("provider: drift", function () {
       const admin = await db.connect("admin");
       await toFacts1(admin);
       await admin.query("CREATE RULE ours AS ON DELETE TO public.audit_log DO INSTEAD NOTHING");
-      const { urn, id, inputs, state } = audit;
-      const old = { ...state };
-      delete old["facts"];
-      const change = { id, olds: old, oldInputs: inputs, news: inputs };
-      const held: Held = { ...audit, state: old };
+      const held: Held = { ...audit, state: { ...audit.state } };
+      delete held.state["facts"];
       await look(db, async (walk) => {
         expect(await walk.diff(held)).to.deep.equal({ changes: "some", paths: { facts: "update, output" } });
-        const { client, call } = walk.plugin;
-        const planned = plain(
-          (await call(client.update, calls.update(urn, change, { preview: true }))).getProperties(),
-        );
-        expect(planned?.["facts"]).to.equal(inventoryVersion);
+        const planned = await walk.update(held, held.inputs, { preview: true });
+        expect(planned.state["facts"]).to.equal(inventoryVersion);
         const said = walk.plugin.engine.logs.map(({ severity, message }) => `${severity}: ${message}`).join("\n");
         expect(said).to.match(/info: .*the ledger records of \d+ objects what an older release did not look at/);
         expect(said).to.match(
           /warning: recorded as it is, whoever made it: table public\.audit_log: rule CREATE RULE ours AS/,
         );
         // A refresh finds nothing that was not told then.
-        const read = plain((await call(client.read, calls.read(urn, id, old, inputs))).getProperties());
-        expect(read?.["facts"]).to.equal(1);
-        expect(opened(read?.["definitions"])).to.have.property("table public.audit_log", await firstFingerprint(admin));
-        expect(warnings(walk).filter((line) => line.startsWith("drift"))).to.deep.equal([]);
+        const read = await walk.read(held);
+        expect(read.state["facts"]).to.equal(1);
+        expect(opened(read.state["definitions"])).to.have.property(
+          "table public.audit_log",
+          await firstFingerprint(admin),
+        );
+        expect(walk.said("warning").filter((line) => line.startsWith("drift"))).to.deep.equal([]);
       });
-      const now = await look(db, async (walk) => {
-        const { client, call } = walk.plugin;
-        return plain((await call(client.update, calls.update(urn, change))).getProperties()) ?? {};
-      });
-      expect(now["facts"]).to.equal(inventoryVersion);
-      const renewed = { ...audit, state: now };
+      const renewed = await look(db, (walk) => walk.update(held));
+      expect(renewed.state["facts"]).to.equal(inventoryVersion);
       await look(db, async (walk) => expect(await walk.diff(renewed)).to.deep.equal({ changes: "none", paths: {} }));
       await admin.query(silent);
       await look(db, async (walk) => {
         expect((await walk.diff(renewed)).paths).to.have.property("definitions");
-        expect(warnings(walk)).to.deep.equal([
+        expect(walk.said("warning")).to.deep.equal([
           "drift: table public.audit_log was changed by hand: now: rule CREATE RULE silent AS; now: ON INSERT TO public.audit_log DO INSTEAD NOTHING; fires O",
         ]);
       });
@@ -120,22 +108,17 @@ describe("provider: drift", function () {
       const admin = await db.connect("admin");
       await toFacts1(admin);
       await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
-      const { urn, id, inputs, state } = audit;
-      await look(db, async (walk) => {
-        const change = { id, olds: state, oldInputs: inputs, news: inputs };
-        const { message } = await walk.plugin.fail(walk.plugin.client.update, calls.update(urn, change));
-        expect(message).to.contain("[objects-changed]");
-      });
+      await look(db, async (walk) => expect(await outcome(walk.update(audit))).to.contain("[objects-changed]"));
       const { rows } = await admin.query("SELECT DISTINCT facts FROM guardian_migration.object");
       expect(rows).to.deep.equal([{ facts: 1 }]);
     }));
 
   it("16-8 no name that others chose moves the terminal's cursor", () =>
-    applied(async ({ urn, id, inputs, state }, db, look) => {
+    applied(async (audit, db, look) => {
       const admin = await db.connect("admin");
       await admin.query('CREATE VIEW public."v\u001b[2J\u009bx" AS SELECT action FROM public.audit_log');
       await look(db, async (walk) => {
-        const { message } = await walk.plugin.fail(walk.plugin.client.delete, calls.remove(urn, id, state, inputs));
+        const message = await outcome(walk.remove(audit));
         expect(message).to.contain("[dependent-objects]").and.contain("v\\u001b[2J\\u009bx");
         expect(message).not.to.match(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
       });

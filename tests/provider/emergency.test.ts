@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import * as calls from "../support/calls";
-import { withWalkOn, type Held, type Made, type Walk } from "../support/walk";
+import { outcome, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
 
 type Bag = Record<string, Wire>;
@@ -28,51 +27,36 @@ describe("provider: an emergency rollback", function () {
   const walking = (test: (walk: Walk, made: Made, client: Client) => Promise<void>): Promise<void> =>
     withWalkOn(modules, async (walk, made, db) => test(walk, made, await db.connect()));
 
-  /** The ledger's update, as the engine asks it where a diff says so. */
-  const change = ({ urn, id, state, inputs }: Held, news: Bag) => ({
-    request: (preview: boolean) => calls.update(urn, { id, olds: state, oldInputs: inputs, news }, { preview }),
-    diff: calls.diff(urn, { id, olds: state, oldInputs: inputs, news }),
-  });
   const steps = async (client: Client): Promise<unknown> =>
     (await client.query("SELECT count(*)::int AS n, max(epoch) AS epoch FROM guardian_migration.step")).rows[0];
-  const said = (walk: Walk, urn: string): string =>
-    walk.plugin.engine.logs
-      .filter((line) => line.urn === urn && !line.ephemeral)
-      .map((line) => line.message)
-      .join("\n");
-
   it("16-4: is asked of the first resource: an empty or a foreign value is refused before anything is written", () =>
     walking(async (walk, { ledger }, client) => {
       const flag = await walk.create("FeatureFlag", "enhanced_consent", on(ledger.state["ledgerId"]!));
       const [first, second] = [await rollBack(client), await rollBack(client)];
       const before = await steps(client);
-      const { client: provider, call, fail } = walk.plugin;
       for (const acknowledge of [{}, { acknowledge: first }, { acknowledge: foreign }]) {
         // The program says what it said the last time: it is seen all the same.
         const inputs = { purge: false, switchesOn: true, ...acknowledge };
-        const { request, diff } = change({ ...ledger, inputs }, inputs);
-        expect(calls.changesOf(await call(provider.diff, diff)).paths).to.have.keys("acknowledge");
+        const held = { ...ledger, inputs };
+        expect((await walk.diff(held)).paths).to.have.keys("acknowledge");
         for (const preview of [true, false])
-          expect((await fail(provider.update, request(preview))).message)
+          expect(await outcome(walk.update(held, inputs, { preview })))
             .to.contain("[emergency-rollback]")
             .and.contain(`pulumi config set guardian:acknowledge ${second}, then up`);
       }
       expect(await steps(client)).to.deep.equal(before);
       // A stage less is the way back, which asks for nothing.
-      const back = change(ledger, { purge: false, switchesOn: false });
-      await call(provider.update, back.request(false));
+      await walk.update(ledger, { purge: false, switchesOn: false });
 
-      const right = change(ledger, { purge: false, switchesOn: true, acknowledge: second });
-      await call(provider.update, right.request(true));
-      expect(said(walk, ledger.urn)).to.match(
+      const right = { purge: false, switchesOn: true, acknowledge: second };
+      await walk.update(ledger, right, { preview: true });
+      expect(walk.said(undefined, ledger.urn).join("\n")).to.match(
         new RegExp(`acknowledges the emergency rollback ${second} of [^,]+, and with it the older ${first} of `),
       );
-      await call(provider.update, right.request(false));
+      await walk.update(ledger, right);
       // No refresh between: the state says what was on before.
       const acknowledged = { ...flag.inputs, acknowledge: second };
-      const flagged = change(flag, acknowledged);
-      await call(provider.update, flagged.request(true));
-      await call(provider.update, flagged.request(false));
+      for (const preview of [true, false]) await walk.update(flag, acknowledged, { preview });
       const { rows } = await client.query(
         "SELECT rollout_percentage AS percent FROM public.feature_flags WHERE feature_name = 'enhanced_consent'",
       );
@@ -80,10 +64,10 @@ describe("provider: an emergency rollback", function () {
       // Left there for ever, or taken away: nothing is asked again.
       for (const acknowledge of [{ acknowledge: second }, { acknowledge: foreign }, {}]) {
         const inputs = { purge: false, switchesOn: true, ...acknowledge };
-        const { diff, request } = change({ ...ledger, inputs }, inputs);
-        expect(calls.changesOf(await call(provider.diff, diff)).changes).to.equal("none");
-        await call(provider.update, request(true));
-        await call(provider.update, change(flag, { ...flag.inputs, ...acknowledge }).request(false));
+        const held = { ...ledger, inputs };
+        expect((await walk.diff(held)).changes).to.equal("none");
+        await walk.update(held, inputs, { preview: true });
+        await walk.update(flag, { ...flag.inputs, ...acknowledge });
       }
     }));
 
@@ -95,7 +79,7 @@ describe("provider: an emergency rollback", function () {
       const before = await steps(client);
       const wanted = { purge: false, switchesOn: true };
       for (const preview of [true, false]) {
-        const failed = await walk.create("Ledger", "ledger", wanted, { preview }).catch((err: unknown) => String(err));
+        const failed = await outcome(walk.create("Ledger", "ledger", wanted, { preview }));
         expect(failed).to.contain(`pulumi config set guardian:acknowledge ${id}, then up`);
       }
       expect(await steps(client)).to.deep.equal(before);

@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import type { V6 } from "../support/postgres";
-import { withWalk, withWalkOn, type Made, type Walk } from "../support/walk";
-import * as calls from "../support/calls";
-import { plain, secretly } from "../support/wire";
+import { outcome, withWalk, withWalkOn, type Made, type Walk } from "../support/walk";
+import { secretly } from "../support/wire";
 
 const user = "11111111-2222-4333-8444-555555555555";
 
@@ -19,26 +18,23 @@ describe("provider: a flag", function () {
       const client = await db.connect();
       await client.query(`UPDATE public.feature_flags SET configuration = '{"by": "hand"}'`);
       await withWalk({ database: db.migrator, env: { GUARDIAN_PULUMI: "npm run pulumi --" } }, async (next) => {
-        const { plugin } = next;
         expect(await next.diff(flag)).to.deep.equal({ changes: "some", paths: { configuration: "update, output" } });
-        const change = { id: flag.id, olds: flag.state, oldInputs: flag.inputs, news: flag.inputs };
-        const unseen = await plugin.fail(plugin.client.update, calls.update(flag.urn, change, { preview: true }));
         // As npm run pulumi starts it: the way out is a command that is there.
-        expect(unseen.message).to.contain("[flag-changed]").and.contain("state: npm run pulumi -- refresh; then up");
-        const told = plugin.engine.logs.length;
-        const read = await plugin.call(plugin.client.read, calls.read(flag.urn, flag.id, flag.state, flag.inputs));
-        const warned = plugin.engine.logs.slice(told).map(({ severity, message }) => `${severity}: ${message}`);
+        expect(await outcome(next.update(flag, flag.inputs, { preview: true })))
+          .to.contain("[flag-changed]")
+          .and.contain("state: npm run pulumi -- refresh; then up");
+        const told = next.plugin.engine.logs.length;
+        const read = await next.read(flag);
+        const warned = next.plugin.engine.logs.slice(told).map(({ severity, message }) => `${severity}: ${message}`);
         expect(warned, "16-11").to.have.lengthOf(1);
         expect(warned[0]).to.match(/^warning: drift: flag event_sourcing is not what this stack wrote; changed \S+/);
-        const seen = { ...change, olds: plain(read.getProperties()) ?? {} };
-        const planned = await plugin.call(plugin.client.update, calls.update(flag.urn, seen, { preview: true }));
-        expect(plain(planned.getProperties())?.["configuration"]).to.deep.equal(flag.state["configuration"]);
+        const planned = await next.update({ ...flag, state: read.state }, flag.inputs, { preview: true });
+        expect(planned.state["configuration"]).to.deep.equal(flag.state["configuration"]);
       });
     }));
 
   it("keeps who is on an allow-list secret on every way", () =>
     walking(async (walk, { ledger }) => {
-      const { plugin } = walk;
       const args = {
         flag: "fhir_integration",
         enabled: true,
@@ -49,18 +45,13 @@ describe("provider: a flag", function () {
       const held = await walk.create("FeatureFlag", "fhir_integration", args);
       const wrapped = secretly([user]);
       expect([held.inputs["enabledForUsers"], held.state["enabledForUsers"]]).to.deep.equal([wrapped, wrapped]);
-      const read = await plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, held.inputs));
-      expect(plain(read.getProperties())?.["enabledForUsers"]).to.deep.equal(wrapped);
-      expect(plain(read.getInputs())?.["enabledForUsers"]).to.deep.equal(wrapped);
+      const read = await walk.read(held);
+      expect([read.state["enabledForUsers"], read.inputs["enabledForUsers"]]).to.deep.equal([wrapped, wrapped]);
       const wrong = walk.check("FeatureFlag", "fhir_integration", {
         ...args,
         enabledForUsers: secretly(["hunter2"]),
       });
-      const failure = await wrong.then(
-        () => "none",
-        (err: unknown) => String(err),
-      );
-      expect(failure).to.equal("Error: enabledForUsers: every entry must be a uuid in lower case");
-      expect(JSON.stringify(plugin.engine.logs)).not.to.contain(user);
+      expect(await outcome(wrong)).to.equal("enabledForUsers: every entry must be a uuid in lower case");
+      expect(JSON.stringify(walk.plugin.engine.logs)).not.to.contain(user);
     }));
 });

@@ -1,11 +1,9 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { withV6 } from "../support/postgres";
-import { walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
+import { outcome, walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
-import { changed, schemaGate, text, update, type Bag } from "./gated";
-
-const refused = (work: Promise<unknown>): Promise<string> => work.then(() => "passed", text);
+import { schemaGate, type Bag } from "./gated";
 
 const names = (urn: string): string => urn.split("::").at(-1) ?? "";
 
@@ -38,7 +36,7 @@ describe("provider: what comes after a gate", function () {
         const args = (modules: readonly string[]): Bag => walk.backupArgs(ledgerId, modules);
         const backup = await walk.create("Backup", "backup", args([first]));
         const apply = (module: string) =>
-          refused(walk.create("SqlModule", module, { module, behind: ["before"], ledgerId }));
+          outcome(walk.create("SqlModule", module, { module, behind: ["before"], ledgerId }));
         const gate = (judges: Wire): Bag =>
           schemaGate({ ledger, backup, modules: [] }, { gate: "before", checks: ["v6"], judges });
         const why = (module: string, reason: string): string =>
@@ -47,21 +45,21 @@ describe("provider: what comes after a gate", function () {
         expect(await apply(first)).to.contain(why(first, "it was not asked"));
         await admin.query("ALTER TABLE public.patient_vitals DISABLE ROW LEVEL SECURITY");
         const before = gate(backup.inputs["protects"]!);
-        expect(await refused(walk.create("Gate", "gate-before", before))).to.contain("[gate-failed]");
+        expect(await outcome(walk.create("Gate", "gate-before", before))).to.contain("[gate-failed]");
         expect(await apply(first)).to.contain(why(first, "it did not pass"));
         expect(await attempts(admin, "SqlModule"), "nothing was begun").to.equal(0);
         await admin.query("ALTER TABLE public.patient_vitals ENABLE ROW LEVEL SECURITY");
         const passed = await walk.create("Gate", "gate-before", before);
-        expect(await apply(first)).to.equal("passed");
+        expect(await apply(first)).to.equal("done");
 
-        const more = await changed(walk, backup, "Backup", args([first, second]));
+        const more = await walk.change(backup, args([first, second]));
         const forFirst = why(second, `it was not asked for ${second} as it is now`);
         expect(await apply(second), "asked for another").to.contain(forFirst);
-        await changed(walk, passed, "Gate", gate(more.inputs["protects"]!));
-        expect(await apply(second)).to.equal("passed");
+        await walk.change(passed, gate(more.inputs["protects"]!));
+        expect(await apply(second)).to.equal("done");
         // What stands already is adopted, whatever a gate says by now.
         await admin.query("UPDATE guardian_migration.step SET state = 'undone' WHERE kind = 'Gate'");
-        expect(await apply(second)).to.equal("passed");
+        expect(await apply(second)).to.equal("done");
       }),
     ));
 
@@ -73,13 +71,13 @@ describe("provider: what comes after a gate", function () {
       const schema = (modules: Held[], more: Bag = {}): Bag =>
         schemaGate({ ...made, modules }, { checks: ["row-security"], ...more });
       const consents = () =>
-        refused(walk.create("DataMigration", "consents", { ...walk.consents(ledgerId), behind: ["schema"] }));
+        outcome(walk.create("DataMigration", "consents", { ...walk.consents(ledgerId), behind: ["schema"] }));
       const why = (gate: string, name: string, reason: string): string =>
         `gate ${gate} has not passed, and ${name} comes after it: ${reason}; nothing was changed [gate-unpassed]`;
 
       expect(await consents()).to.contain(why("schema", "consents", "it was not asked"));
       await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
-      expect(await refused(walk.create("Gate", "gate-schema", schema(made.modules)))).to.contain("[gate-failed]");
+      expect(await outcome(walk.create("Gate", "gate-schema", schema(made.modules)))).to.contain("[gate-failed]");
       expect(await consents()).to.contain(why("schema", "consents", "it did not pass"));
       await admin.query("ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY");
       const held = await walk.create("Gate", "gate-schema", schema(made.modules.slice(0, n - 1)));
@@ -87,17 +85,17 @@ describe("provider: what comes after a gate", function () {
       const last = made.modules[n - 1]!;
       await walk.remove(last);
       const { module = "" } = last.inputs as { module?: string };
-      await changed(walk, made.backup, "Backup", { ...walk.backupArgs(ledgerId), jobs: 2 });
+      await walk.change(made.backup, { ...walk.backupArgs(ledgerId), jobs: 2 });
       await walk.create("SqlModule", module, { module, ledgerId });
       expect(await consents()).to.contain(why("schema", "consents", `${names(last.urn)} came after it was asked`));
       expect(await attempts(admin, "DataMigration"), "nothing was begun").to.equal(0);
       expect(await walk.diff(held), "a plain up asks it").to.deep.include({ changes: "some" });
-      await update(walk, held, schema(made.modules.slice(0, n - 1)));
+      await walk.change(held, schema(made.modules.slice(0, n - 1)));
       expect(await walk.diff(held)).to.deep.include({ changes: "none" });
-      expect(await consents()).to.equal("passed");
+      expect(await consents()).to.equal("done");
 
       const early = schema(made.modules, { gate: "data", checks: ["moved"], judges: { consents: "as it is to be" } });
-      expect(await refused(walk.create("Gate", "gate-data", early))).to.contain(
+      expect(await outcome(walk.create("Gate", "gate-data", early))).to.contain(
         "gate data judges consents, and that is not there as the program has it; nothing was asked [gate-unpassed]",
       );
 
@@ -105,32 +103,32 @@ describe("provider: what comes after a gate", function () {
         ...{ flag: "event_sourcing", enabled, rolloutPercentage, enabledForUsers: [] },
         ...{ behind: ["schema", "data"], ledgerId },
       });
-      const raised = await refused(walk.create("FeatureFlag", "event_sourcing", flag(true, 10)));
+      const raised = await outcome(walk.create("FeatureFlag", "event_sourcing", flag(true, 10)));
       expect(raised).to.contain(why("data", "event_sourcing", "it was not asked"));
       const off = await walk.create("FeatureFlag", "event_sourcing", flag(false, 0));
-      expect(await refused(changed(walk, off, "FeatureFlag", flag(true, 10)))).to.contain("[gate-unpassed]");
+      expect(await outcome(walk.change(off, flag(true, 10)))).to.contain("[gate-unpassed]");
       await walk.create("Gate", "gate-data", schema(made.modules, { gate: "data", checks: ["moved"] }));
-      const on = await changed(walk, off, "FeatureFlag", flag(true, 10));
+      const on = await walk.change(off, flag(true, 10));
       // Whatever the gates say, down is always free.
       await admin.query(
         `UPDATE guardian_migration.step SET detail = detail || '{"verdict": "not ready"}' WHERE kind = 'Gate'`,
       );
-      expect(await refused(changed(walk, on, "FeatureFlag", flag(true, 11)))).to.contain("it did not pass");
-      const lowered = await changed(walk, on, "FeatureFlag", flag(true, 5));
+      expect(await outcome(walk.change(on, flag(true, 11)))).to.contain("it did not pass");
+      const lowered = await walk.change(on, flag(true, 5));
 
       const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 9));
       const { sessionId = "" } = session.state as { sessionId?: string };
       const end = () =>
-        refused(walk.create("SessionCompletion", "completion", { sessionId, behind: ["end"], ledgerId }));
+        outcome(walk.create("SessionCompletion", "completion", { sessionId, behind: ["end"], ledgerId }));
       expect(await end()).to.contain(why("end", "completion", "it was not asked"));
       const atEnd = await walk.create("Gate", "gate-end", schema(made.modules, { gate: "end" }));
       expect(await walk.diff(atEnd)).to.deep.include({ changes: "none" });
       // By --target, or of another list of users: nothing of the gate's own inputs says so.
-      await changed(walk, lowered, "FeatureFlag", flag(true, 4));
+      await walk.change(lowered, flag(true, 4));
       expect(await end()).to.contain(why("end", "completion", "event_sourcing came after it was asked"));
       expect(await walk.diff(atEnd), "a plain up asks it").to.deep.include({ changes: "some" });
-      await update(walk, atEnd, schema(made.modules, { gate: "end" }));
-      expect(await end()).to.equal("passed");
+      await walk.change(atEnd, schema(made.modules, { gate: "end" }));
+      expect(await end()).to.equal("done");
     }));
 
   it("19-1 a run that lowers through and adds a module asks the gate of its stage; one that only lowers asks none", () =>
@@ -146,25 +144,25 @@ describe("provider: what comes after a gate", function () {
         const args = schemaGate(made, one);
         return { ...args, judges: { ...(args["judges"] as Bag), [module]: meaning } };
       };
-      const said = ({ plugin }: Walk): string => plugin.engine.logs.map(({ message }) => message).join("\n");
+      const said = (it: Walk): string => it.said().join("\n");
       await withWalk({ database: db.migrator }, async (next) => {
-        await changed(next, made.backup, "Backup", { ...next.backupArgs(ledgerId, walkModules), migrations: [] });
+        await next.change(made.backup, { ...next.backupArgs(ledgerId, walkModules), migrations: [] });
         const coming = await next.check("SqlModule", module, { module, ledgerId });
-        await update(next, held, judging(coming["meaning"]!), true);
+        await next.change(held, judging(coming["meaning"]!), { preview: true });
         expect(said(next), "preview").to.contain("asked in up").and.not.contain("nothing is asked");
         const added = await next.create("SqlModule", module, { module, ledgerId });
-        expect(await update(next, held, judging(added.state["meaning"]!))).to.match(
+        expect(await outcome(next.change(held, judging(added.state["meaning"]!)))).to.match(
           /^gate schema: 1 of 1 checks did not/,
         );
       });
       // The next run adds nothing: the way back goes on, and the gate has not passed by that.
       await withWalk({ database: db.migrator }, async (next) => {
         const { meaning } = (await next.check("SqlModule", module, { module, ledgerId })) as { meaning: Wire };
-        const passedBy = (await update(next, held, judging(meaning))) as Held;
+        const passedBy = await next.change(held, judging(meaning));
         expect(passedBy.state, JSON.stringify(passedBy)).to.include({ verdict: "not ready" });
         expect(said(next)).to.contain("nothing is asked");
         const consents = next.create("DataMigration", "consents", { ...next.consents(ledgerId), behind: ["schema"] });
-        expect(await refused(consents)).to.contain("it was passed by when nothing was to come after it");
+        expect(await outcome(consents)).to.contain("it was passed by when nothing was to come after it");
       });
     }));
 });

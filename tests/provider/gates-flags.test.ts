@@ -1,7 +1,6 @@
 import { expect } from "chai";
-import * as calls from "../support/calls";
-import { walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
-import { changed, schemaGate, text, update, type Bag } from "./gated";
+import { outcome, walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
+import { schemaGate, type Bag } from "./gated";
 
 describe("provider: gates, what people say and what becomes of flags", function () {
   this.timeout(120_000);
@@ -19,21 +18,19 @@ describe("provider: gates, what people say and what becomes of flags", function 
       );
       expect(warned.state).to.deep.include({ verdict: "ready with warnings", accepted: ["api-endpoints"] });
       const strictly = { strict: true, endpoints, accept: { "api-endpoints": "a drill" } };
-      expect(await update(walk, warned, gate(strictly))).to.match(
+      expect(await outcome(walk.change(warned, gate(strictly)))).to.match(
         /^gate end: 1 of 2 checks did not pass \(support-trained\); the session is not completed \[gate-failed\]/,
       );
       const signed = gate({ ...strictly, signOff: signOff("a course of two days") });
-      const passed = (await update(walk, warned, signed)) as Held;
+      const passed = await walk.change(warned, signed);
       expect(passed.state, JSON.stringify(passed)).to.deep.include({ verdict: "ready with warnings" });
-      const { urn, id, inputs, state } = passed;
       const news = await walk.check(
         "Gate",
         "gate-schema",
         gate({ ...strictly, signOff: signOff("three days") }),
-        inputs,
+        passed.inputs,
       );
-      const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news });
-      const { paths } = calls.changesOf(await walk.plugin.call(walk.plugin.client.diff, request));
+      const { paths } = await walk.diff(passed, news);
       expect(Object.keys(paths)).to.deep.equal(['signOff["support-trained"].note']);
       // A baseline is one at the gate before alone: with the schema stage there, the end asks the endpoints anew.
       const module = walk
@@ -51,11 +48,7 @@ describe("provider: gates, what people say and what becomes of flags", function 
         endpoints: [...endpoints, { url: "http://127.0.0.1:2/", status: 200 }],
         accept: { "api-endpoints": "both" },
       };
-      const asked = (await update(
-        walk,
-        passed,
-        gate({ ...strictly, signOff: signOff("three days"), ...more }),
-      )) as Held;
+      const asked = await walk.change(passed, gate({ ...strictly, signOff: signOff("three days"), ...more }));
       expect(JSON.stringify(asked), "the endpoints").to.contain("0 of 2 respond");
     }));
 
@@ -68,12 +61,12 @@ describe("provider: gates, what people say and what becomes of flags", function 
       const signed = (note: string): Bag => ({ "support-trained": { by: "A. Lovelace", on: "2020-11-30", note } });
       const first = await walk.create("Gate", "gate-schema", gate({}));
       expect(first.state["verdict"]).to.equal("ready with warnings");
-      const second = (await update(walk, first, gate({ signOff: signed("a course of two days") }))) as Held;
+      const second = await walk.change(first, gate({ signOff: signed("a course of two days") }));
       expect(said(second)).to.contain("a course of two days");
-      const third = (await update(walk, second, gate({ signOff: signed("three days") }))) as Held;
+      const third = await walk.change(second, gate({ signOff: signed("three days") }));
       expect(said(third)).to.contain("three days");
       const endpoints = [{ url: "http://127.0.0.1:1/metadata", status: 200 }];
-      const fourth = (await update(walk, third, gate({ signOff: signed("three days"), endpoints }))) as Held;
+      const fourth = await walk.change(third, gate({ signOff: signed("three days"), endpoints }));
       expect(said(fourth)).to.contain("0 of 1 respond");
     }));
 
@@ -103,19 +96,19 @@ describe("provider: gates, what people say and what becomes of flags", function 
       await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
       // This run does not come to the gate at the end: the next answers for its flag too.
       const raised = await withWalk({ database: db.migrator }, (killed) =>
-        changed(killed, older, "FeatureFlag", flag("event_sourcing", 50)),
+        killed.change(older, flag("event_sourcing", 50)),
       );
       await withWalk({ database: db.migrator }, async (next) => {
         await next.create("FeatureFlag", "fhir_integration", flag("fhir_integration", 20));
         // stop: as ever. A sign-off that is missing is no breach, nor an endpoint that nobody reaches.
-        expect(await next.create("Gate", "gate-end", gate({ strict: true })).then(() => "passed", text)).to.match(
+        expect(await outcome(next.create("Gate", "gate-end", gate({ strict: true })))).to.match(
           /^gate end: 2 of 2 checks did not pass/,
         );
         const unsigned = gate({
           ...{ checks: ["user-experience", "api-endpoints"], strict: true, onBreach: "rollback" },
           endpoints: [{ url: "http://127.0.0.1:1/", status: 200 }],
         });
-        expect(await next.create("Gate", "gate-end", unsigned).then(() => "passed", text)).to.match(/gate-failed/);
+        expect(await outcome(next.create("Gate", "gate-end", unsigned))).to.match(/gate-failed/);
         expect(await sessions()).to.deep.equal([]);
         const on = [
           ...["data_portability_v2 true 50", "event_sourcing true 50", "fhir_integration true 20"],
@@ -124,7 +117,7 @@ describe("provider: gates, what people say and what becomes of flags", function 
         expect(await rollouts()).to.deep.equal(on);
 
         const breach = gate({ onBreach: "rollback" });
-        const stopped = await next.create("Gate", "gate-end", breach).then(() => "passed", text);
+        const stopped = await outcome(next.create("Gate", "gate-end", breach));
         const [id = ""] = await sessions();
         expect(stopped).to.contain(
           `rollback: Security vulnerability discovered (row-security): event_sourcing, fhir_integration on for no more than when gate end was last passed; emergency rollback ${id}`,
@@ -136,16 +129,16 @@ describe("provider: gates, what people say and what becomes of flags", function 
         const before = ["data_portability_v2 true 50", "event_sourcing true 10", "multi_tenancy true 5"];
         expect(await rollouts()).to.deep.equal(before);
         // Once more: there is nothing to set back, and one waits already.
-        expect(await next.create("Gate", "gate-end", breach).then(() => "passed", text)).to.contain(
+        expect(await outcome(next.create("Gate", "gate-end", breach))).to.contain(
           `no flag is on for more than when gate end was last passed; emergency rollback ${id}`,
         );
         expect(await sessions()).to.deep.equal([id]);
-        const again = (args: Bag) => changed(next, raised, "FeatureFlag", args).then(() => "passed", text);
+        const again = (args: Bag) => outcome(next.change(raised, args));
         expect(await again(flag("event_sourcing", 60)))
           .to.contain("[emergency-rollback]")
           .and.contain(id);
         expect(await rollouts()).to.deep.equal(before);
-        expect(await again(flag("event_sourcing", 60, { acknowledge: id }))).to.equal("passed");
+        expect(await again(flag("event_sourcing", 60, { acknowledge: id }))).to.equal("done");
         expect(await rollouts()).to.deep.equal([
           ...["data_portability_v2 true 50", "event_sourcing true 60", "multi_tenancy true 5"],
         ]);
@@ -157,11 +150,11 @@ describe("provider: gates, what people say and what becomes of flags", function 
       await withWalk({ database: db.migrator }, async (next) => {
         const [acknowledge = ""] = await sessions();
         const lowered = { ...older, state: { ...older.state, rolloutPercentage: 60 } };
-        await changed(next, lowered, "FeatureFlag", flag("event_sourcing", 4, { acknowledge }));
+        await next.change(lowered, flag("event_sourcing", 4, { acknowledge }));
         const seen = { ...portability, state: { ...portability.state, enabled: false, rolloutPercentage: 0 } };
-        await changed(next, seen, "FeatureFlag", flag("data_portability_v2", 3, { acknowledge }));
+        await next.change(seen, flag("data_portability_v2", 3, { acknowledge }));
         const breach = gate({ onBreach: "rollback" });
-        expect(await next.create("Gate", "gate-end", breach).then(() => "passed", text)).to.contain(
+        expect(await outcome(next.create("Gate", "gate-end", breach))).to.contain(
           "(row-security): data_portability_v2 on for no more than when gate end was last passed; emergency rollback",
         );
         expect(await rollouts()).to.deep.equal(["event_sourcing true 4", "multi_tenancy true 5"]);

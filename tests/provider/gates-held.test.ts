@@ -1,11 +1,10 @@
 import { expect } from "chai";
 import type { Client } from "pg";
 import { Database } from "../../engine/database";
-import * as calls from "../support/calls";
 import { withV6 } from "../support/postgres";
-import { walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
+import { outcome, walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
 import { results } from "../engine/gates/measured";
-import { changed, schemaGate, text, type Bag } from "./gated";
+import { schemaGate, type Bag } from "./gated";
 
 const flag = "event_sourcing";
 
@@ -34,15 +33,15 @@ describe("provider: what a gate at the end that failed holds", function () {
       };
       let held = await walk.create("FeatureFlag", flag, args(10));
       const to = async (...given: Parameters<typeof args>): Promise<string> =>
-        changed(walk, held, "FeatureFlag", args(...given)).then((now) => ((held = now), "passed"), text);
+        outcome(walk.change(held, args(...given)).then((now) => (held = now)));
       let gate: Held | undefined;
       const end = async (more: Bag = {}): Promise<string> => {
         const args = schemaGate(made, { gate: "end", checks: ["row-security"], ...more });
-        const work = gate ? changed(walk, gate, "Gate", args) : walk.create("Gate", "gate-end", args);
-        return work.then((now) => ((gate = now), "passed"), text);
+        const work = gate ? walk.change(gate, args) : walk.create("Gate", "gate-end", args);
+        return outcome(work.then((now) => (gate = now)));
       };
       const fails = async (more: Bag = {}): Promise<void> => void expect(await end(more)).to.contain("[gate-failed]");
-      const passes = async (more: Bag = {}): Promise<void> => void expect(await end(more)).to.equal("passed");
+      const passes = async (more: Bag = {}): Promise<void> => void expect(await end(more)).to.equal("done");
       const ends = async (): Promise<void> => {
         await walk.remove(gate!);
         gate = undefined;
@@ -59,24 +58,19 @@ describe("provider: what a gate at the end that failed holds", function () {
         .and.contain("on for 10 %, to be on for 50 %; gate end at 2");
       expect(await to(10, ["00000000-0000-4000-8000-000000000001"])).to.match(refused);
       const other = { ...args(5), flag: "multi_tenancy" };
-      expect(await walk.create("FeatureFlag", "multi_tenancy", other).then(() => "passed", text)).to.contain(
-        "[flag-held]",
-      );
+      expect(await outcome(walk.create("FeatureFlag", "multi_tenancy", other))).to.contain("[flag-held]");
       expect([await live(admin), await attempts(admin)], "nothing was tried").to.deep.equal(["t 10 0", tried]);
-      const { plugin } = walk;
-      const change = { id: held.id, olds: held.state, oldInputs: held.inputs };
       const preview = async (percentage: number): Promise<string[]> => {
-        const before = plugin.engine.logs.length;
-        const news = await walk.check("FeatureFlag", flag, args(percentage), held.inputs);
-        await plugin.call(plugin.client.update, calls.update(held.urn, { ...change, news }, { preview: true }));
-        return plugin.engine.logs.slice(before).flatMap((one) => (one.severity === "warning" ? [one.message] : []));
+        const before = walk.said("warning").length;
+        await walk.change(held, args(percentage), { preview: true });
+        return walk.said("warning").slice(before);
       };
       expect((await preview(50)).join()).to.match(/^up will stop here: gate end has not passed .*\[flag-held\]/);
       expect(await preview(9)).to.deep.equal([]);
 
-      expect(await to(5)).to.equal("passed");
+      expect(await to(5)).to.equal("done");
       expect(await to(6), "from where it is now").to.match(refused);
-      expect(await to(0)).to.equal("passed");
+      expect(await to(0)).to.equal("done");
       expect(await to(5), "and off").to.match(refused);
       // The end of the gate alone is no rollback: the flags with which it failed stand.
       await passes({ accept: { "row-security": "to have it in hand" } });
@@ -87,12 +81,12 @@ describe("provider: what a gate at the end that failed holds", function () {
       await guard("ENABLE");
       expect(await to(5), "mended, and nobody has asked").to.match(refused);
       await passes();
-      expect(await to(20)).to.equal("passed");
+      expect(await to(20)).to.equal("done");
       await guard("DISABLE");
       await fails({ rollout: { planted: 2 } });
       expect(await to(21)).to.match(refused);
       await passes({ accept: { "row-security": "a drill" } });
-      expect(await to(21)).to.equal("passed");
+      expect(await to(21)).to.equal("done");
       await fails({ rollout: { planted: 3 } });
       await ends();
       await walk.remove(held);
@@ -120,12 +114,9 @@ describe("provider: what a gate at the end that failed holds", function () {
         });
         const held = await walk.create("FeatureFlag", flag, args(10));
         const end = (rollout: number): Promise<string> =>
-          gate("end", { checks: ["performance"], rollout: { [flag]: rollout }, onBreach: "rollback" }).then(
-            () => "passed",
-            text,
-          );
-        expect(await end(10)).to.equal("passed");
-        await changed(walk, held, "FeatureFlag", args(50));
+          outcome(gate("end", { checks: ["performance"], rollout: { [flag]: rollout }, onBreach: "rollback" }));
+        expect(await end(10)).to.equal("done");
+        await walk.change(held, args(50));
         await admin.query("DROP INDEX public.patient_lab_results_recent_idx");
         const stopped = await end(50);
         expect(stopped)

@@ -3,12 +3,9 @@ import { Database } from "../../engine/database";
 import { gateChecks } from "../../spec/gates";
 import * as calls from "../support/calls";
 import type { V6 } from "../support/postgres";
-import { walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
-import { opened, plain, unknownMark } from "../support/wire";
-import { limits, schemaGate, text, update, type Bag } from "./gated";
-
-const said = (walk: Walk, severity: string): string[] =>
-  walk.plugin.engine.logs.filter((line) => line.severity === severity && !line.ephemeral).map(({ message }) => message);
+import { outcome, walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
+import { opened, unknownMark } from "../support/wire";
+import { limits, schemaGate, type Bag } from "./gated";
 
 const kept = async (db: V6): Promise<Record<string, unknown>> => {
   const client = await db.connect();
@@ -29,7 +26,7 @@ describe("provider: gates", function () {
       await off("audit_log");
       // Two checks see it; one is enough here.
       const one = { checks: ["row-security", "functions"] };
-      const stopped = await walk.create("Gate", "gate-schema", schemaGate(made, one)).then(() => "passed", text);
+      const stopped = await outcome(walk.create("Gate", "gate-schema", schemaGate(made, one)));
       expect(stopped).to.match(
         /^gate schema: 1 of 2 checks did not pass \(row-security\); the data stage was not begun \[gate-failed\]/,
       );
@@ -48,17 +45,17 @@ describe("provider: gates", function () {
       const accepting = { ...one, accept: { "row-security": "a drill" } };
       const accepted = await walk.create("Gate", "gate-schema", schemaGate(made, accepting));
       expect(accepted.state).to.deep.include({ verdict: "ready with warnings", accepted: ["row-security"] });
-      expect(said(walk, "warning").at(-1)).to.match(/^row-security failed, and is accepted: "a drill": /);
+      expect(walk.said("warning").at(-1)).to.match(/^row-security failed, and is accepted: "a drill": /);
       expect(await walk.diff(accepted)).to.deep.equal({ changes: "none", paths: {} });
 
       await off("consent_templates").catch(() => off("patient_consents"));
       // At another gate the same check is accepted no further.
       const end = schemaGate(made, { ...accepting, gate: "end" });
-      expect(await walk.create("Gate", "gate-end", end).then(() => "passed", text)).to.match(
+      expect(await outcome(walk.create("Gate", "gate-end", end))).to.match(
         /^gate end: 1 of 2 .*it was accepted on .* \("a drill"\), and is worse since:\n/s,
       );
       const stricter = { ...accepting, limits: { ...limits, maxDataLoss: 0 } };
-      expect(await update(walk, accepted, schemaGate(made, stricter))).to.match(
+      expect(await outcome(walk.change(accepted, schemaGate(made, stricter)))).to.match(
         /it was accepted on .* \("a drill"\), and is worse since:\n/,
       );
       // It stays what it was, and what failed is asked again though nobody changed anything; unless a later stage goes.
@@ -79,12 +76,12 @@ describe("provider: gates", function () {
       );
       const back = schemaGate(made, { ...stricter, through: "schema" });
       await withWalk({ database: db.migrator }, async (next) => {
-        const passedBy = (await update(next, accepted, back)) as Held;
+        const passedBy = await next.change(accepted, back);
         expect(passedBy.state).to.deep.include({
           verdict: "not ready",
           judgedAt: failed["judgedAt"] === undefined ? "" : (await kept(db))["judgedAt"],
         });
-        expect(said(next, "info").at(-1)).to.equal("nothing is asked: nothing that it stands before is to come");
+        expect(next.said("info").at(-1)).to.equal("nothing is asked: nothing that it stands before is to come");
         expect(await kept(db))
           .to.deep.include({ state: "done", waived: true })
           .and.not.to.have.property("error");
@@ -98,10 +95,9 @@ describe("provider: gates", function () {
         });
         for (const table of ["audit_log", "patient_consents", "consent_templates"])
           await off(table, "ENABLE").catch(() => undefined);
-        const mended = (await update(next, again, schemaGate(made, one))) as Held;
+        const mended = await next.change(again, schemaGate(made, one));
         expect(mended.state).to.deep.include({ verdict: "ready", accepted: [] });
-        const { client, call } = next.plugin;
-        await call(client.delete, calls.remove(mended.urn, mended.id, mended.state, mended.inputs));
+        await next.remove(mended);
         expect(await kept(db)).to.deep.include({ state: "undone" });
       });
     }));
@@ -129,9 +125,7 @@ describe("provider: gates", function () {
           publications: ["p"],
           backup: { directory: "other", maxAgeSeconds: 1, verify: "list" },
         };
-        const { urn, id, inputs, state } = held;
-        const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news });
-        expect(calls.changesOf(await walk.plugin.call(walk.plugin.client.diff, request)).changes).to.equal("none");
+        expect((await walk.diff(held, news)).changes).to.equal("none");
       } finally {
         Object.defineProperty(Database.prototype, "read", own);
       }
@@ -142,11 +136,11 @@ describe("provider: gates", function () {
     withWalkOn(walkModules, async (walk, made, db) => {
       const admin = await db.connect("admin");
       const asksNothing = walk.create("Gate", "gate-schema", schemaGate(made, { checks: [] }), { preview: true });
-      expect(await asksNothing.then(() => "passed", text)).to.contain("must name at least one check");
+      expect(await outcome(asksNothing)).to.contain("must name at least one check");
       await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
       const planned = await walk.create("Gate", "gate-schema", schemaGate(made), { preview: true });
       expect(planned.state).to.deep.include({ verdict: unknownMark, outcomes: unknownMark, judgedAt: unknownMark });
-      expect(said(walk, "warning")[0]).to.match(
+      expect(walk.said("warning")[0]).to.match(
         /^up will stop here: gate schema: 2 of \d+ checks did not pass \(definitions, row-security\)/,
       );
       const more = { "003_fhir_integration": "to come" };
@@ -162,7 +156,7 @@ describe("provider: gates", function () {
       // What will stop it whatever becomes of what it judges.
       const strictly = { ...early, gate: "end", checks: ["definitions", "support-trained"], strict: true };
       await walk.create("Gate", "gate-end", strictly, { preview: true });
-      expect(said(walk, "warning").at(-1)).to.match(
+      expect(walk.said("warning").at(-1)).to.match(
         /^up will stop at this gate: gate end: 1 of 2 checks did not pass \(support-trained\); the session is not completed/,
       );
       expect(await kept(db)).to.deep.equal({ state: undefined });
@@ -179,10 +173,7 @@ describe("provider: gates", function () {
         [urn],
       );
       const status = async (totalSteps: number, through: string): Promise<unknown> => {
-        const args = { ...walk.session(ledger.state["ledgerId"]!, totalSteps), through };
-        const news = await walk.check("MigrationSession", "session", args, session.inputs);
-        const change = { id: session.id, olds: session.state, oldInputs: session.inputs, news };
-        await walk.plugin.call(walk.plugin.client.update, calls.update(session.urn, change));
+        await walk.change(session, { ...walk.session(ledger.state["ledgerId"]!, totalSteps), through });
         return (await admin.query<{ status: string }>("SELECT status FROM public.migration_sessions")).rows[0]?.status;
       };
       expect(await status(6, "schema")).to.equal("failed");
@@ -203,16 +194,11 @@ describe("provider: gates", function () {
       expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
 
       const judges = { ...(own["judges"] as Bag), "003_fhir_integration": "to come" };
-      const news = await walk.check("Gate", "gate-before", { ...args, judges }, held.inputs);
-      const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
-      const { client, call, fail } = walk.plugin;
-      const { message } = await fail(client.update, calls.update(held.urn, change));
-      expect(message).to.match(
+      expect(await outcome(walk.change(held, { ...args, judges }))).to.match(
         /^gate before: 1 of 2 checks did not pass \(v6\); no module was applied \[gate-failed\]/,
       );
       await admin.query("ALTER TABLE public.patient_vitals ENABLE ROW LEVEL SECURITY");
-      const response = await call(client.update, calls.update(held.urn, change));
-      const asked: Held = { ...held, inputs: news, state: plain(response.getProperties()) ?? {} };
+      const asked = await walk.change(held, { ...args, judges });
       expect(asked.state).to.deep.include({ verdict: "ready" });
       expect((opened(asked.state["outcomes"]) as Bag[]).map(({ check }) => check)).to.deep.equal(["v6", "volumes"]);
       expect(await walk.diff(asked)).to.deep.equal({ changes: "none", paths: {} });
@@ -235,7 +221,7 @@ describe("provider: gates", function () {
       );
       await withWalk({ database: db.migrator }, async (next) => {
         expect(await next.diff(asked)).to.deep.equal({ changes: "some", paths: { verdict: "update, output" } });
-        const again = (await update(next, asked, { ...args, judges })) as Held;
+        const again = await next.change(asked, { ...args, judges });
         expect(again.state["judgedAt"], "asked, and not only told")
           .to.match(/^2/)
           .and.not.match(/^2020-01-01/);
@@ -255,7 +241,7 @@ describe("provider: gates", function () {
            WHERE kind = 'Gate' AND state = 'done'`,
           [waived],
         );
-        const now = (await update(walk, held, gate({ accept: { "v6-rows": reason } }))) as Held;
+        const now = await walk.change(held, gate({ accept: { "v6-rows": reason } }));
         return (opened(now.state["outcomes"]) as Bag[])[0]?.["verdict"];
       };
       expect(await asked(false, "a drill")).to.equal("passed");

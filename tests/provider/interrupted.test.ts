@@ -3,10 +3,11 @@ import { expect } from "chai";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
-import { withV6, type V6 } from "../support/postgres";
+import type { V6 } from "../support/postgres";
 import type { BootedPlugin } from "../support/plugin";
 import { alive, descendants, until } from "../support/processes";
-import { withWalkingProcess, type Held, type Walk } from "../support/walk";
+import { walkModules, withMade, withWalkingProcess, type Held, type Walk } from "../support/walk";
+import type { Wire } from "../support/wire";
 
 type OwnProcess = Walk<BootedPlugin>;
 
@@ -48,24 +49,26 @@ function outcomeOf(call: Promise<Held>): Promise<string> {
 
 describe("provider: interrupted at work", function () {
   this.timeout(180_000);
-  const walking = (test: (walk: OwnProcess, db: V6, client: Client) => Promise<void>) =>
-    withV6((db) => withWalkingProcess({ database: db.migrator }, async (walk) => test(walk, db, await db.connect())));
+  const walking = (test: (walk: OwnProcess, db: V6, client: Client, ledgerId: Wire) => Promise<void>) =>
+    withMade(walkModules, ({ ledger }, db) =>
+      withWalkingProcess({ database: db.migrator }, async (walk) =>
+        test(walk, db, await db.connect(), ledger.state["ledgerId"]!),
+      ),
+    );
 
   /** A data migration whose statement waits in the server. */
-  async function standing(walk: Walk, db: V6, client: Client) {
-    const { ledger } = await walk.through();
-    const ledgerId = ledger.state["ledgerId"]!;
+  async function standing(walk: Walk, db: V6, client: Client, ledgerId: Wire) {
     const { release } = await hold(db, "public.patient_consents");
     const outcome = outcomeOf(walk.create("DataMigration", "consents", walk.consents(ledgerId)));
     await until("the statement waits", async () =>
       (await waiting(client)).includes("guardian-migration DataMigration consents"),
     );
-    return { ledgerId, outcome, release };
+    return { outcome, release };
   }
 
   it("cancel ends the statement in the server, the call answers, and the same process can do it again", () =>
-    walking(async (walk, db, client) => {
-      const { ledgerId, outcome, release } = await standing(walk, db, client);
+    walking(async (walk, db, client, ledgerId) => {
+      const { outcome, release } = await standing(walk, db, client, ledgerId);
       await walk.plugin.call(walk.plugin.client.cancel, new Empty());
       // The table is still held: without the cancel it would go on waiting.
       expect(await outcome).to.match(cancelled);
@@ -82,8 +85,8 @@ describe("provider: interrupted at work", function () {
     }));
 
   it("the end of its stdin ends statement, session and process", () =>
-    walking(async (walk, db, client) => {
-      const { outcome } = await standing(walk, db, client);
+    walking(async (walk, db, client, ledgerId) => {
+      const { outcome } = await standing(walk, db, client, ledgerId);
       walk.plugin.child.stdin?.end();
       expect(await walk.plugin.exited).to.equal(0);
       await until("its sessions are gone", async () => (await sessions(client)) === 0);
@@ -91,8 +94,8 @@ describe("provider: interrupted at work", function () {
     }));
 
   it("kill -9 of the plugin: the server notices and ends its sessions", () =>
-    walking(async (walk, db, client) => {
-      const { outcome } = await standing(walk, db, client);
+    walking(async (walk, db, client, ledgerId) => {
+      const { outcome } = await standing(walk, db, client, ledgerId);
       process.kill(walk.plugin.pid, "SIGKILL");
       expect(await walk.plugin.exited).to.equal("SIGKILL");
       await until("its sessions are gone", async () => (await sessions(client)) === 0);
@@ -104,10 +107,9 @@ describe("provider: interrupted at work", function () {
     ["kill -9 of the plugin", (walk: OwnProcess) => process.kill(walk.plugin.pid, "SIGKILL")],
   ] as const) {
     it(`${how} takes a running pg_dump along`, () =>
-      walking(async (walk, db, client) => {
-        const ledger = await walk.create("Ledger", "ledger", { purge: false });
+      walking(async (walk, db, client, ledgerId) => {
         const { release } = await hold(db, "public.documents");
-        const outcome = outcomeOf(walk.create("Backup", "backup", walk.backupArgs(ledger.state["ledgerId"]!)));
+        const outcome = outcomeOf(walk.create("Backup", "backup", walk.backupArgs(ledgerId)));
         const dumps = () => descendants(walk.plugin.pid, /pg_dump/).map((one) => one.pid);
         await until("pg_dump waits", async () => dumps().length > 0 && (await waitsForLock(client)));
         const running = dumps();
@@ -123,8 +125,8 @@ describe("provider: interrupted at work", function () {
   }
 
   it("two processes take turns: the second names who holds the lock; cancelling one leaves the other alone", () =>
-    walking(async (walk, db, client) => {
-      const { ledgerId, outcome, release } = await standing(walk, db, client);
+    walking(async (walk, db, client, ledgerId) => {
+      const { outcome, release } = await standing(walk, db, client, ledgerId);
       await withWalkingProcess({ database: db.migrator }, async (other) => {
         const flag = { flag: "fhir_integration", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
         const waits = () => other.plugin.engine.logs.some((line) => line.ephemeral);

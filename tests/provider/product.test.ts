@@ -1,9 +1,8 @@
 import { expect } from "chai";
 import { ledgerFormat } from "../../engine/ledger/schema";
-import * as calls from "../support/calls";
 import { withV6, type V6 } from "../support/postgres";
-import { walkModules, withMade, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
-import { plain, unknownMark, type Wire } from "../support/wire";
+import { outcome, walkModules, withMade, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
+import { unknownMark, type Wire } from "../support/wire";
 
 describe("provider: the product", function () {
   this.timeout(180_000);
@@ -56,9 +55,7 @@ describe("provider: the product", function () {
         expect(held.id).to.equal(held.urn.split("::").at(-1));
         expect(held.state["database"]).to.deep.equal(identity);
         expect(await walk.diff(held), held.urn).to.deep.equal({ changes: "none", paths: {} });
-        const args = Object.fromEntries(Object.entries(held.inputs).filter(([key]) => key !== "__source"));
-        const again = plugin.call(plugin.client.read, calls.read(held.urn, held.id, held.state, args));
-        expect(plain((await again).getProperties()), held.urn).to.deep.equal(held.state);
+        expect((await walk.read(held)).state, held.urn).to.deep.equal(held.state);
       }
     }));
 
@@ -92,24 +89,16 @@ describe("provider: the product", function () {
 
   it("plans an update: what it will change is unknown, what it will not change is certain; and then does it", () =>
     withWalkOn(walkModules, async (walk, { ledger, backup }) => {
-      const { client, call } = walk.plugin;
       const ledgerId = ledger.state["ledgerId"]!;
       const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 5));
-      const changed = {
-        backup: await walk.check("Backup", "backup", walk.backupArgs(ledgerId, ["000_audit_log"]), backup.inputs),
-        session: await walk.check("MigrationSession", "session", walk.session(ledgerId, 6), session.inputs),
-      };
       for (const preview of [true, false]) {
-        const updated = async (held: typeof backup, news: typeof backup.inputs) => {
-          const change = { id: held.id, olds: held.state, oldInputs: held.inputs, news };
-          return plain((await call(client.update, calls.update(held.urn, change, { preview }))).getProperties()) ?? {};
-        };
-        const dumped = await updated(backup, changed.backup);
-        expect(dumped).to.deep.include({ ...changed.backup, database: backup.state["database"] });
+        const changed = await walk.change(backup, walk.backupArgs(ledgerId, ["000_audit_log"]), { preview });
+        const dumped = changed.state;
+        expect(dumped).to.deep.include({ ...changed.inputs, database: backup.state["database"] });
         if (preview) expect(dumped).to.deep.include({ path: unknownMark, bytes: unknownMark, takenAt: unknownMark });
         else expect(dumped["path"]).to.be.a("string").and.not.to.equal(backup.state["path"]);
-        const kept = await updated(session, changed.session);
-        expect(kept).to.deep.equal({ ...session.state, totalSteps: 6 });
+        const kept = await walk.change(session, walk.session(ledgerId, 6), { preview });
+        expect(kept.state).to.deep.equal({ ...session.state, totalSteps: 6 });
       }
     }));
 
@@ -117,18 +106,13 @@ describe("provider: the product", function () {
     walking(async (walk) => {
       const ledger = await walk.create("Ledger", "ledger", { purge: false });
       const ledgerId = ledger.state["ledgerId"]!;
-      const said = (work: Promise<unknown>): Promise<string> =>
-        work.then(
-          () => "made",
-          (err: unknown) => String(err),
-        );
       const refused = (name: string): string => `no backup was taken for this change of ${name}; nothing was changed`;
       const apply = (module: string) => walk.create("SqlModule", module, { module, ledgerId });
-      expect(await said(apply("000_audit_log"))).to.contain(refused("000_audit_log"));
+      expect(await outcome(apply("000_audit_log"))).to.contain(refused("000_audit_log"));
       await walk.create("Backup", "backup", { ...walk.backupArgs(ledgerId), migrations: [] });
       for (const module of walkModules) await apply(module);
       const moved = walk.create("DataMigration", "consents", walk.consents(ledgerId));
-      expect(await said(moved)).to.contain(refused("consents"));
+      expect(await outcome(moved)).to.contain(refused("consents"));
     }));
 
   it("refuses in preview what up would refuse: objects of others, other parameters of written rows, a flag changed unseen", () =>
@@ -137,7 +121,7 @@ describe("provider: the product", function () {
       await client.query("CREATE TABLE public.audit_log ()");
       const module = { module: "000_audit_log", ledgerId: unknownMark };
       const strange = walk.create("SqlModule", "000_audit_log", module, { preview: true });
-      expect(await strange.then(() => "planned", String))
+      expect(await outcome(strange))
         .to.contain("[objects-exist]")
         .and.contain("drop nothing: v7 works as it is, without a stack; to migrate here anew, restore one from before");
       await client.query("DROP TABLE public.audit_log");
@@ -147,18 +131,15 @@ describe("provider: the product", function () {
       const consents = await walk.create("DataMigration", "consents", walk.consents(ledgerId));
       const flag = await walk.create("FeatureFlag", "event_sourcing", off);
       await client.query("UPDATE public.feature_flags SET rollout_percentage = 7");
-      const refusal = async ({ urn, id, inputs, state }: Held, changed: Record<string, Wire>): Promise<string> => {
-        const change = { id, olds: state, oldInputs: inputs, news: { ...inputs, ...changed } };
-        const { plugin } = walk;
-        return (await plugin.fail(plugin.client.update, calls.update(urn, change, { preview: true }))).message;
-      };
+      const refusal = (held: Held, changed: Record<string, Wire>): Promise<string> =>
+        outcome(walk.update(held, { ...held.inputs, ...changed }, { preview: true }));
       const parameters = { mode: "assumed", legalBasis: "contract", statement: "a test" };
       expect(await refusal(consents, { parameters })).to.match(/^the parameters of data migration consents changed/);
       expect(await refusal(flag, { enabled: true })).to.contain("[flag-changed]");
       // One that this stack never wrote as well.
       const other = { ...off, flag: "enhanced_consent" };
       const made = walk.create("FeatureFlag", "enhanced_consent", other, { preview: true });
-      expect(await made.then(() => "planned", String)).to.contain("[flag-changed]");
+      expect(await outcome(made)).to.contain("[flag-changed]");
     }));
 
   it("shows what was done by hand: in a diff, with a warning, and in a refresh the other way round", () =>
@@ -179,12 +160,7 @@ describe("provider: the product", function () {
             ephemeral: false,
           },
         ]);
-        const { client: provider } = next.plugin;
-        const read = await next.plugin.call(
-          provider.read,
-          calls.read(audit!.urn, audit!.id, audit!.state, audit!.inputs),
-        );
-        const refreshed = { ...audit!, state: plain(read.getProperties()) ?? {} };
+        const refreshed = await next.read(audit!);
         expect(refreshed.state["definitions"]).not.to.deep.equal(audit!.state["definitions"]);
         expect(await next.diff(refreshed)).to.deep.equal({ changes: "some", paths });
       });

@@ -8,7 +8,7 @@ import type { CallFailure } from "../support/plugin";
 import { withV6 } from "../support/postgres";
 import { until } from "../support/processes";
 import { withWalk, withWalkingProcess } from "../support/walk";
-import { plain, unknownMark, type Wire } from "../support/wire";
+import { unknownMark, type Wire } from "../support/wire";
 
 /** The folder of the scratch server that a process has, if it has one. */
 const scratchOf = (pid: number): string | undefined =>
@@ -40,11 +40,7 @@ describe("provider: a backup that is proven", function () {
         const backups = join(walk.folder, "backups");
         const planned = await walk.create("Backup", "backup", args(unknownMark), { preview: true });
         expect(planned.state).to.include({ proof: unknownMark, restoreSeconds: unknownMark });
-        const said = (it: typeof walk): string =>
-          it.plugin.engine.logs
-            .filter(({ urn, ephemeral }) => urn === planned.urn && !ephemeral)
-            .map(({ message }) => message)
-            .join("\n");
+        const said = (it: typeof walk): string => it.said(undefined, planned.urn).join("\n");
         expect(said(walk)).to.match(
           /are dumped into a folder in .*; it is restored on an embedded PostgreSQL \d+ in \/\S+ and compared; nothing is added or changed before it is proven/,
         );
@@ -96,12 +92,10 @@ describe("provider: a backup that is proven", function () {
           expect([proof, provenAt, restoreSeconds]).not.to.include(undefined);
           const older = { ...backup, state };
           await withWalk({ database: db.migrator }, async (later) => {
-            const { client: provider, call } = later.plugin;
             expect(await later.diff(older)).to.deep.equal({ changes: "some", paths: { proof: "update, output" } });
-            const change = { id: older.id, olds: state, oldInputs: older.inputs, news: older.inputs };
-            const updated = plain((await call(provider.update, calls.update(older.urn, change))).getProperties()) ?? {};
-            expect(updated).to.include({ proof: "not proven", provenAt: "", path: backup.state["path"] });
-            expect(await later.diff({ ...older, state: updated })).to.deep.equal({ changes: "none", paths: {} });
+            const updated = await later.update(older);
+            expect(updated.state).to.include({ proof: "not proven", provenAt: "", path: backup.state["path"] });
+            expect(await later.diff(updated)).to.deep.equal({ changes: "none", paths: {} });
           });
         });
       }),
@@ -134,14 +128,14 @@ describe("provider: a backup that is proven", function () {
           expect(more).to.deep.equal([]);
 
           // Every up after it stopped here, whatever was mended: The "path" argument must be of type string.
-          expect(await walk.diff({ urn, id, inputs, state: olds })).to.deep.include({ changes: "some" });
+          const held = { urn, id, inputs, state: olds };
+          expect(await walk.diff(held)).to.deep.include({ changes: "some" });
           const news = await walk.check("Backup", "backup", args);
-          const change = { id, olds, oldInputs: inputs, news };
-          expect(calls.changesOf(await call(client.diff, calls.diff(urn, change)))).to.deep.include({
-            changes: "some",
+          expect(await walk.diff(held, news)).to.deep.include({ changes: "some" });
+          expect((await walk.update(held, news)).state).to.include({
+            proof: "proven",
+            path: join(walk.folder, "backups", dumped ?? ""),
           });
-          const updated = plain((await call(client.update, calls.update(urn, change))).getProperties()) ?? {};
-          expect(updated).to.include({ proof: "proven", path: join(walk.folder, "backups", dumped ?? "") });
           expect(dumps()).to.deep.equal([dumped]);
         }),
       ),

@@ -1,17 +1,7 @@
 import { expect } from "chai";
 import { withV6 } from "../support/postgres";
-import { withWalk, type Walk } from "../support/walk";
-import * as calls from "../support/calls";
+import { outcome, withWalk } from "../support/walk";
 import { unknownMark } from "../support/wire";
-
-const said = (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => "done",
-    (err: unknown) => String(err),
-  );
-
-const warnings = (walk: Walk): string[] =>
-  walk.plugin.engine.logs.flatMap(({ severity, message }) => (severity === "warning" ? [message] : []));
 
 describe("provider: publications that new tables would join", function () {
   this.timeout(60_000);
@@ -24,10 +14,10 @@ describe("provider: publications that new tables would join", function () {
       await admin.query("CREATE PUBLICATION everything FOR ALL TABLES");
       await withWalk({ database: db.migrator }, async (walk) => {
         await walk.create("Ledger", "ledger", { purge: false }, { preview: true });
-        expect(warnings(walk).join()).to.match(
+        expect(walk.said("warning").join()).to.match(
           /^up will refuse this: new tables would join a publication: [^]+\[publication-open\]\n {2}where: publication everything \(FOR ALL TABLES/,
         );
-        const refused = await said(walk.create("Ledger", "ledger", { purge: false }));
+        const refused = await outcome(walk.create("Ledger", "ledger", { purge: false }));
         expect(refused)
           .to.contain("[publication-open]")
           .and.contain("DROP PUBLICATION everything;")
@@ -36,7 +26,7 @@ describe("provider: publications that new tables would join", function () {
 
         const given = { purge: false, publications: ["everything"] };
         await walk.create("Ledger", "ledger", given, { preview: true });
-        expect(warnings(walk)).to.have.length(1);
+        expect(walk.said("warning")).to.have.length(1);
         expect(walk.plugin.engine.logs.at(-1)?.message).to.contain(
           "new tables join publication everything (FOR ALL TABLES), which is accepted",
         );
@@ -49,14 +39,12 @@ describe("provider: publications that new tables would join", function () {
         // One that comes later is refused by the next module, and not by what is there.
         await admin.query("CREATE PUBLICATION more FOR TABLES IN SCHEMA public");
         const next = { module: "001_feature_flags", ledgerId };
-        expect(await said(walk.create("SqlModule", "001_feature_flags", next)))
+        expect(await outcome(walk.create("SqlModule", "001_feature_flags", next)))
           .to.contain("publication more (FOR TABLES IN SCHEMA public")
           .and.contain("ALTER PUBLICATION more DROP TABLES IN SCHEMA public;")
           .and.not.contain("audit_log");
         await walk.create("SqlModule", "000_audit_log", module);
-        const more = await walk.check("Ledger", "ledger", { purge: false, publications: ["everything", "more"] });
-        const change = { olds: ledger.state, oldInputs: ledger.inputs, news: more };
-        await walk.plugin.call(walk.plugin.client.update, calls.update(ledger.urn, { ...change, id: ledger.id }));
+        await walk.change(ledger, { purge: false, publications: ["everything", "more"] });
         await walk.create("SqlModule", "001_feature_flags", next);
       });
     }));
@@ -71,7 +59,7 @@ describe("provider: publications that new tables would join", function () {
           await walk.assess({ modules: [], accepted });
           const args = { module: "000_audit_log", ledgerId: unknownMark };
           await walk.create("SqlModule", "000_audit_log", args, { preview: true });
-          return warnings(walk).filter((line) => line.startsWith("up will refuse this"));
+          return walk.said("warning").filter((line) => line.startsWith("up will refuse this"));
         });
       expect(await plans([])).to.have.length(1);
       expect(await plans(["everything"])).to.deep.equal([]);

@@ -1,45 +1,24 @@
 import { expect } from "chai";
 import { withClient } from "../../scripts/v6/database";
 import { copied, renamed } from "../engine/ledger/owned";
-import * as calls from "../support/calls";
 import type { Login } from "../support/postgres";
-import { withMade, walkModules, withWalk, type Held, type Made, type Walk } from "../support/walk";
-import { plain } from "../support/wire";
+import { outcome, walkModules, withMade, withWalk, type Held, type Walk } from "../support/walk";
+import { withEverything } from "./everything";
 
-/** One resource of every kind but the completion, in their order; the stack is dev. */
-async function everything(walk: Walk, { ledger, backup, modules: made }: Made, rows = true): Promise<Held[]> {
-  const ledgerId = ledger.state["ledgerId"]!;
-  const session = await walk.create("MigrationSession", "session", walk.session(ledgerId, 9));
-  const consents = rows ? [await walk.create("DataMigration", "consents", walk.consents(ledgerId))] : [];
-  const values = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [] };
-  const flag = await walk.create("FeatureFlag", "enhanced_consent", { ...values, ledgerId });
-  return [ledger, backup, ...made, session, ...consents, flag];
-}
-
-const change = ({ id, state, inputs }: Held, adopt?: string): calls.Change => ({
-  ...{ id, olds: state, oldInputs: inputs, news: adopt === undefined ? inputs : { ...inputs, adopt } },
-});
-const paths = async ({ plugin }: Walk, held: Held, adopt?: string): Promise<Record<string, string>> =>
-  calls.changesOf(await plugin.call(plugin.client.diff, calls.diff(held.urn, change(held, adopt)))).paths;
+const adopting = (held: Held, adopt?: string): Held["inputs"] =>
+  adopt === undefined ? held.inputs : { ...held.inputs, adopt };
+const paths = async (walk: Walk, held: Held, adopt?: string): Promise<Record<string, string>> =>
+  (await walk.diff(held, adopting(held, adopt))).paths;
 const update = async (walk: Walk, held: Held, adopt?: string): Promise<Held> => {
-  const { plugin } = walk;
-  const it = change(held, adopt);
-  await plugin.call(plugin.client.update, calls.update(held.urn, it, { preview: true }));
-  const response = await plugin.call(plugin.client.update, calls.update(held.urn, it));
-  return { ...held, inputs: it.news, state: plain(response.getProperties()) ?? {} };
+  await walk.update(held, adopting(held, adopt), { preview: true });
+  return walk.update(held, adopting(held, adopt));
 };
-/** What diff, read, update and delete say. */
-const refusals = async ({ plugin }: Walk, held: Held, adopt?: string): Promise<string[]> => {
-  const { urn, id, state, inputs } = held;
-  const { client, fail } = plugin;
-  const args = Object.fromEntries(Object.entries(inputs).filter(([key]) => key !== "__source"));
-  const failures = [
-    await fail(client.diff, calls.diff(urn, change(held, adopt))),
-    await fail(client.read, calls.read(urn, id, state, args)),
-    await fail(client.delete, calls.remove(urn, id, state, inputs)),
-  ];
-  return failures.map(({ message }) => message);
-};
+/** What diff, read and delete say. */
+const refusals = async (walk: Walk, held: Held, adopt?: string): Promise<string[]> => [
+  await outcome(walk.diff(held, adopting(held, adopt))),
+  await outcome(walk.read(held)),
+  await outcome(walk.remove(held)),
+];
 /** Whether the first module is there. */
 const there = (login: Login): Promise<unknown> =>
   withClient(login, async (client) => {
@@ -53,10 +32,9 @@ describe("provider: what was renamed", function () {
   this.timeout(120_000);
 
   it("16-2: a stack: says so, gives both ways, and takes the new name over with one setting", () =>
-    withMade(walkModules, async (before, db) => {
-      const made = await withWalk({ database: db.migrator }, (walk) => everything(walk, before));
+    withEverything(walkModules, async (made, db) => {
       // Pulumi writes the new name into every URN of the state.
-      const held = made.map((one) => ({ ...one, urn: one.urn.replace(":dev:", ":prod:") }));
+      const held = made.map(({ held: one }) => ({ ...one, urn: one.urn.replace(":dev:", ":prod:") }));
       const [ledger, ...others] = held as [Held, ...Held[]];
       const id = ledger.state["ledgerId"] as string;
       const options = { database: db.migrator, stack: "prod" };
@@ -78,8 +56,9 @@ describe("provider: what was renamed", function () {
       await withWalk(options, async (walk) => {
         expect(await paths(walk, ledger, id)).to.have.keys("adopt");
         const adopted = await update(walk, ledger, id);
-        const told = walk.plugin.engine.logs.map(({ message }) => message).join("\n");
-        expect(told).to.contain("takes over what the ledger has under dev::guardian, as prod::guardian");
+        expect(walk.said().join("\n")).to.contain(
+          "takes over what the ledger has under dev::guardian, as prod::guardian",
+        );
         for (const one of others) expect(await paths(walk, one), one.urn).to.deep.equal({});
         // The setting may stay, and may go.
         expect(await paths(walk, adopted)).to.deep.equal({});
@@ -114,14 +93,13 @@ describe("provider: what was renamed", function () {
         const module = { module: "000_audit_log", ledgerId };
         await walk.create("Ledger", "ledger", { purge: false, adopt: ledgerId }, preview);
         const { urn } = await walk.create("SqlModule", "000_audit_log", module, preview);
-        const said = walk.plugin.engine.logs.filter((line) => line.urn === urn).map(({ message }) => message);
-        expect(said.join()).to.contain("it is in the database already and is taken over as it is");
+        expect(walk.said(undefined, urn).join()).to.contain("it is in the database already and is taken over as it is");
       });
     }));
 
   it("16-2: a database: it is no copy, and one setting takes the new name over, in every resource's state", () =>
-    withMade(walkModules.slice(0, 3), async (before, db) => {
-      const made = await withWalk({ database: db.migrator }, (walk) => everything(walk, before, false));
+    withEverything(walkModules.slice(0, 3), async (all, db) => {
+      const made = all.map(({ held }) => held);
       const [ledger, ...others] = made as [Held, ...Held[]];
       const id = ledger.state["ledgerId"] as string;
       await renamed(db, async (database) => {

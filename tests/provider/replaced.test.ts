@@ -1,32 +1,11 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import * as calls from "../support/calls";
 import type { V6 } from "../support/postgres";
-import { walkModules, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
+import { outcome, walkModules, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
+import { withEverything } from "./everything";
 
 type All = Map<string, { held: Held; again: () => Promise<Held> }>;
-
-/** One resource of every kind, in the order in which they are made, with what makes it. */
-async function everything(walk: Walk, { ledger, backup, modules }: Made): Promise<All> {
-  const made: All = new Map();
-  const make = async (kind: string, name: string, args: Record<string, Wire>, there?: Held): Promise<Held> => {
-    const again = (): Promise<Held> => walk.create(kind, name, args);
-    const held = there ?? (await again());
-    made.set(kind === "SqlModule" ? name : kind, { held, again });
-    return held;
-  };
-  await make("Ledger", "ledger", { purge: false }, ledger);
-  const ledgerId = ledger.state["ledgerId"]!;
-  await make("Backup", "backup", walk.backupArgs(ledgerId), backup);
-  for (const [i, module] of walkModules.entries()) await make("SqlModule", module, { module, ledgerId }, modules[i]);
-  const session = await make("MigrationSession", "session", walk.session(ledgerId, 9));
-  await make("DataMigration", "consents", walk.consents(ledgerId));
-  const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [] };
-  await make("FeatureFlag", "enhanced_consent", { ...flag, ledgerId });
-  await make("SessionCompletion", "completion", { sessionId: session.state["sessionId"]!, ledgerId });
-  return made;
-}
 
 /** Those that need what the walk applies. */
 const needing = ["005_user_preferences", "006_document_queue", "007_notification_queue"];
@@ -42,15 +21,8 @@ async function standing(client: Client): Promise<unknown> {
   return rows[0];
 }
 
-const refusal = async (walk: Walk, { urn, id, state, inputs }: Held): Promise<string> =>
-  (await walk.plugin.fail(walk.plugin.client.delete, calls.remove(urn, id, state, inputs))).message;
 /** @returns the id that a refresh finds; empty: gone */
-const read = async (walk: Walk, { urn, id, state, inputs }: Held): Promise<string> => {
-  const args = Object.fromEntries(Object.entries(inputs).filter(([key]) => key !== "__source"));
-  return (await walk.plugin.call(walk.plugin.client.read, calls.read(urn, id, state, args))).getId();
-};
-const warnings = (walk: Walk, urn: string): string[] =>
-  walk.plugin.engine.logs.filter((line) => line.urn === urn && line.severity === "warning").map((line) => line.message);
+const read = async (walk: Walk, held: Held): Promise<string> => (await walk.read(held)).id;
 
 const older = /^this stack.s state is older than the database.*\[state-outdated\]/;
 
@@ -60,8 +32,19 @@ describe("provider: a resource that Pulumi replaces", function () {
     modules: readonly string[],
     test: (walk: Walk, made: Made, db: V6, client: Client) => Promise<void>,
   ): Promise<void> => withWalkOn(modules, async (walk, made, db) => test(walk, made, db, await db.connect()));
+  /** One of every kind is there, by its kind; modules by their names. */
   const withAll = (test: (walk: Walk, made: All, db: V6, client: Client) => Promise<void>): Promise<void> =>
-    walking(walkModules, async (walk, made, db, client) => test(walk, await everything(walk, made), db, client));
+    withEverything(walkModules, (made, db) =>
+      anotherRun(db, async (walk) => {
+        const all = made.map(({ kind, name, args, held }) => {
+          // The others' backups are not here.
+          const own = kind === "Backup" ? walk.backupArgs(args["ledgerId"]!) : args;
+          const again = (): Promise<Held> => walk.create(kind, name, own);
+          return [kind === "SqlModule" ? name : kind, { held, again }] as const;
+        });
+        await test(walk, new Map(all), db, await db.connect());
+      }),
+    );
   /** Another run of the engine, which knows nothing of what the one before asked. */
   const anotherRun = (db: V6, test: (walk: Walk) => Promise<void>) => withWalk({ database: db.migrator }, test);
 
@@ -73,7 +56,7 @@ describe("provider: a resource that Pulumi replaces", function () {
         expect(newer.id, name).to.match(new RegExp(`^${held.id}~0\\.1$`));
         await walk.remove(held);
         expect(await standing(client), name).to.deep.equal(before);
-        expect(warnings(walk, held.urn).join(), name).to.contain("nothing is deleted");
+        expect(walk.said("warning", held.urn).join(), name).to.contain("nothing is deleted");
         expect(await walk.diff(newer), name).to.deep.equal({ changes: "none", paths: {} });
         made.set(name, { held: newer, again });
       }
@@ -87,7 +70,7 @@ describe("provider: a resource that Pulumi replaces", function () {
       const args = { module: "000_audit_log", ledgerId: ledger.state["ledgerId"]! };
       const said = async (): Promise<string | undefined> => {
         const { urn } = await walk.create("SqlModule", "000_audit_log", args, { preview: true });
-        return walk.plugin.engine.logs.filter((line) => line.urn === urn && !line.ephemeral).at(-1)?.message;
+        return walk.said(undefined, urn).at(-1);
       };
       expect(await said()).to.contain("is taken over as it is; if this is a replacement, nothing is deleted");
       await walk.remove(modules[0]!);
@@ -104,12 +87,10 @@ describe("provider: a resource that Pulumi replaces", function () {
       // A day later, with the state of the day before.
       await anotherRun(db, async (later) => {
         const consents = made.get("DataMigration")!.held;
-        expect(await refusal(later, consents))
+        expect(await outcome(later.remove(consents)))
           .to.match(older)
           .and.contain("run refresh");
-        const { urn, id, inputs, state } = consents;
-        const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news: inputs });
-        expect((await later.plugin.fail(later.plugin.client.diff, request)).message).to.match(older);
+        expect(await outcome(later.diff(consents))).to.match(older);
         expect(await standing(client)).to.deep.equal(before);
       });
       await anotherRun(db, async (later) => {
@@ -131,7 +112,7 @@ describe("provider: a resource that Pulumi replaces", function () {
       const second = await walk.create("SqlModule", "000_audit_log", module);
       expect([first.id, second.id]).to.deep.equal(["000_audit_log", "000_audit_log~1.0"]);
       await anotherRun(db, async (later) => {
-        expect(await refusal(later, first)).to.match(older);
+        expect(await outcome(later.remove(first))).to.match(older);
         await later.remove(second);
         await later.remove(first);
       });
@@ -163,7 +144,9 @@ describe("provider: a resource that Pulumi replaces", function () {
       await walk.create("DataMigration", "consents", walk.consents(ledger.state["ledgerId"]!));
       const before = await standing(client);
       const needed = modules.find(({ urn }) => urn.endsWith("004_enhanced_consent"))!;
-      expect(await refusal(walk, needed)).to.match(/still needed \[module-needed\]\n {2}where: 007_notification_queue/);
+      expect(await outcome(walk.remove(needed))).to.match(
+        /still needed \[module-needed\]\n {2}where: 007_notification_queue/,
+      );
       expect(await standing(client)).to.deep.equal(before);
     }));
 
@@ -188,7 +171,7 @@ describe("provider: a resource that Pulumi replaces", function () {
       await flagAgain();
       let newer = held;
       await anotherRun(db, async (run) => {
-        expect(await refusal(run, flag)).to.match(older);
+        expect(await outcome(run.remove(flag))).to.match(older);
         await run.diff(held);
         newer = await run.create("DataMigration", "consents", run.consents(held.inputs["ledgerId"]!));
         await run.remove(held);
@@ -212,29 +195,22 @@ describe("provider: a resource that Pulumi replaces", function () {
     withAll(async (walk, made, db, client) => {
       const before = await standing(client);
       await anotherRun(db, async (run) => {
-        const { client: provider, fail } = run.plugin;
         for (const { held } of made.values()) {
-          const { id, state, inputs } = held;
           // Under a name that the ledger does not know, and under ones that it knows of something else.
           for (const name of ["renamed", "consents", "000_audit_log"]) {
             if (held.urn.endsWith(`::${name}`)) continue;
             const urn = held.urn.replace(/[^:]+$/, name);
-            const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news: inputs });
-            const said = [
-              await refusal(run, { ...held, urn }),
-              (await fail(provider.diff, request)).message,
-              (await fail(provider.read, calls.read(urn, id, state, {}))).message,
-            ];
-            for (const message of said)
-              expect(message)
+            const renamed = { ...held, urn };
+            for (const work of [() => run.remove(renamed), () => run.diff(renamed), () => run.read(renamed)])
+              expect(await outcome(work()))
                 .to.contain("renamed in the state")
-                .and.contain(`pulumi state rename '${urn}' ${id}`)
+                .and.contain(`pulumi state rename '${urn}' ${held.id}`)
                 .and.contain(`pulumi state delete '${urn}'`);
           }
-          expect((await fail(provider.read, calls.read(held.urn, id, {}, {}))).message).to.contain("[import-refused]");
+          expect(await outcome(run.read({ ...held, state: {}, inputs: {} }))).to.contain("[import-refused]");
         }
         // All was forgotten but the ledger.
-        expect(await refusal(run, made.get("Ledger")!.held)).to.contain("[not-in-state]");
+        expect(await outcome(run.remove(made.get("Ledger")!.held))).to.contain("[not-in-state]");
       });
       expect(await standing(client)).to.deep.equal(before);
       // up makes it anew under its own name, which takes over what stands; what was renamed is then to be forgotten.

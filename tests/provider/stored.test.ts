@@ -19,7 +19,7 @@ describe("provider: a backup that is stored off the machine", function () {
         const store = { to: `s3://${double.bucket}/x`, recipients: [recipient], endpoint: double.endpoint };
         const ledger = await walk.create("Ledger", "ledger", { purge: false });
         const args = { ...walk.backupArgs(ledger.state["ledgerId"]!, ["000_audit_log"]), migrations: [] };
-        const said = (): string => walk.plugin.engine.logs.map(({ message }) => message).join("\n");
+        const said = (): string => walk.said().join("\n");
 
         // Who previews need not have the store's rights.
         double.instead = () => ({ status: 403, code: "AccessDenied" });

@@ -38,6 +38,17 @@ export interface WalkOptions {
   env?: Record<string, string>;
 }
 
+const changeOf = ({ id, state, inputs }: Held, news: Bag): calls.Change => {
+  return { id, olds: state, oldInputs: inputs, news };
+};
+
+/** What the work was refused with; "done" where it was not. */
+export const outcome = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "done",
+    (err: unknown) => (err instanceof Error ? err.message : String(err)),
+  );
+
 /** A program that declares resources of the product one after the other, and the engine that runs it, in one object. */
 export class Walk<P extends ServedPlugin = ServedPlugin> {
   constructor(
@@ -84,11 +95,39 @@ export class Walk<P extends ServedPlugin = ServedPlugin> {
     return { urn, id: response.getId(), inputs, state: plain(response.getProperties()) ?? {} };
   }
 
-  /** What an `up` without changes would ask. */
-  async diff(held: Held): Promise<ReturnType<typeof calls.changesOf>> {
-    const { urn, id, inputs, state } = held;
-    const request = calls.diff(urn, { id, olds: state, oldInputs: inputs, news: inputs });
+  /** What an `up` would ask, without changes or with other inputs. */
+  async diff(held: Held, news: Bag = held.inputs): Promise<ReturnType<typeof calls.changesOf>> {
+    const request = calls.diff(held.urn, changeOf(held, news));
     return calls.changesOf(await this.plugin.call(this.plugin.client.diff, request));
+  }
+
+  /** An update, as the engine asks for it. */
+  async update(held: Held, news: Bag = held.inputs, how: calls.How = {}): Promise<Held> {
+    const request = calls.update(held.urn, changeOf(held, news), how);
+    const response = await this.plugin.call(this.plugin.client.update, request);
+    return { ...held, inputs: news, state: plain(response.getProperties()) ?? {} };
+  }
+
+  /** check and update: to what a program gives now. */
+  async change(held: Held, args: Bag, how: calls.How = {}): Promise<Held> {
+    const [type = "", name = ""] = held.urn.split("::").slice(2);
+    return this.update(held, await this.check(type.split(":").at(-1)!, name, args, held.inputs), how);
+  }
+
+  /** A refresh. @returns what is there now; its id is empty where it is gone */
+  async read(held: Held): Promise<Held> {
+    const request = calls.read(held.urn, held.id, held.state, held.inputs);
+    const response = await this.plugin.call(this.plugin.client.read, request);
+    const [inputs, state] = [response.getInputs(), response.getProperties()].map((found) => plain(found) ?? {});
+    return { urn: held.urn, id: response.getId(), inputs: inputs!, state: state! };
+  }
+
+  /** What the user was told and sees for good, of everything or of one resource. */
+  said(severity?: "info" | "warning", urn?: string): string[] {
+    return this.plugin.engine.logs.flatMap((line) => {
+      const meant = !line.ephemeral && line.severity === (severity ?? line.severity) && line.urn === (urn ?? line.urn);
+      return meant ? [line.message] : [];
+    });
   }
 
   /** The ledger, a backup of what is to be done, and the modules. */
@@ -133,38 +172,45 @@ export async function withWalk<T>(options: WalkOptions, test: (walk: Walk) => Pr
   }
 }
 
-/** What a walk made, by its modules, with the database's name as it stands in the states. */
-const walked = new Map<string, { database: string; made: Made }>();
+/** What runs left, as JSON, by their names; with the database's name as it stands in the states. */
+const left = new Map<string, { database: string; text: string }>();
 
-/** Ledger, backup and modules are there, the backup in a folder that stays; made once in a process. */
-const through = (modules: readonly string[]): Preparation => ({
-  name: `a walk through ${modules.join(" ")}`,
+/** A run of the engine, whose backups are in a folder that stays; made once in a process. */
+const leaving = (name: string, run: (walk: Walk) => Promise<unknown>): Preparation => ({
+  name,
   everyCopy: movedHere,
   prepare: async ({ migrator }) => {
     const { database } = migrator;
     const [folder, copy, made] = await withWalk({ database: migrator }, async (walk) => {
-      const made = await walk.through(modules);
+      const made = await run(walk);
       return [walk.folder, keep(walk.folder), JSON.stringify(made)] as const;
     });
     const there = `UPDATE guardian_migration.step SET physical_id = replace(physical_id, $1, $2),
       detail = replace(detail::text, $1, $2)::jsonb WHERE strpos(concat(physical_id, detail), $1) > 0`;
     await withClient(migrator, (client) => client.query(there, [folder, copy]));
-    walked.set(modules.join(" "), { database, made: JSON.parse(made.replaceAll(folder, copy)) as Made });
+    left.set(name, { database, text: made.replaceAll(folder, copy) });
   },
 });
 
-/** Runs a test on a database where another run of the engine went through these modules, as its state holds them: copies both. */
-export function withMade<T>(modules: readonly string[], test: (made: Made, db: V6) => Promise<T>): Promise<T> {
+/** Runs a test on a database where another run of the engine left something, as its state holds it: copies both. */
+export function withLeft<L, T>(
+  name: string,
+  run: (walk: Walk) => Promise<L>,
+  test: (left: L, db: V6) => Promise<T>,
+): Promise<T> {
   return withV6(
     (db) => {
-      const before = walked.get(modules.join(" "));
-      if (!before) throw new Error("there is no template of that walk");
-      const text = JSON.stringify(before.made).replaceAll(`"${before.database}"`, `"${db.name}"`);
-      return test(JSON.parse(text) as Made, db);
+      const before = left.get(name);
+      if (!before) throw new Error(`there is no template of ${name}`);
+      return test(JSON.parse(before.text.replaceAll(`"${before.database}"`, `"${db.name}"`)) as L, db);
     },
-    { prepared: through(modules) },
+    { prepared: leaving(name, run) },
   );
 }
+
+/** The same where ledger, backup and these modules are there. */
+export const withMade = <T>(modules: readonly string[], test: (made: Made, db: V6) => Promise<T>): Promise<T> =>
+  withLeft(`a walk through ${modules.join(" ")}`, (walk) => walk.through(modules), test);
 
 /** The same with a plugin on it. */
 export const withWalkOn = <T>(
