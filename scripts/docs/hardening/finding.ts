@@ -8,9 +8,10 @@ export interface Finding {
   tests: readonly string[];
 }
 
-export const held = (id: string, happened: string, holds: string, ...tests: string[]): Finding => ({
-  id,
-  happened,
-  holds,
-  tests,
-});
+/** @param found by their ids: what happened, what holds now, and the tests */
+export const held = (
+  found: Readonly<Record<string, readonly (readonly [happened: string, holds: string, ...tests: string[]])[]>>,
+): Finding[] =>
+  Object.entries(found).flatMap(([id, all]) =>
+    all.map(([happened, holds, ...tests]) => ({ id, happened, holds, tests })),
+  );
