@@ -1,5 +1,5 @@
 import { boundText, type Bounds } from "./bounds";
-import { table } from "./pages";
+import { bare, code, table } from "./pages";
 
 /** Why no honest use reaches a bound in bytes, characters or entries, by column. Every such column is named here. */
 export const room: Record<string, string> = {
@@ -48,8 +48,6 @@ export const room: Record<string, string> = {
   "hl7_to_fhir_conversions.fhir_resources": "what is made of it",
 };
 
-const bare = (name: string): string => name.replace(/^public\./, "");
-const code = (text: string): string => `\`${text}\``;
 const why = (name: string, column: string): string => room[`${bare(name)}.${column}`] ?? "";
 
 /** The page of what may be written at most. */

@@ -128,9 +128,11 @@ async function read<R extends QueryResultRow>(client: Client, text: string, valu
   return (await client.query<R>(text, values)).rows;
 }
 
-/** What a module lists of one kind in module.yaml. */
-export function listed(module: Module, kind: "table" | "view" | "function" | "trigger"): string[] {
-  return module.objects
+/** What modules list of one kind in module.yaml. */
+export function listed(modules: Module | readonly Module[], kind: "table" | "view" | "function" | "trigger"): string[] {
+  return [modules]
+    .flat()
+    .flatMap(({ objects }) => objects)
     .filter((object) => object.startsWith(`${kind} `))
     .map((object) => object.slice(kind.length + 1));
 }

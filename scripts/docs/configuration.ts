@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { foundation, foundationProject } from "../../config/foundation/keys";
 import { configuration } from "../../config/keys";
+import { code } from "./pages";
 import type { Property, Shape } from "../../spec";
 import { parseDocument, Scalar, type YAMLMap } from "yaml";
 
@@ -86,8 +87,6 @@ function absent(property: Property): string {
   if (written !== undefined) return code(typeof written === "string" ? written : JSON.stringify(written));
   return property.optional ? "–" : "an error";
 }
-
-const code = (text: string): string => `\`${text}\``;
 
 /**
  * @param text the project's Pulumi.yaml

@@ -1,8 +1,6 @@
 import { guide } from "../../engine/gates/criteria/guide";
 import { signOffs } from "../../spec/sign-offs";
-import { table } from "./pages";
-
-const code = (text: string): string => `\`${text}\``;
+import { code, table } from "./pages";
 
 /** What answers a line; a sign-off is said to be one. */
 const answer = (check: string): string => (check in signOffs ? `${code(check)} (sign-off)` : code(check));

@@ -1,5 +1,5 @@
 import { errorCodes } from "../../spec/codes";
-import { table } from "./pages";
+import { code, table } from "./pages";
 
 /** @returns docs/errors.md: every code that an error may bear */
 export function errorsPage(): string {
@@ -12,7 +12,7 @@ export function errorsPage(): string {
       `## ${area}`,
       table(
         ["Code", "What it means", "What to do"],
-        Object.entries(codes).map(([code, [means, todo]]) => [`\`${code}\``, means, todo]),
+        Object.entries(codes).map(([name, [means, todo]]) => [code(name), means, todo]),
       ),
     ]),
   ].join("\n\n");

@@ -25,7 +25,7 @@ export interface Findings {
 /** Migrates a v6 that is thrown away afterwards, and reads the pages off it. */
 export async function examine(logins: Logins): Promise<Findings> {
   const modules = await applyAll(logins.migrator);
-  const tables = modules.flatMap((module) => listed(module, "table"));
+  const tables = listed(modules, "table");
   return withClient(logins.admin, async (admin) => {
     await admin.query("SET search_path = ''");
     const keys = await foreignKeys(admin, tables);
@@ -45,12 +45,11 @@ export async function examine(logins: Logins): Promise<Findings> {
 /** The people of the matrix, and rows in the modules' tables. @throws the server's errors */
 export async function addSpecimens(admin: Client, modules: readonly Module[]): Promise<void> {
   await addPeople(admin, [people.owner]);
-  const tables = modules.flatMap((module) => listed(module, "table"));
+  const tables = listed(modules, "table");
   await seed(admin, tables, (_table, column) => (column === "granted_to" ? people.provider : people.owner));
 }
 
 /** As tryAll, for everything that modules list. The people and their specimens must be there. */
 export function tryModules(admin: Client, modules: readonly Module[]): Promise<Matrix> {
-  const all = (kind: "table" | "view" | "function"): string[] => modules.flatMap((module) => listed(module, kind));
-  return tryAll(admin, all("table"), all("view"), all("function"));
+  return tryAll(admin, listed(modules, "table"), listed(modules, "view"), listed(modules, "function"));
 }

@@ -12,8 +12,10 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 }
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
-const code = (text: string): string => (text === "" ? "" : `\`${text.replaceAll(/\s+/g, " ")}\``);
-const bare = (name: string): string => name.replace(/^public\./, "");
+/** As code, in one line; nothing of nothing. */
+export const code = (text: string): string => (text === "" ? "" : `\`${text.replaceAll(/\s+/g, " ")}\``);
+/** A name without the schema that all of them have. */
+export const bare = (name: string): string => name.replace(/^public\./, "");
 
 /** The page of one module. */
 export function modulePage({ module, tables, views, functions }: ModulePage): string {
@@ -106,7 +108,7 @@ export function indexPage(modules: readonly Module[], keys: readonly Key[]): str
 function tablesWithout(modules: readonly Module[], keys: readonly Key[]): string[] {
   const out = new Set(["auth.users", "public.documents"]);
   const tied = new Set(keys.filter((key) => out.has(key.target)).map((key) => key.table));
-  return modules.flatMap((module) => listed(module, "table")).filter((name) => !tied.has(name));
+  return listed(modules, "table").filter((name) => !tied.has(name));
 }
 
 /** docs/permissions.md. */

@@ -12,7 +12,6 @@ interface Given {
 
 /** @returns sql/permissions.json: what the modules give to whom, by the catalogue from which docs/permissions.md is made */
 export async function permittedText(client: Client, modules: readonly Module[]): Promise<string> {
-  const all = (kind: "table" | "view" | "function"): string[] => modules.flatMap((module) => listed(module, kind));
   const { rows } = await client.query<Given>(
     `WITH given AS (
        SELECT r.name AS object, c.relowner AS owner, NULL AS column, a.grantee, a.privilege_type AS privilege
@@ -24,7 +23,7 @@ export async function permittedText(client: Client, modules: readonly Module[]):
      SELECT g.* FROM (SELECT object, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee) END AS who, privilege, "column"
        FROM given WHERE grantee <> owner) g
      ORDER BY object COLLATE "C", who COLLATE "C", privilege COLLATE "C", "column" COLLATE "C"`,
-    [[...all("table"), ...all("view")], all("function")],
+    [[...listed(modules, "table"), ...listed(modules, "view")], listed(modules, "function")],
   );
   const permitted: Permitted = {};
   for (const { object, who, privilege, column } of rows) {

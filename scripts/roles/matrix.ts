@@ -57,8 +57,7 @@ export async function tryRoles(database: RolesDatabase, modules: readonly Module
 
 async function trialsOf(superuser: Client, modules: readonly Module[]): Promise<Trial[]> {
   const pid = Number((await superuser.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows[0]?.pid);
-  const own = (kind: "table" | "view" | "function"): string[] => modules.flatMap((module) => listed(module, kind));
-  const tables = own("table");
+  const tables = listed(modules, "table");
   const ledger = await relationsOf(superuser, ledgerSchema);
   const columns = await firstColumns(superuser, [...v6Tables, ...tables, ...ledger]);
   const column = (table: string): string => escapeIdentifier(columns.get(table) ?? "");
@@ -78,7 +77,7 @@ async function trialsOf(superuser: Client, modules: readonly Module[]): Promise<
       of: "All of",
       rows: [
         ["v7's tables", tables],
-        ["v7's views", own("view")],
+        ["v7's views", listed(modules, "view")],
         ["the ledger's tables", ledger],
       ].map(([name, relations]) => ({
         name: `${name as string} (${String(relations?.length)})`,
@@ -88,7 +87,7 @@ async function trialsOf(superuser: Client, modules: readonly Module[]): Promise<
     {
       title: "Functions of module 009",
       of: "Function",
-      rows: operations.flatMap((module) => listed(module, "function")).map((name) => ({ name, cell: calling(name) })),
+      rows: listed(operations, "function").map((name) => ({ name, cell: calling(name) })),
     },
     {
       title: "A dump",

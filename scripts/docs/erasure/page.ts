@@ -1,10 +1,7 @@
 import type { Key } from "../catalogue";
 import type { Markable } from ".";
 import { reasons, stays, type ReasonName } from "./list";
-import { table } from "../pages";
-
-const bare = (name: string): string => name.replace(/^public\./, "");
-const code = (text: string): string => `\`${text}\``;
+import { bare, code, table } from "../pages";
 
 /** What an erasure does not reach by itself, and who must. */
 const outside: readonly (readonly [what: string, who: string])[] = [

@@ -1,11 +1,9 @@
 import { readRules } from "../../../engine/mask";
 import { ruleNames, rules as words } from "../../../engine/mask/rule";
-import { table } from "../pages";
+import { bare, code, table } from "../pages";
 import { identifiers } from "./safe-harbor";
 
-const code = (text: string): string => `\`${text}\``;
 const codes = (names: Iterable<string>): string => [...names].map(code).join(", ");
-const bare = (name: string): string => name.replace(/^public\./, "");
 
 const own = `\`\`\`yaml
 # my-rules.yaml, for tables and columns of your own
