@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { readWaiting } from "../../engine/ledger/archived";
 import type { KeptProof } from "../../engine/ledger/details";
 import { detailOf, readSteps } from "../../engine/ledger/steps";
+import { asUser } from "../v6/database";
 
 type Row = Record<string, unknown>;
 
@@ -141,19 +142,8 @@ export async function useV7(client: Client): Promise<string[]> {
   const [last] = await rows(client, "SELECT user_id FROM public.user_preferences ORDER BY user_id DESC LIMIT 1");
   if (last) {
     const larger = "UPDATE public.user_preferences SET font_size = 'large' WHERE user_id = $1";
-    await asUser(client, last["user_id"], larger, [last["user_id"]]);
+    await asUser(client, last["user_id"], larger);
     did.push("a user made his text larger");
   }
   return did;
-}
-
-/** As PostgREST does it: the role and the token's claims are the transaction's own. */
-async function asUser(client: Client, user: unknown, sql: string, values: unknown[]): Promise<void> {
-  await client.query("BEGIN");
-  await client.query("SELECT set_config('request.jwt.claims', $1, true)", [
-    JSON.stringify({ sub: user, role: "authenticated" }),
-  ]);
-  await client.query("SET LOCAL ROLE authenticated");
-  await client.query(sql, values);
-  await client.query("COMMIT");
 }

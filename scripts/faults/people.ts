@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { GuardianError } from "../../engine/base/errors";
+import { asUser } from "../v6/database";
 
 /**
  * What three users do with v7, by the application's own role and with their own tokens: one withdraws the consent that was
@@ -36,14 +37,4 @@ async function pick(client: Client, sql: string, seed: string, n: number): Promi
   const { rows } = await client.query<{ id: string }>(sql, [`${seed} ${n}`]);
   if (rows[0]) return rows[0].id;
   throw new GuardianError("measurement-failed", { what: "every user has written by now", todo: "give more --users" });
-}
-
-/** As PostgREST does it: the role and the token's claims are the transaction's own. */
-async function asUser(client: Client, user: string, sql: string): Promise<void> {
-  await client.query("BEGIN");
-  const claims = JSON.stringify({ sub: user, role: "authenticated" });
-  await client.query("SELECT set_config('request.jwt.claims', $1, true)", [claims]);
-  await client.query("SET LOCAL ROLE authenticated");
-  await client.query(sql, [user]);
-  await client.query("COMMIT");
 }

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { Client } from "pg";
+import type { Client } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sqlstateOf } from "../../engine/base/errors";
-import { withClient, type Login } from "../v6/database";
+import { connect, withClient, type Login } from "../v6/database";
 
 /** What one client of the application does: one transaction after the other, with a pause between them. */
 export interface Work {
@@ -18,6 +18,8 @@ export interface Work {
  * compared need not know when that was.
  */
 const leavingNothing: Work = { pause: 150, turn: comeAndGo };
+
+const named = { application_name: "v6 traffic", connectionTimeoutMillis: 2000 };
 
 /** Traffic of v6 while a migration runs, by one client. */
 export class Traffic {
@@ -54,7 +56,7 @@ export class Traffic {
     let client: Client | undefined;
     while (!this.#over.signal.aborted) {
       try {
-        client ??= await connect(this.login);
+        client ??= await connect(this.login, named);
         await this.work.turn(client, this.seed, this.#n);
         this.#n += 1;
       } catch (err) {
@@ -110,11 +112,4 @@ async function changeAndBack(client: Client, from: string): Promise<void> {
 /** A uuid that follows from a text. */
 export function key(text: string): string {
   return createHash("md5").update(text).digest("hex");
-}
-
-async function connect(login: Login): Promise<Client> {
-  const client = new Client({ ...login, application_name: "v6 traffic", connectionTimeoutMillis: 2000 });
-  client.on("error", () => undefined); // shows in the next query
-  await client.connect();
-  return client;
 }

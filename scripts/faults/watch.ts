@@ -1,7 +1,7 @@
-import { Client } from "pg";
+import type { Client } from "pg";
 import { readLedger } from "../../engine/ledger/identity";
 import { readSteps, type Step } from "../../engine/ledger/steps";
-import type { Login } from "../v6/database";
+import { connect, type Login } from "../v6/database";
 
 /** What the server shows of a running operation. */
 export interface Sight {
@@ -15,6 +15,8 @@ export interface Sight {
   step: string;
 }
 
+const named = { application_name: "guardian-faults", connectionTimeoutMillis: 2000 };
+
 const nothing: Sight = { backends: [], data: undefined, proving: false, step: "no answer" };
 
 /** Looks at a server that may be killed at any time; connects anew when it is back. */
@@ -26,7 +28,7 @@ export class Watch {
   /** @returns what can be seen now; a server that is down, or starting, shows nothing */
   async look(): Promise<Sight> {
     try {
-      const client = (this.#client ??= await connect(this.login));
+      const client = (this.#client ??= await connect(this.login, named));
       const { rows } = await client.query<{ pid: number }>(
         `SELECT pid FROM pg_stat_activity
          WHERE application_name LIKE 'guardian-migration%' AND datname = current_database() ORDER BY backend_start`,
@@ -55,11 +57,4 @@ async function steps(client: Client): Promise<Pick<Sight, "data" | "proving" | "
   const step = last ? [last.urn.split("::").at(-1), last.part, last.state].filter(Boolean).join(" ") : "no step yet";
   const proving = steps.some(({ kind, state }) => kind === "proof" && state === "running");
   return { data: data.join(), proving, step };
-}
-
-async function connect(login: Login): Promise<Client> {
-  const client = new Client({ ...login, application_name: "guardian-faults", connectionTimeoutMillis: 2000 });
-  client.on("error", () => undefined); // shows in the next query
-  await client.connect();
-  return client;
 }

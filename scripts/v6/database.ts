@@ -1,4 +1,4 @@
-import { Client, escapeIdentifier, escapeLiteral, type Pool } from "pg";
+import { Client, escapeIdentifier, escapeLiteral, type ClientConfig, type Pool } from "pg";
 import { fromPostgres } from "../../engine/base/errors";
 import type { Server } from "../../engine/server/server";
 import { grantDatabase, loadV6, type V6Options } from "./generate";
@@ -25,16 +25,32 @@ export function logins(server: Pick<Server, "host" | "port" | "user" | "password
   return { admin, migrator: { ...admin, user: "guardian_migrator" } };
 }
 
-/** Connects, hands the client over and ends it, whatever happens. */
-export async function withClient<T>(login: Login, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client(login);
+/** Connects; whoever does it ends the client. */
+export async function connect(login: Login, options: ClientConfig = {}): Promise<Client> {
+  const client = new Client({ ...login, ...options });
   client.on("error", () => undefined); // a server that goes away shows in the next query
   await client.connect();
+  return client;
+}
+
+/** Connects, hands the client over and ends it, whatever happens. */
+export async function withClient<T>(login: Login, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connect(login);
   try {
     return await work(client);
   } finally {
     await client.end();
   }
+}
+
+/** Asks as PostgREST does it: the role and the token's claims are the transaction's own. */
+export async function asUser(client: Client, user: unknown, sql: string, values = [user]): Promise<void> {
+  await client.query("BEGIN");
+  const claims = JSON.stringify({ sub: user, role: "authenticated" });
+  await client.query("SELECT set_config('request.jwt.claims', $1, true)", [claims]);
+  await client.query("SET LOCAL ROLE authenticated");
+  await client.query(sql, values);
+  await client.query("COMMIT");
 }
 
 /**
