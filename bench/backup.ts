@@ -1,12 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { GuardianError } from "../engine/base/errors";
-import { startServer } from "../engine/server/server";
 import { clientFolder } from "../scripts/pg-clients";
 import { createV6, withClient } from "../scripts/v6/database";
 import { settingsOf } from "../scripts/v6/operator";
-import { median, type Benchmark } from "./benchmark";
+import { median, type Benchmark, type Figures, type Run } from "./benchmark";
+import type { Server } from "../engine/server/server";
+import { inFolder, withServer } from "./server";
 import { ourDump, ourProof, rawDump, rawProof, type Work } from "./backup/sides";
 
 const major = 17;
@@ -31,64 +29,59 @@ export const backup: Benchmark = {
     rounds: { default: 3, least: 1, about: "how often each side is measured" },
     jobs: { default: 2, least: 1, about: "tables at once" },
   },
-  async run({ options: { users = 100_000, rounds = 3, jobs = 2 }, say, signal }) {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-bench-backup-"));
-    const server = await startServer({ major, say, settings: { fsync: "on", shared_buffers: "512MB" } });
-    const stop = (): void => void server.stop();
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      say(`v6 with ${users.toLocaleString("en")} users`);
-      const { admin } = await createV6(server, "v6", { users });
-      await withClient(admin, async (db) => {
-        await db.query("VACUUM (ANALYZE)");
-        await db.query("CHECKPOINT");
-      });
-      const work: Work = { settings: settingsOf(admin), bin: await clientFolder(major), folder, jobs, major, signal };
-      const first = await ourDump(work); // warms up, and is what is proven
-      const found = first.value;
-      const compression = found.manifest.pgDump.compression ?? "gzip:1";
-      const dumps: Round[] = [];
-      const proofs: (Round & { restore: number })[] = [];
-      for (let round = 0; round < rounds; round++) {
-        const dumped = await inTurn(
-          round,
-          async () => (await ourDump(work)).seconds,
-          () => rawDump(work, compression),
-        );
-        say(`dump: ${show(dumped)}`);
-        dumps.push(dumped);
-      }
-      for (let round = 0; round < rounds; round++) {
-        let restore = 0;
-        const ours = async (): Promise<number> => {
-          const { value, seconds } = await ourProof(work, found);
-          if (value.verdict !== "proven")
-            throw new GuardianError("measurement-failed", {
-              what: `the backup is ${value.verdict}`,
-              where: found.path,
-            });
-          restore = value.restoreSeconds;
-          return seconds;
-        };
-        const proven = await inTurn(round, ours, () => rawProof(work, found));
-        say(`proof: ${show(proven)}`);
-        proofs.push({ ...proven, restore });
-      }
-      return {
-        dumpRatio: ratio(dumps),
-        verifyRatio: ratio(proofs),
-        dumpSeconds: round2(median(dumps.map(({ ours }) => ours))),
-        verifySeconds: round2(median(proofs.map(({ ours }) => ours))),
-        restoreSeconds: round2(median(proofs.map(({ restore }) => restore))),
-        megabytes: round2(found.bytes / 1e6),
-      };
-    } finally {
-      signal.removeEventListener("abort", stop);
-      await server.stop();
-      rmSync(folder, { recursive: true, force: true });
-    }
-  },
+  run: (run) => inFolder((folder) => withServer(run, { major, settings }, (server) => measure(run, folder, server))),
 };
+
+const settings = { fsync: "on", shared_buffers: "512MB" };
+
+async function measure({ say, signal, options }: Run, folder: string, server: Server): Promise<Figures> {
+  const { users = 100_000, rounds = 3, jobs = 2 } = options;
+  say(`v6 with ${users.toLocaleString("en")} users`);
+  const { admin } = await createV6(server, "v6", { users });
+  await withClient(admin, async (db) => {
+    await db.query("VACUUM (ANALYZE)");
+    await db.query("CHECKPOINT");
+  });
+  const work: Work = { settings: settingsOf(admin), bin: await clientFolder(major), folder, jobs, major, signal };
+  const first = await ourDump(work); // warms up, and is what is proven
+  const found = first.value;
+  const compression = found.manifest.pgDump.compression ?? "gzip:1";
+  const dumps: Round[] = [];
+  const proofs: (Round & { restore: number })[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const dumped = await inTurn(
+      round,
+      async () => (await ourDump(work)).seconds,
+      () => rawDump(work, compression),
+    );
+    say(`dump: ${show(dumped)}`);
+    dumps.push(dumped);
+  }
+  for (let round = 0; round < rounds; round++) {
+    let restore = 0;
+    const ours = async (): Promise<number> => {
+      const { value, seconds } = await ourProof(work, found);
+      if (value.verdict !== "proven")
+        throw new GuardianError("measurement-failed", {
+          what: `the backup is ${value.verdict}`,
+          where: found.path,
+        });
+      restore = value.restoreSeconds;
+      return seconds;
+    };
+    const proven = await inTurn(round, ours, () => rawProof(work, found));
+    say(`proof: ${show(proven)}`);
+    proofs.push({ ...proven, restore });
+  }
+  return {
+    dumpRatio: ratio(dumps),
+    verifyRatio: ratio(proofs),
+    dumpSeconds: round2(median(dumps.map(({ ours }) => ours))),
+    verifySeconds: round2(median(proofs.map(({ ours }) => ours))),
+    restoreSeconds: round2(median(proofs.map(({ restore }) => restore))),
+    megabytes: round2(found.bytes / 1e6),
+  };
+}
 
 /** Each round begins with the other side. */
 async function inTurn(round: number, our: () => Promise<number>, bare: () => Promise<number>): Promise<Round> {

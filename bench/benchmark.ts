@@ -41,6 +41,9 @@ export function commandOf(benchmarks: readonly Benchmark[]): Command<{ json: typ
   };
 }
 
+/** A figure as it is printed, to thousandths. */
+export const fixed = (value: number): number => Number(value.toFixed(3));
+
 /** @returns the middle value; of an even number of values the mean of the two in the middle */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -3,17 +3,13 @@ import { engineParameters } from "../engine/parameters";
 import { loadMigration } from "../engine/migrate/definition/migration";
 import type { Operator } from "../engine/operator";
 import { applyAll, withOperator } from "../scripts/v6/operator";
-import { startServer } from "../engine/server/server";
 import { createV6, withClient, type Login } from "../scripts/v6/database";
 import type { Benchmark, Figures } from "./benchmark";
 import { durable, measure } from "./calls/measure";
 import { assertIndexes } from "./calls/plans";
+import { parameters } from "./move/figures";
+import { withServer } from "./server";
 import type { Person } from "./calls/statements";
-
-const parameters = {
-  consents: { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
-  preferences: {},
-};
 
 /**
  * The server syncs its files, as a real one does, but a commit does not wait for it (manual, 20.5.1): a ratio of waiting
@@ -31,26 +27,23 @@ export const calls: Benchmark = {
     // With fewer a table fits into so few pages that no plan uses an index.
     users: { default: 100_000, least: 300, about: "users in the database" },
   },
-  async run(run): Promise<Figures> {
+  run(run): Promise<Figures> {
     const { say, options } = run;
     const { users = 100_000 } = options;
-    const server = await startServer({ major: 17, say, settings: commits });
-    try {
+    return withServer(run, { settings: commits }, async (server) => {
       say(`PostgreSQL 17: v6 with ${users} users, then every module and data migration`);
       const { admin, migrator } = await createV6(server, "guardian", { users });
       await applyAll(migrator);
       await migrate(migrator);
       const people = await withClient(admin, prepare);
       await withClient(admin, (client) => assertIndexes(client, people, say));
-      return await withClient(migrator, async (client) => {
+      return withClient(migrator, async (client) => {
         const figures = await measure(client, people, run);
         const durableUpdate = await durable(client, people, run.signal);
         say("ratios: no call waits for a disk (synchronous_commit off); durableUpdate: one that does, with fsync on");
         return { ...figures, durableUpdate, users, commits };
       });
-    } finally {
-      await server.stop();
-    }
+    });
   },
 };
 

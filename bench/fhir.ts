@@ -1,8 +1,8 @@
 import type { Client } from "pg";
 import { applyAll } from "../scripts/v6/operator";
-import { startServer } from "../engine/server/server";
 import { createV6, withClient } from "../scripts/v6/database";
-import { median, type Benchmark, type Figures } from "./benchmark";
+import { fixed, median, type Benchmark, type Figures } from "./benchmark";
+import { withServer } from "./server";
 
 /** Every resource of every account, by the views and the function that an export reads. */
 const build = `
@@ -32,17 +32,16 @@ export const fhir: Benchmark = {
     rounds: { default: 5, least: 3, about: "how often each of the two is measured, in turn" },
     users: { default: 20_000, least: 10, about: "users in the database" },
   },
-  async run({ say, signal, options: { rounds = 5, users = 20_000 } }): Promise<Figures> {
-    const server = await startServer({ major: 17, say });
-    try {
+  run(run): Promise<Figures> {
+    const { say, signal, options } = run;
+    const { rounds = 5, users = 20_000 } = options;
+    return withServer(run, {}, async (server) => {
       say(`PostgreSQL 17: v6 with ${users} users, then every module`);
       const { admin, migrator } = await createV6(server, "guardian", { users });
       await applyAll(migrator);
       await withClient(admin, (client) => client.query("VACUUM (ANALYZE)"));
-      return await withClient(migrator, (client) => measure(client, rounds, say, signal));
-    } finally {
-      await server.stop();
-    }
+      return withClient(migrator, (client) => measure(client, rounds, say, signal));
+    });
   },
 };
 
@@ -69,7 +68,7 @@ export async function measure(
   }
   const [buildMs, selectMs] = [median(builds), median(selects)];
   const resourcesPerSecond = Math.round(resources / (buildMs / 1000));
-  return { resources, resourcesPerSecond, ratioToSelect: Number((buildMs / selectMs).toFixed(3)) };
+  return { resources, resourcesPerSecond, ratioToSelect: fixed(buildMs / selectMs) };
 }
 
 /** @returns what the query counted, and milliseconds as the client sees them */

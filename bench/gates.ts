@@ -1,11 +1,9 @@
-import { mkdtempSync } from "node:fs";
-import { join } from "node:path";
 import type { KeptOutcome } from "../engine/ledger/details";
 import { detailOf, readSteps } from "../engine/ledger/steps";
-import { findEngine } from "../scripts/pulumi/engine";
 import { withClient, type Login } from "../scripts/v6/database";
-import { median, type Benchmark, type Figures, type Run } from "./benchmark";
-import { BenchStack, withDatabase } from "./stack";
+import { fixed, median, type Benchmark, type Figures, type Run } from "./benchmark";
+import { withDatabase } from "./server";
+import { BenchStack, purging } from "./stack";
 
 /**
  * What the gates cost of an `up` that does everything: the seconds that the ledger says their checks took, and those of the
@@ -19,19 +17,13 @@ export const gates: Benchmark = {
     rounds: { default: 1, least: 1, about: "how often the whole up is run and undone" },
     users: { default: 200_000, least: 100, about: "users in the database" },
   },
-  run: (run) => withDatabase(run, (folder, login) => measure(run, folder, login)),
+  run: (run) => withDatabase(run, (folder, { migrator }) => measure(run, folder, migrator)),
 };
 
-async function measure({ say, signal, options }: Run, folder: string, login: Login): Promise<Figures> {
+async function measure(run: Run, folder: string, login: Login): Promise<Figures> {
+  const { say, options } = run;
   const { rounds = 1 } = options;
-  const stack = await BenchStack.open({
-    folder: mkdtempSync(join(folder, "product-")),
-    engine: (await findEngine({ log: { line: say } })).path,
-    signal,
-    login,
-    // destroy leaves the database as it was: the next round begins like this one.
-    config: { "guardian:purge": "true" },
-  });
+  const stack = await BenchStack.open(run, folder, login, purging);
   const found: { gateSeconds: number; upSeconds: number; share: number }[] = [];
   for (let i = 1; i <= rounds; i++) {
     const upSeconds = (await stack.up({ unchanged: false })) / 1000;
@@ -46,8 +38,7 @@ async function measure({ say, signal, options }: Run, folder: string, login: Log
     );
     if (i < rounds) await stack.destroy();
   }
-  const middle = (name: "gateSeconds" | "upSeconds" | "share"): number =>
-    Number(median(found.map((one) => one[name])).toFixed(3));
+  const middle = (name: "gateSeconds" | "upSeconds" | "share"): number => fixed(median(found.map((one) => one[name])));
   return { gateSeconds: middle("gateSeconds"), upSeconds: middle("upSeconds"), share: middle("share") };
 }
 

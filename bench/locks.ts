@@ -1,10 +1,11 @@
 import { engineParameters } from "../engine/parameters";
 import { applyModule } from "../engine/module/apply";
 import { loadModule, moduleNames } from "../engine/module/files/manifest";
-import { startServer, type Server } from "../engine/server/server";
+import type { Server } from "../engine/server/server";
 import { cloneDatabase, createV6 } from "../scripts/v6/database";
 import { withOperator } from "../scripts/v6/operator";
 import { median, type Benchmark, type Figures, type Run } from "./benchmark";
+import { withServer } from "./server";
 import { beside } from "./locks/busy";
 import { watchWindows, type Window } from "./locks/window";
 
@@ -34,17 +35,14 @@ export const locks: Benchmark = {
     users: { default: 1000, least: 10, about: "users in the database" },
     most: { default: 600, least: 10, about: "seconds after which a module is tried no more" },
   },
-  async run(run): Promise<Figures> {
+  run(run): Promise<Figures> {
     const { say, options } = run;
     const { busy = 0, users = 1000 } = options;
-    const server = await startServer({ major: 17, say });
-    try {
+    return withServer(run, {}, async (server) => {
       say(`PostgreSQL 17: v6 with ${users} users; ${busy} busy loops`);
       await createV6(server, "v6", { users });
-      return await beside(busy, () => measure(server, run));
-    } finally {
-      await server.stop();
-    }
+      return beside(busy, () => measure(server, run));
+    });
   },
 };
 

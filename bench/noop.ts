@@ -1,9 +1,8 @@
-import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import { findEngine } from "../scripts/pulumi/engine";
 import type { Login } from "../scripts/v6/database";
-import { median, type Benchmark, type Figures, type Run } from "./benchmark";
-import { BenchStack, withDatabase } from "./stack";
+import { fixed, median, type Benchmark, type Figures, type Run } from "./benchmark";
+import { withDatabase } from "./server";
+import { BenchStack } from "./stack";
 
 /**
  * What an `up` costs that finds nothing to do, beside the engine's floor: the same program with a plugin, started in the
@@ -16,21 +15,13 @@ export const noop: Benchmark = {
     rounds: { default: 5, least: 1, about: "how often each of the two is measured, in turn" },
     users: { default: 1000, least: 10, about: "users in the database" },
   },
-  run: (run) => withDatabase(run, (folder, login) => measure(run, folder, login)),
+  run: (run) => withDatabase(run, (folder, { migrator }) => measure(run, folder, migrator)),
 };
 
-async function measure({ say, signal, options }: Run, folder: string, login: Login): Promise<Figures> {
-  const engine = (await findEngine({ log: { line: say } })).path;
-  const open = (name: string, plugin?: string): Promise<BenchStack> =>
-    BenchStack.open({
-      folder: mkdtempSync(join(folder, `${name}-`)),
-      engine,
-      signal,
-      login,
-      ...(plugin && { plugin }),
-    });
-  const product = await open("product");
-  const floor = await open("floor", join(__dirname, "floor"));
+async function measure(run: Run, folder: string, login: Login): Promise<Figures> {
+  const { say, options } = run;
+  const product = await BenchStack.open(run, folder, login);
+  const floor = await BenchStack.open(run, folder, login, { plugin: join(__dirname, "floor") });
   say("first up of both");
   await product.up({ unchanged: false });
   await floor.up({ unchanged: false });
@@ -46,5 +37,5 @@ async function measure({ say, signal, options }: Run, folder: string, login: Log
   }
   const [upMs, floorMs] = [median(ups), median(floors)];
   say(`${size} resources in the state, stages and providers included`);
-  return { upMs: Math.round(upMs), floorMs: Math.round(floorMs), ratio: Number((upMs / floorMs).toFixed(3)) };
+  return { upMs: Math.round(upMs), floorMs: Math.round(floorMs), ratio: fixed(upMs / floorMs) };
 }

@@ -1,22 +1,30 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startServer } from "../engine/server/server";
-import { newestDumpable } from "../scripts/postgres/newest";
+import { findEngine } from "../scripts/pulumi/engine";
 import { clone } from "../scripts/stack/backend";
 import { OwnStack, type Wanted } from "../scripts/stack/own";
-import { createV6, type Login } from "../scripts/v6/database";
+import type { Login } from "../scripts/v6/database";
 import type { Run } from "./benchmark";
+
+/** What `destroy` leaves of a stack with this configuration is the database as it was: the next round begins like the first. */
+export const purging = { config: { "guardian:purge": "true" } };
 
 /** A stack whose operations are timed. */
 export class BenchStack {
   private constructor(private readonly stack: OwnStack) {}
 
-  /** Makes the stack; nothing is deployed yet. */
-  static async open(wanted: Omit<Wanted, "name">): Promise<BenchStack> {
+  /** Makes the stack in a folder of its own within the given one; nothing is deployed yet. */
+  static async open(
+    { say, signal }: Pick<Run, "say" | "signal">,
+    within: string,
+    login: Login,
+    more: Pick<Wanted, "plugin" | "config"> = {},
+  ): Promise<BenchStack> {
     createRequire(__filename)(clone); // the program, so that loading it is no part of what is measured
-    return new BenchStack(await OwnStack.open({ ...wanted, name: "bench" }));
+    const engine = (await findEngine({ log: { line: say } })).path;
+    const folder = mkdtempSync(join(within, "stack-"));
+    return new BenchStack(await OwnStack.open({ folder, engine, signal, login, name: "bench", ...more }));
   }
 
   /** Runs `up` without a preview. @returns milliseconds from the CLI's start to its end */
@@ -38,25 +46,5 @@ export class BenchStack {
     const began = performance.now();
     await this.stack.must(args);
     return performance.now() - began;
-  }
-}
-
-/** Runs some work in a folder of its own and on a v6 of its own, on the newest server that can be dumped; both go with it. */
-export async function withDatabase<T>(
-  { say, options }: Run,
-  work: (folder: string, login: Login) => Promise<T>,
-): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "guardian-bench-"));
-  try {
-    const { major, why } = await newestDumpable();
-    say(`server: ${why}`);
-    const server = await startServer({ major, say });
-    try {
-      return await work(folder, (await createV6(server, "guardian", { users: options["users"] ?? 1000 })).migrator);
-    } finally {
-      await server.stop();
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }

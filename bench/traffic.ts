@@ -1,13 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { newestDumpable } from "../scripts/postgres/newest";
-import { startServer } from "../engine/server/server";
-import { findEngine } from "../scripts/pulumi/engine";
-import { createV6, withClient, type Login, type Logins } from "../scripts/v6/database";
+import { withClient, type Logins } from "../scripts/v6/database";
 import type { Benchmark, Figures, Run } from "./benchmark";
-import { BenchStack } from "./stack";
+import { withDatabase } from "./server";
+import { BenchStack, purging } from "./stack";
 import { figures, type UpWindow, type Window } from "./traffic/figures";
 import { readPeople, tidy } from "./traffic/requests";
 import { readSteps } from "./traffic/steps";
@@ -30,35 +25,16 @@ export const traffic: Benchmark = {
     connections: { default: 16, least: 1, about: "connections of the application" },
     capacity: { default: 10, least: 1, about: "seconds for which is measured what the machine can carry" },
   },
-  async run(run): Promise<Figures> {
-    const { say, options } = run;
-    const folder = mkdtempSync(join(tmpdir(), "guardian-bench-"));
-    const { major, why } = await newestDumpable();
-    say(`server: ${why}`);
-    const server = await startServer({ major, say, settings: durable });
-    try {
-      const { users = 200_000 } = options;
-      say(`v6 with ${users} users`);
-      const logins = await createV6(server, "guardian", { users });
-      const stack = await openStack(run, folder, logins.migrator);
-      return { ...(await measure(run, stack, logins)), users };
-    } finally {
-      await server.stop();
-      rmSync(folder, { recursive: true, force: true });
-    }
-  },
+  run: (run) =>
+    withDatabase(
+      run,
+      async (folder, logins) => {
+        const stack = await BenchStack.open(run, folder, logins.migrator, purging);
+        return { ...(await measure(run, stack, logins)), users: run.options["users"] };
+      },
+      durable,
+    ),
 };
-
-async function openStack({ say, signal }: Run, folder: string, login: Login): Promise<BenchStack> {
-  return BenchStack.open({
-    folder: mkdtempSync(join(folder, "product-")),
-    engine: (await findEngine({ log: { line: say } })).path,
-    signal,
-    login,
-    // destroy leaves the database as it was: the next round begins like this one.
-    config: { "guardian:purge": "true" },
-  });
-}
 
 /** Up, control, up, control …: each control as long as the up before it. */
 async function measure({ say, signal, options }: Run, stack: BenchStack, { admin }: Logins): Promise<Figures> {

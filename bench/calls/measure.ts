@@ -1,5 +1,6 @@
 import type { Client } from "pg";
-import { median, type Figures, type Run } from "../benchmark";
+import { percentile } from "../../engine/migrate/workers/throttle/probe";
+import { fixed, median, type Figures, type Run } from "../benchmark";
 import { become, names, timed, type Name, type Person } from "./statements";
 
 /**
@@ -33,10 +34,10 @@ export async function measure(
       }
     }
     if (round === 0) continue; // warms caches up and settles plans
-    const floor = percentile(times.select1, 95);
+    const floor = percentile(times.select1, 0.95);
     for (const name of names) {
-      const p95 = percentile(times[name], 95);
-      figures[name].p50.push(percentile(times[name], 50));
+      const p95 = percentile(times[name], 0.95);
+      figures[name].p50.push(percentile(times[name], 0.5));
       figures[name].p95.push(p95);
       figures[name].ratio.push(p95 / floor);
     }
@@ -65,15 +66,5 @@ export async function durable(client: Client, people: readonly Person[], signal:
     times.push(await timed(client, "preferenceUpdate", person));
   }
   await client.query("RESET role; RESET synchronous_commit");
-  return { p50Ms: fixed(percentile(times, 50)), p95Ms: fixed(percentile(times, 95)) };
+  return { p50Ms: fixed(percentile(times, 0.5)), p95Ms: fixed(percentile(times, 0.95)) };
 }
-
-/** The smallest value that at least so many per cent of them do not exceed. */
-function percentile(values: readonly number[], percent: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const value = sorted[Math.ceil((sorted.length * percent) / 100) - 1];
-  if (value === undefined) throw new RangeError("no values, no percentile");
-  return value;
-}
-
-const fixed = (value: number): number => Number(value.toFixed(3));

@@ -3,7 +3,7 @@ import { loadMigration } from "../../engine/migrate/definition/migration";
 import { forgetMigrations } from "../../engine/ledger/tools";
 import { quoteName } from "../../engine/base/sql";
 import { applyAll } from "../../scripts/v6/operator";
-import { startServer, type Server } from "../../engine/server/server";
+import type { Server } from "../../engine/server/server";
 import { createV6, withClient, type Login, type Logins } from "../../scripts/v6/database";
 
 /**
@@ -11,7 +11,7 @@ import { createV6, withClient, type Login, type Logins } from "../../scripts/v6/
  * (the product's batches put theirs off until the cut-over, here as at work), memory for a sort or hash join without
  * temporary files, and no checkpoint but those that are asked for.
  */
-const settings = {
+export const settings = {
   ...{ fsync: "on", synchronous_commit: "on", full_page_writes: "on" },
   ...{ shared_buffers: "1GB", effective_cache_size: "4GB", work_mem: "64MB" },
   ...{ max_wal_size: "16GB", checkpoint_timeout: "1h" },
@@ -19,8 +19,6 @@ const settings = {
 
 /** Nobody uses v6 while modules are applied here, and the machine may be busy. */
 const patient = { GUARDIAN_LOCK_HOLD_MS: "10000", GUARDIAN_LOCK_PAUSE_MS: "100" };
-
-export const startOwn = (say: (line: string) => void): Promise<Server> => startServer({ major: 17, say, settings });
 
 /** Makes a v6 of so many users, with every module applied and not a row moved. */
 export async function prepare(server: Server, users: number): Promise<Logins> {

@@ -1,8 +1,14 @@
-import { median, type Figures } from "../benchmark";
+import { fixed, median, type Figures } from "../benchmark";
 import type { Job, Outcome } from "./job";
 
 /** The product moves rows at full speed here, as the statement does that it is compared with. */
 export const throttled = false;
+
+/** What an operator would choose (guardian:legacyConsent). */
+export const parameters: Record<string, object> = {
+  consents: { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
+  preferences: {},
+};
 
 /** One run. */
 export interface Measured {
@@ -29,34 +35,41 @@ export function exponent(points: readonly (readonly [x: number, y: number])[]): 
   return covariance / logs.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
 }
 
-/** @returns how the product's time grows with one worker: the worse of both migrations, and each by its own */
-export function growthOf(measured: readonly Measured[]): Figures {
+/** What was measured, looked at from several sides. */
+function viewOf(measured: readonly Measured[]) {
+  const timed = measured.filter(({ warmUp }) => !warmUp);
   const names = [...new Set(measured.map(({ migration }) => migration))];
   const sizes = [...new Set(measured.map(({ size }) => size))];
-  const timed = measured.filter(({ warmUp }) => !warmUp);
+  const of = (name: string, how: Job["how"], size: number, value: (outcome: Outcome) => number): number =>
+    median(
+      timed
+        .filter((one) => one.migration === name && one.how === how && one.size === size)
+        .map(({ outcome }) => value(outcome)),
+    );
+  const growth = (name: string, time: (outcome: Outcome) => number): number =>
+    exponent(sizes.map((size) => [size, of(name, 1, size, time)]));
+  // Of the product: one statement has neither.
+  const own = measured.filter(({ how }) => typeof how === "number");
+  const most = (value: (outcome: Outcome) => number, size?: number): number =>
+    fixed(Math.max(...own.filter((one) => one.size === (size ?? one.size)).map(({ outcome }) => value(outcome))));
+  const memoryMbBySize = Object.fromEntries(sizes.map((size) => [size, most(({ memoryMb }) => memoryMb, size)]));
+  const costs = { longestTransactionMs: most(({ longestMs }) => longestMs), peakMemoryMb: most((it) => it.memoryMb) };
+  return { names, sizes, of, growth, most, costs: { ...costs, memoryMbBySize } };
+}
+
+/** @returns how the product's time grows with one worker: the worse of both migrations, and each by its own */
+export function growthOf(measured: readonly Measured[]): Figures {
+  const { names, sizes, of, growth, costs } = viewOf(measured);
   const each = names.map((name) => {
-    const at = (size: number, value: (outcome: Outcome) => number): number =>
-      median(timed.filter((one) => one.migration === name && one.size === size).map(({ outcome }) => value(outcome)));
-    const growth = (time: (outcome: Outcome) => number): number =>
-      exponent(sizes.map((size) => [size, at(size, time)]));
-    const seconds = sizes.map((size) => [size, round(at(size, comparable) / 1000)] as const);
-    return [
-      name,
-      {
-        growthExponent: round(growth(comparable)),
-        growthExponentWithProof: round(growth(whole)),
-        secondsBySize: Object.fromEntries(seconds),
-      },
-    ] as const;
+    const seconds = sizes.map((size) => [size, fixed(of(name, 1, size, comparable) / 1000)] as const);
+    const growthExponent = fixed(growth(name, comparable));
+    const growthExponentWithProof = fixed(growth(name, whole));
+    return [name, { growthExponent, growthExponentWithProof, secondsBySize: Object.fromEntries(seconds) }] as const;
   });
-  const most = (value: (outcome: Outcome) => number): number =>
-    round(Math.max(...measured.map(({ outcome }) => value(outcome))));
   return {
     growthExponent: Math.max(...each.map(([, one]) => one.growthExponent)),
     growthExponentWithProof: Math.max(...each.map(([, one]) => one.growthExponentWithProof)),
-    longestTransactionMs: most(({ longestMs }) => longestMs),
-    peakMemoryMb: most(({ memoryMb }) => memoryMb),
-    memoryMbBySize: memoryBySize(measured, sizes),
+    ...costs,
     migrations: Object.fromEntries(each),
     rows: Math.max(...sizes),
   };
@@ -65,75 +78,46 @@ export function growthOf(measured: readonly Measured[]): Figures {
 /** Everything but pauses for locks of others. Milliseconds. */
 const whole = ({ totalMs, lockWaitMs }: Outcome): number => totalMs - lockWaitMs;
 
-function memoryBySize(measured: readonly Measured[], sizes: readonly number[]): { [size: string]: number } {
-  const most = (size: number): number =>
-    round(Math.max(...measured.filter((one) => one.size === size).map(({ outcome }) => outcome.memoryMb)));
-  return Object.fromEntries(sizes.map((size) => [size, most(size)]));
-}
-
 /**
  * @param largest the size at which ways are compared
  * @returns the lower ratio of both migrations, the worse of all else; each by its own beside
  */
 export function figuresOf(measured: readonly Measured[], largest: number): Figures {
-  const names = [...new Set(measured.map(({ migration }) => migration))];
-  const sizes = [...new Set(measured.map(({ size }) => size))];
-  const own = measured.filter(({ how }) => typeof how === "number");
-  const timed = measured.filter(({ warmUp }) => !warmUp);
+  const { names, of: medianOf, growth, most, costs } = viewOf(measured);
   const each = names.map((name) => {
-    const of = (how: Job["how"], size: number, value: (outcome: Outcome) => number): number =>
-      median(
-        timed
-          .filter((one) => one.migration === name && one.how === how && one.size === size)
-          .map(({ outcome }) => value(outcome)),
-      );
+    const of = (how: Job["how"], value: (outcome: Outcome) => number): number => medianOf(name, how, largest, value);
     const looking = measured.some((one) => one.migration === name && one.how === "looking");
-    const raw = of("raw", largest, (outcome) => outcome.totalMs);
-    const ratio = (how: 1 | 2, time: (outcome: Outcome) => number): number => raw / of(how, largest, time);
-    const growth = (time: (outcome: Outcome) => number): number =>
-      exponent(sizes.map((size) => [size, of(1, size, time)]));
+    const raw = of("raw", ({ totalMs }) => totalMs);
     return {
       name,
-      ratio: ratio(1, comparable),
-      ratioTwoWorkers: ratio(2, comparable),
-      withProofRatio: ratio(1, whole),
-      withProofRatioTwoWorkers: ratio(2, whole),
-      rowsPerSecond: of(1, largest, ({ rows, ...times }) => (1000 * rows) / comparable({ rows, ...times })),
-      rowsPerSecondWithProof: of(1, largest, ({ rows, ...times }) => (1000 * rows) / whole({ rows, ...times })),
-      batches: of(1, largest, (outcome) => outcome.batches),
+      ratio: raw / of(1, comparable),
+      ratioTwoWorkers: raw / of(2, comparable),
+      withProofRatio: raw / of(1, whole),
+      withProofRatioTwoWorkers: raw / of(2, whole),
+      rowsPerSecond: of(1, ({ rows, ...times }) => (1000 * rows) / comparable({ rows, ...times })),
+      rowsPerSecondWithProof: of(1, ({ rows, ...times }) => (1000 * rows) / whole({ rows, ...times })),
+      batches: of(1, ({ batches }) => batches),
       rawSeconds: raw / 1000,
       ...(looking && {
-        ratioToLooking: of("looking", largest, (outcome) => outcome.totalMs) / of(1, largest, comparable),
-        lookingSeconds: of("looking", largest, (outcome) => outcome.totalMs) / 1000,
+        ratioToLooking: of("looking", ({ totalMs }) => totalMs) / of(1, comparable),
+        lookingSeconds: of("looking", ({ totalMs }) => totalMs) / 1000,
       }),
-      oneWorkerSeconds: of(1, largest, comparable) / 1000,
-      twoWorkersSeconds: of(2, largest, comparable) / 1000,
-      proofSeconds: of(1, largest, ({ proofMs }) => proofMs) / 1000,
-      growthExponent: growth(comparable),
-      growthExponentWithProof: growth(whole),
+      oneWorkerSeconds: of(1, comparable) / 1000,
+      twoWorkersSeconds: of(2, comparable) / 1000,
+      proofSeconds: of(1, ({ proofMs }) => proofMs) / 1000,
+      growthExponent: growth(name, comparable),
+      growthExponentWithProof: growth(name, whole),
     };
   });
-  const worst = (
-    sort: "min" | "max",
-    name:
-      | "ratio"
-      | "ratioTwoWorkers"
-      | "withProofRatio"
-      | "withProofRatioTwoWorkers"
-      | "rowsPerSecond"
-      | "batches"
-      | "growthExponent"
-      | "proofSeconds",
-  ): number => round(Math[sort](...each.map((one) => one[name])));
-  const most = (value: (outcome: Outcome) => number): number =>
-    round(Math.max(...own.map(({ outcome }) => value(outcome))));
+  type Figure = Exclude<keyof (typeof each)[number], "name" | "ratioToLooking" | "lookingSeconds">;
+  const worst = (sort: "min" | "max", name: Figure): number => fixed(Math[sort](...each.map((one) => one[name])));
+  const { memoryMbBySize, ...costliest } = costs;
   return {
     ratio: worst("min", "ratio"),
     ratioTwoWorkers: worst("min", "ratioTwoWorkers"),
     rowsPerSecond: Math.round(worst("min", "rowsPerSecond")),
     batches: worst("max", "batches"),
-    longestTransactionMs: most(({ longestMs }) => longestMs),
-    peakMemoryMb: most(({ memoryMb }) => memoryMb),
+    ...costliest,
     growthExponent: worst("max", "growthExponent"),
     // What they leave out (move's --help): the throttle, and the comparison, which is in these two.
     throttled,
@@ -141,15 +125,13 @@ export function figuresOf(measured: readonly Measured[], largest: number): Figur
     withProofRatioTwoWorkers: worst("min", "withProofRatioTwoWorkers"),
     proofSeconds: worst("max", "proofSeconds"),
     lockWaitSeconds: most(({ lockWaitMs }) => lockWaitMs / 1000),
-    memoryMbBySize: memoryBySize(own, sizes),
+    memoryMbBySize,
     migrations: Object.fromEntries(
       each.map(({ name, ...values }) => [
         name,
-        Object.fromEntries(Object.entries(values).map(([key, value]) => [key, round(value)])),
+        Object.fromEntries(Object.entries(values).map(([key, value]) => [key, fixed(value)])),
       ]),
     ),
     rows: largest,
   };
 }
-
-const round = (value: number): number => Number(value.toFixed(3));

@@ -1,7 +1,8 @@
 import type { Logins } from "../../scripts/v6/database";
 import type { Run } from "../benchmark";
+import { withServer } from "../server";
 import { Contents, contentOf } from "./content";
-import { countTarget, empty, prepare, startOwn } from "./data";
+import { countTarget, empty, prepare, settings } from "./data";
 import type { Measured } from "./figures";
 import { runJob, type Job, type Outcome } from "./job";
 
@@ -17,12 +18,10 @@ export function sizesUpTo(rows: number): number[] {
 }
 
 /** Moves both migrations at every size with one worker, and at the largest by the ways that are given. */
-export async function measureEach({ say, signal, options }: Run, ways: Ways): Promise<Measured[]> {
+export function measureEach(run: Run, ways: Ways): Promise<Measured[]> {
+  const { say, signal, options } = run;
   const { rows = 1_000_000, rounds = 3 } = options;
-  const server = await startOwn(say);
-  const stop = (): void => void server.stop();
-  signal.addEventListener("abort", stop, { once: true }); // ends a long statement too
-  try {
+  return withServer(run, { settings }, async (server) => {
     const measured: Measured[] = [];
     for (const size of sizesUpTo(rows)) {
       signal.throwIfAborted();
@@ -39,10 +38,7 @@ export async function measureEach({ say, signal, options }: Run, ways: Ways): Pr
       }
     }
     return measured;
-  } finally {
-    signal.removeEventListener("abort", stop);
-    await server.stop();
-  }
+  });
 }
 
 type One = Omit<Measured, "size">;

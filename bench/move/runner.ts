@@ -12,17 +12,11 @@ import { loadMigration, type Migration } from "../../engine/migrate/definition/m
 import { mapped, onceOnly, readConstants } from "../../engine/migrate/definition/source";
 import type { Operator } from "../../engine/operator";
 import { withOperator } from "../../scripts/v6/operator";
-import { throttled } from "./figures";
+import { parameters, throttled } from "./figures";
 import type { Job, Outcome } from "./job";
 import { Memory } from "./memory";
 import { Observer } from "./observer";
 import { rawStatement } from "./raw";
-
-/** What an operator would choose (guardian:legacyConsent). */
-export const parameters: Record<string, object> = {
-  consents: { mode: "assumed", legalBasis: "legitimate_interests", statement: "Nobody is real." },
-  preferences: {},
-};
 
 async function run({ login, migration: name, how }: Job): Promise<Outcome> {
   const observer = new Observer();

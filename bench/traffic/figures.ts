@@ -1,5 +1,5 @@
 import { slowdownBudget } from "../../spec/slowdown";
-import { median, type Figures } from "../benchmark";
+import { fixed, median, type Figures } from "../benchmark";
 import { filter, percentile, within, type Seen, type Span } from "./record";
 import { classes } from "./requests";
 import { blame, type Blame, type Step } from "./steps";
@@ -113,5 +113,3 @@ function count(codes: readonly string[]): { [code: string]: number } {
   for (const code of codes) counted[code] = (counted[code] ?? 0) + 1;
   return counted;
 }
-
-const fixed = (value: number): number => Number(value.toFixed(3));
