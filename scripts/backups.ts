@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openBackup, readBackups } from "../engine/backup/keep/read";
 import { provenBy } from "../engine/backup/keep/relied";
@@ -5,7 +6,7 @@ import { restore, restoreTable } from "../engine/backup/restore";
 import { GuardianError } from "../engine/base/errors";
 import { shown } from "../engine/base/names";
 import type { MaskedBackup } from "../engine/mask";
-import { askLedger, pick, placeOf, type Place } from "./backups/place";
+import { askLedger, pick, placeOf, refuseMissing, type Place } from "./backups/place";
 import { listed, proofText, row } from "./backups/list";
 import { mask, maskedReport, rulesOf } from "./backups/masked";
 import { prune } from "./backups/prune";
@@ -44,8 +45,8 @@ variables. A database that is not there is made. No password: PGPASSWORD, .pgpas
   "password-from": { value: "SOURCE", about: "env:NAME or file:PATH" },
   table: {
     value: "TABLE",
-    about: `only this one, as schema.table, into a schema of its own in that database (guardian_restored_…): its rows, columns,
-checks, keys and indexes, and nothing that reaches another table`,
+    about: `only this one, as schema.table, into a schema of its own in that database (guardian_restored_…), the live one with
+--live NAME: its rows, columns, checks, keys and indexes, and nothing that reaches another table`,
   },
   "no-roles": { about: "make no role, and no membership: those that own or may use something must be there" },
   "no-owner": {
@@ -133,6 +134,8 @@ export function main(args: readonly string[], around: Surroundings): Promise<num
     const { word, own, argument = "", directory, stack, cwd } = given;
     if (stack !== undefined && !/^[\w.-]+$/.test(stack)) throw usage(command, "--stack must be a stack's name");
     const work: Work = { ...around, json: given.json, place: placeOf({ directory, stack, cwd }, around) };
+    // What is fetched makes the folder; a stack's own is made by its first up.
+    if (directory !== undefined && word !== "stored" && word !== "fetch") refuseMissing(work.place.directory);
     try {
       if (word === "list") return await list(work);
       if (word === "verify") return await verifyOne(work, argument);
@@ -159,7 +162,8 @@ async function list(work: Work): Promise<number> {
   if (why) say(`the ledger cannot be read, so what relies on them is not known: ${why.what}`);
   else if (!known) say("no stack is named, so what relies on them is not known (--stack NAME)");
   const all = listed(await readBackups(place.directory), known);
-  const lines = all.length === 0 ? ["  (none)"] : table(all.map(row));
+  const none = existsSync(place.directory) ? "  (none)" : "  (none: the folder is not there yet)";
+  const lines = all.length === 0 ? [none] : table(all.map(row));
   [`in ${place.directory}:`, ...lines].forEach(work.json ? say : print);
   tell(work, { directory: place.directory, ledgerAsked: known !== undefined, backups: all });
   const broken = all.filter(({ state }) => state === "broken").map(({ id }) => shown(id));

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { GuardianConfig } from "../../config";
 import { resolveConnection, type ConnectionSettings, type DatabaseInput } from "../../engine/connect";
@@ -50,6 +51,16 @@ export function placeOf(
     scratch,
     settings,
   };
+}
+
+/** @throws GuardianError where there is no such folder: one that was mistyped, or is not mounted, would pass for one without backups */
+export function refuseMissing(directory: string): void {
+  if (existsSync(directory)) return;
+  throw new GuardianError("folder-unusable", {
+    what: "There is no such folder, so nothing was looked at",
+    where: directory,
+    todo: ["name the folder with the backups: --directory FOLDER", "mount its disk, if it is on one of its own"],
+  });
 }
 
 function selected(folder: string, env: NodeJS.ProcessEnv): string {

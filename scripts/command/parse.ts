@@ -82,17 +82,18 @@ function wordOf<N extends string>(
   const { words } = command;
   const [word, ...rest] = words ? typed : [undefined, ...typed];
   const known = word !== undefined && words && Object.hasOwn(words.each, word) ? (word as N) : undefined;
+  if (words && word !== undefined && known === undefined) {
+    const names = Object.keys(words.each);
+    const near = `the nearest is ${nearest(word, names)}`;
+    throw usage(command, `There is no such ${words.noun}; there are: ${names.join(", ")}`, near);
+  }
   const wants = known && words?.each[known].argument;
   const [argument, ...more] = wants === undefined ? [undefined, ...rest] : rest;
   if (more.length > 0) throw usage(command, tooMany(more.length));
   if (!words || (word === undefined && help)) return {};
-  if (known !== undefined) {
-    if (wants !== undefined && argument === undefined && !help) throw usage(command, `Say which: ${known} ${wants}`);
-    return { word: known, ...(argument === undefined ? {} : { argument: { argument } }) };
-  }
-  const names = Object.keys(words.each).join(", ");
-  if (word === undefined) throw usage(command, `Name a ${words.noun}: ${names}`);
-  throw usage(command, `There is no such ${words.noun}; there are: ${names}`);
+  if (known === undefined) throw usage(command, `Name a ${words.noun}: ${Object.keys(words.each).join(", ")}`);
+  if (wants !== undefined && argument === undefined && !help) throw usage(command, `Say which: ${known} ${wants}`);
+  return { word: known, ...(argument === undefined ? {} : { argument: { argument } }) };
 }
 
 const tooMany = (count: number): string =>

@@ -92,6 +92,14 @@ describe("npm run backups, without a server", () => {
           2,
           /the nearest option is --table/,
         ],
+        ...["list", "verify latest", "restore latest --to service=g", "prune --yes"].map(
+          (words): [string[], number, RegExp] => [
+            [...words.split(" "), "--directory", join(folder, "not there")],
+            1,
+            /^There is no such folder[^]*\[folder-unusable\]\n {2}where: .*not there\n[^]*--directory FOLDER/,
+          ],
+        ),
+        [["restor", "latest"], 2, /^There is no such thing to do; there are: list, [^]*the nearest is restore/],
         [["list", "a"], 2, /^An argument is too many/],
         [["verify", "a", "b"], 2, /^An argument is too many/],
         [["list", "--to", "x"], 2, /^list takes no --to/],
@@ -118,7 +126,10 @@ describe("npm run backups, without a server", () => {
       rmSync(join(folder, "torn"), { recursive: true });
       const help = await run(["--help"]);
       expect(help).to.deep.include({ code: 0, said: "" });
-      expect(help.printed).to.contain("restore ID").and.contain("--into-nonempty NAME");
+      expect(help.printed)
+        .to.contain("restore ID")
+        .and.contain("--into-nonempty NAME")
+        .and.match(/the live one with\n +--live NAME: its rows/);
       expect((await run(["list", ...here])).printed).to.equal(`in ${folder}:\n  (none)`);
       expect(existsSync(folder)).to.equal(true);
     } finally {

@@ -114,7 +114,8 @@ Exit codes: 0 done; 1 not done; 2 wrong use; 130 stopped by ^C.`,
     [["up", "--rows", "0"], "--rows must be a whole number from 1 to 9"],
     [["off", "--rows", "3"], "off takes no --rows"],
     [["up", "down"], "An argument is too many"],
-    [["toString"], "There is no such way; there are: up, down, off"],
+    [["toString"], "There is no such way; there are: up, down, off", "the nearest is down"],
+    [["dwon", "7"], "There is no such way; there are: up, down, off", "the nearest is down"],
     [[], "Name a way: up, down, off"],
   ] as const) {
     it(`wrong use has exit code 2: ${args.join(" ") || "nothing at all"}`, async () => {
