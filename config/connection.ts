@@ -3,17 +3,26 @@ import { choice, integer, like, optional, record, within, type Property } from "
 /** libpq, "SSL Support", table "SSL Mode Descriptions". */
 const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 
-export const host = like(
-  /^(?!.*:\/\/)[^\s@]+$/,
-  "a host name, an address or a socket directory, and no URL",
-  "The server.",
-);
+const changeIt = "change it: it stands in the file's history";
+
+/** What is said of a connection that was written otherwise: as a URL, or with its password. */
+export const careful = {
+  exposed: `if a password is in it, ${changeIt}`,
+  hints: { password: `a password is never in the configuration, passwordFrom says where it is; ${changeIt}` },
+};
+
+export const host: Property<string, false> = {
+  ...like(/^(?!.*:\/\/)[^\s@]+$/, "a host name, an address or a socket directory, and no URL", "The server."),
+  exposed: careful.exposed,
+};
 
 export const port = within(1, 65_535, integer("Its port."));
 
 /** Where a password is. */
-export const passwordFrom = (description: string): Property<string, false> =>
-  like(/^(env:[A-Za-z_]\w*|file:.+)$/, "env:NAME or file:PATH", description);
+export const passwordFrom = (description: string): Property<string, false> => ({
+  ...like(/^(env:[A-Za-z_]\w*|file:.+)$/, "env:NAME or file:PATH", description),
+  exposed: `if it is the password itself, ${changeIt}`,
+});
 
 /** What a connection consists of besides its host. */
 const fields = {
@@ -26,15 +35,13 @@ const fields = {
   ),
 };
 
-export const hints = { password: "a password is never in the configuration, passwordFrom says where it is" };
-
 export const connectionKeys = {
   database: optional({
     ...record(
       { host: optional(host), ...fields },
       "The database. What is absent is taken from libpq's own variables and files: PGHOST, PGSERVICE, .pgpass and so on.",
     ),
-    hints,
+    ...careful,
   }),
 };
 
@@ -44,6 +51,6 @@ export const scratchKeys = {
       { host, ...fields },
       "A server on which each backup is restored, to prove it, in place of the embedded one of this machine: a PostgreSQL of the same major version, never the one that is migrated. Only a database of this product's own making is touched there, and dropped afterwards. What is absent is libpq's default; PGHOST, PGUSER and their like are not read.",
     ),
-    hints,
+    ...careful,
   }),
 };

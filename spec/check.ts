@@ -126,7 +126,8 @@ class Checking {
       this.#fault(path, kind, property, text, path.slice(0, -1));
     } else {
       const wanted = (property.type === "object" && this.manner.objects) || `it must be ${property.expected}`;
-      this.#fault(path, kind, property, `${this.#is(property, given, path)}: ${wanted}`);
+      const besides = property.exposed === undefined ? "" : `; ${property.exposed}`;
+      this.#fault(path, kind, property, `${this.#is(property, given, path)}: ${wanted}${besides}`);
     }
     return undefined;
   }

@@ -22,6 +22,8 @@ export interface Property<T = unknown, Optional extends boolean = boolean> {
   readonly choices?: readonly string[];
   /** Keys that people try in this object, and what to say of them instead of the nearest one that is known. */
   readonly hints?: Readonly<Record<string, string>>;
+  /** What else is to be done where a wrong value stands: it may have been a password. */
+  readonly exposed?: string;
   /** What else may be done where a key is none of this object's, to be read after the nearest one that is known. */
   readonly unknown?: string;
   /** True if a value of the right type is one of those that are meant. */

@@ -225,9 +225,13 @@ describe("config", () => {
     ].flatMap(errorsOf);
     expect(all).to.have.lengthOf(12);
     expect(all.filter((error) => error.includes("hunter2"))).to.deep.equal([]);
-    expect(all).to.include(
-      "guardian:database.password is not known: a password is never in the configuration, passwordFrom says where it is",
-    );
+    const change = "change it: it stands in the file's history";
+    expect(all).to.include.members([
+      `guardian:database.password is not known: a password is never in the configuration, passwordFrom says where it is; ${change}`,
+      `guardian:database.passwordFrom does not fit: it must be env:NAME or file:PATH; if it is the password itself, ${change}`,
+      `guardian:database.host does not fit: it must be a host name, an address or a socket directory, and no URL; if a password is in it, ${change}`,
+      `guardian:database is no object: set its keys one by one, pulumi config set --path; if a password is in it, ${change}`,
+    ]);
   });
 
   it("does not show the value of a key that is a secret", () => {

@@ -1,5 +1,5 @@
 import { choice, like, optional, otherwise, record } from "../../spec";
-import { hints, host, passwordFrom, port } from "../connection";
+import { careful, host, passwordFrom, port } from "../connection";
 
 /** What the plugin of @pulumi/postgresql knows, which is not libpq. */
 const sslModes = ["disable", "require", "verify-ca", "verify-full"] as const;
@@ -26,6 +26,6 @@ export const administratorKeys = {
       },
       "The database, as its administrator connects to it: not the role that migrates, which has no such rights.",
     ),
-    hints,
+    ...careful,
   }),
 };

@@ -61,6 +61,7 @@ describe("foundation/, its configuration", () => {
     expect(errorsOf({ database, access: { server: 17 } })).to.deep.equal([
       `${at("access")} names no role: give migrator, auditor, backup or operators, or take it out`,
     ]);
+    const change = "change it: it stands in the file's history";
     expect(
       errorsOf({
         database: { host: "db", sslmode: "prefer", password: "x" },
@@ -71,9 +72,9 @@ describe("foundation/, its configuration", () => {
       `${at("database.database")} is missing: it must be a name`,
       `${at("database.user")} is missing: it must be a name`,
       `${at("database.sslmode")} is "prefer": it must be one of disable, require, verify-ca, verify-full`,
-      `${at("database.password")} is not known: a password is never in the configuration, passwordFrom says where it is`,
+      `${at("database.password")} is not known: a password is never in the configuration, passwordFrom says where it is; ${change}`,
       `${at("access.migrator.password")} does not fit: it must be at least 16 characters of printable ASCII without spaces`,
-      `${at("access.auditor.passwordFrom")} does not fit: it must be env:NAME or file:PATH`,
+      `${at("access.auditor.passwordFrom")} does not fit: it must be env:NAME or file:PATH; if it is the password itself, ${change}`,
       `${at("access.server")} is 14: it must be a whole number from 15 to 99`,
       `${at("access.migrater")} is not known: the nearest known key is ${at("access.migrator")}`,
       `${at("acces")} is not known: the nearest known key is ${at("access")}`,
