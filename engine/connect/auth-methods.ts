@@ -53,7 +53,7 @@ function exposed(settings: ConnectionSettings): GuardianError {
     what: `the server asks for the password of user ${settings.fields.user} in clear text, over a connection without TLS; it was not sent`,
     where: settings.explain(),
     todo: [
-      "set guardian:database.sslmode to require, verify-ca or verify-full, so that it travels encrypted",
+      `set ${keyOf(settings, "sslmode")} to require, verify-ca or verify-full, so that it travels encrypted`,
       "ask for the method scram-sha-256 in the server's pg_hba.conf",
       "if nobody can read what is on that way, a tunnel of your own for example: PGREQUIREAUTH=password",
     ],

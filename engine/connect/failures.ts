@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../spec/codes";
 import { GuardianError, fromPostgres, isPostgres } from "../base/errors";
-import { mend, type Part } from "./settings/mend";
+import { keyOf, mend, type Part } from "./settings/mend";
 import type { ConnectionSettings } from "./settings";
 
 const certificate = "set PGSSLROOTCERT to the certificate authority that signed the server's certificate";
@@ -20,7 +20,7 @@ function known(code: string, err: unknown, settings: ConnectionSettings): Guardi
   switch (code) {
     case "ECONNREFUSED":
       return refused("server-down", `no PostgreSQL server answers on ${host}:${port}`, [
-        "start the dev database: npm run db -- start",
+        settings.given ? "start the server" : "start the dev database: npm run db -- start",
         place("host"),
         place("port"),
       ]);
@@ -126,7 +126,7 @@ function known(code: string, err: unknown, settings: ConnectionSettings): Guardi
         "password-missing",
         `the server asks for a password for user ${user}, and ${hasPassword ? "the one given is empty" : "none is given"}`,
         [
-          "set guardian:database.passwordFrom to env:NAME or file:PATH",
+          `set ${keyOf(settings, "password")} to env:NAME or file:PATH`,
           "set PGPASSWORD, or add a line to ~/.pgpass (mode 0600)",
           ...settings.warnings,
         ],

@@ -4,7 +4,7 @@ import { figure, table } from "../demo/table";
 
 /** Ways to say a password that no list of processes and no history of a shell shows. */
 export const passwordWays = [
-  "leave it out there, and set the variable PGPASSWORD",
+  "change it, since the shell's history has it; leave it out there, and set the variable PGPASSWORD",
   "write it into ~/.pgpass (mode 0600): HOST:PORT:DATABASE:USER:PASSWORD",
   "name it: --password-from env:NAME, or --password-from file:PATH",
 ];
@@ -21,9 +21,9 @@ export function target(
 ): ConnectionSettings {
   const conninfo = parseConninfo(to, "--to");
   if (conninfo.exposed) throw exposed();
-  const service = conninfo.service === undefined ? {} : { PGSERVICE: conninfo.service };
   const input = passwordFrom === undefined ? undefined : { passwordFrom };
-  return resolveConnection(input, { ...env, ...service }, { values: conninfo.values, origin: "--to" });
+  const { values, service } = conninfo;
+  return resolveConnection(input, env, { values, service, origin: "--to", passwordFrom: "--password-from" });
 }
 
 /** Says what a restore is at, when it changes and every ten seconds. */

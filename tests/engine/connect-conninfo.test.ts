@@ -1,9 +1,11 @@
 import { expect } from "chai";
 import { parseConninfo, resolveConnection } from "../../engine/connect";
+import { connectFailure } from "../../engine/connect/failures";
 import { GuardianError } from "../../engine/base/errors";
 import { marker } from "./dumps";
 
 describe("a connection string", () => {
+  const to = { origin: "--to", passwordFrom: "--password-from" };
   const read = (text: string): unknown => {
     const { values, service, exposed } = parseConninfo(text, "--to");
     return { ...values, ...(service === undefined ? {} : { service }), ...(exposed ? { exposed } : {}) };
@@ -78,9 +80,41 @@ describe("a connection string", () => {
 
   it("17-6 wins over service and variables, which fill in what it leaves out", () => {
     const env = { PGHOST: "other", PGPORT: "7", PGUSER: "u", PGPASSWORD: marker, HOME: "/nonexistent" };
-    const settings = resolveConnection(undefined, env, { values: { host: "h", dbname: "g" }, origin: "--to" });
+    const settings = resolveConnection(undefined, env, { ...to, values: { host: "h", dbname: "g" } });
     expect(settings.toString()).to.equal("h:7/g as u");
     expect(settings.explain()).to.contain("host, database from --to").and.contain("port from PGPORT");
     expect(settings.password()?.reveal()).to.equal(marker);
+  });
+
+  it("17-6 is what is to be corrected where it is wrong, and no key of a stack's configuration", () => {
+    const failed = (code: string, values: object, env = {}): string => {
+      const err = Object.assign(new Error("client password must be a string"), { code });
+      if (code !== "") err.message = "no";
+      return connectFailure(err, resolveConnection(undefined, { HOME: "/nonexistent", ...env }, { ...to, values }))
+        .message;
+    };
+    const refused = (input: object | undefined, service?: string): string => {
+      try {
+        return resolveConnection(input, { HOME: "/nonexistent" }, { ...to, values: {}, service }).toString();
+      } catch (err) {
+        return err instanceof GuardianError ? err.message : "";
+      }
+    };
+    const names = "--password-from (env:NAME or file:PATH) or PGPASSWORD names another";
+    for (const [said, ...parts] of [
+      [failed("ECONNREFUSED", { host: "h", port: "1" }), "correct the host in --to", "correct the port in --to"],
+      [failed("ENOTFOUND", {}, { PGHOST: "h" }), "correct PGHOST, or set the host in --to, which wins over it"],
+      [failed("ETIMEDOUT", { host: "h" }), "set the port in --to, or PGPORT (nothing names it yet)"],
+      [failed("28P01", { user: "u" }, { PGPASSWORD: marker }), names, "correct the user in --to"],
+      [failed("", { user: "u" }), "set --password-from to env:NAME or file:PATH"],
+      [refused({ passwordFrom: "env:NONE" }), "where: --password-from (env:NONE)"],
+      [refused({ passwordFrom: "file:/nonexistent" }), "where: --password-from (file:/nonexistent)"],
+      [refused({ passwordFrom: marker }), "--password-from is neither env:NAME nor file:PATH", "change it"],
+      [refused(undefined, "night"), "where: --to; looked in", "or: correct the service in --to"],
+    ] as const) {
+      for (const part of parts) expect(said).to.contain(part);
+      expect(said).not.to.match(/guardian:|PGSERVICE|npm run db/);
+      expect(said).not.to.contain(marker);
+    }
   });
 });

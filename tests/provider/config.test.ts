@@ -122,8 +122,9 @@ describe("provider: the product's configuration", () => {
       const wrong = configure({ database: '{"passwordFrom":"hunter2"}' });
       const failure = await plugin.fail(plugin.client.configure, wrong);
       expect(failure.message).to.equal(
-        "guardian:database.passwordFrom is neither env:NAME nor file:PATH [setting-invalid]\n  where: guardian:database\n" +
-          "  to do: passwordFrom: env:PGPASSWORD\n     or: passwordFrom: file:/run/secrets/guardian-password",
+        "guardian:database.passwordFrom is neither env:NAME nor file:PATH; if it is the password itself, change it: a history has it" +
+          " [setting-invalid]\n  where: guardian:database.passwordFrom\n" +
+          "  to do: env:NAME, such as env:PGPASSWORD\n     or: file:PATH, such as file:/run/secrets/guardian-password",
       );
     });
   });

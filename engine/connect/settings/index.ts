@@ -48,17 +48,20 @@ export class ConnectionSettings {
   readonly origins: ReadonlyMap<string, Origin>;
   /** What libpq would warn about, such as a password file that others can read. */
   readonly warnings: readonly string[];
+  /** What was said of this connection alone. */
+  readonly given: Given | undefined;
   readonly #password: Secret | undefined;
 
   constructor(
     fields: ConnectionFields,
     password: Secret | undefined,
-    about?: { origins: ReadonlyMap<string, Origin>; warnings: readonly string[] },
+    about?: Pick<ConnectionSettings, "origins" | "warnings"> & { readonly given?: Given | undefined },
   ) {
     this.fields = fields;
     this.#password = password;
     this.origins = about?.origins ?? new Map();
     this.warnings = about?.warnings ?? [];
+    this.given = about?.given;
   }
 
   password(): Secret | undefined {
@@ -101,7 +104,7 @@ export function resolveConnection(
   env: NodeJS.ProcessEnv,
   given?: Given,
 ): ConnectionSettings {
-  checkInput(input ?? {});
+  checkInput(input ?? {}, given?.passwordFrom);
   const sources = new Sources(input ?? {}, env, given);
   const port = sources.integer("port", 5432, 1, 65535);
   const hostaddr = sources.text("hostaddr");
@@ -130,7 +133,7 @@ export function resolveConnection(
     // libpq waits for ever by default; a migration that hangs without a word helps nobody.
     connectTimeout: sources.integer("connect_timeout", 15, -1, 86_400),
   };
-  const chosen = configuredPassword(input?.passwordFrom, env) ?? sources.secret("password");
+  const chosen = configuredPassword(input?.passwordFrom, env, given?.passwordFrom) ?? sources.secret("password");
   if (chosen) {
     sources.note("password", chosen.origin);
     return new ConnectionSettings(fields, chosen.password, sources);

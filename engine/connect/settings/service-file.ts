@@ -27,10 +27,15 @@ export function home(env: NodeJS.ProcessEnv): string {
  * Reads the service that PGSERVICE names (manual, libpq, "The Connection Service File"): PGSERVICEFILE or
  * ~/.pg_service.conf first, then pg_service.conf in PGSYSCONFDIR or the system's folder.
  *
+ * @param given names another one, and says where it is named
  * @throws GuardianError if PGSERVICEFILE is not there, no file defines the service, or a line is wrong.
  */
-export function readService(env: NodeJS.ProcessEnv): Service | undefined {
-  const name = env.PGSERVICE;
+export function readService(
+  env: NodeJS.ProcessEnv,
+  given?: { service?: string | undefined; origin: string },
+): Service | undefined {
+  const name = given?.service ?? env.PGSERVICE;
+  const from = given?.service === undefined ? "PGSERVICE" : given.origin;
   if (!name) return undefined;
   const own = env.PGSERVICEFILE ?? join(home(env), ".pg_service.conf");
   const folders = env.PGSYSCONFDIR ? [env.PGSYSCONFDIR] : systemFolders;
@@ -41,7 +46,7 @@ export function readService(env: NodeJS.ProcessEnv): Service | undefined {
       throw new GuardianError("setting-invalid", {
         what: `the service file ${file} does not exist`,
         where: "PGSERVICEFILE",
-        todo: ["create the file", "unset PGSERVICEFILE and PGSERVICE"],
+        todo: ["create the file", from === "PGSERVICE" ? "unset PGSERVICEFILE and PGSERVICE" : "unset PGSERVICEFILE"],
       });
     }
     const values = parseService(readFileSync(file, "utf8"), name, file);
@@ -49,8 +54,11 @@ export function readService(env: NodeJS.ProcessEnv): Service | undefined {
   }
   throw new GuardianError("setting-invalid", {
     what: `no service file defines the service "${name}"`,
-    where: `PGSERVICE; looked in ${files.join(", ")}`,
-    todo: [`add a section [${name}] to ${own}`, "unset PGSERVICE"],
+    where: `${from}; looked in ${files.join(", ")}`,
+    todo: [
+      `add a section [${name}] to ${own}`,
+      from === "PGSERVICE" ? "unset PGSERVICE" : `correct the service in ${from}`,
+    ],
   });
 }
 

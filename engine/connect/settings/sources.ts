@@ -13,6 +13,10 @@ export const configOrigin = "guardian:database";
 export interface Given {
   readonly values: Readonly<Partial<Record<Keyword, string>>>;
   readonly origin: Origin;
+  /** A section of the service file, in the place of PGSERVICE. */
+  readonly service?: string | undefined;
+  /** What names the password's place there: `--password-from`. */
+  readonly passwordFrom: string;
 }
 
 /** The sources of connection values in libpq's order: explicit, service file, environment, default. */
@@ -20,14 +24,16 @@ export class Sources {
   readonly origins = new Map<string, Origin>();
   readonly warnings: string[] = [];
   readonly #explicit: Partial<Record<Keyword, string>>;
-  readonly #given: Given | undefined;
   readonly #service: Service | undefined;
   readonly #env: NodeJS.ProcessEnv;
 
-  constructor(input: DatabaseInput, env: NodeJS.ProcessEnv, given?: Given) {
-    this.#given = given;
+  constructor(
+    input: DatabaseInput,
+    env: NodeJS.ProcessEnv,
+    readonly given: Given | undefined,
+  ) {
     this.#env = env;
-    this.#service = readService(env);
+    this.#service = readService(env, given);
     this.#explicit = explicit(input);
     this.#refuseUnsupported();
   }
@@ -37,7 +43,7 @@ export class Sources {
     const variable = parameter(keyword).env;
     const service = this.#service;
     const candidates: [string | undefined, Origin][] = [
-      [this.#given?.values[keyword], this.#given?.origin ?? ""],
+      [this.given?.values[keyword], this.given?.origin ?? ""],
       [this.#explicit[keyword], configOrigin],
       [service?.values.get(keyword), service ? `service "${service.name}" in ${service.file}` : ""],
       [variable ? this.#env[variable] : undefined, variable ?? ""],
