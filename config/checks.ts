@@ -1,4 +1,4 @@
-import { isAcceptable } from "../spec/accepted";
+import { isAcceptable, nearestCheck } from "../spec/accepted";
 import { choice, flag, like, map, otherwise, ruled } from "../spec";
 
 export const checkKeys = {
@@ -23,16 +23,14 @@ export const checkKeys = {
         "What up goes on with though a check did not pass, each by its name with the reason: a check of a gate, such as row-security, until it is worse than when it was accepted; backup/<schema>.<table> for a table that a restore could not prove; up names them. A name that is none of those is an error.",
       ),
       (found) =>
-        Object.keys(found).flatMap((name) =>
-          isAcceptable(name)
-            ? []
-            : [
-                {
-                  path: [name],
-                  text: "is nothing that can be accepted: what can is named by up and written as there, such as row-security or backup/<schema>.<table>",
-                },
-              ],
-        ),
+        Object.keys(found)
+          .filter((name) => !isAcceptable(name))
+          .map((name) => {
+            const check = nearestCheck(name);
+            const near = check === undefined ? "" : `; the nearest check is ${check}`;
+            const text = `is nothing that can be accepted: what can is named by up and written as there, such as row-security or backup/<schema>.<table>${near}`;
+            return { path: [name], text };
+          }),
     ),
   ),
 };

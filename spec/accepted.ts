@@ -1,4 +1,5 @@
 import { gateChecks } from "./gates";
+import { nearest } from "./nearest";
 
 /*
  * What `guardian:accept` may name: checks of gates by their name, and what a proof may leave open of a backup, by its form.
@@ -27,6 +28,10 @@ const words = ["owners", "rights", "roles", "settings", "policies", "user mappin
 export const tableForm = new RegExp(`^${part}\\.${part}$`);
 
 const others = new RegExp(`^(${words.join("|")}|(${kinds.join("|")}) \\S.*)$`, "s");
+
+/** @returns the check that a wrong key of `guardian:accept` comes nearest to; none where it speaks of a backup */
+export const nearestCheck = (key: string): string | undefined =>
+  key.startsWith("backup") ? undefined : nearest(key, checks);
 
 /** Whether a key of `guardian:accept` is a check's name, or has the form of what a proof may leave open: `backup/view public.v`. */
 export function isAcceptable(key: string): boolean {

@@ -95,6 +95,15 @@ const refused: Refused[] = [
   ["gates that cannot warn", "gates.warnSlowdown", 0.3, "is 0.3, above maxSlowdown 0.25: it would never warn"],
   ["a loss above all", "gates.maxDataLoss", 2, "is 2: it must be a number from 0 to 1"],
   ["a publication with another word", "publications.p", "yes", 'is "yes": it must be one of accepted'],
+  ...[
+    ["row-securty", "; the nearest check is row-security"],
+    ["backup/vitals", ""],
+  ].map(([name = "", near = ""]): Refused => [
+    `to accept ${name}, which is nothing that is asked`,
+    `accept.${name}`,
+    "known for long",
+    `is nothing that can be accepted: what can is named by up and written as there, such as row-security or backup/<schema>.<table>${near}`,
+  ]),
   ["a purge that is no yes or no", "purge", "yes", 'is "yes": it must be one of true, false'],
   [
     "an sslmode",
