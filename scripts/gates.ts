@@ -79,6 +79,7 @@ export function main(args: readonly string[], around: Surroundings = terminal): 
 
 async function ask(given: Values<typeof options>, around: Surroundings): Promise<number> {
   const { say, print, signal } = around;
+  const tell = given.json ? say : print;
   const chosen = names.filter((name) => given.stage === undefined || name === given.stage);
   if (chosen.length === 0) throw usage(command, `--stage must be one of ${names.join(", ")}`);
   if (given.stack !== undefined && !/^[\w.-]+$/.test(given.stack))
@@ -123,21 +124,21 @@ async function ask(given: Values<typeof options>, around: Surroundings): Promise
       if (signal?.aborted) throw new GuardianError("interrupted", { what: "stopped; nothing was written" });
       const outcome = await runCheck(check, host, declared, before, signal ? { signal } : {});
       outcomes.push(outcome);
-      lines(outcome).forEach(say);
+      lines(outcome).forEach(tell);
     }
     const all = chosen.flatMap((gate): readonly Check[] => gates[gate]);
     const accepted = acceptedBefore(steps, config, all);
     const decisions = chosen.map((gate) => decisionOf(gate, outcomes, recorded.get(gate), { ...config, accepted }));
     const told = chosen.flatMap((gate) => toldOf(gate, outcomes, recorded.get(gate)).map(dated(recorded.get(gate))));
-    for (const outcome of told) lines(outcome).forEach(say);
+    for (const outcome of told) lines(outcome).forEach(tell);
     outcomes.push(...told);
-    new Set(decisions.flatMap((decision) => acceptedLines(decision, config.accept))).forEach((line) => say(line));
+    new Set(decisions.flatMap((decision) => acceptedLines(decision, config.accept))).forEach((line) => tell(line));
     const verdict = worst(decisions);
     const criteria = summarize(outcomes);
-    if (chosen.includes("end")) criteriaLines(criteria).forEach(say);
+    if (chosen.includes("end")) criteriaLines(criteria).forEach(tell);
     const over = new Set(decisions.flatMap(({ passedOver }) => passedOver.map(({ check }) => check)));
     const checks = outcomes.map((one) => (over.has(one.check) ? { ...one, accepted: config.accept[one.check] } : one));
-    say(`${verdict}: ${tally(checks.map((one) => ("accepted" in one ? { verdict: "accepted" } : one)))}`);
+    tell(`${verdict}: ${tally(checks.map((one) => ("accepted" in one ? { verdict: "accepted" } : one)))}`);
     if (given.json) print(JSON.stringify({ stack, verdict, checks, criteria }));
     return exits[verdict];
   } finally {
@@ -186,19 +187,18 @@ function decisionOf(
   const checks: readonly Check[] = gates[gate];
   const own = asked.filter((outcome) => checks.some(({ name }) => name === outcome.check));
   const outcomes = [...own, ...toldOf(gate, own, recorded)];
-  return decide(checks, outcomes, { gate, accept, strict }, accepted, "");
+  const may = ([name]: [string, string]): boolean => !checks.some((one) => one.name === name && one.refused);
+  const passing = Object.fromEntries(Object.entries(accept).filter(may));
+  return decide(checks, outcomes, { gate, accept: passing, strict }, accepted, "");
 }
 
 /** What is passed over because it is accepted, and what was accepted and is worse. */
 const acceptedLines = ({ passedOver, stops }: Decision, accept: Readonly<Record<string, string>>): string[] => [
   ...passedOver.map(({ check }) => `${"accepted".padEnd(14)}  ${check}: ${JSON.stringify(accept[check] ?? "")}`),
-  ...stops.flatMap(({ check, since }) =>
-    since
-      ? [
-          `${"not accepted".padEnd(14)}  ${check.name}: it is worse than when it was accepted: ${since.worse.join("; ")}`,
-        ]
-      : [],
-  ),
+  ...stops.flatMap(({ check, since }) => {
+    const why = since ? `it is worse than when it was accepted: ${since.worse.join("; ")}` : check.refused;
+    return why !== undefined && check.name in accept ? [`${"not accepted".padEnd(14)}  ${check.name}: ${why}`] : [];
+  }),
 ];
 
 const worst = (decisions: readonly Decision[]): Readiness =>

@@ -78,6 +78,8 @@ export interface Check {
   readonly worse?: readonly string[];
   /** Each line of its evidence names a fault: one that is new, but for its numbers, voids an acceptance, whatever the figures. */
   readonly named?: true;
+  /** What else of an `up` refuses a failure of it, so that nobody gets past it by accepting it. */
+  readonly refused?: string;
   /** Of the gate before: what others are measured against. It is not asked again once the schema stage stands. */
   readonly baseline?: true;
   /** It asks others than the database, and waits for them. */

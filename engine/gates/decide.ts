@@ -113,7 +113,8 @@ export function refusalOf({ gate, strict }: Rules, { stops }: Decision, asked: n
     todo: [
       ...stops.flatMap(({ outcome, check }) => (outcome.mend ?? []).map((one) => `mend ${check.name}: ${one}`)),
       ...(stops.some(({ outcome }) => (outcome.mend ?? []).length === 0) ? ["mend what is named, then up again"] : []),
-      ...stops.map(({ check, since }) => {
+      ...stops.flatMap(({ check, since }) => {
+        if (check.refused !== undefined) return [];
         const again = since ? "with another reason, as it is now" : "as it is now, with a reason";
         return `accept ${check.name} ${again}: ${pulumiCommand(`config set --path '${keyOf(check.name)}' 'why'`)}, then up`;
       }),

@@ -42,6 +42,21 @@ describe("npm run gates, as up would decide", function () {
       expect(told[0]).to.include({ check: "v6", verdict: "failed", accepted: "they move tomorrow" });
     }));
 
+  it("19-2 is not ready for what up refuses besides the gate, though it is accepted", () =>
+    withEngine(
+      async (_engine, db) => {
+        const ask = () => gates(db.migrator, { accept: { definitions: "known" } }, "schema");
+        const before = await ask();
+        expect(before.code, before.said).to.equal(3);
+        await (await db.connect("admin")).query("ALTER TABLE public.audit_log ADD COLUMN by_hand int");
+        const changed = await ask();
+        expect([changed.code, changed.verdict], changed.said).to.deep.equal([1, "not ready"]);
+        expect(changed.said).to.match(/^not accepted {4}definitions: up refuses it besides, .*\(objects-changed\)/m);
+        expect(changed.checks.filter((one) => "accepted" in one)).to.deep.equal([]);
+      },
+      { modules: ["000_audit_log"] },
+    ));
+
   it("19-2 takes nothing for passed that reads whole tables and that no up has asked since data was moved", () =>
     withEngine(
       async (engine, db) => {

@@ -16,6 +16,7 @@ export const definitions: Check = {
   name: "definitions",
   asks: "whether every object of v7 is as the migration made it, and every module of this release is applied",
   cost: "catalogue",
+  refused: "up refuses it besides, module by module (objects-changed), until it is put back",
   async run({ db }) {
     const records = (await readLedger(db)) ? byModule(await readObjects(db)) : byModule([]);
     if (records.size === 0) return notApplicable("no module is applied");
