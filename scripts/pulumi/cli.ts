@@ -19,7 +19,7 @@ import { programOf } from "./program";
 import { pulumi } from "./run";
 import { passphraseHints, withoutSalt } from "./salt";
 import { holdSignals, passSignals, type Held } from "./signals";
-import { ensureStack, stackMeant } from "./stacks";
+import { ensureStack, stackMeant, withoutFile } from "./stacks";
 import { giveBack, lockHints } from "./backend/stale";
 import { mendTorn } from "./backend/torn";
 
@@ -90,6 +90,8 @@ async function run(
   if (held.stopped) return 128 + constants.signals[held.stopped];
   if (meant !== undefined) workOn(meant);
   const alone = line.operation === "destroy" && (await byStateAlone(line, { engine, project, env }));
+  // Asked before: the engine may write one with a salt.
+  const bare = withoutFile(line, project);
   const result = await pulumi(alone ? [...line.args, "--run-program=false"] : line.args, {
     cwd: project,
     env,
@@ -110,6 +112,7 @@ async function run(
   const hints = result.code === 0 || line.operation === "preview" ? [] : lockHints(backend, meant);
   if (hints.length === 0 && line.operation) hints.push(...pendingHints(backend, began, result.code === 0));
   if (result.code !== 0 && usesState(line)) hints.push(...passphraseHints(project, meant, env));
+  if (result.code === 0) hints.push(...bare);
   hints.forEach((hint) => console.error(hint));
   return result.code;
 }

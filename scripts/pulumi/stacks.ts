@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "yaml";
 import { GuardianError } from "../../engine/base/errors";
-import { pulumiCommand } from "../../spec";
+import { nearest, pulumiCommand } from "../../spec";
 import type { CommandLine } from "./arguments";
 import type { Log } from "./log";
 import { pulumi, type PulumiResult } from "./run";
@@ -114,6 +114,22 @@ const stackFiles = (project: string): string[] =>
   readdirSync(project)
     .flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? [])
     .sort();
+
+/**
+ * What follows where a stack is made that has no file here: it may be a slip of the pen, or a name of one's own.
+ * @returns lines to show once it is made
+ */
+export function withoutFile({ verb, object, named = "" }: CommandLine, project: string): string[] {
+  const making = verb === "stack" && (object === "init" || object === "new") && named !== "";
+  const [stack, names] = [basename(named), making ? stackFiles(project) : []];
+  if (names.length === 0 || names.includes(stack)) return [];
+  const near = nearest(stack, names);
+  return [
+    `the stack ${stack} has no file Pulumi.${stack}.yaml, as ${names.join(", ")} have: every key has its default, and the connection is libpq's own (PGHOST and the rest)`,
+    `  to do: if it is a name of your own, set what it needs: ${pulumiCommand("config set")}`,
+    `     or: if ${near} was meant: ${pulumiCommand(`stack rm ${stack}`)}, then ${pulumiCommand(`stack init ${near}`)}`,
+  ];
+}
 
 /** foundation/ has nothing to try things on: a dev that nobody asked for would configure nothing. */
 function withoutOwn(local: Place, names: readonly string[]): GuardianError {

@@ -163,6 +163,7 @@ describe("a stack of one's own, on the real engine", function () {
     for (const args of [commands[0]!, commands[2]!, commands[3]!]) {
       const { code, stdout, stderr } = await run(args);
       expect(code, `${args.join(" ")}: ${stdout}${stderr}`).to.equal(0);
+      expect(stderr).not.to.contain("has no file");
     }
     const text = readFileSync(file, "utf8");
     expect(text).to.contain("passwordFrom: env:GUARDIAN_DB_PASSWORD").and.contain("mode: pending");
@@ -206,6 +207,14 @@ describe("a stack of one's own, on the real engine", function () {
         .and.contain("PULUMI_CONFIG_PASSPHRASE_FILE=PATH");
     },
   );
+
+  it("makes a stack that has no file, and says what follows and which name is near", async () => {
+    const { code, stderr } = await run(["stack", "init", "prd"]);
+    expect(code, stderr).to.equal(0);
+    expect(stderr)
+      .to.contain("the stack prd has no file Pulumi.prd.yaml, as dev, prod have: every key has its default")
+      .and.match(/if prod was meant: npm run pulumi -- -C '.*' stack rm prd, then .* stack init prod\n/);
+  });
 
   // Without the passphrase: pulumi-cli.test.ts.
   long("16-3: a second clone is told which passphrase is missing and where it goes, and goes on with it", async () => {
