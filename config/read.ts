@@ -62,7 +62,7 @@ export function refused(errors: readonly string[]): pulumi.RunError {
 }
 
 /**
- * What stands for what: a number or a truth value may be written as text, an object or a list of the top level as JSON. An empty
+ * A value as its type means it: a number or a truth value may be written as text, an object or a list of the top level as JSON. An empty
  * text or object is absent, since a key that Pulumi.yaml declares must have a default.
  */
 export function meant(value: unknown, { type }: Property): unknown {

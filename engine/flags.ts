@@ -51,7 +51,8 @@ export async function readGrantedSeed(db: Queryable): Promise<Map<string, FlagVa
 
 /** What this stack last wrote. @param last the newest attempt at the flag */
 export function lastWritten(last: Step | undefined): FlagValues | undefined {
-  // What a failed or killed attempt carries on from the one before it: the values are committed with their row.
+  // An attempt begins with the values of the one before it, and gets its own by the COMMIT that writes the flag: those of a
+  // failed or killed one are still what was written last.
   return last && last.state !== "undone" ? detailOf(last, "FeatureFlag").values : undefined;
 }
 

@@ -33,7 +33,7 @@ export class Decrypting extends Transform {
     this.#length += given.length;
     this.#attempt(done, () => {
       if (!this.#chunks && !this.#begin(false)) return;
-      // A chunk is opened once there is more: the last is another's to open.
+      // A chunk is opened once more has come after it: only so is it known not to be the last, which _flush opens.
       if (this.#length > sealedLength) this.#openMany();
     });
   }

@@ -33,7 +33,7 @@ export const pointOf = (key: KeyObject): Buffer =>
 /** The 32 bytes that a key in Bech32 holds. @returns undefined if it is none, or has another prefix */
 function bytesOf(text: string, prefix: string): Buffer | undefined {
   try {
-    // A key has one case throughout: Bech32 knows both.
+    // All in capitals or all in small letters: Bech32 decodes both alike, and refuses a mixture.
     const found = bech32.decodeToBytes(text);
     return found.prefix === prefix && found.bytes.length === 32 ? Buffer.from(found.bytes) : undefined;
   } catch {

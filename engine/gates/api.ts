@@ -37,7 +37,7 @@ export async function become(db: Askable, role: ApiRole | undefined, account: st
   const token = JSON.stringify({ ...(account === undefined ? {} : { sub: account }), role: role ?? "authenticated" });
   const claims =
     "SELECT pg_catalog.set_config('request.jwt.claims', $1, true), pg_catalog.set_config('request.jwt.claim.sub', $2, true)";
-  // SET LOCAL ROLE, in the same turn: a gate asks as somebody some thousand times.
+  // The role is set as SET LOCAL ROLE does, in the round trip of the claims: a gate changes both some thousand times.
   if (role === undefined) await db.query(claims, [token, account ?? ""]);
   else await db.query(`${claims}, pg_catalog.set_config('role', $3, true)`, [token, account ?? "", role]);
 }

@@ -5,7 +5,8 @@ import type { Queryable } from "../base/sql";
 export const patienceMs = 2000;
 
 /**
- * Sets up a transaction for `inTime`: what is set until then stays set. One savepoint does, since nothing is written.
+ * Sets time limits in a transaction, and the savepoint to which `inTime` goes back: what was set before it stays. One is
+ * enough for all runs, since nothing is written that a later run would lose.
  * @param lockMs as long as a lock is waited for
  */
 export async function mayTakeTooLong(db: Queryable, lockMs: number): Promise<void> {

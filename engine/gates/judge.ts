@@ -116,10 +116,11 @@ export async function askGate(
   return attempt(fenced, work, otherwise, async (step) => {
     const before = recordedBefore(steps);
     const standing = new Map((current?.state === "undone" ? [] : (detail.outcomes ?? [])).map((o) => [o.check, o]));
-    // What is a baseline before is measured against it later.
+    // A check that is a baseline in the gate before is run again by a later gate, which compares with that baseline.
     const known = {
       schemaStands: asking.schemaStands && wanted.gate === "before",
-      // What it stands for may have become another while it was passed by, and the state says so already.
+      // What the gate judges may have changed while it was passed by; Pulumi's state has the new meanings since then, so that
+      // `asking` knows of no change.
       passes: asking.passes || detail.waived === true,
     };
     const outcomes = await ask(checks, wanted, asking, (check) => knownOf(check, standing, known), before);

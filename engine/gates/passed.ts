@@ -73,7 +73,7 @@ const isLater = (one: Step, gate: Step, kinds: readonly StepKind[]): boolean =>
   BigInt(one.id) > BigInt(gate.id);
 
 /**
- * No gate is passed on behalf of what is not there.
+ * Refuses to ask a gate before all that it judges is there: it would pass, and what comes later would be taken for judged.
  * @param open what the gate would judge, and does not stand
  * @throws GuardianError gate-unpassed, unless nothing is open
  */

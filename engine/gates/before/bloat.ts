@@ -14,7 +14,7 @@ interface Counts extends Record<string, unknown> {
   pages: number;
   /** The planner knows it. */
   fresh: boolean;
-  /** Nobody knows of rows that the server has not counted. */
+  /** The server has counted rows since its statistics were last set to 0, or there are none: dead ones are known. */
   told: boolean;
 }
 
@@ -42,9 +42,9 @@ export const bloat: Check = {
     const dead = found.filter(
       ({ dead: d, live }) => Number(d) >= least && Number(d) > share * (Number(d) + Number(live)),
     );
-    // Small ones are looked at for what they are; of a large one the planner would guess.
+    // Of a table that was never analysed the planner guesses; below 1,000 pages (8 MB) a wrong guess costs little.
     const blind = found.filter(({ fresh, pages }) => !fresh && pages > 1000);
-    // Where all was set to 0, by somebody or by a crash, no row is dead.
+    // After pg_stat_reset() or a crash the count of dead rows begins at 0, however many there are.
     const untold = found.filter(({ fresh, told, pages }) => fresh && !told && pages > 1000);
     const figures = { dead: found.reduce((sum, one) => sum + Number(one.dead), 0) };
     if (dead.length + blind.length + untold.length === 0)

@@ -30,7 +30,7 @@ export const replication: Check = {
       ({ held, active }) => Number(held ?? 0) > heldBytes || (!active && Number(held ?? 0) > 0),
     );
     const late = standbys.filter(({ lag }) => Number(lag ?? 0) > behind);
-    // Who may not see it is shown no state either; of one that is idle the lag alone is not known.
+    // To a role that may not see others' statistics, state is NULL as well; of an idle standby only the lag is.
     const hidden = standbys.filter((one) => one.hidden).length;
     const idling = standbys.filter(({ lag }) => lag === null).length - hidden;
     const logical = await first<{ level: string }>(db, "SELECT pg_catalog.current_setting('wal_level') AS level");

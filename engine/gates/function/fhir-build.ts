@@ -4,7 +4,7 @@ import { tried } from "./tried";
 /** So many resources of a type are validated: a record may have thousands. */
 const each = 20;
 
-/** So often it is compared: each statement sees what the application has added to the record by then. */
+/** So often the two builds are compared at most: between them the application may have added to the record. */
 const tries = 3;
 
 /** Guide 6.3, "FHIR Integration", as far as the database goes: what it builds of a record is valid R4, and it knows what is not. */

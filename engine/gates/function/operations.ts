@@ -31,7 +31,7 @@ export const operations = tried({
     for (const { index_name: index, reason, statement } of indexes)
       steps.warnings.push({ line: `${index}: ${reason}`, mend: `${statement};` });
     await steps.ask("the status of the migration is read", "server", "SELECT * FROM public.migration_status()");
-    // Before the function does, which would wait for them for 10 s.
+    // emergency_rollback_to_v6() waits 10 s for these locks: taken here first, they are waited for as briefly as a trial may.
     const lock = "SELECT f.feature_name FROM public.feature_flags f ORDER BY 1 FOR UPDATE";
     const flags = await steps.ask("the flags are held", "server", lock);
     const sessions = "LOCK TABLE public.migration_sessions IN ROW EXCLUSIVE MODE";

@@ -102,11 +102,11 @@ export class Steps {
     try {
       await become(this.#trial, person !== undefined && this.becomes ? "authenticated" : undefined, person);
       const { rows } = await this.#trial.query(text, values);
-      // Not NONE: of a login whose role is set (ALTER ROLE … SET role, or by the connection) that is another one.
+      // Not SET ROLE NONE, which would undo a role that the login begins with (ALTER ROLE … SET role, the connection's options).
       if (this.becomes) await this.#trial.query("RESET ROLE");
       return rows;
     } catch (err) {
-      // A lock whose holder was seen is told by the session itself.
+      // A lock that was not had comes as a GuardianError that names its holder, with the server's SQLSTATE.
       const state = sqlstateOf(err) ?? (isPostgres(err) ? "XXXXX" : undefined);
       throw state === undefined ? err : new StepFailed(what, state);
     }
