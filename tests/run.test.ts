@@ -124,6 +124,12 @@ describe("npm test", function () {
     expect(scripts["test:whole"]).to.match(/tests\/run\.ts --whole$/);
   });
 
+  it("skips no test without a reason, on whatever version: this.skip() is left to tests/support/skip.ts", () => {
+    const files = readdirSync(__dirname, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+    const bare = files.filter((file) => /\bthis\.skip\(\);/.test(readFileSync(join(__dirname, file), "utf8")));
+    expect(bare).to.deep.equal([]);
+  });
+
   it("tries nothing a second time where a machine's noise is no reason: too much failed, or what is no file's", () => {
     const one = { ...none(), failures: [{ title: "fails", said: "x" }] };
     const failed = (n: number): Files => Object.fromEntries(Array.from({ length: n }, (_, i) => [`${i}`, one]));

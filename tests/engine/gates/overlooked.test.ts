@@ -10,6 +10,7 @@ import { gateChecks } from "../../../spec/gates";
 import { signOffs } from "../../../spec/sign-offs";
 import { settingsOf, withEngine } from "../module/harness";
 import { major, withEmpty, withV6, type Login, type V6 } from "../../support/postgres";
+import { skip } from "../../support/skip";
 import { asked, declared, line, replace } from "./asked";
 import { onV6, onV7, type Planted } from "./faults/overlooked";
 
@@ -141,7 +142,7 @@ describe("gates: what was overlooked", function () {
     }));
 
   it("19-6 finds a right to maintain a table, which PostgreSQL 17 has", function () {
-    if (major < 17) this.skip();
+    if (major < 17) skip(this, "MAINTAIN came with PostgreSQL 17");
     return applied(async (db, admin) => {
       await admin.query("GRANT MAINTAIN ON public.patient_consents TO authenticated");
       expect(line(await asked(db.migrator, "permissions"))).to.match(
