@@ -49,19 +49,18 @@ const ours =
 const raw =
   (asGuide: boolean) =>
   async (fenced: FencedWriter, migration: Migration): Promise<Timed> => {
-    const { writer, epoch, options } = fenced;
+    const { writer, options } = fenced;
     const it = await mapped(writer, migration);
     const guarded = await onceOnly(writer, it);
     const rule = asGuide && guarded ? "on conflict" : "not exists";
     const constants = await readConstants(writer, it.source, new Date().toISOString());
     const values = JSON.stringify({ ...parameters[migration.name], ...constants });
-    const kind = { urn: options.urn, kind: "DataMigration", state: "running", epoch } as const;
+    const kind = { urn: options.urn, kind: "DataMigration", state: "running" } as const;
     const step = await addStep(writer, kind);
     const one: Run = {
       it,
       urn: options.urn,
       stepId: step.id,
-      epoch,
       parameters: values,
       guarded,
       gate: () => Promise.resolve(),

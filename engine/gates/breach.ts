@@ -89,7 +89,7 @@ async function setBack(fenced: FencedWriter, why: string): Promise<{ what: strin
     const since = await gatePassed(db, stack, end);
     const changed: string[] = [];
     for (const flag of await flagsWrittenSince(db, stack, since.id))
-      if (await setFlagBack(db, fenced, flag)) changed.push(flag.name);
+      if (await setFlagBack(db, flag)) changed.push(flag.name);
     const [open] = waiting(await readRollbacks(db));
     const id =
       open && changed.length === 0
@@ -126,7 +126,7 @@ const narrower = (a: FlagValues, b: FlagValues): FlagValues => ({
 });
 
 /** @returns whether it was another one */
-async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, found }: WrittenFlag): Promise<boolean> {
+async function setFlagBack(db: Queryable, { urn, name, found }: WrittenFlag): Promise<boolean> {
   const [live] = await rows<FlagValues & Record<string, unknown>>(
     db,
     `SELECT enabled, rollout_percentage AS "rolloutPercentage", enabled_for_users::text[] AS "enabledForUsers", configuration
@@ -145,7 +145,7 @@ async function setFlagBack(db: Queryable, fenced: FencedWriter, { urn, name, fou
     [name, values.enabled, values.rolloutPercentage, values.enabledForUsers, JSON.stringify(values.configuration)],
   );
   const time = await first<{ now: string }>(db, "SELECT pg_catalog.clock_timestamp()::text AS now");
-  const step = await addStep(db, { urn, kind: "FeatureFlag", state: "running", epoch: fenced.epoch });
+  const step = await addStep(db, { urn, kind: "FeatureFlag", state: "running" });
   await setStep(db, step, {
     state: "done",
     physicalId: name,

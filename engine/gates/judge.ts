@@ -165,7 +165,7 @@ export async function passBy(fenced: FencedWriter, { gate }: Pick<WantedGate, "g
   return fenced.transaction(async (db) => {
     const kept = detailOf(await readStep(db, urn), "Gate").accepted;
     const detail: Said = { gate, waived: true, ...(kept ? { accepted: kept } : {}) };
-    const added = await addStep(db, { urn, kind: "Gate", state: "running", detail, epoch: fenced.epoch });
+    const added = await addStep(db, { urn, kind: "Gate", state: "running", detail });
     await setStep(db, added, { state: "done" });
     return added.detail;
   });
@@ -190,7 +190,7 @@ export async function endForsaken(fenced: FencedWriter, mine: (urn: string) => b
   await fenced.transaction(async (db) => {
     for (const { kind, urn, state } of await readSteps(db)) {
       if (kind !== "Gate" || (state !== "planned" && state !== "running") || !mine(urn)) continue;
-      const ended = await addStep(db, { urn, kind, state: "undone", epoch: fenced.epoch });
+      const ended = await addStep(db, { urn, kind, state: "undone" });
       await setStep(db, ended, { state: "undone" });
     }
   });

@@ -18,7 +18,7 @@ export async function attempt<T, K extends StepKind>(
   urn = fenced.options.urn,
 ): Promise<T> {
   const before = await readStep(fenced.writer, urn, step.part);
-  const added = await fenced.transaction((db) => addStep(db, { ...step, urn, epoch: fenced.epoch }));
+  const added = await fenced.transaction((db) => addStep(db, { ...step, urn }));
   try {
     return await work(added);
   } catch (err) {

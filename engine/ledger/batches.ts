@@ -10,7 +10,6 @@ export interface NewBatch {
   stepId: string;
   /** The table that it writes. */
   target: string;
-  epoch: string;
   /** First and last key, as the ledger shows them; keys are uuids and numbers. */
   from?: string | null;
   to?: string | null;
@@ -28,13 +27,14 @@ export async function addBatch(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   const pairs = Object.entries(settings);
-  const set = pairs.map((_pair, i) => `, pg_catalog.set_config($${2 * i + 7}, $${2 * i + 8}, true)`).join("");
+  const set = pairs.map((_pair, i) => `, pg_catalog.set_config($${2 * i + 6}, $${2 * i + 7}, true)`).join("");
   const row = await first<{ id: string }>(
     db,
     `WITH b AS (
-       INSERT INTO ${table} (urn, step_id, target, epoch, key_from, key_to) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id::text
+       INSERT INTO ${table} (urn, step_id, target, epoch, key_from, key_to)
+       SELECT $1, $2, $3, l.epoch, $4, $5 FROM ${ledgerTable("ledger")} l RETURNING id::text
      ) SELECT id, pg_catalog.set_config('${ledgerSchema}.batch', id, true)${set} FROM b`,
-    [batch.urn, batch.stepId, batch.target, batch.epoch, batch.from ?? null, batch.to ?? null, ...pairs.flat()],
+    [batch.urn, batch.stepId, batch.target, batch.from ?? null, batch.to ?? null, ...pairs.flat()],
   );
   return row?.id ?? "";
 }

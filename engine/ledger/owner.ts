@@ -90,7 +90,7 @@ export async function openLedger(
     const step = await readStep(db, urn);
     const detail = { publications };
     if (step?.state !== "done") {
-      const begun = await addStep(db, { urn, kind: "Ledger", state: "running", epoch: row.epoch });
+      const begun = await addStep(db, { urn, kind: "Ledger", state: "running" });
       await setStep(db, begun, { state: "done", physicalId: row.ledgerId, detail });
     } else if (!isDeepStrictEqual(detailOf(step, "Ledger").publications ?? [], publications)) {
       await setStep(db, { id: step.id, kind: "Ledger" }, { state: "done", detail });

@@ -67,34 +67,25 @@ export interface Work<K extends StepKind> {
 
 export interface NewStep<K extends StepKind> extends Work<K> {
   urn: string;
-  epoch: string;
 }
 
 /**
- * Writes a new attempt, naming the backend that does the work. What an earlier one left in the database is carried on: a
+ * Writes a new attempt, naming the backend that does the work, and the epoch, which no fenced transaction sees rise. What an earlier one left in the database is carried on: a
  * failed or killed attempt must not make the ledger forget it.
  */
 export async function addStep<K extends StepKind>(db: Queryable, step: NewStep<K>): Promise<StepOf<K>> {
   const row = await first<StepOf<K> & Record<string, unknown>>(
     db,
     `INSERT INTO ${stepTable} (urn, part, kind, ledger_id, attempt, state, meaning, epoch, pid, backend_start, physical_id, detail)
-     SELECT $1, $2, $3, l.id, coalesce(s.attempt, 0) + 1, $4, $5, $6, pg_catalog.pg_backend_pid(), ${backendStart},
+     SELECT $1, $2, $3, l.id, coalesce(s.attempt, 0) + 1, $4, $5, l.epoch, pg_catalog.pg_backend_pid(), ${backendStart},
             CASE WHEN s.state <> 'undone' THEN s.physical_id END,
             CASE WHEN s.state <> 'undone' THEN s.detail - 'error'
                  WHEN s.part = '' THEN pg_catalog.jsonb_build_object('life', (SELECT count(*) FROM ${stepTable} u WHERE u.urn = $1 AND u.part = '' AND u.state = 'undone'))
-                 ELSE '{}' END || $7::jsonb
+                 ELSE '{}' END || $6::jsonb
      FROM ${ledgerSchema}.ledger l
      LEFT JOIN LATERAL (SELECT * FROM ${stepTable} WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1) s ON true
      RETURNING ${columns}`,
-    [
-      step.urn,
-      step.part ?? "",
-      step.kind,
-      step.state,
-      step.meaning ?? null,
-      step.epoch,
-      JSON.stringify(step.detail ?? {}),
-    ],
+    [step.urn, step.part ?? "", step.kind, step.state, step.meaning ?? null, JSON.stringify(step.detail ?? {})],
   );
   if (!row)
     throw new GuardianError("ledger-broken", { what: "the ledger has no row", where: `${ledgerSchema}.ledger` });

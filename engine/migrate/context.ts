@@ -32,7 +32,6 @@ export interface MoveOptions {
 /** A data migration on its way: all that a phase is given, and what it leaves for those that come after it. */
 export class Context implements Run {
   readonly urn: string;
-  readonly epoch: string;
   /**
    * Rows that the rejected ones are a share of. Of all keys of the plan while it is not known for how many of them the
    * source offers a row; the comparison counts them.
@@ -57,7 +56,6 @@ export class Context implements Run {
     readonly options: MoveOptions,
   ) {
     this.urn = fenced.options.urn;
-    this.epoch = fenced.epoch;
   }
 
   /** @returns Unix time in milliseconds until which a phase that begins now may ask for v6 tables */

@@ -123,7 +123,7 @@ async function takeBack(fenced: FencedWriter, deadline: number, current: Step): 
 /** Stretches of the plan from its end on; each takes what lies between two ranges with it. */
 async function removeAll(fenced: FencedWriter, plan: RecordedMigration, step: StepOf<"DataMigration">): Promise<void> {
   const { urn } = step;
-  const removal = { epoch: fenced.epoch, plan, step, unless: await unreferred(fenced.writer, plan.target) };
+  const removal = { plan, step, unless: await unreferred(fenced.writer, plan.target) };
   const written = Number(await standingRows(fenced.writer, urn));
   const open = (throttled: boolean): Promise<Crew> => Crew.open(fenced, urn, plan, { workers: 1, throttled });
   const crew = await open(worthThrottling(written)).catch((err: unknown) => {
@@ -174,7 +174,6 @@ async function nextStretch(db: Queryable, urn: string, keys: number): Promise<Om
 
 /** What all stretches are taken back by. */
 interface Removal {
-  epoch: string;
   plan: RecordedMigration;
   step: StepOf<"DataMigration">;
   /** What `unreferred` returned. */
@@ -183,7 +182,7 @@ interface Removal {
 
 async function removeStretch(
   db: Queryable,
-  { epoch, plan, step, unless }: Removal,
+  { plan, step, unless }: Removal,
   { low, high, after, upTo }: Stretch,
 ): Promise<number> {
   const { urn } = step;
@@ -192,7 +191,7 @@ async function removeStretch(
   const own = `${condition(under("t", plan.targetKey), range)} AND ${isUntouched("t", 1)}`;
   const values = [urn, ...bounds];
   await lockUnreferred(db, plan.target, own, unless, values);
-  const batch = await openBatch(db, { urn, stepId: step.id, epoch, it: plan });
+  const batch = await openBatch(db, { urn, stepId: step.id, it: plan });
   const gone = await rows<{ time: string; n: string }>(
     db,
     `WITH gone AS (DELETE FROM ${target} t WHERE ${own}${unless} RETURNING t.updated_at AS time)

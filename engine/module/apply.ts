@@ -63,12 +63,12 @@ async function refusedOf(fenced: FencedWriter): Promise<Remaining[]> {
 
 /** Rows that were refused are tried once more if somebody changed them since. */
 async function planMended(fenced: FencedWriter): Promise<void> {
-  const { epoch, options } = fenced;
+  const { urn } = fenced.options;
   for (const { part, archivedAs, changed } of await refusedOf(fenced)) {
     if (!changed) continue;
     await fenced.transaction(async (db) => {
       await forgetRejects(db, archivedAs);
-      await addStep(db, { urn: options.urn, part, kind: "rows", state: "planned", epoch });
+      await addStep(db, { urn, part, kind: "rows", state: "planned" });
     });
   }
 }

@@ -141,8 +141,7 @@ class Making {
       ...this.later.map((part) => ({ part, kind: "index" as const })),
       ...waiting.map((table) => ({ part: partOf(table), kind: "rows" as const })),
     ];
-    const { epoch } = this.fenced;
-    for (const { part, kind } of steps) await addStep(db, { urn, part, kind, state: "planned", epoch });
+    for (const { part, kind } of steps) await addStep(db, { urn, part, kind, state: "planned" });
     await setStep(db, this.step, { state: "done", physicalId: this.#applyId, meaning: this.module.meaning });
   }
 

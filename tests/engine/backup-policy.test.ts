@@ -15,8 +15,8 @@ describe("the backup that a change needs", function () {
   const ended = (engine: Engine, kind: StepKind, name: string, state: StepState, detail = {}): Promise<void> =>
     engine.write(kind, name, (fenced) =>
       fenced.transaction(async (db) => {
-        const { epoch, options } = fenced;
-        const step = await addStep(db, { urn: options.urn, kind, state: "running", epoch });
+        const { options } = fenced;
+        const step = await addStep(db, { urn: options.urn, kind, state: "running" });
         await setStep(db, step, { state, detail });
       }),
     );

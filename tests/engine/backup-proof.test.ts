@@ -141,13 +141,12 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       // What is only taken out: a dump, and no proof; nor is the one before taken for its own.
       await engine.write("SqlModule", "900_t", (fenced) =>
         fenced.transaction(async (db) => {
-          const { epoch, options } = fenced;
+          const { options } = fenced;
           const step = await addStep(db, {
             urn: options.urn,
             kind: "SqlModule",
             state: "running",
             meaning: "meant",
-            epoch,
           });
           await setStep(db, step, { state: "done" });
         }),

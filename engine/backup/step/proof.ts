@@ -104,8 +104,8 @@ async function noteInFolder(proof: NotedProof & { path: string }, says: ProvingS
 }
 
 /** Notes that the backup in a folder is to be proven. */
-export function noteProof(db: Queryable, { epoch, options }: FencedWriter, path: string): Promise<Step> {
-  return addStep(db, { urn: options.urn, part: proofPart, kind: "proof", state: "planned", detail: { path }, epoch });
+export function noteProof(db: Queryable, { options }: FencedWriter, path: string): Promise<Step> {
+  return addStep(db, { urn: options.urn, part: proofPart, kind: "proof", state: "planned", detail: { path } });
 }
 
 /** The row of a proof that is to be made: an earlier run's, or a new one. */

@@ -28,14 +28,9 @@ export interface StoringSays {
 const every = 2000;
 
 /** Notes that the backup in a folder is to be stored. */
-export function noteUpload(
-  db: Queryable,
-  { epoch, options }: FencedWriter,
-  path: string,
-  wanted: WantedStore,
-): Promise<Step> {
+export function noteUpload(db: Queryable, { options }: FencedWriter, path: string, wanted: WantedStore): Promise<Step> {
   const detail = { path, at: addressOf(wanted, nameOfFolder(path)), sealed: sealOf(wanted), parts: [] };
-  return addStep(db, { urn: options.urn, part: uploadPart, kind: "upload", state: "planned", detail, epoch });
+  return addStep(db, { urn: options.urn, part: uploadPart, kind: "upload", state: "planned", detail });
 }
 
 /** What `up` would do about the store, in preview: what is wrong with it is a warning, since who previews need not have its rights. */

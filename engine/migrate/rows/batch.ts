@@ -21,8 +21,6 @@ export interface Run {
   it: Mapped;
   urn: string;
   stepId: string;
-  /** Of the write: no batch of an operator that was overtaken may be noted. */
-  epoch: string;
   /** `$1` of the source. */
   parameters: string;
   /** An index of the target sees to it that no row is there twice. */
@@ -49,11 +47,11 @@ const ofChunk = { enable_nestloop: "off", synchronous_commit: "off" };
 /** Begins a ledger batch in the open transaction; see addBatch. @returns the batch's id */
 export function openBatch(
   db: Queryable,
-  run: Pick<Run, "urn" | "stepId" | "epoch"> & { it: Pick<Mapped, "target"> },
+  run: Pick<Run, "urn" | "stepId"> & { it: Pick<Mapped, "target"> },
   chunk?: Chunk,
 ): Promise<string> {
-  const { urn, stepId, epoch, it } = run;
-  const batch = { urn, stepId, target: it.target, epoch, from: text(chunk?.from), to: text(chunk?.to) };
+  const { urn, stepId, it } = run;
+  const batch = { urn, stepId, target: it.target, from: text(chunk?.from), to: text(chunk?.to) };
   return addBatch(db, batch, chunk ? ofChunk : {});
 }
 

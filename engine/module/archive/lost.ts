@@ -51,7 +51,7 @@ export async function giveUpLost(fenced: FencedWriter, confirmed: readonly Lost[
       // "undone": nothing of it is in the database, and nothing waits for it.
       const detail = { lost: Number(one.rows), by: who?.name ?? "" };
       const part = `lost ${one.original} ${one.applyId}`;
-      await addStep(db, { urn, part, kind: "rows", state: "undone", epoch: fenced.epoch, detail });
+      await addStep(db, { urn, part, kind: "rows", state: "undone", detail });
     }
     return lost;
   });

@@ -83,7 +83,7 @@ describe("the lock of a database", function () {
       try {
         const { first } = await held(engine, opened, async (fenced) => {
           await fenced.transaction((tx) =>
-            addStep(tx, { urn: fenced.options.urn, kind: "SqlModule", state: "running", epoch: fenced.epoch }),
+            addStep(tx, { urn: fenced.options.urn, kind: "SqlModule", state: "running" }),
           );
           return fenced.writer.pid;
         });
@@ -160,13 +160,13 @@ describe("the lock of a database", function () {
         const third = new Engine(db.migrator);
         try {
           const begun = await engine.write("SqlModule", "900_t", (fenced) =>
-            fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: fenced.epoch })),
+            fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running" })),
           );
           const { first: idle } = await held(second, opened, async (fenced) => {
             await fenced.transaction(async (tx) => {
               if (resumed) await setStep(tx, begun, { state: "running" });
               else {
-                const step = await addStep(tx, { urn, kind: "SqlModule", state: "running", epoch: fenced.epoch });
+                const step = await addStep(tx, { urn, kind: "SqlModule", state: "running" });
                 await setStep(tx, step, { state: "done" });
               }
             });
@@ -190,8 +190,7 @@ describe("the lock of a database", function () {
       const other = new Engine(db.migrator, { parameters: { patience: 900, lease: 10_000 } });
       try {
         const { first: alive } = await held(engine, opened, async (fenced) => {
-          const { epoch } = fenced;
-          await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+          await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running" }));
           return 1;
         });
         const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
@@ -216,8 +215,7 @@ describe("the lock of a database", function () {
         try {
           let refused = false;
           const alive = busy.write("SqlModule", "900_t", async (fenced) => {
-            const { epoch } = fenced;
-            await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running", epoch }));
+            await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running" }));
             while (!refused) await fenced.transaction((tx) => tx.query("SELECT pg_sleep($1)", [seconds]));
             return "through";
           });

@@ -29,7 +29,6 @@ describe("the ledger's owner", function () {
             urn: fenced.options.urn.replace(":dev:", ":prod:"),
             kind: "SqlModule",
             state: "planned",
-            epoch: fenced.epoch,
           }),
         ),
       );

@@ -87,7 +87,7 @@ async function planInBatch(data: Data, text: string, [from, to]: readonly string
     `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
      SELECT 'u', 'DataMigration', id, 1, 'running', 0 FROM guardian_migration.ledger RETURNING id`,
   );
-  const run = { it, urn: "u", stepId: rows[0]!.id, epoch: "0" };
+  const run = { it, urn: "u", stepId: rows[0]!.id };
   const chunk = { firstPlace: 1, lastPlace: 5, from: [ends[0]], to: [ends[1]], keys: 5000 };
   await openBatch(admin as unknown as Queryable, run, chunk);
   const plan = await planOf(data, text, ends);
