@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { GuardianError } from "../base/errors";
-import { mend } from "./settings/mend";
+import { keyOf, mend } from "./settings/mend";
 import type { ConnectionSettings } from "./settings";
 
 /** Ways in which a server may ask who it is, by libpq's names of them (manual, libpq, "require_auth"). */
