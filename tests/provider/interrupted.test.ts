@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
-import type { V6 } from "../support/postgres";
+import { withV6, type V6 } from "../support/postgres";
 import type { BootedPlugin } from "../support/plugin";
 import { alive, descendants, until } from "../support/processes";
 import { walkModules, withMade, withWalkingProcess, type Held, type Walk } from "../support/walk";
@@ -49,6 +49,9 @@ function outcomeOf(call: Promise<Held>): Promise<string> {
 
 describe("provider: interrupted at work", function () {
   this.timeout(180_000);
+  const fresh = (test: (walk: OwnProcess, db: V6, client: Client) => Promise<void>) =>
+    withV6((db) => withWalkingProcess({ database: db.migrator }, async (walk) => test(walk, db, await db.connect())));
+  /** The same after another run, which a data migration can follow. */
   const walking = (test: (walk: OwnProcess, db: V6, client: Client, ledgerId: Wire) => Promise<void>) =>
     withMade(walkModules, ({ ledger }, db) =>
       withWalkingProcess({ database: db.migrator }, async (walk) =>
@@ -107,9 +110,10 @@ describe("provider: interrupted at work", function () {
     ["kill -9 of the plugin", (walk: OwnProcess) => process.kill(walk.plugin.pid, "SIGKILL")],
   ] as const) {
     it(`${how} takes a running pg_dump along`, () =>
-      walking(async (walk, db, client, ledgerId) => {
+      fresh(async (walk, db, client) => {
+        const ledger = await walk.create("Ledger", "ledger", { purge: false });
         const { release } = await hold(db, "public.documents");
-        const outcome = outcomeOf(walk.create("Backup", "backup", walk.backupArgs(ledgerId)));
+        const outcome = outcomeOf(walk.create("Backup", "backup", walk.backupArgs(ledger.state["ledgerId"]!)));
         const dumps = () => descendants(walk.plugin.pid, /pg_dump/).map((one) => one.pid);
         await until("pg_dump waits", async () => dumps().length > 0 && (await waitsForLock(client)));
         const running = dumps();
