@@ -19,8 +19,7 @@ import { appendFileSync } from "node:fs";
 export = async () => {
   new pulumi.ComponentResource("tiny:index:Thing", "thing");
   if (process.env["RAN"]) appendFileSync(process.env["RAN"], "ran ");
-  if (process.env["FAIL"] === "run") throw new pulumi.RunError("what\\n  to do: mend it");
-  if (process.env["FAIL"] === "called") throw new pulumi.RunError("called by " + process.env["GUARDIAN_PULUMI"]);
+  if (process.env["FAIL"] === "run") throw new pulumi.RunError("what\\n  to do: " + process.env["GUARDIAN_PULUMI"]);
   if (process.env["FAIL"] === "throw") throw new Error("thrown by the program");
   if (process.env["WAIT"]) await new Promise((resolve) => setTimeout(resolve, 600_000));
   return { word: new pulumi.Config("tiny").require("word") };
