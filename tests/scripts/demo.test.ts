@@ -10,6 +10,7 @@ import type { Result } from "../../scripts/demo/story";
 import { newestDumpable } from "../../scripts/postgres/newest";
 import { findEngine } from "../../scripts/pulumi/engine";
 import { long } from "../support/long";
+import { withFolder } from "../support/folder";
 
 const clone = join(__dirname, "..", "..");
 
@@ -134,8 +135,7 @@ describe("npm run demo", function () {
 
   it("stops everything and exits 1 when the engine fails", async () => {
     // Everything the demo needs is on this PATH but node, which the engine needs to start the plugin.
-    const bin = mkdtempSync(join(tmpdir(), "path without node "));
-    try {
+    return withFolder(async (bin) => {
       const engine = (await findEngine({ log: { line: () => undefined } })).path;
       const { pgDump } = await newestDumpable();
       for (const program of [engine, pgDump.path]) symlinkSync(program, join(bin, program.split("/").at(-1)!));
@@ -149,9 +149,7 @@ describe("npm run demo", function () {
       expect(error.what).to.contain("pulumi preview failed with exit code");
       expect(left).to.deep.equal([]);
       expect(processes).to.deep.equal([]);
-    } finally {
-      rmSync(bin, { recursive: true, force: true });
-    }
+    });
   });
 
   long(
@@ -191,14 +189,12 @@ describe("npm run demo", function () {
     },
   );
 
-  it("refuses wrong use with exit code 2", async () => {
+  // Its exit code is every command's: command.test.ts.
+  it("refuses wrong use", () => {
     expect(parse(command, [])).to.deep.equal({ users: 2000, keep: false, json: false, help: false });
     expect(parse(command, ["--users", "7", "--keep", "--json"])).to.include({ users: 7, keep: true, json: true });
     for (const args of [["--usres", "3"], ["--users", "0"], ["--users", "many"], ["--users"], ["now"], ["--json=1"]]) {
       expect(() => parse(command, args), args.join(" ")).to.throw(UsageError, /npm run demo -- --help/);
     }
-    const { code, stderr, stdout } = await demo(["--frobnicate"]);
-    expect({ code, stdout }).to.deep.equal({ code: 2, stdout: "" });
-    expect(stderr).to.match(/^Unknown option '--frobnicate' \[usage\]\n/);
   });
 });
