@@ -1,14 +1,14 @@
 import { expect } from "chai";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { stringify } from "yaml";
 import { main } from "../../scripts/purge";
 import { withV6, type Login, type V6 } from "../support/postgres";
 import { movedHere, type Preparation } from "../support/server";
-import { withStack } from "../support/stack";
+import { walkModules, withWalk } from "../support/walk";
+import { withFolder } from "../support/folder";
 
 interface Said {
   code: number;
@@ -25,23 +25,20 @@ async function withProject<T>(
   env: Record<string, string> = {},
   stack = "dev",
 ): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "purge of a test "));
-  const purge = async (args: string[], answer?: Answer): Promise<Said> => {
-    const said: string[] = [];
-    const say = (line: string): void => void said.push(line);
-    const given = typeof answer === "string" ? () => Promise.resolve(answer) : answer;
-    const ask = given && ((question: string) => (say(question), given()));
-    const named = stack === "" || args.includes("--stack") ? args : ["--stack", stack, ...args];
-    const code = await main(named, { clone: folder, env, say, ask });
-    return { code, said: said.join("\n") };
-  };
-  try {
+  return withFolder(async (folder) => {
+    const purge = async (args: string[], answer?: Answer): Promise<Said> => {
+      const said: string[] = [];
+      const say = (line: string): void => void said.push(line);
+      const given = typeof answer === "string" ? () => Promise.resolve(answer) : answer;
+      const ask = given && ((question: string) => (say(question), given()));
+      const named = stack === "" || args.includes("--stack") ? args : ["--stack", stack, ...args];
+      const code = await main(named, { clone: folder, env, say, ask });
+      return { code, said: said.join("\n") };
+    };
     const config = database === undefined ? {} : { "guardian:database": database };
     writeFileSync(join(folder, "Pulumi.dev.yaml"), stringify({ config }));
     return await work(purge, folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The stack's guardian:database, with the password in a file of the project. */
@@ -63,9 +60,10 @@ const infrastructure = (destroyed: boolean): Preparation => ({
   name: `infrastructure${destroyed ? ", destroyed" : ""}`,
   everyCopy: movedHere,
   prepare: (db) =>
-    withStack({ database: db.migrator, config: { through: "infrastructure" } }, async (stack) => {
-      await stack.up();
-      if (destroyed) await stack.destroy();
+    withWalk({ database: db.migrator }, async (walk) => {
+      const { ledger, backup, modules } = await walk.through(walkModules.slice(0, 3));
+      const session = await walk.create("MigrationSession", "session", walk.session(ledger.state["ledgerId"]!, 5));
+      if (destroyed) for (const held of [session, ...modules.reverse(), backup, ledger]) await walk.remove(held);
     }),
 });
 
@@ -83,7 +81,7 @@ describe("npm run purge", function () {
         const { code, said } = await purge(["--yes"]);
         expect(code).to.equal(1);
         expect(said).to.match(
-          /^Stack dev is not rolled back; nothing is dropped \[not-rolled-back\]\n {2}where: ledger, backup, gate-before, 000_audit_log,/,
+          /^Stack dev is not rolled back; nothing is dropped \[not-rolled-back\]\n {2}where: ledger, backup, 000_audit_log,/,
         );
         expect(said).to.contain("npm run pulumi -- destroy");
         expect(await schemas(await db.connect())).to.deep.equal(both);

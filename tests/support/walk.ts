@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { tmpdir } from "node:os";
 import { clientFolder } from "../../scripts/pg-clients";
 import { withClient } from "../../scripts/v6/database";
 import * as calls from "./calls";
@@ -9,6 +7,7 @@ import { major, withV6, type Login, type V6 } from "./postgres";
 import { movedHere, type Preparation } from "./server";
 import { keep } from "./stack";
 import { plain, type Wire } from "./wire";
+import { withFolder } from "./folder";
 
 type Bag = Record<string, Wire>;
 
@@ -241,12 +240,9 @@ async function walking<P extends ServedPlugin, T>(
   test: (walk: Walk<P>) => Promise<T>,
 ): Promise<T> {
   const { host, port, database, user } = options.database;
-  const folder = mkdtempSync(join(tmpdir(), "guardian-walk-"));
-  try {
+  return withFolder(async (folder) => {
     const where = { host, port, database, user, sslmode: "disable", passwordFrom: "env:GUARDIAN_TEST_PASSWORD" };
     await plugin.call(plugin.client.configure, calls.configure({ database: JSON.stringify(where) }));
     return await test(new Walk(plugin, folder, options.stack ?? "dev"));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
