@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { ESLint, Linter } from "eslint";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { withFolder } from "./support/folder";
 
 const root = join(__dirname, "..");
 
@@ -70,9 +70,8 @@ interface Cruised {
 }
 
 /** What dependency-cruiser says of these files by our rules: the rule, the file, and where its import leads. */
-function broken(files: Record<string, string>): string[] {
-  const folder = mkdtempSync(join(tmpdir(), "guardian-arrows-"));
-  try {
+function broken(files: Record<string, string>): Promise<string[]> {
+  return withFolder((folder) => {
     for (const [file, text] of Object.entries({ ...files, "tsconfig.json": "{}" })) {
       mkdirSync(dirname(join(folder, file)), { recursive: true });
       writeFileSync(join(folder, file), text);
@@ -82,19 +81,17 @@ function broken(files: Record<string, string>): string[] {
     const { stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: "utf8" });
     const { violations } = (JSON.parse(stdout) as Cruised).summary;
     return violations.map(({ from, to, rule }) => `${rule.name}: ${from} → ${to}`);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 describe("dependency-cruiser", function () {
   this.timeout(60_000);
 
-  it("sees every kind of arrow that may not be, and no other", () => {
+  it("sees every kind of arrow that may not be, and no other", async () => {
     const rules = (require("../.dependency-cruiser.cjs") as { forbidden: { name: string }[] }).forbidden;
     const imports = (...what: string[]): string =>
       what.map((one, i) => `import { x as x${i} } from "${one}";`).join("\n") + "\nexport const x = 1;\n";
-    const found = broken({
+    const found = await broken({
       "node_modules/pg/package.json": '{ "name": "pg", "main": "index.js" }',
       "node_modules/pg/index.js": "exports.x = 1;",
       "index.ts": imports("./config/all"),

@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { sqlFolder } from "../engine/module/files/folder";
@@ -7,6 +6,7 @@ import { differing, settle } from "../scripts/golden";
 import { main, makeVerifySql } from "../scripts/verify-sql";
 import { render } from "../scripts/verify-sql/render";
 import { withV6 } from "./support/postgres";
+import { withFolder } from "./support/folder";
 
 describe("npm run verify-sql", function () {
   this.timeout(120_000);
@@ -43,8 +43,7 @@ describe("npm run verify-sql", function () {
   });
 
   it("names what is stale with --check, and writes nothing then", () => {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-golden-"));
-    try {
+    return withFolder((folder) => {
       for (const name of ["old", "gone"]) writeFileSync(join(folder, name), "x");
       const said: string[] = [];
       const run = (check: boolean): number => {
@@ -64,9 +63,7 @@ describe("npm run verify-sql", function () {
       expect(readFileSync(join(folder, "more", "new"), "utf8")).to.equal("z");
       expect(existsSync(join(folder, "gone"))).to.equal(false);
       expect(run(true)).to.equal(0);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    });
   });
 
   it("refuses an unknown option", async () => {

@@ -8,6 +8,7 @@ import { foundationProject, readFoundation, readPasswords, validateFoundation } 
 import { foundation } from "../../config/foundation/keys";
 import { declaredIn } from "../support/declared";
 import { root } from "../support/plugin";
+import { withFolder } from "../support/folder";
 
 type Values = Record<string, unknown>;
 
@@ -148,8 +149,7 @@ describe("foundation/, its configuration", () => {
   });
 
   it("18-2 passwords are read by reference, and all that is wrong with them is said at once, without a password", () => {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-passwords-"));
-    try {
+    return withFolder((folder) => {
       writeFileSync(join(folder, "own"), "a-long-one-of-its-own\n", { mode: 0o600 });
       writeFileSync(join(folder, "open"), "seen-by-everybody-else\n");
       chmodSync(join(folder, "open"), 0o644);
@@ -200,9 +200,7 @@ describe("foundation/, its configuration", () => {
         "backup.passwordFrom (env:WIDE): the password has other characters than printable ASCII without spaces",
       ]);
       expect(saying("env:SHORT", "env:LONG", "file:own")[0]).to.contain("fewer than 16 characters");
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    });
   });
 
   it("18-8 a stack that configures nothing declares nothing, and loads no package of a cloud's or of PostgreSQL's", async () => {

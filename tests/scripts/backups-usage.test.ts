@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { BackupFolder } from "../../engine/backup/keep/read";
 import { main } from "../../scripts/backups";
 import { aboutV7 } from "../../scripts/backups/v7";
 import { marker } from "../engine/dumps";
+import { withFolder } from "../support/folder";
 
 describe("npm run backups, without a server", () => {
   it("17-6 says of a v7 that comes back without its ledger what it is good for, and which backup is from before it", () => {
@@ -34,15 +34,14 @@ describe("npm run backups, without a server", () => {
   });
 
   it("17-6 refuses a password in the command line without showing it, and other wrong use", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "backups of a test "));
-    const run = async (args: string[]): Promise<{ code: number; said: string; printed: string }> => {
-      const [said, printed]: [string[], string[]] = [[], []];
-      const around = { clone: folder, env: { HOME: folder }, signal: new AbortController().signal };
-      const print = (line: string): void => void printed.push(line);
-      const code = await main(args, { ...around, print, say: (line) => void said.push(line) });
-      return { code, said: said.join("\n"), printed: printed.join("\n") };
-    };
-    try {
+    return withFolder(async (folder) => {
+      const run = async (args: string[]): Promise<{ code: number; said: string; printed: string }> => {
+        const [said, printed]: [string[], string[]] = [[], []];
+        const around = { clone: folder, env: { HOME: folder }, signal: new AbortController().signal };
+        const print = (line: string): void => void printed.push(line);
+        const code = await main(args, { ...around, print, say: (line) => void said.push(line) });
+        return { code, said: said.join("\n"), printed: printed.join("\n") };
+      };
       const here = ["--directory", folder];
       for (const to of [
         `postgres://u:${marker}@h/g`,
@@ -132,8 +131,6 @@ describe("npm run backups, without a server", () => {
         .and.match(/the live one with\n +--live NAME: its rows/);
       expect((await run(["list", ...here])).printed).to.equal(`in ${folder}:\n  (none)`);
       expect(existsSync(folder)).to.equal(true);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    });
   });
 });

@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { stringify } from "yaml";
@@ -10,6 +9,7 @@ import { clientFolder } from "../../scripts/pg-clients";
 import { useScratch } from "../engine/prove/scratch";
 import { major, withV6, type V6 } from "../support/postgres";
 import { withWalk, type Walk } from "../support/walk";
+import { withFolder } from "../support/folder";
 
 interface Said {
   code: number;
@@ -44,38 +44,35 @@ function withProject(work: (it: Project) => Promise<void>): Promise<void> {
         await taken(["000_audit_log"]),
         await taken(["000_audit_log", "001_feature_flags"]),
       ];
-      const folder = mkdtempSync(join(tmpdir(), "backups of a test "));
-      const { host, port, user, password } = db.migrator;
-      const own = { host, port, user, database: db.name, sslmode: "disable", passwordFrom: "env:OWN" };
-      const configure = (backup: object, database: object = own): void =>
-        writeFileSync(
-          join(folder, "Pulumi.dev.yaml"),
-          stringify({
-            config: { "guardian:database": database, "guardian:backup": { directory: backups, jobs: 1, ...backup } },
-          }),
-        );
-      configure({});
-      const run: Project["run"] = async (args, answer, at) => {
-        const [said, printed]: [string[], string[]] = [[], []];
-        const stop = new AbortController();
-        const say = (line: string): void => {
-          said.push(line);
-          if (typeof at === "function") at(line);
-          else if (at !== undefined && line.startsWith(at)) stop.abort();
+      return withFolder(async (folder) => {
+        const { host, port, user, password } = db.migrator;
+        const own = { host, port, user, database: db.name, sslmode: "disable", passwordFrom: "env:OWN" };
+        const configure = (backup: object, database: object = own): void =>
+          writeFileSync(
+            join(folder, "Pulumi.dev.yaml"),
+            stringify({
+              config: { "guardian:database": database, "guardian:backup": { directory: backups, jobs: 1, ...backup } },
+            }),
+          );
+        configure({});
+        const run: Project["run"] = async (args, answer, at) => {
+          const [said, printed]: [string[], string[]] = [[], []];
+          const stop = new AbortController();
+          const say = (line: string): void => {
+            said.push(line);
+            if (typeof at === "function") at(line);
+            else if (at !== undefined && line.startsWith(at)) stop.abort();
+          };
+          const ask = answer === undefined ? undefined : (question: string) => (say(question), Promise.resolve(answer));
+          const env = { OWN: password, GUARDIAN_PG_BIN: await clientFolder(major), HOME: folder };
+          const { signal } = stop;
+          const code = await main(args, { clone: folder, env, say, print: (line) => printed.push(line), ask, signal });
+          const all = { code, printed: printed.join("\n"), said: said.join("\n") };
+          expect(all.printed + all.said).not.to.contain(password);
+          return all;
         };
-        const ask = answer === undefined ? undefined : (question: string) => (say(question), Promise.resolve(answer));
-        const env = { OWN: password, GUARDIAN_PG_BIN: await clientFolder(major), HOME: folder };
-        const { signal } = stop;
-        const code = await main(args, { clone: folder, env, say, print: (line) => printed.push(line), ask, signal });
-        const all = { code, printed: printed.join("\n"), said: said.join("\n") };
-        expect(all.printed + all.said).not.to.contain(password);
-        return all;
-      };
-      try {
         await work({ db, walk, folder, backups, names, run, configure });
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
+      });
     }),
   );
 }

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "pg";
@@ -26,6 +26,7 @@ import { skip } from "../support/skip";
 import { outcome, withWalk } from "../support/walk";
 import { wholeWay } from "../support/whole-way";
 import { unknownMark } from "../support/wire";
+import { withFolder } from "../support/folder";
 
 const ours = `'{${roleNames.join(",")}}'::text[]`;
 
@@ -132,8 +133,7 @@ describe("the four roles", function () {
   it("18-2 the migrator takes everything up and down; meanwhile the others do what they are for, and no role can be dropped", async () => {
     const { admin, as } = database;
     const modules = await Promise.all(moduleNames().map((name) => loadModule(name)));
-    const folder = mkdtempSync(join(tmpdir(), "guardian-roles-"));
-    try {
+    return withFolder(async (folder) => {
       await withClient(admin, async (client) => {
         const before = await fingerprintOf(client, admin, []);
         await wholeWay(as.guardian_migrator, async () => {
@@ -148,9 +148,7 @@ describe("the four roles", function () {
         });
         expect(differences(before, await fingerprintOf(client, admin, []))).to.deep.equal([]);
       });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    });
   });
 
   it("18-2 the auditor refreshes what is up, drift and all, and cannot do an up", async () => {
