@@ -22,23 +22,19 @@ describe("no password and no row value leaves the database", function () {
       const user = "11111111-2222-4333-8444-555555555555";
       const listed = JSON.stringify({ fhir_integration: [user] });
       await stack.must(["config", "set", "--secret", "guardian:allowList", listed]);
-      // Failures in the middle whose messages quote rows: free text of somebody's function, and a value that is no number.
+      // A failure in the middle: what quotes rows itself is backup-failures.test.ts's and module/secrets.test.ts's.
       stack.set({ through: "schema" });
       await stack.up();
       stack.set({ through: "deployment" });
       await admin.query(
         `ALTER TABLE public.user_profiles RENAME TO profiles;
-         CREATE FUNCTION public.quote_row(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'row of %', $1; END $$;`,
+         CREATE FUNCTION public.quote_row(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'row of %', $1; END $$;
+         CREATE VIEW public.user_profiles AS SELECT user_id, public.quote_row(language) AS language, timezone FROM public.profiles;
+         GRANT SELECT ON public.user_profiles, public.profiles TO guardian_migrator`,
       );
-      for (const value of ["public.quote_row(language)", "language::int::text"]) {
-        await admin.query(
-          `CREATE OR REPLACE VIEW public.user_profiles AS SELECT user_id, ${value} AS language, timezone FROM public.profiles;
-           GRANT SELECT ON public.user_profiles, public.profiles TO guardian_migrator`,
-        );
-        const failed = await stack.up({ expectFailure: true });
-        // A view takes no row trigger (42809), which is said before any row is read, and quotes none.
-        expect(failed.output).to.match(/withheld \(SQLSTATE (P0001|22P02)\)|\(SQLSTATE 42809\)/);
-      }
+      const failed = await stack.up({ expectFailure: true });
+      // A view takes no row trigger (42809), which is said before any row is read; what reads one withholds it.
+      expect(failed.output).to.match(/withheld \(SQLSTATE P0001\)|\(SQLSTATE 42809\)/);
       await admin.query(
         "DROP VIEW public.user_profiles; DROP FUNCTION public.quote_row(text); ALTER TABLE public.profiles RENAME TO user_profiles",
       );
