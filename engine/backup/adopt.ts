@@ -21,6 +21,7 @@ export interface AdoptOptions {
 }
 
 export interface FoundBackup {
+  /** Of its folder in the directory. */
   readonly name: string;
   readonly path: string;
   readonly manifest: Manifest;

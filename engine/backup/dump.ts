@@ -13,13 +13,7 @@ import { ProgressReport } from "./progress";
 import { dumpAndCount, type Snapshot } from "./snapshot";
 import type { DumpOptions, Work } from "./work";
 
-export interface BackupResult {
-  /** Name of the backup's folder in the directory. */
-  readonly name: string;
-  readonly path: string;
-  readonly manifest: Manifest;
-  /** Hash of manifest.json itself, for the ledger. */
-  readonly manifestSha256: string;
+export interface BackupResult extends Required<FoundBackup> {
   readonly bytes: number;
   readonly rows: number;
   readonly warnings: readonly string[];

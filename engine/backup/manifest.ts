@@ -120,6 +120,14 @@ export async function filesUnder(folder: string): Promise<string[]> {
   return paths.map((path) => path.split("\\").join("/")).sort();
 }
 
+/** Bytes of all files under a folder; what is gone meanwhile has none. */
+export async function bytesUnder(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const file of await filesUnder(folder).catch(() => []))
+    bytes += (await stat(join(folder, file)).catch(() => undefined))?.size ?? 0;
+  return bytes;
+}
+
 /**
  * Proves that a backup is whole: its manifest is there and well formed, and every file, and no other, is there with its
  * size and, if asked, its hash.

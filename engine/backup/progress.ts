@@ -1,14 +1,11 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { filesUnder } from "./manifest";
+import { bytesUnder } from "./manifest";
 import { within } from "./place";
 
 /** What a backup is at; reported at least every 2 s, since a silent step looks dead. */
 export interface BackupProgress {
   readonly phase: "dumping" | "checking" | "hashing";
   readonly seconds: number;
-  /** Files and bytes on disk so far. */
-  readonly files: number;
+  /** On disk so far. */
   readonly bytes: number;
   readonly tablesCounted: number;
   readonly tables: number;
@@ -66,15 +63,10 @@ export class ProgressReport {
   }
 
   async report(): Promise<void> {
-    let files = 0;
-    let bytes = 0;
-    for (const path of await filesUnder(this.folder).catch(() => [])) {
-      files++;
-      bytes += (await stat(join(this.folder, path)).catch(() => undefined))?.size ?? 0;
-    }
+    const bytes = await bytesUnder(this.folder);
     const seconds = Math.round((Date.now() - this.#started) / 1000);
     const { phase, tablesCounted, tables } = this;
-    this.say({ phase, seconds, files, bytes, tablesCounted, tables });
+    this.say({ phase, seconds, bytes, tablesCounted, tables });
   }
 
   stop(): void {

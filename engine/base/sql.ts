@@ -1,4 +1,4 @@
-import { escapeIdentifier, type QueryResult, type QueryResultRow } from "pg";
+import { escapeIdentifier, type Client, type QueryResult, type QueryResultRow } from "pg";
 
 /** What reading code takes: a read transaction and a Writer both have it. */
 export interface Queryable {
@@ -15,6 +15,14 @@ export interface Queryable {
 
 /** What SQL can be asked of: a session of ours, or a client of pg. */
 export type Askable = Pick<Queryable, "query">;
+
+/** A client of pg as reading code takes it. */
+export const asQueryable = (client: Client): Queryable => ({
+  query: (text, values) => client.query(text, values && [...values]),
+  script: async (text) => {
+    await client.query(text);
+  },
+});
 
 /** @returns all rows */
 export async function rows<R extends QueryResultRow>(db: Askable, text: string, values?: unknown[]): Promise<R[]> {
@@ -45,7 +53,7 @@ export function quoteName(name: string): string {
 }
 
 /** @returns whether a relation, or with its argument types a function, is there */
-export async function exists(db: Queryable, quoted: string): Promise<boolean> {
+export async function exists(db: Askable, quoted: string): Promise<boolean> {
   const look = quoted.endsWith(")") ? "to_regprocedure" : "to_regclass";
   return (
     (await first<{ there: boolean }>(db, `SELECT pg_catalog.${look}($1) IS NOT NULL AS there`, [quoted]))?.there ??

@@ -1,8 +1,7 @@
-import { createHash } from "node:crypto";
 import { readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeDurably } from "../folder";
-import { halfProofFile, manifestFile, proofFile } from "../manifest";
+import { halfProofFile, manifestFile, proofFile, sha256Of } from "../manifest";
 import type { Proof, Unproven } from "../prove/types";
 
 /**
@@ -19,10 +18,7 @@ export interface NotedProof {
   readonly why?: string;
 }
 
-const digest = async (backup: string): Promise<string> =>
-  createHash("sha256")
-    .update(await readFile(join(backup, manifestFile)))
-    .digest("hex");
+const digest = async (backup: string): Promise<string> => sha256Of(await readFile(join(backup, manifestFile)));
 
 /**
  * Notes a proof beside the manifest that it is of, all of it or nothing. Where the same manifest was proven in whole already,

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { GuardianError } from "../../base/errors";
 import type { FoundBackup } from "../adopt";
 import { look, partialPrefix, removeFolder, startFolder } from "../folder";
-import { dumpFolder, filesUnder, manifestFile, readManifest, verifyBackup, type Manifest } from "../manifest";
+import { dumpFolder, bytesUnder, manifestFile, readManifest, verifyBackup, type Manifest } from "../manifest";
 import { folderFailure, within } from "../place";
 import { readProof, type NotedProof } from "./proof-file";
 
@@ -43,7 +43,7 @@ export async function readBackups(directory: string): Promise<BackupFolder[]> {
 }
 
 async function readFolder(path: string, name: string): Promise<BackupFolder> {
-  const about = { name, path, bytes: await bytesOf(path) };
+  const about = { name, path, bytes: await bytesUnder(path) };
   if (name.startsWith(removingPrefix)) return { ...about, state: "left behind" };
   if (name.startsWith(partialPrefix)) {
     const states = { alive: "under way", gone: "left behind", unknown: "unclear" } as const;
@@ -73,14 +73,6 @@ function said(err: unknown): string {
   if (err instanceof GuardianError) return err.what.replace(/^the backup is broken: /, "");
   if (err instanceof Error && "syscall" in err) return `it cannot be read (${"code" in err ? String(err.code) : ""})`;
   throw err;
-}
-
-async function bytesOf(path: string): Promise<number> {
-  let bytes = 0;
-  for (const file of await filesUnder(path).catch(() => [])) {
-    bytes += (await stat(join(path, file)).catch(() => undefined))?.size ?? 0;
-  }
-  return bytes;
 }
 
 /** A backup that can be read from, and what was made to read it. */

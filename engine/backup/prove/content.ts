@@ -16,7 +16,7 @@ const filesOf = ({ entries }: Toc): Map<number, string> =>
   new Map(entries.filter(({ kind }) => kind === "TABLE DATA").map(({ oid, dumpId }) => [oid, `${dumpId}.dat`]));
 
 /** One side of the comparison. */
-interface Side {
+export interface Side {
   readonly toc: Toc;
   readonly folder: string;
   /** By plain name: `123.dat`. */

@@ -10,7 +10,6 @@ export interface Digest {
   readonly sha256: string;
   /** Lines before COPY's own end, each of which is a row. */
   readonly rows: number;
-  readonly bytes: number;
 }
 
 /** What pg_dump writes after a table's last row. It is three lines, and no row can hold it: COPY doubles a backslash. */
@@ -42,7 +41,7 @@ class Content {
   }
 
   digest(): Digest {
-    return { sha256: this.#hash.digest("hex"), rows: this.#lines - (this.ended ? 3 : 0), bytes: this.#bytes };
+    return { sha256: this.#hash.digest("hex"), rows: this.#lines - (this.ended ? 3 : 0) };
   }
 }
 

@@ -1,7 +1,6 @@
 import { dirname, join, resolve } from "node:path";
-import type { Client } from "pg";
 import { fromPostgres, GuardianError } from "../../base/errors";
-import type { Queryable } from "../../base/sql";
+import { asQueryable } from "../../base/sql";
 import { toClientEnv } from "../../connect";
 import { textSettings } from "../../fingerprint/content";
 import type { Scratch } from "../../scratch/scratch";
@@ -12,16 +11,15 @@ import { folderFailure } from "../place";
 import { PhaseReport } from "../progress";
 import { dumpFolder, verifyBackup, type Manifest } from "../manifest";
 import { both } from "./both";
-import { checkListing, compareContent, digestBackup } from "./content";
+import { checkListing, compareContent, digestBackup, type Side } from "./content";
 import { type Clients, dumpAgain } from "./copy";
 import { asDiffering, differs } from "./differs";
-import type { Digest } from "./digest";
 import { compareFacts } from "./facts";
 import { checkIndexes, isOfCheck } from "./indexes";
 import { onScratch, readDatabase, setLast } from "./place";
 import { type Proving, restore, type Restored } from "./restore";
 import { compareDefinitions, definitions } from "./schema";
-import { readToc, type Toc } from "./toc";
+import { readToc } from "./toc";
 import type { Belonging, Proof, ProofOptions, ProofProgress } from "./types";
 
 export type { Proof, ProofOptions } from "./types";
@@ -162,12 +160,6 @@ async function run(
   return { unproven: restored.unproven, restoreSeconds: restored.seconds, indexes: checked };
 }
 
-interface Side {
-  toc: Toc;
-  folder: string;
-  digests: ReadonlyMap<string, Digest>;
-}
-
 /** Compares rows and definitions. */
 async function compareDumps(proving: Proving, was: Side, is: Side, restored: Restored): Promise<void> {
   const { backup, manifest, around, clients, signal } = proving;
@@ -194,10 +186,3 @@ async function compareAround({ backup, around, signal }: Proving, restored: Rest
     await client.query("ROLLBACK");
   });
 }
-
-const asQueryable = (client: Client): Queryable => ({
-  query: (text, values) => client.query(text, values && [...values]),
-  script: async (text) => {
-    await client.query(text);
-  },
-});

@@ -21,7 +21,6 @@ export interface TocEntry {
 /** What a dump says of itself before its entries. */
 export interface Toc {
   readonly database: string;
-  readonly serverVersion: string;
   readonly clientVersion: string;
   readonly entries: readonly TocEntry[];
 }
@@ -65,7 +64,6 @@ export async function readToc(restorer: Restorer, dump: string, args: string[] =
   });
   return {
     database: said("dbname"),
-    serverVersion: said("Dumped from database version"),
     clientVersion: said("Dumped by pg_dump version"),
     entries,
   };

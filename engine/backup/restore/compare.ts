@@ -1,27 +1,21 @@
-import type { Client } from "pg";
-import type { Queryable } from "../../base/sql";
+import { asQueryable } from "../../base/sql";
 import type { ConnectionSettings } from "../../connect";
 import { textSettings } from "../../fingerprint/content";
 import type { Manifest, Surroundings } from "../manifest";
-import { compareContent } from "../prove/content";
+import { compareContent, type Side } from "../prove/content";
 import { dumpAgain, type Clients } from "../prove/copy";
 import { differs, listed } from "../prove/differs";
-import type { Digest } from "../prove/digest";
 import type { Missing } from "../prove/missing";
 import { compareDefinitions, definitions } from "../prove/schema";
-import { readToc, type Toc } from "../prove/toc";
+import { readToc } from "../prove/toc";
 import { byteaOutput, readSurroundings } from "../surroundings";
 import { countLargeObjects, countRows, listTables } from "../tables";
 import { markSchema, onTarget } from "./target";
 import type { Left } from "./types";
 
-/** What was dumped. */
-export interface Dumped {
+/** What was dumped, in the folder that pg_dump wrote. */
+export interface Dumped extends Side {
   readonly manifest: Manifest;
-  readonly toc: Toc;
-  /** The folder that pg_dump wrote. */
-  readonly folder: string;
-  readonly digests: ReadonlyMap<string, Digest>;
   /** What was not restored. */
   readonly missing: Missing;
   /** False: everything belongs to who restored, so that neither owners nor rights are as they were. */
@@ -34,13 +28,6 @@ const noSubscriptions = ["--no-subscriptions"];
 /** pg_restore's options for what is restored. @param owners false: everything belongs to who restores */
 export const optionsOf = (owners: boolean): string[] => [...noSubscriptions, ...(owners ? [] : ["--no-owner"])];
 
-const asQueryable = (client: Client): Queryable => ({
-  query: (text, values) => client.query(text, values && [...values]),
-  script: async (text) => {
-    await client.query(text);
-  },
-});
-
 /**
  * Compares what was restored with what was dumped, as the proof does: rows, large objects, definitions, sequences.
  * @param shared the database had something in it before, which is no difference
@@ -52,7 +39,7 @@ export async function compareRestored(
   clients: Clients,
   shared: boolean,
 ): Promise<void> {
-  const { manifest, toc, folder, digests, missing } = was;
+  const { manifest, toc, folder, missing } = was;
   const { restorer } = clients;
   const { encoding = "UTF8", bytea = "hex" } = manifest.around ?? {};
   // Not every pooler takes options: they are given where they must be.
@@ -61,7 +48,7 @@ export async function compareRestored(
   const tocAgain = await readToc(restorer, again.folder);
   const left = new Set([...missing.left].filter(({ kind }) => kind === "TABLE DATA").map(({ oid }) => oid));
   await onTarget(settings, restorer.signal, (client) =>
-    compareContent(manifest, { toc, folder, digests }, { toc: tocAgain, ...again }, asQueryable(client), {
+    compareContent(manifest, was, { toc: tocAgain, ...again }, asQueryable(client), {
       signal: restorer.signal,
       left,
     }),

@@ -1,9 +1,9 @@
 import { escapeIdentifier } from "pg";
 import { GuardianError } from "../../base/errors";
-import { sqlParser } from "../../base/parsers";
 import type { ManifestTable } from "../manifest";
 import { statementsOf } from "../prove/place";
 import { printed, useList, type Restorer, type Toc } from "../prove/toc";
+import { parsed, type Parsed } from "./statements";
 import type { Left } from "./types";
 
 interface RangeVar {
@@ -41,8 +41,8 @@ export async function tableDefinitions(
   );
   const options = ["--no-owner", "--no-privileges", "--no-comments", "--no-tablespaces", "--no-security-labels"];
   const [before, after]: [string[], string[]] = [[], []];
-  for (const text of await statementsOf(await printed(restorer, dump, [...options, list]))) {
-    const [kind, body] = await parse(text);
+  const statements = await parsed(await statementsOf(await printed(restorer, dump, [...options, list])));
+  for (const { text, kind, body } of statements as readonly (Parsed & { body: Body })[]) {
     if (body.relation?.relname !== table.table || body.relation.schemaname !== table.schema) continue;
     if (kind === "CreateStmt" && (body.inhRelations || body.partspec)) throw unable(table);
     const moved = elsewhere(text, body.relation, schema);
@@ -63,11 +63,6 @@ export async function tableDefinitions(
       why: "it would draw from production's sequence",
     }));
   return { before, after, left };
-}
-
-async function parse(text: string): Promise<[string, Body]> {
-  const { stmts } = (await sqlParser().parse(text)) as { stmts?: { stmt?: Record<string, Body> }[] };
-  return Object.entries(stmts?.[0]?.stmt ?? {})[0] ?? ["", {}];
 }
 
 /** Puts the new schema in the place of the old one, where the parser says that the relation's name begins (in bytes). */

@@ -8,6 +8,7 @@ import { dumpFolder, verifyBackup, type Surroundings } from "../manifest";
 import { folderFailure } from "../place";
 import { PhaseReport } from "../progress";
 import { findClients } from "../prove";
+import { both } from "../prove/both";
 import { checkListing, digestBackup } from "../prove/content";
 import type { Clients } from "../prove/copy";
 import { asDiffering } from "../prove/differs";
@@ -194,17 +195,15 @@ async function run(work: Restoring, soFar: SoFar, stop: AbortController): Promis
     stop.abort(err);
     throw err;
   };
-  const [read, made] = await Promise.allSettled([
-    around ? digestBackup(backup.path, manifest, toc, signal).catch(failed) : new Map(),
+  const [digests] = await both(
+    around ? digestBackup(backup.path, manifest, toc, signal).catch(failed) : Promise.resolve(new Map()),
     restoreWithout({ clients, dump, signal }, toc, missing, place.settings, optionsOf(owners)).catch(failed),
-  ]);
-  if (read.status === "rejected") throw read.reason;
-  if (made.status === "rejected") throw made.reason;
+  );
   const restoreSeconds = Math.round((performance.now() - began) / 10) / 100;
   phase("comparing");
   const shared = target.contents.count > 0;
   if (around) {
-    const dumped = { manifest, toc, folder: dump, digests: read.value, missing, owners };
+    const dumped = { manifest, toc, folder: dump, digests, missing, owners };
     await compareRestored(dumped, place.settings, clients, shared);
   } else await compareCounts(manifest, place.settings, signal, backup.path);
   await options.afterContent?.(place.settings);

@@ -5,7 +5,7 @@ import { type Client, escapeIdentifier, escapeLiteral } from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import { nearest } from "../../../spec";
 import { fromPostgres, GuardianError } from "../../base/errors";
-import { first } from "../../base/sql";
+import { exists, first } from "../../base/sql";
 import type { ConnectionSettings } from "../../connect";
 import { textSettings } from "../../fingerprint/content";
 import type { FoundBackup } from "../adopt";
@@ -198,10 +198,7 @@ async function refuseTaken(
   to: ConnectionSettings,
 ): Promise<void> {
   const name = `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
-  const there = await first<{ there: boolean }>(client, "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS there", [
-    name,
-  ]);
-  if (!there?.there) return;
+  if (!(await exists(client, name))) return;
   throw new GuardianError("restore-refused", {
     what: `${name} is there already; nothing was written`,
     where: to.toString(),

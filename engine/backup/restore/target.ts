@@ -52,10 +52,7 @@ const contents = `
 
 /** Looks at the target without writing. @throws GuardianError if the server cannot be reached, or takes no writes */
 export async function lookAtTarget(settings: ConnectionSettings, signal: AbortSignal): Promise<Target> {
-  const there = await knownServer(settings).catch((err: unknown) => {
-    if (err instanceof GuardianError && err.code === "database-missing") return undefined;
-    throw err;
-  });
+  const there = await serverIfThere(settings);
   if (there) {
     const found = await onTarget(settings, signal, (client) =>
       first<Target["contents"]>(client, contents, [markSchema]),
@@ -67,14 +64,18 @@ export async function lookAtTarget(settings: ConnectionSettings, signal: AbortSi
   return { settings, server, maintenance, exists: false, contents: { count: 0, names: [] } };
 }
 
+/** The server of a database; nothing where that is not there. */
+const serverIfThere = (settings: ConnectionSettings): Promise<ServerInfo | undefined> =>
+  knownServer(settings).catch((err: unknown) => {
+    if (err instanceof GuardianError && err.code === "database-missing") return undefined;
+    throw err;
+  });
+
 async function otherDatabase(
   settings: ConnectionSettings,
 ): Promise<{ maintenance: ConnectionSettings; server: ServerInfo }> {
   const [usual, other] = [settings.withDatabase("postgres"), settings.withDatabase("template1")];
-  const server = await knownServer(usual).catch((err: unknown) => {
-    if (err instanceof GuardianError && err.code === "database-missing") return undefined;
-    throw err;
-  });
+  const server = await serverIfThere(usual);
   return server ? { maintenance: usual, server } : { maintenance: other, server: await knownServer(other) };
 }
 
