@@ -240,3 +240,13 @@ export class Bucket {
     }
   }
 }
+
+/** Works with the bucket of a store, and lets go of its connections afterwards. */
+export async function withBucket<T>(wanted: WantedStore, work: (bucket: Bucket) => Promise<T>): Promise<T> {
+  const bucket = new Bucket(wanted);
+  try {
+    return await work(bucket);
+  } finally {
+    bucket.close();
+  }
+}

@@ -3,13 +3,15 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { readIdentities } from "../age";
+import type { FoundBackup } from "../backup/adopt";
 import { finishFolder, lockDown, ownerNote, removeFolder, removeStale, startNamed } from "../backup/folder";
-import { type Manifest, verifyBackup } from "../backup/manifest";
+import { verifyBackup } from "../backup/manifest";
 import { folderFailure } from "../backup/place";
 import { GuardianError } from "../base/errors";
-import { Bucket } from "./bucket";
+import { type Bucket, withBucket } from "./bucket";
 import { indexFile, longestIndex, parseIndex, type StoreIndex } from "./contents";
 import { each } from "./each";
+import { recipientsOf } from "./keys";
 import { readPart } from "./read";
 import { addressOf, type WantedStore } from "./wanted";
 
@@ -24,9 +26,8 @@ interface StoredBackup {
 }
 
 /** What is in the store, by name. @throws GuardianError */
-export async function listStored(wanted: WantedStore, signal?: AbortSignal): Promise<StoredBackup[]> {
-  const bucket = new Bucket(wanted);
-  try {
+export function listStored(wanted: WantedStore, signal?: AbortSignal): Promise<StoredBackup[]> {
+  return withBucket(wanted, async (bucket) => {
     const found: StoredBackup[] = [];
     for (const name of (await bucket.folders(signal)).sort()) {
       const sizes = await bucket.objects(`${name}/`, signal);
@@ -37,9 +38,17 @@ export async function listStored(wanted: WantedStore, signal?: AbortSignal): Pro
       found.push({ name, bytes, ...index });
     }
     return found;
-  } finally {
-    bucket.close();
-  }
+  });
+}
+
+/**
+ * Sees, without writing, that the store answers these credentials and that the recipients are some.
+ * @throws GuardianError
+ * @lazily
+ */
+export async function reach(wanted: WantedStore): Promise<void> {
+  recipientsOf(wanted);
+  await withBucket(wanted, (bucket) => bucket.folders());
 }
 
 async function readIndex(
@@ -76,15 +85,10 @@ interface FetchOptions {
  * @param wanted its `identityFrom` opens what is encrypted
  * @throws GuardianError; nothing is left then
  */
-export async function fetchBackup(
-  wanted: WantedStore,
-  name: string,
-  options: FetchOptions,
-): Promise<{ name: string; path: string; manifest: Manifest }> {
+export async function fetchBackup(wanted: WantedStore, name: string, options: FetchOptions): Promise<FoundBackup> {
   const directory = resolve(options.directory);
   refuseName(name, directory);
-  const bucket = new Bucket(wanted);
-  try {
+  return withBucket(wanted, async (bucket) => {
     const { index, text } = await readIndex(bucket, name, options.signal);
     const seen = createHash("sha256").update(text).digest("hex");
     if (options.indexSha256 !== undefined && options.indexSha256 !== seen) {
@@ -106,9 +110,7 @@ export async function fetchBackup(
       await removeFolder(folder);
       throw err instanceof Error && "syscall" in err ? folderFailure(err, directory) : err;
     }
-  } finally {
-    bucket.close();
-  }
+  });
 }
 
 function refuseName(name: string, directory: string): void {

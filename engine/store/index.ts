@@ -4,5 +4,5 @@
  */
 export { fetchBackup, listStored } from "./fetch";
 /** @lazily */
-export { reach } from "./reach";
+export { reach } from "./fetch";
 export { storeBackup } from "./upload";

@@ -4,13 +4,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream";
 import { Encrypting, type Recipient } from "../age";
+import type { FoundBackup } from "../backup/adopt";
 import { manifestFile, proofFile } from "../backup/manifest";
 import { folderFailure } from "../backup/place";
 import { GuardianError } from "../base/errors";
 import type { Bucket } from "./bucket";
 import { objectOf, type StoredPart, type StoreIndex } from "./contents";
 import { Measure } from "./measure";
-import type { Whole } from "./storing";
 
 /** A file of a backup that is to be sent. */
 export interface File {
@@ -21,7 +21,7 @@ export interface File {
 }
 
 /** @returns the files of a backup as they are here, its manifest and its proof too */
-export async function filesOf({ path, manifest }: Whole): Promise<File[]> {
+export async function filesOf({ path, manifest }: FoundBackup): Promise<File[]> {
   const files: File[] = [...manifest.files];
   for (const name of [manifestFile, proofFile]) {
     const text =

@@ -1,4 +1,3 @@
-import type { Manifest } from "../backup/manifest";
 import type { StoredPart } from "./contents";
 import type { Owner } from "./wanted";
 
@@ -9,13 +8,6 @@ export interface StoreProgress {
   readonly bytes: number;
   readonly total: number;
   readonly seconds: number;
-}
-
-/** A backup on this machine, whole. */
-export interface Whole {
-  readonly name: string;
-  readonly path: string;
-  readonly manifest: Manifest;
 }
 
 export interface StoreOptions {
@@ -32,8 +24,6 @@ export interface StoreOptions {
 export interface Stored {
   /** s3://bucket/prefix/name. */
   readonly at: string;
-  /** Bytes of all objects. */
-  readonly bytes: number;
   readonly parts: readonly StoredPart[];
   /** Hash of index.json itself, for the ledger. */
   readonly indexSha256: string;

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Identity, Recipient } from "../age";
+import type { FoundBackup } from "../backup/adopt";
 import { proofFile } from "../backup/manifest";
 import { GuardianError } from "../base/errors";
-import { Bucket } from "./bucket";
+import { type Bucket, withBucket } from "./bucket";
 import {
   indexFile,
   isFile,
@@ -19,7 +20,7 @@ import { isDamage, isForeign } from "./failures";
 import { keysOf } from "./keys";
 import { readPart } from "./read";
 import { type File, filesOf, sendFile } from "./send";
-import type { Stored, StoreOptions, StoreProgress, Whole } from "./storing";
+import type { Stored, StoreOptions, StoreProgress } from "./storing";
 import { endUploads, removeAll, sweep } from "./sweep";
 import { addressOf, sealOf, type WantedStore } from "./wanted";
 
@@ -36,14 +37,8 @@ const every = 2000;
  *
  * @throws GuardianError; what is stored by then stays for the next run
  */
-export async function storeBackup(backup: Whole, wanted: WantedStore, options: StoreOptions): Promise<Stored> {
-  const bucket = new Bucket(wanted);
-  try {
-    const run = new Run(bucket, backup, wanted, options);
-    return await run.all();
-  } finally {
-    bucket.close();
-  }
+export function storeBackup(backup: FoundBackup, wanted: WantedStore, options: StoreOptions): Promise<Stored> {
+  return withBucket(wanted, (bucket) => new Run(bucket, backup, wanted, options).all());
 }
 
 /** One upload. */
@@ -63,7 +58,7 @@ class Run {
 
   constructor(
     readonly bucket: Bucket,
-    readonly backup: Whole,
+    readonly backup: FoundBackup,
     readonly wanted: WantedStore,
     readonly options: StoreOptions,
   ) {
@@ -92,7 +87,6 @@ class Run {
       const retention = await bucket.retention(this.#signal);
       return {
         at: addressOf(this.wanted, name),
-        bytes: parts.reduce((sum, { size }) => sum + size, 0),
         parts,
         indexSha256: createHash("sha256").update(this.#text).digest("hex"),
         ...(retention === undefined ? {} : { retention }),
