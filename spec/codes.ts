@@ -35,6 +35,10 @@ export const errorCodes = {
     "server-too-old": ["The server is older than PostgreSQL 15.", "Upgrade it first."],
     "server-is-standby": ["The server is a standby and takes no writes.", "Connect to the primary."],
     "server-read-only": ["The database is in read-only mode.", "Find out why (a full disk?), then switch it off."],
+    "triggers-off": [
+      "Triggers and foreign keys do not fire in this database, or for this role (session_replication_role).",
+      "Take the setting out as the error says.",
+    ],
     "not-v6": ["The database is not a Guardian v6.", "Check host, port and database name."],
     "right-missing": ["The role lacks a right.", "Run the statements that the error names."],
     "publication-open": [

@@ -71,13 +71,7 @@ function refuseUnfit(info: ServerInfo, settings: ConnectionSettings): void {
       todo: "upgrade the server first (pg_upgrade), or connect to another",
     });
   }
-  if (info.inRecovery) {
-    throw new GuardianError("server-is-standby", {
-      what: "the server is a standby in recovery and takes no writes",
-      where,
-      todo: ["connect to the primary", "promote this server first, if it is to become the primary"],
-    });
-  }
+  if (info.inRecovery) throw isStandby(where);
   if (info.readOnly) {
     throw new GuardianError("server-read-only", {
       what: "the database is in read-only mode (default_transaction_read_only is on)",
@@ -85,4 +79,34 @@ function refuseUnfit(info: ServerInfo, settings: ConnectionSettings): void {
       todo: "find out why (a hosted database does this when its disk is full), then switch it off for this role",
     });
   }
+}
+
+function isStandby(where: string): GuardianError {
+  return new GuardianError("server-is-standby", {
+    what: "the server is a standby in recovery and takes no writes",
+    where,
+    todo: ["connect to the primary", "promote this server first, if it is to become the primary"],
+  });
+}
+
+/** What a session is asked for when it begins, as SQL: a server, or a setting, may have become another since the first look. */
+export const sessionFacts = `pg_catalog.pg_is_in_recovery() AS "inRecovery",
+  pg_catalog.current_setting('session_replication_role') = 'replica' AS "triggersOff"`;
+
+/**
+ * @param facts what the session answers to that
+ * @throws GuardianError for a standby, as the primary of before a failover is one, and where triggers and foreign keys are off
+ */
+export function refuseSession(
+  facts: { inRecovery: boolean; triggersOff: boolean },
+  settings: ConnectionSettings,
+): void {
+  const where = settings.explain();
+  if (facts.inRecovery) throw isStandby(where);
+  if (!facts.triggersOff) return;
+  throw new GuardianError("triggers-off", {
+    what: "session_replication_role is replica in this database, or for this role: no foreign key is looked at, and no trigger keeps updated_at, so that what users change would be taken for unchanged, and be taken back",
+    where,
+    todo: "see where it is set (\\drds in psql), and take it out there, as a superuser: ALTER DATABASE … RESET session_replication_role, or ALTER ROLE … RESET session_replication_role",
+  });
 }

@@ -7,6 +7,7 @@ import { LockWatch, lockTimeoutDefault } from "./lock-wait";
 import { connectionLost, ConnectionLostError, isLoss } from "./lost";
 import { discard, openClient } from "./open";
 import { knownWithClients, type ServerInfo } from "./probe";
+import { refuseSession, sessionFacts } from "./server-info";
 import { idleInTransactionDefault, setUpSession } from "./session-setup";
 import type { ConnectionSettings } from "./settings";
 import type { Untouched } from "./written";
@@ -187,7 +188,10 @@ function unlessLost(err: unknown): undefined {
 
 const nameOf = ({ detail }: SessionOptions): string => `guardian-migration ${detail}`;
 
-/** Gives a connection its settings. */
+/** What a session says of itself. */
+type Me = Pick<OpenSession, "pid" | "backendStart"> & Parameters<typeof refuseSession>[0];
+
+/** Gives a connection its settings. @throws GuardianError where it must not be worked with */
 async function begin(
   client: Client,
   settings: ConnectionSettings,
@@ -201,11 +205,12 @@ async function begin(
       readOnly = false,
     } = options;
     await setUpSession(client, server, { name: nameOf(options), idleInTransaction, lockTimeout, readOnly });
-    const text = `SELECT pg_catalog.pg_backend_pid() AS pid, backend_start::pg_catalog.text AS "backendStart"
+    const text = `SELECT pg_catalog.pg_backend_pid() AS pid, backend_start::pg_catalog.text AS "backendStart", ${sessionFacts}
                     FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())`;
-    const me = (await client.query<{ pid: number; backendStart: string }>(text)).rows[0];
+    const me = (await client.query<Me>(text)).rows[0];
     if (!me) throw new Error("pg_stat_get_activity does not show this session");
-    return { client, settings, server, ...me, options };
+    refuseSession(me, settings);
+    return { client, settings, server, pid: me.pid, backendStart: me.backendStart, options };
   } catch (err) {
     await discard(client);
     throw isLoss(err) ? connectionLost(err, settings.toString()) : err;

@@ -211,19 +211,34 @@ describe("refusing a connection", function () {
     );
   });
 
-  it("a standby", async () => {
+  it("a database in which no triggers and foreign keys fire, also where it became one since it was looked at", () =>
+    withEmpty(async (db) => {
+      const admin = await db.connect("admin");
+      const settings = settingsOf(on, { database: db.name });
+      await (await connectReader(settings, { detail: "x" })).close();
+      await admin.query(`ALTER DATABASE ${db.name} SET session_replication_role = replica`);
+      expect(await refusal(connectWriter(settings, { detail: "x" }))).to.match(
+        /^session_replication_role is replica in this database.* be taken back \[triggers-off\]\n/,
+      );
+    }));
+
+  it("a standby, also one that took the place of the primary since it was looked at", async () => {
     // A copy of a stopped cluster, started with standby.signal, is a standby that waits for its primary for ever.
     const folder = mkdtempSync(join(tmpdir(), "guardian-standby-"));
     chmodSync(folder, 0o755);
     give(serverAccount(), folder);
     const primary = await startServer({ major, dataDir: folder });
+    const known = settingsOf(primary);
+    await (await connectReader(known, { detail: "x" })).close();
     await primary.stop();
     writeFileSync(join(folder, "data", "standby.signal"), "");
     give(serverAccount(), join(folder, "data", "standby.signal"));
-    const standby = await startServer({ major, dataDir: folder });
+    const standby = await startServer({ major, dataDir: folder, port: primary.port });
     try {
-      const message = await refusal(probeServer(settingsOf(standby)));
-      expect(message).to.match(/^the server is a standby in recovery and takes no writes \[server-is-standby\]\n/);
+      for (const ask of [() => probeServer(settingsOf(standby)), () => connectReader(known, { detail: "x" })])
+        expect(await refusal(ask())).to.match(
+          /^the server is a standby in recovery and takes no writes \[server-is-standby\]\n/,
+        );
     } finally {
       await standby.stop();
       rmSync(folder, { recursive: true, force: true });
