@@ -7,8 +7,8 @@ import { readObjects } from "../../../engine/ledger/objects";
 import { ledgerFormat, ledgerTableNames } from "../../../engine/ledger/schema";
 import { readInventory } from "../../../engine/module/inventory";
 import { formatOf, toFacts1, toFormat1 } from "../../support/format-1";
-import { column, Engine, moduleOf, refusalOf, withEngine } from "../module/harness";
-import { files } from "./owned";
+import { column, type Engine, moduleOf, refusalOf, withEngine } from "../module/harness";
+import { beside, files } from "./owned";
 
 /** How the catalogue describes the ledger's tables, with their comments. */
 async function shape(engine: Engine, client: Client): Promise<unknown> {
@@ -119,14 +119,11 @@ describe("the ledger's format", function () {
       await work(engine, client);
       await toFormat1(client);
       const { ledgerId } = await engine.identity();
-      const other = new Engine(db.migrator, { stack: "prod::guardian" });
-      try {
+      await beside(db.migrator, { stack: "prod::guardian" }, async (other) => {
         expect((await refusalOf(other.open())).what).to.match(/^another stack migrates this database/);
         expect(await formatOf(client)).to.equal(1);
         await other.open(ledgerId);
         expect(await formatOf(client)).to.equal(ledgerFormat);
-      } finally {
-        await other.close();
-      }
+      });
     }));
 });

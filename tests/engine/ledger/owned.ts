@@ -1,8 +1,8 @@
 import { escapeIdentifier } from "pg";
 import { closeLedger } from "../../../engine/purge";
 import { withClient } from "../../../scripts/v6/database";
-import type { V6 } from "../../support/postgres";
-import { until, type Engine, type Files } from "../module/harness";
+import type { Login, V6 } from "../../support/postgres";
+import { Engine, until, type EngineOptions, type Files } from "../module/harness";
 
 /** A module whose rows are archived. */
 export const files: Files = {
@@ -13,6 +13,20 @@ export const files: Files = {
 /** What destroy does to the Ledger resource. */
 export const close = (engine: Engine, purge = false): Promise<void> =>
   engine.write("Ledger", "ledger", (fenced) => closeLedger(fenced, purge, Date.now() + 2000));
+
+/** Another operator's process on the same database, or on another; of the same stack, where nothing else is said. */
+export async function beside<T>(
+  login: Login,
+  options: EngineOptions,
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const engine = new Engine(login, options);
+  try {
+    return await work(engine);
+  } finally {
+    await engine.close();
+  }
+}
 
 /** A copy of a database, as CREATE DATABASE … TEMPLATE makes it, or the database under another name; nobody may be connected. */
 async function moved<T>(

@@ -57,40 +57,28 @@ describe("the ledger's owner", function () {
       await engine.apply(module);
     }));
 
-  for (const [what, sql, named] of [
-    [
-      "a view over the archive",
-      "CREATE VIEW public.curious AS SELECT id FROM guardian_archive.t__1",
-      "view public.curious",
-    ],
-    [
-      "a view over the ledger",
-      "CREATE VIEW public.curious AS SELECT urn FROM guardian_migration.step",
-      "view public.curious",
-    ],
-    [
-      "a table kept in the archive",
-      "CREATE TABLE guardian_archive.mine AS SELECT 1 AS i",
-      "table guardian_archive.mine",
-    ],
-    [
-      "a function kept beside the ledger",
-      "CREATE FUNCTION guardian_migration.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-      "function guardian_migration.mine()",
-    ],
-  ] as const) {
-    it(`purge refuses to take ${what} along, by name`, () =>
-      withEngine(async (engine, db) => {
-        const admin = await db.connect("admin");
-        await engine.apply(await moduleOf("900_t", files));
-        await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
-        await engine.undo("900_t");
+  it("purge refuses to take along what others made of the archive or keep beside it, by name", () =>
+    withEngine(async (engine, db) => {
+      const admin = await db.connect("admin");
+      await engine.apply(await moduleOf("900_t", files));
+      await admin.query("INSERT INTO public.t (person) SELECT id FROM auth.users LIMIT 3");
+      await engine.undo("900_t");
+      for (const [made, sql] of [
+        ["view public.curious", "CREATE VIEW public.curious AS SELECT id FROM guardian_archive.t__1"],
+        ["view public.curious", "CREATE VIEW public.curious AS SELECT urn FROM guardian_migration.step"],
+        ["table guardian_archive.mine", "CREATE TABLE guardian_archive.mine AS SELECT 1 AS i"],
+        [
+          "function guardian_migration.mine()",
+          "CREATE FUNCTION guardian_migration.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ],
+      ] as const) {
         await admin.query(sql);
         const before = await catalogue(admin);
-        expect((await refusalOf(close(engine, true))).where).to.equal(named);
-        expect(await catalogue(admin)).to.deep.equal(before);
-      }));
-  }
+        expect((await refusalOf(close(engine, true))).where, sql).to.equal(made);
+        expect(await catalogue(admin), sql).to.deep.equal(before);
+        await admin.query(`DROP ${made}`);
+      }
+    }));
 
   it("purge does not make logins queue behind it", () =>
     withEngine(
