@@ -1,59 +1,46 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { Database, type FencedWriter } from "../../../engine/database";
+import type { Database, FencedWriter } from "../../../engine/database";
 import { engineParameters } from "../../../engine/parameters";
 import { first, rows, type Queryable } from "../../../engine/base/sql";
 import { long } from "../../support/long";
-import { withV6 } from "../../support/postgres";
-import { column, refusalOf, settingsOf, until, withEngine } from "../module/harness";
+import { withV6, type V6 } from "../../support/postgres";
+import { withHost } from "../host";
+import { column, refusalOf, until, withEngine } from "../module/harness";
 
 const kill = `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = 'guardian-migration reading'`;
+
+/** A v6 as one process has it, and an administrator's connection to it. */
+const onHost = (test: (host: Database, admin: Client, db: V6) => Promise<void>): Promise<void> =>
+  withV6((db) => withHost(db.migrator, async (host) => test(host, await db.connect("admin"), db)));
 
 describe("a database as one process has it", function () {
   this.timeout(60_000);
 
   it("cannot write while it reads", () =>
-    withV6(async (db) => {
-      const host = new Database(settingsOf(db.migrator));
-      try {
-        for (const sql of ["CREATE TABLE public.x ()", "DELETE FROM public.documents", "SELECT nextval('public.s')"]) {
-          const [code] = await Promise.all([
-            host
-              .read((tx) => tx.query(sql))
-              .then(
-                () => "it wrote",
-                (err: unknown) => (err as { code?: string }).code,
-              ),
-          ]);
-          expect(code, sql).to.be.oneOf(["25006", "42P01"]);
-        }
-      } finally {
-        await host.close();
+    onHost(async (host) => {
+      for (const sql of ["CREATE TABLE public.x ()", "DELETE FROM public.documents", "SELECT nextval('public.s')"]) {
+        const wrote: unknown = await host.read((tx) => tx.query(sql)).catch((err: unknown) => err);
+        expect(wrote, sql).to.have.property("code").that.is.oneOf(["25006", "42P01"]);
       }
     }));
 
   it("goes on after its reading session was ended while it lay idle, and says so where it was in use", () =>
-    withV6(async (db) => {
-      const admin = await db.connect("admin");
-      const host = new Database(settingsOf(db.migrator));
+    onHost(async (host, admin) => {
       const one = (): Promise<unknown> => host.read((tx) => first(tx, "SELECT 1 AS one"));
-      try {
-        await one();
-        expect(await column(admin, kill)).to.deep.equal([1]);
-        expect(await one()).to.deep.equal({ one: 1 });
-        let runs = 0;
-        const dying = host.read(async (tx) => {
-          runs += 1;
-          await admin.query(kill);
-          return first(tx, "SELECT 1 AS one");
-        });
-        expect((await refusalOf(dying)).what).to.match(/^the connection to the database was lost/);
-        expect(runs, "tried once more, and not for ever").to.equal(2);
-        expect(await one()).to.deep.equal({ one: 1 });
-      } finally {
-        await host.close();
-      }
+      await one();
+      expect(await column(admin, kill)).to.deep.equal([1]);
+      expect(await one()).to.deep.equal({ one: 1 });
+      let runs = 0;
+      const dying = host.read(async (tx) => {
+        runs += 1;
+        await admin.query(kill);
+        return first(tx, "SELECT 1 AS one");
+      });
+      expect((await refusalOf(dying)).what).to.match(/^the connection to the database was lost/);
+      expect(runs, "tried once more, and not for ever").to.equal(2);
+      expect(await one()).to.deep.equal({ one: 1 });
     }));
 
   it("reads at the same time come one after the other; what is cached is asked once, until something is written", () =>
@@ -82,78 +69,54 @@ describe("a database as one process has it", function () {
     (await rows<{ name: string }>(tx, sessions)).map(({ name }) => name);
 
   it("15-H reads ahead beside other reads, on a session that ends with it; what looked at the server reads from then on", () =>
-    withV6(async (db) => {
-      const admin = await db.connect("admin");
-      const host = new Database(settingsOf(db.migrator));
-      try {
-        await host.server();
-        // The other connection that looked at the server waits for who reads ahead.
-        const [probe] = await column(admin, `SELECT pid ${looking}`);
-        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration probe", "guardian-migration reading"]);
-        // Each waits for what only the other does: one after the other they would wait for ever.
-        let [began, ended] = [(): void => undefined, (): void => undefined];
-        const beside = new Promise<void>((resolve) => (began = resolve));
-        const done = new Promise<void>((resolve) => (ended = resolve));
-        const ahead = host.ahead("x", async (tx) => {
-          expect(await first(tx, "SELECT pg_backend_pid() AS pid")).to.deep.equal({ pid: probe });
-          const there = await names(tx);
-          began();
-          await done;
-          return there;
-        });
-        await host.read(() => beside);
-        ended();
-        expect(await ahead).to.deep.equal(["guardian-migration reading", "guardian-migration reading ahead"]);
-        const cached = await host.cached("x", () => Promise.reject(new Error("asked again")));
-        expect(cached).to.equal(await ahead);
-        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
-      } finally {
-        await host.close();
-      }
+    onHost(async (host, admin) => {
+      await host.server();
+      // The other connection that looked at the server waits for who reads ahead.
+      const [probe] = await column(admin, `SELECT pid ${looking}`);
+      expect(await column(admin, sessions)).to.deep.equal(["guardian-migration probe", "guardian-migration reading"]);
+      // Each waits for what only the other does: one after the other they would wait for ever.
+      let [began, ended] = [(): void => undefined, (): void => undefined];
+      const beside = new Promise<void>((resolve) => (began = resolve));
+      const done = new Promise<void>((resolve) => (ended = resolve));
+      const ahead = host.ahead("x", async (tx) => {
+        expect(await first(tx, "SELECT pg_backend_pid() AS pid")).to.deep.equal({ pid: probe });
+        const there = await names(tx);
+        began();
+        await done;
+        return there;
+      });
+      await host.read(() => beside);
+      ended();
+      expect(await ahead).to.deep.equal(["guardian-migration reading", "guardian-migration reading ahead"]);
+      const cached = await host.cached("x", () => Promise.reject(new Error("asked again")));
+      expect(cached).to.equal(await ahead);
+      expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
     }));
 
   it("15-H makes another connection where the server has ended the one that was kept", () =>
-    withV6(async (db) => {
-      const admin = await db.connect("admin");
-      const host = new Database(settingsOf(db.migrator));
-      try {
-        await host.server();
-        await admin.query(`SELECT pg_terminate_backend(pid, 5000) ${looking}`);
-        const two = ["guardian-migration reading", "guardian-migration reading ahead"];
-        expect(await host.ahead("x", (tx) => names(tx))).to.deep.equal(two);
-      } finally {
-        await host.close();
-      }
+    onHost(async (host, admin) => {
+      await host.server();
+      await admin.query(`SELECT pg_terminate_backend(pid, 5000) ${looking}`);
+      const two = ["guardian-migration reading", "guardian-migration reading ahead"];
+      expect(await host.ahead("x", (tx) => names(tx))).to.deep.equal(two);
     }));
 
   long("15-H a connection that looked at the server and that nobody wants is ended after 5 s", () =>
-    withV6(async (db) => {
-      const admin = await db.connect("admin");
-      const host = new Database(settingsOf(db.migrator));
-      try {
-        await host.server();
-        expect(await column(admin, `SELECT pid ${looking}`)).to.have.length(1);
-        await until(admin, `SELECT NOT EXISTS (SELECT ${looking})`);
-        expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
-      } finally {
-        await host.close();
-      }
+    onHost(async (host, admin) => {
+      await host.server();
+      expect(await column(admin, `SELECT pid ${looking}`)).to.have.length(1);
+      await until(admin, `SELECT NOT EXISTS (SELECT ${looking})`);
+      expect(await column(admin, sessions)).to.deep.equal(["guardian-migration reading"]);
     }),
   );
 
   it("15-H reads ahead in turn where there is no second connection", () =>
-    withV6(async (db) => {
-      const admin = await db.connect("admin");
-      const host = new Database(settingsOf(db.migrator));
-      try {
-        await host.server();
-        await host.ahead("what the probe left", () => Promise.resolve());
-        // This one and the reading one.
-        await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 2`);
-        expect(await host.ahead("x", (tx) => names(tx))).to.deep.equal(["guardian-migration reading"]);
-      } finally {
-        await host.close();
-      }
+    onHost(async (host, admin, db) => {
+      await host.server();
+      await host.ahead("what the probe left", () => Promise.resolve());
+      // This one and the reading one.
+      await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 2`);
+      expect(await host.ahead("x", (tx) => names(tx))).to.deep.equal(["guardian-migration reading"]);
     }));
 
   it("a session that fails gives the lock back", () =>
