@@ -30,45 +30,21 @@ describe("the ledger's row of a piece of work", function () {
     withEngine(async (engine) => {
       const now = async (): Promise<unknown> => {
         const step = (await engine.steps()).find((found) => found.kind === "Backup")!;
-        const { state, meaning, physicalId, detail, attempt: n } = step;
-        return { state, meaning, physicalId, detail, n };
+        const { state, meaning, physicalId, detail } = step;
+        return [step.attempt, state, meaning, physicalId, detail];
       };
       const fail = (): Promise<never> =>
         Promise.reject(new GuardianError("unexpected", { what: "no", where: "here", sqlstate: "23505" }));
       const error = { what: "no", where: "here", sqlstate: "23505" };
       await refusalOf(make(engine, "first", "1", fail));
-      expect(await now()).to.deep.equal({
-        state: "planned",
-        meaning: "first",
-        physicalId: null,
-        detail: { error },
-        n: 1,
-      });
+      expect(await now()).to.deep.equal([1, "planned", "first", null, { error }]);
       await make(engine, "first", "1");
-      expect(await now()).to.deep.equal({
-        state: "done",
-        meaning: "first",
-        physicalId: "1",
-        detail: { path: "first" },
-        n: 2,
-      });
+      expect(await now()).to.deep.equal([2, "done", "first", "1", { path: "first" }]);
       // What failed is not taken for done: neither its meaning nor its values.
       await refusalOf(make(engine, "second", "2", fail));
-      expect(await now()).to.deep.equal({
-        state: "done",
-        meaning: "first",
-        physicalId: "1",
-        detail: { path: "first", error },
-        n: 3,
-      });
+      expect(await now()).to.deep.equal([3, "done", "first", "1", { path: "first", error }]);
       await make(engine, "second", "2");
-      expect(await now()).to.deep.equal({
-        state: "done",
-        meaning: "second",
-        physicalId: "2",
-        detail: { path: "second" },
-        n: 4,
-      });
+      expect(await now()).to.deep.equal([4, "done", "second", "2", { path: "second" }]);
     }));
 
   it("says so too where it was killed, and after a rollback begins anew", () =>
