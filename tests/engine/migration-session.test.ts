@@ -18,6 +18,7 @@ import { moveRows, takeBackRows } from "../../engine/migrate";
 import { loadModule } from "../../engine/module/files/manifest";
 import { applyModule } from "../../engine/module/apply";
 import { undoModule } from "../../engine/module/undo";
+import type { V6 } from "../support/postgres";
 import { column, moduleOf, refusalOf, withEngine, type Engine, type Files } from "./module/harness";
 
 const wanted = {
@@ -78,12 +79,12 @@ class Stack {
 const before = ["000_audit_log", "001_feature_flags", "002_migration_tracking"];
 
 function withStack(test: (stack: Stack, client: Client, engine: Engine) => Promise<void>): Promise<void> {
-  return withEngine(async (engine, db) => {
+  const work = async (engine: Engine, db: V6): Promise<void> => {
     const stack = new Stack(engine);
-    await stack.applyReal(...before);
     await stack.open();
     await test(stack, await db.connect(), engine);
-  });
+  };
+  return withEngine(work, { modules: before });
 }
 
 const rowSql = `SELECT concat_ws(' ', status, completed_steps, total_steps, current_step, records_processed, records_failed, completed_at IS NOT NULL) FROM public.migration_sessions ORDER BY created_at`;
@@ -277,16 +278,16 @@ describe("the session's row", function () {
       );
     }));
 
-  it("that was begun and never committed is made by the next run", () =>
-    withEngine(async (engine, db) => {
-      const stack = new Stack(engine);
-      const client = await db.connect();
-      await stack.applyReal(...before);
+  it("that was begun and never committed is made by the next run", () => {
+    const work = async (engine: Engine, db: V6): Promise<void> => {
+      const [stack, client] = [new Stack(engine), await db.connect()];
       await client.query("ALTER TABLE public.migration_sessions ADD CONSTRAINT no CHECK (total_steps <> 7)");
       await stack.open().catch(() => undefined);
       expect(await engine.states("MigrationSession", "session")).to.deep.equal({ "": "planned" });
       await client.query("ALTER TABLE public.migration_sessions DROP CONSTRAINT no");
       await stack.open();
       expect(await row(client)).to.deep.equal(["in_progress 5 7 0 0 f"]);
-    }));
+    };
+    return withEngine(work, { modules: before });
+  });
 });
