@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { escapeIdentifier } from "pg";
 import { type BackupProgress, dump, preflight, verifyBackup } from "../../engine/backup";
 import { connectReader, knownServer, toClientEnv } from "../../engine/connect";
+import { settingsOf } from "../../scripts/v6/operator";
 import { major, withEmpty, withV6 } from "../support/postgres";
 import { refusal, useDumps } from "./dumps";
 
@@ -24,21 +25,18 @@ describe("a backup of PostgreSQL", function () {
         "CREATE TABLE part (i int) PARTITION BY RANGE (i); CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (9)",
       );
       await admin.query("INSERT INTO part SELECT 1 FROM generate_series(1, 5); SELECT lo_create(0)");
-      const progress: BackupProgress[] = [];
       const umask = process.umask(0);
-      const settings = place.settingsOf(db.admin, db.name);
+      const settings = settingsOf(db.admin);
       // Rows that come in while the dump runs are in neither the dump nor the counts.
       const load = { on: true };
       const writer = (async () => {
         const other = await db.connect("admin");
         while (load.on) await other.query("INSERT INTO part VALUES (2)");
       })();
-      const result = await dump(place.options(db, { settings, onProgress: (one) => progress.push(one) })).finally(
-        () => {
-          process.umask(umask);
-          load.on = false;
-        },
-      );
+      const result = await place.take(db).finally(() => {
+        process.umask(umask);
+        load.on = false;
+      });
       await writer;
 
       expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([result.name]);
@@ -114,8 +112,7 @@ describe("a backup of PostgreSQL", function () {
     withV6(async (db) => {
       const { env, args } = place.wrapped("sleep 3");
       const progress: BackupProgress[] = [];
-      const settings = place.settingsOf(db.admin, db.name);
-      await dump(place.options(db, { env, settings, onProgress: (one) => progress.push(one) }));
+      await place.take(db, { env, onProgress: (one) => progress.push(one) });
       expect(args()).to.match(
         /--format=directory --file=.*--jobs=2 --snapshot=\S+ --lock-wait-timeout=60000 --no-password --compress=(zstd:1|gzip:1|1 )/,
       );
@@ -132,9 +129,8 @@ describe("a backup of PostgreSQL", function () {
       const weak = `weak_${process.pid}`;
       await admin.query(`CREATE ROLE ${weak} LOGIN PASSWORD '${db.admin.password}'`);
       try {
-        const missing = await refusal(
-          dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
-        );
+        const settings = settingsOf({ ...db.admin, user: weak });
+        const missing = await refusal(place.take(db, { settings }));
         expect(missing).to.match(
           new RegExp(
             `^${weak} may not read \\d+ objects, and row security hides rows of .*; a backup must hold all \\[right-missing\\]\n`,
@@ -144,21 +140,17 @@ describe("a backup of PostgreSQL", function () {
           expect(missing).to.contain(`GRANT ${statement} TO "${weak}";`);
         }
         await admin.query(`GRANT pg_read_all_data TO ${weak}`);
-        const hidden = await refusal(
-          dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
-        );
+        const hidden = await refusal(place.take(db, { settings }));
         expect(hidden).to.match(/^row security hides rows of auth.users, .*, \d+ more from weak_\d+; a backup/);
         expect(hidden).to.contain(`to do: as a superuser or the owner: ALTER ROLE "${weak}" BYPASSRLS;\n`);
         await admin.query(`ALTER ROLE ${weak} BYPASSRLS; SELECT lo_create(0)`);
-        const objects = await refusal(
-          dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) })),
-        );
+        const objects = await refusal(place.take(db, { settings }));
         // 16-18: which, since an oid is all that a large object has.
         const { rows: large } = await admin.query<{ oid: number }>("SELECT oid FROM pg_largeobject_metadata");
         expect(objects).to.match(/may not read 1 large object, and a backup must hold all/);
         expect(objects).to.contain(`GRANT SELECT ON LARGE OBJECT ${large[0]!.oid} TO "${weak}";`);
         await admin.query("SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
-        await dump(place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }));
+        await place.take(db, { settings });
       } finally {
         await admin.query(`DROP OWNED BY ${weak}; DROP ROLE ${weak}`);
       }
@@ -167,19 +159,19 @@ describe("a backup of PostgreSQL", function () {
   it("preflight finds all that is wrong, and writes nothing", () =>
     withV6(async (db) => {
       writeFileSync(join(place.folder, "file"), "");
-      const settings = place.settingsOf(db.migrator, db.name);
+      const settings = settingsOf(db.migrator);
       const reader = await connectReader(settings, { detail: "test" });
       const check = (directory: string, env: NodeJS.ProcessEnv) =>
         reader.read((read) =>
           preflight(read, { server: reader.server, where: String(settings), directory, excludeSchemas: [], env }),
         );
       for (const made of ["/proc/backups", "/sys/a/b", "/dev/shm/backups"]) {
-        const { errors } = await check(made, { GUARDIAN_PG_BIN: place.bin });
+        const { errors } = await check(made, place.means.env);
         expect(errors.map((err) => err.message).join(), `16-18 ${made}`).to.match(
           /keeps no files \((proc|sysfs|dev)\)/,
         );
       }
-      const good = await check(join(place.folder, "a", "b"), { GUARDIAN_PG_BIN: place.bin });
+      const good = await check(join(place.folder, "a", "b"), place.means.env);
       expect(good).to.deep.equal({ errors: [], warnings: [] });
       const bad = await check(join(place.folder, "file", "b"), { GUARDIAN_PG_BIN: "/nowhere" });
       expect(bad.errors.map((err) => err.what.replace(/;.*/, ""))).to.deep.equal([
@@ -206,9 +198,7 @@ describe("a backup of PostgreSQL", function () {
       const weak = `member_${process.pid}`;
       await admin.query(`CREATE ROLE ${weak} LOGIN PASSWORD '${db.admin.password}'; GRANT SELECT ON config TO ${weak}`);
       try {
-        const result = await dump(
-          place.options(db, { settings: place.settingsOf({ ...db.admin, user: weak }, db.name) }),
-        );
+        const result = await place.take(db, { settings: settingsOf({ ...db.admin, user: weak }) });
         const tables = result.manifest.tables.map(({ oid, file = "", ...table }) => {
           expect(file).to.match(/^dump\/\d+\.dat/);
           return { ...table, oid: typeof oid };
@@ -225,7 +215,7 @@ describe("a backup of PostgreSQL", function () {
       const other = join(place.folder, "backups", ".partial-other");
       mkdirSync(other, { recursive: true });
       writeFileSync(join(other, "owner.json"), JSON.stringify({ host: "elsewhere", pid: 1 }));
-      const result = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name) }));
+      const result = await place.take(db);
       expect(result.warnings).to.deep.equal([
         `${other} is of a run on another machine or in another container, and may hold patients' data: remove it, if that run is gone`,
       ]);

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
@@ -7,7 +7,8 @@ import { dump } from "../../engine/backup";
 import { within } from "../../engine/backup/place";
 import { GuardianError } from "../../engine/base/errors";
 import { withV6 } from "../support/postgres";
-import { alive, marker, refusal, until, useDumps } from "./dumps";
+import { alive, until } from "../support/processes";
+import { marker, refusal, useDumps } from "./dumps";
 
 describe("a backup of PostgreSQL", function () {
   this.timeout(120_000);
@@ -28,7 +29,6 @@ describe("a backup of PostgreSQL", function () {
         /^pg_dump failed: the disk is full, or a limit on file size/,
       );
       place.expectNothing();
-      rmSync(join(place.folder, "wrapper"), { recursive: true });
       const ignoring = place.wrapped("trap '' XFSZ; ulimit -f 4");
       const message = await refusal(dump(place.options(db, { env: ignoring.env })));
       expect(message).to.match(/^pg_dump failed: the disk is full.*\n.*pg_dump said: .*File too large/);
@@ -49,7 +49,6 @@ describe("a backup of PostgreSQL", function () {
         const { env } = place.wrapped(script);
         expect(await refusal(dump(place.options(db, { env }))), script).to.match(expected);
         place.expectNothing();
-        rmSync(join(place.folder, "wrapper"), { recursive: true });
       }
     }));
 
@@ -89,7 +88,7 @@ describe("a backup of PostgreSQL", function () {
       const { env, pid } = place.wrapped("");
       const stop = new AbortController();
       const running = refusal(dump(place.options(db, { env, signal: stop.signal })));
-      await until(() => pid() > 0, 60);
+      await until("pg_dump runs", () => pid() > 0);
       stop.abort();
       // The table is still held.
       expect(await running).to.match(/^the backup was cancelled; what it had written is removed \[interrupted\]\n/);
@@ -121,10 +120,10 @@ describe("a backup of PostgreSQL", function () {
         cwd: root,
         env: { PW: db.migrator.password, PATH: process.env["PATH"] },
       });
-      await until(() => pid() > 0, 60);
-      await until(() => readdirSync(join(place.folder, "backups")).length > 0, 60);
+      await until("pg_dump runs", () => pid() > 0);
+      await until("its folder is there", () => readdirSync(join(place.folder, "backups")).length > 0);
       child.kill("SIGKILL");
-      await until(() => !alive(pid()), 60);
+      await until("pg_dump is gone", () => !alive(pid()));
       await admin.query("ROLLBACK");
       const [left] = readdirSync(join(place.folder, "backups"));
       expect(left).to.match(/^\.partial-/);

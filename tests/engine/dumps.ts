@@ -1,13 +1,15 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import type { DumpOptions } from "../../engine/backup";
-import { type ConnectionSettings, resolveConnection } from "../../engine/connect";
-import { GuardianError } from "../../engine/base/errors";
+import { dump, type DumpOptions } from "../../engine/backup";
+import type { RestoreOptions } from "../../engine/backup/restore";
 import { clientFolder } from "../../scripts/pg-clients";
-import { major, type Login, type V6 } from "../support/postgres";
+import { settingsOf } from "../../scripts/v6/operator";
+import type { Logins } from "../../scripts/v6/database";
+import { major } from "../support/postgres";
+import { alive } from "../support/processes";
+import { refusalOf } from "./module/harness";
 
 /** A value that no error may show. */
 export const marker = "GEHEIM-7731";
@@ -19,19 +21,25 @@ export class Dumps {
   /** A folder of the test's own. */
   folder = "";
 
-  /** How to reach a database as that user. */
-  settingsOf(login: Login, database: string): ConnectionSettings {
-    const { host, port, user, password } = login;
-    return resolveConnection(
-      { host, port, user, database, passwordFrom: "env:PW" },
-      { PW: password, HOME: this.folder },
-    );
+  /** By what a backup is taken, proven or restored here. */
+  get means(): { jobs: number; signal: AbortSignal; env: NodeJS.ProcessEnv } {
+    return { jobs: 2, signal: new AbortController().signal, env: { GUARDIAN_PG_BIN: this.bin } };
   }
 
-  /** A whole dump of the database, but for what a test says otherwise. */
-  options(db: V6, more: Partial<DumpOptions> = {}): DumpOptions {
+  /** How a backup is restored for good, but for what a test says otherwise. */
+  restoring(more: Partial<RestoreOptions> = {}): RestoreOptions {
+    return { ...this.means, roles: true, liveDatabases: [], ...more };
+  }
+
+  /** Takes a backup of the database, as the superuser. */
+  take(db: Logins, more: Partial<DumpOptions> = {}): ReturnType<typeof dump> {
+    return dump(this.options(db, { settings: settingsOf(db.admin), ...more }));
+  }
+
+  /** A whole dump of the database as the migrator, but for what a test says otherwise. */
+  options(db: Logins, more: Partial<DumpOptions> = {}): DumpOptions {
     return {
-      settings: this.settingsOf(db.migrator, db.name),
+      settings: settingsOf(db.migrator),
       directory: join(this.folder, "backups"),
       jobs: 2,
       excludeSchemas: ["guardian_migration"],
@@ -44,14 +52,10 @@ export class Dumps {
 
   /** A folder with a pg_dump that runs `script` first; it notes its process id and arguments. */
   wrapped(script: string): { env: NodeJS.ProcessEnv; pid: () => number; args: () => string } {
-    const wrapper = join(this.folder, "wrapper");
-    mkdirSync(wrapper);
-    const note = join(wrapper, "note");
-    for (const name of ["pg_dump", "pg_dumpall", "pg_restore"]) {
-      const extra = name === "pg_dump" ? `echo $$ > '${note}'; echo "$@" >> '${note}'\n${script}` : "";
-      const text = `#!/bin/sh\nreal='${this.bin}/${name}'\n[ "$1" = --version ] && exec "$real" --version\n${extra}\nexec "$real" "$@"\n`;
-      writeFileSync(join(wrapper, name), text, { mode: 0o755 });
-    }
+    const note = join(this.folder, "note");
+    rmSync(note, { force: true });
+    const noting = `[ "$1" = --version ] && exec "$real" --version\necho $$ > '${note}'; echo "$@" >> '${note}'\n${script}`;
+    const wrapper = wrappers(this.folder, this.bin, (name) => (name === "pg_dump" ? noting : ""));
     const lines = () => (existsSync(note) ? readFileSync(note, "utf8") : "").split("\n");
     return { env: { GUARDIAN_PG_BIN: wrapper }, pid: () => Number(lines()[0]), args: () => lines()[1] ?? "" };
   }
@@ -62,6 +66,20 @@ export class Dumps {
     expect(left).to.deep.equal([]);
     if (pid) expect(alive(pid), "pg_dump lives on").to.equal(false);
   }
+}
+
+/**
+ * Makes client programs that do something of a test's before they do their work.
+ * @param doing what the one of that name does, as sh; the real one is `$real` there
+ * @returns their folder
+ */
+export function wrappers(within: string, bin: string, doing: (name: string) => string): string {
+  const folder = mkdtempSync(join(within, "wrapper-"));
+  for (const name of ["pg_dump", "pg_dumpall", "pg_restore"]) {
+    const text = `#!/bin/sh\nreal='${bin}/${name}'\n${doing(name)}\nexec "$real" "$@"\n`;
+    writeFileSync(join(folder, name), text, { mode: 0o755 });
+  }
+  return folder;
 }
 
 /** Called in a describe: finds the client programs, and gives every test a folder. */
@@ -75,32 +93,7 @@ export function useDumps(): Dumps {
 
 /** The whole text of the GuardianError with which it ends; nothing of a row is in it. */
 export async function refusal(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (err) {
-    if (!(err instanceof GuardianError)) throw err;
-    expect(err.message).not.to.contain(marker);
-    return err.message;
-  }
-  throw new Error("was not refused");
-}
-
-/** Waits until a condition holds; fails after so many seconds. */
-export async function until(condition: () => boolean, seconds: number): Promise<void> {
-  const end = Date.now() + seconds * 1000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error("did not come about in time");
-    await sleep(50);
-  }
-}
-
-/** Does the process still run? */
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie that nobody has waited for yet does not run.
-    return !existsSync(`/proc/${pid}/stat`) || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false;
-  }
+  const { message } = await refusalOf(promise);
+  expect(message).not.to.contain(marker);
+  return message;
 }

@@ -59,7 +59,7 @@ export const backupFindings = held({
     [
       "`ALTER DATABASE … SET bytea_output = escape` refuted every backup: the copy was dumped in hex",
       "The manifest says how bytea was written, and the copy is dumped alike",
-      "engine/prove/clean.test.ts: 17-1 is proven, whatever is in it",
+      "engine/restore/whole.test.ts: 17-1 is proven, whatever is in it",
     ],
     [
       "A setting, comment or definition of several lines lost lines and indentation in a restore, and was refuted by its proof",

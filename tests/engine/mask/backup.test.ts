@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect } from "chai";
 import { escapeIdentifier, type Client } from "pg";
-import { dump, verifyBackup, type FoundBackup } from "../../../engine/backup";
+import { verifyBackup, type FoundBackup } from "../../../engine/backup";
 import { listTables } from "../../../engine/backup/tables";
 import { quoteName, type Queryable } from "../../../engine/base/sql";
 import { runV6Script } from "../../../engine/fingerprint/v6-script";
@@ -39,7 +39,7 @@ const persons = new Set(staying((Object.keys(reasons) as ReasonName[]).filter((n
 const ofPipelines = ["pipeline_name", "processing_stage"].map((name) => `public.document_processing_queue.${name}`);
 
 async function mask(place: Dumps, backup: FoundBackup, by: Rules = rules): Promise<MaskedBackup> {
-  return maskBackup(backup, { rules: by, signal: new AbortController().signal, env: { GUARDIAN_PG_BIN: place.bin } });
+  return maskBackup(backup, { rules: by, ...place.means });
 }
 
 /** By the command, as one types it. @returns its exit code and what it said */
@@ -113,8 +113,7 @@ describe("a masked backup", function () {
       INSERT INTO public.patient_consents (patient_id, consent_type, purpose, granted, legal_basis, consent_evidence)
         SELECT (SELECT id FROM auth.users ORDER BY id LIMIT 1), 'data_sharing', 'long', true, 'consent', jsonb_object_agg('k' || i, 1)
           FROM generate_series(1, 5000) i`);
-    const settings = place.settingsOf(db.admin, db.name);
-    return dump(place.options(db, { settings, excludeSchemas: excluded }));
+    return place.take(db, { excludeSchemas: excluded });
   }
 
   // values.test.ts and rules.test.ts have what each rule does, and that none may be missing.

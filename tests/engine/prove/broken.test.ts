@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { Client } from "pg";
-import { dump } from "../../../engine/backup";
 import { type BackupFolder, readBackups } from "../../../engine/backup/keep/read";
 import { prove } from "../../../engine/backup/prove";
 import { restore } from "../../../engine/backup/restore";
@@ -13,7 +12,8 @@ import { startServer } from "../../../engine/server/server";
 import type { Place } from "../../../scripts/backups/place";
 import { verify } from "../../../scripts/backups/verify";
 import { logins, withClient } from "../../../scripts/v6/database";
-import { major, withEmpty, type V6 } from "../../support/postgres";
+import { settingsOf } from "../../../scripts/v6/operator";
+import { major, withEmpty } from "../../support/postgres";
 import { until } from "../../support/processes";
 import { skip } from "../../support/skip";
 import { refusal, useDumps } from "../dumps";
@@ -76,37 +76,26 @@ describe("a backup and its proof, when something ends", function () {
     }
   }
 
-  /** How a backup is taken and proven here. */
-  const means = (db: V6) => {
-    const env = { GUARDIAN_PG_BIN: place.bin };
-    const options = { jobs: 2, signal: new AbortController().signal, env };
-    return { options, take: { settings: place.settingsOf(db.admin, db.name), env } };
-  };
-
   it("17-1 a disk that is full: the dump's, that of the copy's own dump, and the scratch's", function () {
     return withDisk(this, 4, (folder, grow) =>
       withEmpty(async (db) => {
         await (await db.connect("admin")).query(twenty);
-        const { options, take } = means(db);
-        const there = { ...take, directory: join(folder, "backups") };
-        expect(await refusal(dump(place.options(db, there)))).to.match(
-          /^pg_dump failed: the disk is full.* \[disk-full\]\n/,
-        );
+        const there = { directory: join(folder, "backups") };
+        expect(await refusal(place.take(db, there))).to.match(/^pg_dump failed: the disk is full.* \[disk-full\]\n/);
         expect(readdirSync(there.directory)).to.deep.equal([]);
 
         grow(24);
-        const backup = await dump(place.options(db, there));
+        const backup = await place.take(db, there);
         expect(backup.bytes / 1e6).to.be.within(5, 20);
-        expect(await refusal(onScratch((scratch) => prove(backup, scratch, options)))).to.match(
+        expect(await refusal(onScratch((scratch) => prove(backup, scratch, place.means)))).to.match(
           /^pg_dump failed: the disk is full.* \[disk-full\]\n/,
         );
         expect(readdirSync(there.directory)).to.deep.equal([backup.name]);
         // Whoever restores or verifies it is told before, and nothing is begun.
         const needed =
           /^\d+ MiB are needed beside the backup, and \d+ MiB are free: .*; nothing was written \[disk-too-small\]\n/;
-        const to = place.settingsOf(db.admin, `${db.name}_never`);
-        const how = { ...options, roles: false, liveDatabases: [] };
-        expect(await refusal(restore(backup, to, how))).to.match(needed);
+        const to = settingsOf({ ...db.admin, database: `${db.name}_never` });
+        expect(await refusal(restore(backup, to, place.restoring({ roles: false })))).to.match(needed);
         expect(await refusal(verify(await found(there.directory), placeIn(there.directory), says))).to.match(needed);
         expect(readdirSync(there.directory)).to.deep.equal([backup.name]);
 
@@ -120,7 +109,7 @@ describe("a backup and its proof, when something ends", function () {
           });
           try {
             expect(small.settings.fields.host).to.contain(other);
-            expect(await refusal(prove(backup, small, options))).to.match(
+            expect(await refusal(prove(backup, small, place.means))).to.match(
               /^the disk of the scratch server, on which the backup is restored, is full \[disk-full\]\n/,
             );
           } finally {
@@ -128,7 +117,7 @@ describe("a backup and its proof, when something ends", function () {
           }
         });
         expect(readdirSync(there.directory)).to.deep.equal([backup.name]);
-        expect((await onScratch((scratch) => prove(backup, scratch, options))).verdict).to.equal("proven");
+        expect((await onScratch((scratch) => prove(backup, scratch, place.means))).verdict).to.equal("proven");
       }),
     );
   });
@@ -136,16 +125,13 @@ describe("a backup and its proof, when something ends", function () {
   it("17-1 a database that crashes in the dump", async () => {
     const server = await startServer({ major, inMemory: true });
     try {
-      const { admin } = logins(server, "postgres");
-      const settings = place.settingsOf(admin, "postgres");
-      const env = { GUARDIAN_PG_BIN: place.bin };
-      const take = () =>
-        dump({ ...place.options({ name: "postgres", admin, migrator: admin } as V6, { settings, env }) });
+      const both = logins(server, "postgres");
+      const { admin } = both;
       await withClient(admin, async (client) => {
         await client.query("CREATE TABLE t AS SELECT 1 AS i");
         await client.query("CHECKPOINT"); // commits are asynchronous here: a crash may take the last of them
         await client.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-        const failing = refusal(take());
+        const failing = refusal(place.take(both));
         // In the transaction that holds the lock nobody new is seen.
         const backend = await withClient(admin, waitingDump);
         process.kill(backend, "SIGKILL");
@@ -156,7 +142,7 @@ describe("a backup and its proof, when something ends", function () {
       place.expectNothing();
       const again = async (): Promise<boolean> => withClient(admin, () => Promise.resolve(true)).catch(() => false);
       await until("it is back", again);
-      expect((await take()).rows).to.equal(1);
+      expect((await place.take(both)).rows).to.equal(1);
     } finally {
       await server.stop();
     }
@@ -165,8 +151,7 @@ describe("a backup and its proof, when something ends", function () {
   it("17-1 a scratch that is killed in the restore, and ^C there", () =>
     withEmpty(async (db) => {
       await (await db.connect("admin")).query(slow);
-      const { options, take } = means(db);
-      const backup = await dump(place.options(db, take));
+      const backup = await place.take(db);
       const restoring = async (scratch: Scratch): Promise<void> => {
         const { host, port, user } = scratch.settings.fields;
         const login = { host, port, user, password: scratch.settings.password()?.reveal() ?? "", database: "postgres" };
@@ -177,7 +162,7 @@ describe("a backup and its proof, when something ends", function () {
       };
       await onScratch(async (scratch) => {
         const { host } = scratch.settings.fields;
-        const failing = refusal(prove(backup, scratch, options));
+        const failing = refusal(prove(backup, scratch, place.means));
         await restoring(scratch);
         process.kill(Number.parseInt(readFileSync(join(host, "data", "postmaster.pid"), "utf8"), 10), "SIGQUIT");
         expect(await failing).to.match(
@@ -186,13 +171,13 @@ describe("a backup and its proof, when something ends", function () {
       });
       await onScratch(async (scratch) => {
         const stop = new AbortController();
-        const failing = refusal(prove(backup, scratch, { ...options, signal: stop.signal }));
+        const failing = refusal(prove(backup, scratch, { ...place.means, signal: stop.signal }));
         await restoring(scratch);
         stop.abort();
         expect(await failing).to.match(/^the proof of a backup was stopped; .* \[interrupted\]\n/);
       });
       expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([backup.name]);
-      expect((await onScratch((scratch) => prove(backup, scratch, options))).verdict).to.equal("proven");
+      expect((await onScratch((scratch) => prove(backup, scratch, place.means))).verdict).to.equal("proven");
     }));
 });
 

@@ -2,13 +2,15 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
-import { dump } from "../../../engine/backup";
+import { escapeIdentifier } from "pg";
 import { prove } from "../../../engine/backup/prove";
 import { restore } from "../../../engine/backup/restore";
+import { compareFingerprints } from "../../../engine/fingerprint/compare";
+import { quickFingerprint } from "../../../engine/fingerprint/take";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { withEmpty } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
-import { useScratch } from "./scratch";
+import { configuredScratch, useScratch } from "./scratch";
 
 /** Somebody's server on this machine, which nothing of a proof may ask. */
 async function listening<T>(test: (port: number, asked: () => number) => Promise<T>): Promise<T> {
@@ -26,7 +28,7 @@ async function listening<T>(test: (port: number, asked: () => number) => Promise
   }
 }
 
-describe("a backup of a database that knows others", function () {
+describe("a backup on another server than its own", function () {
   this.timeout(120_000);
   const place = useDumps();
   const scratch = useScratch();
@@ -52,9 +54,8 @@ describe("a backup of a database that knows others", function () {
           CREATE SUBSCRIPTION sub CONNECTION 'host=127.0.0.1 port=${port}' PUBLICATION p
             WITH (connect = false, slot_name = NONE, enabled = false)`);
         try {
-          const env = { GUARDIAN_PG_BIN: place.bin };
-          const backup = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
-          const proof = await scratch.prove(backup, { env });
+          const backup = await place.take(db);
+          const proof = await scratch.prove(backup, place.means);
           const reason = "it is restored and not filled: its query could reach another server from the scratch";
           expect([...proof.unproven].sort((a, b) => (a.table < b.table ? -1 : 1))).to.deep.equal(
             ["above", "calls", "reads"].map((name) => ({ table: `materialized view public.${name}`, reason })),
@@ -64,8 +65,7 @@ describe("a backup of a database that knows others", function () {
           // Nor does who restores it in earnest: the remote would be asked, and its being down would end the restore.
           await scratch.empty();
           const to = settingsOf({ ...scratch.login(), database: "restored" });
-          const about = { jobs: 2, signal: new AbortController().signal, env, roles: true, liveDatabases: [] };
-          const done = await restore(backup, to, about);
+          const done = await restore(backup, to, place.restoring());
           const refresh = done.left.filter(({ what }) => what.startsWith("materialized view"));
           expect(refresh.map(({ what, why }) => `${what}: ${why.replace(/^.* fill it: /, "")}`).sort()).to.deep.equal(
             ["above", "calls", "reads"].map(
@@ -82,7 +82,7 @@ describe("a backup of a database that knows others", function () {
             facts: { ...facts, subscription: { ...facts["subscription"], other: "x" } },
           };
           writeFileSync(join(backup.path, "manifest.json"), JSON.stringify({ ...backup.manifest, around }));
-          const lacking = await scratch.prove(backup, { env });
+          const lacking = await scratch.prove(backup, place.means);
           expect(lacking.unproven.at(-1)).to.deep.equal({
             table: "subscription other",
             reason: "it is not in the dump: only a superuser's has subscriptions",
@@ -103,9 +103,8 @@ describe("a backup of a database that knows others", function () {
           CREATE TABLE asking (i int CHECK (public.asks(i))); INSERT INTO asking VALUES (1);
           CREATE OR REPLACE FUNCTION asks(i int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
             PERFORM public.dblink_connect('c', 'host=127.0.0.1 port=${port}'); RETURN true; END $$`);
-        const env = { GUARDIAN_PG_BIN: place.bin };
-        const backup = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
-        const said = await refusal(scratch.prove(backup, { env }));
+        const backup = await place.take(db);
+        const said = await refusal(scratch.prove(backup, place.means));
         expect(asked(), "times that somebody was asked").to.equal(0);
         expect(said).to.match(
           /^rows cannot be restored on the scratch server, which has no network: a CHECK, .* \[backup-unproven\]\n/,
@@ -125,10 +124,7 @@ describe("a backup of a database that knows others", function () {
           CREATE POLICY "some one" ON t TO ${role}, "${role} b" USING (i > 0);
           CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
           CREATE USER MAPPING FOR ${role} SERVER s OPTIONS (password 'GEHEIM-7731')`);
-        const env = { GUARDIAN_PG_BIN: place.bin };
-        const options = { jobs: 2, signal: new AbortController().signal, env };
-        const take = () => dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
-        const proof = await prove(await take(), await scratch.foreign("SUPERUSER"), options);
+        const proof = await prove(await place.take(db), await scratch.foreign("SUPERUSER"), place.means);
         const fixed = ["owners", "rights", "roles", "settings"];
         expect(proof.unproven.map(({ table }) => table)).to.deep.equal([...fixed, "user mappings", "policies"]);
         expect(proof.unproven.at(-1)?.reason).to.equal(
@@ -137,11 +133,11 @@ describe("a backup of a database that knows others", function () {
         expect(proof.indexes).to.deep.equal({ checked: 1 });
 
         // A wrapper is a superuser's to make.
-        expect(await refusal(prove(await take(), await scratch.foreign(""), options))).to.match(
+        expect(await refusal(prove(await place.take(db), await scratch.foreign(""), place.means))).to.match(
           /^the role of guardian:scratch may not make all that is in the backup.* \[right-missing\]\n/,
         );
         await admin.query("DROP FOREIGN DATA WRAPPER w CASCADE");
-        const poor = await prove(await take(), await scratch.foreign(""), options);
+        const poor = await prove(await place.take(db), await scratch.foreign(""), place.means);
         expect(poor.indexes).to.deep.equal({
           checked: 0,
           lacking: "the scratch's role may not make the extension amcheck",
@@ -150,5 +146,31 @@ describe("a backup of a database that knows others", function () {
       } finally {
         await admin.query(`DROP OWNED BY ${role}, "${role} b"; DROP ROLE ${role}; DROP ROLE "${role} b"`);
       }
+    }));
+
+  it("17-2 is proven in part on a server that is not ours, of which one database is touched", () =>
+    withEmpty(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query(
+        "CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t VALUES (1); GRANT SELECT ON t TO pg_monitor",
+      );
+      await admin.query(`ALTER DATABASE ${escapeIdentifier(db.name)} SET work_mem = '5MB'`);
+      const before = await quickFingerprint(admin);
+      const backup = await place.take(db);
+      const configured = await configuredScratch();
+      const proof = await prove(backup, configured, place.means);
+      await configured.close();
+      expect(proof.verdict).to.equal("partly proven");
+      expect(proof.unproven.map(({ table }) => table)).to.deep.equal(["owners", "rights", "roles", "settings"]);
+      expect(compareFingerprints(before, await quickFingerprint(admin))).to.deep.equal([]);
+    }));
+
+  it("17-2 is proven on a server of ours whose first role has another name", () =>
+    withEmpty(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query("CREATE TABLE t (i int); GRANT SELECT ON t TO pg_monitor");
+      const backup = await place.take(db);
+      const proof = await scratch.renamed("bootstrap", (other) => prove(backup, other, place.means));
+      expect(proof).to.deep.include({ verdict: "proven", unproven: [] });
     }));
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -7,6 +7,7 @@ import { major, withV6 } from "../../support/postgres";
 import { until } from "../../support/processes";
 import { withWalkingProcess } from "../../support/walk";
 import type { Wire } from "../../support/wire";
+import { wrappers } from "../dumps";
 
 /** Where kill -9 meets the product. */
 interface Point {
@@ -40,17 +41,12 @@ const points: Point[] = [
 ];
 
 /** Client programs of which the first that fits waits to be killed; once. */
-function waiting(folder: string, bin: string, program: string): string {
-  const wrapper = join(folder, "waiting");
-  mkdirSync(wrapper);
-  for (const name of ["pg_dump", "pg_dumpall", "pg_restore"]) {
-    const script = `#!/bin/sh
-case "${name} $*" in ${program}) mkdir '${wrapper}/held' 2>/dev/null && exec sleep 60;; esac
-exec '${bin}/${name}' "$@"\n`;
-    writeFileSync(join(wrapper, name), script, { mode: 0o755 });
-  }
-  return wrapper;
-}
+const waiting = (folder: string, bin: string, program: string): string =>
+  wrappers(
+    folder,
+    bin,
+    (name) => `case "${name} $*" in ${program}) mkdir '${folder}/held' 2>/dev/null && exec sleep 60;; esac`,
+  );
 
 const scratchOf = (pid: number): string[] =>
   readdirSync(tmpdir()).filter((name) => {
@@ -94,7 +90,7 @@ describe("kill -9 of a run that takes and proves a backup", function () {
 
           const there = await withWalkingProcess({ database: db.migrator, ...env }, async (killed) => {
             const running = killed.create("Backup", "backup", args).catch((err: unknown) => err);
-            await until(at, wrapper === undefined ? sleeping : () => existsSync(join(wrapper, "held")), 60_000);
+            await until(at, wrapper === undefined ? sleeping : () => existsSync(join(first.folder, "held")), 60_000);
             process.kill(killed.plugin.pid, "SIGKILL");
             await running;
             await until("its scratch is gone", () => scratchOf(killed.plugin.pid).length === 0, 20_000);

@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { dump } from "../../../engine/backup";
 import { withV6 } from "../../support/postgres";
 import { useDumps } from "../dumps";
 import { awkward } from "./awkward";
@@ -52,13 +51,11 @@ describe("backups of all sorts of things, one after the other", function () {
       const admin = await db.connect("admin");
       await makeMany(admin);
       await admin.query(awkward);
-      const env = { GUARDIAN_PG_BIN: place.bin };
-      const options = place.options(db, { settings: place.settingsOf(db.admin, db.name), env });
       const alarms: string[] = [];
       for (let run = 1; run <= runs; run++) {
         await admin.query(change(run));
-        const backup = await dump(options);
-        const proof = await scratch.prove(backup, { env }).catch((err: unknown) => String(err));
+        const backup = await place.take(db);
+        const proof = await scratch.prove(backup, place.means).catch((err: unknown) => String(err));
         if (typeof proof === "string" || proof.verdict !== "proven") alarms.push(JSON.stringify(proof));
         const took =
           typeof proof === "string" ? "" : `, restored in ${proof.restoreSeconds} s, ${proof.seconds} s in all`;

@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { dump } from "../../../engine/backup";
 import { withEmpty } from "../../support/postgres";
 import { useDumps } from "../dumps";
 import { useScratch } from "./scratch";
@@ -68,10 +67,9 @@ describe("a backup that needs what the scratch lacks", function () {
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(httplike);
-      const env = { GUARDIAN_PG_BIN: place.bin };
-      const backup = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
+      const backup = await place.take(db);
       expect(JSON.stringify(backup.manifest)).not.to.contain("GEHEIM");
-      const proof = await scratch.prove(backup, { env });
+      const proof = await scratch.prove(backup, place.means);
       expect(proof.verdict).to.equal("partly proven");
       expect(proof.unproven.map(({ table }) => table).sort()).to.deep.equal([
         "extension httplike",

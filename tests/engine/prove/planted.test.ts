@@ -3,11 +3,13 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, write
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
-import { dump, type FoundBackup, type Manifest } from "../../../engine/backup";
+import type { FoundBackup, Manifest } from "../../../engine/backup";
 import { ownMark } from "../../../engine/base/process";
 import type { ProofOptions } from "../../../engine/backup/prove";
 import { major, withEmpty } from "../../support/postgres";
-import { marker, refusal, useDumps } from "../dumps";
+import { withClient } from "../../../scripts/v6/database";
+import { until } from "../../support/processes";
+import { type Dumps, marker, refusal, useDumps, wrappers } from "../dumps";
 import { useScratch } from "./scratch";
 
 type Changed = { -readonly [K in keyof Manifest]: Manifest[K] };
@@ -24,11 +26,10 @@ describe("a backup with a fault", function () {
       await admin.query(`CREATE ROLE ${role}; ALTER ROLE ${role} SET work_mem = '7MB'; CREATE ROLE ${role}_unused`);
       try {
         await admin.query(`CREATE TABLE kept (i int, t text); INSERT INTO kept SELECT i, '${marker}' FROM generate_series(1, 500) i;
-          CREATE INDEX kept_i ON kept (i); ALTER TABLE kept ADD CONSTRAINT sum CHECK ((i + 1) * 2 > 0);
-          CREATE TABLE other (i int); CREATE MATERIALIZED VIEW filled AS SELECT 1 AS i; GRANT SELECT ON kept TO ${role}; SELECT lo_create(0)`);
-        const settings = place.settingsOf(db.admin, db.name);
-        const env = { GUARDIAN_PG_BIN: place.bin };
-        const whole = await dump(place.options(db, { settings, env }));
+          CREATE INDEX kept_i ON kept (i);
+          CREATE TABLE other (i int); CREATE MATERIALIZED VIEW filled AS SELECT 1 AS i; GRANT SELECT ON kept TO ${role}; SELECT lo_create(0);
+          INSERT INTO other VALUES (1); ALTER TABLE other ADD CONSTRAINT sum CHECK ((i + 1) * 2 > 0)`);
+        const whole = await place.take(db);
         const tables = whole.manifest.files.filter(({ path }) => /\/\d+\.dat/.test(path));
         const data = tables.reduce((most, one) => (one.size > most.size ? one : most)).path;
 
@@ -56,7 +57,7 @@ describe("a backup with a fault", function () {
           (bytes: Buffer): Buffer =>
             Buffer.from(change(bytes.toString()));
         const is = async (what: RegExp, backup: FoundBackup, more: Partial<ProofOptions> = {}): Promise<void> => {
-          const said = await refusal(scratch.prove(backup, { env, ...more }));
+          const said = await refusal(scratch.prove(backup, { ...place.means, ...more }));
           expect(said, said)
             .to.match(/^the backup is not proven, by its .* \[backup-differs\]\n/)
             .and.match(what);
@@ -109,7 +110,7 @@ describe("a backup with a fault", function () {
         const bare = plant(() => undefined);
         writeFileSync(join(bare.path, "manifest.json"), JSON.stringify({ ...old, formatVersion: 1 }));
         // Nothing was found against it: what is noted as refuted (backup-differs) is neither restored as the latest nor kept.
-        expect(await refusal(scratch.prove(bare, { env }))).to.match(
+        expect(await refusal(scratch.prove(bare, place.means))).to.match(
           /^an older release made the backup, without roles: .* \[backup-unproven\]\n/,
         );
 
@@ -162,12 +163,8 @@ describe("a backup with a fault", function () {
         // A server that loses or changes what it is given, and one that makes something of its own.
         for (const [statement, what] of [
           [
-            "UPDATE kept SET t = t || '!' WHERE i = 250",
-            "the restored copy has other rows in public.kept \\(500 rows dumped, 500 restored\\)",
-          ],
-          [
-            "DELETE FROM kept WHERE i = 250",
-            "the restored copy has other rows in public.kept \\(500 rows dumped, 499 restored\\)",
+            "UPDATE kept SET t = t || '!' WHERE i = 250; DELETE FROM other",
+            "the restored copy has other rows in public.kept \\(500 rows dumped, 500 restored\\), public.other \\(1 rows dumped, 0 restored\\)",
           ],
           [
             "SELECT lo_put(oid, 0, 'x') FROM pg_largeobject_metadata",
@@ -178,16 +175,8 @@ describe("a backup with a fault", function () {
             "the restored copy lacks public.other",
           ],
           [
-            "ALTER TABLE kept ALTER t SET NOT NULL; CREATE VIEW more AS SELECT 1 AS i",
-            "in the restored copy, TABLE public.kept is another, VIEW public.more is there besides",
-          ],
-          [
-            "ALTER TABLE kept DROP CONSTRAINT sum, ADD CONSTRAINT sum CHECK (i + 1 * 2 > 0)",
-            "in the restored copy, TABLE public.kept is another",
-          ],
-          [
-            "REFRESH MATERIALIZED VIEW filled WITH NO DATA",
-            "in the restored copy, MATERIALIZED VIEW DATA public.filled is missing",
+            "ALTER TABLE kept ALTER t SET NOT NULL; ALTER TABLE other DROP CONSTRAINT sum, ADD CONSTRAINT sum CHECK (i + 1 * 2 > 0); CREATE VIEW more AS SELECT 1 AS i; REFRESH MATERIALIZED VIEW filled WITH NO DATA",
+            "in the restored copy, TABLE public.kept is another, TABLE public.other is another, MATERIALIZED VIEW DATA public.filled is missing, VIEW public.more is there besides",
           ],
           // A row that its index does not lead to.
           [
@@ -197,8 +186,7 @@ describe("a backup with a fault", function () {
             "the copy's indexes are damaged: public.kept_i",
           ],
         ] as const) {
-          const wrapper = meddling(place.folder, place.bin, statement);
-          await is(new RegExp(`by its compare: ${what} `), whole, { env: { GUARDIAN_PG_BIN: wrapper } });
+          await is(new RegExp(`by its compare: ${what} `), whole, { env: meddling(place, statement) });
         }
       } finally {
         await admin.query(`DROP OWNED BY ${role}; DROP ROLE ${role}; DROP ROLE ${role}_unused`);
@@ -214,24 +202,26 @@ describe("a proof that is stopped", function () {
   it("17-1 by ^C or a scratch that dies says so, leaves nothing behind, and the backup can be proven afterwards, whatever is set for its first role", () =>
     withEmpty(async (db) => {
       await (await db.connect("admin")).query("CREATE TABLE t AS SELECT 1 AS i");
-      const env = { GUARDIAN_PG_BIN: place.bin };
-      const backup = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }));
-      const slow = { GUARDIAN_PG_BIN: meddling(place.folder, place.bin, "SELECT pg_sleep(30)") };
-      const dying = {
-        GUARDIAN_PG_BIN: meddling(join(place.folder, "other"), place.bin, "", "exit 1", "server closed the connection"),
-      };
+      const backup = await place.take(db);
+      const slow = meddling(place, "SELECT pg_sleep(30)");
+      const dying = meddling(place, "", "exit 1", "server closed the connection");
       const stop = new AbortController();
-      const stopped = refusal(scratch.prove(backup, { env: slow, signal: stop.signal }));
-      setTimeout(() => stop.abort(), 3000);
+      const stopped = refusal(scratch.prove(backup, { ...place.means, env: slow, signal: stop.signal }));
+      const asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+      const sleeping = (): Promise<boolean> =>
+        withClient(scratch.login(), async (client) => (await client.query(asleep)).rowCount === 1);
+      // Whoever is there when the scratch is emptied is sent away.
+      await until("the copy is meddled with", () => sleeping().catch(() => false));
+      stop.abort();
       expect(await stopped).to.match(/^the proof of a backup was stopped; .* \[interrupted\]\n/);
-      expect(await refusal(scratch.prove(backup, { env: dying }))).to.match(/ \[connection-lost\]\n/);
+      expect(await refusal(scratch.prove(backup, { ...place.means, env: dying }))).to.match(/ \[connection-lost\]\n/);
       expect(readdirSync(join(place.folder, "backups"))).to.deep.equal([backup.name]);
       const other = join(place.folder, "backups", ".partial-elsewhere");
       mkdirSync(other);
       writeFileSync(join(other, "owner.json"), JSON.stringify({ ...ownMark(), host: "elsewhere" }));
       const warned: string[] = [];
       const onWarning = (line: string): void => void warned.push(line);
-      expect((await scratch.prove(backup, { env, onWarning })).verdict).to.equal("proven");
+      expect((await scratch.prove(backup, { ...place.means, onWarning })).verdict).to.equal("proven");
       expect(warned.join()).to.match(
         /^\/.*\.partial-elsewhere is of a run on another machine .*: remove it, if that run is gone$/,
       );
@@ -251,21 +241,13 @@ describe("a proof that is stopped", function () {
       );
       const manifest = { ...backup.manifest, files };
       writeFileSync(join(backup.path, "manifest.json"), JSON.stringify(manifest));
-      expect((await scratch.prove({ ...backup, manifest }, { env })).verdict).to.equal("proven");
+      expect((await scratch.prove({ ...backup, manifest }, place.means)).verdict).to.equal("proven");
     }));
 });
 
 /** Client programs whose pg_restore does something more to the copy. */
-function meddling(folder: string, bin: string, statement: string, end = ":", said = ""): string {
-  const wrapper = join(folder, "meddling");
-  mkdirSync(wrapper, { recursive: true });
-  for (const name of ["pg_dump", "pg_restore"]) {
-    const more =
-      name === "pg_restore"
-        ? `case $1 in --dbname=*) '${bin}/psql' -qX "$1" -c "${statement}" >&2; echo 'pg_restore: error: ${said}' >&2; ${end};; esac`
-        : "";
-    const script = `#!/bin/sh\n'${bin}/${name}' "$@" || exit\n${more}\nexit 0\n`;
-    writeFileSync(join(wrapper, name), script, { mode: 0o755 });
-  }
-  return wrapper;
+function meddling({ folder, bin }: Dumps, statement: string, end = ":", said = ""): NodeJS.ProcessEnv {
+  const more = `case $1 in --dbname=*) '${bin}/psql' -qX "$1" -c "${statement}" >&2; echo 'pg_restore: error: ${said}' >&2; ${end};; esac`;
+  const restores = `"$real" "$@" || exit\n${more}\nexit 0`;
+  return { GUARDIAN_PG_BIN: wrappers(folder, bin, (name) => (name === "pg_restore" ? restores : "")) };
 }

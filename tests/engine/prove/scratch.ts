@@ -8,8 +8,11 @@ import { type Login, withClient } from "../../../scripts/v6/database";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { major, server } from "../../support/postgres";
 
-/** An embedded scratch of a describe's own; each proof begins with an empty one. */
-export class ScratchServer {
+/** This process's one scratch, opened when it is first asked for; it ends with its process. */
+let opened: Promise<Scratch> | undefined;
+
+/** An embedded scratch; each proof begins with an empty one. */
+class ScratchServer {
   #open: Scratch | undefined;
 
   login(): Login {
@@ -19,11 +22,8 @@ export class ScratchServer {
   }
 
   async start(): Promise<void> {
-    this.#open = await openScratch({ major, bytes: 1e6, owner: "test", systemIdentifier: "1" });
-  }
-
-  async stop(): Promise<void> {
-    await this.#open?.close();
+    opened ??= openScratch({ major, bytes: 1e6, owner: "test", systemIdentifier: "1" });
+    this.#open = await opened;
   }
 
   /** Takes away what a proof left. */
@@ -46,22 +46,30 @@ export class ScratchServer {
   }
 
   /** Proves a backup here. */
-  async prove(backup: FoundBackup, more: Partial<ProofOptions> = {}): Promise<Proof> {
+  async prove(backup: FoundBackup, options: ProofOptions): Promise<Proof> {
     await this.empty();
-    const options = { jobs: 2, signal: new AbortController().signal, ...more };
     return prove(backup, this.#scratch(this.login()), options);
   }
 
-  /** The same server, whose first role is called otherwise from now on. */
-  async renamed(user: string): Promise<Scratch> {
+  /** Does some work on the same server while its first role is called otherwise. */
+  async renamed<T>(user: string, work: (scratch: Scratch) => Promise<T>): Promise<T> {
     await this.empty();
     const login = this.login();
-    const other = { ...login, user: "renames" };
-    await withClient(login, (client) =>
-      client.query(`CREATE ROLE renames SUPERUSER LOGIN PASSWORD ${escapeLiteral(login.password)}`),
-    );
-    await withClient(other, (client) => client.query(`ALTER ROLE ${login.user} RENAME TO ${escapeIdentifier(user)}`));
-    return this.#scratch({ ...login, user });
+    const secret = escapeLiteral(login.password);
+    // A proof gives it the name that the dump's first role has, if it comes so far.
+    const rename = (from: string, to: string): Promise<unknown> =>
+      withClient({ ...login, user: "renames" }, (client) =>
+        client.query(
+          `DO $$ BEGIN IF to_regrole('${from}') IS NOT NULL THEN ALTER ROLE ${from} RENAME TO ${to}; END IF; END $$`,
+        ),
+      );
+    await withClient(login, (client) => client.query(`CREATE ROLE renames SUPERUSER LOGIN PASSWORD ${secret}`));
+    await rename(login.user, user);
+    try {
+      return await work(this.#scratch({ ...login, user }));
+    } finally {
+      await rename(user, login.user);
+    }
   }
 
   /** The same server as one that is not ours, to a role of its own. @param may more that the role may, such as SUPERUSER */
@@ -93,7 +101,6 @@ export class ScratchServer {
 export function useScratch(): ScratchServer {
   const scratch = new ScratchServer();
   before(() => scratch.start());
-  after(() => scratch.stop());
   return scratch;
 }
 

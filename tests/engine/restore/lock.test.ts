@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
 import { restore } from "../../../engine/backup/restore";
 import { takeLock } from "../../../engine/ledger/lock";
@@ -8,30 +7,28 @@ import { settingsOf } from "../../../scripts/v6/operator";
 import { type Login, withEmpty } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { useScratch } from "../prove/scratch";
-import { howOf } from "./how";
 
 describe("a restore", function () {
   this.timeout(240_000);
   const place = useDumps();
   const elsewhere = useScratch();
-  const how = howOf(place);
 
   it("17-6 lets nobody else restore into that database, nor migrate it, until it is through", () =>
     withEmpty(async (db) => {
       await elsewhere.empty();
       await (await db.connect("admin")).query("CREATE TABLE t AS SELECT 1 AS i");
-      const made = await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name) }));
-      const backup = await openBackup(made.path);
+      const backup = await openBackup((await place.take(db)).path);
       const at = (database: string): Login => ({ ...elsewhere.login(), database });
       const during = async (name: string, work: () => Promise<string>): Promise<string> => {
         let said = "";
         const afterContent = async (): Promise<void> => void (said = await work());
-        await restore(backup, settingsOf(at(name)), how({ afterContent }));
+        await restore(backup, settingsOf(at(name)), place.restoring({ afterContent }));
         return said;
       };
       const refused =
         /^another restore, or another command, is at work in (new|there); nothing was written \[restore-refused\]/;
-      const again = (name: string) => () => refusal(restore(backup, settingsOf(at(name)), how({ intoNonempty: name })));
+      const again = (name: string) => () =>
+        refusal(restore(backup, settingsOf(at(name)), place.restoring({ intoNonempty: name })));
       expect(await during("new", again("new"))).to.match(refused);
       await withClient(elsewhere.login(), (client) => client.query("CREATE DATABASE there"));
       expect(await during("there", again("there")))
@@ -54,7 +51,9 @@ describe("a restore", function () {
           );
           expect(gone.rows).to.have.length(1);
         });
-      expect(await refusal(restore(backup, settingsOf(at("other")), how({ afterContent: ended })))).to.match(
+      expect(
+        await refusal(restore(backup, settingsOf(at("other")), place.restoring({ afterContent: ended }))),
+      ).to.match(
         /^the restore failed: the session that kept others from this database ended; what is in database other_restoring_\w{8} is not whole/,
       );
       await backup.close();

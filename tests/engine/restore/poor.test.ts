@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import { escapeIdentifier, escapeLiteral } from "pg";
-import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
 import { restore } from "../../../engine/backup/restore";
 import { withClient } from "../../../scripts/v6/database";
@@ -8,14 +7,12 @@ import { settingsOf } from "../../../scripts/v6/operator";
 import { withEmpty, withV6 } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { useScratch } from "../prove/scratch";
-import { howOf } from "./how";
 
 describe("a restore by who is no superuser", function () {
   this.timeout(240_000);
   const place = useDumps();
   // Another server, on which nothing is.
   const elsewhere = useScratch();
-  const how = howOf(place);
   const asAdmin = (sql: string): Promise<unknown> => withClient(elsewhere.login(), (client) => client.query(sql));
   /** A role there that may this, and where it would restore to. */
   const poor = async (name: string, may: string) => {
@@ -30,13 +27,10 @@ describe("a restore by who is no superuser", function () {
       await elsewhere.empty();
       const admin = await db.connect("admin");
       await admin.query("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO authenticated");
-      const env = { GUARDIAN_PG_BIN: place.bin };
-      const backup = await openBackup(
-        (await dump(place.options(db, { settings: place.settingsOf(db.admin, db.name), env }))).path,
-      );
+      const backup = await openBackup((await place.take(db)).path);
       try {
         const bare = await poor("bare", "NOCREATEDB");
-        const said = await refusal(restore(backup, bare.to, how()));
+        const said = await refusal(restore(backup, bare.to, place.restoring()));
         expect(said)
           .to.match(
             /^bare is no superuser there, and may not make all that is in the backup: it lacks CREATEDB and CREATEROLE; it may give nothing to .*guardian_migrator, postgres, supabase_auth_admin.*; nothing was written \[right-missing\]\n/,
@@ -44,11 +38,11 @@ describe("a restore by who is no superuser", function () {
           .and.contain("to do: name a superuser in --to")
           .and.contain("--no-owner, by which all of it belongs to who restores");
         const owned = await poor("owned", "CREATEDB CREATEROLE");
-        expect(await refusal(restore(backup, owned.to, how()))).to.match(
+        expect(await refusal(restore(backup, owned.to, place.restoring()))).to.match(
           /: it may give nothing to [^;]*; .*nothing was written/,
         );
 
-        const done = await restore(backup, owned.to, how({ owners: false }));
+        const done = await restore(backup, owned.to, place.restoring({ owners: false }));
         expect(done.roles).to.include("guardian_migrator");
         const left = done.left.map(({ what }) => what);
         expect(left).to.include.members(["owners", "rights", "database owner"]);
@@ -78,13 +72,11 @@ describe("a restore by who is no superuser", function () {
         CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION public.f OWNER TO ${other};
         CREATE EXTENSION pgcrypto; GRANT SELECT ON app.t TO ${other};
         ALTER TABLE app.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; ALTER DATABASE ${escapeIdentifier(db.name)} OWNER TO ${one}`);
-      const env = { GUARDIAN_PG_BIN: place.bin };
-      const options = place.options(db, { settings: place.settingsOf(db.admin, db.name), env });
       try {
-        const backup = await openBackup((await dump(options)).path);
+        const backup = await openBackup((await place.take(db)).path);
         const { to } = await poor("sharing", "CREATEDB");
         await asAdmin(`CREATE ROLE ${one}; CREATE ROLE ${other}`);
-        const said = await refusal(restore(backup, to, how({ roles: false })));
+        const said = await refusal(restore(backup, to, place.restoring({ roles: false })));
         expect(said)
           .to.match(
             /may not make all that is in the backup: it may give nothing to owner_a_\d+, owner_b_\d+; it lacks BYPASSRLS, without which rows of app.t cannot be compared; nothing was written/,
@@ -93,15 +85,15 @@ describe("a restore by who is no superuser", function () {
             `ALTER ROLE "sharing" BYPASSRLS; GRANT ${escapeIdentifier(one)}, ${escapeIdentifier(other)} TO "sharing";`,
           );
         await asAdmin(`ALTER ROLE sharing BYPASSRLS; GRANT ${one}, ${other} TO sharing`);
-        const done = await restore(backup, to, how({ roles: false }));
+        const done = await restore(backup, to, place.restoring({ roles: false }));
         expect(done.left).to.deep.equal([]);
         await backup.close();
 
         await admin.query(`CREATE EXTENSION pg_stat_statements; CREATE FOREIGN DATA WRAPPER w;
           CREATE TABLE app.u (); ALTER TABLE app.u OWNER TO ${other}; GRANT CREATE ON SCHEMA app TO ${other}`);
-        const more = await openBackup((await dump(options)).path);
+        const more = await openBackup((await place.take(db)).path);
         const again = settingsOf({ ...elsewhere.login(), user: "sharing", database: "again" });
-        expect(await refusal(restore(more, again, how({ roles: false }))))
+        expect(await refusal(restore(more, again, place.restoring({ roles: false }))))
           .to.match(
             /only a superuser makes extension pg_stat_statements, FOREIGN DATA WRAPPER w; only a superuser gives what is in a schema of another to its owner: owner_b_\d+ in schema app; nothing was written/,
           )
