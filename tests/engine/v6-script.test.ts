@@ -24,15 +24,15 @@ describe("v6 script", function () {
     test(`passes on v6 ${profiles ? "with" : "without"} profiles and leaves nothing`, async () => {
       await withV6(
         async (db) => {
-          for (const user of ["migrator", "admin"] as const) {
-            const client = await db.connect(user);
-            const before = await quickFingerprint(client);
+          const [migrator, admin] = [await db.connect(), await db.connect("admin")];
+          const before = await quickFingerprint(admin);
+          for (const client of [migrator, admin]) {
             const { passed, steps } = await runV6Script(client);
             expect(steps.filter((step) => !step.passed)).to.deep.equal([]);
             expect(passed).to.equal(true);
             expect(steps).to.have.lengthOf(16);
-            expect(compareFingerprints(before, await quickFingerprint(client))).to.deep.equal([]);
           }
+          expect(compareFingerprints(before, await quickFingerprint(admin))).to.deep.equal([]);
         },
         { profiles },
       );
