@@ -11,3 +11,15 @@ export async function withFolder<T>(work: (folder: string) => T | Promise<T>): P
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+/**
+ * Called in a describe: gives every test an empty folder of its own, which is removed after it.
+ * @param name with which the folder's begins
+ * @returns the folder, or a path in it
+ */
+export function useFolder(name: string): (...path: string[]) => string {
+  let folder = "";
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), name))));
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  return (...path) => join(folder, ...path);
+}
