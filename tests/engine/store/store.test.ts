@@ -5,12 +5,10 @@ import { join } from "node:path";
 import { fetchBackup, listStored, storeBackup } from "../../../engine/store";
 import type { StoredPart } from "../../../engine/store/contents";
 import type { Stored } from "../../../engine/store/storing";
-import type { Owner, WantedStore } from "../../../engine/store/wanted";
+import type { WantedStore } from "../../../engine/store/wanted";
 import { S3Double, type Said } from "../../support/s3";
 import { refusalOf } from "../module/harness";
-import { logIn, makeBackup, marker, pictureOf, wantedOf } from "./harness";
-
-const owner: Owner = { ledgerId: "6f1b5f0e-0000-4000-8000-000000000001", systemIdentifier: "7", database: "guardian" };
+import { logIn, makeBackup, marker, owner, pictureOf, wantedOf } from "./harness";
 
 describe("backups off the machine", function () {
   this.timeout(60_000);
