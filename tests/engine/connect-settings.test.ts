@@ -1,37 +1,28 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { chmodSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { inspect } from "node:util";
 import { expect } from "chai";
 import { type DatabaseInput, resolveConnection, toClientEnv, toPgConfig } from "../../engine/connect";
-import { GuardianError } from "../../engine/base/errors";
+import { useFolder } from "../support/folder";
+import { refusedBy } from "../support/refused";
 
 describe("connection settings", () => {
-  let home: string;
-  beforeEach(() => (home = mkdtempSync(join(tmpdir(), "guardian settings "))));
-  afterEach(() => rmSync(home, { recursive: true }));
+  const home = useFolder("guardian settings ");
 
   /** Writes a file into the home folder; returns its path. */
   function put(name: string, text: string, mode = 0o600): string {
-    writeFileSync(join(home, name), text, { mode });
-    chmodSync(join(home, name), mode);
-    return join(home, name);
+    writeFileSync(home(name), text, { mode });
+    chmodSync(home(name), mode);
+    return home(name);
   }
 
   function resolve(input: DatabaseInput, env: Record<string, string> = {}) {
-    return resolveConnection(input, { HOME: home, ...env });
+    return resolveConnection(input, { HOME: home(), ...env });
   }
 
-  function refusal(input: DatabaseInput, env: Record<string, string> = {}): string {
-    try {
-      resolve(input, env);
-    } catch (err) {
-      if (err instanceof GuardianError) return err.message.replaceAll(home, "~");
-      throw err;
-    }
-    throw new Error("was not refused");
-  }
+  const refusal = (input: DatabaseInput, env: Record<string, string> = {}): string =>
+    refusedBy(() => resolve(input, env)).message.replaceAll(home(), "~");
 
   it("falls back to libpq's defaults", () => {
     const { fields } = resolve({ host: "localhost" });
@@ -51,13 +42,13 @@ describe("connection settings", () => {
     const { fields, origins } = resolve({ host: "config" }, env);
     expect(fields).to.include({ host: "config", port: 6001, user: "serviceuser", database: "envdb" });
     expect(origins.get("host")).to.equal("guardian:database");
-    expect(origins.get("port")).to.equal(`service "mine" in ${join(home, ".pg_service.conf")}`);
+    expect(origins.get("port")).to.equal(`service "mine" in ${home(".pg_service.conf")}`);
     expect(origins.get("database")).to.equal("PGDATABASE");
   });
 
   it("looks for a service in PGSERVICEFILE or the home folder, then in PGSYSCONFDIR", () => {
     put("pg_service.conf", "[mine]\nport=6002\nhost=system\n");
-    const env = { PGSERVICE: "mine", PGSYSCONFDIR: home };
+    const env = { PGSERVICE: "mine", PGSYSCONFDIR: home() };
     expect(resolve({}, env).fields.port).to.equal(6002);
     const own = put("own", "[mine]\nhost=own\n");
     expect(resolve({}, { ...env, PGSERVICEFILE: own }).fields.host).to.equal("own");
@@ -65,7 +56,7 @@ describe("connection settings", () => {
   });
 
   it("refuses service files that libpq refuses, without quoting values", () => {
-    expect(refusal({}, { PGSERVICE: "mine", PGSYSCONFDIR: home })).to.match(
+    expect(refusal({}, { PGSERVICE: "mine", PGSYSCONFDIR: home() })).to.match(
       /^no service file defines the service "mine"/,
     );
     expect(refusal({}, { PGSERVICE: "mine", PGSERVICEFILE: "/nowhere" })).to.match(
@@ -144,8 +135,8 @@ describe("connection settings", () => {
 
   it("16-18 refuses a password file that is no plain file, never ends, or that others may read", () => {
     const from = (path: string): string => refusal({ passwordFrom: `file:${path}` });
-    execFileSync("/bin/sh", ["-c", 'mkfifo "$1"', "sh", join(home, "pipe")]);
-    for (const path of [join(home, "pipe"), home, "/dev/zero"]) expect(from(path)).to.contain("is not a plain file");
+    execFileSync("/bin/sh", ["-c", 'mkfifo "$1"', "sh", home("pipe")]);
+    for (const path of [home("pipe"), home(), "/dev/zero"]) expect(from(path)).to.contain("is not a plain file");
     expect(from(put("long", "x".repeat(70_000)))).to.match(/has 70000 bytes, more than a password/);
     for (const mode of [0o644, 0o604, 0o660, 0o602]) {
       const said = from(put("open", "geheim", mode));
@@ -228,7 +219,7 @@ describe("connection settings", () => {
       "[s]\nhost=service\nhostaddr=10.0.0.1\ndbname=db\nuser=u\npassword=p\noptions=-c work_mem=1MB\n",
     );
     const base = {
-      HOME: home,
+      HOME: home(),
       PATH: "/bin",
       PGSERVICE: "s",
       PGHOST: "env",
@@ -237,7 +228,7 @@ describe("connection settings", () => {
     };
     const settings = resolveConnection({ port: 6000, sslmode: "disable" }, base);
     expect(toClientEnv(settings, "backup", base)).to.deep.equal({
-      HOME: home,
+      HOME: home(),
       PATH: "/bin",
       PGHOST: "service",
       PGHOSTADDR: "10.0.0.1",
@@ -246,10 +237,10 @@ describe("connection settings", () => {
       PGUSER: "u",
       PGPASSWORD: "p",
       PGSSLMODE: "disable",
-      PGSSLROOTCERT: join(home, ".postgresql/root.crt"),
-      PGSSLCERT: join(home, ".postgresql/postgresql.crt"),
-      PGSSLKEY: join(home, ".postgresql/postgresql.key"),
-      PGSSLCRL: join(home, ".postgresql/root.crl"),
+      PGSSLROOTCERT: home(".postgresql/root.crt"),
+      PGSSLCERT: home(".postgresql/postgresql.crt"),
+      PGSSLKEY: home(".postgresql/postgresql.key"),
+      PGSSLCRL: home(".postgresql/root.crl"),
       PGSSLMINPROTOCOLVERSION: "TLSv1.2",
       PGOPTIONS: "-c work_mem=1MB",
       PGCONNECT_TIMEOUT: "15",

@@ -8,16 +8,9 @@ import { definition } from "../../engine/migrate/definition/shape";
 import { newManifestOf } from "../../engine/module/files/manifest-shape";
 import { readManifest } from "../../engine/module/files/manifest";
 import { readYaml } from "../../engine/base/yaml";
+import { refusedBy } from "../support/refused";
 
-function refusal(read: () => unknown): string {
-  try {
-    read();
-  } catch (err) {
-    if (err instanceof GuardianError) return err.message;
-    throw err;
-  }
-  throw new Error("expected a refusal, but it was read");
-}
+const refusal = (read: () => unknown): string => refusedBy(read).message;
 
 const module = "name: 004_x\ntitle: A test's.\n";
 const ofModule = (yaml: string): string => refusal(() => readManifest("sql/004_x/module.yaml", yaml, "004_x"));

@@ -1,33 +1,20 @@
 import { expect } from "chai";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { GuardianError } from "../../../engine/base/errors";
+import { writeFileSync } from "node:fs";
 import type { Manifest } from "../../../engine/backup";
 import { readRules } from "../../../engine/mask";
 import { planTables } from "../../../engine/mask/plan";
 import type { Declared } from "../../../engine/mask/schema";
-
-function refusal(work: () => unknown): string {
-  try {
-    work();
-  } catch (err) {
-    if (err instanceof GuardianError) return err.message;
-    throw err;
-  }
-  throw new Error("was not refused");
-}
+import { useFolder } from "../../support/folder";
+import { refusedBy } from "../../support/refused";
 
 describe("the file of rules", () => {
-  let folder = "";
-  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "guardian-rules-"))));
-  afterEach(() => rmSync(folder, { recursive: true }));
+  const folder = useFolder("guardian-rules-");
   const file = (yaml: string, name = "own.yaml"): string => {
-    writeFileSync(join(folder, name), yaml);
-    return join(folder, name);
+    writeFileSync(folder(name), yaml);
+    return folder(name);
   };
   const said = (yaml: string, first?: string): string =>
-    refusal(() => readRules([file(yaml)], first)).replaceAll(`${folder}/`, "");
+    refusedBy(() => readRules([file(yaml)], first)).message.replaceAll(`${folder()}/`, "");
 
   it("17-7 is refused with all that is wrong in it: line, key, and the nearest that is known", () => {
     const yaml = [
@@ -86,7 +73,9 @@ describe("the file of rules", () => {
         "  to do: take them out of it; what is said of v6 and v7 is changed in sql/masking.yaml, where a test looks at it",
       ].join("\n"),
     );
-    expect(refusal(() => readRules([join(folder, "gone.yaml")]))).to.contain("cannot be read (ENOENT) [file-invalid]");
+    expect(refusedBy(() => readRules([folder("gone.yaml")])).message).to.contain(
+      "cannot be read (ENOENT) [file-invalid]",
+    );
   });
 
   it("17-7 must speak of every column of a backup: all others are named at once, with what would hide most", () => {
@@ -119,7 +108,7 @@ describe("the file of rules", () => {
       ],
     } as unknown as Manifest;
     const declared = new Map([["public.notes", new Map(Object.entries(notes))]]);
-    expect(refusal(() => planTables(manifest, declared, readRules([], first), "backups/one"))).to.equal(
+    expect(refusedBy(() => planTables(manifest, declared, readRules([], first), "backups/one")).message).to.equal(
       [
         "of 7 columns of the backup it is not said how to mask them; nothing was written [masking-incomplete]:",
         "    public.notes.body: text, has no rule; the rules name bdy, which is not there",
