@@ -1,34 +1,30 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { findClient } from "../../engine/backup";
 import { clientFailure, isSpent, speakable } from "../../engine/backup/messages";
+import { useFolder } from "../support/folder";
+import { refusalOf } from "./module/harness";
 
 describe("the client programs", () => {
-  let folder: string;
-  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "guardian clients "))));
-  afterEach(() => rmSync(folder, { recursive: true }));
+  const folder = useFolder("guardian clients ");
 
   /** A folder with a pg_dump that says this version. */
   function client(version: string, script = `echo "pg_dump (PostgreSQL) ${version} (Some 1)"`): string {
-    const bin = join(folder, version);
+    const bin = folder(version);
     mkdirSync(bin);
     writeFileSync(join(bin, "pg_dump"), `#!/bin/sh\n${script}\n`);
     chmodSync(join(bin, "pg_dump"), 0o755);
     return bin;
   }
 
-  async function refusal(major: number, env: NodeJS.ProcessEnv): Promise<string> {
-    const found = await findClient("pg_dump", major, env).catch((err: unknown) => String(err));
-    if (typeof found !== "string") throw new Error(`found ${found.path}`);
-    return found;
-  }
+  const refusal = async (major: number, env: NodeJS.ProcessEnv): Promise<string> =>
+    (await refusalOf(findClient("pg_dump", major, env))).message;
 
   it("takes the lowest version that is not older than the server", async () => {
     const PATH = ["90.3", "92.1", "91.4", "91.9"].map((one) => client(one)).join(":");
     const found = await findClient("pg_dump", 91, { PATH });
-    expect(found).to.deep.equal({ path: join(folder, "91.4", "pg_dump"), major: 91, version: "91.4" });
+    expect(found).to.deep.equal({ path: folder("91.4", "pg_dump"), major: 91, version: "91.4" });
     expect((await findClient("pg_dump", 92, { PATH })).version).to.equal("92.1");
   });
 
@@ -40,14 +36,14 @@ describe("the client programs", () => {
 
   it("passes over Debian's wrapper, what cannot run, and what is no client", async () => {
     const wrapper = client("93.1");
-    const share = join(folder, "share");
+    const share = folder("share");
     mkdirSync(share);
     writeFileSync(join(share, "pg_wrapper"), '#!/bin/sh\necho "pg_dump (PostgreSQL) 93.1"\n', { mode: 0o755 });
     rmSync(join(wrapper, "pg_dump"));
     symlinkSync(join(share, "pg_wrapper"), join(wrapper, "pg_dump"));
     const [dumb, broken, good] = [client("94", "echo hello"), client("95", "exit 3"), client("96.2")];
     chmodSync(join(client("97.1"), "pg_dump"), 0o644);
-    const PATH = [wrapper, dumb, broken, join(folder, "97.1"), join(folder, "absent"), good].join(":");
+    const PATH = [wrapper, dumb, broken, folder("97.1"), folder("absent"), good].join(":");
     expect((await findClient("pg_dump", 90, { PATH })).version).to.equal("96.2");
   });
 

@@ -1,19 +1,17 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { chooseCompression, compressArgument } from "../../engine/backup/compression";
 import { findClient } from "../../engine/backup";
 import { clientFolder } from "../../scripts/pg-clients";
+import { useFolder } from "../support/folder";
 
 describe("the compression of a dump", () => {
-  let folder: string;
-  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "guardian compression "))));
-  afterEach(() => rmSync(folder, { recursive: true }));
+  const folder = useFolder("guardian compression ");
 
   it("17-1 is zstd where the client writes it and this Node reads it, which the client is asked once, else gzip", async () => {
     const client = (name: string, said: string) => {
-      const path = join(folder, name);
+      const path = folder(name);
       mkdirSync(path);
       const script = `#!/bin/sh\necho asked >> '${path}/asked'\necho '${said}' >&2\nexit 1\n`;
       writeFileSync(join(path, "pg_dump"), script, { mode: 0o755 });
@@ -32,7 +30,7 @@ describe("the compression of a dump", () => {
     expect(await chooseCompression(plain, true)).to.equal("gzip:1");
     const able = client("able", built);
     for (let i = 0; i < 2; i++) expect(await chooseCompression(able, true)).to.equal("zstd:1");
-    expect(readFileSync(join(folder, "able", "asked"), "utf8")).to.equal("asked\n");
+    expect(readFileSync(folder("able", "asked"), "utf8")).to.equal("asked\n");
     expect(compressArgument("gzip:1", real15!)).to.equal("--compress=1");
     expect(compressArgument("zstd:1", real17!)).to.equal("--compress=zstd:1");
   });

@@ -1,19 +1,17 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { adoptable, type AdoptOptions, type Manifest, verifyBackup } from "../../engine/backup";
 import { microseconds } from "../../engine/backup/adopt";
+import { useFolder } from "../support/folder";
 
 describe("a backup on disk", () => {
-  let folder: string;
-  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "guardian backups "))));
-  afterEach(() => rmSync(folder, { recursive: true }));
+  const folder = useFolder("guardian backups ");
 
   /** A finished backup, as far as manifest and files go. */
   function backup(name: string, changes: Partial<Manifest> = {}): string {
-    const path = join(folder, name);
+    const path = folder(name);
     mkdirSync(join(path, "dump"), { recursive: true });
     const files = ["dump/1.dat.gz", "dump/toc.dat", "roles.sql"].map((file) => {
       writeFileSync(join(path, file), `content of ${file}`);
@@ -101,7 +99,7 @@ describe("a backup on disk", () => {
     protects: { two: "2", one: "1" },
   };
   const adopted = async (changes: Partial<AdoptOptions> = {}) =>
-    (await adoptable(folder, { ...wanted, ...changes }))?.name;
+    (await adoptable(folder(), { ...wanted, ...changes }))?.name;
 
   it("is adopted if it is of this ledger, whole, later than the last change and young", async () => {
     backup("b");
@@ -113,14 +111,14 @@ describe("a backup on disk", () => {
     expect(await adopted({ since: "2026-01-02 03:04:05.000006+00" })).to.equal(undefined);
     expect(await adopted({ now: "2026-01-02 04:04:05.000007+00" })).to.equal(undefined);
     expect(await adopted({ protects: { one: "1" } })).to.equal(undefined);
-    expect(await adoptable(join(folder, "absent"), wanted)).to.equal(undefined);
+    expect(await adoptable(folder("absent"), wanted)).to.equal(undefined);
   });
 
   it("the newest whole one is taken; broken and hidden ones are passed over", async () => {
     backup("a");
     const newer = backup("b", { startedAt: "2026-01-02T03:04:05.000008Z" });
     backup(".partial-c", { startedAt: "2026-01-02T03:04:05.000009Z" });
-    mkdirSync(join(folder, "no-backup"));
+    mkdirSync(folder("no-backup"));
     expect(await adopted()).to.equal("b");
     writeFileSync(join(newer, "dump/toc.dat"), "CONTENT of dump/toc.dat");
     expect(await adopted()).to.equal("a");

@@ -1,6 +1,5 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { expect } from "chai";
 import { leftBehind, removeStale, startFolder } from "../../../engine/backup/folder";
 import { choose } from "../../../engine/backup/keep/choose";
@@ -9,16 +8,15 @@ import { openBackup, readBackups } from "../../../engine/backup/keep/read";
 import { removeBackup } from "../../../engine/backup/keep/remove";
 import { verifyBackup } from "../../../engine/backup/manifest";
 import { ownMark } from "../../../engine/base/process";
+import { useFolder } from "../../support/folder";
 import { refusal } from "../dumps";
 
 describe("the place where backups are", () => {
-  let folder = "";
-  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "guardian kept "))));
-  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = useFolder("guardian kept ");
 
   /** A backup of no database, whole as far as files go. */
   function backup(name: string, startedAt = "2026-01-02T03:04:05.000006Z"): string {
-    const path = join(folder, name);
+    const path = folder(name);
     mkdirSync(join(path, "dump"), { recursive: true });
     writeFileSync(join(path, "dump/toc.dat"), "toc");
     writeFileSync(join(path, "roles.sql"), "");
@@ -37,13 +35,13 @@ describe("the place where backups are", () => {
     backup("b", "2026-01-03T00:00:00Z");
     await writeProof(backup("a"), noted);
     writeFileSync(join(backup("c", "2026-01-04T00:00:00Z"), "dump/toc.dat"), "torn off");
-    mkdirSync(join(folder, "notes"));
-    writeFileSync(join(folder, "file"), "");
-    mkdirSync(join(folder, ".removing-x"));
-    await startFolder(folder, "mine");
+    mkdirSync(folder("notes"));
+    writeFileSync(folder("file"), "");
+    mkdirSync(folder(".removing-x"));
+    await startFolder(folder(), "mine");
     const partial = (name: string, owner: object): void => {
-      mkdirSync(join(folder, `.partial-${name}`));
-      writeFileSync(join(folder, `.partial-${name}`, "owner.json"), JSON.stringify(owner));
+      mkdirSync(folder(`.partial-${name}`));
+      writeFileSync(folder(`.partial-${name}`, "owner.json"), JSON.stringify(owner));
     };
     const mark = ownMark();
     partial("gone", { ...mark, pid: 2 ** 22 + 1 });
@@ -52,7 +50,7 @@ describe("the place where backups are", () => {
     // The number is free here, and its run lives in another container of this name: the number alone had it removed.
     partial("elsewhere", { ...mark, pid: 2 ** 22 + 1, space: `${mark.space.split(" ")[0] ?? ""} pid:[1]` });
     partial("older", { host: mark.host, pid: 2 ** 22 + 1 });
-    const found = await readBackups(folder);
+    const found = await readBackups(folder());
     const states = Object.fromEntries(found.map(({ name, state }) => [name.replace(/mine-.*/, "mine"), state]));
     expect(states).to.deep.equal({
       ...{
@@ -70,18 +68,18 @@ describe("the place where backups are", () => {
     expect(found.find(({ name }) => name === "a")?.proof).to.deep.equal(noted);
     expect(found.find(({ name }) => name === "c")?.why).to.equal("dump/toc.dat has 8 bytes, not 3");
     // What makes a dump judges alike.
-    const left = await removeStale(folder);
-    expect(left.map(({ path }) => path.slice(folder.length + 1).replace(/mine-.*/, "mine")).sort()).to.deep.equal([
+    const left = await removeStale(folder());
+    expect(left.map(({ path }) => relative(folder(), path).replace(/mine-.*/, "mine")).sort()).to.deep.equal([
       ".partial-elsewhere",
       ".partial-mine",
       ".partial-older",
     ]);
-    expect(leftBehind(left).map((line) => line.slice(folder.length + 1).split(" is of a run ")[0])).to.have.members([
+    expect(leftBehind(left).map((line) => relative(folder(), line).split(" is of a run ")[0])).to.have.members([
       ".partial-elsewhere",
       ".partial-older",
     ]);
-    expect(await readBackups(join(folder, "absent"))).to.deep.equal([]);
-    expect(await refusal(readBackups(join(folder, "file")))).to.match(/\[folder-unusable\]/);
+    expect(await readBackups(folder("absent"))).to.deep.equal([]);
+    expect(await refusal(readBackups(folder("file")))).to.match(/\[folder-unusable\]/);
   });
 
   it("17-6 what cannot be read is broken and says why, whatever its manifest is, and spares the others", async () => {
@@ -104,9 +102,9 @@ describe("the place where backups are", () => {
     rmSync(join(backup("gone"), "manifest.json"));
     manifests["gone"] = ["", "manifest.json cannot be read (ENOENT)"];
     rmSync(join(backup("folder"), "manifest.json"));
-    mkdirSync(join(folder, "folder", "manifest.json"));
+    mkdirSync(folder("folder", "manifest.json"));
     manifests["folder"] = ["", "manifest.json cannot be read (EISDIR)"];
-    const all = await readBackups(folder);
+    const all = await readBackups(folder());
     const said = all.flatMap(({ name, state, why }) => (state === "broken" ? [[name, why] as const] : []));
     expect(Object.fromEntries(said)).to.deep.equal(
       Object.fromEntries(Object.entries(manifests).map(([name, [, why]]) => [name, why])),
@@ -116,9 +114,7 @@ describe("the place where backups are", () => {
       "whole",
     ]);
     for (const name of Object.keys(manifests))
-      expect(await refusal(openBackup(join(folder, name))), name).to.match(
-        /^the backup is broken: .* \[backup-broken\]/,
-      );
+      expect(await refusal(openBackup(folder(name))), name).to.match(/^the backup is broken: .* \[backup-broken\]/);
     const here = { ledgerId: "l", systemIdentifier: "7", database: "g" };
     const relied = { on: new Map<string, string>(), proofs: new Map<string, never>(), unfinished: [] };
     const keep = { count: 1, ageSeconds: 1 };
@@ -157,33 +153,33 @@ describe("the place where backups are", () => {
 
   it("17-6 what is removed loses its name first, so that half of a backup never has it", async () => {
     const path = backup("a");
-    await removeBackup((await readBackups(folder))[0]!);
+    await removeBackup((await readBackups(folder()))[0]!);
     expect(existsSync(path)).to.equal(false);
-    expect(readdirSync(folder)).to.deep.equal([]);
-    mkdirSync(join(folder, ".removing-b", "dump"), { recursive: true });
-    await removeBackup((await readBackups(folder))[0]!);
-    expect(readdirSync(folder)).to.deep.equal([]);
+    expect(readdirSync(folder())).to.deep.equal([]);
+    mkdirSync(folder(".removing-b", "dump"), { recursive: true });
+    await removeBackup((await readBackups(folder()))[0]!);
+    expect(readdirSync(folder())).to.deep.equal([]);
     // An up that runs meanwhile takes away what killed runs left.
     backup("c");
-    const [read] = await readBackups(folder);
-    rmSync(join(folder, "c"), { recursive: true });
+    const [read] = await readBackups(folder());
+    rmSync(folder("c"), { recursive: true });
     expect(await removeBackup(read!)).to.equal(true);
   });
 
   it("17-6 what is being read is not removed, until that is over or its process is dead", async () => {
     const path = backup("a");
-    const [read] = await readBackups(folder);
+    const [read] = await readBackups(folder());
     const opened = await openBackup(path);
     expect(await removeBackup(read!)).to.equal(false);
     expect((await verifyBackup(path, { sha: false })).ledgerId).to.equal("l");
-    const found = (await readBackups(folder)).map(({ state, reads }) => [state, reads]);
+    const found = (await readBackups(folder())).map(({ state, reads }) => [state, reads]);
     expect(found).to.have.deep.members([
       ["under way", "a"],
       ["whole", undefined],
     ]);
     await opened.close();
     // By a run of another machine, of which nobody here knows; then by one of this that was killed.
-    const note = join(folder, ".partial-reading-x");
+    const note = folder(".partial-reading-x");
     mkdirSync(note);
     const mark = { ...ownMark(), reads: "a" };
     writeFileSync(join(note, "owner.json"), JSON.stringify({ ...mark, host: "elsewhere" }));
@@ -193,6 +189,6 @@ describe("the place where backups are", () => {
     expect(existsSync(path)).to.equal(false);
     // Nothing is left of a note of what is not there.
     expect(await refusal(openBackup(path))).to.match(/manifest\.json cannot be read \(ENOENT\) \[backup-broken\]/);
-    expect(readdirSync(folder)).to.deep.equal([".partial-reading-x"]);
+    expect(readdirSync(folder())).to.deep.equal([".partial-reading-x"]);
   });
 });
