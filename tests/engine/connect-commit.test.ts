@@ -4,11 +4,11 @@ import {
   CommitUnknownError,
   ConnectionLostError,
   connectWriter,
-  resolveConnection,
   transactionOutcome,
   type Writer,
 } from "../../engine/connect";
 import { startServer } from "../../engine/server/server";
+import { settingsOf } from "../../scripts/v6/operator";
 import { CutWire } from "../support/cut-wire";
 import { major, withEmpty, type V6 } from "../support/postgres";
 
@@ -29,13 +29,9 @@ describe("a connection lost during COMMIT", function () {
     db: V6,
     closed = false,
   ): Promise<{ result: unknown; rows: number; outcome: string }> {
-    const { host, port, user, database, password } = db.admin;
-    const wire = new Wire(host, port);
-    const input = { host, port: await wire.listen(), user, database, passwordFrom: "env:PW" };
-    const writer = await connectWriter(resolveConnection(input, { PW: password }), {
-      detail: "commit",
-      commitPatience: 1,
-    });
+    const wire = new Wire(db.admin.host, db.admin.port);
+    const through = settingsOf(db.admin, await wire.listen());
+    const writer = await connectWriter(through, { detail: "commit", commitPatience: 1 });
     await writer.script("CREATE TABLE public.t (i int)");
     let xid = "";
     const result = await writer
@@ -50,10 +46,9 @@ describe("a connection lost during COMMIT", function () {
       .catch((err: unknown) => err);
     await writer.close();
     wire.stop();
-    const direct = resolveConnection({ ...input, port }, { PW: password });
     const admin = await db.connect("admin");
     const rows = (await admin.query("SELECT i FROM t")).rows.length;
-    return { result, rows, outcome: await transactionOutcome(direct, xid, 5) };
+    return { result, rows, outcome: await transactionOutcome(settingsOf(db.admin), xid, 5) };
   }
 
   it("after the server committed: the result stands", () =>
@@ -82,11 +77,7 @@ describe("a connection lost during COMMIT", function () {
   it("an id that a crash gave to somebody else: rolled back, whatever became of the other", async () => {
     const own = await startServer({ major, settings: { fsync: "on", synchronous_commit: "on" } });
     try {
-      const { host, port, user, password } = own;
-      const settings = resolveConnection(
-        { host, port, user, database: "postgres", passwordFrom: "env:PW" },
-        { PW: password },
-      );
+      const settings = settingsOf({ ...own, database: "postgres" });
       const ask = <R>(work: (writer: Writer) => Promise<R>): Promise<R> =>
         connectWriter(settings, { detail: "crash" }).then((writer) => work(writer).finally(() => writer.close()));
       await ask((writer) => writer.script("CREATE TABLE public.t (i int); CHECKPOINT"));
@@ -118,8 +109,7 @@ describe("a connection lost during COMMIT", function () {
 
   it("an id of another server is refused", () =>
     withEmpty(async (db) => {
-      const { host, port, user, database, password } = db.admin;
-      const settings = resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password });
+      const settings = settingsOf(db.admin);
       const answer = await transactionOutcome(settings, "999999999").catch((err: unknown) => String(err));
       expect(answer).to.match(
         /SQLSTATE 22023\) \[postgres-refused\]\n {2}where: .*transaction 999999999\n {2}to do: check that this is still/,

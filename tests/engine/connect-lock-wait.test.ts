@@ -1,21 +1,10 @@
 import type { Progress } from "../../engine/base/progress";
 import { expect } from "chai";
-import type { Client } from "pg";
-import {
-  connectReader,
-  connectWriter,
-  resolveConnection,
-  type SessionOptions,
-  type Writer,
-} from "../../engine/connect";
-import { GuardianError } from "../../engine/base/errors";
+import { DatabaseError, type Client } from "pg";
+import { connectReader, connectWriter, type SessionOptions, type Writer } from "../../engine/connect";
 import { until } from "../support/processes";
 import { withEmpty, type V6 } from "../support/postgres";
-
-function settingsOf(db: V6) {
-  const { host, port, user, database, password } = db.admin;
-  return resolveConnection({ host, port, user, database, passwordFrom: "env:PW" }, { PW: password, HOME: "/none" });
-}
+import { refusalOf, settingsOf } from "./module/harness";
 
 /** A table with a row that a session holds, left open in its transaction. */
 async function held(db: V6): Promise<Client> {
@@ -27,17 +16,8 @@ async function held(db: V6): Promise<Client> {
 }
 
 async function withWriter(db: V6, options: Partial<SessionOptions>, test: (writer: Writer) => Promise<void>) {
-  const writer = await connectWriter(settingsOf(db), { detail: "test", ...options });
+  const writer = await connectWriter(settingsOf(db.admin), { detail: "test", ...options });
   await test(writer).finally(() => writer.close());
-}
-
-async function failure(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => {
-      throw new Error("did not fail");
-    },
-    (err: unknown) => err,
-  );
 }
 
 const write = "UPDATE public.flags SET percent = 2 WHERE name = 'secret-name'";
@@ -52,9 +32,9 @@ describe("a lock that another session holds", function () {
       const onWait = (progress: Progress): void => void told.push(progress);
       const { rows } = await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
       await withWriter(db, { lockTimeout: 4000, onWait }, async (writer) => {
-        const err = await failure(writer.transaction(() => writer.query(write)));
-        expect(err).to.be.instanceOf(GuardianError).and.include({ sqlstate: "55P03" });
-        const { what, where, todo, message } = err as GuardianError;
+        const refused = await refusalOf(writer.transaction(() => writer.query(write)));
+        const { what, where, todo, message, sqlstate } = refused;
+        expect(sqlstate).to.equal("55P03");
         expect(what).to.match(/^another session holds a lock that this step waited for, up to 4 s; /);
         const who = `psql \\(pid ${rows[0]!.pid}, user postgres, idle in transaction, transaction since \\d+ s\\)`;
         expect(where).to.match(new RegExp(`; held by ${who}$`));
@@ -75,7 +55,7 @@ describe("a lock that another session holds", function () {
       try {
         await withWriter(db, { lockTimeout: 3000 }, async (writer) => {
           for (const statement of [write, "ALTER TABLE public.flags ADD COLUMN x int"]) {
-            const { where, todo } = (await failure(writer.transaction(() => writer.query(statement)))) as GuardianError;
+            const { where, todo } = await refusalOf(writer.transaction(() => writer.query(statement)));
             const who = `prepared transaction 'it''s one' (user postgres, database ${db.name}, prepared since `;
             expect(where, statement).to.contain(`; held by ${who}`);
             expect(todo.join(), statement).to.contain("ROLLBACK PREPARED 'it''s one';");
@@ -108,12 +88,14 @@ describe("a lock that another session holds", function () {
           await writer.query("SET LOCAL lock_timeout = 20");
           await writer.query(write);
         });
-        expect(await failure(work)).to.not.be.instanceOf(GuardianError);
+        expect(await work.catch((err: unknown) => err))
+          .to.be.instanceOf(DatabaseError)
+          .and.include({ code: "55P03" });
       });
       await holder.query("LOCK TABLE public.flags IN ACCESS EXCLUSIVE MODE");
-      const reader = await connectReader(settingsOf(db), { detail: "test", lockTimeout: 3000 });
-      const err = await failure(reader.read((reading) => reading.query("SELECT count(*) FROM public.flags")));
-      expect(err).to.be.instanceOf(GuardianError).and.include({ sqlstate: "55P03" });
+      const reader = await connectReader(settingsOf(db.admin), { detail: "test", lockTimeout: 3000 });
+      const waiting = reader.read((reading) => reading.query("SELECT count(*) FROM public.flags"));
+      expect(await refusalOf(waiting)).to.include({ sqlstate: "55P03" });
       await reader.close();
     }));
 });

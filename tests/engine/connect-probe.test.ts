@@ -6,24 +6,17 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { connectReader, connectWriter, type DatabaseInput, probeServer, resolveConnection } from "../../engine/connect";
 import { readServerInfo } from "../../engine/connect/server-info";
-import { GuardianError } from "../../engine/base/errors";
 import { give, serverAccount } from "../../engine/server/account";
 import { startServer, type Server } from "../../engine/server/server";
 import { startPooler } from "../support/pooler";
-import { major, server, withEmpty, withV6 } from "../support/postgres";
+import { major, server, withEmpty, withV6, type Login } from "../support/postgres";
+import { refusalOf } from "./module/harness";
 
 /** The error's text, with the port that changes from run to run replaced. */
-async function refusal(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-  } catch (err) {
-    if (!(err instanceof GuardianError)) throw err;
-    return err.message.replaceAll(/:\d{4,5}\b/g, ":PORT");
-  }
-  throw new Error("was not refused");
-}
+const refusal = async (promise: Promise<unknown>): Promise<string> =>
+  (await refusalOf(promise)).message.replaceAll(/:\d{4,5}\b/g, ":PORT");
 
-function settingsOf(on: Server, input: DatabaseInput = {}, env: Record<string, string> = {}) {
+function settingsOf(on: Omit<Login, "database">, input: DatabaseInput = {}, env: Record<string, string> = {}) {
   const { host, port, user } = on;
   const all = { host, port, user, database: "postgres", passwordFrom: "env:PW", ...input };
   return resolveConnection(all, { PW: on.password, HOME: "/nonexistent", ...env });
@@ -34,9 +27,7 @@ describe("probing PostgreSQL", function () {
 
   it("says which server and database it is and who we are", () =>
     withV6(async (db) => {
-      const on = await server();
-      const asMigrator = settingsOf(on, { user: db.migrator.user, database: db.name }, { PW: db.migrator.password });
-      const info = await probeServer(asMigrator);
+      const info = await probeServer(settingsOf(db.migrator, { database: db.name }));
       const admin = await db.connect("admin");
       const { rows } = await admin.query<{ id: string; oid: number }>(
         "SELECT (SELECT system_identifier::text FROM pg_control_system()) AS id, oid FROM pg_database WHERE datname = $1",
@@ -174,8 +165,9 @@ describe("refusing a connection", function () {
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(`REVOKE CONNECT ON DATABASE ${db.name} FROM PUBLIC`);
-      const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
-      expect(await refusal(probeServer(migrator))).to.match(/^guardian_migrator may not connect to test_/);
+      expect(await refusal(probeServer(settingsOf(db.migrator, { database: db.name })))).to.match(
+        /^guardian_migrator may not connect to test_/,
+      );
       await admin.query(`ALTER DATABASE ${db.name} SET default_transaction_read_only = on`);
       const message = await refusal(connectWriter(settingsOf(on, { database: db.name }), { detail: "x" }));
       expect(message).to.match(
@@ -187,8 +179,7 @@ describe("refusing a connection", function () {
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query(`ALTER DATABASE ${db.name} CONNECTION LIMIT 0`);
-      const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
-      expect(await refusal(probeServer(migrator))).to.match(
+      expect(await refusal(probeServer(settingsOf(db.migrator, { database: db.name })))).to.match(
         /^the server has no free connection \(SQLSTATE 53300\) \[too-many-connections\]\n/,
       );
     }));
@@ -197,8 +188,7 @@ describe("refusing a connection", function () {
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       await admin.query("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
-      const migrator = settingsOf(on, { user: "guardian_migrator", database: db.name }, { PW: db.migrator.password });
-      expect(await refusal(probeServer(migrator))).to.match(
+      expect(await refusal(probeServer(settingsOf(db.migrator, { database: db.name })))).to.match(
         /permission denied for function pg_control_system .*\n.*\n {2}to do: as a superuser: GRANT EXECUTE ON FUNCTION pg_ca/,
       );
     }));

@@ -3,26 +3,17 @@ import { expect } from "chai";
 import { DatabaseError, type Client } from "pg";
 import {
   ConnectionLostError,
-  type ConnectionSettings,
   connectReader,
   connectWriter,
   count,
   type Reader,
   type Reading,
-  resolveConnection,
   Writer,
 } from "../../engine/connect";
 import { GuardianError } from "../../engine/base/errors";
+import { settingsOf } from "../../scripts/v6/operator";
 import { major, withEmpty, type V6 } from "../support/postgres";
 import { until } from "../support/processes";
-
-function settingsOf(db: V6): ConnectionSettings {
-  const { host, port, user, database, password } = db.admin;
-  return resolveConnection(
-    { host, port, user, database, passwordFrom: "env:PW" },
-    { PW: password, HOME: "/nonexistent" },
-  );
-}
 
 async function failure(promise: Promise<unknown>): Promise<Error> {
   try {
@@ -40,12 +31,12 @@ async function asleep(admin: Client): Promise<void> {
 }
 
 async function withWriter(db: V6, test: (writer: Writer) => Promise<void>, signal?: AbortSignal): Promise<void> {
-  const writer = await connectWriter(settingsOf(db), { detail: "test", ...(signal ? { signal } : {}) });
+  const writer = await connectWriter(settingsOf(db.admin), { detail: "test", ...(signal ? { signal } : {}) });
   await test(writer).finally(() => writer.close());
 }
 
 async function withReader(db: V6, test: (reader: Reader) => Promise<void>): Promise<void> {
-  const reader = await connectReader(settingsOf(db), { detail: "test" });
+  const reader = await connectReader(settingsOf(db.admin), { detail: "test" });
   await test(reader).finally(() => reader.close());
 }
 
@@ -232,7 +223,7 @@ describe("sessions", function () {
         expect(idle.message).to.match(
           /^the connection to the database was lost: its session was terminated by an administrator, .* \(SQLSTATE 57P01\) \[connection-lost\]\n/,
         );
-        const other = await connectWriter(settingsOf(db), { detail: "second" });
+        const other = await connectWriter(settingsOf(db.admin), { detail: "second" });
         const busy = failure(other.transaction(() => other.query("SELECT pg_sleep(600)")));
         await asleep(admin);
         await kill(other.pid);
@@ -243,7 +234,7 @@ describe("sessions", function () {
 
   it("ends a transaction that sits idle too long", () =>
     withEmpty(async (db) => {
-      const writer = await connectWriter(settingsOf(db), { detail: "idle", idleInTransaction: 1 });
+      const writer = await connectWriter(settingsOf(db.admin), { detail: "idle", idleInTransaction: 1 });
       const err = await failure(writer.transaction(() => sleep(1500)));
       expect(err.message).to.match(
         /^the connection to the database was lost: idle_in_transaction_session_timeout ended it/,
