@@ -6,7 +6,6 @@ import { assess, type AssessmentItem } from "../../engine/assess";
 import { grantsFor } from "../../engine/rights";
 import { followedTables, lockedTables } from "../../spec/roles";
 import { main as grants } from "../../scripts/grants";
-import { Database } from "../../engine/database";
 import { GuardianError } from "../../engine/base/errors";
 import { loadMigration, migrationNames } from "../../engine/migrate/definition/migration";
 import { loadModule, moduleNames } from "../../engine/module/files/manifest";
@@ -17,17 +16,14 @@ import { withWalk } from "../support/walk";
 import { wholeWay } from "../support/whole-way";
 import { unknownMark } from "../support/wire";
 import { catalogue } from "../support/modules";
-import { column, refusalOf, settingsOf, withEngine } from "./module/harness";
+import { withHost } from "./host";
+import { column, refusalOf, withEngine } from "./module/harness";
 
-async function assessed(login: Login): Promise<AssessmentItem[]> {
-  const host = new Database(settingsOf(login));
-  try {
+const assessed = (login: Login): Promise<AssessmentItem[]> =>
+  withHost(login, async (host) => {
     const { items, volume } = await host.read(assess);
     return [...items, ...volume];
-  } finally {
-    await host.close();
-  }
-}
+  });
 
 /** Runs a test with a login of its own that has no right but to connect. */
 async function withRole(db: V6, test: (login: Login) => Promise<void>): Promise<void> {

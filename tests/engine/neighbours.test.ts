@@ -2,26 +2,17 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { assess, type AssessmentItem } from "../../engine/assess";
 import { readTables } from "../../spec/roles";
-import { Database } from "../../engine/database";
 import { openPublications } from "../../engine/neighbours/publications";
 import { readSecurity } from "../../engine/neighbours/security";
 import { readDefiners } from "../../engine/neighbours/definers";
-import { withV6, type Login, type V6 } from "../support/postgres";
-import { column, Engine, refusalOf, settingsOf, withEngine } from "./module/harness";
-
-/** What a host is asked, on a connection of its own. */
-async function asking<T>(login: Login, ask: (host: Database) => Promise<T>): Promise<T> {
-  const host = new Database(settingsOf(login));
-  try {
-    return await ask(host);
-  } finally {
-    await host.close();
-  }
-}
+import { withV6, type V6 } from "../support/postgres";
+import { withHost } from "./host";
+import { beside } from "./ledger/owned";
+import { column, refusalOf, withEngine } from "./module/harness";
 
 /** What the assessment says besides what it says of every v6, as "item: status (readiness)". */
 async function found(db: V6, accepted: string[] = []): Promise<string[]> {
-  const { items } = await asking(db.migrator, (host) =>
+  const { items } = await withHost(db.migrator, (host) =>
     host.read((tx) => assess(tx, { publications: accepted, operators: [] })),
   );
   const usual = ["Database Extensions", "Core Tables", "User Profiles", "Document Normalization"];
@@ -178,7 +169,7 @@ describe("what the migration meets in a database", function () {
         CREATE PUBLICATION "by\nroot" FOR ALL TABLES WITH (publish_via_partition_root = true);
         CREATE PUBLICATION of_public FOR TABLE auth.users, public.documents, TABLES IN SCHEMA public;`);
       const open = async (accepted: string[] = []) =>
-        asking(db.admin, (host) => host.read((tx) => openPublications(tx, accepted)));
+        withHost(db.admin, (host) => host.read((tx) => openPublications(tx, accepted)));
       const refusal = await open();
       expect(refusal?.what).to.match(/^new tables would join publications: /);
       expect(refusal?.where).to.equal(
@@ -207,12 +198,7 @@ describe("what the migration meets in a database", function () {
         ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT USAGE, CREATE ON SCHEMAS TO anon;
         ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT ALL ON TABLES TO anon, PUBLIC;
         ALTER DEFAULT PRIVILEGES FOR ROLE guardian_migrator GRANT ALL ON SEQUENCES TO anon;`);
-      const engine = new Engine(db.migrator);
-      try {
-        await engine.open();
-      } finally {
-        await engine.close();
-      }
+      await beside(db.migrator, {}, (engine) => engine.open());
       const open = await column(
         admin,
         `SELECT nspname || ': ' || a::text FROM pg_namespace n, unnest(nspacl) a WHERE nspname LIKE 'guardian_%' AND a::text !~ '^guardian_migrator='
