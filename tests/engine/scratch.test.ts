@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { spawn } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -13,7 +12,6 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { ownMark } from "../../engine/base/process";
 import { checkScratch, openScratch, resolveScratch, type ScratchOptions } from "../../engine/scratch";
 import { removeLeftovers } from "../../engine/scratch/folder";
@@ -22,27 +20,18 @@ import { alive } from "../../engine/base/process";
 import { withClient } from "../../scripts/v6/database";
 import { settingsOf } from "../../scripts/v6/operator";
 import { major, withEmpty } from "../support/postgres";
+import { until } from "../support/processes";
+import { serve } from "../support/serving";
 import { refusalOf } from "./module/harness";
 
 const wanted: ScratchOptions = { major, bytes: 1, owner: "a test's", systemIdentifier: "another" };
 
 /** A scratch server in a process of its own; its warden's id too. */
-async function serve() {
-  const args = ["--require", "tsx/cjs", join(__dirname, "..", "support", "serve.ts"), String(major), "scratch"];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  const line = await new Promise<string>((done, fail) => {
-    child.stdout.once("data", (data: Buffer) => done(data.toString()));
-    child.once("exit", (code) => fail(new Error(`ended with ${code}`)));
-  });
-  const { folder } = JSON.parse(line) as { folder: string };
+async function served() {
+  const { child, folder } = await serve([String(major), "scratch"]);
   const postmaster = Number.parseInt(readFileSync(join(folder, "data", "postmaster.pid"), "utf8"), 10);
   const warden = Number(/\) \S+ (\d+)/.exec(readFileSync(`/proc/${postmaster}/stat`, "utf8"))?.[1]);
   return { child, folder, postmaster, warden };
-}
-
-async function gone(what: () => boolean): Promise<boolean> {
-  for (let i = 0; i < 1200 && what(); i++) await sleep(50);
-  return !what();
 }
 
 describe("the scratch server", function () {
@@ -101,16 +90,14 @@ describe("the scratch server", function () {
   });
 
   it("17-3 goes at once when its process is killed; with its warden killed too, the next one ends it and removes its data", async () => {
-    const first = await serve();
+    const first = await served();
     first.child.kill("SIGKILL");
-    expect(await gone(() => existsSync(first.folder) || alive(first.postmaster)), "the warden cleans up").to.equal(
-      true,
-    );
+    await until("the warden cleans up", () => !existsSync(first.folder) && !alive(first.postmaster));
 
-    const second = await serve();
+    const second = await served();
     process.kill(second.warden, "SIGKILL");
     second.child.kill("SIGKILL");
-    await gone(() => alive(second.child.pid ?? 0) && second.child.signalCode === null);
+    await until("it is dead", () => !alive(second.child.pid ?? 0) || second.child.signalCode !== null);
     expect(existsSync(second.folder)).to.equal(true);
     // A living process's, and one that is just being made.
     const others = ["guardian-scratch-living", "guardian-scratch-young"].map((name) => join(tmpdir(), name));
@@ -128,7 +115,7 @@ describe("the scratch server", function () {
     try {
       await (await openScratch(wanted)).close();
       expect(existsSync(second.folder), "the next run cleans up").to.equal(false);
-      expect(await gone(() => alive(second.postmaster)), "its server ends").to.equal(true);
+      await until("its server ends", () => !alive(second.postmaster));
       expect(others.filter((folder) => !existsSync(folder))).to.deep.equal([]);
       // Its number was given to another process since.
       writeFileSync(join(others[0]!, "owner.json"), JSON.stringify({ ...ownMark(), started: "another time" }));
