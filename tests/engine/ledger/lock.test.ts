@@ -3,7 +3,8 @@ import { expect } from "chai";
 import { ConnectionLostError } from "../../../engine/connect";
 import type { FencedWriter } from "../../../engine/database";
 import { addStep, setStep } from "../../../engine/ledger/steps";
-import { column, Engine, moduleOf, refusalOf, until, withEngine } from "../module/harness";
+import { column, type Engine, moduleOf, refusalOf, until, withEngine } from "../module/harness";
+import { beside } from "./owned";
 
 /** A promise that is settled from outside. */
 function gate(): { open: () => void; opened: Promise<void> } {
@@ -29,6 +30,10 @@ async function held<T>(
   await Promise.race([had.opened, first]);
   return { first };
 }
+
+/** Notes in the ledger that the piece of work has begun. */
+const begin = (fenced: FencedWriter): ReturnType<typeof addStep> =>
+  fenced.transaction((tx) => addStep(tx, { urn: fenced.options.urn, kind: "SqlModule", state: "running" }));
 
 const slow = {
   yaml: "objects:\n  table: [public.t]\n",
@@ -59,8 +64,7 @@ describe("the lock of a database", function () {
   it("is waited for, naming who holds it, and had as soon as he is through", () =>
     withEngine(async (engine, db) => {
       const { open, opened } = gate();
-      const other = new Engine(db.migrator, { parameters: { patience: 10_000 } });
-      try {
+      await beside(db.migrator, { parameters: { patience: 10_000 } }, async (other) => {
         const { first } = await held(engine, opened);
         const second = other.write("SqlModule", "901_x", () => Promise.resolve("had it"));
         while (other.told.length === 0) await sleep(10);
@@ -71,20 +75,15 @@ describe("the lock of a database", function () {
         open();
         expect(await second).to.equal("had it");
         await first;
-      } finally {
-        await other.close();
-      }
+      });
     }));
 
   it("of another stack is left alone, whatever happens", () =>
     withEngine(async (engine, db) => {
       const { open, opened } = gate();
-      const other = new Engine(db.migrator, { stack: "prod::guardian" });
-      try {
+      await beside(db.migrator, { stack: "prod::guardian" }, async (other) => {
         const { first } = await held(engine, opened, async (fenced) => {
-          await fenced.transaction((tx) =>
-            addStep(tx, { urn: fenced.options.urn, kind: "SqlModule", state: "running" }),
-          );
+          await begin(fenced);
           return fenced.writer.pid;
         });
         const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
@@ -100,10 +99,7 @@ describe("the lock of a database", function () {
           "wait until it is through, then run this again",
           `if nobody runs it any more: SELECT pg_terminate_backend(${pid});`,
         ]);
-      } finally {
-        open();
-        await other.close();
-      }
+      }).finally(open);
     }));
 
   it("of somebody who takes it by hand is left alone as well", () =>
@@ -136,8 +132,7 @@ describe("the lock of a database", function () {
   it("of a dead predecessor of this stack is taken from it, after some patience", () =>
     withEngine(async (engine, db) => {
       const admin = await db.connect("admin");
-      const next = new Engine(db.migrator, { parameters: { patience: 400 } });
-      try {
+      await beside(db.migrator, { parameters: { patience: 400 } }, async (next) => {
         const dead = refusalOf(engine.apply(await moduleOf("900_t", slow)));
         await until(admin, sleeping);
         const began = Date.now();
@@ -145,62 +140,40 @@ describe("the lock of a database", function () {
         expect(Date.now() - began, "some patience").to.be.at.least(400);
         expect(await dead).to.be.instanceOf(ConnectionLostError);
         expect(await next.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
-      } finally {
-        await next.close();
-      }
+      });
     }));
 
   it("also where that one was between two steps, or went on with what another one had begun", () =>
     withEngine(async (engine, db) => {
-      const urn = engine.urn("SqlModule", "900_t");
       for (const resumed of [false, true]) {
         const { open, opened } = gate();
         // One that shows no sign of life, as a stopped process does.
-        const second = new Engine(db.migrator, { parameters: { lease: 3_600_000 } });
-        const third = new Engine(db.migrator);
-        try {
-          const begun = await engine.write("SqlModule", "900_t", (fenced) =>
-            fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running" })),
-          );
+        await beside(db.migrator, { parameters: { lease: 3_600_000 } }, async (second) => {
+          const begun = await engine.write("SqlModule", "900_t", begin);
           const { first: idle } = await held(second, opened, async (fenced) => {
-            await fenced.transaction(async (tx) => {
-              if (resumed) await setStep(tx, begun, { state: "running" });
-              else {
-                const step = await addStep(tx, { urn, kind: "SqlModule", state: "running" });
-                await setStep(tx, step, { state: "done" });
-              }
-            });
+            const step = resumed ? begun : await begin(fenced);
+            await fenced.transaction((tx) => setStep(tx, step, { state: resumed ? "running" : "done" }));
           });
           const failed = refusalOf(idle);
-          expect(await third.write("SqlModule", "900_t", () => Promise.resolve("had it"))).to.equal("had it");
+          const third = (it: Engine) => it.write("SqlModule", "900_t", () => Promise.resolve("had it"));
+          expect(await beside(db.migrator, {}, third)).to.equal("had it");
           open();
           expect(await failed).to.be.instanceOf(ConnectionLostError);
-        } finally {
-          await second.close();
-          await third.close();
-        }
+        }).finally(open);
       }
     }));
 
   it("one that is alive keeps it, though it is between two statements", () =>
     withEngine(async (engine, db) => {
-      const urn = engine.urn("SqlModule", "900_t");
       const { open, opened } = gate();
       // A lease that no machine is too busy to renew; patience that is longer than the holder's own.
-      const other = new Engine(db.migrator, { parameters: { patience: 900, lease: 10_000 } });
-      try {
-        const { first: alive } = await held(engine, opened, async (fenced) => {
-          await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running" }));
-          return 1;
-        });
+      await beside(db.migrator, { parameters: { patience: 900, lease: 10_000 } }, async (other) => {
+        const { first: alive } = await held(engine, opened, (fenced) => begin(fenced).then(() => 1));
         const said = await refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
         expect(said.what).to.match(/and it is alive$/);
         open();
         expect(await alive).to.equal(1);
-      } finally {
-        open();
-        await other.close();
-      }
+      }).finally(open);
     }));
 
   for (const [what, seconds, patience] of [
@@ -208,35 +181,31 @@ describe("the lock of a database", function () {
     ["its statement takes longer than all of our patience", 1.5, 300],
   ] as const) {
     it(`one that is alive keeps it until its lease is over, though ${what}`, () =>
-      withEngine(async (engine, db) => {
-        const urn = engine.urn("SqlModule", "900_t");
-        const busy = new Engine(db.migrator, { parameters: { lease: 20_000 } });
-        const other = new Engine(db.migrator, { parameters: { lease: 20_000, patience } });
-        try {
+      withEngine(
+        async (busy, db) => {
           let refused = false;
           const alive = busy.write("SqlModule", "900_t", async (fenced) => {
-            await fenced.transaction((tx) => addStep(tx, { urn, kind: "SqlModule", state: "running" }));
+            await begin(fenced);
             while (!refused) await fenced.transaction((tx) => tx.query("SELECT pg_sleep($1)", [seconds]));
             return "through";
           });
           await until(await db.connect("admin"), sleeping);
-          const said = refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
-          await said.finally(() => (refused = true)).catch(() => undefined);
-          expect(await alive).to.equal("through");
-          expect((await said).what).to.match(/and it is alive$/);
-        } finally {
-          await busy.close();
-          await other.close();
-        }
-      }));
+          await beside(db.migrator, { parameters: { lease: 20_000, patience } }, async (other) => {
+            const said = refusalOf(other.write("SqlModule", "900_t", () => Promise.resolve()));
+            await said.finally(() => (refused = true)).catch(() => undefined);
+            expect(await alive).to.equal("through");
+            expect((await said).what).to.match(/and it is alive$/);
+          });
+        },
+        { parameters: { lease: 20_000 } },
+      ));
   }
 
   it("a cancelled operator stops waiting for it", () =>
     withEngine(async (engine, db) => {
       const { open, opened } = gate();
-      const other = new Engine(db.migrator, { parameters: { patience: 60_000 } });
       const stop = new AbortController();
-      try {
+      await beside(db.migrator, { parameters: { patience: 60_000 } }, async (other) => {
         const { first } = await held(engine, opened);
         other.onProgress = () => stop.abort();
         const failed = await other
@@ -245,10 +214,7 @@ describe("the lock of a database", function () {
         expect(failed).to.be.instanceOf(Error);
         open();
         await first;
-      } finally {
-        open();
-        await other.close();
-      }
+      }).finally(open);
     }));
 
   it("whoever was taken for dead and wakes up commits nothing", () =>
