@@ -70,16 +70,22 @@ export const instead = <T>(other: Check, work: () => Promise<T>): Promise<T> =>
   relisted((list) => list.map((one) => (one.name === other.name ? other : one)), work);
 
 /**
- * Asks a gate as it is once a check's file is taken away, with its line in index.ts.
- * @param answers what the others said a moment ago, and say again; absent: they are asked anew
+ * Asks a gate of which some checks say what is known of them, in the place of what is so now.
+ * @param without a check whose file is taken away, with its line in index.ts
  */
-const withoutFile = (place: Place, gate: Gate, check: string, stack: Stack, answers?: readonly Outcome[]) =>
+const passage = (
+  place: Place,
+  gate: Gate,
+  stack: Stack,
+  known: (check: Check) => Outcome | undefined,
+  without?: string,
+): Promise<Passage> =>
   relisted(
     (list) =>
       list
-        .filter(({ name }) => name !== check)
+        .filter(({ name }) => name !== without)
         .map((one) => {
-          const said = answers?.find(({ check: name }) => name === one.name);
+          const said = known(one);
           return said ? { ...one, run: () => Promise.resolve(said) } : one;
         }),
     () => through(place, gate, stack),
@@ -100,45 +106,57 @@ const plantedStack = (place: Place, one: Fault): Stack => {
 const whatOf = ({ check, fault }: Fault): string => `${check}: ${fault}`;
 
 /**
- * Plants each fault, sees its check find it, and takes it back, by which the check says what it said before. Where the fault is
- * tried at a gate, `up` goes through it before, stops with the fault there, at this check alone, and goes through again once
- * the check's file is taken away, where the others say what they said with the check among them.
+ * Plants each fault, sees its check find it, and takes it back; after the last one of a check it says what it said before. Where
+ * the fault is tried at a gate, `up` goes through it before, stops with the fault there, at this check alone, and goes through
+ * again once the check's file is taken away, where the others say what they said with the check among them. The first time at
+ * a gate all its checks are asked with the fault there; then those that cost more than the catalogue say what they said before,
+ * but for those that see it too: `eachGoesUnseen` asks them all.
  */
 export async function eachIsFound(place: Place, faults: readonly Fault[]): Promise<void> {
-  const sound = new Set<string>();
-  for (const one of faults) {
-    const { check, at, verdict = "failed" } = one;
+  const sound = new Map<string, Outcome>();
+  const passed = new Set<string>();
+  const whole = new Set<Gate>();
+  for (const [i, one] of faults.entries()) {
+    const { check, at, also = [], verdict = "failed" } = one;
     const what = whatOf(one);
     const stack = merged(place.stack, one.stack);
-    const before = async (when: string): Promise<void> => {
-      expect(line(await said(place, check, stack)), `${what}, ${when}`).to.match(one.sound ?? /^passed/);
+    const key = (name: string): string => JSON.stringify([name, stack]);
+    const expectSound = (said: Outcome | undefined, when: string): void => {
+      expect(said && line(said), `${what}, ${when}`).to.match(one.sound ?? /^passed/);
     };
-    const key = JSON.stringify([check, stack]);
-    if (!sound.has(key)) await before("before");
-    sound.add(key);
-    const gateKey = JSON.stringify([at, stack]);
-    if (at && !sound.has(gateKey))
+    if (at && !passed.has(key(at))) {
       expect(stoppedBy(await through(place, at, stack)), `gate ${at} of a sound v6, before ${what}`).to.equal("");
-    sound.add(gateKey);
+      for (const outcome of await answersOf(place, at)) sound.set(key(outcome.check), outcome);
+      passed.add(key(at));
+    }
+    if (!sound.has(key(check))) sound.set(key(check), await said(place, check, stack));
+    expectSound(sound.get(key(check)), "before");
+    const known = ({ name, cost }: Check): Outcome | undefined =>
+      at && whole.has(at) && cost !== "catalogue" && name !== check && !also.includes(name)
+        ? sound.get(key(name))
+        : undefined;
     const planted = plantedStack(place, one);
     await one.plant?.(place);
     try {
-      const whole = at && (await through(place, at, planted));
+      const stopped = at && stoppedBy(await passage(place, at, planted, known));
       const answers = at ? await answersOf(place, at) : [await said(place, check, planted)];
       const found = answers.find(({ check: name }) => name === check);
       expect(found && line(found), what).to.match(one.says);
       expect(found?.verdict, what).to.equal(verdict);
-      if (at && whole) {
+      if (at) {
         const stops =
           verdict === "warned" ? /^$/ : new RegExp(`^gate ${at}: 1 of \\d+ checks did not pass \\(${check}\\)`);
-        expect(stoppedBy(whole), what).to.match(stops);
-        unseen(await withoutFile(place, at, check, planted, answers), one);
+        expect(stopped, what).to.match(stops);
+        const again = ({ name }: Check): Outcome | undefined => answers.find((said) => said.check === name);
+        unseen(await passage(place, at, planted, again, check), one);
+        whole.add(at);
       }
     } finally {
       await one.undo?.(place);
     }
     // What is not put back is the last of its setting, or nothing that another minds.
-    if (one.undo && !one.leaves) await before("once it is undone");
+    const last = !faults.slice(i + 1).some((later) => later.check === check);
+    if (last && one.undo && !one.leaves) expectSound(await said(place, check, stack), "once it is undone");
   }
 }
 
@@ -148,7 +166,7 @@ export async function eachGoesUnseen(place: Place, faults: readonly Fault[]): Pr
     if (one.at === undefined) continue;
     await one.plant?.(place);
     try {
-      unseen(await withoutFile(place, one.at, one.check, plantedStack(place, one)), one);
+      unseen(await passage(place, one.at, plantedStack(place, one), () => undefined, one.check), one);
     } finally {
       await one.undo?.(place);
     }
