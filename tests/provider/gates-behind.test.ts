@@ -3,25 +3,13 @@ import type { Client } from "pg";
 import { withV6 } from "../support/postgres";
 import { outcome, walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
-import { schemaGate, type Bag } from "./gated";
+import { schemaGate, stands, type Bag } from "./gated";
 
 const names = (urn: string): string => urn.split("::").at(-1) ?? "";
 
 /** What the ledger has of a kind, at all. */
 const attempts = async (admin: Client, kind: string): Promise<number> =>
   (await admin.query("SELECT 1 FROM guardian_migration.step WHERE kind = $1", [kind])).rows.length;
-
-/** A step of a later stage, as if that stood. */
-const standsLater = async (admin: Client, walk: Walk): Promise<void> => {
-  const urn = walk
-    .urn("FeatureFlag", "x")
-    .replace("::guardian-migration", "::guardian:stage:Deployment$guardian-migration");
-  await admin.query(
-    `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
-     SELECT $1, 'FeatureFlag', id, 1, 'done', 1 FROM guardian_migration.ledger`,
-    [urn],
-  );
-};
 
 describe("provider: what comes after a gate", function () {
   this.timeout(120_000);
@@ -137,7 +125,7 @@ describe("provider: what comes after a gate", function () {
       const { ledgerId } = made.ledger.state as { ledgerId: string };
       const one = { checks: ["row-security"], through: "schema" };
       const held = await walk.create("Gate", "gate-schema", schemaGate(made, one));
-      await standsLater(admin, walk);
+      await stands(admin, walk, "FeatureFlag", "Deployment");
       await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
       const module = walkModules[3]!;
       const judging = (meaning: Wire): Bag => {

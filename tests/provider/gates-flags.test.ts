@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { outcome, walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
-import { schemaGate, type Bag } from "./gated";
+import { schemaGate, stands, type Bag } from "./gated";
 
 describe("provider: gates, what people say and what becomes of flags", function () {
   this.timeout(120_000);
@@ -33,17 +33,7 @@ describe("provider: gates, what people say and what becomes of flags", function 
       const { paths } = await walk.diff(passed, news);
       expect(Object.keys(paths)).to.deep.equal(['signOff["support-trained"].note']);
       // A baseline is one at the gate before alone: with the schema stage there, the end asks the endpoints anew.
-      const module = walk
-        .urn("SqlModule", "x")
-        .replace("guardian:stage:Toys", "")
-        .replace("::guardian-migration", "::guardian:stage:Schema$guardian-migration");
-      await (
-        await db.connect("admin")
-      ).query(
-        `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
-         SELECT $1, 'SqlModule', id, 1, 'done', 1 FROM guardian_migration.ledger`,
-        [module],
-      );
+      await stands(await db.connect("admin"), walk, "SqlModule", "Schema");
       const more = {
         endpoints: [...endpoints, { url: "http://127.0.0.1:2/", status: 200 }],
         accept: { "api-endpoints": "both" },

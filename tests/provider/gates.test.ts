@@ -5,7 +5,7 @@ import * as calls from "../support/calls";
 import type { V6 } from "../support/postgres";
 import { outcome, walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
 import { opened, unknownMark } from "../support/wire";
-import { limits, schemaGate, type Bag } from "./gated";
+import { limits, schemaGate, stands, type Bag } from "./gated";
 
 const kept = async (db: V6): Promise<Record<string, unknown>> => {
   const client = await db.connect();
@@ -61,15 +61,7 @@ describe("provider: gates", function () {
       // It stays what it was, and what failed is asked again though nobody changed anything; unless a later stage goes.
       expect(await kept(db)).to.deep.include({ state: "done", verdict: "not ready" });
       expect(await walk.diff(accepted)).to.deep.equal({ changes: "some", paths: { verdict: "update, output" } });
-      const later = walk
-        .urn("FeatureFlag", "x")
-        .replace("guardian:stage:Toys", "")
-        .replace("::guardian-migration", "::guardian:stage:Deployment$guardian-migration");
-      await admin.query(
-        `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch)
-         SELECT $1, 'FeatureFlag', id, 1, 'done', 1 FROM guardian_migration.ledger`,
-        [later],
-      );
+      await stands(admin, walk, "FeatureFlag", "Deployment");
       // Lowered to the schema stage, a backup is taken for its modules alone.
       await admin.query(
         "UPDATE guardian_migration.step SET detail = detail #- '{protects,consents}' WHERE kind = 'Backup'",
