@@ -1,6 +1,5 @@
 import { expect } from "chai";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { AwsBackupStore } from "../../components/aws-backup-store";
@@ -17,6 +16,7 @@ import { check, record } from "../../spec";
 import { age, consent, raw } from "../support/config";
 import { declared } from "../support/declared";
 import { root } from "../support/stack";
+import { withFolder } from "../support/folder";
 
 const text = readFileSync(join(root, "docs", "aws.md"), "utf8");
 
@@ -36,8 +36,7 @@ describe("docs/aws.md", function () {
   this.timeout(180_000);
 
   it("18-9 every block of shell that needs no account does what it says, on the real CLI", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-aws-docs-"));
-    try {
+    return withFolder(async (folder) => {
       const foundation = join(folder, "foundation");
       mkdirSync(foundation);
       for (const path of ["", "foundation"]) {
@@ -102,9 +101,7 @@ describe("docs/aws.md", function () {
       });
       expect(read(after[3]).errors).to.deep.equal([]);
       expect(read(after[3]).config).to.include({ aws: undefined, through: "infrastructure" });
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    });
   });
 
   it("18-9 every other block is marked, and is of a command that asks Amazon or downloads", () => {

@@ -1,10 +1,7 @@
 import { expect } from "chai";
 import * as pulumi from "@pulumi/pulumi";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { foundationProject, validateFoundation } from "../../config/foundation";
-import { declared } from "../support/declared";
-import { root } from "../support/stack";
+import { declaredIn } from "../support/declared";
 
 const all = {
   instance: "guardian-db",
@@ -26,10 +23,8 @@ async function foundation(stack: string, aws: unknown) {
     arn: `arn:aws:x:r:1:${type}`,
     keyId: "k",
   });
-  const { resources, result } = await declared(stack, { call, outputs }, async () => {
-    pulumi.runtime.setAllConfig({ [`${foundationProject}:aws`]: JSON.stringify(aws) });
-    return (createRequire(__filename)(join(root, "foundation")) as () => Promise<Record<string, unknown>>)();
-  });
+  const given = { project: foundationProject, stack, config: { [`${foundationProject}:aws`]: aws } };
+  const { resources, result } = await declaredIn("foundation", given, { call, outputs });
   return { types: resources.map(({ type }) => type), resources, result };
 }
 

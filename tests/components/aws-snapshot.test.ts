@@ -1,10 +1,8 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { createRequire } from "node:module";
 import { snapshotIdentifier } from "../../components/aws-policies";
 import { consent, raw } from "../support/config";
-import { declared, type DeclaredResource } from "../support/declared";
-import { root } from "../support/stack";
+import { declaredIn, type DeclaredResource } from "../support/declared";
 
 const covers = "0123456789ab-20260102030405";
 
@@ -13,11 +11,8 @@ async function program(stack: string, config: Record<string, unknown>) {
   const outputs = ({ type }: { type: string }): Record<string, unknown> =>
     type.endsWith(":Backup") ? { covers, path: "p", proof: "proven" } : { ledgerId: "l", sessionId: "s" };
   const call = (): Record<string, unknown> => ({ server: "PostgreSQL", items: [], told: [] });
-  return declared(stack, { outputs, call }, async () => {
-    pulumi.runtime.setAllConfig(raw({ legacyConsent: consent, ...config }));
-    const run = createRequire(__filename)(root) as () => Promise<Record<string, unknown>>;
-    return run();
-  });
+  const own = raw({ legacyConsent: consent, ...config });
+  return declaredIn(".", { project: "guardian", stack, config: own }, { outputs, call });
 }
 
 const isAws = ({ type }: DeclaredResource): boolean => type.startsWith("aws:") || type.startsWith("guardian:aws:");

@@ -1,10 +1,7 @@
-import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { createRequire } from "node:module";
 import { gateChecks, gateNames } from "../../spec/gates";
 import { consent, raw } from "../support/config";
-import { declared, type DeclaredResource } from "../support/declared";
-import { root } from "../support/stack";
+import { declaredIn, type DeclaredResource } from "../support/declared";
 
 /** What the stack's own program declares with this configuration. */
 async function program(config: Record<string, unknown>): Promise<DeclaredResource[]> {
@@ -13,11 +10,8 @@ async function program(config: Record<string, unknown>): Promise<DeclaredResourc
     ...(type.endsWith(":Backup") ? { protects: { "000_audit_log": "it means" } } : {}),
   });
   const call = (): Record<string, unknown> => ({ server: "PostgreSQL", items: [], told: [] });
-  const { resources } = await declared("dev", { outputs, call }, async () => {
-    pulumi.runtime.setAllConfig(raw({ legacyConsent: consent, ...config }));
-    const run = createRequire(__filename)(root) as () => Promise<Record<string, unknown>>;
-    return run();
-  });
+  const own = raw({ legacyConsent: consent, ...config });
+  const { resources } = await declaredIn(".", { project: "guardian", stack: "dev", config: own }, { outputs, call });
   return resources.filter(({ type }) => type.startsWith("guardian-migration:"));
 }
 

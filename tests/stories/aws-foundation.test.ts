@@ -1,34 +1,19 @@
 import { expect } from "chai";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { AwsBackupStore } from "../../components/aws-backup-store";
-import { findEngine } from "../../scripts/pulumi/engine";
-import { environment } from "../../scripts/stack/backend";
-import { OwnStack } from "../../scripts/stack/own";
-import { startAwsStandIn } from "../support/aws-stand-in";
+import { startAwsStandIn, withAwsStack } from "../support/aws-stand-in";
 
 describe("the store for backups, on the real engine and with a stand-in for the AWS provider", function () {
   this.timeout(120_000);
 
   it("18-5 a destroy takes the uploader's right, leaves key, bucket and all that guards it, and names each", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-foundation-"));
     const aws = await startAwsStandIn();
-    try {
-      const env = environment(
-        { state: folder, home: join(folder, "home"), passphrase: "tests only" },
-        { ...aws.env, NO_COLOR: "1" },
-      );
-      writeFileSync(join(folder, "Pulumi.yaml"), "name: guardian-foundation\nruntime: nodejs\n");
-      const engine = (await findEngine({ log: { line: () => undefined } })).path;
-      const own = new OwnStack({ name: "prod", folder, engine, env });
+    await withAwsStack(aws, { project: "guardian-foundation", name: "prod" }, async (own) => {
       const program = (): Promise<Record<string, unknown>> => {
         const args = { stack: pulumi.getStack(), bucket: "guardian-backups", objectLockDays: 30, migrationRole: "m" };
         const { bucket, keyArn: backupKey } = new AwsBackupStore("backups", args);
         return Promise.resolve({ bucket, backupKey });
       };
-      await own.must(["stack", "init", "prod"]);
       const up = await own.run(["up", "--yes", "--skip-preview", "--stack", "prod"], { program });
       expect(up.code, up.stdout + up.stderr).to.equal(0);
       const made = aws.calls.splice(0);
@@ -50,9 +35,6 @@ describe("the store for backups, on the real engine and with a stand-in for the 
       const kept = made.map((call) => call.replace("create ", "")).filter((type) => !type.startsWith("aws:iam/"));
       expect(kept).to.have.length(10);
       for (const type of kept) expect(state).to.contain(`"type": "${type}"`);
-    } finally {
-      aws.stop();
-      rmSync(folder, { recursive: true, force: true });
-    }
+    }).finally(() => aws.stop());
   });
 });

@@ -1,12 +1,6 @@
 import { Snapshot } from "@pulumi/aws/rds/snapshot";
 import { expect } from "chai";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { findEngine } from "../../scripts/pulumi/engine";
-import { environment } from "../../scripts/stack/backend";
-import { OwnStack } from "../../scripts/stack/own";
-import { startAwsStandIn, type AwsStandIn } from "../support/aws-stand-in";
+import { startAwsStandIn, withAwsStack, type AwsStandIn } from "../support/aws-stand-in";
 import { story } from "../support/story";
 
 describe("a snapshot of RDS beside the backup, on the real engine and with a stand-in for the AWS provider", function () {
@@ -86,17 +80,8 @@ describe("a snapshot of RDS beside the backup, on the real engine and with a sta
       },
     ));
 
-  it("18-6 protected as well it could neither be replaced nor let a destroy end: hence it is retained alone", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "guardian-protected-"));
-    try {
-      const env = environment(
-        { state: folder, home: join(folder, "home"), passphrase: "tests only" },
-        { ...aws.env, NO_COLOR: "1" },
-      );
-      writeFileSync(join(folder, "Pulumi.yaml"), "name: protected\nruntime: nodejs\n");
-      const engine = (await findEngine({ log: { line: () => undefined } })).path;
-      const own = new OwnStack({ name: "dev", folder, engine, env });
-      await own.must(["stack", "init", "dev"]);
+  it("18-6 protected as well it could neither be replaced nor let a destroy end: hence it is retained alone", () =>
+    withAwsStack(aws, { project: "protected", name: "dev" }, async (own) => {
       const run = async (verb: string, name: string, protect: boolean) => {
         const program = (): Promise<Record<string, unknown>> => {
           const args = { dbInstanceIdentifier: "db", dbSnapshotIdentifier: name };
@@ -122,8 +107,5 @@ describe("a snapshot of RDS beside the backup, on the real engine and with a sta
       expect(await run("up", "second", false)).to.deep.include({ code: 0, calls: ["create second"] });
       expect(await run("destroy", "second", false)).to.deep.include({ code: 0, calls: [] });
       expect([...aws.snapshots]).to.include.members(["first", "second"]);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
+    }));
 });

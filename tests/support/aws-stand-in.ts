@@ -3,6 +3,12 @@ import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import { PluginAttach, PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { findEngine } from "../../scripts/pulumi/engine";
+import { environment } from "../../scripts/stack/backend";
+import { OwnStack } from "../../scripts/stack/own";
+import { withFolder } from "./folder";
 import { plain, struct } from "./wire";
 
 /**
@@ -99,4 +105,20 @@ function unary<Request, Response>(answer: (request: Request) => Response): grpc.
       callback(err as grpc.ServiceError);
     }
   };
+}
+
+/** Runs a test with a new stack of a project of its own, whose provider of AWS is the stand-in. */
+export function withAwsStack<T>(
+  aws: AwsStandIn,
+  { project, name }: { project: string; name: string },
+  test: (own: OwnStack) => Promise<T>,
+): Promise<T> {
+  return withFolder(async (folder) => {
+    const backend = { state: folder, home: join(folder, "home"), passphrase: "tests only" };
+    writeFileSync(join(folder, "Pulumi.yaml"), `name: ${project}\nruntime: nodejs\n`);
+    const engine = (await findEngine({ log: { line: () => undefined } })).path;
+    const own = new OwnStack({ name, folder, engine, env: environment(backend, { ...aws.env, NO_COLOR: "1" }) });
+    await own.must(["stack", "init", name]);
+    return test(own);
+  });
 }

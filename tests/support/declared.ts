@@ -113,6 +113,7 @@ export async function declared<T>(
 export async function declaredIn(
   folder: string,
   { project, stack, config }: { project: string; stack: string; config: Record<string, unknown> },
+  answers: Answers = {},
 ): Promise<{ resources: DeclaredResource[]; result: Record<string, unknown> }> {
   const texts = Object.entries(config).map(([key, value]) => {
     return [key, typeof value === "string" ? value : JSON.stringify(value)] as const;
@@ -123,7 +124,7 @@ export async function declaredIn(
     return program();
   };
   try {
-    return await declared(stack, {}, configured, project);
+    return await declared(stack, answers, configured, project);
   } finally {
     pulumi.runtime.setAllConfig({});
   }
