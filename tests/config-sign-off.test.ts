@@ -31,106 +31,81 @@ describe("config: sign-offs and endpoints", () => {
     }
   });
 
-  const url = "it must be an https URL without user, query and fragment (http on this machine alone)";
-  const signOff = (given: Record<string, unknown>) => ({ signOff: { "user-acceptance": { ...signed, ...given } } });
-  const refused: [what: string, values: Record<string, unknown>, error: string][] = [
+  const day = "on does not fit: it must be a day, such as 2026-11-30";
+  const signedOff: [what: string, given: Record<string, unknown>, said: string][] = [
     [
-      "19-8 an item that there is not",
-      { signOff: { "user-acceptence": signed } },
-      "guardian:signOff.user-acceptence is not known: the nearest known key is guardian:signOff.user-acceptance",
+      "a sign-off by nobody",
+      { by: undefined },
+      "by is missing: it must be one line with a name, of at most 500 characters",
+    ],
+    ["a day that there is not", { on: "2026-02-30" }, day],
+    ["a day in words", { on: "yesterday" }, day],
+    [
+      "a note of two lines",
+      { note: "it is\nfine" },
+      "note does not fit: it must be one line in words, of at most 500 characters",
     ],
     [
-      "19-8 a sign-off by nobody",
-      { signOff: { "support-trained": { on: signed.on, note: signed.note } } },
-      "guardian:signOff.support-trained.by is missing: it must be one line with a name, of at most 500 characters",
-    ],
-    [
-      "19-8 a tick in the place of a sign-off",
-      { signOff: { "support-trained": true } },
-      "guardian:signOff.support-trained is no object: set its keys one by one, pulumi config set --path",
-    ],
-    [
-      "19-8 a day that there is not",
-      signOff({ on: "2026-02-30" }),
-      "guardian:signOff.user-acceptance.on does not fit: it must be a day, such as 2026-11-30",
-    ],
-    [
-      "19-8 a day in words",
-      signOff({ on: "yesterday" }),
-      "guardian:signOff.user-acceptance.on does not fit: it must be a day, such as 2026-11-30",
-    ],
-    [
-      "19-8 a note of two lines",
-      signOff({ note: "it is\nfine" }),
-      "guardian:signOff.user-acceptance.note does not fit: it must be one line in words, of at most 500 characters",
-    ],
-    [
-      "19-8 a note that is a placeholder",
-      signOff({ note: "TODO" }),
-      "guardian:signOff.user-acceptance.note is a placeholder, and would be kept as evidence: say it in your own words",
-    ],
-    [
-      "19-8 a sign-off of what the endpoints are asked",
-      { signOff: { "api-endpoints": signed }, endpoints: [api] },
-      "guardian:signOff.api-endpoints has no effect: guardian:endpoints answers it",
-    ],
-    [
-      "19-8 a sign-off of what FHIR's endpoint is asked",
-      { signOff: { "external-systems": signed }, endpoints: [fhir] },
-      "guardian:signOff.external-systems has no effect: guardian:endpoints answers it",
-    ],
-    [
-      "19-7 an endpoint that is asked twice",
-      { endpoints: [api, fhir, api] },
-      "guardian:endpoints[2].url is asked already by the one before it",
-    ],
-    [
-      "19-7 an endpoint without an URL",
-      { endpoints: [{ status: 200 }] },
-      `guardian:endpoints[0].url is missing: ${url}`,
-    ],
-    [
-      "19-7 plain http elsewhere",
-      { endpoints: [{ url: "http://api.example.org/" }] },
-      `guardian:endpoints[0].url does not fit: ${url}`,
-    ],
-    [
-      "19-7 a password in an URL",
-      { endpoints: [{ url: "https://u:secret@api.example.org/" }] },
-      `guardian:endpoints[0].url does not fit: ${url}`,
-    ],
-    [
-      "19-7 a key in a query",
-      { endpoints: [{ url: "https://api.example.org/?key=secret" }] },
-      `guardian:endpoints[0].url does not fit: ${url}`,
-    ],
-    [
-      "19-7 a header that is written out, which is not shown",
-      { endpoints: [{ ...api, header: "Authorization: Bearer secret" }] },
-      "guardian:endpoints[0].header does not fit: it must be env:NAME",
-    ],
-    [
-      "19-7 a status that there is not",
-      { endpoints: [{ ...api, status: 20 }] },
-      "guardian:endpoints[0].status is 20: it must be a whole number from 100 to 599",
-    ],
-    [
-      "19-7 an unknown key",
-      { endpoints: [{ ...api, headers: "env:X" }] },
-      "guardian:endpoints[0].headers is not known: the nearest known key is guardian:endpoints[0].header",
-    ],
-    [
-      "19-7 one URL in the place of a list",
-      { endpoints: api },
-      "guardian:endpoints does not fit: it must be a list of {url, status, header}",
-    ],
-    [
-      "19-7 an URL in the place of an object",
-      { endpoints: [api.url] },
-      "guardian:endpoints has something else at [0]: it must be a list of {url, status, header}",
+      "a note that is a placeholder",
+      { note: "TODO" },
+      "note is a placeholder, and would be kept as evidence: say it in your own words",
     ],
   ];
-  for (const [what, values, error] of refused) {
-    it(`refuses ${what}`, () => expect(errorsOf(values)).to.deep.equal([error]));
+  for (const [what, given, said] of signedOff) {
+    it(`19-8 refuses ${what}`, () =>
+      expect(errorsOf({ signOff: { "user-acceptance": { ...signed, ...given } } })).to.deep.equal([
+        `guardian:signOff.user-acceptance.${said}`,
+      ]));
+  }
+
+  const answered = "has no effect: guardian:endpoints answers it";
+  const items: [what: string, values: { signOff: Record<string, unknown>; endpoints?: object[] }, said: string][] = [
+    [
+      "an item that there is not",
+      { signOff: { "user-acceptence": signed } },
+      "is not known: the nearest known key is guardian:signOff.user-acceptance",
+    ],
+    [
+      "a tick in the place of a sign-off",
+      { signOff: { "support-trained": true } },
+      "is no object: set its keys one by one, pulumi config set --path",
+    ],
+    ["what the endpoints are asked", { signOff: { "api-endpoints": signed }, endpoints: [api] }, answered],
+    ["what FHIR's endpoint is asked", { signOff: { "external-systems": signed }, endpoints: [fhir] }, answered],
+  ];
+  for (const [what, values, said] of items) {
+    it(`19-8 refuses a sign-off: ${what}`, () =>
+      expect(errorsOf(values)).to.deep.equal([`guardian:signOff.${Object.keys(values.signOff).join()} ${said}`]));
+  }
+
+  const url = "it must be an https URL without user, query and fragment (http on this machine alone)";
+  const list = "it must be a list of {url, status, header}";
+  const endpoints: [what: string, given: unknown, said: string][] = [
+    ["an endpoint that is asked twice", [api, fhir, api], "[2].url is asked already by the one before it"],
+    ["an endpoint without an URL", [{ status: 200 }], `[0].url is missing: ${url}`],
+    ["plain http elsewhere", [{ url: "http://api.example.org/" }], `[0].url does not fit: ${url}`],
+    ["a password in an URL", [{ url: "https://u:secret@api.example.org/" }], `[0].url does not fit: ${url}`],
+    ["a key in a query", [{ url: "https://api.example.org/?key=secret" }], `[0].url does not fit: ${url}`],
+    [
+      "a header that is written out, which is not shown",
+      [{ ...api, header: "Authorization: Bearer secret" }],
+      "[0].header does not fit: it must be env:NAME",
+    ],
+    [
+      "a status that there is not",
+      [{ ...api, status: 20 }],
+      "[0].status is 20: it must be a whole number from 100 to 599",
+    ],
+    [
+      "an unknown key",
+      [{ ...api, headers: "env:X" }],
+      "[0].headers is not known: the nearest known key is guardian:endpoints[0].header",
+    ],
+    ["one URL in the place of a list", api, ` does not fit: ${list}`],
+    ["an URL in the place of an object", [api.url], ` has something else at [0]: ${list}`],
+  ];
+  for (const [what, given, said] of endpoints) {
+    it(`19-7 refuses ${what}`, () =>
+      expect(errorsOf({ endpoints: given })).to.deep.equal([`guardian:endpoints${said}`]));
   }
 });
