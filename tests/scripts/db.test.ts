@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Client } from "pg";
 import { main } from "../../scripts/db";
 import type { DevStatus } from "../../scripts/postgres/dev";
@@ -35,9 +35,14 @@ type Db = (...args: string[]) => Promise<{ code: number; said: string; printed: 
 describe("npm run db", function () {
   this.timeout(300_000);
 
-  it("starts once, remembers, stops, starts with the same data, resets", async () => {
+  it("starts once, remembers, says which port the stack's file has, stops itself alone, starts with the same data, resets", async () => {
     await withClone(async (db, clone) => {
       const port = String(await freePort());
+      const expects = (other: number): string =>
+        `the dev stack expects port ${other}: npm run pulumi -- config set --path guardian:database.port ${port}`;
+      const configure = (value: unknown): void =>
+        writeFileSync(join(clone, "Pulumi.dev.yaml"), JSON.stringify({ config: { "guardian:database": value } }));
+      configure({ host: "127.0.0.1", port: 50001 });
       expect(await db("status")).to.deep.include({ code: 3 });
       const first = await db("start", "--port", port, "--users", "100", "--major", "15", "--json");
       expect(first.code).to.equal(0);
@@ -58,7 +63,11 @@ describe("npm run db", function () {
       }
       const again = await db("start");
       expect(again).to.include({ code: 0 });
-      expect(again.said).to.contain(`already running on port ${port}, process ${at.pid}`);
+      expect(again.said).to.contain(`already running on port ${port}, process ${at.pid}`).and.contain(expects(50001));
+      configure(JSON.stringify({ port: 50002 }));
+      expect((await db("status")).said).to.contain(expects(50002));
+      configure({ port: Number(port) });
+      expect((await db("status")).said).to.not.contain("the dev stack expects");
       expect((await db("start", "--users", "5")).said).to.match(/there already, with 100 users[^]*reset/);
 
       const client = new Client({ ...at, password });
@@ -69,6 +78,12 @@ describe("npm run db", function () {
       expect(alive(at.pid)).to.equal(false);
       expect(await db("stop")).to.include({ code: 0, said: "it was not running" });
       expect((await db("status")).code).to.equal(3);
+      // A process that only inherited the server's number.
+      const noted = join(home, "server", "data", "postmaster.pid");
+      writeFileSync(noted, `${process.pid}\n${dirname(noted)}\n`);
+      expect((await db("status")).code).to.equal(3);
+      expect((await db("stop")).said).to.equal("it was not running");
+      rmSync(noted);
       expect((await db("start", "--json")).printed[0]).to.contain(`"port":${port},`);
       const mine = async () => {
         const second = new Client({ ...at, password: readFileSync(at.passwordFile, "utf8") });
@@ -78,9 +93,12 @@ describe("npm run db", function () {
         return rows[0]!.t;
       };
       expect(await mine()).to.equal("mine");
+      const stacks = join(clone, ".guardian", "state", ".pulumi", "stacks", "guardian");
+      mkdirSync(stacks, { recursive: true });
+      writeFileSync(join(stacks, "dev.json"), "{}");
       const reset = await db("reset", "--users", "10", "--major", "17", "--json");
       expect(reset.printed[0]).to.contain(`"users":10,`);
-      expect(reset.said, "there is no stack's state").to.not.contain("stack rm");
+      expect(reset.said).to.contain("npm run pulumi -- stack rm dev --force --preserve-config");
       expect(await mine()).to.equal(null);
     });
   });
@@ -109,7 +127,8 @@ describe("npm run db", function () {
       expect(folder).to.match(/^\/var\/tmp\/guardian-postgres-0\/db-[0-9a-f]{12}$/);
       expect(said).to.contain(`cannot get into ${join(clone, ".guardian", "db")}; the data is in ${folder}`);
       expect((await db("status")).code).to.equal(0);
-      await db("reset", "--users", "10");
+      const reset = await db("reset", "--users", "10");
+      expect(reset.said, "there is no stack's state").to.not.contain("stack rm");
     }, 0o700);
   });
 
@@ -133,27 +152,6 @@ describe("npm run db", function () {
     await new Promise((done) => other.close(done));
   });
 
-  it("says which port the stack's file has, and that its state is left behind by reset", async () => {
-    await withClone(async (db, clone) => {
-      const port = String(await freePort());
-      const expects = (other: number): string =>
-        `the dev stack expects port ${other}: npm run pulumi -- config set --path guardian:database.port ${port}`;
-      const configure = (value: unknown): void =>
-        writeFileSync(join(clone, "Pulumi.dev.yaml"), JSON.stringify({ config: { "guardian:database": value } }));
-      configure({ host: "127.0.0.1", port: 50001 });
-      expect((await db("start", "--port", port, "--users", "10", "--major", "15")).said).to.contain(expects(50001));
-      configure(JSON.stringify({ port: 50002 }));
-      expect((await db("status")).said).to.contain(expects(50002));
-      configure({ port: Number(port) });
-      expect((await db("status")).said).to.not.contain("the dev stack expects");
-      const hint = "npm run pulumi -- stack rm dev --force --preserve-config";
-      const stacks = join(clone, ".guardian", "state", ".pulumi", "stacks", "guardian");
-      mkdirSync(stacks, { recursive: true });
-      writeFileSync(join(stacks, "dev.json"), "{}");
-      expect((await db("reset", "--users", "10")).said).to.contain(hint);
-    });
-  });
-
   it("tells another user whose database it is", async function () {
     if (process.getuid?.() !== 0) skip(this, "it takes root, who can be another user for a moment");
     await withClone(async (db, clone) => {
@@ -169,19 +167,6 @@ describe("npm run db", function () {
         );
       }
       rmSync(join(home, "server.json"));
-    });
-  });
-
-  it("does not stop a process that only inherited the server's number", async () => {
-    await withClone(async (db, clone) => {
-      await db("start", "--port", String(await freePort()), "--users", "10", "--major", "15");
-      await db("stop");
-      const data = join(clone, ".guardian", "db", "server", "data");
-      mkdirSync(data, { recursive: true });
-      writeFileSync(join(data, "postmaster.pid"), `${process.pid}\n${data}\n`);
-      expect((await db("status")).code).to.equal(3);
-      expect((await db("stop")).said).to.equal("it was not running");
-      rmSync(join(data, "postmaster.pid"));
     });
   });
 
