@@ -1,17 +1,16 @@
 import { expect } from "chai";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Fingerprint } from "../../engine/fingerprint/types";
 import { readOperation, type Operation } from "../../scripts/demo/operation";
 import { Output } from "../../scripts/demo/output";
 import { tell, type Parts, type Result } from "../../scripts/demo/story";
 import { table } from "../../scripts/demo/table";
+import { withFolder } from "../support/folder";
 
 describe("the demo's counting", () => {
   it("counts custom resources, providers and components aside", () => {
-    const folder = mkdtempSync(join(tmpdir(), "events "));
-    try {
+    return withFolder((folder) => {
       mkdirSync(join(folder, "x"));
       const event = (kind: string, op: string, type: string, custom: boolean, side = "new"): string =>
         JSON.stringify({ [kind]: { metadata: { op, type, [side]: { custom } } } });
@@ -46,9 +45,7 @@ describe("the demo's counting", () => {
       } satisfies Operation);
       writeFileSync(log, JSON.stringify({ stdoutEvent: { message: "^C received; cancelling." } }));
       expect(readOperation(log, false, 2).cancelled).to.equal(true);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    });
   });
 
   it("lays out small tables", () => {

@@ -1,17 +1,6 @@
 import { expect } from "chai";
 import { createHash } from "node:crypto";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { GuardianError } from "../../engine/base/errors";
@@ -19,14 +8,27 @@ import { findEngine } from "../../scripts/pulumi/engine";
 import { localBackend } from "../../scripts/pulumi/local";
 import { pulumi } from "../../scripts/pulumi/run";
 import { ensureStack } from "../../scripts/pulumi/stacks";
+import { withFolder } from "../support/folder";
 import { long } from "../support/long";
 import { devConfig, tinyProject } from "../support/tiny-project";
 
 const root = join(__dirname, "..", "..");
 
-/** A clone whose engine notes its arguments, and does nothing else. */
-function clone(stacks: readonly string[], selected?: string, env: NodeJS.ProcessEnv = {}) {
-  const folder = mkdtempSync(join(tmpdir(), "guardian-stacks-"));
+interface Clone {
+  folder: string;
+  /** What the engine was asked, or the refusal. */
+  ensure(): Promise<string | GuardianError>;
+}
+
+/** Runs a test in a clone whose engine notes its arguments, and does nothing else. */
+function withClone(
+  { stacks, selected, env }: { stacks: readonly string[]; selected?: string | undefined; env?: NodeJS.ProcessEnv },
+  test: (clone: Clone) => Promise<void>,
+): Promise<void> {
+  return withFolder((folder) => test(clone(folder, stacks, selected, env)));
+}
+
+function clone(folder: string, stacks: readonly string[], selected?: string, env: NodeJS.ProcessEnv = {}): Clone {
   const local = localBackend(folder, { PATH: process.env["PATH"], ...env });
   writeFileSync(join(folder, "Pulumi.yaml"), "name: tiny\n");
   mkdirSync(join(local.state, ".pulumi", "stacks", "tiny"), { recursive: true });
@@ -48,7 +50,7 @@ function clone(stacks: readonly string[], selected?: string, env: NodeJS.Process
     }
     return readFileSync(join(folder, "asked"), "utf8");
   };
-  return { ensure, folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { ensure, folder };
 }
 
 /** @param said what the engine was asked, or what the refusal says, before anything was made */
@@ -72,25 +74,19 @@ describe("which stack npm run pulumi works on", () => {
     ["prod was removed: dev is not made in its place", ["prod.json.bak"], undefined, /\(prod was\)/],
   ];
   for (const [what, stacks, selected, said] of there) {
-    it(`16-3: ${what}`, async () => {
-      const { ensure, folder, remove } = clone(stacks, selected);
-      try {
+    it(`16-3: ${what}`, () =>
+      withClone({ stacks, selected }, async ({ ensure, folder }) => {
         // Made long ago: nobody is about to select it.
         const old = join(folder, ".guardian", "state", ".pulumi", "stacks", "tiny", "dev.json");
         if (existsSync(old)) utimesSync(old, 0, 0);
-        const found = await ensure();
-        expectSaid(found, said, folder);
-      } finally {
-        remove();
-      }
-    });
+        expectSaid(await ensure(), said, folder);
+      }));
   }
 });
 
 describe("which stack npm run pulumi works on, where the project has no dev", () => {
-  it("18-1 makes none: it stops, and names those that the project has files of", async () => {
-    const { ensure, folder, remove } = clone([]);
-    try {
+  it("18-1 makes none: it stops, and names those that the project has files of", () =>
+    withClone({ stacks: [] }, async ({ ensure, folder }) => {
       for (const name of ["staging", "prod"]) writeFileSync(join(folder, `Pulumi.${name}.yaml`), "");
       const found = await ensure();
       expect(found).to.be.instanceOf(GuardianError);
@@ -99,10 +95,7 @@ describe("which stack npm run pulumi works on, where the project has no dev", ()
         .and.contain("stack init prod");
       writeFileSync(join(folder, "Pulumi.dev.yaml"), "");
       expect(await ensure()).to.equal("stack init dev\n");
-    } finally {
-      remove();
-    }
-  });
+    }));
 });
 
 describe("the stack that PULUMI_STACK names", () => {
@@ -118,15 +111,10 @@ describe("the stack that PULUMI_STACK names", () => {
     ["is not there: stops, lists the others", ["staging.json"], "prod", /there are: staging$/],
   ];
   for (const [what, stacks, named, said] of there) {
-    it(`16-3: ${what}`, async () => {
-      const { ensure, folder, remove } = clone(stacks, undefined, { PULUMI_STACK: named });
-      try {
-        const found = await ensure();
-        expectSaid(found, said, folder);
-      } finally {
-        remove();
-      }
-    });
+    it(`16-3: ${what}`, () =>
+      withClone({ stacks, env: { PULUMI_STACK: named } }, async ({ ensure, folder }) =>
+        expectSaid(await ensure(), said, folder),
+      ));
   }
 });
 

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { pendingHints } from "../../scripts/pulumi/backend/pending";
 import { giveBack, lockHints } from "../../scripts/pulumi/backend/stale";
+import { withFolder } from "../support/folder";
 
 describe("the lock of an engine that a signal ended", () => {
   it("16-18 is given back if it is this run's own and the engine has ended, and no other", async () => {
@@ -37,8 +38,7 @@ describe("the lock of an engine that a signal ended", () => {
 
 describe("what to do about operations that a killed run left pending", () => {
   it("is said by whether the run at hand worked, of the stacks whose state it wrote", () => {
-    const folder = mkdtempSync(join(tmpdir(), "guardian pending "));
-    try {
+    return withFolder((folder) => {
       const [began, stacks] = [Date.now() - 60_000, join(folder, ".pulumi", "stacks", "guardian")];
       mkdirSync(stacks, { recursive: true });
       for (const [stack, pending] of [
@@ -56,9 +56,7 @@ describe("what to do about operations that a killed run left pending", () => {
       expect(hints(true)).to.deep.equal([`${noted}the database's ledger knows what became of them; ${clear}`]);
       const first = "first up until it succeeds: it takes over what the ledger says is done; then ";
       expect(hints(false)).to.deep.equal([`${noted}${first}${clear}`]);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    });
   });
 });
 

@@ -1,25 +1,22 @@
 import { expect } from "chai";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { mendTorn } from "../../scripts/pulumi/backend/torn";
 import { long } from "../support/long";
 import { tinyProject } from "../support/tiny-project";
+import { withFolder } from "../support/folder";
 
 /** A file backend with these files, by their paths below `.pulumi`. */
 async function withBackend(files: Record<string, string>, test: (url: string, at: At) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "guardian torn "));
-  const at: At = (path) => join(folder, ".pulumi", path);
-  try {
+  return withFolder(async (folder) => {
+    const at: At = (path) => join(folder, ".pulumi", path);
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(at(path)), { recursive: true });
       writeFileSync(at(path), text);
     }
     await test(pathToFileURL(folder).href, at);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 type At = (path: string) => string;
 

@@ -89,10 +89,14 @@ const found = async (): Promise<string> => (await findEngine({ log: { line: () =
 /** Stacks that were made and no more, by their name: the CLI takes a third of a second for the key of a passphrase. */
 const initialised = new Map<string, string>();
 
+/** Folders that go with this process. */
+const kept: string[] = [];
+process.once("exit", () => kept.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 /** @returns a copy of the folder that stays until the process ends */
 export function keep(folder: string): string {
   const copy = mkdtempSync(join(tmpdir(), "guardian-kept-"));
-  process.once("exit", () => rmSync(copy, { recursive: true, force: true }));
+  kept.push(copy);
   cpSync(folder, copy, { recursive: true });
   return copy;
 }
