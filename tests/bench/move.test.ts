@@ -121,7 +121,7 @@ describe("bench move: the command line", () => {
     expect([worthThrottling(least), worthThrottling(20_000)]).to.deep.equal([true, false]);
     expect(() => parse(commandOf([move]), ["move", "--rows", "20000"])).to.throw(
       UsageError,
-      `number from ${least}, not '20000'`,
+      `--rows must be a whole number from ${least}`,
     );
   });
 });
