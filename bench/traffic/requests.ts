@@ -1,4 +1,5 @@
 import { escapeLiteral, type Client } from "pg";
+import { become } from "../../scripts/v6/database";
 
 /** Whom requests are about. None of them exists. */
 export interface People {
@@ -20,12 +21,6 @@ export interface RequestClass {
 /** What uploads and results of the traffic are called, so that they can be taken away again. */
 const mark = "traffic/";
 
-/** As PostgREST does it: the request's role, and the claims of the user's token; both end with the transaction. */
-function as(role: string, user?: string): string {
-  const claims = escapeLiteral(JSON.stringify({ sub: user, role }));
-  return `SELECT set_config('role', '${role}', true), set_config('request.jwt.claims', ${claims}, true);`;
-}
-
 /** The n-th, counted round and round. */
 function pick<T>(list: readonly T[], n: number): T {
   const one = list[n % list.length];
@@ -36,7 +31,7 @@ function pick<T>(list: readonly T[], n: number): T {
 function patient(statement: (one: People["patients"][number]) => string): RequestClass["sql"] {
   return ({ patients }, n) => {
     const one = pick(patients, n);
-    return as("authenticated", one.id) + statement(one);
+    return become("authenticated", one.id) + statement(one);
   };
 }
 
@@ -50,7 +45,7 @@ export const classes: readonly RequestClass[] = [
     share: 15,
     sql: ({ accounts }, n) => {
       const { id, email } = pick(accounts, n);
-      return `${as("supabase_auth_admin")}
+      return `${become("supabase_auth_admin")}
         SELECT id, encrypted_password, email_confirmed_at FROM auth.users
         WHERE email = ${escapeLiteral(email)} AND is_sso_user = false;
         UPDATE auth.users SET last_sign_in_at = now(), updated_at = now() WHERE id = '${id}'`;
@@ -77,7 +72,7 @@ export const classes: readonly RequestClass[] = [
     share: 20,
     sql: ({ accounts }, n) => {
       const { id } = pick(accounts, n);
-      return `${as("authenticated", id)}
+      return `${become("authenticated", id)}
         SELECT language, timezone, first_name, last_name FROM public.user_profiles WHERE user_id = '${id}'`;
     },
   },
@@ -94,7 +89,7 @@ export const classes: readonly RequestClass[] = [
     share: 5,
     sql: ({ patients }, n) => {
       const { id, document } = pick(patients, n);
-      return `${as("service_role")}
+      return `${become("service_role")}
         INSERT INTO public.patient_lab_results (user_id, test_name, result_value, unit, test_date, source_document_id)
         VALUES ('${id}', '${mark}', '5.1', '%', current_date, '${document}')`;
     },

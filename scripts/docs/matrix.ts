@@ -1,6 +1,7 @@
 import { escapeIdentifier, type Client } from "pg";
 import { isPostgres } from "../../engine/base/errors";
 import { quoteName } from "../../engine/base/sql";
+import { become } from "../v6/database";
 import { columnsOf, people, specimen, type Column } from "./specimens";
 
 /** Whose hands are tried, in the order of the page's columns. */
@@ -62,10 +63,7 @@ export async function tryAll(
     functions: new Map(functions.map((name) => [name, new Map<Actor, Outcome>()])),
   };
   for (const actor of actors) {
-    await admin.query("BEGIN; SET LOCAL statement_timeout = '20s'");
-    const claims = JSON.stringify({ ...(actor.user ? { sub: actor.user } : {}), role: actor.role });
-    await admin.query("SELECT set_config('request.jwt.claims', $1, true)", [claims]);
-    await admin.query(`SET LOCAL ROLE ${escapeIdentifier(actor.role)}`);
+    await admin.query(`BEGIN; SET LOCAL statement_timeout = '20s'; ${become(actor.role, actor.user)}`);
     for (const [relation, of] of columns) {
       matrix.tables.get(relation)?.set(actor.name, await tryTable(admin, relation, of, views.includes(relation)));
     }

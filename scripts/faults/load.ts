@@ -1,5 +1,5 @@
-import { escapeLiteral, type Client } from "pg";
-import type { Login } from "../v6/database";
+import type { Client } from "pg";
+import { become, type Login } from "../v6/database";
 import { key, Traffic, type Work } from "./traffic";
 
 /** What an application has done. */
@@ -15,12 +15,6 @@ interface Patient {
   id: string;
   /** One of his. */
   document: string;
-}
-
-/** As PostgREST does it: role and claims are the transaction's own. */
-function as(role: string, user?: string): string {
-  const claims = escapeLiteral(JSON.stringify({ sub: user, role }));
-  return `SELECT set_config('role', '${role}', true), set_config('request.jwt.claims', ${claims}, true);`;
 }
 
 /**
@@ -43,7 +37,7 @@ async function read(client: Client, seed: string, n: number): Promise<void> {
   const who = await patient(client, key(`${seed} reads ${n}`), false);
   if (who)
     await client.query(
-      `${as("authenticated", who.id)}
+      `${become("authenticated", who.id)}
        SELECT id, original_name, status, created_at, medical_data FROM public.documents ORDER BY created_at DESC LIMIT 20;
        SELECT test_name, result_value, unit, test_date FROM public.patient_lab_results ORDER BY test_date DESC LIMIT 50;
        SELECT medication_name, dosage FROM public.patient_medications WHERE status = 'active' LIMIT 50;
@@ -55,23 +49,24 @@ async function read(client: Client, seed: string, n: number): Promise<void> {
 /** What is written for a patient, one step a transaction: as the login service, the patient, and the edge functions do. */
 const treatments: readonly ((id: string, document: string) => string)[] = [
   (id) =>
-    `${as("supabase_auth_admin")} UPDATE auth.users SET last_sign_in_at = now(), updated_at = now() WHERE id = '${id}'`,
+    `${become("supabase_auth_admin")} UPDATE auth.users SET last_sign_in_at = now(), updated_at = now() WHERE id = '${id}'`,
   // v6's own trigger then changes the row a second time, in a subtransaction.
-  (_id, document) => `${as("service_role")} SELECT set_config('search_path', 'public, extensions', true);
+  (_id, document) => `${become("service_role")} SELECT set_config('search_path', 'public, extensions', true);
     UPDATE public.documents SET status = 'completed', processed_at = now(), extracted_text = 'Synthetic text, blood pressure',
       normalization_status = 'pending', medical_data = '{"documentType": "lab_report"}' WHERE id = '${document}'`,
-  (id, document) => `${as("service_role")}
+  (id, document) => `${become("service_role")}
     INSERT INTO public.patient_lab_results (user_id, test_name, result_value, unit, test_date, source_document_id)
     VALUES ('${id}', 'Load', '5.1', '%', current_date, '${document}');
     INSERT INTO public.patient_medications (user_id, medication_name, source_document_ids)
     VALUES ('${id}', 'Synthetic', ARRAY['${document}'::uuid])`,
-  (id) => `${as("authenticated", id)} UPDATE public.patient_medications SET dosage = '5 mg', last_confirmed_at = now()`,
+  (id) =>
+    `${become("authenticated", id)} UPDATE public.patient_medications SET dosage = '5 mg', last_confirmed_at = now()`,
   // Rows that were there before the migration are among them: the gates must not take them for lost.
-  (id) => `${as("authenticated", id)}
+  (id) => `${become("authenticated", id)}
     DELETE FROM public.patient_lab_results WHERE id = (SELECT id FROM public.patient_lab_results ORDER BY id LIMIT 1);
     DELETE FROM public.patient_medications WHERE id = (SELECT id FROM public.patient_medications ORDER BY id LIMIT 1)`,
   // Of no result and no vital: of those v6 lets no document go. As the server, since a patient is not shown all that hang on it.
-  (id) => `${as("service_role")} DELETE FROM public.documents WHERE id = (SELECT d.id FROM public.documents d
+  (id) => `${become("service_role")} DELETE FROM public.documents WHERE id = (SELECT d.id FROM public.documents d
     WHERE d.user_id = '${id}' AND EXISTS (SELECT FROM public.documents o WHERE o.user_id = d.user_id AND o.id <> d.id)
       AND NOT EXISTS (SELECT FROM public.patient_lab_results r WHERE r.source_document_id = d.id)
       AND NOT EXISTS (SELECT FROM public.patient_vitals r WHERE r.source_document_id = d.id) ORDER BY d.id LIMIT 1)`,
@@ -94,7 +89,7 @@ async function upload(client: Client, seed: string, n: number): Promise<void> {
   const text = "SELECT id FROM auth.users WHERE id >= $1 AND email IS NOT NULL ORDER BY id LIMIT 1 FOR KEY SHARE";
   const { rows } = await client.query<{ id: string }>(text, [key(`${seed} upload ${n}`)]);
   for (const { id } of rows)
-    await client.query(`${as("authenticated", id)} INSERT INTO public.documents (user_id, s3_key, original_name, mime_type)
+    await client.query(`${become("authenticated", id)} INSERT INTO public.documents (user_id, s3_key, original_name, mime_type)
       VALUES ('${id}', 'load/${id}', 'a.pdf', 'application/pdf')`);
   await client.query("COMMIT");
 }

@@ -43,12 +43,15 @@ export async function withClient<T>(login: Login, work: (client: Client) => Prom
   }
 }
 
-/** Asks as PostgREST does it: the role and the token's claims are the transaction's own. */
+/** SQL: what PostgREST does for a request: the role and the claims of the user's token, until the transaction ends. */
+export function become(role: string, user?: unknown): string {
+  const claims = escapeLiteral(JSON.stringify({ sub: user, role }));
+  return `SELECT set_config('role', '${role}', true), set_config('request.jwt.claims', ${claims}, true);`;
+}
+
+/** Asks as somebody who is logged in. */
 export async function asUser(client: Client, user: unknown, sql: string, values = [user]): Promise<void> {
-  await client.query("BEGIN");
-  const claims = JSON.stringify({ sub: user, role: "authenticated" });
-  await client.query("SELECT set_config('request.jwt.claims', $1, true)", [claims]);
-  await client.query("SET LOCAL ROLE authenticated");
+  await client.query(`BEGIN; ${become("authenticated", user)}`);
   await client.query(sql, values);
   await client.query("COMMIT");
 }
