@@ -2,8 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config";
 import { FeatureFlag } from "../resources/feature-flag/declare";
 import { SessionCompletion } from "../resources/session-completion/declare";
-import { gateAt, type Judged } from "./gate";
-import type { Plan } from "./plan";
+import { gateAt } from "./gate";
 import { Stage, type StageArgs } from "./stage";
 
 /** A flag may be called constructor, which every object has by nature. */
@@ -15,11 +14,7 @@ export const isOn = ({ rollout, allowList }: StackConfig, flag: string): boolean
   (own(rollout, flag) ?? 0) > 0 || own(allowList, flag) !== undefined;
 
 interface DeploymentArgs extends StageArgs {
-  config: StackConfig;
-  plan: Plan;
   sessionId: pulumi.Input<string>;
-  /** What is there before. */
-  judged: Judged;
 }
 
 /** Phase 4 of the guide: who gets which feature, the gate at the end, and then the end of the session. */
@@ -56,9 +51,7 @@ export class Deployment extends Stage {
       plan.flags.filter((flag) => isOn(config, flag)).map((flag) => [flag, own(config.rollout, flag) ?? 0]),
     );
     // Before the session's end: one that does not pass leaves it open.
-    this.chain(
-      gateAt("end", { config, plan, ledgerId, judges: args.judged, rollout }, { ...options, dependsOn: flags }),
-    );
+    this.chain(gateAt("end", { ...args, judges: this.judged, rollout }, { ...options, dependsOn: flags }));
     this.chain(new SessionCompletion("completion", { sessionId, behind: ["end"], ledgerId }, this.next()));
     this.registerOutputs({});
   }

@@ -3,18 +3,14 @@ import type { StackConfig } from "../config";
 import { Backup } from "../resources/backup/declare";
 import { Ledger } from "../resources/ledger/declare";
 import { MigrationSession } from "../resources/migration-session/declare";
-import { SqlModule } from "../resources/sql-module/declare";
 import { isOn } from "./deployment";
-import { acceptedOf, gateAt, type Judged } from "./gate";
-import type { Plan } from "./plan";
+import { acceptedOf, gateAt } from "./gate";
 import { Stage, type StageArgs } from "./stage";
 
 /** Makes what has to be there besides the backup before anything is changed. */
 export type Beside = (backup: Backup, stage: pulumi.Resource) => pulumi.Resource;
 
-interface InfrastructureArgs extends Omit<StageArgs, "ledgerId"> {
-  config: StackConfig;
-  plan: Plan;
+interface InfrastructureArgs extends Omit<StageArgs, "ledgerId" | "judged"> {
   stack: string;
   /** Absent: the backup is enough. */
   beside?: Beside | undefined;
@@ -25,11 +21,9 @@ export class Infrastructure extends Stage {
   readonly ledger: Ledger;
   readonly backup: Backup;
   readonly session: MigrationSession;
-  /** What the gates after it stand for besides their own. */
-  readonly judged: Judged = {};
 
   constructor(args: InfrastructureArgs) {
-    super("infrastructure", args);
+    super("infrastructure", { ...args, judged: {} });
     const { config, plan } = args;
     const { purge, adopt, acknowledge } = config;
     const publications = Object.keys(config.publications).sort();
@@ -60,12 +54,7 @@ export class Infrastructure extends Stage {
     if (args.beside) this.chain(args.beside(this.backup, this));
     // Before the first module: who is not ready has nothing to take back.
     this.chain(gateAt("before", { config, plan, ledgerId, judges: this.backup.protects }, this.next()));
-    for (const module of plan.infrastructureModules) {
-      const made = this.chain(
-        new SqlModule(module, { module, through: plan.through, behind: ["before"], ledgerId }, this.next()),
-      );
-      this.judged[module] = made.meaning;
-    }
+    this.makeModules(plan.infrastructureModules, ledgerId);
     this.session = this.chain(
       new MigrationSession(
         "session",

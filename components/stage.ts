@@ -1,5 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import { stageType, type Stage as StageName } from "../config";
+import { stageType, type StackConfig, type Stage as StageName } from "../config";
+import { SqlModule } from "../resources/sql-module/declare";
+import type { Judged } from "./gate";
+import type { Plan } from "./plan";
 
 /** What every stage gets. */
 export interface StageArgs {
@@ -7,6 +10,10 @@ export interface StageArgs {
   /** The resource after which the stage begins; undefined for the first stage. */
   after: pulumi.Resource | undefined;
   ledgerId: pulumi.Input<string>;
+  config: StackConfig;
+  plan: Plan;
+  /** What is there before. */
+  judged: Judged;
 }
 
 /**
@@ -16,6 +23,8 @@ export interface StageArgs {
 export abstract class Stage extends pulumi.ComponentResource {
   /** The last resource of the chain so far. */
   last: pulumi.Resource | undefined;
+  /** What the gates after it stand for besides their own. */
+  readonly judged: Judged;
 
   constructor(
     name: StageName,
@@ -23,6 +32,16 @@ export abstract class Stage extends pulumi.ComponentResource {
   ) {
     super(stageType(name), name);
     this.last = args.after;
+    this.judged = { ...args.judged };
+  }
+
+  /** Makes modules, one after the other. */
+  protected makeModules(modules: readonly string[], ledgerId: pulumi.Input<string>): void {
+    const { through } = this.args.plan;
+    for (const module of modules) {
+      const made = this.chain(new SqlModule(module, { module, through, behind: ["before"], ledgerId }, this.next()));
+      this.judged[module] = made.meaning;
+    }
   }
 
   /** Options of a resource that comes after all that were chained before it. */
