@@ -10,6 +10,7 @@ import { gateKeys } from "./gates";
 import { ledgerKeys } from "./ledger";
 import { operatorKeys } from "./operators";
 import { publicationKeys } from "./publications";
+import { checkRaw, meant, type Checked, type Raw } from "./raw";
 import { lockKeys } from "./locks";
 import { rolloutKeys } from "./rollout";
 import { signOffKeys } from "./sign-off";
@@ -45,7 +46,7 @@ export type GuardianConfig = { [K in keyof Keys]: Values<Keys>[K] };
  * @param flags the names under guardian:flags
  * @param modules the folders of sql/; undefined: any name passes
  */
-export const configurationWith = (flags: readonly string[], modules: readonly string[] | undefined) =>
+const configurationWith = (flags: readonly string[], modules: readonly string[] | undefined) =>
   ruled(record(keysWith(flags, modules), "The configuration of a stack."), (found) => {
     const { through } = found;
     const reachesData = through !== undefined && stages.indexOf(through) >= stages.indexOf("data");
@@ -58,3 +59,20 @@ export const configurationWith = (flags: readonly string[], modules: readonly st
 
 /** The same of a stack that declares no flags, for who describes the keys. */
 export const configuration = configurationWith([], undefined);
+
+/**
+ * Checks raw configuration.
+ * @param secretKeys keys whose values must not be shown
+ * @param modules the folders of sql/, which guardian:flags may name; undefined: any name passes
+ */
+export function validateConfig(
+  raw: Raw,
+  secretKeys: readonly string[] = [],
+  modules?: readonly string[],
+): Checked<GuardianConfig> {
+  const root = "guardian:";
+  // Whatever is wrong with a flag that is declared: that its percentage is not known besides helps nobody.
+  const flags = meant(raw[`${root}flags`], configuration.fields.flags);
+  const names = typeof flags === "object" && flags !== null ? Object.keys(flags) : [];
+  return checkRaw(root, configurationWith(names, modules), raw, secretKeys) as Checked<GuardianConfig>;
+}

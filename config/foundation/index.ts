@@ -2,7 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { checkRaw, meant, readRaw, type Checked, type Raw } from "../read";
+import { checkRaw, meant, type Checked, type Raw } from "../raw";
+import { readRaw } from "../read";
 import { accessKeys, secretsOf } from "./access";
 import { foundation, foundationProject, type FoundationConfig } from "./keys";
 

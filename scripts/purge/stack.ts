@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { parse } from "yaml";
-import { validateConfig, type GuardianConfig } from "../../config";
+import { validateConfig, type GuardianConfig } from "../../config/keys";
 import type { DatabaseInput } from "../../engine/connect";
 import { GuardianError } from "../../engine/base/errors";
 import { localBackend } from "../pulumi/local";

@@ -62,6 +62,20 @@ describe("provider: what the plugin loads when it starts", () => {
   });
 });
 
+describe("what npm's commands load when they start", () => {
+  it("is neither Pulumi's SDK nor AWS's nor a parser: these take longer than a whole start", async () => {
+    const names = ["gates", "backups", "grants", "purge", "pulumi/stacks"];
+    const code = `${JSON.stringify(names)}.forEach((name) => require("./scripts/" + name)); console.log(JSON.stringify(Object.keys(require.cache)))`;
+    const loader = join(root, "provider", "boot", "loader.cjs");
+    const { stdout } = await promisify(execFile)(process.execPath, ["--require", loader, "-e", code], { cwd: root });
+    const files = JSON.parse(stdout) as string[];
+    expect(files.filter((file) => /scripts\/(gates|backups)\.ts$/.test(file))).to.have.length(2);
+    expect(files.filter((file) => /node_modules\/(@pulumi|@aws-sdk|@grpc|@libpg-query)\//.test(file))).to.deep.equal(
+      [],
+    );
+  });
+});
+
 /** Packages that only the plugin needs. */
 function isPackage(file: string): boolean {
   return /(^|\/)node_modules\/(pg|pg-[a-z-]+|@libpg-query\/parser)\//.test(file);
