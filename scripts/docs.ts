@@ -29,7 +29,7 @@ docs/aws.md from components/.`,
 
 const docs = join(__dirname, "..", "docs");
 
-/** @returns the pages by their path below docs/, formatted as they stand in the repository */
+/** @returns the pages by their path below docs/, not yet formatted */
 export async function makePages(): Promise<Map<string, string>> {
   const server = await startServer({ major: 15, inMemory: true });
   try {
@@ -40,7 +40,7 @@ export async function makePages(): Promise<Map<string, string>> {
     pages.set("rights.md", rightsPage());
     pages.set("gates.md", gatesPage());
     pages.set("masking.md", maskingPage());
-    return await formatted(new Map([...pages, ...configurationPages(), ...awsPages()]));
+    return new Map([...pages, ...configurationPages(), ...awsPages()]);
   } finally {
     await server.stop();
   }
@@ -72,7 +72,7 @@ export function main(args: readonly string[]): Promise<number> {
   return run(command, args, terminal, async ({ check }) => {
     // Apart from makePages: what the roles may is tried by a test of its own, and takes as long as all the rest.
     const roles = triedRoles().then((tried) => formatted(new Map([["roles.md", rolesPage(tried)]])));
-    const [pages, page] = await Promise.all([makePages(), roles]);
+    const [pages, page] = await Promise.all([makePages().then(formatted), roles]);
     const files = new Map([...pages, ...page]);
     const golden = { command: command.name, folder: docs, files, gone: extra(files, docs) };
     return settle(golden, check, terminal.say);
