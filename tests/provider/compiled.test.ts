@@ -60,8 +60,8 @@ class Clone {
     return join(this.folder, ...path);
   }
 
-  start(asked: string, env: Record<string, string> = {}): Promise<Ended> {
-    const args = [this.at("provider", "boot", "start.cjs"), this.at("resources", "main.ts"), asked];
+  start(asked: string, env: Record<string, string> = {}, folder = this.folder): Promise<Ended> {
+    const args = [join(folder, "provider", "boot", "start.cjs"), join(folder, "resources", "main.ts"), asked];
     const child = spawn(process.execPath, args, {
       env: { PATH: process.env["PATH"], HOME: this.home, ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -72,9 +72,9 @@ class Clone {
     return new Promise((resolve) => void child.once("close", (code) => resolve({ code, ...out })));
   }
 
-  /** What the program says of itself. */
-  async said(env: Record<string, string> = {}): Promise<Record<string, unknown>> {
-    const { code, stdout, stderr } = await this.start("x", env);
+  /** What the program says of itself. @param folder another path to the clone */
+  async said(env: Record<string, string> = {}, folder = this.folder): Promise<Record<string, unknown>> {
+    const { code, stdout, stderr } = await this.start("x", env, folder);
     expect(stderr).to.equal("");
     expect(code).to.equal(0);
     return JSON.parse(stdout) as Record<string, unknown>;
@@ -98,53 +98,39 @@ describe("provider: a plugin that starts", function () {
     place: clone.at("resources", "main.ts"),
   });
 
-  it("compiles its sources once, finds that the next time, and compiles anew what was changed", async () => {
+  it("compiles its sources once, twice at once too, and finds them the next time, whole, nobody else's, by any path to them", async () => {
     const compiled = { ...usual(), sources: false };
-    expect(await clone.said()).to.deep.equal(compiled);
-    const [first] = clone.kept;
+    expect(await Promise.all([clone.said(), clone.said()])).to.deep.equal([compiled, compiled]);
+    expect(clone.kept).to.have.lengthOf(1);
     // The file is what is run: with another word in it, another word is said (of another length, by which V8 tells sources).
-    const file = join(clone.cache, first!);
-    writeFileSync(file, readFileSync(file, "utf8").replace('"first"', '"found there"'));
-    expect(await clone.said()).to.deep.equal({ ...compiled, word: "found there" });
-    writeFileSync(clone.at("spec", "word.ts"), 'export const word = "second";\n');
-    expect(await clone.said()).to.deep.equal({ ...compiled, word: "second" });
-    writeFileSync(clone.at("node_modules", ".package-lock.json"), '{"packages": {}}');
-    expect(await clone.said()).to.deep.equal({ ...compiled, word: "second" });
-    expect(clone.kept).to.have.lengthOf(3);
+    const file = join(clone.cache, clone.kept[0]!);
+    const whole = readFileSync(file, "utf8");
+    const other = whole.replace('"first"', '"found there"');
+    writeFileSync(file, other);
+    const link = join(clone.home, "link");
+    symlinkSync(clone.folder, link);
+    for (const folder of [clone.folder, link])
+      expect(await clone.said({}, folder), folder).to.deep.equal({ ...compiled, word: "found there" });
+    expect(clone.kept).to.have.lengthOf(1);
+    truncateSync(file, 1000);
+    expect(await clone.said()).to.deep.equal(compiled);
+    expect(readFileSync(file, "utf8")).to.equal(whole);
+    writeFileSync(file, other);
+    chmodSync(file, 0o666);
+    expect(await clone.said()).to.deep.equal(compiled);
+    expect(readFileSync(file, "utf8")).to.equal(whole);
     const there = readdirSync(clone.cache).filter((name) => name.includes(".half"));
     expect(there, "halves of files").to.deep.equal([]);
   });
 
-  it("finds it by another path to the same file too", async () => {
+  it("compiles anew what was changed, or where another package is installed", async () => {
     await clone.said();
-    const there = clone.kept;
-    const link = join(clone.home, "link");
-    symlinkSync(clone.folder, link);
-    const at = clone.at.bind(clone);
-    clone.at = (...path: string[]): string => join(link, ...path);
-    expect(await clone.said()).to.deep.include({ sources: false, place: at("resources", "main.ts") });
-    expect(clone.kept).to.deep.equal(there);
-    clone.at = at;
-  });
-
-  it("does so twice at once", async () => {
-    const compiled = { ...usual(), sources: false };
-    expect(await Promise.all([clone.said(), clone.said(), clone.said()])).to.deep.equal([compiled, compiled, compiled]);
-    expect(clone.kept).to.have.lengthOf(1);
-  });
-
-  it("takes no file that is not whole, nor one that anybody may have written", async () => {
-    const compiled = { ...usual(), sources: false };
-    await clone.said();
-    const file = join(clone.cache, clone.kept[0]!);
-    const whole = readFileSync(file, "utf8");
-    truncateSync(file, 1000);
+    const compiled = { ...usual(), sources: false, word: "second" };
+    writeFileSync(clone.at("spec", "word.ts"), 'export const word = "second";\n');
     expect(await clone.said()).to.deep.equal(compiled);
-    expect(readFileSync(file, "utf8")).to.equal(whole);
-    writeFileSync(file, whole.replace('"first"', '"forged"'));
-    chmodSync(file, 0o666);
+    writeFileSync(clone.at("node_modules", ".package-lock.json"), '{"packages": {}}');
     expect(await clone.said()).to.deep.equal(compiled);
-    expect(readFileSync(file, "utf8")).to.equal(whole);
+    expect(clone.kept).to.have.lengthOf(3);
   });
 
   it("takes the user's own cache where that of the clone cannot be written, and the sources where neither can", async () => {
