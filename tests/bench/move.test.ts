@@ -1,7 +1,5 @@
 import { expect } from "chai";
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { chmodSync, readdirSync } from "node:fs";
 import { commandOf } from "../../bench/benchmark";
 import { growth } from "../../bench/growth";
 import { move } from "../../bench/move";
@@ -19,6 +17,7 @@ import { withOnline } from "../engine/migrate/harness";
 import { settingsOf } from "../engine/module/harness";
 import { withV6 } from "../support/postgres";
 import { bench } from "./run";
+import { withFolder } from "../support/folder";
 
 /** A run of `rows` rows that took so long. */
 function made(
@@ -216,9 +215,8 @@ describe("bench move: the whole", function () {
   this.timeout(900_000);
 
   it("moves both migrations in every way, and leaves nothing behind", async () => {
-    const temporary = mkdtempSync(join(tmpdir(), "bench-move-"));
-    chmodSync(temporary, 0o755); // the server's user must get in
-    try {
+    return withFolder(async (temporary) => {
+      chmodSync(temporary, 0o755); // the server's user must get in
       // v6 locks may be held for longer and are tried for again at once: other tests run beside this.
       const env = { TMPDIR: temporary, GUARDIAN_LOCK_PAUSE_MS: "100", GUARDIAN_LOCK_HOLD_MS: "10000" };
       const { stdout, stderr, code } = await bench(["move", "--rows", "21000", "--rounds", "1", "--json"], env);
@@ -244,8 +242,6 @@ describe("bench move: the whole", function () {
         expect(stderr).to.match(new RegExp(`consents, ${way}: 20\\d\\d\\d rows in \\d+ ms`));
       }
       expect(readdirSync(temporary).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
-    } finally {
-      rmSync(temporary, { recursive: true, force: true });
-    }
+    });
   });
 });

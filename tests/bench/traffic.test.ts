@@ -1,7 +1,5 @@
 import { expect } from "chai";
-import { mkdtempSync, chmodSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { chmodSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { figures, type UpWindow, type Window } from "../../bench/traffic/figures";
@@ -14,6 +12,7 @@ import { withV6, type V6 } from "../support/postgres";
 import { descendants } from "../support/processes";
 import { skip } from "../support/skip";
 import { bench } from "./run";
+import { withFolder } from "../support/folder";
 
 /** A window of one second from `from` with a request every 10 ms, all of the first class. */
 function made(from: number, latency: (at: number) => number, failures: Failure[] = []): Window {
@@ -211,9 +210,8 @@ describe("bench traffic: the whole", function () {
 
   it("measures the whole up, and leaves nothing behind", async function () {
     await newestDumpable().catch(() => skip(this, "no pg_dump; install PostgreSQL's client"));
-    const temporary = mkdtempSync(join(tmpdir(), "bench-traffic-"));
-    chmodSync(temporary, 0o755); // the server's user must get in
-    try {
+    return withFolder(async (temporary) => {
+      chmodSync(temporary, 0o755); // the server's user must get in
       const options = ["--rounds", "1", "--users", "200", "--capacity", "1", "--percent", "3", "--connections", "4"];
       // v6 locks are tried for again at once: a test does not wait for production's pauses.
       const env = { TMPDIR: temporary, GUARDIAN_LOCK_PAUSE_MS: "100" };
@@ -225,8 +223,6 @@ describe("bench traffic: the whole", function () {
       expect(found["failedTransactions"], JSON.stringify(found["failures"])).to.equal(0);
       expect(stderr).to.match(/round 1 of 1: up [\d.]+ s, \d+ requests; now as long without\n/);
       expect(readdirSync(temporary).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
-    } finally {
-      rmSync(temporary, { recursive: true, force: true });
-    }
+    });
   });
 });

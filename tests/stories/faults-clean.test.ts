@@ -1,10 +1,9 @@
 import { expect } from "chai";
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { chmodSync, readdirSync } from "node:fs";
 import { main, type Around } from "../../scripts/faults/main";
 import { gateChecks } from "../../spec/gates";
 import { faults } from "../support/faults";
+import { withFolder } from "../support/folder";
 
 /** What is read of the last line. */
 interface Figures {
@@ -39,9 +38,8 @@ describe("npm run faults -- --clean", function () {
   }
 
   it("19-3: a run beside an application that reads, writes and deletes: every check of every gate is asked, none fails", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "faults of a test "));
-    chmodSync(folder, 0o755);
-    try {
+    return withFolder(async (folder) => {
+      chmodSync(folder, 0o755);
       const { code, stdout, stderr } = await faults(["--clean", "1", "--users", "100", "--json"], folder);
       expect(code, stderr).to.equal(0);
       const { checks, upSeconds, transactions, ...rest } = JSON.parse(stdout) as Figures;
@@ -55,9 +53,7 @@ describe("npm run faults -- --clean", function () {
       expect(upSeconds.median).to.be.above(1);
       expect(transactions).to.be.at.least(50);
       expect(readdirSync(folder).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    });
   });
 
   it("19-3: a gate that fails is counted and told, and the exit code is 1", async () => {

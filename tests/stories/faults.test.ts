@@ -1,19 +1,17 @@
 import { expect } from "chai";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { chmodSync, readdirSync } from "node:fs";
 import type { Life } from "../../scripts/faults/life";
 import { main } from "../../scripts/faults/main";
 import { faults } from "../support/faults";
+import { withFolder } from "../support/folder";
 
 describe("npm run faults", function () {
   this.timeout(900_000);
 
   it("20 kills of CLI, plugin, backend and server: each run ends as an undisturbed one, and nothing is left", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "faults of a test "));
-    chmodSync(folder, 0o755);
-    try {
+    return withFolder(async (folder) => {
+      chmodSync(folder, 0o755);
       const { code, stdout, stderr } = await faults(
         ["--kills", "20", "--seed", "1", "--users", "300", "--json"],
         folder,
@@ -28,15 +26,12 @@ describe("npm run faults", function () {
       expect(readdirSync(folder).filter((name) => !name.startsWith("tsx-"))).to.deep.equal([]);
       const { stdout: processes } = spawnSync("ps", ["-ewwo", "pid,args"], { encoding: "utf8" });
       expect(processes.split("\n").filter((line) => line.includes(folder))).to.deep.equal([]);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    });
   });
 
   it("17-4 8 kills, half of them in the proof of a backup and of its scratch server", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "faults of a test "));
-    chmodSync(folder, 0o755);
-    try {
+    return withFolder(async (folder) => {
+      chmodSync(folder, 0o755);
       const args = ["--kills", "8", "--seed", "p", "--users", "300", "--proof", "--json"];
       const { code, stdout, stderr } = await faults(args, folder);
       expect(code, stderr).to.equal(0);
@@ -44,9 +39,7 @@ describe("npm run faults", function () {
       expect(stderr)
         .to.match(/the proof of its backup \d+ ms/)
         .and.to.contain("  backup proof running  ");
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    });
   });
 
   it("a row that is gone and one that is there twice are counted, and the exit code is 1", async () => {
