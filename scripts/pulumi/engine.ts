@@ -1,11 +1,11 @@
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GuardianError } from "../../engine/base/errors";
 import { build } from "./build";
 import { download, official, type ReleaseAddresses } from "./download";
 import { withLock } from "./lock";
 import { stderrLog, type Log } from "./log";
-import { allOnPath, cacheFolder, makeCacheFolder } from "./paths";
+import { allOnPath, cacheFolder, executable, makeCacheFolder } from "./paths";
 import { askVersion, atLeast, oldest, pinned } from "./versions";
 
 /** A pulumi CLI that runs on this machine. */
@@ -50,10 +50,26 @@ async function fromPath(env: NodeJS.ProcessEnv, log: Log): Promise<Engine | unde
   return undefined;
 }
 
+/** Asks a cached engine for its version once, and notes which file it was that ran here: to ask takes as long as half a command. */
 async function fromCache(env: NodeJS.ProcessEnv): Promise<Engine | undefined> {
   const path = join(cacheFolder(env), "pulumi");
-  const version = await askVersion(path, env);
-  return version === pinned ? { path, version, from: "cache" } : undefined;
+  const found = { path, version: pinned, from: "cache" } as const;
+  const file = executable(path) ? statSync(path) : undefined;
+  if (!file) return undefined;
+  const it = `${process.platform} ${process.arch} ${file.ino} ${file.size} ${file.mtimeMs} ${file.ctimeMs}`;
+  const note = join(cacheFolder(env), ".ran");
+  try {
+    if (readFileSync(note, "utf8") === it) return found;
+  } catch {
+    // nobody has asked it yet
+  }
+  if ((await askVersion(path, env)) !== pinned) return undefined;
+  try {
+    writeFileSync(note, it);
+  } catch {
+    // a folder that is read only: it is asked again the next time
+  }
+  return found;
 }
 
 async function get(env: NodeJS.ProcessEnv, log: Log, options: FindEngineOptions): Promise<Engine> {

@@ -81,8 +81,17 @@ printf '#!/bin/sh\\necho v${pinned}\\n' > "$2"; chmod +x "$2"`,
   });
 
   it("is the cached one, if it is the pinned one and runs", async () => {
-    script(cached("pulumi"), `echo v${pinned}`);
-    expect(await find()).to.deep.equal({ path: cached("pulumi"), version: pinned, from: "cache" });
+    const answers = `echo asked >> "${at("asked")}"; echo v${pinned}`;
+    script(cached("pulumi"), answers);
+    const asked = async (): Promise<number> => {
+      expect(await find()).to.deep.equal({ path: cached("pulumi"), version: pinned, from: "cache" });
+      return readFileSync(at("asked"), "utf8").split("\n").length - 1;
+    };
+    expect([await asked(), await asked()], "once").to.deep.equal([1, 1]);
+    script(cached("pulumi"), `${answers} # another`);
+    expect(await asked(), "another file").to.equal(2);
+    script(cached("pulumi"), "exit 1");
+    expect((await failure()).code).to.equal("pulumi-missing");
   });
 
   it("is downloaded, checked against its sum, language host and all", async () => {
