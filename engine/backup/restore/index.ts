@@ -32,6 +32,7 @@ import {
   makePlace,
   nearlyThere,
   onTarget,
+  refuseGoingOn,
   refuseTarget,
   refuseUnfit,
 } from "./target";
@@ -111,6 +112,7 @@ async function restoreLocked(
     const manifest = await asDiffering("hash", backup.path, verifyBackup(backup.path, { sha: true }));
     const about = { major: target.server.major, settings: target.maintenance };
     const clients = await findClients(manifest, about, { ...options, signal, folder: folder.path });
+    refuseGoingOn(target, clients.major);
     const dump = join(backup.path, dumpFolder);
     const toc = await readToc(clients.restorer, dump);
     const { around } = manifest;

@@ -138,11 +138,32 @@ export function refuseUnfit({ manifest }: FoundBackup, { server, settings, exist
   });
 }
 
+/**
+ * Refuses to restore beside what is there by clients that are newer than the server: they do not stop at the first error
+ * (prove/copy.ts), and where a table is there already they would add the backup's rows to it, and set its sequences back.
+ * @param clients their major version
+ * @throws GuardianError restore-refused
+ */
+export function refuseGoingOn({ settings, server, contents: { count } }: Target, clients: number): void {
+  if (count === 0 || clients <= server.major) return;
+  const { database } = settings.fields;
+  throw new GuardianError("restore-refused", {
+    what: `${database} is not empty, and pg_restore ${clients}, which is newer than the server (PostgreSQL ${server.version}), cannot stop where a table is there already: it would add rows to it, and set sequences back; nothing was written`,
+    where: settings.explain(),
+    todo: [
+      "name a database that is not there yet: it is made",
+      `if an older client wrote the backup: install PostgreSQL ${server.major}'s, and restore again`,
+    ],
+  });
+}
+
 /** Where the rows go until they are whole. */
 export interface Place {
   readonly settings: ConnectionSettings;
   /** It has a name that says so, and gets its own at the end; else there is a schema in it that says so. */
   readonly draft: boolean;
+  /** Something was in it before, which a restore that fails leaves as it was. */
+  readonly shared?: boolean;
   /** Whether it was made cannot be told: the connection ended while the server was told to. */
   readonly unsure?: boolean;
 }
@@ -173,14 +194,14 @@ function draftName(database: string, digits = randomBytes(4).toString("hex")): s
  * @param making hears of a new one before the server is told to make it: it may, though nobody hears of that
  */
 export async function makePlace(
-  { settings, maintenance, exists }: Target,
+  { settings, maintenance, exists, contents: { count } }: Target,
   create: (name: string) => string,
   signal: AbortSignal,
   making: (place: Place) => void,
 ): Promise<Place> {
   if (exists) {
     await onTarget(settings, signal, (client) => client.query(`CREATE SCHEMA IF NOT EXISTS ${markSchema}`));
-    return { settings, draft: false };
+    return { settings, draft: false, shared: count > 0 };
   }
   const name = draftName(settings.fields.database);
   const place = { settings: settings.withDatabase(name), draft: true };
@@ -218,6 +239,15 @@ export function halfThere(place: Place | undefined, made: readonly string[]): { 
     return {
       what: `database ${name}, which is empty, may have been made${roles}`,
       todo: [`drop it, if it is there: DROP DATABASE IF EXISTS ${escapeIdentifier(name)}; then restore again`],
+    };
+  }
+  if (place.shared === true) {
+    return {
+      what: `database ${name} has what was in it before, and of the backup a part besides${roles}`,
+      todo: [
+        `do not drop it: take out what came besides, and schema ${markSchema}, which says that something did`,
+        "restore into a database that is not there yet, which is made: --to '… dbname=NAME'",
+      ],
     };
   }
   return {
