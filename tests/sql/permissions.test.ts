@@ -158,7 +158,8 @@ describe("who may do what", function () {
       await addSpecimens(admin, modules);
       for (const [sql, breach] of Object.entries(defects)) {
         await admin.query(sql);
-        const now = breaches({ keys, matrix: await tryModules(admin, modules) }, await columnsOf(db));
+        const named = modules.filter(({ objects }) => objects.some((object) => breach.includes(object.split(" ")[1]!)));
+        const now = breaches({ keys, matrix: await tryModules(admin, named) }, await columnsOf(db));
         expect(now, sql).to.include(breach);
       }
     });
