@@ -80,7 +80,7 @@ describe("functions that lock and then act", function () {
   this.timeout(120_000);
 
   const withGroups = (test: (db: V6, groups: Group[]) => Promise<void>): Promise<void> =>
-    withModules(modules, async (_client, db) => test(db, await groupsOf(db)), { users: 20 });
+    withModules(modules, async (_client, db) => test(db, await groupsOf(db)));
 
   /** What is not as in turn, of every two calls of these groups, in both orders. */
   const faults = async (db: V6, groups: readonly Group[]): Promise<string[]> => {
@@ -98,34 +98,52 @@ describe("functions that lock and then act", function () {
     return wrong;
   };
 
-  it("16-10 every two of those for consents, in both orders, do at once what they do one after the other", async () => {
-    await withGroups(async (db, [, consents]) => void expect(await faults(db, [consents!])).to.deep.equal([]));
-  });
-
-  long("16-10 every two of them, in both orders, do at once what they do one after the other", async () => {
-    await withGroups(async (db, groups) => void expect(await faults(db, groups)).to.deep.equal([]));
-  });
-
-  it("16-10 what changes while one waits for its lock is seen by its decision", async () => {
-    await withGroups(async (db, groups) => {
-      const wrong: string[] = [];
-      for (const group of groups) {
-        const meeting = await Meeting.open(db, group);
-        for (const world of Object.keys(group.worlds)) {
-          for (const change of Object.keys(group.changes)) {
-            for (const name of meeting.calls(world)) {
-              const at = await meeting.whileWaiting(world, change, name);
-              if (!at) continue;
-              const after = told(await meeting.afterChange(world, change, name));
-              if (told(at) === after) continue;
-              wrong.push(`${group.name}, ${world}; ${name} waits, and ${change}: ${told(at)}; it should be ${after}`);
-            }
+  /** What a call that waited decides otherwise than one that comes after the change. */
+  const late = async (db: V6, groups: readonly Group[]): Promise<string[]> => {
+    const wrong: string[] = [];
+    for (const group of groups) {
+      const meeting = await Meeting.open(db, group);
+      for (const world of Object.keys(group.worlds)) {
+        for (const change of Object.keys(group.changes)) {
+          for (const name of meeting.calls(world)) {
+            const at = await meeting.whileWaiting(world, change, name);
+            if (!at) continue;
+            const after = told(await meeting.afterChange(world, change, name));
+            if (told(at) === after) continue;
+            wrong.push(`${group.name}, ${world}; ${name} waits, and ${change}: ${told(at)}; it should be ${after}`);
           }
         }
       }
-      expect(wrong).to.deep.equal([]);
-    });
+    }
+    return wrong;
+  };
+
+  const inTheFirstWorld = (group: Group): Group => ({
+    ...group,
+    worlds: Object.fromEntries(Object.entries(group.worlds).slice(0, 1)),
   });
+
+  it("16-10 every two of those for consents, in both orders, do at once what they do one after the other", () =>
+    withGroups(async (db, [, consents]) => {
+      expect(await faults(db, [inTheFirstWorld(consents!)])).to.deep.equal([]);
+    }));
+
+  long("16-10 every two of them, in both orders, do at once what they do one after the other", () =>
+    withGroups(async (db, groups) => {
+      expect(await faults(db, groups)).to.deep.equal([]);
+    }),
+  );
+
+  it("16-10 what changes while one waits for its lock is seen by its decision", () =>
+    withGroups(async (db, groups) => {
+      expect(await late(db, groups.map(inTheFirstWorld))).to.deep.equal([]);
+    }));
+
+  long("16-10 what changes while one waits for its lock is seen by its decision, in every world", () =>
+    withGroups(async (db, groups) => {
+      expect(await late(db, groups)).to.deep.equal([]);
+    }),
+  );
 
   it("16-10 a caller of level REPEATABLE READ decides by what is true, or is refused", async () => {
     await withGroups(async (db, groups) => {
