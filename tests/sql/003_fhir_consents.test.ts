@@ -1,13 +1,17 @@
 import { expect } from "chai";
-import { value, withModules } from "../support/modules";
-import { as, modules, people, problems, service, withConsents, type Resource } from "./003_fhir";
+import { as, service, testOn, value } from "../support/modules";
+import { modules, people, problems, withConsents, type Resource } from "./003_fhir";
 import { expectCurrent, refresh } from "./003_refresh";
+
+const test = testOn(modules);
+const testConsents = testOn(withConsents);
 
 describe("003_fhir_integration: consents", function () {
   this.timeout(60_000);
 
-  it("I-8: a consent has one Consent, of HL7's codes, in every state, also when only time changed it", async () => {
-    await withModules(withConsents, async (client) => {
+  testConsents(
+    "I-8: a consent has one Consent, of HL7's codes, in every state, also when only time changed it",
+    async (client) => {
       const { patient, other } = await people(client);
       const built = (id: string): Promise<Resource> =>
         as<Resource>(client, patient, "SELECT public.generate_fhir_consent_resource($1)", [id]);
@@ -83,14 +87,12 @@ describe("003_fhir_integration: consents", function () {
         await as(client, other, "SELECT public.generate_fhir_consent_resource($1)", [asked]),
         "another's",
       ).to.equal(null);
-    });
-  });
+    },
+  );
 
-  it("I-8: without module 004 there are no Consents, and no error", async () => {
-    await withModules(modules, async (client) => {
-      const { patient } = await people(client);
-      expect(await as(client, patient, "SELECT public.generate_fhir_consent_resource($1)", [patient])).to.equal(null);
-      expect(await refresh(client)).to.not.have.any.keys("consent_fhir_mappings");
-    });
+  test("I-8: without module 004 there are no Consents, and no error", async (client) => {
+    const { patient } = await people(client);
+    expect(await as(client, patient, "SELECT public.generate_fhir_consent_resource($1)", [patient])).to.equal(null);
+    expect(await refresh(client)).to.not.have.any.keys("consent_fhir_mappings");
   });
 });

@@ -1,8 +1,8 @@
 import { expect } from "chai";
-import { loadModule } from "../../engine/module/files/manifest";
-import { withEngine } from "../engine/module/harness";
-import { withClient } from "../../scripts/v6/database";
-import { describeLifecycle, value } from "../support/modules";
+import { describeLifecycle, lines, testOn, value } from "../support/modules";
+import { modules } from "./003_fhir";
+
+const test = testOn(modules);
 
 describe("003_fhir_integration", function () {
   this.timeout(120_000);
@@ -33,46 +33,43 @@ describe("003_fhir_integration", function () {
       /fhir_to_guardian_patient.*authenticated may EXECUTE/,
   });
 
-  it("rolls back without loss: rows wait in the archive, an erasure reaches them, the rest comes back", () =>
-    withEngine(async (engine, db) => {
-      await engine.applyReal("000_audit_log", "003_fhir_integration");
-      const rows =
-        "SELECT md5(string_agg(o::text, '' ORDER BY id)) FROM public.fhir_observations o WHERE guardian_patient_id <> $1";
-      await withClient(db.migrator, async (client) => {
-        await client.query("SELECT * FROM public.refresh_fhir_mappings()");
-        const patient = await value<string>(
-          client,
-          "SELECT guardian_patient_id FROM public.fhir_observations ORDER BY id LIMIT 1",
-        );
-        await client.query(
-          "INSERT INTO public.hl7_messages (message_type, message_control_id, raw_message, guardian_patient_id) VALUES ('ADT^A08', '1', 'MSH', $1)",
-          [patient],
-        );
-        await client.query(
-          "INSERT INTO public.hl7_to_fhir_conversions (hl7_message_id, fhir_resources) SELECT id, '[]' FROM public.hl7_messages",
-        );
-        const before = await value(client, rows, [patient]);
-        expect(Number(await engine.undo("003_fhir_integration"))).to.be.above(300);
-        await client.query("DELETE FROM public.patient_lab_results WHERE user_id = $1", [patient]);
-        await client.query("DELETE FROM public.patient_vitals WHERE user_id = $1", [patient]);
-        await client.query("DELETE FROM auth.users WHERE id = $1", [patient]);
-        const archived = await client.query<{ name: string }>(
-          "SELECT format('guardian_archive.%I', relname) AS name FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace AND relkind = 'r'",
-        );
-        expect(archived.rows).to.have.length(6);
-        for (const { name } of archived.rows) {
-          expect(
-            await value(client, `SELECT count(*) FROM ${name} t WHERE t::text LIKE '%' || $1 || '%'`, [patient]),
-            name,
-          ).to.equal("0");
-        }
-        await engine.apply(await loadModule("003_fhir_integration"));
-        expect(await value(client, rows, [patient])).to.equal(before);
-        expect(
-          await value(client, "SELECT count(*) FROM public.fhir_observations WHERE guardian_patient_id = $1", [
-            patient,
-          ]),
-        ).to.equal("0");
-      });
-    }));
+  test("rolls back without loss: rows wait in the archive, an erasure reaches them, the rest comes back; 16-14 calls of an older version without their ids", async (client, _, engine) => {
+    const rows =
+      "SELECT md5(string_agg(o::text, '' ORDER BY id)) FROM public.fhir_observations o WHERE guardian_patient_id <> $1";
+    await client.query("SELECT * FROM public.refresh_fhir_mappings()");
+    const patient = await value<string>(
+      client,
+      "SELECT guardian_patient_id FROM public.fhir_observations ORDER BY id LIMIT 1",
+    );
+    await client.query(
+      "INSERT INTO public.hl7_messages (message_type, message_control_id, raw_message, guardian_patient_id) VALUES ('ADT^A08', '1', 'MSH', $1)",
+      [patient],
+    );
+    // As the version before had it: neither trigger nor CHECK looked for ids in a call.
+    await client.query(
+      `INSERT INTO public.hl7_to_fhir_conversions (hl7_message_id, fhir_resources) SELECT id, '[]' FROM public.hl7_messages;
+       ALTER TABLE public.fhir_api_audit DISABLE TRIGGER fhir_api_audit_url, DROP CONSTRAINT fhir_api_audit_route_check,
+         DROP CONSTRAINT fhir_api_audit_resource_id_check;
+       INSERT INTO public.fhir_api_audit (endpoint_id, operation, request_url, resource_type, resource_id)
+       VALUES (gen_random_uuid(), 'read', 'https://a.example/fhir/Patient/ann-bell', 'Patient', 'ann-bell')`,
+    );
+    const before = await value(client, rows, [patient]);
+    expect(Number(await engine.undo("003_fhir_integration"))).to.be.above(300);
+    for (const table of ["public.patient_lab_results", "public.patient_vitals"])
+      await client.query(`DELETE FROM ${table} WHERE user_id = $1`, [patient]);
+    await client.query("DELETE FROM auth.users WHERE id = $1", [patient]);
+    const archived = await lines(
+      client,
+      "SELECT format('guardian_archive.%I', relname) AS line FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace AND relkind = 'r'",
+    );
+    expect(archived).to.have.length(7);
+    const named = (table: string) =>
+      value(client, `SELECT count(*) FROM ${table} t WHERE t::text LIKE '%' || $1 || '%'`, [patient]);
+    for (const table of archived) expect(await named(table), table).to.equal("0");
+    await engine.applyReal("003_fhir_integration");
+    expect(await value(client, rows, [patient])).to.equal(before);
+    expect(await named("public.fhir_observations")).to.equal("0");
+    const calls = "SELECT request_url || ' ' || length(resource_id) AS line FROM public.fhir_api_audit";
+    expect(await lines(client, calls)).to.deep.equal(["https://a.example/fhir/Patient 64"]);
+  });
 });

@@ -1,13 +1,17 @@
 import { expect } from "chai";
-import { refusal, value, withModules } from "../support/modules";
-import { as, lab, modules, people, service, withConsents } from "./003_fhir";
+import { count, as, expectRefusal, service, testOn, value } from "../support/modules";
+import { lab, modules, people, withConsents } from "./003_fhir";
 import { refresh } from "./003_refresh";
+
+const test = testOn(modules);
+const testConsents = testOn(withConsents);
 
 describe("003_fhir_integration: keys and constraints", function () {
   this.timeout(60_000);
 
-  it("D-1, D-2, D-3: accounts, documents and results are deleted as under v6, and take along what is about them", async () => {
-    await withModules(withConsents, async (client) => {
+  testConsents(
+    "D-1, D-2, D-3: accounts, documents and results are deleted as under v6, and take along what is about them",
+    async (client) => {
       const who = await people(client);
       const { patient, other, document } = who;
       const result = await lab(client, who, {});
@@ -48,17 +52,11 @@ describe("003_fhir_integration: keys and constraints", function () {
       ).to.equal(patient);
 
       await client.query("DELETE FROM public.patient_lab_results WHERE id = $1", [result]);
-      expect(
-        await value(client, "SELECT count(*) FROM public.fhir_observations WHERE guardian_lab_result_id = $1", [
-          result,
-        ]),
-      ).to.equal("0");
+      expect(await count(client, "public.fhir_observations WHERE guardian_lab_result_id = $1", [result])).to.equal(0);
       await client.query("DELETE FROM public.documents WHERE id = $1", [document]);
       expect(
-        await value(client, "SELECT count(*) FROM public.fhir_document_references WHERE guardian_document_id = $1", [
-          document,
-        ]),
-      ).to.equal("0");
+        await count(client, "public.fhir_document_references WHERE guardian_document_id = $1", [document]),
+      ).to.equal(0);
       await client.query("DELETE FROM auth.users WHERE id = $1", [patient]);
       for (const [table, column] of Object.entries({
         fhir_patient_mappings: "guardian_user_id",
@@ -71,80 +69,41 @@ describe("003_fhir_integration: keys and constraints", function () {
         hl7_to_fhir_conversions: "guardian_patient_id",
         legacy_import_jobs: "created_by",
       })) {
-        expect(
-          await value(client, `SELECT count(*) FROM public.${table} WHERE ${column} = $1`, [patient]),
-          table,
-        ).to.equal("0");
+        expect(await count(client, `public.${table} WHERE ${column} = $1`, [patient]), table).to.equal(0);
       }
-      expect(await value(client, "SELECT count(*) FROM public.hl7_messages")).to.equal("0");
-      expect(await value(client, "SELECT count(*) FROM public.legacy_import_jobs"), "an actor is forgotten").to.equal(
-        "1",
-      );
-      expect(await value(client, "SELECT count(*) FROM public.fhir_api_audit"), "the trail stays").to.equal("1");
-      expect(
-        await value(client, "SELECT count(*) FROM public.fhir_patient_mappings WHERE guardian_user_id = $1", [other]),
-      ).to.equal("1");
-    });
-  });
+      expect(await count(client, "public.hl7_messages")).to.equal(0);
+      expect(await count(client, "public.legacy_import_jobs"), "an actor is forgotten").to.equal(1);
+      expect(await count(client, "public.fhir_api_audit"), "the trail stays").to.equal(1);
+      expect(await count(client, "public.fhir_patient_mappings WHERE guardian_user_id = $1", [other])).to.equal(1);
+    },
+  );
 
-  it("D-3: what becomes of each key is decided, and an index finds the rows", async () => {
-    await withModules(modules, async (client) => {
-      const { rows } = await client.query<{ line: string }>(
-        `SELECT k.conrelid::regclass || '.' || a.attname || ' ' || k.confdeltype::text || CASE WHEN EXISTS (
-               SELECT FROM pg_index i WHERE i.indrelid = k.conrelid AND i.indkey[0] = a.attnum) THEN '' ELSE ' WITHOUT INDEX' END AS line
-             FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
-             WHERE k.contype = 'f' AND k.conrelid::regclass::text ~ '(fhir|hl7|legacy)' ORDER BY 1`,
+  test("the tables keep to what they say: one value, one origin, a sender's message once", async (client) => {
+    const { patient } = await people(client);
+    const observation = {
+      resourceType: "Observation",
+      status: "final",
+      code: { text: "x" },
+      subject: { reference: "Patient/1" },
+    };
+    const put = (resource: unknown, source = "clinic"): Promise<unknown> =>
+      client.query(
+        "INSERT INTO public.fhir_observations (guardian_patient_id, fhir_observation_id, source_system, resource) VALUES ($1, gen_random_uuid(), $2, $3)",
+        [patient, source, JSON.stringify(resource)],
       );
-      expect(rows.map((row) => row.line)).to.deep.equal([
-        "consent_fhir_mappings.guardian_patient_id c",
-        "fhir_document_references.guardian_document_id c",
-        "fhir_document_references.guardian_patient_id c",
-        "fhir_medication_requests.guardian_medication_id c",
-        "fhir_medication_requests.guardian_patient_id c",
-        "fhir_oauth_configs.endpoint_id c",
-        "fhir_observations.guardian_lab_result_id c",
-        "fhir_observations.guardian_patient_id c",
-        "fhir_observations.guardian_vital_id c",
-        "fhir_patient_mappings.guardian_user_id c",
-        "fhir_sync_jobs.endpoint_id c",
-        "fhir_sync_jobs.patient_filter c",
-        "fhir_validation_results.guardian_patient_id c",
-        "hl7_messages.guardian_patient_id c",
-        "hl7_to_fhir_conversions.guardian_patient_id c",
-        "hl7_to_fhir_conversions.hl7_message_id c",
-        "legacy_import_jobs.created_by n",
-      ]);
-    });
-  });
-
-  it("the tables keep to what they say: one value, one origin, a sender's message once", async () => {
-    await withModules(modules, async (client) => {
-      const { patient } = await people(client);
-      const observation = {
-        resourceType: "Observation",
-        status: "final",
-        code: { text: "x" },
-        subject: { reference: "Patient/1" },
-      };
-      const put = (resource: unknown, source = "clinic"): Promise<unknown> =>
-        client.query(
-          "INSERT INTO public.fhir_observations (guardian_patient_id, fhir_observation_id, source_system, resource) VALUES ($1, gen_random_uuid(), $2, $3)",
-          [patient, source, JSON.stringify(resource)],
-        );
-      await put(observation);
-      expect((await refusal(put({ ...observation, valueString: "x", valueBoolean: true }))).code).to.equal("23514");
-      expect((await refusal(put({ ...observation, status: "done" }))).code).to.equal("23514");
-      expect((await refusal(put({ ...observation, resourceType: "Patient" }))).code).to.equal("23514");
-      expect((await refusal(put(observation, "guardian"))).code, "built from nothing").to.equal("23514");
-      const message = (facility: string | null): Promise<unknown> =>
-        client.query(
-          "INSERT INTO public.hl7_messages (message_type, message_control_id, sending_facility, raw_message) VALUES ('ORU^R01', '1', $1, 'MSH')",
-          [facility],
-        );
-      await message(null);
-      await message("A");
-      expect((await refusal(message(null))).code).to.equal("23505");
-      expect((await refusal(message("A"))).code).to.equal("23505");
-    });
+    await put(observation);
+    await expectRefusal("23514", put({ ...observation, valueString: "x", valueBoolean: true }));
+    await expectRefusal("23514", put({ ...observation, status: "done" }));
+    await expectRefusal("23514", put({ ...observation, resourceType: "Patient" }));
+    await expectRefusal("23514", put(observation, "guardian"), "built from nothing");
+    const message = (facility: string | null): Promise<unknown> =>
+      client.query(
+        "INSERT INTO public.hl7_messages (message_type, message_control_id, sending_facility, raw_message) VALUES ('ORU^R01', '1', $1, 'MSH')",
+        [facility],
+      );
+    await message(null);
+    await message("A");
+    await expectRefusal("23505", message(null));
+    await expectRefusal("23505", message("A"));
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { withModules } from "../support/modules";
+import { testOn } from "../support/modules";
 import { codeSystems, empties, everything, objects, problems, withConsents, type Resource } from "./003_fhir";
 
 /** Consents in every state, as module 004 and the migration write them. */
@@ -57,11 +57,14 @@ async function oddities(client: Client): Promise<void> {
 /** FHIR's sentence for what one resource is, for the test's messages: no value of it. */
 const named = (resource: Resource): string => `${resource.resourceType}/${resource.id ?? ""}`;
 
+const testConsents = testOn(withConsents);
+
 describe("003_fhir_integration: valid resources", function () {
   this.timeout(120_000);
 
-  it("scenario 5: every resource of every generated user is valid R4 by Medplum's validator and by ours", async () => {
-    await withModules(withConsents, async (client) => {
+  testConsents(
+    "scenario 5: every resource of every generated user is valid R4 by Medplum's validator and by ours",
+    async (client) => {
       await consents(client);
       for (const odd of [false, true]) {
         if (odd) await oddities(client);
@@ -88,11 +91,12 @@ describe("003_fhir_integration: valid resources", function () {
         );
         expect(ours.rows).to.deep.equal([]);
       }
-    });
-  });
+    },
+  );
 
-  it("vital signs also keep their own profiles: bp, heartrate, bodytemp, bodyweight, bodyheight, bmi", async () => {
-    await withModules(withConsents, async (client) => {
+  testConsents(
+    "vital signs also keep their own profiles: bp, heartrate, bodytemp, bodyweight, bodyheight, bmi",
+    async (client) => {
       const vitals = (await everything(client)).filter((one) =>
         JSON.stringify(one["category"] ?? "").includes("vital-signs"),
       );
@@ -113,11 +117,12 @@ describe("003_fhir_integration: valid resources", function () {
         expect(codes, "both components of profile bp").to.deep.equal(["8480-6", "8462-4"]);
         expect(objects(panel["code"]).map((one) => one["code"])).to.include("85354-9");
       }
-    });
-  });
+    },
+  );
 
-  it("every code of a system of HL7 is in that system, and no other system is used than these", async () => {
-    await withModules(withConsents, async (client) => {
+  testConsents(
+    "every code of a system of HL7 is in that system, and no other system is used than these",
+    async (client) => {
       await consents(client);
       const known = codeSystems();
       const codings = (await everything(client))
@@ -135,11 +140,12 @@ describe("003_fhir_integration: valid resources", function () {
         "https://guardian.health/consent-purpose",
       ]);
       expect([...systems].filter((system) => known.has(system)).length).to.be.at.least(10);
-    });
-  });
+    },
+  );
 
-  it("scenario 4: a Bundle holds the whole record of its patient and of nobody else, and its references resolve in it", async () => {
-    await withModules(withConsents, async (client) => {
+  testConsents(
+    "scenario 4: a Bundle holds the whole record of its patient and of nobody else, and its references resolve in it",
+    async (client) => {
       await consents(client);
       const { rows } = await client.query<{ bundle: Resource; patient: string }>(
         "SELECT u.id AS patient, public.guardian_to_fhir_bundle(u.id) AS bundle FROM auth.users AS u",
@@ -162,45 +168,43 @@ describe("003_fhir_integration: valid resources", function () {
         );
       }
       expect(entries, "every resource is in one Bundle").to.equal((await everything(client)).length);
-    });
-  });
+    },
+  );
 
-  it("the guard sees: what the papers' builders made is refused by both validators", async () => {
-    await withModules(withConsents, async (client) => {
-      for (const bad of [
-        {
-          resourceType: "Patient",
-          name: [{ use: "official", family: null, given: [null] }],
-          identifier: [{ value: "x" }],
-        },
-        {
-          resourceType: "Observation",
-          status: "final",
-          code: { text: "x" },
-          valueQuantity: { value: 1, unit: "" },
-        },
-        {
-          resourceType: "Consent",
-          status: "active",
-          scope: { text: "x" },
-          category: [{ text: "x" }],
-          provision: {},
-          policyRule: { text: "x" },
-        },
-        {
-          resourceType: "MedicationRequest",
-          status: "active",
-          intent: "order",
-          subject: { reference: "Patient/1" },
-        },
-      ] as Resource[]) {
-        expect([...problems(bad), ...empties(bad)], bad.resourceType).to.not.deep.equal([]);
-        const { rows } = await client.query(
-          "SELECT FROM public.fhir_resource_issues($1, $2) WHERE severity = 'error'",
-          [bad.resourceType, JSON.stringify(bad)],
-        );
-        expect(rows, bad.resourceType).to.not.deep.equal([]);
-      }
-    });
+  testConsents("the guard sees: what the papers' builders made is refused by both validators", async (client) => {
+    for (const bad of [
+      {
+        resourceType: "Patient",
+        name: [{ use: "official", family: null, given: [null] }],
+        identifier: [{ value: "x" }],
+      },
+      {
+        resourceType: "Observation",
+        status: "final",
+        code: { text: "x" },
+        valueQuantity: { value: 1, unit: "" },
+      },
+      {
+        resourceType: "Consent",
+        status: "active",
+        scope: { text: "x" },
+        category: [{ text: "x" }],
+        provision: {},
+        policyRule: { text: "x" },
+      },
+      {
+        resourceType: "MedicationRequest",
+        status: "active",
+        intent: "order",
+        subject: { reference: "Patient/1" },
+      },
+    ] as Resource[]) {
+      expect([...problems(bad), ...empties(bad)], bad.resourceType).to.not.deep.equal([]);
+      const { rows } = await client.query("SELECT FROM public.fhir_resource_issues($1, $2) WHERE severity = 'error'", [
+        bad.resourceType,
+        JSON.stringify(bad),
+      ]);
+      expect(rows, bad.resourceType).to.not.deep.equal([]);
+    }
   });
 });

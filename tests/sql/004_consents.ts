@@ -1,23 +1,8 @@
 import type { Client } from "pg";
-import { asRole } from "../support/postgres";
-import { value } from "../support/modules";
+import { lines } from "../support/modules";
 
 /** What the consent tests apply. */
 export const modules = ["000_audit_log", "004_enhanced_consent"];
-
-/** Three accounts: a patient, somebody he may grant to, and a stranger. */
-export async function people(client: Client): Promise<[patient: string, doctor: string, stranger: string]> {
-  const { rows } = await client.query<{ id: string }>("SELECT id FROM auth.users ORDER BY id LIMIT 3");
-  return [rows[0]!.id, rows[1]!.id, rows[2]!.id];
-}
-
-/** One value, asked as a logged-in user. */
-export const as = <T = string>(client: Client, user: string | null, text: string, values: unknown[] = []): Promise<T> =>
-  asRole(client, "authenticated", user, (c) => value<T>(c, text, values));
-
-/** One value, asked as the server side. */
-export const service = <T = string>(client: Client, text: string, values: unknown[] = []): Promise<T> =>
-  asRole(client, "service_role", null, (c) => value<T>(c, text, values));
 
 export const grant = "SELECT public.grant_patient_consent($1, 'data_sharing', 'healthcare_services', $2)";
 export const grantFor = "SELECT public.grant_patient_consent($1, 'data_sharing', 'healthcare_services', $2, $3)";
@@ -28,13 +13,12 @@ export const check = "SELECT public.check_consent_access($1, $2)";
 export const checkFor = "SELECT public.check_consent_access($1, $2, $3)";
 
 /** What the trail says, oldest first. */
-export async function trail(client: Client): Promise<string[]> {
-  const { rows } = await client.query<{ line: string }>(
+export const trail = (client: Client): Promise<string[]> =>
+  lines(
+    client,
     `SELECT concat_ws(' ', action, previous_state || ' ->', new_state) AS line
      FROM public.patient_consent_audit ORDER BY action_timestamp, id`,
   );
-  return rows.map((row) => row.line);
-}
 
 /** The rows of the migration, as the owner writes them. */
 export const backfill = (mode: "assumed" | "pending"): string => `

@@ -1,21 +1,22 @@
 import { expect } from "chai";
 import { asRole } from "../support/postgres";
-import { archived, describeLifecycle, refusal, value, withModules } from "../support/modules";
 import {
-  claim,
-  complete,
-  documents,
-  enqueue,
-  fail,
-  later,
-  modules,
-  queueModule,
-  save,
+  count,
+  deleteAccount,
+  as,
+  describeLifecycle,
+  expectRefusal,
+  queryAs,
+  refusal,
   service,
-  stages,
-} from "./006_queue";
+  testOn,
+  value,
+} from "../support/modules";
+import { claim, complete, documents, enqueue, fail, later, modules, queueModule, save, stages } from "./006_queue";
 
 const status = "SELECT user_status || ' ' || progress_percentage FROM public.user_document_processing_status";
+
+const test = testOn(modules);
 
 describe("006_document_queue", function () {
   this.timeout(60_000);
@@ -39,229 +40,191 @@ describe("006_document_queue", function () {
     "ALTER FUNCTION public.document_queue_depth() RESET search_path": /document_queue_depth.*NOT pinned/,
   });
 
-  it("U-4: a run goes stage by stage to its end, and V6-3: v6's documents do not notice", async () => {
-    await withModules(modules, async (client) => {
-      const [document] = await documents(client);
-      const before = await value(client, "SELECT md5(string_agg(d::text, ',' ORDER BY id)) FROM public.documents d");
-      await save(client);
-      await enqueue(client, document.id);
-      expect(await stages(client)).to.deep.equal([
-        "ocr queued",
-        "analysis waiting",
-        "coding waiting",
-        "validation waiting",
-      ]);
-      const order: string[][] = [];
-      for (let work = await claim(client); work.length > 0; work = await claim(client)) {
-        order.push(work.map((w) => w.processing_stage).sort());
-        for (const one of work) expect(await complete(client, one)).to.equal(true);
-      }
-      expect(order).to.deep.equal([["ocr"], ["analysis", "coding"], ["validation"]]);
-      const seen = await asRole(client, "authenticated", document.owner, (c) =>
-        c.query(
-          "SELECT original_name, overall_status, completed_stages, current_stages, completed_at IS NOT NULL AS ended FROM public.user_document_processing_status",
-        ),
-      );
-      expect(seen.rows).to.deep.equal([
-        {
-          original_name: document.name,
-          overall_status: "completed",
-          completed_stages: "4",
-          current_stages: [],
-          ended: true,
-        },
-      ]);
-      expect(await asRole(client, "authenticated", document.owner, (c) => value(c, status))).to.equal(
-        "Processing complete 100",
-      );
-      expect(await value(client, "SELECT md5(string_agg(d::text, ',' ORDER BY id)) FROM public.documents d")).to.equal(
-        before,
-      );
-    });
+  test("U-4: a run goes stage by stage to its end, and V6-3: v6's documents do not notice", async (client) => {
+    const [document] = await documents(client);
+    const before = await value(client, "SELECT md5(string_agg(d::text, ',' ORDER BY id)) FROM public.documents d");
+    await save(client);
+    await enqueue(client, document.id);
+    expect(await stages(client)).to.deep.equal([
+      "ocr queued",
+      "analysis waiting",
+      "coding waiting",
+      "validation waiting",
+    ]);
+    const order: string[][] = [];
+    for (let work = await claim(client); work.length > 0; work = await claim(client)) {
+      order.push(work.map((w) => w.processing_stage).sort());
+      for (const one of work) expect(await complete(client, one)).to.equal(true);
+    }
+    expect(order).to.deep.equal([["ocr"], ["analysis", "coding"], ["validation"]]);
+    const seen = await queryAs(
+      client,
+      "authenticated",
+      document.owner,
+      "SELECT original_name, overall_status, completed_stages, current_stages, completed_at IS NOT NULL AS ended FROM public.user_document_processing_status",
+    );
+    expect(seen.rows).to.deep.equal([
+      {
+        original_name: document.name,
+        overall_status: "completed",
+        completed_stages: "4",
+        current_stages: [],
+        ended: true,
+      },
+    ]);
+    expect(await as(client, document.owner, status)).to.equal("Processing complete 100");
+    expect(await value(client, "SELECT md5(string_agg(d::text, ',' ORDER BY id)) FROM public.documents d")).to.equal(
+      before,
+    );
   });
 
-  it("U-10 U-11: one status view, one line a document, and nobody sees another's", async () => {
-    await withModules(modules, async (client) => {
-      const [one, other] = await documents(client);
-      await save(client);
-      await enqueue(client, one.id);
-      await enqueue(client, other.id);
-      const newest = await service(client, "SELECT public.enqueue_document($1, 'standard', 5, gen_random_uuid())", [
-        one.id,
-      ]);
-      const run = "SELECT pipeline_run_id FROM public.user_document_processing_status";
-      expect(await asRole(client, "authenticated", one.owner, (c) => value(c, run))).to.equal(newest);
-      const mine = (user: string) =>
-        asRole(client, "authenticated", user, async (c) => {
-          const { rows } = await c.query<{ document_id: string }>(
-            "SELECT document_id FROM public.user_document_processing_status",
-          );
-          return rows.map((row) => row.document_id);
-        });
-      expect(await mine(one.owner)).to.deep.equal([one.id]);
-      expect(await mine(other.owner)).to.deep.equal([other.id]);
-      expect(
-        await asRole(client, "authenticated", null, (c) =>
-          value(c, "SELECT count(*) FROM public.user_document_processing_status"),
-        ),
-      ).to.equal("0");
-      expect((await refusal(asRole(client, "anon", null, (c) => c.query(status)))).code).to.equal("42501");
-    });
-  });
-
-  it("U-12: patients read their own work and cannot forge, change or remove any, nor see a lease", async () => {
-    await withModules(modules, async (client) => {
-      const [one, other] = await documents(client);
-      await save(client);
-      await enqueue(client, one.id);
-      const read = "SELECT count(processing_stage) FROM public.document_processing_queue";
-      expect(await asRole(client, "authenticated", one.owner, (c) => value(c, read))).to.equal("4");
-      expect(await asRole(client, "authenticated", other.owner, (c) => value(c, read))).to.equal("0");
-      for (const [role, sql] of [
-        ["authenticated", "INSERT INTO public.document_processing_queue DEFAULT VALUES"],
-        ["authenticated", "UPDATE public.document_processing_queue SET status = 'completed'"],
-        ["authenticated", "DELETE FROM public.document_processing_queue"],
-        ["authenticated", "TRUNCATE public.document_processing_queue"],
-        ["authenticated", "SELECT lease_token FROM public.document_processing_queue"],
-        ["authenticated", "SELECT error_message FROM public.document_processing_queue"],
-        ["authenticated", "SELECT stages FROM public.document_processing_pipelines"],
-        ["authenticated", `SELECT public.enqueue_document('${one.id}', 'standard')`],
-        ["authenticated", "SELECT public.claim_document_work('me')"],
-        ["service_role", "UPDATE public.document_processing_queue SET status = 'completed'"],
-        ["service_role", "TRUNCATE public.document_processing_queue"],
-      ] as const) {
-        expect((await refusal(asRole(client, role, one.owner, (c) => c.query(sql)))).code, `${role}: ${sql}`).to.equal(
-          "42501",
+  test("U-10 U-11: one status view, one line a document, and nobody sees another's", async (client) => {
+    const [one, other] = await documents(client);
+    await save(client);
+    await enqueue(client, one.id);
+    await enqueue(client, other.id);
+    const newest = await service(client, "SELECT public.enqueue_document($1, 'standard', 5, gen_random_uuid())", [
+      one.id,
+    ]);
+    const run = "SELECT pipeline_run_id FROM public.user_document_processing_status";
+    expect(await as(client, one.owner, run)).to.equal(newest);
+    const mine = (user: string) =>
+      asRole(client, "authenticated", user, async (c) => {
+        const { rows } = await c.query<{ document_id: string }>(
+          "SELECT document_id FROM public.user_document_processing_status",
         );
-      }
-    });
-  });
-
-  it("K-12: the depth counts the statuses that exist, and no row can have one that does not", async () => {
-    await withModules(modules, async (client) => {
-      const [one, other] = await documents(client);
-      await save(client);
-      await enqueue(client, one.id, 2);
-      await enqueue(client, other.id, 9);
-      const depth = await asRole(client, "service_role", null, (c) =>
-        c.query("SELECT lane, status, stages FROM public.document_queue_depth()"),
-      );
-      expect(depth.rows).to.deep.equal([
-        { lane: "bulk", status: "queued", stages: "1" },
-        { lane: "bulk", status: "waiting", stages: "3" },
-        { lane: "urgent", status: "queued", stages: "1" },
-        { lane: "urgent", status: "waiting", stages: "3" },
-      ]);
-      const bad = client.query("UPDATE public.document_processing_queue SET status = 'pending'");
-      expect((await refusal(bad)).code).to.equal("23514");
-    });
-  });
-
-  it("D-1 D-2: a document or an account is deleted as under v6, and its work goes along, lease or not", async () => {
-    await withModules(modules, async (client, db) => {
-      const [one, other] = await documents(client);
-      const admin = await db.connect("admin");
-      await save(client);
-      for (const document of [one, other]) await enqueue(client, document.id);
-      const work = await claim(client);
-      expect(work).to.have.length(2);
-      const gone = await asRole(client, "authenticated", one.owner, (c) =>
-        c.query("DELETE FROM public.documents WHERE id = $1", [one.id]),
-      );
-      expect(gone.rowCount).to.equal(1);
-      expect(
-        await complete(
-          client,
-          work.find((w) => w.document_id === one.id)!,
-        ),
-      ).to.equal(false);
-      expect(await value(client, "SELECT count(*) FROM public.document_processing_queue")).to.equal("4");
-      await asRole(admin, "supabase_auth_admin", null, (c) =>
-        c.query("DELETE FROM auth.users WHERE id = $1", [other.owner]),
-      );
-      expect(await value(client, "SELECT count(*) FROM public.document_processing_queue")).to.equal("0");
-    });
-  });
-
-  it("D-3: after a rollback accounts and documents can be deleted, and a person's archived work goes with him", async () => {
-    await withModules(modules, async (client, _, engine) => {
-      const [one, other] = await documents(client);
-      await save(client);
-      for (const document of [one, other]) await enqueue(client, document.id);
-      await engine.undo(queueModule);
-      await client.query("DELETE FROM auth.users WHERE id = $1", [one.owner]);
-      const gone = await client.query("DELETE FROM public.documents WHERE id = $1", [other.id]);
-      expect(gone.rowCount).to.equal(1);
-      expect(
-        await value(client, `SELECT count(*) FROM ${await archived(client, "document_processing_queue")}`),
-      ).to.equal("4");
-      await engine.applyReal(queueModule);
-    });
-  });
-
-  it("a failure is tried again with growing pauses, and given up as a dead letter that can be put back", async () => {
-    await withModules(modules, async (client) => {
-      const [document] = await documents(client);
-      await save(client);
-      await enqueue(client, document.id);
-      const [first] = await claim(client);
-      expect(await fail(client, first!, ", 'no text in the scan'")).to.equal("failed");
-      expect(await claim(client), "not before its time").to.deep.equal([]);
-      await later(client);
-      const [second] = await claim(client);
-      expect(second).to.include({ id: first!.id, attempt: 2 });
-      expect(await fail(client, first!), "the old lease is lost").to.equal(null);
-      expect(await fail(client, second!)).to.equal("dead_letter");
-      await later(client);
-      expect(await claim(client)).to.deep.equal([]);
-      expect(await asRole(client, "authenticated", document.owner, (c) => value(c, status))).to.equal(
-        "Could not be processed 0",
-      );
-      expect(await service(client, "SELECT public.requeue_document_work($1)", [first!.id])).to.equal(true);
-      expect(await service(client, "SELECT public.requeue_document_work($1)", [first!.id])).to.equal(false);
-      expect(await claim(client)).to.have.length(1);
-      const trail = await value(client, "SELECT string_agg(action, ',' ORDER BY occurred_at) FROM public.audit_log");
-      expect(trail).to.equal("INSERT,REQUEUE");
-      const pauses = await client.query<{ low: number; high: number }>(
-        `SELECT extract(epoch FROM min(d))::float AS low, extract(epoch FROM max(d))::float AS high
-             FROM unnest('{1,2,5,20,2000}'::int[]) n, generate_series(1, 200) g, LATERAL (SELECT public.document_retry_delay(n + 0 * g)) p (d) GROUP BY n ORDER BY n`,
-      );
-      [30, 60, 480, 3600, 3600].forEach((top, i) => {
-        expect(pauses.rows[i]!.low).to.be.within(top / 2, top * 0.6);
-        expect(pauses.rows[i]!.high).to.be.within(top * 0.9, top);
+        return rows.map((row) => row.document_id);
       });
+    expect(await mine(one.owner)).to.deep.equal([one.id]);
+    expect(await mine(other.owner)).to.deep.equal([other.id]);
+    expect(await as(client, null, "SELECT count(*) FROM public.user_document_processing_status")).to.equal("0");
+    await expectRefusal("42501", queryAs(client, "anon", null, status));
+  });
+
+  test("U-12: patients read their own work and cannot forge, change or remove any, nor see a lease", async (client) => {
+    const [one, other] = await documents(client);
+    await save(client);
+    await enqueue(client, one.id);
+    const read = "SELECT count(processing_stage) FROM public.document_processing_queue";
+    expect(await as(client, one.owner, read)).to.equal("4");
+    expect(await as(client, other.owner, read)).to.equal("0");
+    for (const [role, sql] of [
+      ["authenticated", "INSERT INTO public.document_processing_queue DEFAULT VALUES"],
+      ["authenticated", "UPDATE public.document_processing_queue SET status = 'completed'"],
+      ["authenticated", "DELETE FROM public.document_processing_queue"],
+      ["authenticated", "TRUNCATE public.document_processing_queue"],
+      ["authenticated", "SELECT lease_token FROM public.document_processing_queue"],
+      ["authenticated", "SELECT error_message FROM public.document_processing_queue"],
+      ["authenticated", "SELECT stages FROM public.document_processing_pipelines"],
+      ["authenticated", `SELECT public.enqueue_document('${one.id}', 'standard')`],
+      ["authenticated", "SELECT public.claim_document_work('me')"],
+      ["service_role", "UPDATE public.document_processing_queue SET status = 'completed'"],
+      ["service_role", "TRUNCATE public.document_processing_queue"],
+    ] as const) {
+      await expectRefusal("42501", queryAs(client, role, one.owner, sql), `${role}: ${sql}`);
+    }
+  });
+
+  test("K-12: the depth counts the statuses that exist, and no row can have one that does not", async (client) => {
+    const [one, other] = await documents(client);
+    await save(client);
+    await enqueue(client, one.id, 2);
+    await enqueue(client, other.id, 9);
+    const depth = await queryAs(
+      client,
+      "service_role",
+      null,
+      "SELECT lane, status, stages FROM public.document_queue_depth()",
+    );
+    expect(depth.rows).to.deep.equal([
+      { lane: "bulk", status: "queued", stages: "1" },
+      { lane: "bulk", status: "waiting", stages: "3" },
+      { lane: "urgent", status: "queued", stages: "1" },
+      { lane: "urgent", status: "waiting", stages: "3" },
+    ]);
+    const bad = client.query("UPDATE public.document_processing_queue SET status = 'pending'");
+    await expectRefusal("23514", bad);
+  });
+
+  test("D-1 D-2: a document or an account is deleted as under v6, and its work goes along, lease or not", async (client, db) => {
+    const [one, other] = await documents(client);
+    const admin = await db.connect("admin");
+    await save(client);
+    for (const document of [one, other]) await enqueue(client, document.id);
+    const work = await claim(client);
+    expect(work).to.have.length(2);
+    const gone = await queryAs(client, "authenticated", one.owner, "DELETE FROM public.documents WHERE id = $1", [
+      one.id,
+    ]);
+    expect(gone.rowCount).to.equal(1);
+    expect(
+      await complete(
+        client,
+        work.find((w) => w.document_id === one.id)!,
+      ),
+    ).to.equal(false);
+    expect(await count(client, "public.document_processing_queue")).to.equal(4);
+    await deleteAccount(admin, other.owner);
+    expect(await count(client, "public.document_processing_queue")).to.equal(0);
+  });
+
+  test("a failure is tried again with growing pauses, and given up as a dead letter that can be put back", async (client) => {
+    const [document] = await documents(client);
+    await save(client);
+    await enqueue(client, document.id);
+    const [first] = await claim(client);
+    expect(await fail(client, first!, ", 'no text in the scan'")).to.equal("failed");
+    expect(await claim(client), "not before its time").to.deep.equal([]);
+    await later(client);
+    const [second] = await claim(client);
+    expect(second).to.include({ id: first!.id, attempt: 2 });
+    expect(await fail(client, first!), "the old lease is lost").to.equal(null);
+    expect(await fail(client, second!)).to.equal("dead_letter");
+    await later(client);
+    expect(await claim(client)).to.deep.equal([]);
+    expect(await as(client, document.owner, status)).to.equal("Could not be processed 0");
+    expect(await service(client, "SELECT public.requeue_document_work($1)", [first!.id])).to.equal(true);
+    expect(await service(client, "SELECT public.requeue_document_work($1)", [first!.id])).to.equal(false);
+    expect(await claim(client)).to.have.length(1);
+    const trail = await value(client, "SELECT string_agg(action, ',' ORDER BY occurred_at) FROM public.audit_log");
+    expect(trail).to.equal("INSERT,REQUEUE");
+    const pauses = await client.query<{ low: number; high: number }>(
+      `SELECT extract(epoch FROM min(d))::float AS low, extract(epoch FROM max(d))::float AS high
+             FROM unnest('{1,2,5,20,2000}'::int[]) n, generate_series(1, 200) g, LATERAL (SELECT public.document_retry_delay(n + 0 * g)) p (d) GROUP BY n ORDER BY n`,
+    );
+    [30, 60, 480, 3600, 3600].forEach((top, i) => {
+      expect(pauses.rows[i]!.low).to.be.within(top / 2, top * 0.6);
+      expect(pauses.rows[i]!.high).to.be.within(top * 0.9, top);
     });
   });
 
-  it("pipelines: bad ones are refused, a change makes a version, and a running run keeps its stages", async () => {
-    await withModules(modules, async (client) => {
-      for (const bad of [
-        "{}",
-        "[]",
-        '["ocr"]',
-        '[{"stage": "ocr"}]',
-        '[{"stage": "Ocr!", "processor_type": "ocr_extraction"}]',
-        '[{"stage": "ocr", "processor_type": "magic"}]',
-        '[{"stage": "ocr", "processor_type": "ocr_extraction", "order": 0}]',
-        '[{"stage": "a", "processor_type": "ai_analysis"}, {"stage": "a", "processor_type": "ai_analysis"}]',
-        '[{"stage": "a", "processor_type": "ai_analysis", "config": []}]',
-        "null",
-      ]) {
-        expect(["22023", "23514"], bad).to.include((await refusal(save(client, bad))).code);
-      }
-      const [document] = await documents(client);
-      await save(client);
-      await enqueue(client, document.id);
-      await save(client, '[{"stage": "only", "processor_type": "ai_analysis"}]');
-      await save(client, '[{"stage": "only", "processor_type": "ai_analysis"}]');
-      expect(await value(client, "SELECT pipeline_version FROM public.document_processing_pipelines")).to.equal(2);
-      expect(await stages(client)).to.have.length(4);
-      for (const [id, name] of [
-        [document.id, "nothing"],
-        ["00000000-0000-4000-8000-000000000000", "standard"],
-      ] as const) {
-        expect((await refusal(enqueue(client, id, 5, name))).code).to.equal("22023");
-      }
-    });
+  test("pipelines: bad ones are refused, a change makes a version, and a running run keeps its stages", async (client) => {
+    for (const bad of [
+      "{}",
+      "[]",
+      '["ocr"]',
+      '[{"stage": "ocr"}]',
+      '[{"stage": "Ocr!", "processor_type": "ocr_extraction"}]',
+      '[{"stage": "ocr", "processor_type": "magic"}]',
+      '[{"stage": "ocr", "processor_type": "ocr_extraction", "order": 0}]',
+      '[{"stage": "a", "processor_type": "ai_analysis"}, {"stage": "a", "processor_type": "ai_analysis"}]',
+      '[{"stage": "a", "processor_type": "ai_analysis", "config": []}]',
+      "null",
+    ]) {
+      expect(["22023", "23514"], bad).to.include((await refusal(save(client, bad))).code);
+    }
+    const [document] = await documents(client);
+    await save(client);
+    await enqueue(client, document.id);
+    await save(client, '[{"stage": "only", "processor_type": "ai_analysis"}]');
+    await save(client, '[{"stage": "only", "processor_type": "ai_analysis"}]');
+    expect(await value(client, "SELECT pipeline_version FROM public.document_processing_pipelines")).to.equal(2);
+    expect(await stages(client)).to.have.length(4);
+    for (const [id, name] of [
+      [document.id, "nothing"],
+      ["00000000-0000-4000-8000-000000000000", "standard"],
+    ] as const) {
+      await expectRefusal("22023", enqueue(client, id, 5, name));
+    }
   });
 });

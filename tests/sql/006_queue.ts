@@ -1,13 +1,9 @@
 import type { Client } from "pg";
 import { asRole } from "../support/postgres";
-import { value } from "../support/modules";
+import { lines, service } from "../support/modules";
 
 export const queueModule = "006_document_queue";
 export const modules = ["000_audit_log", queueModule];
-
-/** One value, asked as the server side. */
-export const service = <T = string>(client: Client, text: string, values: unknown[] = []): Promise<T> =>
-  asRole(client, "service_role", null, (c) => value<T>(c, text, values));
 
 /** Two documents of different owners, which nothing of v6 keeps from being deleted. */
 export async function documents(client: Client): Promise<[Document, Document]> {
@@ -71,9 +67,8 @@ export const later = (client: Client): Promise<unknown> =>
   client.query("UPDATE public.document_processing_queue SET due_at = now() - interval '1 s' WHERE due_at > now()");
 
 /** Stage and status of a run, in order. */
-export async function stages(client: Client): Promise<string[]> {
-  const { rows } = await client.query<{ line: string }>(
+export const stages = (client: Client): Promise<string[]> =>
+  lines(
+    client,
     "SELECT processing_stage || ' ' || status AS line FROM public.document_processing_queue ORDER BY stage_order, 1",
   );
-  return rows.map((row) => row.line);
-}

@@ -3,8 +3,7 @@ import type { Client } from "pg";
 import { loadModule } from "../../engine/module/files/manifest";
 import { withEngine, type Engine } from "../engine/module/harness";
 import { long } from "../support/long";
-import { asRole } from "../support/postgres";
-import { value } from "../support/modules";
+import { count, lines, queryAs } from "../support/modules";
 import { claim as claimWork, complete, documents, enqueue, save as savePipeline } from "./006_queue";
 import { claim as claimNotices, send } from "./007_notices";
 import { create, invite, join, people, save } from "./008_sessions";
@@ -31,10 +30,8 @@ const up = async (engine: Engine): Promise<bigint> => {
 /** Every row of every table. */
 async function contents(client: Client): Promise<Record<string, string[]>> {
   const all: Record<string, string[]> = {};
-  for (const table of tables) {
-    const { rows } = await client.query<{ line: string }>(`SELECT t::text AS line FROM public.${table} t ORDER BY 1`);
-    all[table] = rows.map((row) => row.line);
-  }
+  for (const table of tables)
+    all[table] = await lines(client, `SELECT t::text AS line FROM public.${table} t ORDER BY 1`);
   return all;
 }
 
@@ -47,9 +44,7 @@ async function fill(client: Client): Promise<{ patient: string; doctor: string; 
   const [patient, doctor, nurse, stranger] = await people(client);
   for (const title of ["a", "b"]) await send(client, stranger, "", title);
   await claimNotices(client, 1);
-  await asRole(client, "authenticated", stranger, (c) =>
-    c.query("SELECT public.add_notification_channel('sms', '+61 400 000 000')"),
-  );
+  await queryAs(client, "authenticated", stranger, "SELECT public.add_notification_channel('sms', '+61 400 000 000')");
   const session = await create(client, doctor, patient);
   await invite(client, doctor, session, nurse, "editor");
   for (const user of [doctor, nurse]) await join(client, user, session);
@@ -83,8 +78,7 @@ describe("006 to 008, by the engine", function () {
       expect(after["collaborative_note_versions"]).to.have.length(4);
       expect(after["collaboration_participants"]).to.have.length(1);
       await client.query("DELETE FROM auth.users WHERE id = $1", [patient]);
-      for (const table of tables.slice(4))
-        expect(await value(client, `SELECT count(*) FROM public.${table}`), table).to.equal("0");
+      for (const table of tables.slice(4)) expect(await count(client, `public.${table}`), table).to.equal(0);
     }),
   );
 });

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { asRole } from "../support/postgres";
-import { value } from "../support/modules";
+import { service, value } from "../support/modules";
 import { queueModule } from "./006_queue";
 
 export const noticeModule = "007_notification_queue";
@@ -24,9 +24,7 @@ export async function deletedUsers(client: Client): Promise<string[]> {
 
 /** A message to one user, as the server side sends it; its id. `more` are further arguments by name. */
 export const send = (client: Client, user: string, more = "", title = "Hello"): Promise<string> =>
-  asRole(client, "service_role", null, (c) =>
-    value(c, `SELECT public.enqueue_notification($1, 'care_team_message', $2, 'Text.'${more})`, [user, title]),
-  );
+  service(client, `SELECT public.enqueue_notification($1, 'care_team_message', $2, 'Text.'${more})`, [user, title]);
 
 export interface Notice {
   id: string;

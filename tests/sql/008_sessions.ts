@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { asRole } from "../support/postgres";
-import { value } from "../support/modules";
+import { accounts, as } from "../support/modules";
 
 export const collaborationModule = "008_realtime_collaboration";
 export const modules = ["000_audit_log", "001_feature_flags", "004_enhanced_consent", collaborationModule];
@@ -9,18 +9,13 @@ export type People = [patient: string, doctor: string, nurse: string, stranger: 
 
 /** Four accounts; the feature is on for everybody, and the patient shares his record with the doctor and the nurse. */
 export async function people(client: Client): Promise<People> {
-  const { rows } = await client.query<{ id: string }>("SELECT id FROM auth.users ORDER BY id LIMIT 4");
-  const [patient, doctor, nurse, stranger] = rows.map((row) => row.id) as People;
+  const [patient, doctor, nurse, stranger] = await accounts(client);
   await client.query(
     "UPDATE public.feature_flags SET enabled = true, rollout_percentage = 100 WHERE feature_name = 'real_time_collaboration'",
   );
   for (const other of [doctor, nurse]) await share(client, patient, other);
   return [patient, doctor, nurse, stranger];
 }
-
-/** One value, asked as a logged-in user. */
-export const as = <T = string>(client: Client, user: string, text: string, values: unknown[] = []): Promise<T> =>
-  asRole(client, "authenticated", user, (c) => value<T>(c, text, values));
 
 export const share = (client: Client, patient: string, other: string): Promise<string> =>
   as(client, patient, "SELECT public.grant_patient_consent($1, 'data_sharing', 'healthcare_services', $2)", [

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import type { Bounds } from "../../scripts/docs/bounds";
-import { asRole } from "../support/postgres";
+import { accounts, queryAs } from "../support/modules";
 import { create, join as enter, save } from "./008_sessions";
 
 /** Writes a value, as its user does. */
@@ -21,11 +21,10 @@ export const entries = (n: number, bytes: number): string[] =>
 
 /** Users who have a row of each kind, and how they write each column. */
 export async function writers(client: Client): Promise<Record<string, Try>> {
-  const people = await client.query<{ id: string }>("SELECT id FROM auth.users ORDER BY id LIMIT 2");
-  const [patient, doctor] = people.rows.map(({ id }) => id) as [string, string];
+  const [patient, doctor] = await accounts(client);
   await client.query("UPDATE public.feature_flags SET enabled = true, rollout_percentage = 100");
   const as = (user: string, text: string, values: unknown[]): Promise<unknown> =>
-    asRole(client, "authenticated", user, (c) => c.query(text, values));
+    queryAs(client, "authenticated", user, text, values);
   const grant = "SELECT public.grant_patient_consent(p_patient_id => $1, p_consent_type => $2, p_purpose => $3";
   await as(patient, `${grant}, p_granted_to => $4)`, [patient, "data_sharing", "healthcare_services", doctor]);
   await as(patient, "INSERT INTO public.user_preferences (user_id) VALUES ($1)", [patient]);

@@ -2,8 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { foreignKeys, type Key } from "../../scripts/docs/catalogue";
 import { addPeople, people, seed } from "../../scripts/docs/specimens";
-import { refusal, value, withModules } from "../support/modules";
-import { asRole } from "../support/postgres";
+import { deleteAccount, queryAs, refusal, value, withModules } from "../support/modules";
 import { archives, listed, modules as all } from "./every_module";
 
 interface Seeded {
@@ -43,8 +42,8 @@ const count = async (client: Client, table: string, where: string): Promise<numb
 describe("deletion after v7", function () {
   this.timeout(120_000);
 
-  it("D-3: every key says what becomes of its row: persons cascade, actors are forgotten, audit has none, nothing blocks", async () => {
-    await withRowsEverywhere(({ keys, tables }) => {
+  it("D-3: every key says what becomes of its row: persons cascade, actors are forgotten, audit has none, nothing blocks; as the papers declare it one would", async () => {
+    await withRowsEverywhere(async ({ admin, keys, tables }) => {
       expect(keys.length).to.be.above(5);
       expect(blocking(keys), "blocks a deletion, or cannot be forgotten").to.deep.equal([]);
       for (const { table, subject } of archives()) {
@@ -62,6 +61,15 @@ describe("deletion after v7", function () {
       expect(tables.filter((table) => /audit/.test(table) && tied.some((key) => key.table === table))).to.deep.equal(
         [],
       );
+      await admin.query(
+        `ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey,
+               ADD CONSTRAINT as_declared FOREIGN KEY (user_id) REFERENCES auth.users (id)`,
+      );
+      await admin.query("ALTER TABLE public.patient_consents ALTER COLUMN created_by SET NOT NULL");
+      const seen = blocking(await foreignKeys(admin, tables)).map((key) => `${key.table}.${key.column}`);
+      expect(seen).to.deep.equal(["public.patient_consents.created_by", "public.user_preferences.user_id"]);
+      const said = await refusal(admin.query("DELETE FROM auth.users WHERE id = $1", [people.owner]));
+      expect(said.code).to.be.oneOf(["23503", "23502"]);
     });
   });
 
@@ -70,10 +78,7 @@ describe("deletion after v7", function () {
       const audit = tables.filter((table) => /audit/.test(table));
       const before = new Map<string, number>();
       for (const table of audit) before.set(table, await count(admin, table, "true"));
-      const gone = await asRole(admin, "supabase_auth_admin", null, (c) =>
-        c.query("DELETE FROM auth.users WHERE id = $1", [people.owner]),
-      );
-      expect(gone.rowCount).to.equal(1);
+      expect((await deleteAccount(admin, people.owner)).rowCount).to.equal(1);
       const persons = keys.filter((key) => key.target === "auth.users");
       for (const { table, column, action } of persons) {
         expect(await count(admin, table, `${column} = '${people.owner}'`), `${table}.${column}`).to.equal(0);
@@ -86,27 +91,11 @@ describe("deletion after v7", function () {
         expect(await count(admin, table, "true"), table).to.be.at.least(before.get(table) ?? 0);
       }
       for (const person of [people.other, people.provider]) {
-        await asRole(admin, "supabase_auth_admin", null, (c) =>
-          c.query("DELETE FROM auth.users WHERE id = $1", [person]),
-        );
+        await deleteAccount(admin, person);
       }
       for (const { table, column } of persons.filter((key) => key.action === "CASCADE")) {
         expect(await count(admin, table, `${column} IS NOT NULL`), `${table}: nobody is left`).to.equal(0);
       }
-    });
-  });
-
-  it("D-1: a key as the papers declare it would block, and is seen", async () => {
-    await withRowsEverywhere(async ({ admin, tables }) => {
-      await admin.query(
-        `ALTER TABLE public.user_preferences DROP CONSTRAINT user_preferences_user_id_fkey,
-               ADD CONSTRAINT as_declared FOREIGN KEY (user_id) REFERENCES auth.users (id)`,
-      );
-      await admin.query("ALTER TABLE public.patient_consents ALTER COLUMN created_by SET NOT NULL");
-      const seen = blocking(await foreignKeys(admin, tables)).map((key) => `${key.table}.${key.column}`);
-      expect(seen).to.deep.equal(["public.patient_consents.created_by", "public.user_preferences.user_id"]);
-      const said = await refusal(admin.query("DELETE FROM auth.users WHERE id = $1", [people.owner]));
-      expect(said.code).to.be.oneOf(["23503", "23502"]);
     });
   });
 
@@ -129,8 +118,8 @@ describe("deletion after v7", function () {
 
 /** The owner deletes his row, as the application does. */
 async function removeOwn(admin: Client, table: string): Promise<void> {
-  const gone = await asRole(admin, "authenticated", people.owner, (c) =>
-    c.query(`DELETE FROM ${table} WHERE id = $1`, [people.owner]),
-  );
+  const gone = await queryAs(admin, "authenticated", people.owner, `DELETE FROM ${table} WHERE id = $1`, [
+    people.owner,
+  ]);
   expect(gone.rowCount, table).to.equal(1);
 }

@@ -1,6 +1,5 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Client } from "pg";
 import { parse } from "yaml";
 
 const folder = join(__dirname, "..", "..", "sql");
@@ -26,7 +25,3 @@ export const archives = (): { table: string; subject: string }[] =>
 
 /** The verify.sql of a module. */
 export const verifyOf = (name: string): string => readFileSync(join(folder, name, "verify.sql"), "utf8");
-
-/** The column "line" of a query's rows. */
-export const lines = async (client: Client, text: string, values: unknown[] = []): Promise<string[]> =>
-  (await client.query<{ line: string }>(text, values)).rows.map((row) => row.line);

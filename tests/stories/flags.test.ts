@@ -3,7 +3,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
-import { count, total, type Story } from "../support/story";
+import { count } from "../support/modules";
+import { total, type Story } from "../support/story";
 
 const flag = "fhir_integration";
 

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { Client } from "pg";
 import { long } from "../support/long";
-import { count, story } from "../support/story";
+import { count } from "../support/modules";
+import { story } from "../support/story";
 
 const flag = "fhir_integration";
 

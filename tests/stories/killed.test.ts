@@ -6,7 +6,8 @@ import { pluginCommand } from "../../scripts/faults/processes";
 import { long } from "../support/long";
 import { alive, descendants, until, type Process } from "../support/processes";
 import { afterUp } from "../support/migrated";
-import { count, differences, story, total, type Story } from "../support/story";
+import { count } from "../support/modules";
+import { differences, story, total, type Story } from "../support/story";
 
 const engine = /\bpulumi (up|destroy)\b/;
 

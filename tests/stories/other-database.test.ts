@@ -4,7 +4,8 @@ import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
 import { withCopyOf, withV6 } from "../support/postgres";
 import { withStack } from "../support/stack";
-import { count, differences } from "../support/story";
+import { count } from "../support/modules";
+import { differences } from "../support/story";
 
 describe("state and database belong together", function () {
   this.timeout(600_000);

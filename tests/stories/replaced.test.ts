@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
-import { count, differences, type Story } from "../support/story";
+import { count } from "../support/modules";
+import { differences, type Story } from "../support/story";
 
 /** What no replacement may touch. */
 async function standing({ client }: Story): Promise<unknown> {

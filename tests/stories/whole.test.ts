@@ -7,7 +7,8 @@ import { runV6Script } from "../../engine/fingerprint/v6-script";
 import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
 import { asRole } from "../support/postgres";
-import { beyondSchema, count, differences, story, total, type Story } from "../support/story";
+import { count } from "../support/modules";
+import { beyondSchema, differences, story, total, type Story } from "../support/story";
 
 const existing = "auth.users WHERE created_at < now() - interval '1 day' AND deleted_at IS NULL";
 

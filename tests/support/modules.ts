@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import type { Client } from "pg";
+import type { Client, QueryResult, QueryResultRow } from "pg";
 import { parse } from "yaml";
 import { joined, readUp } from "../../engine/module/files/up-files";
 import { withEngine, type Engine, type EngineOptions } from "../engine/module/harness";
 import { long } from "./long";
-import type { V6 } from "./postgres";
+import { asRole, type V6 } from "./postgres";
 
 /** What module.yaml says, as far as the tests need it. */
 interface Manifest {
@@ -86,6 +86,15 @@ export function withModules<T>(
   return withEngine(async (engine, db) => test(await db.connect(), db, engine), { ...options, modules: names });
 }
 
+/**
+ * Declares tests as `it` does, each on a fresh v6 to which the engine applied these modules; the client is
+ * guardian_migrator, the owner.
+ */
+export const testOn =
+  (names: readonly string[], options: EngineOptions = {}) =>
+  (title: string, test: (client: Client, db: V6, engine: Engine) => Promise<unknown>): Mocha.Test =>
+    it(title, () => withModules(names, test, options));
+
 /** What the server said when it refused; fails if it did not. */
 export async function refusal(work: Promise<unknown>): Promise<{ code: string; message: string }> {
   const outcome = await work.then(
@@ -94,6 +103,11 @@ export async function refusal(work: Promise<unknown>): Promise<{ code: string; m
   );
   if (!outcome) throw new Error("expected the server to refuse, but it did not");
   return { code: outcome.code, message: outcome.message };
+}
+
+/** Fails unless the server refuses with that SQLSTATE. @param what is tried, for the message */
+export async function expectRefusal(code: string, work: Promise<unknown>, what?: string): Promise<void> {
+  expect((await refusal(work)).code, what).to.equal(code);
 }
 
 /** Where the rows of a table wait after a rollback: `guardian_archive.<table>__<apply id>`. */
@@ -118,6 +132,48 @@ export async function value<T = unknown>(client: Client, text: string, values: u
   if (!row) throw new Error("expected a row, but there is none");
   return Object.values(row)[0] as T;
 }
+
+/** How many rows: `count(client, "public.things WHERE id = $1", [id])`. */
+export const count = async (client: Client, from: string, values: unknown[] = []): Promise<number> =>
+  Number(await value(client, `SELECT count(*) FROM ${from}`, values));
+
+/** The column "line" of a query's rows. */
+export const lines = async (client: Client, text: string, values: unknown[] = []): Promise<string[]> =>
+  (await client.query<{ line: string }>(text, values)).rows.map((row) => row.line);
+
+/** The first four accounts of v6. */
+export const accounts = (client: Client): Promise<[string, string, string, string]> =>
+  value(client, "SELECT array_agg(id::text) FROM (SELECT id FROM auth.users ORDER BY id LIMIT 4) AS u");
+
+/** A query as an API role, with the token of a user. */
+export const queryAs = <R extends QueryResultRow>(
+  client: Client,
+  role: string,
+  user: string | null,
+  text: string,
+  values: unknown[] = [],
+): Promise<QueryResult<R>> => asRole(client, role, user, (c) => c.query<R>(text, values));
+
+/** Deletes an account as the login service does; the client is the superuser's. */
+export const deleteAccount = (admin: Client, id: string): Promise<QueryResult> =>
+  queryAs(admin, "supabase_auth_admin", null, "DELETE FROM auth.users WHERE id = $1", [id]);
+
+/** One value, asked as an API role. */
+export const valueAs = <T = string>(
+  client: Client,
+  role: string,
+  user: string | null,
+  text: string,
+  values: unknown[] = [],
+): Promise<T> => asRole(client, role, user, (c) => value<T>(c, text, values));
+
+/** One value, asked as a logged-in user. */
+export const as = <T = string>(client: Client, user: string | null, text: string, values: unknown[] = []): Promise<T> =>
+  valueAs<T>(client, "authenticated", user, text, values);
+
+/** One value, asked as the server side. */
+export const service = <T = string>(client: Client, text: string, values: unknown[] = []): Promise<T> =>
+  valueAs<T>(client, "service_role", null, text, values);
 
 /**
  * The tests that every module has: up, verify, down, nothing left, up again; module.yaml lists all it makes; verify.sql

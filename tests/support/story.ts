@@ -44,12 +44,6 @@ export function differences(before: Fingerprint, after: Fingerprint): string[] {
   return compareFingerprints(before, after).map((difference) => difference.text);
 }
 
-/** One number from the database. */
-export async function count(client: Client, sql: string, values: unknown[] = []): Promise<number> {
-  const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM ${sql}`, values);
-  return Number(rows[0]?.n);
-}
-
 /** How many resources the whole stack has, the provider and the stages aside. */
 export const total = planThrough("deployment", flagNames).totalSteps;
 /** How many of them are gone when only the schema is wanted: flags, completion, data migrations. */

@@ -120,7 +120,7 @@ export const moduleFindings = held({
       "Addresses and ids of FHIR calls named patients after an erasure",
       "The route and a digest only, of rows from before too",
       "sql/003_fhir_expiry.test.ts: 16-14 of a call",
-      "sql/003_fhir_expiry.test.ts: 16-14 a call of an older",
+      "sql/003_fhir_integration.test.ts: 16-14 calls of an older",
     ],
     [
       "Errors of exchange jobs could quote a name that no erasure finds",
