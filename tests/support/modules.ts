@@ -143,7 +143,7 @@ export const lines = async (client: Client, text: string, values: unknown[] = []
 
 /** The first four accounts of v6. */
 export const accounts = (client: Client): Promise<[string, string, string, string]> =>
-  value(client, "SELECT array_agg(id::text) FROM (SELECT id FROM auth.users ORDER BY id LIMIT 4) AS u");
+  value(client, "SELECT array_agg(id::text ORDER BY id) FROM (SELECT id FROM auth.users ORDER BY id LIMIT 4) AS u");
 
 /** A query as an API role, with the token of a user. */
 export const queryAs = <R extends QueryResultRow>(
