@@ -3,7 +3,7 @@ import { stamped } from "../../../engine/module/archive/stamp";
 import { leavingModules } from "../../../engine/module/leaving";
 import { catalogue } from "../../support/modules";
 import { applied, files, key } from "./archived";
-import { column, moduleOf, withEngine } from "./harness";
+import { column, moduleOf, withEngine, withMigrator } from "./harness";
 
 describe("names in the archive", () => {
   it("carry the apply id, and stay within what PostgreSQL keeps, cut between characters, two long ones two", () => {
@@ -23,8 +23,7 @@ describe("modules that are applied and not declared any more", function () {
   this.timeout(60_000);
 
   it("16-16 are told with the rows that would be archived, the newest first", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await applied(engine, client);
       const one = { yaml: "objects:\n  table: [public.one]\n", up: "CREATE TABLE public.one ()" };
       await engine.apply(await moduleOf("901_one", one));
@@ -154,8 +153,7 @@ describe("rolling a module back", function () {
     }));
 
   it("names of 63 bytes go along", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const name = `t${"é".repeat(31)}`;
       const index = (last: string): string => `${"i".repeat(62)}${last}`;
       await engine.apply(

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import type { Queryable } from "../../../engine/base/sql";
 import { settle, sharedKeys } from "../../../engine/module/archive/collisions";
-import { column, moduleOf, withEngine, type Files } from "./harness";
+import { column, moduleOf, withEngine, type Files, withMigrator } from "./harness";
 import { archived, counts, meanwhile } from "./restored";
 
 /** Keys of the first version, and those that a later one brings. */
@@ -45,8 +45,7 @@ describe("archived rows that collide when they come back", function () {
   this.timeout(60_000);
 
   it("16-15 by a key that is new: the second of two stays in the archive, named by key and what refused it", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(
         engine,
         client,
@@ -74,8 +73,7 @@ describe("archived rows that collide when they come back", function () {
     }));
 
   it("16-15 who is the same thing as a live row stays, named by that key, whether it was there before or is new", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       await archived(
         engine,
         client,
@@ -136,8 +134,7 @@ describe("archived rows that collide when they come back", function () {
     }));
 
   it("16-15 by a column that is emptied, or computed otherwise, on the way: the second stays", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const of = (slug: string): Files => ({
         yaml: `objects:
   table: [public.t, public.u, public.who]
@@ -168,8 +165,7 @@ archive:
     }));
 
   it("16-15 what refers to one that stays waits with it, and a circle with one in it", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const of = (key: string): Files => ({
         yaml: "objects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: none }\n",
         up: `CREATE TABLE public.t (id int PRIMARY KEY, parent int REFERENCES public.t ON DELETE SET NULL, note text ${key})`,

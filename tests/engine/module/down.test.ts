@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { refuseHarm } from "../../../engine/module/files/manifest";
-import { column, moduleOf, refusalOf, withEngine, type Files } from "./harness";
+import { column, moduleOf, refusalOf, type Files, withMigrator } from "./harness";
 
 const yaml = `objects:
   table: [public.t, public.u]
@@ -106,8 +106,7 @@ describe("a down.sql that would fail in the rollback", function () {
   });
 
   it("16-16 and was recorded by an older release all the same does not stop the rollback", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await engine.apply(await moduleOf("900_t", files));
       await client.query("INSERT INTO public.t VALUES (1, 'kept')");
       await client.query("UPDATE guardian_migration.module SET down = $1", [`DROP TABLE public.t;\n${down}`]);
@@ -153,8 +152,7 @@ describe("a down.sql that would fail in the rollback", function () {
   });
 
   it("16-16 but a module that an older release applied goes on: only one that is not applied is looked at", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await engine.apply(await moduleOf("900_t", files));
       // What this release would refuse, with the name by which the ledger knows the file.
       const older = await moduleOf("900_t", { ...files, up: `${up}\nUPDATE public.documents SET status = 'x';` });

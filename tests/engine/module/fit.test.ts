@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { column, moduleOf, refusalOf, withEngine, type Files } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, type Files, withMigrator } from "./harness";
 
 /** A module with one table that a rollback keeps. @param also more of what it lists */
 const kept = (up: string, also = "", subject = "person", tables = "public.t"): Files => ({
@@ -73,8 +73,7 @@ describe("tables whose rows a rollback is to keep", function () {
   this.timeout(60_000);
 
   it("16-16 are refused before anything stands where they could not wait, or their rows not come back", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       for (const [why, files] of unfit) {
         const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));
         expect(said.code, why).to.equal("file-invalid");
@@ -130,8 +129,7 @@ describe("tables whose rows a rollback is to keep", function () {
     }));
 
   it("16-16 keep their rows where an older release took parts: the rollback is refused, and drops none", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const down = "DROP TABLE public.t_1";
       const up = "CREATE TABLE public.t (id int, person uuid); CREATE TABLE public.t_1 (id int, person uuid)";
       const files = kept(up, "", "none", "public.t, public.t_1");

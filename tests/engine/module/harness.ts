@@ -102,6 +102,16 @@ export async function withEngine<T>(
   );
 }
 
+type Connected = (engine: Engine, client: Client, db: V6) => Promise<void>;
+
+/** The same, with a connection of the migrator's beside the engine's own. */
+export const withMigrator = (test: Connected, options?: Parameters<typeof withEngine>[1]): Promise<void> =>
+  withEngine(async (engine, db) => test(engine, await db.connect(), db), options);
+
+/** The same, with one of the superuser's. */
+export const withAdmin = (test: Connected, options?: Parameters<typeof withEngine>[1]): Promise<void> =>
+  withEngine(async (engine, db) => test(engine, await db.connect("admin"), db), options);
+
 /** The files of a module that a test makes up. */
 export interface Files {
   yaml?: string;

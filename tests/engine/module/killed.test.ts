@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { ConnectionLostError } from "../../../engine/connect";
-import { column, endWriters, Engine, moduleOf, refusalOf, until, withEngine } from "./harness";
+import { column, endWriters, Engine, moduleOf, refusalOf, until, withEngine, withAdmin, withMigrator } from "./harness";
 import { Wire } from "./wire";
 
 const indexed = {
@@ -96,8 +96,7 @@ describe("a module whose application is cut off", function () {
     }));
 
   it("at its deferred triggers, the last before COMMIT, by the end of its session: nothing is there, and the next one does it", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       // A deferred trigger runs at the end: there it waits to be killed.
       await admin.query(`CREATE TABLE public.gate (open boolean);
             CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -124,8 +123,7 @@ describe("a module whose application is cut off", function () {
     }));
 
   it("with the answer to any of its COMMITs lost: the ledger says what is there, and the next one ends as usual", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       const wire = new Wire(db.migrator.host, db.migrator.port);
       const far = new Engine(db.migrator, {}, await wire.listen());
       try {

@@ -3,7 +3,7 @@ import type { Client } from "pg";
 import { lostTables, type Lost } from "../../../engine/ledger/archived";
 import { giveUpLost } from "../../../engine/module/archive/lost";
 import { purgeAll } from "../../../engine/purge";
-import { column, moduleOf, refusalOf, withEngine, type Engine, type Files } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, type Engine, type Files, withMigrator } from "./harness";
 
 const files: Files = {
   yaml: "objects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: none }\n",
@@ -28,8 +28,7 @@ describe("an archived table that somebody dropped", function () {
   this.timeout(60_000);
 
   it("up is refused, naming the table, its rows and the backups, and nothing is done", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client);
       await client.query(
         `INSERT INTO guardian_migration.step (urn, kind, ledger_id, attempt, state, epoch, detail)
@@ -46,8 +45,7 @@ describe("an archived table that somebody dropped", function () {
     }));
 
   it("put back under its name, its rows come back", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client);
       await client.query("CREATE TABLE public.kept AS SELECT * FROM guardian_archive.t__1");
       await client.query("DROP SCHEMA guardian_archive CASCADE");
@@ -59,8 +57,7 @@ describe("an archived table that somebody dropped", function () {
     }));
 
   it("given up, up goes on without them, and the ledger keeps how many and who", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       await archived(engine, client);
       await client.query("DROP TABLE guardian_archive.t__1");
       // Only what the operator was shown.
@@ -108,8 +105,7 @@ describe("an archived table that somebody dropped", function () {
     }));
 
   it("dropped when nothing of it was left to come back: nothing is lost, and up goes on", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client);
       await client.query("UPDATE guardian_migration.archived SET left_out = rows; DROP TABLE guardian_archive.t__1");
       expect((await engine.apply(await moduleOf("900_t", files))).restored).to.equal(0n);
@@ -118,8 +114,7 @@ describe("an archived table that somebody dropped", function () {
     }));
 
   it("neither a rollback nor a purge stops at the archive's schema being gone", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client);
       await client.query("DROP SCHEMA guardian_archive CASCADE");
       await giveUp(engine, await engine.host.read((db) => lostTables(db)));

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { refuseUnlisted, whatIsThere, willMake } from "../../../engine/module/made";
 import { parseFile } from "../../../engine/module/files/statements";
-import { moduleOf, refusalOf, withEngine } from "./harness";
+import { moduleOf, refusalOf, withEngine, withAdmin, withMigrator } from "./harness";
 
 /** All that belongs to something else and is not listed on its own. */
 const up = `CREATE TYPE public.e AS ENUM ('a');
@@ -136,8 +136,7 @@ describe("what a module makes", function () {
   this.timeout(60_000);
 
   it("16-16 and does not list is refused, of every kind; nothing of it is left", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin, db) => {
       await admin.query("ALTER TABLE public.documents OWNER TO guardian_migrator");
       await admin.query(
         `ALTER DATABASE ${db.name} OWNER TO guardian_migrator; ALTER DATABASE ${db.name} SET work_mem = 5000`,
@@ -180,8 +179,7 @@ describe("what a module makes", function () {
     }));
 
   it("16-16 is not what was there before under that name", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await client.query("CREATE TABLE public.mine ()");
       const listed = "objects:\n  table: [public.mine, public.x]\n";
       const files = { yaml: listed, up: "CREATE TABLE IF NOT EXISTS public.mine (); CREATE TABLE public.x ()" };
@@ -225,8 +223,7 @@ describe("what a module makes", function () {
   });
 
   it("16-16 a role that is new meanwhile is somebody else's, as tools make them that lend roles", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       const own = { name: "900_t", objects: [] };
       await engine.write("SqlModule", "900_t", (fenced) =>
         fenced.transaction(async (now) => {

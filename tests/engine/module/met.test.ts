@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { loadModule } from "../../../engine/module/files/manifest";
 import { remainingText } from "../../../resources/sentences";
 import { asRole } from "../../support/postgres";
-import { column, moduleOf, withEngine, type Files } from "./harness";
+import { column, moduleOf, type Files, withAdmin, withMigrator } from "./harness";
 import { archived, counts, meanwhile, rejects, standing } from "./restored";
 
 /** Settings of a person, each with the setting that it was made from. */
@@ -18,9 +18,8 @@ describe("archived rows for which a live one is there", function () {
   this.timeout(120_000);
 
   it("16-15: a patient's preferences come back in the place of the row that a mere read made meanwhile", () =>
-    withEngine(
-      async (engine, db) => {
-        const admin = await db.connect("admin");
+    withAdmin(
+      async (engine, admin, db) => {
         const [me] = await column<string>(admin, "SELECT id FROM auth.users ORDER BY id LIMIT 1");
         await admin.query(
           "INSERT INTO public.user_preferences (user_id, theme, hide_sensitive_conditions) VALUES ($1, 'dark', '{hiv}')",
@@ -45,9 +44,8 @@ describe("archived rows for which a live one is there", function () {
     ));
 
   it("16-15: a consent that was granted, with its evidence, is not lost to a request that came meanwhile", () =>
-    withEngine(
-      async (engine, db) => {
-        const admin = await db.connect("admin");
+    withAdmin(
+      async (engine, admin, db) => {
         const [me] = await column<string>(admin, "SELECT id FROM auth.users ORDER BY id LIMIT 1");
         await asRole(admin, "authenticated", me!, (client) =>
           client.query(
@@ -78,8 +76,7 @@ describe("archived rows for which a live one is there", function () {
     ));
 
   it("16-15: what equals the defaults gives way, what says the same takes its place, all else waits; what refers to it comes", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       const keyed = settings("ALTER TABLE public.t ADD FOREIGN KEY (parent) REFERENCES public.t;");
       await archived(
         engine,

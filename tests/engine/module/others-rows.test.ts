@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { column, moduleOf, refusalOf, withEngine, type Files } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, type Files, withMigrator } from "./harness";
 
 const yaml = "objects:\n  table: [public.t]\n  function: [public.f()]\n";
 const up = `CREATE TABLE public.t (id int PRIMARY KEY);
@@ -117,8 +117,7 @@ describe("16-16 rows of tables that are not the module's", function () {
     }));
 
   it("are not written by its down.sql: the rollback is undone, and mended it goes through", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await client.query(theirs);
       const before = await column(client, state);
       for (const meddling of [

@@ -7,7 +7,7 @@ import { restoreOrder } from "../../../engine/module/archive/waiting";
 import { long } from "../../support/long";
 import { asRole } from "../../support/postgres";
 import { catalogue } from "../../support/modules";
-import { column, withEngine } from "./harness";
+import { column, withEngine, withAdmin } from "./harness";
 
 const parameters = { mode: "assumed", legalBasis: "consent", statement: "s" };
 
@@ -21,9 +21,8 @@ describe("the modules of sql/, by the engine", function () {
   long(
     "go up, down and up again under the locks' real times, and leave nothing; 16-7: whatever the database sets",
     () =>
-      withEngine(
-        async (engine, db) => {
-          const admin = await db.connect("admin");
+      withAdmin(
+        async (engine, admin, db) => {
           const before = await catalogue(admin);
           for (let life = 0; life < 2; life++) {
             if (life === 1)

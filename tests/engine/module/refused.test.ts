@@ -7,7 +7,7 @@ import { applyModule } from "../../../engine/module/apply";
 import { giveUpLost } from "../../../engine/module/archive/lost";
 import { loadModule } from "../../../engine/module/files/manifest";
 import { asRole } from "../../support/postgres";
-import { column, moduleOf, withEngine, type Engine, type Files } from "./harness";
+import { column, moduleOf, withEngine, type Engine, type Files, withMigrator } from "./harness";
 import { archived, counts } from "./restored";
 import { withoutBounds } from "./unbounded";
 
@@ -44,8 +44,7 @@ describe("archived rows that a new bound refuses", function () {
   this.timeout(60_000);
 
   it("16-15: stay in the archive, counted and named by key, and block nothing", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await engine.apply(await moduleOf("900_t", version()));
       await client.query(fill(5000));
       await engine.undo("900_t");
@@ -74,8 +73,7 @@ describe("archived rows that a new bound refuses", function () {
     }));
 
   it("16-15: mended in the archive they come back, given up there they are gone, and the archived table with them", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await threeRefused(engine, client);
       await client.query("UPDATE guardian_archive.t__1 SET note = 'mended' WHERE n = 1");
       expect((await engine.apply(await moduleOf("900_t", later))).restored).to.equal(1n);
@@ -91,8 +89,7 @@ describe("archived rows that a new bound refuses", function () {
     }));
 
   it("16-15: come back with the next version that takes them, beside what was made meanwhile", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await threeRefused(engine, client);
       await client.query("INSERT INTO public.t (n, note) VALUES (6000, 'meanwhile')");
       await engine.undo("900_t");
@@ -103,8 +100,7 @@ describe("archived rows that a new bound refuses", function () {
     }));
 
   it("16-15: dropped with their table they are lost, as others are, and once given up nothing speaks of them", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await threeRefused(engine, client);
       await client.query("DROP TABLE guardian_archive.t__1");
       // The module stands, and no up stops at it.
@@ -127,8 +123,7 @@ describe("archived rows that a new bound refuses", function () {
     }));
 
   it("16-15: what refers to one waits with it, in its own table and in another", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const of = (bound = ""): Files => ({
         yaml: `objects:\n  table: [public.t, public.u]\narchive:\n  - { table: public.u, subject: none }\n  - { table: public.t, subject: none }\n`,
         up: `CREATE TABLE public.t (id int PRIMARY KEY, note text ${bound}, parent int REFERENCES public.t ON DELETE SET NULL);
@@ -177,8 +172,7 @@ describe("archived rows that a new bound refuses", function () {
     }));
 
   it("16-15: without a key of uuids and numbers they are named by their place: a key may say who it is", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const of = (bound = ""): Files => ({
         ...version(bound),
         up: version(bound).up.replace("id uuid PRIMARY KEY DEFAULT gen_random_uuid()", "id text PRIMARY KEY"),
@@ -194,8 +188,7 @@ describe("archived rows that a new bound refuses", function () {
     }));
 
   it("16-15: a run that is killed meanwhile goes on, and refuses the same", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client, fill(5000), version());
       const stop = new AbortController();
       engine.onProgress = ({ phase, done = 0 }) => {

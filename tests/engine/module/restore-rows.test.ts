@@ -1,15 +1,14 @@
 import { expect } from "chai";
 import type { FencedWriter } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
-import { column, moduleOf, refusalOf, withEngine } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, withMigrator } from "./harness";
 import { archived, counts, files, keys, meanwhile, rejects, some, whileWaiting } from "./restored";
 
 describe("bringing rows back", function () {
   this.timeout(60_000);
 
   it("a live row wins, by any of its unique keys, and the archived one stays, named", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       await archived(engine, client, some(10));
       const live = "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (3, 'live'), (99, 'note 7')";
       await meanwhile(engine, db, await moduleOf("900_t", files), () => client.query(live));
@@ -22,8 +21,7 @@ describe("bringing rows back", function () {
     }));
 
   it("of two archives of one table both come back; where they say different things the later one wins, and the other stays", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       await archived(engine, client, "INSERT INTO public.t (note) VALUES ('first'), ('both, early')");
       const late = "INSERT INTO public.t (id, note) OVERRIDING SYSTEM VALUE VALUES (2, 'both, late'), (7, 'second')";
       const module = await moduleOf("900_t", files);
@@ -97,8 +95,7 @@ describe("bringing rows back", function () {
   }
 
   it("triggers do not hear of it, and are as they were: always, replica, off", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const names = ["a_on", "b_always", "c_replica", "d_off"];
       const triggers = names.map(
         (name) => `CREATE TRIGGER ${name} BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.heard();`,
@@ -131,8 +128,7 @@ describe("bringing rows back", function () {
     }));
 
   it("a column that is new gets its default, one that is gone and held nothing is left, one of another type is read as that", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
       await archived(engine, client, "INSERT INTO public.t VALUES (1, NULL, '42')", {
         yaml,
@@ -148,8 +144,7 @@ describe("bringing rows back", function () {
     }));
 
   it("a value that does not fit any more is not cut: nothing is lost in silence", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
       const up = (type: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, note ${type})`;
       await archived(engine, client, "INSERT INTO public.t VALUES (1, 'longer')", { yaml, up: up("text") });
@@ -164,8 +159,7 @@ describe("bringing rows back", function () {
     }));
 
   it("16-15 a value that its column's type now would round or cut stays in the archive, named; all others come back", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
       const up = (...types: string[]): string =>
         `CREATE TABLE public.t (id int PRIMARY KEY, ${types.map((type, i) => `c${i + 1} ${type}`).join(", ")},
@@ -210,8 +204,7 @@ describe("bringing rows back", function () {
     }));
 
   it("16-15 a run whose time is up goes on where it stopped, though values are to be looked at", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
       const up = (type: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, n ${type}, pad char(1000))`;
       await archived(engine, client, "INSERT INTO public.t SELECT i, i, 'x' FROM generate_series(1, 6000) i", {
@@ -232,8 +225,7 @@ describe("bringing rows back", function () {
     }));
 
   it("16-15 of a type that knows no equality, what reads otherwise now stays in the archive too", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
       const up = (type: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, note ${type})`;
       const rows = `INSERT INTO public.t VALUES (1, '{"a": 1}'), (2, '{"a": 1, "a": 2}'), (3, NULL)`;
@@ -247,8 +239,7 @@ describe("bringing rows back", function () {
     }));
 
   it("16-15 nor does a column that is computed now take the place of what was written into it", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const yaml = files.yaml!.replace("locks: [auth.users]\n", "").replace("person", "none");
       const up = (how: string): string => `CREATE TABLE public.t (id int PRIMARY KEY, note text${how})`;
       await archived(engine, client, "INSERT INTO public.t VALUES (1, 'mine')", { yaml, up: up("") });

@@ -1,14 +1,13 @@
 import { expect } from "chai";
 import { catalogue } from "../../support/modules";
-import { column, endWriters, moduleOf, refusalOf, until, withEngine } from "./harness";
+import { column, endWriters, moduleOf, refusalOf, until, withEngine, withMigrator } from "./harness";
 import { archived, content, counts, files, meanwhile, some } from "./restored";
 
 describe("bringing rows back", function () {
   this.timeout(60_000);
 
   it("every row is as it was, the archived table is gone, and what was made has new numbers", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const before = await archived(engine, client, `${some(5000)}; DELETE FROM public.t WHERE id > 4990`);
       const { restored } = await engine.apply(await moduleOf("900_t", files));
       expect(restored).to.equal(4990n);
@@ -35,8 +34,7 @@ describe("bringing rows back", function () {
     }));
 
   it("16-16 nor one of a sequence that it does not own, though another table takes numbers of it too", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       const of = (name: string): string =>
         `CREATE TABLE public.${name} (id bigint DEFAULT nextval('public.s') PRIMARY KEY, note text);`;
       const module = {
@@ -75,8 +73,7 @@ describe("bringing rows back", function () {
     }));
 
   it("16-14 so do rows from before a column with a key, which they have not: also one that is generated", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client, some(50));
       const later = {
         ...files,
@@ -96,8 +93,7 @@ describe("bringing rows back", function () {
     }));
 
   it("16-15 a later version without a column takes no value away: its rows wait until somebody says what becomes of it", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client, some(10));
       const later = {
         ...files,
@@ -139,8 +135,7 @@ describe("bringing rows back", function () {
     }));
 
   it("a timeout says so, and the next run goes on", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       const before = await archived(engine, client, some(10));
       const holder = await db.connect();
       await holder.query("BEGIN; LOCK TABLE guardian_archive.t__1 IN EXCLUSIVE MODE");
@@ -217,8 +212,7 @@ describe("bringing rows back", function () {
     ));
 
   it("a view that somebody made over the archive is named; the rows are back all the same", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await archived(engine, client, some(10));
       await client.query("CREATE VIEW public.curious AS SELECT * FROM guardian_archive.t__1");
       const said = await refusalOf(engine.apply(await moduleOf("900_t", files)));

@@ -4,7 +4,7 @@ import { fromPostgres, GuardianError } from "../../../engine/base/errors";
 import { readSeed, writeFlag } from "../../../engine/flags";
 import { loadMigration } from "../../../engine/migrate/definition/migration";
 import { moveRows, takeBackRows } from "../../../engine/migrate";
-import { moduleOf, refusalOf, withEngine } from "./harness";
+import { moduleOf, refusalOf, withAdmin, withMigrator } from "./harness";
 
 /** Planted in v6; a name of an object as well as a text, so that it may be read as either. */
 const mark = "zzmarkedzz";
@@ -79,8 +79,7 @@ describe("values of rows", function () {
   this.timeout(120_000);
 
   it("never get into an error, the ledger or the progress of a module,", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       await admin.query(`UPDATE auth.users SET email = '${mark}' || CASE n WHEN 1 THEN '' ELSE n::text END
           FROM (SELECT id AS i, row_number() OVER (ORDER BY id) AS n FROM auth.users) u WHERE i = id AND n <= 2`);
       for (const [what, sql] of Object.entries(provocations)) {
@@ -95,8 +94,7 @@ describe("values of rows", function () {
     }));
 
   it("nor of a migration of data and its way back, where a trigger of others speaks of them,", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       await admin.query(`UPDATE auth.users SET email = '${mark}' || id`);
       await engine.applyReal("000_audit_log", "004_enhanced_consent");
       const migration = await loadMigration("consents");
@@ -124,8 +122,7 @@ describe("values of rows", function () {
     }));
 
   it("nor of anything else that the engine writes,", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       await engine.applyReal("000_audit_log", "001_feature_flags");
       const seed = (await engine.host.read(readSeed)).get("event_sourcing")!;
       for (const talk of talks) {
@@ -144,8 +141,7 @@ describe("values of rows", function () {
     }));
 
   it("16-16 while an error that quotes none is shown: by its code, or as the text of who wrote the function", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       await engine.applyReal("000_audit_log", "001_feature_flags");
       const seed = (await engine.host.read(readSeed)).get("event_sourcing")!;
       for (const [talk, what] of [
@@ -179,8 +175,7 @@ describe("values of rows", function () {
     }));
 
   it("nor of rows that cannot come back,", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const yaml = "objects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: none }\n";
       await engine.apply(
         await moduleOf("900_t", { yaml, up: "CREATE TABLE public.t (id int PRIMARY KEY, note text)" }),

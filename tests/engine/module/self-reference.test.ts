@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { long } from "../../support/long";
-import { column, moduleOf, refusalOf, withEngine } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, withMigrator } from "./harness";
 import { whileWaiting } from "./restored";
 
 /** Versions of a thing, each with the one before it. */
@@ -86,8 +86,7 @@ describe("tables that refer to each other", function () {
   const entry = (name: string): string => `  - { table: public.${name}, subject: none }\n`;
 
   it("get their rows parents first, in whatever order module.yaml has them,", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const module = await moduleOf("900_t", {
         yaml: yaml + entry("a") + entry("b") + entry("c"),
         up: `CREATE TABLE public.c (id int PRIMARY KEY);
@@ -104,8 +103,7 @@ describe("tables that refer to each other", function () {
     }));
 
   it("in a circle that somebody closed by hand are refused, and their rows go on waiting", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client, db) => {
       const module = await moduleOf("900_t", {
         yaml: yaml + entry("a") + entry("b") + entry("c"),
         up: `CREATE TABLE public.c (id int PRIMARY KEY);

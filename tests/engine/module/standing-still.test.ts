@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads";
 import { expect } from "chai";
 import type { FencedWriter } from "../../../engine/database";
 import { withV6Locks, type LockedWork } from "../../../engine/module/v6-locks";
-import { column, refusalOf, until, withEngine } from "./harness";
+import { column, refusalOf, until, withAdmin } from "./harness";
 import { byASlowClock } from "./watched";
 
 const parameters = { lockTimeout: 1000, lockHold: 500, lease: 60_000 };
@@ -37,7 +37,7 @@ function beforeCommit(fenced: FencedWriter, stop: () => Promise<void>): void {
 }
 
 /** Drops what it may drop under ACCESS EXCLUSIVE, and stands still. */
-function dropping(stop: () => Promise<void>): LockedWork {
+function dropping(stop: () => Promise<unknown>): LockedWork {
   return {
     ...{ relations: ["auth.users"], mode: "ACCESS EXCLUSIVE", own: ["table public.t"] },
     before: () => Promise.resolve(),
@@ -57,9 +57,8 @@ describe("an operator that stands still with v6 locked", function () {
     ["is stopped before COMMIT", true, "commit"],
   ] as const) {
     it(`and ${what}: the server lets go for it, and nothing is done,`, () =>
-      withEngine(
-        async (engine, db) => {
-          const admin = await db.connect("admin");
+      withAdmin(
+        async (engine, admin, db) => {
           await admin.query("CREATE TABLE public.t (); ALTER TABLE public.t OWNER TO guardian_migrator");
           const served = new Int32Array(new SharedArrayBuffer(4));
           const workerData = { login: db.admin, served };
@@ -92,9 +91,8 @@ describe("an operator that stands still with v6 locked", function () {
   }
 
   it("goes on with a new session after the pause", () =>
-    withEngine(
-      async (engine, db) => {
-        const admin = await db.connect("admin");
+    withAdmin(
+      async (engine, admin) => {
         await admin.query("CREATE TABLE public.t (); ALTER TABLE public.t OWNER TO guardian_migrator");
         const pids = new Set<number>();
         const write = (): Promise<unknown> =>

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { recordTexts } from "../../../engine/module/undo";
 import { catalogue } from "../../support/modules";
 import { applied, files } from "./archived";
-import { column, moduleOf, refusalOf, withEngine } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, withMigrator } from "./harness";
 
 describe("rolling a module back", function () {
   this.timeout(60_000);
@@ -74,8 +74,7 @@ describe("rolling a module back", function () {
     }));
 
   it("a down.sql that leaves something behind is undone; mended and recorded, it works", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       const broken = files.down!.replace("DROP SEQUENCE public.s;", "");
       await applied(engine, client, { down: broken });
       const before = await catalogue(client);
@@ -93,8 +92,7 @@ describe("rolling a module back", function () {
     }));
 
   it("a down.sql that fails is named by its line, and is undone", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await applied(engine, client, { down: `-- é\n\nDROP FUNCTION public.f(text);` });
       const before = await catalogue(client);
       expect((await refusalOf(engine.undo("900_t"))).message).to.match(
@@ -131,8 +129,7 @@ describe("rolling a module back", function () {
     }));
 
   it("works where somebody dropped one of its tables by hand", () =>
-    withEngine(async (engine, db) => {
-      const client = await db.connect();
+    withMigrator(async (engine, client) => {
       await applied(engine, client);
       await client.query("DROP TABLE public.empty");
       expect(await engine.undo("900_t")).to.equal(6n);

@@ -6,7 +6,7 @@ import { meaningOf } from "../../../engine/module/files/meaning";
 import { sourceHash } from "../../../engine/module/files/source";
 import { parseFile } from "../../../engine/module/files/statements";
 import { joined, readUp } from "../../../engine/module/files/up-files";
-import { column, moduleOf, refusalOf, withEngine, type Parted } from "./harness";
+import { column, moduleOf, refusalOf, withEngine, type Parted, withAdmin } from "./harness";
 
 const yaml = "objects:\n  table: [public.t, public.u]\n";
 const down = "DROP TABLE public.u;\nDROP TABLE public.t;\n";
@@ -157,8 +157,7 @@ describe("a module in parts", function () {
   });
 
   it("is applied in order, recorded whole, and what touches v6 in the last part is done under the locks", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       const module = await moduleOf("900_t", {
         yaml: `locks: [auth.users]\n${yaml}`,
         up: parts(tables, keys),

@@ -9,7 +9,7 @@ import { sqlstateOf } from "../../../engine/base/errors";
 import type { Queryable } from "../../../engine/base/sql";
 import { catalogue } from "../../support/modules";
 import type { V6 } from "../../support/postgres";
-import { column, moduleOf, refusalOf, until, withEngine, type Engine, type Files } from "./harness";
+import { column, moduleOf, refusalOf, until, withEngine, type Engine, type Files, withAdmin } from "./harness";
 import { byASlowClock, watched } from "./watched";
 
 const files: Files = {
@@ -269,8 +269,7 @@ describe("locks on v6 tables", function () {
     }));
 
   it("a statement that an administrator cancels is not tried again", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       const failed = refusalOf(
         engine.apply(await moduleOf("900_t", { ...files, up: `SELECT pg_sleep(30);\n${files.up}` })),
       );

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { loadMigration } from "../../../../engine/migrate/definition/migration";
 import { catalogue } from "../../../support/modules";
-import { column, driftNow, moduleOf, withEngine, type Engine, type Files } from "../harness";
+import { column, driftNow, moduleOf, withEngine, type Engine, type Files, withAdmin } from "../harness";
 
 /** A module with a key to v6's documents and a trigger on them, and a row that waits in the archive after a rollback. */
 const hung = (documents = "public.documents"): Files => ({
@@ -52,8 +52,7 @@ describe("16-6 what hangs on v6's tables, or on the database,", function () {
     }));
 
   it("a v6 table that is partitioned is locked with its partitions; a partition that comes later is no drift", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       await admin.query(`CREATE SCHEMA parts AUTHORIZATION supabase_auth_admin;
         CREATE TABLE public.visits (id uuid PRIMARY KEY) PARTITION BY RANGE (id);
         CREATE TABLE public.visits_0 PARTITION OF public.visits FOR VALUES FROM (MINVALUE) TO ('80000000-0000-0000-0000-000000000000');
@@ -73,8 +72,7 @@ describe("16-6 what hangs on v6's tables, or on the database,", function () {
 
   for (const log of ["audit.ddl_log", "public.ddl_log"])
     it(`event triggers that write ${log}${log.startsWith("audit") ? ", and lock it," : ""} are nobody's business`, () =>
-      withEngine(async (engine, db) => {
-        const admin = await db.connect("admin");
+      withAdmin(async (engine, admin) => {
         const lock = log.startsWith("audit") ? `LOCK TABLE ${log} IN EXCLUSIVE MODE;` : "";
         const made = (event: string, more = ""): string => `
           CREATE FUNCTION audit.${event}() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -90,8 +88,7 @@ describe("16-6 what hangs on v6's tables, or on the database,", function () {
       }));
 
   it("a trigger of v6's that writes elsewhere keeps nothing up", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       await admin.query(`CREATE TABLE public.changes (id uuid); ALTER TABLE public.documents OWNER TO guardian_migrator;
         CREATE FUNCTION public.noted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
           $$ BEGIN INSERT INTO public.changes VALUES (NEW.id); RETURN NULL; END $$;
@@ -101,9 +98,8 @@ describe("16-6 what hangs on v6's tables, or on the database,", function () {
     }));
 
   it("accounts of a table that inherits from v6's are not v6's: no consent is made up for them, none is rejected", () =>
-    withEngine(
-      async (engine, db) => {
-        const admin = await db.connect("admin");
+    withAdmin(
+      async (engine, admin) => {
         await admin.query(`CREATE SCHEMA archive AUTHORIZATION supabase_auth_admin;
           CREATE TABLE archive.users () INHERITS (auth.users); ALTER TABLE archive.users OWNER TO supabase_auth_admin;
           INSERT INTO archive.users (id, created_at) SELECT gen_random_uuid(), '2020-01-01' FROM generate_series(1, 40);

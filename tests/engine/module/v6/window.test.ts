@@ -5,7 +5,7 @@ import { catalogue } from "../../../support/modules";
 import { readObjects } from "../../../../engine/ledger/objects";
 import { parseFile } from "../../../../engine/module/files/statements";
 import { parted } from "../../../../engine/module/files/touching";
-import { column, driftNow, moduleOf, refusalOf, withEngine, type Files } from "../harness";
+import { column, driftNow, moduleOf, refusalOf, withEngine, type Files, withAdmin } from "../harness";
 
 const slow = "DO $$ BEGIN PERFORM pg_sleep(0.1); END $$;";
 
@@ -62,8 +62,7 @@ describe("16-5 while v6 is locked", function () {
     }));
 
   it("the key itself is verified there, and what verify.sql refuses is not kept", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       const before = await catalogue(admin);
       const said = await refusalOf(
         engine.apply(await moduleOf("900_t", { ...keyed, verify: `SELECT 1;\n${says("n")}` })),
@@ -95,8 +94,7 @@ describe("16-5 while v6 is locked", function () {
     ));
 
   it("a whole file runs whose CREATE TABLE has its key to v6 inline; its rows come back, its numbers go on", () =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
+    withAdmin(async (engine, admin) => {
       const module = await moduleOf("900_t", {
         yaml: `${keyed.yaml!}archive: [{ table: public.t, subject: id }]\n`,
         up: `CREATE TABLE public.t (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id uuid REFERENCES auth.users ON DELETE CASCADE);
