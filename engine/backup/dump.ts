@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { connectReader, type Reader, toClientEnv } from "../connect";
 import { GuardianError, fromPostgres } from "../base/errors";
+import type { FoundBackup } from "./adopt";
 import { findClient } from "./client";
 import { chooseCompression } from "./compression";
 import { checkContents } from "./contents";

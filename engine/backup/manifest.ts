@@ -112,7 +112,7 @@ export async function hashFiles(backup: string, signal: AbortSignal): Promise<Ma
 }
 
 /** Paths of all files under a folder, relative to it, sorted. */
-export async function filesUnder(folder: string): Promise<string[]> {
+async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => !entry.isDirectory())
