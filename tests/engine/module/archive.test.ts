@@ -152,10 +152,23 @@ describe("rolling a module back", function () {
       );
     }));
 
-  it("names of 63 bytes go along", () =>
+  it("of a module that locks nothing of v6 the accounts are locked for the key that is made", () =>
+    withMigrator(async (engine, client) => {
+      await engine.apply(
+        await moduleOf("900_t", {
+          yaml: "objects:\n  table: [public.t]\narchive: [{ table: public.t, subject: person }]\n",
+          up: "CREATE TABLE public.t (id int, person uuid);",
+        }),
+      );
+      await client.query("INSERT INTO public.t SELECT 1, id FROM auth.users LIMIT 1");
+      expect(await engine.undo("900_t")).to.equal(1n);
+      expect(await column(client, key)).to.have.length(1);
+    }));
+
+  it("names of 63 bytes go along, and such as must be quoted", () =>
     withMigrator(async (engine, client) => {
       const name = `t${"é".repeat(31)}`;
-      const index = (last: string): string => `${"i".repeat(62)}${last}`;
+      const index = (last: string): string => `"${"i".repeat(61)} ${last}"`;
       await engine.apply(
         await moduleOf("900_t", {
           yaml: `objects:\n  table: [public.${name}]\narchive: [{ table: public.${name}, subject: none }]\n`,
