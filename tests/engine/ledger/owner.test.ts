@@ -62,6 +62,12 @@ describe("the ledger's owner", function () {
       const module = await moduleOf("900_t", files);
       const { applyId } = await engine.apply(module);
       const { ledgerId } = await engine.identity();
+      const client = await db.connect();
+      // As a data migration leaves them.
+      await client.query(`INSERT INTO guardian_migration.batch (urn, step_id, target, epoch)
+          SELECT urn, id, 'public.t', 0 FROM guardian_migration.step WHERE urn LIKE '%::900_t';
+        INSERT INTO guardian_migration.range SELECT urn, 1, '{1}', '{2}', 2 FROM guardian_migration.batch;
+        INSERT INTO guardian_migration.reject SELECT urn, '{1}', '23505' FROM guardian_migration.batch`);
       await beside(db.migrator, { stack: "prod::guardian" }, async (other) => {
         await refusalOf(other.open(ledgerId.replace(/^./, (digit) => (digit === "0" ? "1" : "0"))));
         await plan(other, ledgerId);
@@ -76,6 +82,10 @@ describe("the ledger's owner", function () {
         expect([...new Set((await other.steps()).map((step) => step.urn.split("::")[0]))]).to.deep.equal([
           "urn:pulumi:prod",
         ]);
+        for (const table of ["module", "batch", "range", "reject"]) {
+          const whose = `SELECT DISTINCT split_part(urn, '::', 1) FROM guardian_migration.${table}`;
+          expect(await column(client, whose), table).to.deep.equal(["urn:pulumi:prod"]);
+        }
         expect((await refusalOf(engine.open())).what).to.equal("another stack migrates this database: prod::guardian");
         await other.undo("900_t");
       });
