@@ -78,31 +78,6 @@ describe("a run that goes on, and its cut-over", function () {
       { lockTimeout: 10 },
     ));
 
-  it("a table that is emptied while v6 is waited for at the cut-over is seen: all rows are looked at once more", () =>
-    withOnline(
-      "preferences",
-      300,
-      async (online) => {
-        await stopped(online);
-        // Noted as TRUNCATE's trigger does; the transaction ends once its table is waited for.
-        const holder = await online.db.connect("admin");
-        await holder.query(`SET session_replication_role = replica; BEGIN;
-          UPDATE public.user_profiles SET language = 'fr';
-          INSERT INTO guardian_migration.change (migration) VALUES ('preferences')`);
-        const moving = online.move();
-        await until(
-          online.admin,
-          `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'public.user_profiles'::regclass
-             AND mode = 'AccessExclusiveLock' AND NOT granted)`,
-        );
-        await holder.query("COMMIT");
-        await moving;
-        expect(await online.differing()).to.equal(0);
-        expect(await online.traces()).to.equal(0);
-      },
-      { lockTimeout: 5000 },
-    ));
-
   it("an account that was a day old when it began, to the microsecond, is not older than a day", () =>
     withOnline("consents", 300, async (online) => {
       const { admin } = online;
