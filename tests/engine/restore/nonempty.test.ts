@@ -1,14 +1,10 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "chai";
-import { dump } from "../../../engine/backup";
 import { openBackup } from "../../../engine/backup/keep/read";
 import { restore } from "../../../engine/backup/restore";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { major, withEmpty } from "../../support/postgres";
 import { skip } from "../../support/skip";
-import { refusal, useDumps } from "../dumps";
-import { howOf } from "./how";
+import { refusal, useDumps, wrappers } from "../dumps";
 
 /** What is there: rows that anybody may write, and numbers that are given to them. */
 const there = `CREATE TABLE visits (id int DEFAULT 1, note text); CREATE SEQUENCE numbers;
@@ -17,20 +13,14 @@ const there = `CREATE TABLE visits (id int DEFAULT 1, note text); CREATE SEQUENC
 describe("a whole backup that goes into a database that is not empty", function () {
   this.timeout(240_000);
   const place = useDumps();
-  const how = howOf(place);
 
   /** A folder of clients that say that they are of the next version: they are run as any newer ones are. */
-  function newer(): string {
-    const folder = join(place.folder, "newer");
-    mkdirSync(folder);
-    for (const name of ["pg_dump", "pg_dumpall", "pg_restore"]) {
-      const file = join(folder, name);
-      const text = `#!/bin/sh\n[ "$1" = --version ] && { echo '${name} (PostgreSQL) ${major + 1}.0'; exit; }\nexec '${place.bin}/${name}' "$@"\n`;
-      writeFileSync(file, text);
-      chmodSync(file, 0o755);
-    }
-    return folder;
-  }
+  const newer = (): string =>
+    wrappers(
+      place.folder,
+      place.bin,
+      (name) => `[ "$1" = --version ] && { echo '${name} (PostgreSQL) ${major + 1}.0'; exit; }`,
+    );
 
   /** Rows and numbers that are there after a restore from then into what is there now, and what it said. */
   const restored = (bin: () => string): Promise<{ found: unknown; said: string }> =>
@@ -39,10 +29,9 @@ describe("a whole backup that goes into a database that is not empty", function 
         const [then, now] = [await from.connect("admin"), await to.connect("admin")];
         await then.query(there);
         await now.query(`${there}; DELETE FROM visits WHERE id = 2; SELECT setval('numbers', 4711)`);
-        const settings = place.settingsOf(from.admin, from.name);
-        const made = await dump(place.options(from, { settings, env: { GUARDIAN_PG_BIN: place.bin } }));
+        const made = await place.take(from);
         const backup = await openBackup(made.path);
-        const told = how({ env: { GUARDIAN_PG_BIN: bin() }, roles: false, intoNonempty: to.name });
+        const told = place.restoring({ env: { GUARDIAN_PG_BIN: bin() }, roles: false, intoNonempty: to.name });
         const said = await refusal(restore(backup, settingsOf(to.admin), told)).finally(() => backup.close());
         const { rows } = await now.query(
           "SELECT (SELECT array_agg(id ORDER BY id) FROM visits) AS ids, (SELECT last_value FROM numbers) AS last",
