@@ -1,13 +1,11 @@
 import { expect } from "chai";
-import type { Client } from "pg";
 import { gates } from "../../../engine/gates";
 import type { Check } from "../../../engine/gates/check";
 import { decide, type Decision } from "../../../engine/gates/decide";
 import { useDumps } from "../dumps";
-import { withEngine } from "../module/harness";
 import type { V6 } from "../../support/postgres";
 import { line } from "./asked";
-import { asked, lose, provenBackup, told } from "./harness";
+import { asked, lose, told, withBackup } from "./harness";
 
 describe("what is accepted of v6", function () {
   this.timeout(180_000);
@@ -23,16 +21,10 @@ describe("what is accepted of v6", function () {
   };
   const worse = ({ stops }: Decision): string => stops.flatMap(({ since }) => since?.worse ?? []).join("; ");
 
-  const withBackup = (test: (db: V6, admin: Client) => Promise<void>): Promise<void> =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
-      await provenBackup(engine, db, place, admin);
-      await test(db, admin);
-    });
   const back = "INSERT INTO public.patient_vitals SELECT * FROM pg_temp.lost";
 
   it("19-4 are those rows that are lost: others in their place void it, what the application deletes does not", () =>
-    withBackup(async (db, admin) => {
+    withBackup(place, async (db, admin) => {
       await lose(admin, "public.patient_vitals", 2);
       const first = await decided(db, "v6-rows");
       const { accepted } = first;
@@ -61,7 +53,7 @@ describe("what is accepted of v6", function () {
     }));
 
   it("19-4 are those changes of a definition: another of the same object, or of another one, voids it", () =>
-    withBackup(async (db, admin) => {
+    withBackup(place, async (db, admin) => {
       await admin.query("ALTER TABLE public.documents ADD COLUMN release int");
       const { accepted, stops } = await decided(db, "v6-definitions");
       expect(stops).to.deep.equal([]);

@@ -5,17 +5,14 @@ import type { WantedGate } from "../../../engine/gates/judge";
 import { gateChecks, type Gate } from "../../../spec/gates";
 import { withV6, type Login } from "../../support/postgres";
 import { settingsOf, withEngine } from "../module/harness";
+import { declared } from "./asked";
 
 /** What preview says that a gate of a strict stack will stop with; "nothing": it will not, as far as is known. */
 async function foreseen(login: Login, gate: Gate, more: Partial<WantedGate> = {}): Promise<string> {
   const host = new Database(settingsOf(login));
   const wanted: WantedGate = {
     ...{ gate, checks: gateChecks[gate], judges: {}, strict: true },
-    declared: {
-      ...{ env: process.env, backup: { directory: "/nowhere", maxAge: 3600, verify: "restore" } },
-      ...{ publications: [], operators: [], strict: more.strict ?? true, signOff: {}, endpoints: [] },
-      limits: { maxDataLoss: 0.001, warnSlowdown: 0.1, maxSlowdown: 0.25 },
-    },
+    declared: { ...declared, strict: more.strict ?? true },
     ...more,
   };
   try {

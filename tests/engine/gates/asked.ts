@@ -3,8 +3,9 @@ import type { Client } from "pg";
 import { Database } from "../../../engine/database";
 import { gates } from "../../../engine/gates";
 import { runCheck, type Check, type Declared, type Outcome } from "../../../engine/gates/check";
-import { settingsOf } from "../module/harness";
-import type { Login } from "../../support/postgres";
+import { allModules } from "../../../components/plan";
+import { settingsOf, withAdmin } from "../module/harness";
+import type { Login, V6 } from "../../support/postgres";
 
 export const declared: Declared = {
   env: process.env,
@@ -31,6 +32,10 @@ export async function asked(login: Login, name: string, by = declared): Promise<
     await host.close();
   }
 }
+
+/** A v6 with accounts and documents on which every module is applied. */
+export const applied = (test: (db: V6, admin: Client) => Promise<void>): Promise<void> =>
+  withAdmin(async (_engine, admin, db) => test(db, admin), { modules: allModules() });
 
 /** As one line, for a comparison that shows all of it. */
 export const line = ({ verdict, evidence }: Outcome): string => `${verdict}: ${evidence.join("; ")}`;

@@ -1,13 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { DatabaseError, type Client } from "pg";
-import { allModules } from "../../../components/plan";
+import { DatabaseError } from "pg";
 import { GuardianError } from "../../../engine/base/errors";
 import type { Trial } from "../../../engine/connect";
 import { StepFailed, Steps } from "../../../engine/gates/function/steps";
-import type { V6 } from "../../support/postgres";
-import { withEngine } from "../module/harness";
-import { asked, line, replace } from "./asked";
+import { applied, asked, line, replace } from "./asked";
 
 function locked(): DatabaseError {
   return Object.assign(new DatabaseError("canceling statement due to lock timeout", 1, "error"), { code: "55P03" });
@@ -15,9 +12,6 @@ function locked(): DatabaseError {
 
 describe("gates: function, and what a trial must not do", function () {
   this.timeout(120_000);
-
-  const applied = (test: (db: V6, admin: Client) => Promise<void>): Promise<void> =>
-    withEngine(async (_engine, db) => test(db, await db.connect("admin")), { modules: allModules() });
 
   it("19-7 goes back to the role of the connection, where a login is given another", () =>
     applied(async (db, admin) => {

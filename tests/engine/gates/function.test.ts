@@ -4,8 +4,7 @@ import { allModules } from "../../../components/plan";
 import { readSequences, readTables } from "../../../engine/fingerprint/content";
 import { v6Tables } from "../../../spec/roles";
 import { withEngine } from "../module/harness";
-import type { V6 } from "../../support/postgres";
-import { asked, line } from "./asked";
+import { applied, asked, line } from "./asked";
 
 const names = [
   "flag-share",
@@ -31,10 +30,6 @@ async function everything(admin: Client): Promise<Record<string, unknown>> {
 
 describe("gates: function", function () {
   this.timeout(120_000);
-
-  /** Everything applied, on a v6 with accounts and documents. */
-  const applied = (test: (db: V6, admin: Client) => Promise<void>): Promise<void> =>
-    withEngine(async (_engine, db) => test(db, await db.connect("admin")), { modules: allModules() });
 
   it("19-7 passes each check, and leaves nothing behind: no row of v6 or v7, no write of v6 that the server counted", () =>
     applied(async (db, admin) => {

@@ -5,7 +5,7 @@ import { gates } from "../../../engine/gates";
 import { runCheck, type Check, type Outcome } from "../../../engine/gates/check";
 import type { V6 } from "../../support/postgres";
 import type { Dumps } from "../dumps";
-import { quick, settingsOf, type Engine } from "../module/harness";
+import { quick, settingsOf, withAdmin, type Engine } from "../module/harness";
 import { declared, line } from "./asked";
 
 /** Works with a database as a plugin process has it. */
@@ -79,6 +79,19 @@ export async function provenBackup(
   );
   return path;
 }
+
+/** What a test has after a backup that is proven: its folder is the third. */
+type BackedUp = (db: V6, admin: Client, path: string, engine: Engine) => Promise<void>;
+
+/** A v6 with a backup that is proven. @param options `before`: what the superuser does before it */
+export const withBackup = (place: Dumps, test: BackedUp, { users = 300, before = "" } = {}): Promise<void> =>
+  withAdmin(
+    async (engine, admin, db) => {
+      if (before !== "") await admin.query(before);
+      return test(db, admin, await provenBackup(engine, db, place, admin), engine);
+    },
+    { users },
+  );
 
 /** A row that somebody takes away and nobody has counted: as a page that is lost takes it. @returns its key */
 export async function lose(admin: Client, table: string, rows = 1): Promise<string[]> {

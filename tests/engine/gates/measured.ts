@@ -9,15 +9,11 @@ import type { Means, Stopwatch } from "../../../engine/gates/performance/measure
 import { slowdownBy } from "../../../engine/gates/performance/performance";
 import { slowdownBudget } from "../../../spec/slowdown";
 import { withEngine, type Engine } from "../module/harness";
+import { declared as base } from "./asked";
 
 export const declared: Declared = {
-  env: process.env,
-  backup: { directory: join(tmpdir(), "guardian-gates"), maxAge: 3600, verify: "restore" },
-  publications: [],
-  operators: [],
-  strict: false,
-  signOff: {},
-  endpoints: [],
+  ...base,
+  backup: { ...base.backup, directory: join(tmpdir(), "guardian-gates") },
   limits: { maxDataLoss: 0.001, warnSlowdown: slowdownBudget.warn, maxSlowdown: slowdownBudget.max },
 };
 

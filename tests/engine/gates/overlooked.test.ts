@@ -1,77 +1,29 @@
 import { expect } from "chai";
 import { Client } from "pg";
 import { allModules } from "../../../components/plan";
-import { Database } from "../../../engine/database";
 import { gates } from "../../../engine/gates";
 import type { Outcome, Site } from "../../../engine/gates/check";
 import { summarize } from "../../../engine/gates/criteria/summary";
-import { foresee } from "../../../engine/gates/judge";
-import { gateChecks } from "../../../spec/gates";
 import { signOffs } from "../../../spec/sign-offs";
-import { settingsOf, withEngine } from "../module/harness";
-import { major, withEmpty, withV6, type Login, type V6 } from "../../support/postgres";
+import { withEngine } from "../module/harness";
+import { major, withEmpty, withV6 } from "../../support/postgres";
 import { skip } from "../../support/skip";
-import { asked, declared, line, replace } from "./asked";
-import { onV6, onV7, type Planted } from "./faults/overlooked";
-
-/** Each fault is found by its check, which passes before; what it says then is not "passed". */
-async function eachIsFound(admin: Client, login: Login, faults: readonly Planted[]): Promise<void> {
-  const before = new Map<string, string>();
-  for (const { check, fault, says, plant, undo } of faults) {
-    if (!before.has(check)) before.set(check, line(await asked(login, check)));
-    expect(before.get(check), `${check}, before`).to.match(/^passed/);
-    await admin.query(plant);
-    const found = await asked(login, check).finally(() => admin.query(undo));
-    expect(line(found), `${check}: ${fault}`).to.match(says);
-    expect(found.verdict, fault).not.to.equal("passed");
-  }
-}
-
-/** What the gate before, with these checks, would stop an `up` with. */
-async function stopping(login: Login, checks: readonly string[]): Promise<string | undefined> {
-  const host = new Database(settingsOf(login));
-  const asking = { host, signal: new AbortController().signal, onAsk: () => undefined };
-  return foresee({ gate: "before", checks, judges: {}, declared }, asking, {})
-    .then(({ refusal }) => refusal?.message)
-    .finally(() => host.close());
-}
+import { applied, asked, line, replace } from "./asked";
 
 describe("gates: what was overlooked", function () {
   this.timeout(120_000);
 
-  const applied = (test: (db: V6, admin: Client) => Promise<void>): Promise<void> =>
-    withEngine(async (_engine, db) => test(db, await db.connect("admin")), { modules: allModules() });
-
-  it("19-3 finds what a v6 lacks that has all of its tables and columns", () =>
-    withV6(async (db) => eachIsFound(await db.connect("admin"), db.migrator, onV6)));
-
-  it("19-3 stops where an extension is missing that v6's defaults call", () =>
+  it("19-3 says how an extension is made that v6's defaults call", () =>
     withV6(async (db) => {
-      const names: readonly string[] = gateChecks.before.filter((name) => name !== "backup-room");
       expect(line(await asked(db.migrator, "extensions"))).to.equal("passed: uuid-ossp installed");
       await (await db.connect("admin")).query('DROP EXTENSION "uuid-ossp" CASCADE');
-      const found = await asked(db.migrator, "extensions");
-      expect(line(found)).to.equal("failed: uuid-ossp missing");
-      expect(found.mend?.join()).to.match(/^CREATE EXTENSION "uuid-ossp"/);
-      expect(await stopping(db.migrator, names)).to.match(/^gate before: 1 of \d+ checks did not pass \(extensions\)/);
-      const others = names.filter((name) => name !== "extensions");
-      expect(await stopping(db.migrator, others), "without the check").to.equal(undefined);
+      expect((await asked(db.migrator, "extensions")).mend?.join()).to.match(/^CREATE EXTENSION "uuid-ossp"/);
     }));
 
-  it("19-3 stops where a v7 is there already, or somebody's own of its names", () =>
+  it("19-3 takes what modules of this stack made for no v7 of somebody's own", () =>
     withEngine(
-      async (_engine, db) => {
-        const admin = await db.connect("admin");
-        expect(line(await asked(db.migrator, "v7"))).to.match(/^passed: none of \d+ objects is there$/);
-        await admin.query("CREATE TABLE public.patient_consents (id int)");
-        expect(line(await asked(db.migrator, "v7"))).to.equal(
-          "failed: table public.patient_consents is there already, and no module of this stack made it",
-        );
-        const names: readonly string[] = gateChecks.before.filter((name) => name !== "backup-room");
-        expect(await stopping(db.migrator, names)).to.match(/^gate before: 1 of \d+ checks did not pass \(v7\)/);
-        const others = names.filter((name) => name !== "v7");
-        expect(await stopping(db.migrator, others), "without the check").to.equal(undefined);
-      },
+      async (_engine, db) =>
+        expect(line(await asked(db.migrator, "v7"))).to.match(/^passed: none of \d+ objects is there$/),
       { modules: allModules().slice(0, 2) },
     ));
 
@@ -107,20 +59,6 @@ describe("gates: what was overlooked", function () {
       } finally {
         await standby.end();
       }
-    }));
-
-  it("19-6 finds what row security, functions and rights are, and not what they are called", () =>
-    applied(async (db, admin) => {
-      // Of each table somebody else has rows, as where an application has worked for long; of the last one two alone.
-      await admin.query(`
-        INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users ON CONFLICT DO NOTHING;
-        INSERT INTO public.notification_queue (user_id, notification_type, title, body)
-          SELECT id, 'security_alert', 'of ' || row_number() OVER (), 'a word' FROM auth.users ORDER BY id DESC;
-        INSERT INTO public.patient_consents (patient_id, consent_type, purpose, granted, legal_basis, consent_evidence)
-          SELECT id, 'data_sharing', 'healthcare_services', true, 'consent', '{"form": 1}' FROM auth.users ORDER BY md5(id::text);
-        INSERT INTO public.notification_delivery_channels (user_id, channel_type, channel_identifier)
-          SELECT id, 'email', 'a@example.org' FROM auth.users ORDER BY id OFFSET 150 LIMIT 1`);
-      await eachIsFound(admin, db.migrator, onV7);
     }));
 
   it("19-6 says of which tables nobody sampled has a row: that they would see it is not proven", () =>

@@ -1,13 +1,10 @@
 import { renameSync } from "node:fs";
 import { expect } from "chai";
-import type { Client } from "pg";
 import { couldRunAgain } from "../../../engine/gates/check";
 import { useDumps } from "../dumps";
-import { withEngine, type Engine } from "../module/harness";
-import type { V6 } from "../../support/postgres";
 import { until } from "../../support/processes";
 import { line } from "./asked";
-import { asked, lose, provenBackup, said, told } from "./harness";
+import { asked, lose, provenBackup, said, told, withBackup } from "./harness";
 
 const pass = ["v6-rows", "v6-cells", "v6-written"];
 
@@ -15,14 +12,8 @@ describe("the gate after the data stage, while others are at work", function () 
   this.timeout(180_000);
   const place = useDumps();
 
-  const withBackup = (test: (db: V6, admin: Client, path: string, engine: Engine) => Promise<void>): Promise<void> =>
-    withEngine(async (engine, db) => {
-      const admin = await db.connect("admin");
-      await test(db, admin, await provenBackup(engine, db, place, admin), engine);
-    });
-
   it("19-4 takes for lost nothing that a session at work has deleted, and not told yet", () =>
-    withBackup(async (db, admin) => {
+    withBackup(place, async (db, admin) => {
       const purging = await db.connect("admin");
       await admin.query(
         `CREATE PROCEDURE public.purge() LANGUAGE plpgsql AS $$ BEGIN
@@ -53,7 +44,7 @@ describe("the gate after the data stage, while others are at work", function () 
     }));
 
   it("19-4 takes autovacuum for nobody who deletes rows, though this role is not shown what it is", () =>
-    withBackup(async (db, admin) => {
+    withBackup(place, async (db, admin) => {
       await admin.query("ALTER SYSTEM SET autovacuum_naptime = '1s'");
       await admin.query("SELECT pg_reload_conf()");
       try {
@@ -75,7 +66,7 @@ describe("the gate after the data stage, while others are at work", function () 
     }));
 
   it("19-4 leaves a table that somebody locks uncompared, and compares the others", () =>
-    withBackup(async (db, admin) => {
+    withBackup(place, async (db, admin) => {
       await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
       const outcomes = await asked(db, pass).finally(() => admin.query("ROLLBACK"));
       const lines = outcomes.map(line);
@@ -88,7 +79,7 @@ describe("the gate after the data stage, while others are at work", function () 
     }));
 
   it("19-4 compares with the first backup of a data stage that was cut off, and says so where it is gone", () =>
-    withBackup(async (db, admin, path, engine) => {
+    withBackup(place, async (db, admin, path, engine) => {
       const [key = ""] = await lose(admin, "public.patient_vitals");
       await provenBackup(engine, db, place, admin);
       expect(await said(db, "v6-rows"), "of two whose data stage is none").to.match(/^passed/);

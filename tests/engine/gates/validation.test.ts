@@ -1,17 +1,15 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import type { Client } from "pg";
 import type { Manifest } from "../../../engine/backup";
 import { couldRunAgain } from "../../../engine/gates/check";
-import { withEngine, type Engine } from "../module/harness";
+import { withEngine } from "../module/harness";
 import { useDumps } from "../dumps";
 import { v6Tables } from "../../../spec/roles";
 import { long } from "../../support/long";
-import type { V6 } from "../../support/postgres";
 import { awkward } from "./awkward";
 import { line } from "./asked";
-import { ask, asked, asOneProcess, lose, provenBackup, said, told } from "./harness";
+import { ask, asked, asOneProcess, lose, provenBackup, said, told, withBackup } from "./harness";
 
 const pass = ["v6-rows", "v6-cells", "v6-written"];
 
@@ -19,21 +17,8 @@ describe("the gate after the data stage", function () {
   this.timeout(180_000);
   const place = useDumps();
 
-  const withBackup = <T>(
-    test: (db: V6, admin: Client, path: string, engine: Engine) => Promise<T>,
-    { users = 300, before = "" } = {},
-  ): Promise<T> =>
-    withEngine(
-      async (engine, db) => {
-        const admin = await db.connect("admin");
-        if (before !== "") await admin.query(before);
-        return test(db, admin, await provenBackup(engine, db, place, admin), engine);
-      },
-      { users },
-    );
-
   it("19-4 raises no alarm for what the application adds, changes and deletes meanwhile, and counts it", () =>
-    withBackup(async (db, admin) => {
+    withBackup(place, async (db, admin) => {
       await admin.query(
         `INSERT INTO public.patient_allergies (user_id, allergen, source_document_ids) SELECT id, 'dust', '{}' FROM auth.users ORDER BY id LIMIT 7;
          UPDATE public.documents SET status = 'failed', error_log = 'x' WHERE id IN (SELECT id FROM public.documents ORDER BY id LIMIT 5);
@@ -62,7 +47,7 @@ describe("the gate after the data stage", function () {
     }));
 
   it("19-4 cannot tell what was deleted where the statistics were set to 0", () =>
-    withBackup(async (db, admin) => {
+    withBackup(place, async (db, admin) => {
       await admin.query("SELECT pg_stat_reset()");
       expect(await said(db, "v6-rows"), "nothing is missing").to.match(/^passed/);
       await admin.query(
@@ -78,6 +63,7 @@ describe("the gate after the data stage", function () {
 
   it("19-4 takes another schema's tables of the same names for none of v6's", () =>
     withBackup(
+      place,
       async (db, admin) => {
         await admin.query(
           "DELETE FROM staging.documents; ALTER TABLE staging.documents ADD COLUMN x int; TRUNCATE staging.patient_vitals",
@@ -99,6 +85,7 @@ describe("the gate after the data stage", function () {
 
   it("19-4 compares partitions one by one, types and texts that COPY and quotation marks bend, and a table without a row", () =>
     withBackup(
+      place,
       async (db, admin) => {
         const outcomes = await asked(db, pass);
         expect(outcomes[1]?.figures, outcomes.map(line).join("\n")).to.deep.include({
@@ -166,7 +153,7 @@ describe("the gate after the data stage", function () {
     }));
 
   it("19-4 has three checks judge one look, and looks again for one that asks again", () =>
-    withBackup((db, admin) =>
+    withBackup(place, (db, admin) =>
       asOneProcess(db, async (host) => {
         const heard: string[] = [];
         const verdicts = async (): Promise<string[]> =>
@@ -180,6 +167,7 @@ describe("the gate after the data stage", function () {
 
   it("19-4 fails in a database without v6, which its backup had none of either, and where one came to be since", () =>
     withBackup(
+      place,
       async (db, admin) => {
         expect(await said(db, "v6-rows")).to.equal(
           "failed: neither the backup nor the database has any of v6's tables",
@@ -201,6 +189,7 @@ describe("the gate after the data stage", function () {
 
   const oneLost = (users: number): Promise<void> =>
     withBackup(
+      place,
       async (db, admin) => {
         // What belongs to the account stays, as where a page is lost.
         await admin.query("SET track_counts = off; SET session_replication_role = replica");

@@ -18,6 +18,7 @@ import { criteria, naming, signed } from "./criteria";
 import type { Fault, Place, Stack } from "./fault";
 import { replaced } from "./function";
 import { moved } from "./moved";
+import { onV6, onV7 } from "./overlooked";
 import { baseline, performance } from "./performance";
 import { instead, through } from "./planted";
 import { byHand, rights, rowsOfMany, rowSecurity } from "./security";
@@ -115,7 +116,7 @@ const measuredWith =
 /** Every fault of every check, by where it is planted: tests/engine/gates/faults/faults.test.ts plants them. */
 export const settings = {
   v6: {
-    faults: before,
+    faults: [...onV6, ...before],
     within: (dumps, work) =>
       placed(dumps, async (place) => {
         await place.admin.query("GRANT pg_read_all_stats TO guardian_migrator");
@@ -155,8 +156,16 @@ export const settings = {
     within: migrated,
   },
   rights: {
-    faults: rights,
-    within: migrated,
+    faults: [...onV7, ...rights],
+    within: (dumps, work) =>
+      migrated(dumps, async (place) => {
+        // Of this table one account alone has a row.
+        await place.admin.query(
+          `INSERT INTO public.notification_delivery_channels (user_id, channel_type, channel_identifier)
+             SELECT id, 'email', 'a@example.org' FROM auth.users ORDER BY id OFFSET 150 LIMIT 1`,
+        );
+        await work(place);
+      }),
   },
   functions: { faults: replaced, within: migrated },
   validation: {
