@@ -8,10 +8,7 @@ import { type Login, withClient } from "../../../scripts/v6/database";
 import { settingsOf } from "../../../scripts/v6/operator";
 import { major, server } from "../../support/postgres";
 
-/** This process's one scratch, opened when it is first asked for; it ends with its process. */
-let opened: Promise<Scratch> | undefined;
-
-/** An embedded scratch; each proof begins with an empty one. */
+/** An embedded scratch of a describe's own; each proof begins with an empty one. */
 class ScratchServer {
   #open: Scratch | undefined;
 
@@ -22,8 +19,11 @@ class ScratchServer {
   }
 
   async start(): Promise<void> {
-    opened ??= openScratch({ major, bytes: 1e6, owner: "test", systemIdentifier: "1" });
-    this.#open = await opened;
+    this.#open = await openScratch({ major, bytes: 1e6, owner: "test", systemIdentifier: "1" });
+  }
+
+  async stop(): Promise<void> {
+    await this.#open?.close();
   }
 
   /** Takes away what a proof left. */
@@ -101,6 +101,7 @@ class ScratchServer {
 export function useScratch(): ScratchServer {
   const scratch = new ScratchServer();
   before(() => scratch.start());
+  after(() => scratch.stop());
   return scratch;
 }
 
