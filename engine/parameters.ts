@@ -6,6 +6,8 @@ export interface EngineParameters {
   lockHold: number;
   /** The least pause after a failed try for a v6 lock, in milliseconds. */
   pauseFloor: number;
+  /** How many times as long as v6 suffered by a failed try it is left alone. */
+  pauseTimes: number;
   /** How long to wait for a predecessor that is going, in milliseconds. */
   patience: number;
   /** How long an operator that shows no sign of life keeps the lock, in milliseconds; it shows one every third of it. */
@@ -24,8 +26,8 @@ export interface ChosenLocks {
 }
 
 /**
- * The defaults, each of which an environment variable may lower or raise: `GUARDIAN_<NAME>_MS`, `GUARDIAN_RANGE_KEYS`
- * and `GUARDIAN_QUERY_TURNS`.
+ * The defaults, each of which an environment variable may lower or raise: `GUARDIAN_<NAME>_MS`, `GUARDIAN_RANGE_KEYS`,
+ * `GUARDIAN_QUERY_TURNS` and `GUARDIAN_LOCK_PAUSE_TIMES`.
  * @param locks what the operator chose, which is above both
  */
 export function engineParameters(env: NodeJS.ProcessEnv = process.env, locks: ChosenLocks = {}): EngineParameters {
@@ -38,6 +40,7 @@ export function engineParameters(env: NodeJS.ProcessEnv = process.env, locks: Ch
     lockTimeout: locks.timeout ?? ms("LOCK_TIMEOUT", 50),
     lockHold: ms("LOCK_HOLD", 200),
     pauseFloor: locks.pause ?? ms("LOCK_PAUSE", 5000),
+    pauseTimes: number("LOCK_PAUSE_TIMES", 99),
     patience: locks.patience ?? ms("PATIENCE", 60_000),
     lease: ms("LEASE", 15_000),
     rangeKeys: Math.ceil(number("RANGE_KEYS", 1000)),

@@ -85,11 +85,11 @@ export function inOrder(relations: readonly string[], tries: number): readonly s
 
 /**
  * @param suffered how long v6 was locked or queued for, in milliseconds
- * @returns how long to leave it alone, in milliseconds: at least 99 times as long, plus as much at random, so that two
- *   operators do not meet again
+ * @returns how long to leave it alone, in milliseconds: at least `pauseTimes` as long, plus as much at random, so that
+ *   two operators do not meet again
  */
-export function pauseAfter(suffered: number, parameters: Pick<EngineParameters, "pauseFloor">): number {
-  return Math.max(parameters.pauseFloor, 99 * suffered) * (1 + Math.random());
+export function pauseAfter(suffered: number, parameters: Pick<EngineParameters, "pauseFloor" | "pauseTimes">): number {
+  return Math.max(parameters.pauseFloor, parameters.pauseTimes * suffered) * (1 + Math.random());
 }
 
 /** When v6 began to suffer and when the locks were had, by performance.now(); 0 for not yet. */

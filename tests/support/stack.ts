@@ -116,6 +116,7 @@ async function openStack(options: StackOptions, folder: string): Promise<TestSta
     // Nobody else uses this v6: a busy machine must not make a module wait half a minute for a moment to lock it.
     GUARDIAN_LOCK_HOLD_MS: "5000",
     GUARDIAN_LOCK_PAUSE_MS: "200",
+    GUARDIAN_LOCK_PAUSE_TIMES: "5",
     GUARDIAN_PATIENCE_MS: "2000",
     GUARDIAN_QUERY_TURNS: "1", // what a gate times is not what is tested
     GOGC: "off", // the CLI has ended before its garbage is worth a collection

@@ -230,6 +230,7 @@ const environment = async ({ database, env }: WalkOptions): Promise<Record<strin
   PATH: `${await clientFolder(major)}:${process.env["PATH"] ?? ""}`,
   GUARDIAN_TEST_PASSWORD: database.password,
   GUARDIAN_LOCK_PAUSE_MS: "200",
+  GUARDIAN_LOCK_PAUSE_TIMES: "5",
   GUARDIAN_QUERY_TURNS: "1",
   ...env,
 });

@@ -186,6 +186,7 @@ describe("a database as one process has it", function () {
       lockTimeout: 50,
       lockHold: 200,
       pauseFloor: 5000,
+      pauseTimes: 99,
       patience: 60_000,
       lease: 15_000,
       rangeKeys: 1000,

@@ -21,6 +21,7 @@ export const quick: EngineParameters = {
   lockTimeout: 50,
   lockHold: 5000,
   pauseFloor: 20,
+  pauseTimes: 2,
   patience: 300,
   lease: 300,
   rangeKeys: 1000,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { FencedWriter } from "../../../engine/database";
 import { applyModule } from "../../../engine/module/apply";
-import type { EngineParameters } from "../../../engine/parameters";
+import { engineParameters, type EngineParameters } from "../../../engine/parameters";
 import { outlast } from "../../../engine/migrate/rows/outlast";
 import { inOrder, pauseAfter, reasonOf } from "../../../engine/module/v6-locks";
 import { sqlstateOf } from "../../../engine/base/errors";
@@ -10,7 +10,7 @@ import type { Queryable } from "../../../engine/base/sql";
 import { catalogue } from "../../support/modules";
 import type { V6 } from "../../support/postgres";
 import { column, moduleOf, refusalOf, until, withEngine, type Engine, type Files, withAdmin } from "./harness";
-import { byASlowClock, watched } from "./watched";
+import { watched } from "./watched";
 
 const files: Files = {
   yaml: "locks: [auth.users]\nobjects:\n  table: [public.t]\n",
@@ -26,9 +26,9 @@ const slow = (seconds: number, times = 1, verify = 0): Files => ({
 
 /** What a busy machine with two cores adds to a wait, in milliseconds; who waits without the guard waits longer. */
 const slack = 4000;
-const real = { lockTimeout: 50, lockHold: 200, pauseFloor: 100 };
+const real = { lockTimeout: 50, lockHold: 200, pauseFloor: 100, pauseTimes: 99 };
 /** A try that gives up early may be followed by another soon. */
-const impatient = { lockTimeout: 4, lockHold: 5000, pauseFloor: 50 };
+const impatient = { lockTimeout: 4, lockHold: 5000, pauseFloor: 50, pauseTimes: 0 };
 
 /** A database, and an engine with these times. */
 const withLocks = (parameters: Partial<EngineParameters>, test: (engine: Engine, db: V6) => Promise<void>) =>
@@ -38,11 +38,9 @@ describe("locks on v6 tables", function () {
   this.timeout(180_000);
 
   it("after a failed try they are left alone for 99 times as long as they suffered, and as much again at random", () => {
-    const pauses = (suffered: number): number[] =>
-      Array.from({ length: 200 }, () => pauseAfter(suffered, { pauseFloor: 5000 }));
     for (const suffered of [0, 20, 200]) {
       const least = Math.max(5000, 99 * suffered);
-      const found = pauses(suffered);
+      const found = Array.from({ length: 200 }, () => pauseAfter(suffered, engineParameters({})));
       expect(Math.min(...found)).to.be.at.least(least);
       expect(Math.max(...found)).to.be.below(2 * least);
       expect(Math.max(...found), "not all the same").to.be.above(Math.min(...found) * 1.5);
@@ -88,14 +86,14 @@ describe("locks on v6 tables", function () {
   });
 
   it("work that was too slow is tried again after the pause", () =>
-    withLocks({ ...real, lockHold: 1500 }, async (engine, db) => {
+    withLocks({ ...real, lockHold: 1500, pauseTimes: 0 }, async (engine, db) => {
       const admin = await db.connect("admin");
       await admin.query("CREATE TABLE public.gate (open boolean); GRANT SELECT ON public.gate TO guardian_migrator");
       let opened: Promise<unknown> | undefined;
       engine.onProgress = () => void (opened ??= admin.query("INSERT INTO public.gate VALUES (true)"));
       const wait = "SELECT CASE WHEN NOT EXISTS (SELECT FROM public.gate) THEN pg_sleep(60) END;";
       const module = await moduleOf("900_t", { ...files, up: `${files.up}\n${wait}` });
-      await byASlowClock(() => engine.apply(module));
+      await engine.apply(module);
       await opened;
       expect(engine.told[0]).to.include({ tries: 1, reason: "auth.users: longer than 1500 ms under the locks" });
       expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done" });
@@ -179,14 +177,12 @@ describe("locks on v6 tables", function () {
         await holder.query("SET application_name = 'report'; BEGIN");
         await holder.query(lock);
         const second = () => engine.told.find(({ tries = 0 }) => tries > 1);
-        const { waited } = await watched(db, () =>
-          byASlowClock(async () => {
-            const done = run(engine, 60);
-            while (!second()) await sleep(10);
-            await holder.query("COMMIT");
-            await done;
-          }),
-        );
+        const { waited } = await watched(db, async () => {
+          const done = run(engine, 60);
+          while (!second()) await sleep(10);
+          await holder.query("COMMIT");
+          await done;
+        });
         expect(engine.told[0]).to.include({ phase: "v6 locks", tries: 1 });
         expect(engine.told[0]?.reason).to.match(
           /auth\.users is held by report \(pid \d+, user guardian_migrator, idle in transaction, for \d+ s\)/,

@@ -3,32 +3,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { V6 } from "../../support/postgres";
 
-/** By which waits are told, however slowly the other one goes. */
-const clock = performance.now.bind(performance);
-
 /** Asks v6 the same again and again until told to stop; the longest it had to wait, in milliseconds. */
 async function longestWait(client: Client, text: string, stop: AbortSignal): Promise<number> {
   let longest = 0;
   while (!stop.aborted) {
-    const began = clock();
+    const began = performance.now();
     await client.query(text);
-    longest = Math.max(longest, clock() - began);
+    longest = Math.max(longest, performance.now() - began);
     await sleep(20);
   }
   return longest;
-}
-
-/**
- * Runs work while this process's clock goes at a five-hundredth: the pause after a failed try is 99 times what v6 suffered by it. The
- * server's, by which what takes too long is ended, goes on as ever: locks may be held for longer than a busy machine needs.
- */
-export async function byASlowClock<T>(work: () => Promise<T>): Promise<T> {
-  performance.now = () => clock() / 500;
-  try {
-    return await work();
-  } finally {
-    performance.now = clock;
-  }
 }
 
 /** Watches logins and changes of an account while work is going on. */
