@@ -208,6 +208,7 @@ export interface Foreseen {
 /**
  * Asks in preview what costs the catalogue alone.
  * @param last what the gate said the last time
+ * @lazily
  */
 export async function foresee(
   wanted: WantedGate,

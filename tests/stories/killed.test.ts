@@ -40,9 +40,6 @@ async function undisturbed({ client }: Story): Promise<unknown> {
   };
 }
 
-/** The pause after a failed try for v6's locks is 99 times what it waited: a short wait makes a short pause. */
-const quickTries = { env: { GUARDIAN_LOCK_TIMEOUT_MS: "10" } };
-
 /** The newest attempt at anything that is not rolled back. */
 const open = `(SELECT DISTINCT ON (urn, part) state FROM guardian_migration.step
   ORDER BY urn, part, attempt DESC) s WHERE state <> 'undone'`;
@@ -154,7 +151,7 @@ describe("killed with SIGKILL", function () {
         expect(stack.resources()).to.deep.equal([]);
         expect(await count(client, open)).to.equal(0);
         expect(differences(before, await it.fingerprint())).to.deep.equal([]);
-      }, quickTries);
+      });
     },
   );
 

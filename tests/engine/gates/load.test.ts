@@ -7,6 +7,7 @@ import type { Queryable } from "../../../engine/base/sql";
 import { runCheck, type Site } from "../../../engine/gates/check";
 import { countedMs, pacing } from "../../../engine/gates/performance/pacing";
 import { openingSpeed } from "../../../engine/migrate/workers/throttle/control";
+import { long } from "../../support/long";
 import { useDumps } from "../dumps";
 import { withEngine } from "../module/harness";
 import { all, declared } from "./asked";
@@ -67,7 +68,7 @@ describe("gates: what they burden v6 with", function () {
     expect(performance.now() - began, "by the clock").to.be.at.least(countedMs / openingSpeed);
   });
 
-  it("19-7 no check writes a row of v6 or v7", () =>
+  long("19-7 no check writes a row of v6 or v7", () =>
     withEngine(
       async (engine, db) => {
         const admin = await db.connect("admin");
@@ -83,7 +84,8 @@ describe("gates: what they burden v6 with", function () {
         expect(await rows()).to.deep.equal(before);
       },
       { modules: allModules() },
-    ));
+    ),
+  );
 });
 
 /** As long as nobody may read a table, milliseconds. */
