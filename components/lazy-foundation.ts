@@ -3,8 +3,7 @@ import { createRequire } from "node:module";
 const load = createRequire(__filename);
 
 /**
- * The same for foundation/. Not with the migration's: whoever imports these has tsc read all types of @pulumi/aws
- * (tsconfig.foundation.json).
+ * The same for foundation/. Not with the migration's: whoever imports these has the compiler read types of @pulumi/aws.
  */
 export const lazily = {
   get awsBackupStore() {
