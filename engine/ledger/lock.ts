@@ -99,7 +99,7 @@ async function readHolder(db: Askable): Promise<Holder | undefined> {
     `SELECT a.pid, a.backend_start::text AS "backendStart", a.application_name AS application, a.usename AS user,
             extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::int AS age,
             a.state = 'active' AS active,
-            (extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change) * 1000)::int AS silent
+            (extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change) * 1000)::float8 AS silent
      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE ${isOurs}`,
     [lockClass, lockObject],
   );
