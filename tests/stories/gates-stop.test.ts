@@ -37,8 +37,9 @@ async function reached(client: Client): Promise<string> {
 describe("a gate that fails in a real up", function () {
   this.timeout(600_000);
 
+  // provider/gates.test.ts has the same over gRPC.
   long(
-    "19-1 of each stage: its error says what and how to go on, nothing after it has run, not by --target either, and mended, accepted or rolled back it goes on",
+    "19-1 of each stage: its error says what and how to go on, nothing after it has run, not by --target either; mended, accepted (until it is worse) or rolled back it goes on",
     () =>
       withEndpoint((url, answers) =>
         story(
@@ -55,10 +56,20 @@ describe("a gate that fails in a real up", function () {
               `urn:pulumi:dev::guardian::guardian:stage:${type}::${name}`;
             const consents = urnOf("Data$guardian-migration:index:DataMigration", "consents");
 
+            stack.set({ through: "schema" });
+            await admin.query("ALTER TABLE public.patient_vitals DISABLE ROW LEVEL SECURITY");
+            expect(await stops())
+              .to.contain("public.patient_vitals lacks row security")
+              .and.contain(`pulumi config set --path 'guardian:accept["v6"]' 'why' --stack dev, then up`);
+            expect(await count(client, "pg_tables WHERE tablename = 'audit_log'"), "a module was applied").to.equal(0);
+            stack.set({ accept: JSON.stringify({ v6: "the vitals move tomorrow" }) });
+            expect((await stack.preview({ flags: ["--diff"] })).output).to.match(/accept +: \{\s+v6: "the vitals move/);
+
             await admin.query("ALTER ROLE guardian_operator BYPASSRLS");
             try {
               expect(await stops())
-                .to.match(
+                .to.contain('v6 failed, and is accepted: "the vitals move tomorrow"')
+                .and.match(
                   /gate schema: 1 of \d+ checks did not pass \(permissions\); the data stage was not begun \[gate-failed\]/,
                 )
                 .and.contain("guardian_operator has BYPASSRLS: row security does not stop it")
@@ -67,6 +78,14 @@ describe("a gate that fails in a real up", function () {
                 .and.contain("config set guardian:through infrastructure");
               const afterSchema = "gate-before gate-schema; failed";
               expect(await reached(client)).to.equal(afterSchema);
+              // Worse than it was accepted: void, where more is to come.
+              await admin.query("ALTER TABLE public.patient_allergies DISABLE ROW LEVEL SECURITY");
+              stack.set({ through: "deployment" });
+              expect(await stops())
+                .to.match(/gate before: 1 of \d+ checks did not pass \(v6\)/)
+                .and.match(/is worse since:\n +public.patient_allergies lacks row security/);
+              expect(await reached(client)).to.equal(afterSchema);
+              await admin.query("ALTER TABLE public.patient_allergies ENABLE ROW LEVEL SECURITY");
               // Pulumi's own order holds the first, and lets the second through.
               expect(await stops("--target", consents)).to.contain("not specified in --target list");
               const gate = urnOf("Schema$guardian-migration:index:Gate", "gate-schema");
@@ -77,6 +96,8 @@ describe("a gate that fails in a real up", function () {
             }
 
             // Mended; and v6 is another than the backup has it.
+            await admin.query("ALTER TABLE public.patient_vitals ENABLE ROW LEVEL SECURITY");
+            stack.set({ accept: "{}" });
             await admin.query("DROP INDEX public.patient_vitals_recent_idx");
             expect(await stops())
               .to.match(

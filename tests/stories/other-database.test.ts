@@ -53,38 +53,36 @@ describe("state and database belong together", function () {
     });
   });
 
-  long("two stacks on one database: the second is refused with the way out, which then works", function () {
-    return afterUp(async ({ stack, db, client }) => {
-      const applied = await count(client, "guardian_migration.module");
-      await withStack({ database: db.migrator, name: "second" }, async (second) => {
-        for (const verb of ["preview", "up"] as const) {
-          const { output } = await second[verb]({ expectFailure: true });
-          expect(output, verb).to.contain("another stack migrates this database: dev::guardian");
-          expect(output, verb).to.match(/pulumi config set guardian:adopt [0-9a-f-]{36}/);
-        }
-        const { rows } = await client.query<{ id: string }>("SELECT id FROM guardian_migration.ledger");
-        second.set({ adopt: rows[0]!.id });
-        await second.up();
-        expect(await count(client, "guardian_migration.module")).to.equal(applied, "nothing was applied a second time");
-        const { output } = await stack.up({ expectFailure: true });
-        expect(output).to.contain("the ledger has this migration under the stack second, and this is dev");
-        expect(output).to.contain("if second took it over: use that stack");
-        await second.destroy();
-        expect(await count(client, "guardian_migration.module WHERE undone_at IS NULL")).to.equal(0);
-      });
-    });
-  });
-
-  long("a stack of a destroyed migration leaves the database free for another", function () {
-    return afterUp(async ({ stack, db }) => {
-      await stack.destroy();
-      await withStack(
-        { database: db.migrator, name: "second", config: { through: "infrastructure" } },
-        async (second) => {
+  long(
+    "two stacks on one database: the second is refused with the way out, which then works; destroyed, it leaves the database free for a third",
+    function () {
+      return afterUp(async ({ stack, db, client }) => {
+        const applied = await count(client, "guardian_migration.module");
+        await withStack({ database: db.migrator, name: "second" }, async (second) => {
+          for (const verb of ["preview", "up"] as const) {
+            const { output } = await second[verb]({ expectFailure: true });
+            expect(output, verb).to.contain("another stack migrates this database: dev::guardian");
+            expect(output, verb).to.match(/pulumi config set guardian:adopt [0-9a-f-]{36}/);
+          }
+          const { rows } = await client.query<{ id: string }>("SELECT id FROM guardian_migration.ledger");
+          second.set({ adopt: rows[0]!.id });
           await second.up();
+          expect(await count(client, "guardian_migration.module")).to.equal(
+            applied,
+            "nothing was applied a second time",
+          );
+          const { output } = await stack.up({ expectFailure: true });
+          expect(output).to.contain("the ledger has this migration under the stack second, and this is dev");
+          expect(output).to.contain("if second took it over: use that stack");
           await second.destroy();
-        },
-      );
-    });
-  });
+          expect(await count(client, "guardian_migration.module WHERE undone_at IS NULL")).to.equal(0);
+        });
+        const third = { database: db.migrator, name: "third", config: { through: "infrastructure" } };
+        await withStack(third, async ({ up, destroy }) => {
+          await up();
+          await destroy();
+        });
+      });
+    },
+  );
 });

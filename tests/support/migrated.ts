@@ -5,6 +5,9 @@ import { movedHere, type Preparation } from "./server";
 import { fingerprintOf, story, type Story } from "./story";
 import { keep, withStack, type StackOptions } from "./stack";
 
+/** How far an `up` went: to its end, or until the schema is there and no row has been moved. */
+type Through = "deployment" | "schema";
+
 /** What an `up` left beside the database. */
 interface Kept {
   /** The database's name and the stack's folder, as they stand in state and ledger. */
@@ -15,32 +18,39 @@ interface Kept {
   before: Fingerprint;
 }
 
-let kept: Kept | undefined;
+const kept = new Map<Through, Kept>();
 
-/** Everything is up, without a rollout; made once in a process by the real engine. */
-const everything: Preparation = {
-  name: "up to the end",
+/** What is up, without a rollout; made once in a process by the real engine. */
+const upTo = (through: Through): Preparation => ({
+  name: `up to ${through}`,
   everyCopy: movedHere,
   prepare: async (db) => {
     const { database } = db.migrator;
     const before = await withClient(db.migrator, (client) => fingerprintOf(client, db.migrator));
-    await withStack({ database: db.migrator }, async ({ up, folder }) => {
+    await withStack({ database: db.migrator, config: { through } }, async ({ up, folder }) => {
       await up();
-      kept = { database, folder, copy: keep(folder), before };
+      kept.set(through, { database, folder, copy: keep(folder), before });
     });
   },
-};
+});
 
-/** A story that begins after an `up` of everything on a v6 of 300 users. */
+/** A story that begins after an `up` on a v6 of 300 users. */
 export interface AfterUp extends Story {
   /** The database as it was before that `up`. */
   before: Fingerprint;
 }
 
-/** Runs a story on a copy of a migrated database and of its stack, which state and ledger are told. */
-export function afterUp(tell: (it: AfterUp) => Promise<void>, stack: Partial<StackOptions> = {}): Promise<void> {
+/**
+ * Runs a story on a copy of a migrated database and of its stack, which state and ledger are told.
+ * @param through what `guardian:through` says until the story sets another
+ */
+export function afterUp(
+  tell: (it: AfterUp) => Promise<void>,
+  { through = "deployment", ...stack }: Partial<StackOptions> & { through?: Through } = {},
+): Promise<void> {
   const known = (): Kept => {
-    if (kept) return kept;
+    const found = kept.get(through);
+    if (found) return found;
     throw new Error("there is no migrated template");
   };
   const begin = (folder: string): void => cpSync(known().copy, folder, { recursive: true });
@@ -57,6 +67,6 @@ export function afterUp(tell: (it: AfterUp) => Promise<void>, stack: Partial<Sta
       );
       await tell({ ...it, before });
     },
-    { prepared: everything, stack: { ...stack, begin } },
+    { prepared: upTo(through), stack: { ...stack, begin } },
   );
 }
