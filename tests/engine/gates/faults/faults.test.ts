@@ -12,11 +12,11 @@ describe("gates: each check, with its file and without", function () {
   const dumps = useDumps();
   const planted = new Set<string>();
 
-  /** A test that plants each fault of a setting. */
-  function each(name: keyof typeof settings): () => Promise<void> {
-    planted.add(name);
+  /** A test that plants the first faults of a setting. @param some so many; absent: all */
+  function each(name: keyof typeof settings, some?: number): () => Promise<void> {
+    if (some === undefined) planted.add(name);
     const { faults, within } = settings[name];
-    return () => within(dumps, (place) => eachIsFound(place, faults));
+    return () => within(dumps, (place) => eachIsFound(place, faults.slice(0, some)));
   }
 
   it("19-1 has a fault for every check, and a gate that goes through without its file", () => {
@@ -32,13 +32,15 @@ describe("gates: each check, with its file and without", function () {
   it("19-3 finds a backup that may not be relied on", each("backup"));
   it("19-5 finds that nothing was measured before v7 touched v6", each("baseline"));
   it("19-5 finds what became slower", each("slowdown"));
-  it("19-6 twelve planted defects of row security, twelve caught, and none before", each("rowSecurity"));
+  it("19-6 finds planted defects of row security, and none before", each("rowSecurity", 3));
+  long("19-6 twelve planted defects of row security, twelve caught, and none before", each("rowSecurity"));
   it("19-6 finds each fault that was planted in a v7, and not before: what somebody did by hand", each("byHand"));
   it(
     "19-6 finds what rights, row security and functions are, and not what they are called, and a policy's function that was replaced",
     each("rights"),
   );
-  it("19-7 finds each function that was replaced by a broken one", each("functions"));
+  it("19-7 finds a function that was replaced by a broken one", each("functions", 2));
+  long("19-7 finds each function that was replaced by a broken one", each("functions"));
   it("19-4 finds each fault that was planted in v6 after the backup, and not before", each("validation"));
   it("19-4 finds rows that could not be moved", each("moved"));
   it("19-8 finds an endpoint that does not answer, and what nobody has signed off", each("criteria"));
