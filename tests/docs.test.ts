@@ -1,11 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "chai";
-import { formatted, main, makePages, stale } from "../scripts/docs";
+import { formatted, main } from "../scripts/docs";
 import { findings, testsOf } from "../scripts/docs/hardening";
 import { groups } from "../scripts/docs/trap-list";
 import { titles, trapsPage, unanswered } from "../scripts/docs/traps";
-import { long } from "./support/long";
 import { withFolder } from "./support/folder";
 
 const docs = join(__dirname, "..", "docs");
@@ -14,66 +13,6 @@ const counts = { S: 22, F: 10, C: 17, D: 3, I: 9, U: 16, K: 16, V6: 6 };
 
 describe("docs/", function () {
   this.timeout(120_000);
-  let pages: Map<string, string>;
-
-  before(async () => {
-    pages = await makePages();
-  });
-
-  // How it is laid out takes a third of the time to make: that is .ci/run's, by `npm run docs -- --check`.
-  it("is what `npm run docs` makes, but for spaces and the dashes of tables", () => {
-    const bare = (text: string): string => text.replace(/\s+/g, "").replace(/-{3,}/g, "---");
-    const there = [...pages].map(([path, text]) => {
-      const file = join(docs, path);
-      const found = existsSync(file) ? readFileSync(file, "utf8") : "";
-      return [path, bare(found) === bare(text) ? found : text] as const;
-    });
-    expect(stale(new Map(there)), "run `npm run docs`").to.deep.equal([]);
-  });
-
-  long("is the same when it is made again", async () => {
-    expect([...(await makePages())]).to.deep.equal([...pages]);
-  });
-
-  it("is stale when a page differs, is missing or is of no module any more", () => {
-    return withFolder((folder) => {
-      for (const [path, text] of pages) {
-        mkdirSync(dirname(join(folder, "docs", path)), { recursive: true });
-        writeFileSync(join(folder, "docs", path), text);
-      }
-      const made = join(folder, "docs");
-      expect(stale(pages, made)).to.deep.equal([]);
-      writeFileSync(join(made, "v7/000_audit_log.md"), "x");
-      writeFileSync(join(made, "v7/099_gone.md"), "x");
-      rmSync(join(made, "permissions.md"));
-      expect(stale(pages, made)).to.deep.equal(["permissions.md", "v7/000_audit_log.md", "v7/099_gone.md"]);
-    });
-  });
-
-  it("has a page a module, with every table, column, view and function, and a comment for each of these but columns", () => {
-    const modules = [...pages.keys()].filter((path) => /^v7\/\d/.test(path));
-    expect(modules).to.include("v7/000_audit_log.md").and.include("v7/009_operations.md");
-    for (const path of modules) {
-      const page = pages.get(path) ?? "";
-      const headings = page
-        .split("\n")
-        .flatMap((line, i, all) => (line.startsWith("### ") ? [all.slice(i, i + 5).join("\n")] : []));
-      expect(headings, path).to.have.length.above(0);
-      for (const heading of headings) expect(heading, path).to.match(/^### [\w.]+\n\n(`.*`.*\n\n)?\S.{15,}/);
-    }
-    expect(pages.get("v7/005_user_preferences.md")).to.contain("BCP 47 language tag");
-  });
-
-  it("says what becomes of every row when an account is deleted", () => {
-    const page = pages.get("v7/README.md") ?? "";
-    expect(page).to.match(/`patient_consents` +\| `patient_id` +\| `auth.users` +\| CASCADE +\| person/);
-    expect(page).to.match(/`patient_consents` +\| `created_by` +\| `auth.users` +\| SET NULL +\| actor/);
-    expect(page).to.match(/Without a key to an account or a document: .*`audit_log`/);
-  });
-
-  it("names no folder of this machine and nothing outside the repository", () => {
-    for (const [path, text] of pages) expect(text, path).not.to.match(/\/(work|tmp|root|home)\/|shared\//);
-  });
 
   it("refuses an unknown option", async () => {
     expect(await main(["--chek"])).to.equal(2);

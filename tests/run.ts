@@ -1,5 +1,5 @@
 /**
- * The test commands: two processes at once, each with a server of its own, and then, three at once, what measures time. A file in
+ * The test commands: three processes at once, each with a server of its own, and then, four at once, what measures time. A file in
  * which something failed runs a second time, with nothing beside it: a loaded machine fails tests that wait for each other. Ends with
  * what passed only then, what failed, the slowest files, the minutes and the CPU seconds it took, and one line "N passed, N failed,
  * N skipped".
@@ -15,7 +15,7 @@ import { declaredVariable } from "./support/long";
 
 const help = `npm test                  the suite without its long tests, on PostgreSQL $GUARDIAN_TEST_PG (default 17)
 npm test -- FILE …        the named files, long tests too
-npm test -- --jobs N …    with so many processes at once instead of two
+npm test -- --jobs N …    with so many processes at once instead of three
 npm run test:long         the long tests alone; -- FILE …: those of the named files
 npm run test:whole        the suite with its long tests
 npm run test:slow         benchmarks, fault injection, random sequences of verbs
@@ -100,7 +100,7 @@ async function main(given: string[]): Promise<number> {
   const once = given[0] === "--once";
   const rest = once ? given.slice(1) : given;
   const chosen = rest[0] === "--jobs";
-  const [jobs, args] = chosen ? [Number(rest[1]), rest.slice(2)] : [2, rest];
+  const [jobs, args] = chosen ? [Number(rest[1]), rest.slice(2)] : [3, rest];
   const planned = Number.isInteger(jobs) && jobs > 0 ? plan(args, jobs) : undefined;
   if (!planned || args.includes("--help")) {
     console.log(help);
