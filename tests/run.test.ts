@@ -94,7 +94,7 @@ describe("npm test", function () {
   it("leaves long tests out and says how many, or runs them alone", () => {
     const ran = (tier: string, files: string[]): string => run(files, {}, [], [tier]).said;
     const short = ran("--short", [passes + long, passes + long]);
-    expect(short).to.contain("2 files, 2 at once");
+    expect(short).to.contain("2 files, 3 at once");
     expect(short).to.match(/\n2 more in npm run test:long\n2 passed, 0 failed, 0 skipped\n$/);
     expect(ran("--long", [passes + long])).to.match(
       /\ntook \d+\.\d minutes, \d+ s of CPU\n1 passed, 0 failed, 0 skipped\n$/,
