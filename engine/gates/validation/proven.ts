@@ -19,6 +19,9 @@ export interface ProvenBackup {
   readonly gap?: string;
 }
 
+/** What nothing speaks against; not proven where something is not seen. */
+export const soundBut = (gap: string | undefined): "passed" | "warned" => (gap === undefined ? "passed" : "warned");
+
 /** The newest backup that the ledger says was taken. */
 function newest(steps: readonly Step[]): Step | undefined {
   return steps
@@ -45,7 +48,7 @@ export async function findProven(db: Queryable, of: "rows" | "manifest"): Promis
   if (!isFinding(older)) return older;
   const newer = await readProven(last, of);
   const { path = "", takenAt = "" } = oldest.taken;
-  const gap = `not seen: what went between ${takenAt}, when ${path} was taken, and the newer backup that is compared with: ${older.evidence.join("; ")}`;
+  const gap = `not seen: what went between ${takenAt}, when ${path} was taken, and the newer backup that is compared with: ${[...older.evidence, ...(older.mend ?? [])].join("; ")}`;
   return isFinding(newer) ? newer : { ...newer, gap };
 }
 

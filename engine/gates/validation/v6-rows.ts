@@ -1,6 +1,7 @@
 import { some, type Check, type Finding } from "../check";
 import { Counted, faultsOf } from "../faults";
 import { nothingToJudge, passOf, type Pass, type Passed } from "./pass";
+import { soundBut } from "./proven";
 
 /** What became of one table. */
 interface Judged {
@@ -56,7 +57,7 @@ export const rows: Check = {
       const again = judged.some((one) => one.again === true);
       return { verdict: "could not run", ...told, mend: [...mend, anew], again };
     }
-    return lost > 0 ? { verdict: "warned", ...told, mend } : { verdict: "passed", ...told };
+    return lost > 0 ? { verdict: "warned", ...told, mend } : { verdict: soundBut(pass.gap), ...told };
   },
 };
 
