@@ -68,7 +68,14 @@ export async function setUpSession(
   }
 }
 
-const setAll = "SELECT pg_catalog.set_config(key, value, false) FROM pg_catalog.json_each_text($1::pg_catalog.json)";
+/**
+ * What is answered to the engine and kept in its state must outlive a crash of the server (manual, 20.5); a role or database that
+ * waits for more than its own disk, as for standbys, keeps that.
+ */
+const durable = `SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
+  WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`;
+
+const setAll = `SELECT pg_catalog.set_config(key, value, false) FROM pg_catalog.json_each_text($1::pg_catalog.json) UNION ALL ${durable}`;
 
 /** The server notices a client that is gone even in the middle of a statement. Not every operating system can. */
 const watch: Readonly<Record<string, string>> = {

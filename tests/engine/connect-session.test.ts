@@ -55,6 +55,7 @@ describe("sessions", function () {
         DateStyle: "German",
         TimeZone: "Asia/Tokyo",
         jit: "on",
+        synchronous_commit: "off",
         ...(major >= 17 ? { transaction_timeout: "1s" } : {}),
       };
       for (const [name, value] of Object.entries(hostile)) {
@@ -84,6 +85,7 @@ describe("sessions", function () {
           DateStyle: "ISO, YMD",
           TimeZone: "UTC",
           jit: "off",
+          synchronous_commit: "on",
           client_connection_check_interval: "2s",
           tcp_keepalives_idle: "30",
           application_name: "guardian-migration test",
@@ -93,6 +95,12 @@ describe("sessions", function () {
           "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()",
         );
         expect(me.rows).to.deep.equal([{ pid: writer.pid, backend_start: writer.backendStart }]);
+      });
+      // More than the server's own disk, or as much, is the operator's own choice.
+      await admin.query(`ALTER DATABASE ${db.name} SET synchronous_commit = 'remote_apply'`);
+      await withWriter(db, async (writer) => {
+        const { rows } = await writer.query("SELECT current_setting('synchronous_commit') AS value");
+        expect(rows).to.deep.equal([{ value: "remote_apply" }]);
       });
     }));
 
