@@ -108,9 +108,8 @@ const whatOf = ({ check, fault }: Fault): string => `${check}: ${fault}`;
 /**
  * Plants each fault, sees its check find it, and takes it back; after the last one of a check it says what it said before. Where
  * the fault is tried at a gate, `up` goes through it before, and stops with the fault there, at this check alone. The first time at
- * a gate all its checks are asked with the fault there, and `up` goes through again once the check's file is taken away; then those
- * that cost more than the catalogue say what they said before, but for those that see it too: `eachGoesUnseen` asks them all, each
- * check's file taken away.
+ * a gate all its checks are asked with the fault there, and `up` goes through again once the check's file is taken away; then all
+ * but those that see it too say what they said before: `eachGoesUnseen` asks them all, each check's file taken away.
  */
 export async function eachIsFound(place: Place, faults: readonly Fault[]): Promise<void> {
   const sound = new Map<string, Outcome>();
@@ -131,10 +130,8 @@ export async function eachIsFound(place: Place, faults: readonly Fault[]): Promi
     }
     if (!sound.has(key(check))) sound.set(key(check), await said(place, check, stack));
     expectSound(sound.get(key(check)), "before");
-    const known = ({ name, cost }: Check): Outcome | undefined =>
-      at && whole.has(at) && cost !== "catalogue" && name !== check && !also.includes(name)
-        ? sound.get(key(name))
-        : undefined;
+    const known = ({ name }: Check): Outcome | undefined =>
+      at && whole.has(at) && name !== check && !also.includes(name) ? sound.get(key(name)) : undefined;
     const planted = plantedStack(place, one);
     await one.plant?.(place);
     try {
