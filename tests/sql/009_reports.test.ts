@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { count, expectRefusal, refusal, testOn, value, withModules } from "../support/modules";
 import type { V6 } from "../support/postgres";
+import { until } from "../support/processes";
 import { asOperator, modules, records } from "./009_operator";
 import { modules as everything } from "./every_module";
 
@@ -216,8 +217,12 @@ describe("009_operations: what it reports", function () {
     );
     await expectRefusal("23505", invalid);
     await client.query("DELETE FROM public.patient_medications WHERE normalized_name ~ '[1-9]$'");
-    await client.query("VACUUM ANALYZE public.patient_medications");
-    const amiss = await found();
+    let amiss: Awaited<ReturnType<typeof found>> = [];
+    // Whoever else looks at this database, autovacuum too, keeps deleted rows from being removed for as long.
+    await until("the index is called bloated", async () => {
+      await client.query("VACUUM ANALYZE public.patient_medications");
+      return (amiss = await found()).length > 1;
+    });
     expect(amiss[0]).to.deep.equal([
       "public.half_made",
       "invalid: the planner does not use it",
