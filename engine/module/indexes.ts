@@ -84,6 +84,6 @@ export async function buildIndex(
 
 /** What module.yaml lists is recorded as it was made, so that what is done to it by hand shows as drift. */
 async function recordIndex(db: Queryable, urn: string, object: string, schemas: string[]): Promise<void> {
-  const definition = (await readInventory(db, schemas)).get(object);
+  const definition = (await readInventory(db, schemas, inventoryVersion, [object])).get(object);
   if (definition !== undefined) await addObject(db, urn, { object, definition, facts: inventoryVersion });
 }

@@ -111,10 +111,9 @@ const objectsOf = (which: string): string =>
     `SELECT 'pg_catalog.pg_largeobject'::regclass::oid, oid, 0, false, xmin FROM pg_catalog.pg_largeobject_metadata WHERE ${which}`,
   ].join("\nUNION ALL ");
 
-/** SQL: these, a relation once more with how many columns it ever had, and what is `altered` with a hash of how it is. */
-const rowsOf = (which: string): string =>
+/** SQL: besides these a relation once more with how many columns it ever had, and what is `altered` with a hash of how it is. */
+const alteredOf = (which: string): string =>
   [
-    objectsOf(which),
     `SELECT 'pg_catalog.pg_attribute'::regclass::oid, oid, relnatts, false, xmin FROM pg_catalog.pg_class WHERE oid >= ${firstOid} AND relkind IN ('r', 'p', 'f') AND ${which}`,
     ...definitions.map((it) => definitionOf(it, which)),
   ].join("\nUNION ALL ");
@@ -130,7 +129,7 @@ export async function whatIsThere(db: Queryable): Promise<Before> {
     db,
     `SELECT ${key} AS key, CASE WHEN NOT altered AND columns = 0 AND class <> 'pg_catalog.pg_attribute'::regclass
        THEN (SELECT i.type || ' ' || i.identity FROM pg_catalog.pg_identify_object(class, oid, 0) i) END AS name
-     FROM (${rowsOf("true")}\nUNION ALL ${rolesAndDatabases}\nUNION ALL ${wasThere}) t`,
+     FROM (${objectsOf("true")}\nUNION ALL ${alteredOf("true")}\nUNION ALL ${rolesAndDatabases}\nUNION ALL ${wasThere}) t`,
   );
   // Others' temporary tables come and go, and with a REFRESH the table of a view's long values.
   return new Map(found.map((row) => [row.key, /\bpg_(temp|toast)/.test(row.name ?? "") ? null : row.name]));
@@ -228,8 +227,10 @@ const named = (from: string, name: string, namespace: string): string =>
  * Run while v6 is locked where the words of what runs then do not tell: hence no joins to plan.
  */
 const madeSql = `
-WITH new AS MATERIALIZED (
-  SELECT class, oid, altered FROM (${rowsOf("pg_catalog.age(xmin) <= 0")}) t WHERE CASE WHEN ${key} = ANY ($1::text[]) THEN false ELSE pg_catalog.pg_xact_status(
+WITH there AS MATERIALIZED (${objectsOf("true")}), new AS MATERIALIZED (
+  SELECT class, oid, altered FROM (
+    SELECT * FROM there WHERE pg_catalog.age(born) <= 0 UNION ALL ${alteredOf("pg_catalog.age(xmin) <= 0")}
+  ) t WHERE CASE WHEN ${key} = ANY ($1::text[]) THEN false ELSE pg_catalog.pg_xact_status(
     (pg_catalog.pg_current_xact_id()::text::bigint - pg_catalog.age(born))::text::xid8) = 'in progress' END
   UNION ALL SELECT class, oid, altered FROM (${rolesAndDatabases}) t
     WHERE ${key} <> ALL ($1::text[]) AND class || '.' || oid || '.1false' = ANY ($1::text[])
@@ -280,5 +281,5 @@ SELECT DISTINCT object, NULL::text AS gone FROM (
       WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.contypid FROM pg_catalog.pg_constraint k WHERE k.oid = o.oid) END)
 ) named WHERE object IS NOT NULL
 UNION ALL SELECT NULL, k FROM (
-  SELECT k FROM pg_catalog.unnest($1::text[]) k WHERE k LIKE '%.0false' EXCEPT SELECT ${key} FROM (${objectsOf("true")}) t
+  SELECT k FROM pg_catalog.unnest($1::text[]) k WHERE k LIKE '%.0false' EXCEPT SELECT ${key} FROM there t
 ) missing ORDER BY 1`;

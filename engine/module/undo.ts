@@ -6,7 +6,7 @@ import { stackOf } from "../ledger/identity";
 import { endKind, endParts, readStep, setStep } from "../ledger/steps";
 import type { Queryable } from "../base/sql";
 import { prepareArchive, referencedBy, type Departure } from "./archive/archive";
-import { readInventory, schemasOf, stillThere } from "./inventory";
+import { inventoryVersion, readInventory, schemasOf, stillThere } from "./inventory";
 import { dropsOnly } from "./files/down";
 import type { Manifest, Module } from "./files/manifest";
 import { present } from "./present";
@@ -90,7 +90,7 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
 
 /** Objects of the module that somebody dropped: a rollback must not stop at what is gone. */
 async function goneByHand(db: Queryable, manifest: Manifest): Promise<string[]> {
-  const inventory = await readInventory(db, schemasOf(manifest.objects));
+  const inventory = await readInventory(db, schemasOf(manifest.objects), inventoryVersion, manifest.objects);
   return manifest.objects.filter((object) => !inventory.has(object));
 }
 

@@ -2,7 +2,10 @@ import { build, stop, type Plugin } from "esbuild";
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 
-/** A program as one file: an expression, the function that start.cjs calls with `require`, `module`, `exports` and the root. */
+/**
+ * A program as one file: an expression, the function that start.cjs calls with `require`, `module`, `exports`, the root and what
+ * was remembered (engine/base/remembered.ts).
+ */
 export interface Compiled {
   code: string;
   /** Its source map, whose sources are relative to the root. */
@@ -32,7 +35,7 @@ export async function compile(root: string, main: string, folders: readonly stri
     sourcemap: "external",
     sourcesContent: false,
     legalComments: "none",
-    banner: { js: "(function (require, module, exports, __root) {" },
+    banner: { js: "(function (require, module, exports, __root, __remembered) {" },
     footer: { js: "})" },
     external,
     preserveSymlinks: true, // what is said of a package's place holds in another clone too

@@ -42,7 +42,34 @@ function run({ file, text }) {
   const require = createRequire(main);
   // Where packages are looked for: the server of a scratch is found there (engine/server/binaries.ts).
   const module = { exports: {}, paths: require.resolve.paths("pg") };
-  script.runInThisContext()(require, module, module.exports, root);
+  script.runInThisContext()(require, module, module.exports, root, remembered(`${file}.remembered`));
+}
+
+/** So many results are kept: those of all modules are some fifty. */
+const most = 1000;
+
+/** Results of pure functions of texts (engine/base/remembered.ts), of this very code; read at first use, written at the end. */
+function remembered(file) {
+  let known;
+  let more = false;
+  const load = () => {
+    try {
+      return new Map(JSON.parse(read(file)?.toString("utf8") ?? "[]"));
+    } catch {
+      return new Map();
+    }
+  };
+  process.once("exit", () => {
+    // With what others wrote meanwhile.
+    if (more) write(file, JSON.stringify([...new Map([...load(), ...known])].slice(-most)));
+  });
+  return {
+    get: (key) => (known ??= load()).get(key),
+    set(key, value) {
+      (known ??= load()).set(key, value);
+      more = true;
+    },
+  };
 }
 
 /** Stacks name the TypeScript. The map is read for the first of them. */

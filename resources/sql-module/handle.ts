@@ -142,7 +142,7 @@ async function outputs(db: Queryable, urn: string, applyId: string, objects: rea
   const records = byModule(await readObjects(db));
   const versions = versionsOf(records, urn);
   const facts = Math.min(...versions, inventoryVersion);
-  const told = await readInventories(db, schemasOf(objects), new Set([...versions, facts]));
+  const told = await readInventories(db, schemasOf(objects), new Set([...versions, facts]), objects);
   const version = (object: string): number => records.get(urn)?.get(object)?.facts ?? facts;
   return { applyId, facts, definitions: fingerprints((object) => told.get(version(object))?.get(object), objects) };
 }

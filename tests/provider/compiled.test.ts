@@ -27,6 +27,7 @@ interface Ended {
 /** A program that says how it was loaded: from its sources it stands in node's own list of modules. */
 const program = `import { createRequire } from "node:module";
 import { word } from "../spec/word";
+import { remembered } from "../engine/base/remembered";
 const load = createRequire(__filename);
 const [asked] = process.argv.slice(2);
 if (asked === "throw") {
@@ -36,7 +37,16 @@ if (asked === "throw") {
   fail();
 }
 const { later } = load("./later") as typeof import("./later");
-console.log(JSON.stringify({ word, later, asked, place: __filename, sources: __filename in require.cache }));
+const said = { word, later, asked, place: __filename, sources: __filename in require.cache };
+if (asked?.startsWith("remember ") !== true) console.log(JSON.stringify(said));
+else {
+  let worked = 0;
+  const work = () => (worked++, asked.endsWith("wrong") ? Promise.reject(new Error("wrong")) : Promise.resolve("of " + asked));
+  const twice = async () => [await remembered("a kind", asked, work), await remembered("a kind", asked, work)];
+  void twice()
+    .catch((err: Error) => [err.message])
+    .then((value) => console.log(JSON.stringify({ value, worked })));
+}
 `;
 
 /** A clone that is small: the real boot/, a program of three files, and a node_modules of its own. */
@@ -49,6 +59,8 @@ class Clone {
     cpSync(join(root, "provider", "boot"), this.at("provider", "boot"), { recursive: true });
     for (const file of ["package.json", "tsconfig.json"]) cpSync(join(root, file), this.at(file));
     for (const name of ["config", "engine", "spec", "resources", "node_modules", "home"]) mkdirSync(this.at(name));
+    mkdirSync(this.at("engine", "base"));
+    cpSync(join(root, "engine", "base", "remembered.ts"), this.at("engine", "base", "remembered.ts"));
     for (const name of ["tsx", "esbuild"]) symlinkSync(join(root, "node_modules", name), this.at("node_modules", name));
     writeFileSync(this.at("node_modules", ".package-lock.json"), "{}");
     writeFileSync(this.at("spec", "word.ts"), 'export const word: string = "first";\n');
@@ -73,8 +85,8 @@ class Clone {
   }
 
   /** What the program says of itself. @param folder another path to the clone */
-  async said(env: Record<string, string> = {}, folder = this.folder): Promise<Record<string, unknown>> {
-    const { code, stdout, stderr } = await this.start("x", env, folder);
+  async said(env: Record<string, string> = {}, folder = this.folder, asked = "x"): Promise<Record<string, unknown>> {
+    const { code, stdout, stderr } = await this.start(asked, env, folder);
     expect(stderr).to.equal("");
     expect(code).to.equal(0);
     return JSON.parse(stdout) as Record<string, unknown>;
@@ -155,8 +167,36 @@ describe("provider: a plugin that starts", function () {
     expect(clone.kept).to.deep.equal([]);
   });
 
+  it("remembers what texts came to from run to run, and nothing that somebody else, or another version, could have written", async () => {
+    const remembers = async (worked: number, what = "this", env: Record<string, string> = {}): Promise<void> => {
+      const said = await clone.said(env, clone.folder, `remember ${what}`);
+      const value = what === "wrong" ? ["wrong"] : [`of remember ${what}`, `of remember ${what}`];
+      expect(said).to.deep.equal({ value, worked });
+    };
+    await remembers(1);
+    await remembers(0);
+    await remembers(1, "that");
+    await remembers(0, "this");
+    await remembers(0, "that");
+    await remembers(1, "wrong");
+    await remembers(1, "wrong");
+    await remembers(1, "this", { GUARDIAN_COMPILED: "off" });
+    const [name] = readdirSync(clone.cache).filter((found) => found.endsWith(".remembered"));
+    const file = join(clone.cache, name!);
+    const whole = readFileSync(file, "utf8");
+    writeFileSync(file, whole.replaceAll("of remember this", "of somebody"));
+    expect((await clone.said({}, clone.folder, "remember this"))["value"]).to.include("of somebody");
+    chmodSync(file, 0o666);
+    await remembers(1);
+    truncateSync(file, 9);
+    await remembers(1);
+    await remembers(0);
+    writeFileSync(clone.at("spec", "word.ts"), 'export const word = "another version";\n');
+    await remembers(1);
+  });
+
   it("names files and lines of TypeScript in its stacks, compiled just now, found, and from the sources", async () => {
-    const place = `${clone.at("resources", "main.ts")}:7:`;
+    const place = `${clone.at("resources", "main.ts")}:8:`;
     for (const env of [{}, {}, { GUARDIAN_COMPILED: "off" }]) {
       const { code, stderr } = await clone.start("throw", env);
       expect(code).to.equal(1);

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { GuardianError } from "../../base/errors";
 import { hash } from "../../base/hash";
+import { remembered } from "../../base/remembered";
 import { readYaml } from "../../base/yaml";
 import { sqlFolder } from "./folder";
 import { refuseDown } from "./down";
@@ -68,9 +69,6 @@ export const readManifests = (folder = sqlFolder): Manifest[] =>
     return readManifest(`sql/${name}/module.yaml`, text, name);
   });
 
-/** Modules whose down.sql was found to be right: checking, planning and doing one resource read the same one. */
-const sound = new Set<string>();
-
 /**
  * Reads a module.
  * @throws GuardianError naming the file and what is wrong with it
@@ -102,12 +100,11 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   const indexMeaning = await meaningOf(shown("indexes.sql"), indexes);
   const verifyMeaning = await meaningOf(shown("verify.sql"), verify);
   const downMeaning = await meaningOf(shown("down.sql"), down);
-  const texts = JSON.stringify([manifest, up, indexes, down]);
-  if (!sound.has(texts)) {
+  await remembered("sound", [manifest, up, indexes, down], async () => {
     const made = [...(await parseFiles(up)), ...(await parseFile(shown("indexes.sql"), indexes))];
     refuseDown(shown("down.sql"), await parseFile(shown("down.sql"), down), made, manifest);
-    sound.add(texts);
-  }
+    return "yes";
+  });
   return {
     ...manifest,
     yaml,
@@ -128,18 +125,31 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
  * @throws GuardianError naming every place
  */
 export async function refuseHarm({ name, yaml, up, indexes, objects }: Module): Promise<void> {
-  readYaml(`sql/${name}/module.yaml`, yaml, newManifestOf(name));
-  const made = [...(await parseFiles(up)), ...(await parseFile(`sql/${name}/indexes.sql`, indexes))];
-  refuseWrites(made, objects);
-  refuseLosses(made);
-  refuseLasting(made, objects);
+  await remembered("harmless", [name, yaml, up, indexes, objects], async () => {
+    readYaml(`sql/${name}/module.yaml`, yaml, newManifestOf(name));
+    const made = [...(await parseFiles(up)), ...(await parseFile(`sql/${name}/indexes.sql`, indexes))];
+    refuseWrites(made, objects);
+    refuseLosses(made);
+    refuseLasting(made, objects);
+    return "yes";
+  });
 }
+
+/** What was read before: one resource's checking, planning and doing, and the backup's, read the same one. */
+const manifests = new Map<string, Manifest>();
 
 /**
  * Reads and checks module.yaml.
  * @throws GuardianError with every error in it
  */
 export function readManifest(file: string, content: string, name: string): Manifest {
+  const key = JSON.stringify([file, content, name]);
+  const known = manifests.get(key) ?? parseManifest(file, content, name);
+  manifests.set(key, known);
+  return structuredClone(known); // whoever gets it may change it
+}
+
+function parseManifest(file: string, content: string, name: string): Manifest {
   const { title, requires, locks, objects, archive } = readYaml(file, content, manifestOf(name));
   return {
     name,

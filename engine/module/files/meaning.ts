@@ -1,5 +1,6 @@
 import { canonical, hash } from "../../base/hash";
 import { sqlParser } from "../../base/parsers";
+import { remembered } from "../../base/remembered";
 import { lex } from "./lexer";
 import { parseFiles, parseSql, syntaxError, withoutComments, type Node, type Statement } from "./statements";
 import type { SqlFile } from "./up-files";
@@ -13,15 +14,9 @@ export async function meaningOf(file: string, sql: string): Promise<string> {
   return meaningOfFiles([{ file, text: sql }]);
 }
 
-/** What files meant that stood so: checking, planning and doing one resource read the same ones. */
-const known = new Map<string, string>();
-
 /** The meaning of files that are one script; where one file ends and the next begins says nothing. */
-export async function meaningOfFiles(files: readonly SqlFile[]): Promise<string> {
-  const texts = JSON.stringify(files);
-  const meaning = known.get(texts) ?? hash(await Promise.all((await parseFiles(files)).map(meant)));
-  known.set(texts, meaning);
-  return meaning;
+export function meaningOfFiles(files: readonly SqlFile[]): Promise<string> {
+  return remembered("meaning", files, async () => hash(await Promise.all((await parseFiles(files)).map(meant))));
 }
 
 /** Fields that say where something stands and not what it is (PostgreSQL, parsenodes.h). */
