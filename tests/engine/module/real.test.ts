@@ -42,7 +42,7 @@ describe("the modules of sql/, by the engine", function () {
       ),
   );
 
-  it("bring all rows back, and those of a person who was deleted meanwhile are nowhere but in the audit", () =>
+  long("bring all rows back, and those of a person who was deleted meanwhile are nowhere but in the audit", () =>
     withEngine(async (engine, db) => {
       const [client, admin] = [await db.connect(), await db.connect("admin")];
       const modules = await Promise.all(moduleNames().map((name) => loadModule(name)));
@@ -142,7 +142,8 @@ describe("the modules of sql/, by the engine", function () {
       expect(
         await column(client, "SELECT relname FROM pg_class WHERE relnamespace = 'guardian_archive'::regnamespace"),
       ).to.deep.equal([]);
-    }));
+    }),
+  );
 
   it("have no archived tables that refer to each other in a circle", () =>
     withEngine(async (engine) => {
