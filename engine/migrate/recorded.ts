@@ -17,7 +17,7 @@ export function recorded(it: Mapped): RecordedMigration {
 
 /** What moving did. */
 export interface Moved {
-  /** Rows that the source offered at cut-over. */
+  /** Rows that the source offered when all were compared; what v6 did afterwards, until the cut-over, is in `written` alone. */
   source: bigint;
   /** Rows that all batches that still stand wrote; some may have gone with their account since. */
   written: bigint;

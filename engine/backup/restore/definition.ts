@@ -14,13 +14,14 @@ interface RangeVar {
 
 interface Body {
   relation?: RangeVar;
+  cmds?: { AlterTableCmd?: { subtype?: string; name?: string } }[];
   inhRelations?: unknown[];
   partspec?: unknown;
 }
 
 /**
  * What makes one table of a dump in another schema: columns, checks, keys of its own and indexes. Keys to other tables,
- * triggers, policies, rights and the defaults of sequences would reach what is in production.
+ * triggers, policies, rights, identities and the defaults of sequences would reach what is in production.
  * @returns statements to be run before its rows are there, and after
  * @throws GuardianError restore-refused for a table that cannot stand alone
  */
@@ -33,7 +34,8 @@ export async function tableDefinitions(
 ): Promise<{ before: string[]; after: string[]; left: Left[] }> {
   const ofTable = ({ kind, oid }: Toc["entries"][number]): boolean => kind === "TABLE" && oid === table.oid;
   const inSchema = ({ kind, rest }: Toc["entries"][number]): boolean =>
-    /^(CONSTRAINT|INDEX)$/.test(kind) && rest.startsWith(`${table.schema} `);
+    /^(CONSTRAINT|INDEX|SEQUENCE)$/.test(kind) && // an identity stands with its sequence
+    rest.startsWith(`${table.schema} `);
   const list = await useList(
     restorer.folder,
     "table.list",
@@ -41,10 +43,16 @@ export async function tableDefinitions(
   );
   const options = ["--no-owner", "--no-privileges", "--no-comments", "--no-tablespaces", "--no-security-labels"];
   const [before, after]: [string[], string[]] = [[], []];
+  const left: Left[] = [];
   const statements = await parsed(await statementsOf(await printed(restorer, dump, [...options, list])));
   for (const { text, kind, body } of statements as readonly (Parsed & { body: Body })[]) {
     if (body.relation?.relname !== table.table || body.relation.schemaname !== table.schema) continue;
     if (kind === "CreateStmt" && (body.inhRelations || body.partspec)) throw unable(table);
+    const numbered = body.cmds?.find(({ AlterTableCmd }) => AlterTableCmd?.subtype === "AT_AddIdentity")?.AlterTableCmd;
+    if (numbered) {
+      left.push({ what: `the identity of column ${numbered.name ?? ""}`, why: "it would draw from a sequence" });
+      continue;
+    }
     const moved = elsewhere(text, body.relation, schema);
     // Not logged, it goes to no replica and to no subscriber of a publication for all tables.
     if (kind === "CreateStmt") before.push(moved.replace(/^CREATE (UNLOGGED )?TABLE/, "CREATE UNLOGGED TABLE"));
@@ -56,13 +64,13 @@ export async function tableDefinitions(
     }
   }
   if (before.length === 0) throw unable(table);
-  const left = toc.entries
+  const defaults = toc.entries
     .filter(({ kind, rest }) => kind === "DEFAULT" && rest.startsWith(`${table.schema} ${table.table} `))
     .map(({ rest }) => ({
       what: `the default of column ${rest.split(" ").slice(2, 3).join("")}`,
       why: "it would draw from production's sequence",
     }));
-  return { before, after, left };
+  return { before, after, left: [...left, ...defaults] };
 }
 
 /** Puts the new schema in the place of the old one, where the parser says that the relation's name begins (in bytes). */

@@ -36,6 +36,7 @@ export async function cutOver(context: Context): Promise<void> {
   const late: Late = { keys: [], all: false };
   for (;;) {
     let locked = 0;
+    let settled = false;
     let outcome: Partial<MigrationOutcome> = {};
     try {
       await withV6Locks(fenced, deadline, {
@@ -53,12 +54,14 @@ export async function cutOver(context: Context): Promise<void> {
           if (!(await isFollowed(db, it))) throw new Unfollowed();
           const { keys, all } = await noted(db, it.name, noteKeys);
           if (all || keys.length > noteKeys / 2) throw new Again();
-          if (keys.length > 0) await settleNow(db, context, keys);
+          settled = keys.length > 0;
+          if (settled) await settleNow(db, context, keys);
           // Nothing that was noted goes unread with the triggers.
           if ((await noted(db, it.name, 1)).keys.length > 0) throw new Again();
           await dropFunctions(db, it);
         },
         after: async (db) => {
+          if (settled) Object.assign(outcome, await writtenBy(db, context.urn)); // more than before the locks
           await setStep(db, { id: context.stepId, kind: "DataMigration" }, { state: "done", detail: outcome });
         },
       });
@@ -122,15 +125,21 @@ async function outcomeOf(context: Context): Promise<MigrationOutcome> {
   if (!proof) throw new Error("no cut-over of what was not proven");
   await context.gate(fenced);
   const rejects = await readRejects(fenced.writer, urn);
-  const written = await standingRows(fenced.writer, urn);
   return {
     source: proof.source.toString(),
     equal: proof.equal.toString(),
     checksum: proof.checksum.toString(),
     counted: proof.counted,
     leftOut: proof.leftOut,
-    ...{ processed: written, written, failed: rejected(rejects), rejects },
+    ...(await writtenBy(fenced.writer, urn)),
+    ...{ failed: rejected(rejects), rejects },
   };
+}
+
+/** What the ledger keeps of the rows that stand. */
+async function writtenBy(db: Queryable, urn: string): Promise<Pick<MigrationOutcome, "processed" | "written">> {
+  const written = await standingRows(db, urn);
+  return { processed: written, written };
 }
 
 /** Under the locks there is no time for it: v6 changed so much while they were waited for, or a row cannot be moved. */

@@ -78,6 +78,30 @@ describe("a run that goes on, and its cut-over", function () {
       { lockTimeout: 10 },
     ));
 
+  it("a row that is settled under the locks is in the account of what was written", () =>
+    withOnline(
+      "preferences",
+      300,
+      async (online) => {
+        const { admin } = online;
+        await stopped(online);
+        const holder = await online.db.connect("admin");
+        await holder.query("BEGIN; INSERT INTO auth.users (id, email) VALUES (gen_random_uuid(), 'late@example.org')");
+        const moving = online.move();
+        await until(
+          admin,
+          "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
+        );
+        await holder.query("COMMIT");
+        expect(await moving).to.deep.include({ written: 301n });
+        const kept =
+          "SELECT detail ->> 'processed' FROM guardian_migration.step WHERE kind = 'DataMigration' ORDER BY id DESC LIMIT 1";
+        expect(await column(admin, kept)).to.deep.equal(["301"]);
+        expect(await online.differing()).to.equal(0);
+      },
+      { lockTimeout: 20_000, lockHold: 20_000 },
+    ));
+
   it("an account that was a day old when it began, to the microsecond, is not older than a day", () =>
     withOnline("consents", 300, async (online) => {
       const { admin } = online;
