@@ -113,7 +113,7 @@ const measuredWith =
       { modules: allModules().filter((name) => name < "003") },
     );
 
-/** Every fault of every check, by where it is planted: tests/engine/gates/faults/faults.test.ts plants them. */
+/** Every fault of every check, by where it is planted: faults.test.ts and unseen.test.ts plant them. */
 export const settings = {
   v6: {
     faults: [...onV6, ...before],
