@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "./hash";
 
 /** What texts came to when they were last read, by a hash of them. */
 interface Remembered {
@@ -18,9 +18,7 @@ const memory: Remembered = typeof __remembered === "undefined" ? new Map<string,
  * @param texts all that its result depends on
  */
 export async function remembered(kind: string, texts: unknown, work: () => Promise<string>): Promise<string> {
-  const key = createHash("sha256")
-    .update(JSON.stringify([kind, texts]))
-    .digest("base64url");
+  const key = hash([kind, texts]);
   const known = memory.get(key);
   if (known !== undefined) return known;
   const made = await work();

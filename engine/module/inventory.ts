@@ -33,10 +33,7 @@ export async function readInventory(
 ): Promise<Inventory> {
   const found = await rows<{ object: string; definition: string; hangs_on: string | null }>(
     db,
-    // What is asked of `object` is asked in each part, before a definition is worked out.
-    objects
-      ? `SELECT * FROM (${inventorySql(version, objects)}) i (object, definition, hangs_on) WHERE i.object = ANY ($2)`
-      : inventorySql(version),
+    objects ? `SELECT * FROM ${someOf(objects, "$2", version)}` : inventorySql(version),
     objects ? [schemas, objects] : [schemas],
   );
   const inventory = new Inventory();
@@ -70,11 +67,7 @@ export async function stillThere(db: Queryable, objects: readonly string[]): Pro
   const there =
     others.length === 0
       ? []
-      : await rows<{ object: string }>(
-          db,
-          `SELECT i.object FROM (${inventorySql(inventoryVersion, others)}) i (object, definition) WHERE i.object = ANY ($2)`,
-          [schemasOf(others), others],
-        );
+      : await rows<{ object: string }>(db, `SELECT i.object FROM ${someOf(others, "$2")}`, [schemasOf(others), others]);
   const left = there.map((row) => row.object);
   return objects.filter((object) => left.includes(object) || found.includes(nameOf(object) ?? ""));
 }
@@ -89,15 +82,11 @@ export async function recordInventory(
   schemas: readonly string[],
   objects: readonly string[],
 ): Promise<string[]> {
-  const there = await rows<{ object: string }>(
-    db,
-    insertObjects(
-      "$2",
-      `(${inventorySql(inventoryVersion, objects)}) i (object, definition) WHERE i.object = ANY ($3)`,
-      inventoryVersion,
-    ),
-    [schemas, applyId, objects],
-  );
+  const there = await rows<{ object: string }>(db, insertObjects("$2", someOf(objects, "$3"), inventoryVersion), [
+    schemas,
+    applyId,
+    objects,
+  ]);
   return there.map((row) => row.object);
 }
 
@@ -115,6 +104,14 @@ export function schemasOf(objects: readonly string[]): string[] {
   });
   return [...new Set(schemas)];
 }
+
+/**
+ * SQL: `i`, what the inventory tells of some objects: what a FROM has, and its WHERE. A name is asked for in each part, before a
+ * definition is worked out.
+ * @param parameter the one that holds the objects
+ */
+const someOf = (objects: readonly string[], parameter: string, version = inventoryVersion): string =>
+  `(${inventorySql(version, objects)}) i (object, definition, hangs_on) WHERE i.object = ANY (${parameter})`;
 
 /**
  * SQL: object, definition, hangs_on. The statement may be used in another one.

@@ -60,7 +60,8 @@ class Clone {
     for (const file of ["package.json", "tsconfig.json"]) cpSync(join(root, file), this.at(file));
     for (const name of ["config", "engine", "spec", "resources", "node_modules", "home"]) mkdirSync(this.at(name));
     mkdirSync(this.at("engine", "base"));
-    cpSync(join(root, "engine", "base", "remembered.ts"), this.at("engine", "base", "remembered.ts"));
+    for (const file of ["remembered.ts", "hash.ts"])
+      cpSync(join(root, "engine", "base", file), this.at("engine", "base", file));
     for (const name of ["tsx", "esbuild"]) symlinkSync(join(root, "node_modules", name), this.at("node_modules", name));
     writeFileSync(this.at("node_modules", ".package-lock.json"), "{}");
     writeFileSync(this.at("spec", "word.ts"), 'export const word: string = "first";\n');

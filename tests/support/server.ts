@@ -35,9 +35,9 @@ let numbered = 0;
 export function running(on: Major): Promise<TestServer> {
   return remember(servers, on, async () => {
     // In memory the log of changes is not to grow to gigabytes before a checkpoint.
-    const settings = { max_prepared_transactions: "5", max_wal_size: "1GB" };
+    const memory = { max_prepared_transactions: "5", max_wal_size: "1GB" };
     // How hard a password is to guess is not what is tested, and thousands of logins have to be paid for (manual, 19.3).
-    if (on >= 16) Object.assign(settings, { scram_iterations: "1" });
+    const settings = { ...memory, ...(on >= 16 ? { scram_iterations: "1" } : {}) };
     const server = await startServer({ major: on, inMemory: true, settings });
     const { host, port, user, password } = server;
     const login = { host, port, user, password, database: "postgres", application_name: "kept" };

@@ -36,7 +36,6 @@ export async function cutOver(context: Context): Promise<void> {
   const late: Late = { keys: [], all: false };
   for (;;) {
     let locked = 0;
-    let settled = false;
     let outcome: Partial<MigrationOutcome> = {};
     try {
       await withV6Locks(fenced, deadline, {
@@ -54,14 +53,15 @@ export async function cutOver(context: Context): Promise<void> {
           if (!(await isFollowed(db, it))) throw new Unfollowed();
           const { keys, all } = await noted(db, it.name, noteKeys);
           if (all || keys.length > noteKeys / 2) throw new Again();
-          settled = keys.length > 0;
-          if (settled) await settleNow(db, context, keys);
+          if (keys.length > 0) {
+            await settleNow(db, context, keys);
+            Object.assign(outcome, await writtenBy(db, context.urn));
+          }
           // Nothing that was noted goes unread with the triggers.
           if ((await noted(db, it.name, 1)).keys.length > 0) throw new Again();
           await dropFunctions(db, it);
         },
         after: async (db) => {
-          if (settled) Object.assign(outcome, await writtenBy(db, context.urn)); // more than before the locks
           await setStep(db, { id: context.stepId, kind: "DataMigration" }, { state: "done", detail: outcome });
         },
       });

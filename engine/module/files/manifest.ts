@@ -101,7 +101,7 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
   const verifyMeaning = await meaningOf(shown("verify.sql"), verify);
   const downMeaning = await meaningOf(shown("down.sql"), down);
   await remembered("sound", [manifest, up, indexes, down], async () => {
-    const made = [...(await parseFiles(up)), ...(await parseFile(shown("indexes.sql"), indexes))];
+    const made = await parseFiles([...up, { file: shown("indexes.sql"), text: indexes }]);
     refuseDown(shown("down.sql"), await parseFile(shown("down.sql"), down), made, manifest);
     return "yes";
   });
@@ -127,7 +127,7 @@ export async function loadModule(name: string, folder = sqlFolder): Promise<Modu
 export async function refuseHarm({ name, yaml, up, indexes, objects }: Module): Promise<void> {
   await remembered("harmless", [name, yaml, up, indexes, objects], async () => {
     readYaml(`sql/${name}/module.yaml`, yaml, newManifestOf(name));
-    const made = [...(await parseFiles(up)), ...(await parseFile(`sql/${name}/indexes.sql`, indexes))];
+    const made = await parseFiles([...up, { file: `sql/${name}/indexes.sql`, text: indexes }]);
     refuseWrites(made, objects);
     refuseLosses(made);
     refuseLasting(made, objects);

@@ -6,6 +6,7 @@ import { sqlFolder } from "./folder";
 /** The code that reads modules and data migrations: what it makes of the same files may change with it. */
 const code = [
   "../../base/hash",
+  "../../base/remembered",
   "./down",
   "./manifest",
   "./meaning",
