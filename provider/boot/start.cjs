@@ -26,6 +26,9 @@ function fromSources() {
   require(main);
 }
 
+/** Microseconds of CPU that a run has used which did more than look: an `up` without changes uses one million at most. */
+const busy = 1_500_000;
+
 /** The file's name and text; its parameters are those of compile.ts. */
 function run({ file, text }) {
   const machine = `${file}.${process.version}-${process.arch}`;
@@ -34,10 +37,14 @@ function run({ file, text }) {
   // Always, since V8 takes no compiled code of a process with other flags.
   setFlagsFromString("--no-flush-bytecode");
   const script = new Script(text, { filename: file, cachedData });
-  // At the end, when it is known which of its functions a run needs.
-  if (!cachedData || script.cachedDataRejected) {
-    process.once("exit", () => write(machine, script.createCachedData()));
-  }
+  const known = cachedData && !script.cachedDataRejected ? cachedData.length : 0;
+  // At the end, when it is known which of its functions a run needs. The first run may have been a preview: what did more than
+  // that adds what it needed, and what did little does not pay for finding out.
+  process.once("exit", () => {
+    if (known > 0 && process.cpuUsage().user < busy) return;
+    const made = script.createCachedData();
+    if (made.length > 1.05 * known) write(machine, made);
+  });
   mapped(file);
   const require = createRequire(main);
   // Where packages are looked for: the server of a scratch is found there (engine/server/binaries.ts).

@@ -37,6 +37,10 @@ if (asked === "throw") {
   fail();
 }
 const { later } = load("./later") as typeof import("./later");
+if (asked === "work") {
+  const made = [GROWN];
+  for (const until = process.cpuUsage().user + 1_600_000; process.cpuUsage().user < until; ) made.forEach((one) => one(1));
+}
 const said = { word, later, asked, place: __filename, sources: __filename in require.cache };
 if (asked?.startsWith("remember ") !== true) console.log(JSON.stringify(said));
 else {
@@ -47,7 +51,10 @@ else {
     .catch((err: Error) => [err.message])
     .then((value) => console.log(JSON.stringify({ value, worked })));
 }
-`;
+`.replace(
+  "GROWN",
+  Array.from({ length: 50 }, (_, i) => `(n: number) => [n, ${i}].map((m) => m + n).length`).join(", "),
+);
 
 /** A clone that is small: the real boot/, a program of three files, and a node_modules of its own. */
 class Clone {
@@ -194,6 +201,23 @@ describe("provider: a plugin that starts", function () {
     await remembers(0);
     writeFileSync(clone.at("spec", "word.ts"), 'export const word = "another version";\n');
     await remembers(1);
+  });
+
+  it("keeps what V8 compiled of the first run, and adds what a later one needed that did more", async () => {
+    const compiled = (): Buffer => {
+      const [name, ...more] = readdirSync(clone.cache).filter((found) => found.endsWith(process.arch));
+      expect(more).to.deep.equal([]);
+      return readFileSync(join(clone.cache, name!));
+    };
+    await clone.said();
+    const first = compiled();
+    await clone.said({}, clone.folder, "y");
+    expect(compiled().equals(first), "nothing to add").to.equal(true);
+    await clone.said({}, clone.folder, "work");
+    const grown = compiled();
+    expect(grown.length).to.be.above(1.05 * first.length);
+    await clone.said({}, clone.folder, "work");
+    expect(compiled().equals(grown), "nothing to add once more").to.equal(true);
   });
 
   it("names files and lines of TypeScript in its stacks, compiled just now, found, and from the sources", async () => {
