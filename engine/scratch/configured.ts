@@ -51,8 +51,8 @@ function ofScratch(err: unknown): unknown {
 /**
  * Sees, without writing, that a backup can be restored on the configured server.
  *
- * @throws GuardianError if it cannot be reached, is of another version, is the server that was dumped, or the role may
- *   make no database
+ * @throws GuardianError if it cannot be reached, is of another version, is the server that was dumped, does not say in English
+ *   what it refuses, or the role may make no database
  */
 export async function checkConfigured(settings: ConnectionSettings, options: ScratchOptions): Promise<void> {
   const server = await knownServer(settings).catch((err: unknown) => {
@@ -74,11 +74,20 @@ export async function checkConfigured(settings: ConnectionSettings, options: Scr
     });
   }
   const role = await asked(settings, where, (client) =>
-    first<{ may: boolean }>(
+    first<{ may: boolean; language: string }>(
       client,
-      "SELECT rolsuper OR rolcreatedb AS may FROM pg_catalog.pg_roles WHERE rolname = current_user",
+      `SELECT rolsuper OR rolcreatedb AS may, pg_catalog.current_setting('lc_messages') AS language
+       FROM pg_catalog.pg_roles WHERE rolname = current_user`,
     ),
   );
+  // Of pg_restore nothing else tells what the server lacks from what the dump lacks. Only a superuser may set it (manual, 20.11.2).
+  if (role && !isEnglish(role.language)) {
+    throw new GuardianError("scratch-failed", {
+      what: `the scratch server's messages are in another language (lc_messages is ${role.language}): a backup might be blamed for what that server lacks`,
+      where,
+      todo: `there, as a superuser: ALTER ROLE ${escapeIdentifier(server.user)} SET lc_messages = 'C'`,
+    });
+  }
   if (role?.may) return;
   throw new GuardianError("right-missing", {
     what: `${server.user} may make no database on the scratch server`,
@@ -86,6 +95,9 @@ export async function checkConfigured(settings: ConnectionSettings, options: Scr
     todo: `there, as a superuser: ALTER ROLE ${escapeIdentifier(server.user)} CREATEDB`,
   });
 }
+
+/** Whether a locale's messages are PostgreSQL's own; empty: the server's environment says, which nobody sees. */
+const isEnglish = (locale: string): boolean => /^((C|POSIX|en|english)([._@-].*)?)?$/i.test(locale);
 
 async function asked<T>(settings: ConnectionSettings, where: string, work: (client: Client) => Promise<T>): Promise<T> {
   const client = await openClient(settings, "guardian-migration scratch");

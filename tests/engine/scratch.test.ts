@@ -2,6 +2,7 @@ import { expect } from "chai";
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -17,11 +18,13 @@ import { checkScratch, openScratch, resolveScratch, type ScratchOptions } from "
 import { removeLeftovers } from "../../engine/scratch/folder";
 import { give, serverAccount } from "../../engine/server/account";
 import { alive } from "../../engine/base/process";
+import { startServer } from "../../engine/server/server";
 import { withClient } from "../../scripts/v6/database";
 import { settingsOf } from "../../scripts/v6/operator";
 import { major, withEmpty } from "../support/postgres";
 import { until } from "../support/processes";
 import { serve } from "../support/serving";
+import { skip } from "../support/skip";
 import { refusalOf } from "./module/harness";
 
 const wanted: ScratchOptions = { major, bytes: 1, owner: "a test's", systemIdentifier: "another" };
@@ -123,6 +126,40 @@ describe("the scratch server", function () {
       expect(others.filter((folder) => !existsSync(folder))).to.deep.equal(others.slice(0, 1));
     } finally {
       for (const folder of others) rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("17-3 is no server that says in another language what it refuses", async function (this: Mocha.Context) {
+    // A system without such a locale gets one by that name: glibc looks in LOCPATH first, which a server without a network gets here.
+    const system = "/usr/lib/locale/C.utf8";
+    if (!existsSync(system)) skip(this, `${system} is not there: no other locale can be made`);
+    const folder = mkdtempSync(join(tmpdir(), "guardian-locale-"));
+    chmodSync(folder, 0o755);
+    for (const name of ["de_DE.utf8", "en_GB.utf8"]) cpSync(system, join(folder, name), { recursive: true });
+    const unshare = `while [ "$1" != true ] && [ "$1" != -- ]; do shift; done\n[ "$1" = -- ] || exit 0\nshift\nLOCPATH='${folder}' exec "$@"`;
+    writeFileSync(join(folder, "unshare"), `#!/bin/sh\n${unshare}\n`, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env["PATH"] = `${folder}:${PATH}`;
+    const server = await startServer({ major, sealed: true }).finally(() => (process.env["PATH"] = PATH));
+    try {
+      const login = { ...server, database: "postgres" };
+      const checked = (): Promise<unknown> => checkScratch({ ...wanted, configured: settingsOf(login) });
+      const speak = (language: string): Promise<unknown> =>
+        withClient(login, (client) => client.query(`ALTER ROLE postgres SET lc_messages = '${language}'`));
+      await speak("de_DE.utf8");
+      const { code, what, todo } = await refusalOf(checked());
+      expect([code, ...todo]).to.deep.equal([
+        "scratch-failed",
+        "there, as a superuser: ALTER ROLE \"postgres\" SET lc_messages = 'C'",
+      ]);
+      expect(what).to.contain("lc_messages is de_DE.utf8");
+      for (const language of ["en_GB.utf8", "C"]) {
+        await speak(language);
+        expect(await checked(), language).to.contain("guardian:scratch");
+      }
+    } finally {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 
