@@ -269,7 +269,8 @@ export interface KnownBackup {
 /**
  * @param urn the backup's
  * @returns the first proven backup of a resource's present life that was taken for a data migration, after the gate of the data
- *   stage let it pass for the last time: with its proof, whose step is undone once the next one is taken
+ *   stage let it pass for the last time: with its proof, whose step is undone once the next one is taken. An attempt that failed
+ *   carries on the one before it, and is none
  */
 export const firstRelied = (db: Queryable, urn: string): Promise<KnownBackup | undefined> =>
   first<KnownBackup & Record<string, unknown>>(
@@ -277,7 +278,7 @@ export const firstRelied = (db: Queryable, urn: string): Promise<KnownBackup | u
     `SELECT b.detail AS taken, p.detail AS proof
       FROM ${stepTable} b JOIN ${stepTable} p ON p.urn = b.urn AND p.part = 'proof' AND p.detail ->> 'path' = b.detail ->> 'path'
      WHERE b.urn = $1 AND b.part = '' AND b.kind = 'Backup' AND b.state = 'done' AND p.detail ->> 'relied' = 'true'
-       AND coalesce(b.detail ->> 'refuted', '') <> 'true'
+       AND coalesce(b.detail ->> 'refuted', '') <> 'true' AND NOT b.detail ? 'error'
        AND b.detail -> 'life' IS NOT DISTINCT FROM
          (SELECT n.detail -> 'life' FROM ${stepTable} n WHERE n.urn = $1 AND n.part = '' ORDER BY n.attempt DESC LIMIT 1)
        AND b.id > coalesce((SELECT max(g.id) FROM ${stepTable} g WHERE g.kind = 'Gate' AND g.part = '' AND g.state IN ('done', 'undone')

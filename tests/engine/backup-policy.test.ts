@@ -3,25 +3,44 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { awaited, isOutdated, requireBackup } from "../../engine/backup/step/policy";
+import { awaited, isOutdated, requireBackup, takenOf } from "../../engine/backup/step/policy";
+import { GuardianError } from "../../engine/base/errors";
+import { attempt } from "../../engine/ledger/attempt";
 import type { StepKind } from "../../engine/ledger/kinds";
-import { addStep, setStep, type Step, type StepState } from "../../engine/ledger/steps";
-import { Engine, refusalOf, withEngine } from "./module/harness";
+import { addStep, firstRelied, setStep, type Step, type StepState } from "../../engine/ledger/steps";
+import { column, Engine, refusalOf, withEngine } from "./module/harness";
 
 describe("the backup that a change needs", function () {
   this.timeout(60_000);
 
   /** Notes in the ledger that something ended so. */
-  const ended = (engine: Engine, kind: StepKind, name: string, state: StepState, detail = {}): Promise<void> =>
-    engine.write(kind, name, (fenced) =>
+  const ended = (
+    engine: Engine,
+    kind: StepKind,
+    name: string,
+    state: StepState,
+    detail = {},
+    part = "",
+  ): Promise<void> =>
+    // A part is of the resource that has it.
+    engine.write(part === "" ? kind : "Backup", name, (fenced) =>
       fenced.transaction(async (db) => {
         const { options } = fenced;
-        const step = await addStep(db, { urn: options.urn, kind, state: "running" });
+        const step = await addStep(db, { urn: options.urn, kind, part, state: "running" });
         await setStep(db, step, { state, detail });
       }),
     );
   const dumped = (engine: Engine, protects: Record<string, string>, verify?: "list"): Promise<void> =>
     ended(engine, "Backup", "backup", "done", { protects, verify });
+  /** A dump that fails where one stands already. */
+  const failing = (engine: Engine): Promise<unknown> =>
+    refusalOf(
+      engine.write("Backup", "backup", (fenced) =>
+        attempt(fenced, { kind: "Backup", state: "running" }, "done", () =>
+          Promise.reject(new GuardianError("disk-full", { what: "the disk is full" })),
+        ),
+      ),
+    );
   const ask = (engine: Engine): Promise<void> =>
     engine.host.read((db) => requireBackup(db, engine.urn("SqlModule", "900_t"), "900_t", "meant"));
 
@@ -43,12 +62,52 @@ describe("the backup that a change needs", function () {
       expect(await refusalOf(ask(engine))).to.include({ code: "backup-unproven" });
       await dumped(engine, { "900_t": "meant" }, "list");
       await ask(engine);
-      await ended(engine, "SqlModule", "900_t", "undone");
-      await refused("rows may have been collected that are not in it");
-      await dumped(engine, { "900_t": "meant" }, "list");
-      await ask(engine);
+      const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 3600, protects: { "900_t": "meant" } };
+      const path = mkdtempSync(join(tmpdir(), "guardian backup "));
+      const outdated = async (): Promise<boolean> => {
+        const steps = await engine.host.steps();
+        const backup = engine.urn("Backup", "backup");
+        return isOutdated(steps, backup, wanted, takenOf(steps, backup));
+      };
+      /** It has files, and a time, as every backup of this release. */
+      const taken = async (): Promise<void> => {
+        writeFileSync(join(path, "manifest.json"), "{}");
+        const [now] = await column<string>(await db.connect(), "SELECT pg_catalog.clock_timestamp()::text");
+        const detail = { protects: wanted.protects, verify: "list", path, takenAt: now };
+        await ended(engine, "Backup", "backup", "done", detail);
+      };
+      try {
+        await taken();
+        await ask(engine);
+        expect(await outdated()).to.equal(false);
+        await ended(engine, "SqlModule", "900_t", "undone");
+        await refused("rows may have been collected that are not in it");
+        expect(await outdated(), "undone since").to.equal(true);
+        await failing(engine);
+        await refused("a dump that failed made it no younger");
+        expect(await outdated(), "a dump that failed made it no younger").to.equal(true);
+        await taken();
+        await ask(engine);
+        expect(await outdated()).to.equal(false);
+      } finally {
+        rmSync(path, { recursive: true });
+      }
       await ended(engine, "Backup", "backup", "undone");
       await refused("it does not stand any more");
+    }));
+
+  it("19-4 what v6 is compared with is the first since the gate let the data stage pass: no dump that failed after it is one", () =>
+    withEngine(async (engine) => {
+      const oldest = async (): Promise<string | undefined> =>
+        (await engine.host.read((db) => firstRelied(db, engine.urn("Backup", "backup"))))?.taken.path;
+      await ended(engine, "DataMigration", "consents", "planned");
+      await ended(engine, "Backup", "backup", "done", { path: "a", protects: { consents: "meant" } });
+      await ended(engine, "proof", "backup", "done", { path: "a", relied: true }, "proof");
+      expect(await oldest()).to.equal("a");
+      await ended(engine, "Gate", "gate-data", "done", { gate: "data", verdict: "ready" });
+      expect(await oldest()).to.equal(undefined);
+      await failing(engine);
+      expect(await oldest(), "the one before the gate").to.equal(undefined);
     }));
 
   it("is taken anew where it is old, or its files are gone, or something was taken back since, while it is needed", () => {

@@ -118,7 +118,7 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
   const covering = steps.filter((step) => {
     if (stackOf(step.urn) !== stack) return false;
     const { protects } = detailOf(step, "Backup");
-    const later = !undone?.endedAt || Date.parse(step.endedAt ?? "") >= Date.parse(undone.endedAt);
+    const later = !undone?.endedAt || takenWhen(step) >= Date.parse(undone.endedAt);
     return step.state === "done" && protects?.[name] === meaning && later;
   });
   const relied = covering.filter((step) => isRelied(steps, step.urn));
@@ -142,6 +142,14 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
     where: urn,
     todo: "declare the Backup before it, with this module among its modules, and do not target around it (--target)",
   });
+}
+
+/**
+ * When a backup was taken. A later attempt that failed, or only asked for another proof, has an end of its own, and carries on
+ * what the one before it took.
+ */
+function takenWhen(step: Step | undefined): number {
+  return Date.parse(detailOf(step, "Backup").takenAt ?? step?.endedAt ?? "");
 }
 
 /** @returns how many seconds a time of the server's was past when the step was read; NaN if there is no such time */
@@ -168,7 +176,7 @@ export function isOutdated(
   const main = mainOf(steps, urn);
   if (detailOf(main, "Backup").refuted === true) return true;
   // What was taken back since may have collected rows that are not in it: requireBackup asks for a later one.
-  const mine = Date.parse(main?.endedAt ?? "");
+  const mine = takenWhen(main);
   const undone = whole.filter((step) => step.state === "undone" && nameOf(step) in protects);
   if (undone.some((step) => Date.parse(step.endedAt ?? "") > mine)) return true;
   const ready = proofOf(steps, urn)?.provenAt ?? taken.takenAt;
