@@ -12,7 +12,7 @@ import { mask, maskedReport, rulesOf } from "./backups/masked";
 import { prune } from "./backups/prune";
 import { passwordWays, progress, report, tableReport, target } from "./backups/restore";
 import { aboutV7 } from "./backups/v7";
-import { fetched, stored, storedRow, storeOf, storeOptions } from "./backups/store";
+import { fetched, stored, storedRow, storeOf, storeOptions, unreadable } from "./backups/store";
 import { verify } from "./backups/verify";
 import * as commands from "./command";
 import { json, type Command, type Options, type Values } from "./command/description";
@@ -178,7 +178,9 @@ async function listStored(work: Work, own: Partial<Values<Options>>): Promise<nu
   const lines = all.length === 0 ? ["  (none)"] : table(all.map(storedRow));
   [`in ${wanted.to}:`, ...lines].forEach(work.json ? work.say : work.print);
   tell(work, { store: wanted.to, backups: all });
-  return 0;
+  const broken = all.filter(({ state }) => state === "unreadable");
+  for (const one of broken) work.say(unreadable(one));
+  return broken.length > 0 ? 3 : 0;
 }
 
 async function fetchOne(work: Work, id: string, own: Partial<Values<Options>>): Promise<number> {

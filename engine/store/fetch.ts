@@ -7,6 +7,7 @@ import type { FoundBackup } from "../backup/adopt";
 import { finishFolder, lockDown, ownerNote, removeFolder, removeStale, startNamed } from "../backup/folder";
 import { verifyBackup } from "../backup/manifest";
 import { folderFailure } from "../backup/place";
+import type { ErrorCode } from "../../spec/codes";
 import { GuardianError } from "../base/errors";
 import { type Bucket, withBucket } from "./bucket";
 import { indexFile, longestIndex, parseIndex, type StoreIndex } from "./contents";
@@ -19,11 +20,16 @@ import { addressOf, type WantedStore } from "./wanted";
 interface StoredBackup {
   /** Of its folder. */
   readonly name: string;
-  /** Absent: half an upload, of which nothing is known. */
+  /** Absent: half an upload, of which nothing is known, or one whose index cannot be read. */
   readonly index?: StoreIndex;
+  /** Why its index cannot be read. */
+  readonly why?: string;
   /** Bytes in the store. */
   readonly bytes: number;
 }
+
+/** What is said of one folder: the others are listed all the same, since one of them may be needed at once. */
+const ofOneFolder: readonly ErrorCode[] = ["backup-broken", "store-denied", "store-missing"];
 
 /** What is in the store, by name. @throws GuardianError */
 export function listStored(wanted: WantedStore, signal?: AbortSignal): Promise<StoredBackup[]> {
@@ -34,11 +40,24 @@ export function listStored(wanted: WantedStore, signal?: AbortSignal): Promise<S
       // Some servers name folders whose objects are all behind delete markers.
       if (sizes.size === 0) continue;
       const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
-      const index = sizes.has(`${name}/${indexFile}`) ? { index: (await readIndex(bucket, name, signal)).index } : {};
+      const index = sizes.has(`${name}/${indexFile}`) ? await indexOr(bucket, name, signal) : {};
       found.push({ name, bytes, ...index });
     }
     return found;
   });
+}
+
+async function indexOr(
+  bucket: Bucket,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Pick<StoredBackup, "index" | "why">> {
+  try {
+    return { index: (await readIndex(bucket, name, signal)).index };
+  } catch (err) {
+    if (err instanceof GuardianError && ofOneFolder.includes(err.code)) return { why: err.what };
+    throw err;
+  }
 }
 
 /**

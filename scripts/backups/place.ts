@@ -10,7 +10,7 @@ import { provenBy, reliedOn, type Relied } from "../../engine/backup/keep/relied
 import { isOf } from "../../engine/backup/keep/choose";
 import { utcNow } from "../../engine/backup/snapshot";
 import { identityOf, isCopied, readLedger, readPhysical, type DatabaseIdentity } from "../../engine/ledger/identity";
-import { detailOf, readSteps } from "../../engine/ledger/steps";
+import { detailOf, firstRelied, readSteps } from "../../engine/ledger/steps";
 import type { Queryable } from "../../engine/base/sql";
 import { readKeys, selectedHere } from "../purge/stack";
 
@@ -96,7 +96,12 @@ export async function readKnown(db: Queryable): Promise<KnownLedger> {
     });
   }
   const steps = await readSteps(db);
-  const relied = reliedOn(steps);
+  const compared = new Map<string, string>();
+  for (const { urn } of steps.filter(({ kind, part }) => kind === "Backup" && part === "")) {
+    const path = (await firstRelied(db, urn))?.taken.path;
+    if (path !== undefined) compared.set(urn, path);
+  }
+  const relied = reliedOn(steps, compared);
   const stored = steps.flatMap((step) => {
     const { at, indexSha256 } = step.kind === "upload" && step.state === "done" ? detailOf(step, "upload") : {};
     return at !== undefined && indexSha256 !== undefined ? [{ at, indexSha256 }] : [];

@@ -56,7 +56,9 @@ const store = (): typeof import("../../engine/store") =>
 /** A backup in the store, as programs read it. */
 export interface StoredOne {
   id: string;
-  state: "whole" | "half an upload";
+  state: "whole" | "half an upload" | "unreadable";
+  /** Why it is unreadable. */
+  why?: string;
   takenAt?: string;
   database?: string;
   ledgerId?: string;
@@ -68,7 +70,8 @@ export interface StoredOne {
 
 /** What is in the store, the oldest first. @throws GuardianError */
 export async function stored(wanted: WantedStore, signal: AbortSignal): Promise<StoredOne[]> {
-  const all = (await store().listStored(wanted, signal)).map(({ name, index, bytes }): StoredOne => {
+  const all = (await store().listStored(wanted, signal)).map(({ name, index, bytes, why }): StoredOne => {
+    if (why !== undefined) return { id: name, state: "unreadable", why, bytes };
     if (!index) return { id: name, state: "half an upload", bytes };
     const { takenAt, encryption, recipients, owner } = index;
     const { database, ledgerId } = owner;
@@ -76,6 +79,9 @@ export async function stored(wanted: WantedStore, signal: AbortSignal): Promise<
   });
   return all.sort((a, b) => ((a.takenAt ?? "") < (b.takenAt ?? "") ? -1 : 1));
 }
+
+/** What is said of one whose index cannot be read: it may be younger than what is taken for the latest. */
+export const unreadable = ({ id, why = "" }: StoredOne): string => `${shown(id)} in the store is left out: ${why}`;
 
 /** A line of a table for people. */
 export const storedRow = ({ id, state, takenAt, database, ledgerId, encryption, recipients, bytes }: StoredOne) => ({
@@ -101,7 +107,9 @@ export async function fetched(
   { env, signal, say }: { env: NodeJS.ProcessEnv; signal: AbortSignal; say: (line: string) => void },
   noted: KnownLedger["stored"] = [],
 ): Promise<{ id: string; path: string }> {
-  const whole = (await stored(wanted, signal)).filter(({ state }) => state === "whole");
+  const all = await stored(wanted, signal);
+  const whole = all.filter(({ state }) => state === "whole");
+  for (const one of all) if (one.state === "unreadable") say(unreadable(one));
   const named = whole.filter((one) => one.id === id);
   const like =
     id === "latest" ? whole.slice(-1) : named.length > 0 ? named : whole.filter((one) => one.id.includes(id));

@@ -8,6 +8,7 @@ import { GuardianError } from "../../engine/base/errors";
 import { attempt } from "../../engine/ledger/attempt";
 import type { StepKind } from "../../engine/ledger/kinds";
 import { addStep, firstRelied, setStep, type Step, type StepState } from "../../engine/ledger/steps";
+import { readKnown } from "../../scripts/backups/place";
 import { column, Engine, refusalOf, withEngine } from "./module/harness";
 
 describe("the backup that a change needs", function () {
@@ -104,8 +105,15 @@ describe("the backup that a change needs", function () {
       await ended(engine, "Backup", "backup", "done", { path: "a", protects: { consents: "meant" } });
       await ended(engine, "proof", "backup", "done", { path: "a", relied: true }, "proof");
       expect(await oldest()).to.equal("a");
+      // Cut off, and taken anew: prune leaves both.
+      await ended(engine, "Backup", "backup", "done", { path: "b", protects: { consents: "meant" } });
+      expect(await oldest()).to.equal("a");
+      const kept = async (): Promise<string[]> => [...(await engine.host.read(readKnown)).relied.on.keys()].sort();
+      expect(await kept()).to.deep.equal(["a", "b"]);
       await ended(engine, "Gate", "gate-data", "done", { gate: "data", verdict: "ready" });
       expect(await oldest()).to.equal(undefined);
+      expect(await kept()).to.deep.equal(["b"]);
+      await ended(engine, "proof", "backup", "done", { path: "b", relied: true }, "proof");
       await failing(engine);
       expect(await oldest(), "the one before the gate").to.equal(undefined);
     }));

@@ -53,6 +53,17 @@ describe("npm run backups: what is off the machine", function () {
     expect([list.code, list.said]).to.deep.equal([0, ""]);
     expect(list.printed).to.match(/guardian-20261130T100000Z-0000000a +2026-11-30 10:00 +guardian +6f1b5f0e .* for 1/);
     expect(list.printed).to.match(/half .*half an upload/);
+    // One that somebody damaged keeps nobody from the others.
+    double.objects.set("guardian/prod/torn/index.json", Buffer.from("{}"));
+    const beside = await run("stored", "--json");
+    expect(beside.code).to.equal(3);
+    expect(beside.said).to.match(/\ntorn in the store is left out: the index of a stored backup /);
+    const { backups } = JSON.parse(beside.printed) as { backups: { id: string; state: string; why?: string }[] };
+    expect(backups.map(({ id, state }) => `${id} ${state}`)).to.have.members([
+      `${it.name} whole`,
+      "half half an upload",
+      "torn unreadable",
+    ]);
     const without = await run("fetch", "latest");
     expect([without.code, without.said]).to.satisfy(
       ([code, text]: [number, string]) => code === 1 && text.includes("[age-no-identity]"),
@@ -65,7 +76,7 @@ describe("npm run backups: what is off the machine", function () {
     const refused = await fetched(mine, it.name, back, around, noted).catch((err: unknown) => err);
     expect(refused).to.include({ code: "store-damaged" });
     const { code, printed, said } = await run("fetch", "0000000a", "--identity-from", "env:KEY", "--json");
-    expect(said).to.include("not compared with a ledger");
+    expect(said).to.include("not compared with a ledger").and.include("torn in the store is left out");
     expect([code, JSON.parse(printed)]).to.deep.equal([0, { id: it.name, path: join(back, it.name) }]);
     expect(pictureOf(join(back, it.name))).to.deep.equal(pictureOf(it.path));
   });

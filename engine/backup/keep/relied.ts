@@ -17,10 +17,12 @@ const nameOf = (path: string): string => path.split(/[\\/]/).at(-1) ?? "";
 
 /**
  * Finds what the ledger still relies on: of each stack the backup that was taken last, for changes that were or are to be
- * made after it (see requireBackup); not once it was undone.
+ * made after it (see requireBackup); not once it was undone. And the one that v6 is compared with, where a data stage that was cut off
+ * left an older one.
  * @param steps the newest attempts of the whole ledger
+ * @param first the folder of that one, by a backup's URN (see firstRelied)
  */
-export function reliedOn(steps: readonly Step[]): Relied {
+export function reliedOn(steps: readonly Step[], first: ReadonlyMap<string, string> = new Map()): Relied {
   const on = new Map<string, string>();
   const proofs = new Map<string, NotedProof>();
   const unfinished: string[] = [];
@@ -30,6 +32,8 @@ export function reliedOn(steps: readonly Step[]): Relied {
     if (step.state !== "done") unfinished.push(step.startedAt);
     if (path === undefined) continue;
     const stack = stackOf(step.urn);
+    const oldest = first.get(step.urn);
+    if (oldest !== undefined) on.set(nameOf(oldest), `the data stage of ${stack}, which compares v6 with it`);
     const mine = steps.filter((one) => one.part === "" && one.state === "done" && stackOf(one.urn) === stack);
     const standing = new Map(mine.map((one) => [one.urn.split("::").at(-1) ?? "", one.meaning]));
     const open = Object.entries(protects).filter(([name, meaning]) => standing.get(name) !== meaning).length;

@@ -166,5 +166,10 @@ describe("which backups may go", () => {
       "b not proven",
     ]);
     expect(found.unfinished).to.deep.equal(["2026-11-30 00:00:00+00"]);
+    // Where a data stage was cut off, v6 is compared with an older one at the end.
+    const cut = reliedOn([taken("dev", "newer")], new Map([[urn("dev", "backup"), "/elsewhere/older"]]));
+    expect([...cut.on.keys()]).to.have.members(["newer", "older"]);
+    const same = reliedOn([taken("dev", "newer")], new Map([[urn("dev", "backup"), "newer"]]));
+    expect([...same.on]).to.deep.equal([["newer", "2 changes to come of dev::guardian"]]);
   });
 });
