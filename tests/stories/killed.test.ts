@@ -44,74 +44,63 @@ async function undisturbed({ client }: Story): Promise<unknown> {
 const open = `(SELECT DISTINCT ON (urn, part) state FROM guardian_migration.step
   ORDER BY urn, part, attempt DESC) s WHERE state <> 'undone'`;
 
-/** Points at which a run can be held: from where it goes, what a second session does, and the sign that the run waits for it. */
-const points: Record<
-  string,
-  { from: (tell: (it: Story) => Promise<void>) => Promise<void>; hold: string; waiting: string }
-> = {
+/** Where a run can be held: what a second session does, and the sign that the run waits for it. */
+const points = {
   "a module that waits for a v6 lock": {
-    from: story,
     hold: "LOCK TABLE auth.users IN ROW EXCLUSIVE MODE",
-    waiting: "guardian_migration.step WHERE kind = 'SqlModule' AND urn ~ '::00[3-9]_' AND state = 'running'",
+    // Of a session that lives: what a killed run wrote stays.
+    waiting:
+      "guardian_migration.step s JOIN pg_stat_activity USING (pid) WHERE kind = 'SqlModule' AND urn ~ '::00[3-9]_' AND s.state = 'running'",
   },
   "a data migration in the middle of its statement": {
-    from: (tell) => afterUp(tell, { through: "schema" }),
-    hold: `INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users ORDER BY id DESC LIMIT 1`,
+    hold: "INSERT INTO public.user_preferences (user_id) SELECT id FROM auth.users ORDER BY id DESC LIMIT 1",
     waiting:
       "pg_stat_activity WHERE application_name LIKE 'guardian-migration%' AND wait_event_type = 'Lock' AND datname = current_database()",
   },
-};
+} as const;
+
+/** Begins an `up` and waits until it is held. @returns its CLI and its plugin, and its end */
+async function held({ stack, client }: Story, waiting: string) {
+  const running = stack.up({ expectFailure: true });
+  running.catch(() => undefined);
+  await until(`the run waits: ${waiting}`, async () => (await count(client, waiting).catch(() => 0)) > 0, 300_000);
+  const cli = descendants(process.pid, engine);
+  const plugin = cli.flatMap((found) => descendants(found.pid, pluginCommand));
+  expect([cli.length, plugin.length]).to.deep.equal([1, 1]);
+  return { running, cli: cli[0]!, plugin: plugin[0]! };
+}
 
 describe("killed with SIGKILL", function () {
   this.timeout(600_000);
 
-  for (const [where, point] of Object.entries(points)) {
-    for (const victim of ["CLI", "plugin"] as const) {
-      // Below the CLI: provider/interrupted.test.ts, and engine/migrate/takeover.test.ts, which goes on.
-      long(`the ${victim} in ${where}: pulumi cancel and up end as an undisturbed run`, function () {
-        return point.from(async (it) => {
-          const { stack, client, db } = it;
-          stack.set({ through: "deployment" });
-          const holder = await db.connect();
-          await holder.query("BEGIN");
-          await holder.query(point.hold);
-          const running = stack.up({ expectFailure: true });
-          await until(
-            `the run waits: ${point.waiting}`,
-            async () => (await count(client, point.waiting).catch(() => 0)) > 0,
-            300_000,
-          );
-          const cli = descendants(process.pid, engine);
-          const plugins = cli.flatMap((found) => descendants(found.pid, pluginCommand));
-          expect(cli).to.have.length(1);
-          expect(plugins).to.have.length(1);
-          process.kill((victim === "CLI" ? cli[0]! : plugins[0]!).pid, "SIGKILL");
-          await running.catch(() => undefined);
-          await gone(client, [...cli, ...plugins]);
-          await holder.query("ROLLBACK");
-
-          await stack.must(["cancel", "--yes"]).catch(() => undefined);
-          await stack.up();
-          expect(await result(it)).to.deep.equal(await undisturbed(it));
-          expect((await stack.up()).changes).to.deep.equal({ same: total });
-        });
-      });
-    }
-  }
-
-  long("^C while a module waits: the run ends soon, nothing is half done, and up goes on", function () {
+  // Below the CLI: provider/interrupted.test.ts, and engine/migrate/takeover.test.ts, which goes on.
+  long("CLI or plugin, and ^C: pulumi cancel and up go on each time, and end as an undisturbed run", function () {
     return story(async (it) => {
       const { stack, client, db } = it;
-      const holder = await db.connect();
-      await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-      const point = points["a module that waits for a v6 lock"]!;
-      const running = stack.up({ expectFailure: true });
-      await until("the run waits", async () => (await count(client, point.waiting).catch(() => 0)) > 0, 300_000);
-      for (const cli of descendants(process.pid, engine)) process.kill(cli.pid, "SIGINT");
-      await running; // the lock is still held
-      await holder.query("ROLLBACK");
-      expect(await count(client, "pg_tables WHERE tablename = 'patient_consents'")).to.equal(0);
+      for (const [where, { hold, waiting }] of Object.entries(points)) {
+        const holder = await db.connect();
+        await holder.query("BEGIN");
+        await holder.query(hold);
+        for (const victim of ["cli", "plugin"] as const) {
+          const { running, cli, plugin } = await held(it, waiting);
+          process.kill((victim === "cli" ? cli : plugin).pid, "SIGKILL");
+          await running.catch(() => undefined);
+          await gone(client, [cli, plugin]);
+          await stack.must(["cancel", "--yes"]).catch(() => undefined);
+        }
+        if (where === "a module that waits for a v6 lock") {
+          const { running, cli } = await held(it, waiting);
+          process.kill(cli.pid, "SIGINT");
+          await running; // the lock is still held
+          expect(await count(client, "pg_tables WHERE tablename = 'patient_consents'")).to.equal(0);
+          await holder.query("ROLLBACK");
+          stack.set({ through: "schema" }); // where the other point begins
+          await stack.up();
+          stack.set({ through: "deployment" });
+        } else await holder.query("ROLLBACK");
+      }
       await stack.up();
+      expect(await result(it)).to.deep.equal(await undisturbed(it));
       expect((await stack.up()).changes).to.deep.equal({ same: total });
     });
   });
