@@ -8,7 +8,7 @@ const folder = __dirname;
 
 /** Tests of the tools that measure and break, and what takes minutes. */
 const slow =
-  /^(bench\/|stories\/(faults|foundation|aws-snapshot)|scripts\/faults|resources\/verbs|engine\/(prove\/(many|killed|broken)|store\/(server|kms)|gates\/faults\/unseen))/;
+  /^(bench\/|stories\/(faults|foundation|aws-snapshot)|scripts\/faults|resources\/verbs|engine\/(prove\/(many|killed|broken)|store\/(server|kms)|gates\/faults\/(every|unseen)))/;
 
 /**
  * Tests that measure how long something takes, or how long something else waits. They wait far more than they work, and their bounds

@@ -28,6 +28,8 @@ import { validation } from "./validation";
 /** Where faults are planted, and which. */
 interface Setting {
   readonly faults: readonly Fault[];
+  /** All of them take long: faults.test.ts plants the first, every.test.ts all. */
+  readonly slow?: true;
   readonly within: (dumps: Dumps, work: (place: Place) => Promise<void>) => Promise<void>;
 }
 
@@ -113,7 +115,7 @@ const measuredWith =
       { modules: allModules().filter((name) => name < "003") },
     );
 
-/** Every fault of every check, by where it is planted: faults.test.ts and unseen.test.ts plant them. */
+/** Every fault of every check, by where it is planted: faults.test.ts, every.test.ts and unseen.test.ts plant them. */
 export const settings = {
   v6: {
     faults: [...onV6, ...before],
@@ -167,9 +169,10 @@ export const settings = {
         await work(place);
       }),
   },
-  functions: { faults: replaced, within: migrated },
+  functions: { faults: replaced, slow: true, within: migrated },
   validation: {
     faults: validation,
+    slow: true,
     within: backedUp,
   },
   moved: {
