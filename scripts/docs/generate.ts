@@ -22,9 +22,12 @@ export interface Findings {
   pages: Map<string, string>;
 }
 
-/** Migrates a v6 that is thrown away afterwards, and reads the pages off it. */
-export async function examine(logins: Logins): Promise<Findings> {
-  const modules = await applyAll(logins.migrator);
+/**
+ * Migrates a v6 that is thrown away afterwards, and reads the pages off it.
+ * @param applied all modules, where they are there already
+ */
+export async function examine(logins: Logins, applied?: Module[]): Promise<Findings> {
+  const modules = applied ?? (await applyAll(logins.migrator));
   const tables = listed(modules, "table");
   return withClient(logins.admin, async (admin) => {
     await admin.query("SET search_path = ''");

@@ -15,6 +15,7 @@ import { environment } from "../../scripts/stack/backend";
 import { check, record } from "../../spec";
 import { age, consent, raw } from "../support/config";
 import { declared } from "../support/declared";
+import { long } from "../support/long";
 import { root } from "../support/stack";
 import { withFolder } from "../support/folder";
 
@@ -35,7 +36,7 @@ const words = (line: string): string[] =>
 describe("docs/aws.md", function () {
   this.timeout(180_000);
 
-  it("18-9 every block of shell that needs no account does what it says, on the real CLI", async () => {
+  long("18-9 every block of shell that needs no account does what it says, on the real CLI", async () => {
     return withFolder(async (folder) => {
       const foundation = join(folder, "foundation");
       mkdirSync(foundation);

@@ -214,10 +214,7 @@ describe("provider: a plugin that starts", function () {
     await clone.said({}, clone.folder, "y");
     expect(compiled().equals(first), "nothing to add").to.equal(true);
     await clone.said({}, clone.folder, "work");
-    const grown = compiled();
-    expect(grown.length).to.be.above(1.05 * first.length);
-    await clone.said({}, clone.folder, "work");
-    expect(compiled().equals(grown), "nothing to add once more").to.equal(true);
+    expect(compiled().length).to.be.above(1.05 * first.length);
   });
 
   it("names files and lines of TypeScript in its stacks, compiled just now, found, and from the sources", async () => {

@@ -10,6 +10,7 @@ import { slowdownBy } from "../../../engine/gates/performance/performance";
 import { openingSpeed } from "../../../engine/migrate/workers/throttle/control";
 import { clockNoiseMs, slowdownBudget } from "../../../spec/slowdown";
 import { consent, raw } from "../../support/config";
+import { long } from "../../support/long";
 import { withEngine } from "../module/harness";
 import {
   clockSaying,
@@ -107,7 +108,7 @@ describe("gates: performance", function () {
       expect(once.verdict, told(once)).to.equal("passed");
     }));
 
-  it("19-5 has pages and plan decide where the clock does not agree with itself, and says so", () =>
+  long("19-5 has pages and plan decide where the clock does not agree with itself, and says so", () =>
     withBaseline(async ({ admin, now }) => {
       const noisy = await now(noisily(2));
       expect(noisy.verdict, told(noisy)).to.equal("passed");
@@ -142,7 +143,8 @@ describe("gates: performance", function () {
       const longer = await now(noisily());
       expect(of(longer, "document search")).to.match(/passed by pages and plan/);
       expect(longer.verdict, told(longer)).to.equal("passed");
-    }));
+    }),
+  );
 
   it("19-5 could not run without a baseline, and takes none once v7 touches v6", () =>
     withBaseline(async ({ engine, before }) => {

@@ -108,7 +108,7 @@ describe("the meaning of a module", () => {
     });
   }
 
-  it("of every file in sql/ outlives a comment and a line break between any two tokens", async () => {
+  long("of every file in sql/ outlives a comment and a line break between any two tokens", async () => {
     for (const name of moduleNames()) {
       const texts = ["down.sql", "verify.sql"].map((file) => readFileSync(join(sqlFolder, name, file), "utf8"));
       for (const [file, sql] of [upOf(name), ...texts].entries()) {
