@@ -401,7 +401,7 @@ FROM (SELECT ARRAY[
   'definition of public.fhir_referenced_patient(text, text): a49ad342',
   'definition of public.fhir_to_guardian_patient(jsonb, text, uuid): fce288dc',
   'definition of public.fhir_to_guardian_observation(jsonb, text): 62064cc5',
-  'definition of public.write_fhir_mapping(text, uuid, integer): 7cbead0a',
+  'definition of public.write_fhir_mapping(text, uuid, integer): a2b497aa',
   'definition of public.refresh_fhir_mappings(uuid, integer): 2928f319',
   'definition of public.refuse_without_values(text, text, text, text): b121e7df',
   'definition of public.refuse_control_characters(): cc99764f',

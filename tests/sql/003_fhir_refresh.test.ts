@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { count, service, testOn, value } from "../support/modules";
+import { as, count, service, testOn, value } from "../support/modules";
 import { insert, lab, modules, people } from "./003_fhir";
 import { expectCurrent, refresh } from "./003_refresh";
 
@@ -98,6 +98,69 @@ describe("003_fhir_integration: refresh", function () {
       expect(await refresh(client), sql).to.deep.equal(expected);
       await expectCurrent(client);
     }
+  });
+
+  test("a row that changes its owner is shown to the new one alone, whichever of the two is refreshed first", async (client) => {
+    const who = await people(client);
+    const { patient, other, document } = who;
+    const source = { user_id: patient, source_document_id: document };
+    const rows: [string, string][] = [
+      ["patient_lab_results", await lab(client, who, {})],
+      [
+        "patient_vitals",
+        await insert(client, "patient_vitals", {
+          ...source,
+          measurement_date: "2024-05-06",
+          heart_rate: 60,
+          temperature: 98.6,
+        }),
+      ],
+      [
+        "patient_medications",
+        await insert(client, "patient_medications", {
+          user_id: patient,
+          source_document_ids: [document],
+          medication_name: "Aspirin",
+        }),
+      ],
+      ["documents", document],
+    ];
+    const give = async (user: string): Promise<void> => {
+      for (const [table, id] of rows)
+        await client.query(`UPDATE public.${table} SET user_id = $1 WHERE id = $2`, [user, id]);
+    };
+    const seen = async (user: string): Promise<number> =>
+      Number(
+        await as(
+          client,
+          user,
+          `SELECT count(*) FROM (SELECT resource FROM public.fhir_observations UNION ALL SELECT resource FROM public.fhir_medication_requests
+             UNION ALL SELECT resource FROM public.fhir_document_references) AS m WHERE left(m.resource ->> 'id', 36) = ANY ($1)`,
+          [rows.map(([, id]) => id)],
+        ),
+      );
+    const shown = async (): Promise<number[]> => [await seen(patient), await seen(other)];
+    const written = {
+      fhir_observations: "+3 -0",
+      fhir_medication_requests: "+1 -0",
+      fhir_document_references: "+1 -0",
+    };
+    await refresh(client);
+    expect(await shown()).to.deep.equal([5, 0]);
+    await give(other);
+    expect(await refresh(client, other)).to.deep.equal(written);
+    expect(await shown(), "the new owner is refreshed first").to.deep.equal([0, 5]);
+    expect([await refresh(client, patient), await refresh(client, other)]).to.deep.equal([{}, {}]);
+    await give(patient);
+    expect(await refresh(client, other)).to.deep.equal({
+      fhir_observations: "+0 -3",
+      fhir_medication_requests: "+0 -1",
+      fhir_document_references: "+0 -1",
+    });
+    expect(await shown(), "the former owner is refreshed first").to.deep.equal([0, 0]);
+    expect(await refresh(client, patient)).to.deep.equal(written);
+    expect(await shown()).to.deep.equal([5, 0]);
+    await expectCurrent(client);
   });
 
   test("a row that becomes visible late, with an old updated_at, is not missed", async (client, db) => {

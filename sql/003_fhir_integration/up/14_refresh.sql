@@ -1,8 +1,9 @@
 -- The mapping rows of what v6 holds.
 
 -- source_version is compared for being another, not a later one: v6's updated_at is the start of a transaction, so a
--- row may become visible long after a refresh with a time before it. Only rows that differ are built. Texts and not
--- statements, so that they are planned for what is asked: one plan for all patients is no plan for a single one.
+-- row may become visible long after a refresh with a time before it. The owner is compared too: row security goes by it,
+-- and a document's digest does not have it. Only rows that differ are built. Texts and not statements, so that they are
+-- planned for what is asked: one plan for all patients is no plan for a single one.
 CREATE FUNCTION public.write_fhir_mapping(p_mapping text, p_patient_id uuid, p_limit integer) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -39,8 +40,10 @@ BEGIN
             FROM public.guardian_fhir_vital_observations AS v
         ) AS b
         LEFT JOIN public.fhir_observations AS m ON m.fhir_observation_id = b.fhir_id AND m.source_system = ''guardian''
-        WHERE m.source_version IS DISTINCT FROM b.source_version AND ($1 IS NULL OR b.patient_id = $1)';
-      v_update := '(fhir_observation_id, source_system) DO UPDATE SET effective_datetime = excluded.effective_datetime';
+        WHERE (m.source_version, m.guardian_patient_id) IS DISTINCT FROM (b.source_version, b.patient_id)
+          AND ($1 IS NULL OR b.patient_id = $1)';
+      v_update := '(fhir_observation_id, source_system) DO UPDATE SET guardian_patient_id = excluded.guardian_patient_id,
+        effective_datetime = excluded.effective_datetime';
     WHEN 'fhir_medication_requests' THEN
       v_insert := 'INSERT INTO public.fhir_medication_requests (guardian_patient_id, fhir_request_id, source_system, resource,
           authored_on, guardian_medication_id, source_version)
@@ -48,16 +51,20 @@ BEGIN
           b.source_version';
       v_source := 'FROM public.guardian_fhir_medication_requests AS b
         LEFT JOIN public.fhir_medication_requests AS m ON m.fhir_request_id = b.fhir_id AND m.source_system = ''guardian''
-        WHERE m.source_version IS DISTINCT FROM b.source_version AND ($1 IS NULL OR b.patient_id = $1)';
-      v_update := '(fhir_request_id, source_system) DO UPDATE SET authored_on = excluded.authored_on';
+        WHERE (m.source_version, m.guardian_patient_id) IS DISTINCT FROM (b.source_version, b.patient_id)
+          AND ($1 IS NULL OR b.patient_id = $1)';
+      v_update := '(fhir_request_id, source_system) DO UPDATE SET guardian_patient_id = excluded.guardian_patient_id,
+        authored_on = excluded.authored_on';
     WHEN 'fhir_document_references' THEN
       v_insert := 'INSERT INTO public.fhir_document_references (guardian_patient_id, fhir_document_id, source_system, resource,
           date, guardian_document_id, source_version)
         SELECT b.patient_id, b.fhir_id, ''guardian'', b.resource, b.created_at, b.source_id, b.source_version';
       v_source := 'FROM public.guardian_fhir_document_references AS b
         LEFT JOIN public.fhir_document_references AS m ON m.fhir_document_id = b.fhir_id AND m.source_system = ''guardian''
-        WHERE m.source_version IS DISTINCT FROM b.source_version AND ($1 IS NULL OR b.patient_id = $1)';
-      v_update := '(fhir_document_id, source_system) DO UPDATE SET date = excluded.date';
+        WHERE (m.source_version, m.guardian_patient_id) IS DISTINCT FROM (b.source_version, b.patient_id)
+          AND ($1 IS NULL OR b.patient_id = $1)';
+      v_update := '(fhir_document_id, source_system) DO UPDATE SET guardian_patient_id = excluded.guardian_patient_id,
+        date = excluded.date';
   END CASE;
   v_update := ' ON CONFLICT ' || v_update || ', resource = excluded.resource, source_version = excluded.source_version,
     last_sync = now(), sync_status = ''active'', sync_errors = NULL';
