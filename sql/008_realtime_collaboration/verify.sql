@@ -137,7 +137,7 @@ FROM (SELECT ARRAY[
   'definition of public.remove_from_collaboration(uuid, uuid): 6a9758db',
   'definition of public.join_collaboration(uuid): 8f4cd009',
   'definition of public.touch_collaboration(uuid): 7a0e34fd',
-  'definition of public.save_collaborative_note(uuid, text, text, uuid, integer, text, text): 878d82fc',
+  'definition of public.save_collaborative_note(uuid, text, text, uuid, integer, text, text): 8c6d1097',
   'definition of public.resolve_collaboration_conflict(uuid, text, integer, text, text): 763dbf95',
   'definition of public.set_note_status(uuid, text, integer): 53bd7215',
   'definition of public.end_collaboration_session(uuid, text): 6aa1d579',

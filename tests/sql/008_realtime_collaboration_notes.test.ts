@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { asRole } from "../support/postgres";
-import { count, as, expectRefusal, refusal, testOn, value } from "../support/modules";
+import { count, as, expectRefusal, queryAs, refusal, testOn, value } from "../support/modules";
 import { create, invite, join, modules, people, save, wait, type Saved } from "./008_sessions";
 
 /** A session with the doctor and the nurse in it, and the patient, who only reads. */
@@ -99,6 +99,48 @@ describe("008_realtime_collaboration: notes", function () {
       { how: "discard", version: null },
     ]);
     expect(await value(client, "SELECT content FROM public.collaborative_clinical_notes")).to.equal("b");
+  });
+
+  test("an approved note whose text changes is a draft again, by a save, a merge or an overwrite; the same text stays approved", async (client) => {
+    const { doctor, nurse, session } = await meeting(client);
+    const { note_id: note } = await save(client, doctor, session, "one");
+    const status = (): Promise<string> =>
+      value(client, "SELECT editorial_status FROM public.collaborative_clinical_notes");
+    const set = (to: string, version: number): Promise<boolean> =>
+      as<boolean>(client, doctor, "SELECT public.set_note_status($1, $2, $3)", [note, to, version]);
+    const found: [string, string][] = [];
+    const approved = async (version: number, how: string, change: () => Promise<Saved>): Promise<void> => {
+      expect(await set("approved", version), how).to.equal(true);
+      expect((await change()).version_number, how).to.equal(version + 1);
+      found.push([how, await status()]);
+    };
+    await approved(1, "save", () => save(client, nurse, session, "two", note, 1));
+    const lost = [await save(client, nurse, session, "a", note, 1), await save(client, nurse, session, "b", note, 1)];
+    const [a, b] = lost.map((one) => one.conflict_id);
+    await approved(2, "merge", () => resolve(client, nurse, [a, "merge", 2, "Title", "two and a"]));
+    await approved(3, "overwrite", () => resolve(client, nurse, [b, "overwrite", 3, null, null]));
+    await approved(4, "title", () =>
+      queryAs<Saved>(
+        client,
+        "authenticated",
+        nurse,
+        "SELECT * FROM public.save_collaborative_note($1, 'Another', 'b', $2, 4)",
+        [session, note],
+      ).then(({ rows }) => rows[0]!),
+    );
+    await save(client, nurse, session, "b", note, 5);
+    await approved(6, "the same", () => save(client, nurse, session, "b", note, 6));
+    await set("review", 7);
+    await save(client, nurse, session, "c", note, 7);
+    found.push(["in review", await status()]);
+    expect(found).to.deep.equal([
+      ["save", "draft"],
+      ["merge", "draft"],
+      ["overwrite", "draft"],
+      ["title", "draft"],
+      ["the same", "approved"],
+      ["in review", "review"],
+    ]);
   });
 
   test("viewers write nothing, finalized notes and versions do not change, and a note stays in its session", async (client) => {

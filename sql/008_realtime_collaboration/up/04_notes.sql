@@ -39,7 +39,11 @@ BEGIN
       RETURN;
     END IF;
     UPDATE public.collaborative_clinical_notes AS n SET title = p_title, content = p_content, last_editor = v_user,
-      version_number = n.version_number + 1 WHERE n.id = p_note_id RETURNING n.* INTO v_note;
+      version_number = n.version_number + 1,
+      -- What was approved is another text. A conflict that is merged or forced comes by here too.
+      editorial_status = CASE WHEN n.editorial_status = 'approved'
+        AND (n.title, n.content) IS DISTINCT FROM (p_title, p_content) THEN 'draft' ELSE n.editorial_status END
+    WHERE n.id = p_note_id RETURNING n.* INTO v_note;
   END IF;
   INSERT INTO public.collaborative_note_versions (note_id, version_number, session_id, patient_id, title, content, editor)
   VALUES (v_note.id, v_note.version_number, p_session_id, v_note.patient_id, p_title, p_content, v_user);
@@ -48,7 +52,8 @@ END
 $$;
 COMMENT ON FUNCTION public.save_collaborative_note(uuid, text, text, uuid, integer, text, text) IS
   'A new note, or with p_note_id the next version of one, if p_expected_version is still the present one: "saved". Else '
-  '"conflict": the note stays, what was written is kept in collaboration_conflicts, version_number is the present one.';
+  '"conflict": the note stays, what was written is kept in collaboration_conflicts, version_number is the present one. '
+  'An approved note whose title or content changes is a draft again.';
 
 CREATE FUNCTION public.resolve_collaboration_conflict(p_conflict_id uuid, p_strategy text,
   p_expected_version integer DEFAULT NULL, p_title text DEFAULT NULL, p_content text DEFAULT NULL)
