@@ -77,7 +77,7 @@ FROM (SELECT ARRAY[
   'definition of public.document_processing_queue: 66d525a7',
   'definition of public.user_document_processing_status: c5c3212a',
   'definition of public.save_document_pipeline(text, jsonb, text, text[], boolean): e6fc33f3',
-  'definition of public.enqueue_document(uuid, text, integer, uuid): fbf577d7',
+  'definition of public.enqueue_document(uuid, text, integer, uuid): 22610c11',
   'definition of public.document_retry_delay(integer): e4c8d53a',
   'definition of public.lease_digest(uuid): 04044c39',
   'definition of public.claim_document_work(text, integer, interval, text[], text): 4bf8ce10',

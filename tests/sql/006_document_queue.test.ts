@@ -227,4 +227,29 @@ describe("006_document_queue", function () {
       await expectRefusal("22023", enqueue(client, id, 5, name));
     }
   });
+
+  test("a call repeated with the caller's own run returns that run and adds nothing, though the pipeline is another now or off", async (client) => {
+    const [document, other] = await documents(client);
+    const mine = "7d1f0c56-4f0e-4c1e-9a55-6f1f6f3c2a10";
+    const call = (id: string, name = "standard"): Promise<string> =>
+      service(client, "SELECT public.enqueue_document($1, $2, 5, $3)", [id, name, mine]);
+    const one = '[{"stage": "first", "processor_type": "ocr_extraction"}]';
+    await save(client, one);
+    expect(await call(document.id)).to.equal(mine);
+    const changed = JSON.stringify([{ stage: "another", processor_type: "ai_analysis" }]);
+    await save(client, changed);
+    await save(client, changed, "second");
+    expect([await call(document.id), await stages(client)], "begun").to.deep.equal([mine, ["first queued"]]);
+    const [work] = await claim(client);
+    expect(await complete(client, work!)).to.equal(true);
+    expect([await call(document.id), await stages(client)], "finished").to.deep.equal([mine, ["first completed"]]);
+    expect([await call(document.id, "second"), await stages(client)], "another pipeline").to.deep.equal([
+      mine,
+      ["first completed"],
+    ]);
+    await service(client, "SELECT public.save_document_pipeline('standard', $1, p_is_active => false)", [changed]);
+    expect(await call(document.id), "off").to.equal(mine);
+    await expectRefusal("22023", call(other.id), "a first call is no repeated one");
+    expect(await stages(client)).to.deep.equal(["first completed"]);
+  });
 });

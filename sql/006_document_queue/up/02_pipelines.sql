@@ -50,6 +50,11 @@ BEGIN
   PERFORM public.require_read_committed();
   -- Two requests at once: the second waits, and then finds the run of the first, and document and pipeline as they are then.
   PERFORM pg_advisory_xact_lock(hashtextextended(p_document_id || ' ' || p_pipeline_name, 0));
+  -- A run that is there keeps the stages it began with, whatever its pipeline is now.
+  IF EXISTS (SELECT FROM public.document_processing_queue AS q
+    WHERE q.document_id = p_document_id AND q.pipeline_run_id = p_pipeline_run_id) THEN
+    RETURN p_pipeline_run_id;
+  END IF;
   SELECT d.user_id, d.mime_type INTO v_document FROM public.documents AS d WHERE d.id = p_document_id;
   IF v_document.user_id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there is no such document, or it belongs to nobody';
@@ -83,4 +88,4 @@ END
 $$;
 COMMENT ON FUNCTION public.enqueue_document(uuid, text, integer, uuid) IS
   'Puts a document into a pipeline; the run''s id. While a run of it is unfinished that one is returned; a run''s id of '
-  'the caller''s own makes a repeated call harmless.';
+  'the caller''s own makes a repeated call harmless: it returns that run and changes nothing.';
