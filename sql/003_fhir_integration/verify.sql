@@ -392,7 +392,7 @@ FROM (SELECT ARRAY[
   'definition of public.guardian_to_fhir_bundle(uuid): f28380b6',
   'definition of public.fhir_time(text): e69fab71',
   'definition of public.fhir_element_rules(text): c232ee8d',
-  'definition of public.fhir_resource_issues(text, jsonb): d44da15d',
+  'definition of public.fhir_resource_issues(text, jsonb): bbb1eea0',
   'definition of public.fhir_completeness(text, jsonb): d5892a13',
   'definition of public.validate_fhir_resource(text, jsonb, text): afb29d7e',
   'definition of public.run_fhir_test_cases(): 9e203d0c',

@@ -99,6 +99,13 @@ describe("003_fhir_integration: what is imported", function () {
     expect(bad.message)
       .to.match(/Patient\.gender: not in the value set.*Patient\.identifier: null, empty object/)
       .and.not.include("MARKED");
+    for (const id of [{ value: "MARKED" }, ["MARKED"], 7]) {
+      const { code, message } = await refusal(importPatient(client, patient, { ...remote, id }));
+      expect([code, message], "the id is no string").to.deep.equal([
+        "22023",
+        "the Patient is not valid: Patient.id: an id has 1 to 64 letters, digits, hyphens and points",
+      ]);
+    }
     const anonymous = { ...remote, id: undefined };
     expect((await refusal(importPatient(client, patient, anonymous))).message).to.match(/has no id/);
     expect((await refusal(importPatient(client, patient, null))).message).to.match(/a resource is a JSON object/);

@@ -60,6 +60,11 @@ export const breaches: readonly [type: string, path: string, more: Record<string
   ["Patient", "Patient.telecom", { telecom: [{ value: "x" }] }],
   ["Patient", "Patient.generalPractitioner", { generalPractitioner: [{ reference: "Patient/1" }] }],
   ["Patient", "Patient.id", { id: "has blanks" }],
+  ...[7, true, ["1"], { value: "1" }].map((id): [string, string, Record<string, unknown>] => [
+    "Patient",
+    "Patient.id",
+    { id },
+  ]),
   ["Patient", "Patient.identifier[0].system", { identifier: [{ system: "mrn", value: "1" }] }],
   ["Observation", "Observation.subject.reference", { subject: { reference: "the patient" } }],
   ["Observation", "Observation.subject.reference", { subject: { reference: "patient/1" } }],

@@ -115,7 +115,9 @@ BEGIN
   RETURN QUERY
   SELECT r.severity, p_resource_type || r.element, r.code, r.message
   FROM (VALUES
-    (NULL, 'error', '.id', 'value', '$.id ? (!(@ like_regex "^[A-Za-z0-9.-]{1,64}$"))',
+    -- like_regex says neither yes nor no of what is no string, and a filter looks into an array: the type is asked first.
+    (NULL, 'error', '.id', 'value', '$ ? (exists(@.id) && (@.id.type() != "string"
+      || !(@.id like_regex "^[A-Za-z0-9.-]{1,64}$")))',
       'an id has 1 to 64 letters, digits, hyphens and points'),
     (NULL, 'warning', '.coding', 'value', '$.**.coding[*] ? (exists(@.code) && !exists(@.system))',
       'a code without a system means nothing elsewhere'),
