@@ -69,7 +69,6 @@ const kind: Kind<Spec> = {
       const accepted = await lazily.ledgerOwner.acceptedPublications(fenced.writer, stackOf(call.urn));
       await refuseOpenPublications(fenced.writer, accepted);
     }
-    await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
     const { applyId } = await apply(call, inputs, fenced);
     return outputs(fenced.writer, call.urn, applyId, inputs.objects);
   },
@@ -77,8 +76,6 @@ const kind: Kind<Spec> = {
   async update(call, inputs, state, fenced) {
     const module = await lazily.modules.loadModule(inputs.module);
     // Killed after a rollback was committed and before the state was saved: what the state has is applied anew.
-    if ((await currentApply(fenced.writer, call.urn)) === undefined)
-      await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
     const { applyId } = await apply(call, inputs, fenced);
     await refuseDrift(call, await driftOf(call.host, call.urn, state.objects));
     await lazily.undo.recordTexts(fenced, module);
@@ -125,10 +122,11 @@ const kind: Kind<Spec> = {
 
 export const sqlModuleHandler = handler(kind);
 
-/** Applies it, unless it is applied already. */
+/** Applies it, unless it is applied already: of what stands nothing is made any more, and no backup is asked for. */
 async function apply(call: DatabaseCall, inputs: Inputs<Spec>, fenced: FencedWriter): Promise<Applied> {
   const module = await lazily.modules.loadModule(inputs.module);
   if ((await currentApply(fenced.writer, call.urn)) === undefined) {
+    await requireBackup(fenced.writer, call.urn, module.name, module.meaning);
     await requireGates(fenced.writer, call.urn, inputs.behind, { [module.name]: module.meaning });
     seeAdded(call);
   }

@@ -115,6 +115,23 @@ describe("provider: the product", function () {
       expect(await outcome(moved)).to.contain(refused("consents"));
     }));
 
+  it("asks for no proven backup where nothing is moved or made any more: an update of rows that are moved, a module that is taken over", () =>
+    withWalkOn(walkModules, async (walk, { ledger, backup, modules }) => {
+      const ledgerId = ledger.state["ledgerId"]!;
+      const consents = await walk.create("DataMigration", "consents", walk.consents(ledgerId));
+      // Taken for something that leaves alone: nothing waits for its proof.
+      const leaving = { ...walk.backupArgs(ledgerId, walkModules.slice(1)), verify: "restore" };
+      expect((await walk.change(backup, leaving)).state).to.include({ proof: "not proven" });
+      const allowed = await walk.change(consents, { ...walk.consents(ledgerId), maxDataLoss: 0.002 });
+      expect(allowed.state).to.deep.equal({ ...consents.state, maxDataLoss: 0.002 });
+      const consent = modules.at(-1)!;
+      const again = await walk.create("SqlModule", "004_enhanced_consent", {
+        module: "004_enhanced_consent",
+        ledgerId,
+      });
+      expect([again.id, again.state]).to.deep.equal([`${consent.id}~0.1`, consent.state]);
+    }));
+
   it("refuses in preview what up would refuse: objects of others, other parameters of written rows, a flag changed unseen", () =>
     walking(async (walk, db) => {
       const client = await db.connect();
