@@ -1,8 +1,10 @@
 import { hasUnknown, type Value, type Values } from "../provider/wire";
 
-/** The ledger's id is unknown in every first preview, and nothing is computed from it. */
+/** The ids of ledger and session are unknown in every first preview, and nothing is computed from them or planned by them. */
+const immaterial: ReadonlySet<string> = new Set(["ledgerId", "sessionId"]);
+
 export function dependsOnUnknown(inputs: Values): boolean {
-  return Object.entries(inputs).some(([key, value]) => key !== "ledgerId" && hasUnknown(value));
+  return Object.entries(inputs).some(([key, value]) => !immaterial.has(key) && hasUnknown(value));
 }
 
 /** @returns one value for all keys */

@@ -9,7 +9,7 @@ import { writeAndSync } from "../engine/migration-session";
 import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
-import { unknown, type Values as WireValues } from "../provider/wire";
+import { hasUnknown, unknown, type Values as WireValues } from "../provider/wire";
 import { asInLedger, ledgerSteps, mainStep, type DatabaseCall } from "./call";
 import { all, dependsOnUnknown, pick } from "./computed";
 import { currentId, notImported, outdated, refuseRenamed, see, standingOf, unknownToLedger } from "./identity";
@@ -127,7 +127,9 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
   /** @returns the outputs that are certain */
   const plan = async (call: DatabaseCall, inputs: Inputs<S>, state: State<S> | undefined): Promise<WireValues> => {
-    const { outputs, anew, ...found } = await kind.plan(call, inputs, state);
+    // Of what depends on inputs that only `up` will know, preview says that it is made or updated, and no more.
+    const late = dependsOnUnknown(inputs as unknown as WireValues);
+    const { outputs, anew, ...found } = late ? {} : await kind.plan(call, inputs, state);
     const main = state || anew ? undefined : await mainStep(call);
     const there = currentId(call, main) !== undefined && (main?.state === "done" ? adopted : resumed);
     const planned = there ? { ...found, notes: [...(found.notes ?? []), there] } : found;
@@ -169,9 +171,8 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
       if (!kind.check) return { inputs: news, failures: [] };
       const args = news as unknown as Args<S>;
       const added = Object.keys(kind.spec.computed);
-      // What follows from an input that only `up` will know is itself known only then.
-      if (added.length > 0 && dependsOnUnknown(news))
-        return { inputs: { ...news, ...all(added, unknown) }, failures: [] };
+      // What follows from an input that only `up` will know, and what is wrong with it, is itself known only then.
+      if (dependsOnUnknown(news)) return { inputs: { ...news, ...all(added, unknown) }, failures: [] };
       const source = kind.sources && sourceHash(kind.sources(args));
       const unchanged = source !== undefined && olds[sourceKey] === source && added.every((key) => key in olds);
       if (unchanged) return { inputs: { ...news, ...pick(olds, [...added, sourceKey]) }, failures: [] };
@@ -187,7 +188,8 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         const changes = changesBetween(it.oldInputs, it.news);
         for (const path of changes.keys()) if (kind.asked?.includes(path.replace(/[.[].*/s, ""))) changes.delete(path);
         const state = typedState(it.oldState);
-        const drift = await kind.drift?.(about, typedInputs(it.news), state);
+        // With inputs that only up will know it is a change already.
+        const drift = hasUnknown(it.news) ? undefined : await kind.drift?.(about, typedInputs(it.news), state);
         for (const [path, change] of drift ?? []) changes.set(path, change);
         const { main, open } = await openParts(call);
         if (!main) throw await unknownToLedger(asked);

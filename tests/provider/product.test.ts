@@ -159,6 +159,34 @@ describe("provider: the product", function () {
       expect(await outcome(made)).to.contain("[flag-changed]");
     }));
 
+  it("plans what depends on values that only up will know: that it is made or updated, and no more", () =>
+    withWalkOn(walkModules, async (walk, { ledger }) => {
+      const ledgerId = ledger.state["ledgerId"]!;
+      const flag = { flag: "event_sourcing", enabled: false, rolloutPercentage: 0, enabledForUsers: [], ledgerId };
+      const consents = walk.consents(ledgerId);
+      const statement = { ...(consents["parameters"] as object), statement: unknownMark };
+      const users = [unknownMark, unknownMark];
+      const computed = ["title", "meaning", "target", "locks"];
+      const cases = [
+        ["FeatureFlag", flag.flag, flag, { rolloutPercentage: unknownMark }, ["rolloutPercentage"]],
+        ["FeatureFlag", flag.flag, flag, { enabledForUsers: users }, ["enabledForUsers[0]", "enabledForUsers[1]"]],
+        ["DataMigration", "consents", consents, { parameters: unknownMark }, ["parameters", ...computed]],
+        ["DataMigration", "consents", consents, { parameters: statement }, ["parameters.statement", ...computed]],
+      ] as const;
+      for (const [kind, name, known, late] of cases)
+        expect((await walk.create(kind, name, { ...known, ...late }, { preview: true })).id).to.equal("");
+      expect(walk.said()).to.deep.equal([]);
+      const made = new Map<string, Held>();
+      for (const [kind, name, known, late, paths] of cases) {
+        const held = made.get(name) ?? (await walk.create(kind, name, known));
+        made.set(name, held);
+        const news = await walk.check(kind, name, { ...known, ...late }, held.inputs);
+        expect(Object.keys((await walk.diff(held, news)).paths)).to.have.members(paths);
+        const { state } = await walk.update(held, news, { preview: true });
+        expect(state["database"]).to.deep.equal(held.state["database"]);
+      }
+    }));
+
   it("shows what was done by hand: in a diff, with a warning, and in a refresh the other way round", () =>
     withMade(["000_audit_log"], async ({ modules }, db) => {
       const [audit] = modules;
