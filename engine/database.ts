@@ -41,6 +41,8 @@ export interface WriteOptions {
   stack: string;
   /** The database that the state belongs to; "new ledger" where the ledger is being made. */
   expect: DatabaseIdentity | "new ledger";
+  /** Of an update: the id in Pulumi's state, which what it begins anew keeps. */
+  heldAs?: string;
   signal: AbortSignal;
   onProgress: (progress: Progress) => void;
 }

@@ -69,6 +69,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
     call: DatabaseCall,
     expect: DatabaseIdentity | "new ledger",
     work: (fenced: FencedWriter) => Promise<Outputs<S> | undefined>,
+    held: { heldAs?: string } = {},
   ): Promise<WireValues> => {
     const stack = stackOf(call.urn);
     const options = {
@@ -76,6 +77,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
       label: describe(call),
       stack,
       expect,
+      ...held,
       signal: call.signal,
       onProgress: (progress: Progress) => call.log.status(progressLine(progress)),
     };
@@ -238,8 +240,11 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         if (call.preview) {
           return { database: it.oldState["database"] ?? null, ...(await plan(about, typed, state)) };
         }
-        const outputs = await write(call, identity(it.oldState), (fenced) =>
-          kind.update ? kind.update(call, typed, state, fenced) : kind.create(call, typed, fenced),
+        const outputs = await write(
+          call,
+          identity(it.oldState),
+          (fenced) => (kind.update ? kind.update(call, typed, state, fenced) : kind.create(call, typed, fenced)),
+          { heldAs: it.id },
         );
         return { ...outputs, ...(await whereNow(call)) };
       }),

@@ -161,11 +161,11 @@ export function knownOf(
  * @lazily
  */
 export async function passBy(fenced: FencedWriter, { gate }: Pick<WantedGate, "gate">): Promise<Said> {
-  const { urn } = fenced.options;
+  const { urn, heldAs } = fenced.options;
   return fenced.transaction(async (db) => {
     const kept = detailOf(await readStep(db, urn), "Gate").accepted;
     const detail: Said = { gate, waived: true, ...(kept ? { accepted: kept } : {}) };
-    const added = await addStep(db, { urn, kind: "Gate", state: "running", detail });
+    const added = await addStep(db, { urn, kind: "Gate", state: "running", detail, heldAs });
     await setStep(db, added, { state: "done" });
     return added.detail;
   });

@@ -18,7 +18,8 @@ export async function attempt<T, K extends StepKind>(
   urn = fenced.options.urn,
 ): Promise<T> {
   const before = await readStep(fenced.writer, urn, step.part);
-  const added = await fenced.transaction((db) => addStep(db, { ...step, urn }));
+  const heldAs = urn === fenced.options.urn ? fenced.options.heldAs : undefined;
+  const added = await fenced.transaction((db) => addStep(db, { ...step, urn, heldAs }));
   try {
     return await work(added);
   } catch (err) {

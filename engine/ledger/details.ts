@@ -237,4 +237,6 @@ export type Detail<K extends StepKind> = (K extends keyof Details ? Partial<Deta
   life?: number;
   /** Of a resource: how often a create found it there and took it over. */
   adoptions?: number;
+  /** Of a resource that an update began anew: the id that Pulumi's state holds on to. Absent: the one that these two make. */
+  heldAs?: string;
 };

@@ -70,7 +70,7 @@ export async function openLedger(
   adopt: string | undefined,
   publications: string[] = [],
 ): Promise<string> {
-  const { urn } = fenced.options;
+  const { urn, heldAs } = fenced.options;
   const stack = stackOf(urn);
   return fenced.writer.transaction(async (db) => {
     const there = await readLedger(db);
@@ -90,7 +90,7 @@ export async function openLedger(
     const step = await readStep(db, urn);
     const detail = { publications };
     if (step?.state !== "done") {
-      const begun = await addStep(db, { urn, kind: "Ledger", state: "running" });
+      const begun = await addStep(db, { urn, kind: "Ledger", state: "running", heldAs });
       await setStep(db, begun, { state: "done", physicalId: row.ledgerId, detail });
     } else if (!isDeepStrictEqual(detailOf(step, "Ledger").publications ?? [], publications)) {
       await setStep(db, { id: step.id, kind: "Ledger" }, { state: "done", detail });

@@ -67,6 +67,8 @@ export interface Work<K extends StepKind> {
 
 export interface NewStep<K extends StepKind> extends Work<K> {
   urn: string;
+  /** The id that Pulumi's state holds, which a new beginning keeps: an update brings it no other. */
+  heldAs?: string | undefined;
 }
 
 /**
@@ -80,12 +82,16 @@ export async function addStep<K extends StepKind>(db: Queryable, step: NewStep<K
      SELECT $1, $2, $3, l.id, coalesce(s.attempt, 0) + 1, $4, $5, l.epoch, pg_catalog.pg_backend_pid(), ${backendStart},
             CASE WHEN s.state <> 'undone' THEN s.physical_id END,
             CASE WHEN s.state <> 'undone' THEN s.detail - 'error'
-                 WHEN s.part = '' THEN pg_catalog.jsonb_build_object('life', (SELECT count(*) FROM ${stepTable} u WHERE u.urn = $1 AND u.part = '' AND u.state = 'undone'))
+                 WHEN s.part = '' THEN pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('heldAs', $7::text,
+                   'life', (SELECT count(*) FROM ${stepTable} u WHERE u.urn = $1 AND u.part = '' AND u.state = 'undone')))
                  ELSE '{}' END || $6::jsonb
      FROM ${ledgerSchema}.ledger l
      LEFT JOIN LATERAL (SELECT * FROM ${stepTable} WHERE urn = $1 AND part = $2 ORDER BY attempt DESC LIMIT 1) s ON true
      RETURNING ${columns}`,
-    [step.urn, step.part ?? "", step.kind, step.state, step.meaning ?? null, JSON.stringify(step.detail ?? {})],
+    [
+      ...[step.urn, step.part ?? "", step.kind, step.state, step.meaning ?? null, JSON.stringify(step.detail ?? {})],
+      step.heldAs ?? null,
+    ],
   );
   if (!row)
     throw new GuardianError("ledger-broken", { what: "the ledger has no row", where: `${ledgerSchema}.ledger` });
@@ -118,17 +124,19 @@ export async function setStep<K extends StepKind>(
 /**
  * The id of a resource in Pulumi's state. Pulumi replaces by a create, which finds here what is there already, and a
  * delete of the old id: every such adoption, and every new beginning after a rollback, has an id of its own, so that the
- * two can be told apart. A plain name is the first; releases that did not count had no other.
+ * two can be told apart. A plain name is the first; releases that did not count had no other. What an update begins anew,
+ * because the state did not learn of the rollback, keeps the id that the state has: it has none besides to be told from.
  */
 export function resourceId(name: string, step: Pick<Step, "detail"> | undefined): string {
-  const { life = 0, adoptions = 0 } = step?.detail ?? {};
+  const { life = 0, adoptions = 0, heldAs } = step?.detail ?? {};
+  if (heldAs !== undefined) return heldAs;
   return life + adoptions === 0 ? name : `${name}~${life}.${adoptions}`;
 }
 
 /** Whoever creates a resource that stands takes it over: from now on it has another id. */
 export async function adoptStanding(db: Queryable, step: Step): Promise<void> {
   const adoptions = (step.detail.adoptions ?? 0) + 1;
-  const text = `UPDATE ${stepTable} SET detail = detail || pg_catalog.jsonb_build_object('adoptions', $2::int) WHERE id = $1`;
+  const text = `UPDATE ${stepTable} SET detail = detail - 'heldAs' || pg_catalog.jsonb_build_object('adoptions', $2::int) WHERE id = $1`;
   await db.query(text, [step.id, adoptions]);
 }
 

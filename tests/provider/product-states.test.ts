@@ -76,7 +76,7 @@ describe("provider: the product and its state", function () {
     }));
 
   it("16-6 applies anew what was undone before the state was saved, after a backup of what has been written since", () =>
-    withWalkOn(walkModules, async (walk, { ledger, backup, modules }) => {
+    withWalkOn(walkModules, async (walk, { ledger, backup, modules }, db) => {
       const { ledgerId } = ledger.state as { ledgerId: string };
       const held = modules.at(-1)!;
       await walk.remove(held);
@@ -87,9 +87,18 @@ describe("provider: the product and its state", function () {
       // A plain up takes one: nothing is targeted around.
       expect(await walk.diff(backup)).to.deep.include({ changes: "some" });
       await walk.change(backup, walk.backupArgs(ledgerId));
-      await walk.update(held);
-      // A new beginning has an id of its own, which a refresh brings.
-      expect((await walk.read(held)).id).to.equal(`${held.id}~1.0`);
+      const again = await walk.update(held);
+      // An update brings Pulumi no other id: the ledger has the one that the state holds.
+      expect((await walk.read(held)).id).to.equal(held.id);
+      await withWalk({ database: db.migrator }, async (next) => {
+        expect(await next.diff(again)).to.deep.equal({ changes: "none", paths: {} });
+        // A replacement has one of its own all the same, and what is left over of the first is told apart.
+        const module = "004_enhanced_consent";
+        const newer = await next.create("SqlModule", module, { module, ledgerId });
+        expect(newer.id).to.equal(`${held.id}~1.1`);
+        await next.remove(again);
+        expect(await next.diff(newer)).to.deep.equal({ changes: "none", paths: {} });
+      });
     }));
 
   it("refuses to import, and to read what no ledger knows", () =>
