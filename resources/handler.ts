@@ -240,12 +240,9 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         if (call.preview) {
           return { database: it.oldState["database"] ?? null, ...(await plan(about, typed, state)) };
         }
-        const outputs = await write(
-          call,
-          identity(it.oldState),
-          (fenced) => (kind.update ? kind.update(call, typed, state, fenced) : kind.create(call, typed, fenced)),
-          { heldAs: it.id },
-        );
+        const work = (fenced: FencedWriter): Promise<Outputs<S>> =>
+          kind.update ? kind.update(call, typed, state, fenced) : kind.create(call, typed, fenced);
+        const outputs = await write(call, identity(it.oldState), work, { heldAs: it.id });
         return { ...outputs, ...(await whereNow(call)) };
       }),
 
@@ -268,12 +265,8 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
         }
         const outputs = await call.host.read((db) => kind.read(db, call, typedInputs(inputs), typedState(state)));
         if (!outputs) return { gone: true };
-        return {
-          gone: false,
-          id: resourceId(call.name, main),
-          inputs,
-          state: { ...state, ...(outputs as unknown as WireValues) },
-        };
+        const now = { ...state, ...(outputs as unknown as WireValues) };
+        return { gone: false, id: resourceId(call.name, main), inputs, state: now };
       }),
 
     delete: (call, id, _inputs, state) =>

@@ -102,6 +102,29 @@ describe("a run that goes on, and its cut-over", function () {
       { lockTimeout: 20_000, lockHold: 20_000 },
     ));
 
+  it("a table that is emptied while v6 is waited for puts every row in question: all are settled before the end", () =>
+    withOnline(
+      "preferences",
+      300,
+      async (online) => {
+        const { admin } = online;
+        await stopped(online);
+        const holder = await online.db.connect("admin");
+        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+        const moving = online.move();
+        await until(
+          admin,
+          "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
+        );
+        // The tables are locked one after the other: this one is free while the first is waited for.
+        await holder.query("TRUNCATE public.user_profiles; COMMIT");
+        await moving;
+        expect(await online.differing()).to.equal(0);
+        expect(await online.traces()).to.equal(0);
+      },
+      { lockTimeout: 20_000, lockHold: 20_000 },
+    ));
+
   it("an account that was a day old when it began, to the microsecond, is not older than a day", () =>
     withOnline("consents", 300, async (online) => {
       const { admin } = online;
