@@ -55,8 +55,6 @@ export interface Part {
   files: string[];
   /** Arguments of mocha. */
   args: string[];
-  /** It runs at the same time as others of which this is said, and is heard of when it has ended. */
-  beside?: true;
   /** So many tests are meant: fewer, and a title was changed unseen. */
   least?: number;
 }
@@ -123,9 +121,12 @@ export function plan(args: string[], jobs: number): Part[] | undefined {
   const others = majors.filter((on) => on !== major);
   if (first === "--versions")
     return others.map((on) => ({
-      ...{ title: "in short", on, tier: "whole" as const, files: some },
-      // One process a version: each has a server, and databases to copy, to make first.
-      ...{ beside: true as const, args: ["-g", everywhere], least: modules + 3 },
+      title: "in short",
+      on,
+      tier: "whole" as const,
+      files: some,
+      args: [...together(jobs), "-g", everywhere],
+      least: modules + 3,
     }));
   return undefined;
 }

@@ -35,27 +35,25 @@ interface Outcome {
   files: Files;
   /** Long tests that its files declare and that it left out. */
   left: number;
-  /** Seconds of CPU of its processes for which nobody waits. */
+  /** Seconds of CPU of all its processes. */
   cpu: number;
 }
 
 /** Runs mocha once. @returns what came of it; a run that broke off, or that lost tests, has a failure of no file */
-async function run(part: Part, within: string): Promise<Outcome> {
-  const scratch = mkdtempSync(join(within, "part-"));
+async function run(part: Part, scratch: string): Promise<Outcome> {
   const [summary, declared, cpu] = ["summary", "declared", "cpu"].map((name) => join(scratch, name)) as Three;
+  for (const file of [summary, declared, cpu]) rmSync(file, { force: true });
   const files = part.files.map((file) => join(folder, file));
   const variables = { GUARDIAN_TEST_SUMMARY: summary, [declaredVariable]: declared, [cpuVariable]: cpu };
+  const before = cpuOfEnded() ?? 0;
   const child = spawn(process.execPath, [join(root, "node_modules", ".bin", "mocha"), ...part.args, ...files], {
     cwd: root,
     env: { ...process.env, GUARDIAN_TEST_PG: String(part.on), ...variables },
-    stdio: part.beside ? ["ignore", "pipe", "inherit"] : "inherit",
+    stdio: "inherit",
   });
-  let said = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => (said += text));
   const code = await new Promise((done) => child.once("close", done));
-  if (part.beside) process.stdout.write(`\n${heading(part)}\n${said}`);
   const long = lines(declared).length;
-  const used = lines(cpu).reduce((sum, seconds) => sum + Number(seconds), 0);
+  const used = (cpuOfEnded() ?? 0) - before + lines(cpu).reduce((sum, seconds) => sum + Number(seconds), 0);
   const outcome = { left: part.tier === "short" ? long : 0, cpu: used };
   const broken = (said: string): Files => ({ "": { ...none(), failures: [{ title: "mocha", said }] } });
   if (!existsSync(summary)) return { files: broken(`mocha broke off (exit code ${String(code)})`), ...outcome };
@@ -70,8 +68,9 @@ async function run(part: Part, within: string): Promise<Outcome> {
   return { files: found, ...outcome };
 }
 
-/** Runs what failed in a part once more, by itself, and takes what came of that. @returns what failed at first only */
-async function again(part: Part, outcome: Outcome, scratch: string, stop: AbortSignal): Promise<Failure[]> {
+/** Runs a part, and what failed in it once more. @returns what came of it, and what failed at first only */
+async function runTwice(part: Part, scratch: string, stop: AbortSignal): Promise<Outcome & { atFirst: Failure[] }> {
+  const outcome = await run(part, scratch);
   const { title, on, tier } = part;
   const named = { title, on, tier };
   const atFirst: Failure[] = [];
@@ -81,24 +80,11 @@ async function again(part: Part, outcome: Outcome, scratch: string, stop: AbortS
     const alone = part.args.filter(
       (arg, i) => arg !== "--parallel" && arg !== "--jobs" && part.args[i - 1] !== "--jobs",
     );
-    const second = await run({ ...named, files: [relative(folder, file)], args: alone }, scratch);
-    outcome.cpu += second.cpu;
-    atFirst.push(...takeSecond(outcome.files, file, second.files[file]));
+    const again = await run({ ...named, files: [relative(folder, file)], args: alone }, scratch);
+    outcome.cpu += again.cpu;
+    atFirst.push(...takeSecond(outcome.files, file, again.files[file]));
   }
-  return atFirst;
-}
-
-const heading = ({ on, files, title }: Part): string => `PostgreSQL ${on}, ${files.length} files, ${title}`;
-
-/** Parts in the order of their turns; those that may run beside each other have one turn. */
-function turns(planned: readonly Part[]): Part[][] {
-  const all: Part[][] = [];
-  for (const part of planned) {
-    const before = all.at(-1);
-    if (part.beside && before?.[0]?.beside) before.push(part);
-    else all.push([part]);
-  }
-  return all;
+  return { ...outcome, atFirst };
 }
 
 type Three = [string, string, string];
@@ -128,22 +114,20 @@ async function main(given: string[]): Promise<number> {
   // ^C goes to the whole process group: mocha ends and says how far it came, and no further part begins.
   const stop = new AbortController();
   process.on("SIGINT", () => stop.abort());
-  const [began, before] = [Date.now(), cpuOfEnded() ?? 0];
+  const began = Date.now();
   const scratch = mkdtempSync(join(tmpdir(), "guardian-tests-"));
   const files: Files = {};
   const atFirst: Failure[] = [];
   let [left, cpu] = [0, 0];
   try {
-    for (const turn of turns(planned)) {
+    for (const part of planned) {
       if (stop.signal.aborted) break;
-      console.log(`\n${turn.map(heading).join("\n")}`);
-      const found = await Promise.all(turn.map(async (part) => ({ part, outcome: await run(part, scratch) })));
-      for (const { part, outcome } of found) {
-        if (!once) atFirst.push(...(await again(part, outcome, scratch, stop.signal)));
-        add(files, outcome.files);
-        left += outcome.left;
-        cpu += outcome.cpu;
-      }
+      console.log(`\nPostgreSQL ${part.on}, ${part.files.length} files, ${part.title}`);
+      const found = once ? { ...(await run(part, scratch)), atFirst: [] } : await runTwice(part, scratch, stop.signal);
+      add(files, found.files);
+      atFirst.push(...found.atFirst);
+      left += found.left;
+      cpu += found.cpu;
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -153,7 +137,6 @@ async function main(given: string[]): Promise<number> {
   say("took more than a third of their time limit:", nearest(late));
   say("failed at first, and passed by themselves:", atFirst.map(line));
   say("failed:", failures.map(line));
-  cpu += (cpuOfEnded() ?? 0) - before;
   const minutes = ((Date.now() - began) / 60_000).toFixed(1);
   console.log(`took ${minutes} minutes${cpu > 0 ? `, ${cpu.toFixed(0)} s of CPU` : ""}`);
   if (left > 0) console.log(`${left} more in npm run test:long`);

@@ -5,9 +5,6 @@ import { movedHere, type Preparation } from "./server";
 import { fingerprintOf, story, type Story } from "./story";
 import { keep, withStack, type StackOptions } from "./stack";
 
-/** How far an `up` went: to its end, or until the schema is there and no row has been moved. */
-type Through = "deployment" | "schema";
-
 /** What an `up` left beside the database. */
 interface Kept {
   /** The database's name and the stack's folder, as they stand in state and ledger. */
@@ -18,21 +15,21 @@ interface Kept {
   before: Fingerprint;
 }
 
-const kept = new Map<Through, Kept>();
+let kept: Kept | undefined;
 
 /** What is up, without a rollout; made once in a process by the real engine. */
-const upTo = (through: Through): Preparation => ({
-  name: `up to ${through}`,
+const up: Preparation = {
+  name: "up",
   everyCopy: movedHere,
   prepare: async (db) => {
     const { database } = db.migrator;
     const before = await withClient(db.migrator, (client) => fingerprintOf(client, db.migrator));
-    await withStack({ database: db.migrator, config: { through } }, async ({ up, folder }) => {
-      await up();
-      kept.set(through, { database, folder, copy: keep(folder), before });
+    await withStack({ database: db.migrator }, async (stack) => {
+      await stack.up();
+      kept = { database, folder: stack.folder, copy: keep(stack.folder), before };
     });
   },
-});
+};
 
 /** A story that begins after an `up` on a v6 of 300 users. */
 export interface AfterUp extends Story {
@@ -40,17 +37,10 @@ export interface AfterUp extends Story {
   before: Fingerprint;
 }
 
-/**
- * Runs a story on a copy of a migrated database and of its stack, which state and ledger are told.
- * @param through what `guardian:through` says until the story sets another
- */
-export function afterUp(
-  tell: (it: AfterUp) => Promise<void>,
-  { through = "deployment", ...stack }: Partial<StackOptions> & { through?: Through } = {},
-): Promise<void> {
+/** Runs a story on a copy of a migrated database and of its stack, which state and ledger are told. */
+export function afterUp(tell: (it: AfterUp) => Promise<void>, stack: Partial<StackOptions> = {}): Promise<void> {
   const known = (): Kept => {
-    const found = kept.get(through);
-    if (found) return found;
+    if (kept) return kept;
     throw new Error("there is no migrated template");
   };
   const begin = (folder: string): void => cpSync(known().copy, folder, { recursive: true });
@@ -67,6 +57,6 @@ export function afterUp(
       );
       await tell({ ...it, before });
     },
-    { prepared: upTo(through), stack: { ...stack, begin } },
+    { prepared: up, stack: { ...stack, begin } },
   );
 }

@@ -1,7 +1,24 @@
 import { expect } from "chai";
-import { moveRows } from "../../../engine/migrate";
+import { moveRows, type Moved } from "../../../engine/migrate";
 import { column, refusalOf, until } from "../module/harness";
-import { constants, stopped, withOnline } from "./harness";
+import { constants, stopped, withOnline, type Online } from "./harness";
+
+/**
+ * Moves the rows of a migration that was stopped, while somebody's transaction keeps the cut-over from auth.users.
+ * @param hold what takes the lock; @param then what it does once the cut-over waits for it, before it commits
+ */
+async function heldAtCutOver(online: Online, hold: string, then: string): Promise<Moved> {
+  await stopped(online);
+  const holder = await online.db.connect("admin");
+  await holder.query(`BEGIN; ${hold}`);
+  const moving = online.move();
+  await until(
+    online.admin,
+    "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
+  );
+  await holder.query(`${then}; COMMIT`);
+  return moving;
+}
 
 describe("a run that goes on, and its cut-over", function () {
   this.timeout(120_000);
@@ -84,16 +101,8 @@ describe("a run that goes on, and its cut-over", function () {
       300,
       async (online) => {
         const { admin } = online;
-        await stopped(online);
-        const holder = await online.db.connect("admin");
-        await holder.query("BEGIN; INSERT INTO auth.users (id, email) VALUES (gen_random_uuid(), 'late@example.org')");
-        const moving = online.move();
-        await until(
-          admin,
-          "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
-        );
-        await holder.query("COMMIT");
-        expect(await moving).to.deep.include({ written: 301n });
+        const late = "INSERT INTO auth.users (id, email) VALUES (gen_random_uuid(), 'late@example.org')";
+        expect(await heldAtCutOver(online, late, "")).to.deep.include({ written: 301n });
         const kept =
           "SELECT detail ->> 'processed' FROM guardian_migration.step WHERE kind = 'DataMigration' ORDER BY id DESC LIMIT 1";
         expect(await column(admin, kept)).to.deep.equal(["301"]);
@@ -107,18 +116,9 @@ describe("a run that goes on, and its cut-over", function () {
       "preferences",
       300,
       async (online) => {
-        const { admin } = online;
-        await stopped(online);
-        const holder = await online.db.connect("admin");
-        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
-        const moving = online.move();
-        await until(
-          admin,
-          "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
-        );
         // The tables are locked one after the other: this one is free while the first is waited for.
-        await holder.query("TRUNCATE public.user_profiles; COMMIT");
-        await moving;
+        const hold = "LOCK TABLE auth.users IN ROW EXCLUSIVE MODE";
+        await heldAtCutOver(online, hold, "TRUNCATE public.user_profiles");
         expect(await online.differing()).to.equal(0);
         expect(await online.traces()).to.equal(0);
       },
