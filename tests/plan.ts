@@ -6,9 +6,8 @@ import { major } from "./support/major";
 
 const folder = __dirname;
 
-/** Tests of the tools that measure and break, and what takes minutes. */
-const slow =
-  /^(bench\/|stories\/(faults|foundation|aws-snapshot)|scripts\/faults|resources\/verbs|engine\/(prove\/(many|killed|broken)|store\/(server|kms)|gates\/faults\/(every|unseen)))/;
+/** Tests of the tools that measure and break, what takes minutes, and the CLI again where gRPC or the engine shows it. */
+const slow = /\.slow\.test\.ts$/;
 
 /**
  * Tests that measure how long something takes, or how long something else waits. They wait far more than they work, and their bounds

@@ -63,23 +63,26 @@ describe("npm test", function () {
     expect(code).to.equal(1);
   });
 
-  it("counts the same of several at once, and runs those in which something failed once more, by themselves", () => {
-    rmSync(join(folder, "0.test.cjs.seen"), { force: true });
-    const files = [`${atFirst} ${passes}`, [fails, explained, unexplained].join("\n"), slow];
-    const { last, said, code } = run(files, {}, [], ["--jobs", "3"]);
-    expect(said).to.contain("3 files, 3 at once");
-    expect(last).to.equal("3 passed, 2 failed, 2 skipped");
-    expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
-    for (const again of [0, 1, 2])
-      expect(said.includes(`\n${relative(root, join(folder, `${again}.test.cjs`))} again, by itself\n`)).to.equal(
-        again < 2,
-      );
-    expect(said)
-      .to.contain("failed at first, and passed by themselves:\n  is late: once: too slow\n")
-      .and.contain("\nfailed:\n  fails: for good\n  left: NO REASON GIVEN")
-      .and.match(late);
-    expect(code).to.equal(1);
-  });
+  declareLong(
+    "counts the same of several at once, and runs those in which something failed once more, by themselves",
+    () => {
+      rmSync(join(folder, "0.test.cjs.seen"), { force: true });
+      const files = [`${atFirst} ${passes}`, [fails, explained, unexplained].join("\n"), slow];
+      const { last, said, code } = run(files, {}, [], ["--jobs", "3"]);
+      expect(said).to.contain("3 files, 3 at once");
+      expect(last).to.equal("3 passed, 2 failed, 2 skipped");
+      expect(said).to.contain("skipped: a suite one: no such thing").and.contain("skipped: another: not today");
+      for (const again of [0, 1, 2])
+        expect(said.includes(`\n${relative(root, join(folder, `${again}.test.cjs`))} again, by itself\n`)).to.equal(
+          again < 2,
+        );
+      expect(said)
+        .to.contain("failed at first, and passed by themselves:\n  is late: once: too slow\n")
+        .and.contain("\nfailed:\n  fails: for good\n  left: NO REASON GIVEN")
+        .and.match(late);
+      expect(code).to.equal(1);
+    },
+  );
 
   for (const [how, more, test] of [
     ["one file", [], it],

@@ -115,7 +115,7 @@ describe("embedded PostgreSQL", function () {
     },
   );
 
-  it("runs as an ordinary user", async function () {
+  long("runs as an ordinary user", async function (this: Mocha.Context) {
     const account = serverAccount();
     if (!account) skip(this, "the tests run as an ordinary user, so every other one shows it");
     if (!reaches(account, __dirname)) skip(this, "no other user can read this clone");

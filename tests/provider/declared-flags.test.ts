@@ -3,6 +3,7 @@ import type { Client } from "pg";
 import type { V6 } from "../support/postgres";
 import { outcome, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
+import { long } from "../support/long";
 
 type Bag = Record<string, Wire>;
 
@@ -149,7 +150,7 @@ describe("provider: a flag that the stack declares", function () {
       });
     }));
 
-  it("16-14 goes off with an emergency rollback, and with the table that a state has forgotten", () =>
+  long("16-14 goes off with an emergency rollback, and with the table that a state has forgotten", () =>
     walking(all, async (walk, made, client, db) => {
       const { ledger, modules: held } = made;
       const ledgerId = ledger.state["ledgerId"]!;
@@ -173,5 +174,6 @@ describe("provider: a flag that the stack declares", function () {
         const anew = await run.create("FeatureFlag", name, { ...of(ledgerId, half), acknowledge: id });
         expect([anew.id, await row(client)]).to.deep.equal([`${name}~1.0`, values(50)]);
       });
-    }));
+    }),
+  );
 });

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { Client } from "pg";
 import { outcome, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
+import { long } from "../support/long";
 
 type Bag = Record<string, Wire>;
 
@@ -71,27 +72,30 @@ describe("provider: an emergency rollback", function () {
       }
     }));
 
-  it("16-4: waits in the archive after a destroy: a new up is refused before anything is written, or needs nothing", () =>
-    walking(async (walk, all, client) => {
-      const flag = await walk.create("FeatureFlag", "enhanced_consent", on(all.ledger.state["ledgerId"]!));
-      const id = await rollBack(client);
-      for (const held of [flag, ...all.modules.toReversed(), all.backup, all.ledger]) await walk.remove(held);
-      const before = await steps(client);
-      const wanted = { purge: false, switchesOn: true };
-      for (const preview of [true, false]) {
-        const failed = await outcome(walk.create("Ledger", "ledger", wanted, { preview }));
-        expect(failed).to.contain(`pulumi config set guardian:acknowledge ${id}, then up`);
-      }
-      expect(await steps(client)).to.deep.equal(before);
-      const again = await walk.create("Ledger", "ledger", { ...wanted, acknowledge: id });
-      const ledgerId = again.state["ledgerId"]!;
-      await walk.create("Backup", "backup", walk.backupArgs(ledgerId, modules));
-      const made: Held[] = [];
-      for (const module of modules) made.push(await walk.create("SqlModule", module, { module, ledgerId }));
-      const back = await walk.create("FeatureFlag", "enhanced_consent", { ...on(ledgerId), acknowledge: id });
-      for (const held of [back, ...made.toReversed(), again]) await walk.remove(held);
-      // Acknowledged once, it is so for the next life too.
-      await walk.create("Ledger", "ledger", wanted, { preview: true });
-      await walk.create("Ledger", "ledger", wanted);
-    }));
+  long(
+    "16-4: waits in the archive after a destroy: a new up is refused before anything is written, or needs nothing",
+    () =>
+      walking(async (walk, all, client) => {
+        const flag = await walk.create("FeatureFlag", "enhanced_consent", on(all.ledger.state["ledgerId"]!));
+        const id = await rollBack(client);
+        for (const held of [flag, ...all.modules.toReversed(), all.backup, all.ledger]) await walk.remove(held);
+        const before = await steps(client);
+        const wanted = { purge: false, switchesOn: true };
+        for (const preview of [true, false]) {
+          const failed = await outcome(walk.create("Ledger", "ledger", wanted, { preview }));
+          expect(failed).to.contain(`pulumi config set guardian:acknowledge ${id}, then up`);
+        }
+        expect(await steps(client)).to.deep.equal(before);
+        const again = await walk.create("Ledger", "ledger", { ...wanted, acknowledge: id });
+        const ledgerId = again.state["ledgerId"]!;
+        await walk.create("Backup", "backup", walk.backupArgs(ledgerId, modules));
+        const made: Held[] = [];
+        for (const module of modules) made.push(await walk.create("SqlModule", module, { module, ledgerId }));
+        const back = await walk.create("FeatureFlag", "enhanced_consent", { ...on(ledgerId), acknowledge: id });
+        for (const held of [back, ...made.toReversed(), again]) await walk.remove(held);
+        // Acknowledged once, it is so for the next life too.
+        await walk.create("Ledger", "ledger", wanted, { preview: true });
+        await walk.create("Ledger", "ledger", wanted);
+      }),
+  );
 });

@@ -4,6 +4,7 @@ import { withV6 } from "../support/postgres";
 import { outcome, walkModules, withWalk, withWalkOn, type Held, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
 import { schemaGate, stands, type Bag } from "./gated";
+import { long } from "../support/long";
 
 const names = (urn: string): string => urn.split("::").at(-1) ?? "";
 
@@ -119,38 +120,41 @@ describe("provider: what comes after a gate", function () {
       expect(await end()).to.equal("done");
     }));
 
-  it("19-1 a run that lowers through and adds a module asks the gate of its stage; one that only lowers asks none", () =>
-    withWalkOn(walkModules.slice(0, 3), async (walk, made, db) => {
-      const admin = await db.connect("admin");
-      const { ledgerId } = made.ledger.state as { ledgerId: string };
-      const one = { checks: ["row-security"], through: "schema" };
-      const held = await walk.create("Gate", "gate-schema", schemaGate(made, one));
-      await stands(admin, walk, "FeatureFlag", "Deployment");
-      await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
-      const module = walkModules[3]!;
-      const judging = (meaning: Wire): Bag => {
-        const args = schemaGate(made, one);
-        return { ...args, judges: { ...(args["judges"] as Bag), [module]: meaning } };
-      };
-      const said = (it: Walk): string => it.said().join("\n");
-      await withWalk({ database: db.migrator }, async (next) => {
-        await next.change(made.backup, { ...next.backupArgs(ledgerId, walkModules), migrations: [] });
-        const coming = await next.check("SqlModule", module, { module, ledgerId });
-        await next.change(held, judging(coming["meaning"]!), { preview: true });
-        expect(said(next), "preview").to.contain("asked in up").and.not.contain("nothing is asked");
-        const added = await next.create("SqlModule", module, { module, ledgerId });
-        expect(await outcome(next.change(held, judging(added.state["meaning"]!)))).to.match(
-          /^gate schema: 1 of 1 checks did not/,
-        );
-      });
-      // The next run adds nothing: the way back goes on, and the gate has not passed by that.
-      await withWalk({ database: db.migrator }, async (next) => {
-        const { meaning } = (await next.check("SqlModule", module, { module, ledgerId })) as { meaning: Wire };
-        const passedBy = await next.change(held, judging(meaning));
-        expect(passedBy.state, JSON.stringify(passedBy)).to.include({ verdict: "not ready" });
-        expect(said(next)).to.contain("nothing is asked");
-        const consents = next.create("DataMigration", "consents", { ...next.consents(ledgerId), behind: ["schema"] });
-        expect(await outcome(consents)).to.contain("it was passed by when nothing was to come after it");
-      });
-    }));
+  long(
+    "19-1 a run that lowers through and adds a module asks the gate of its stage; one that only lowers asks none",
+    () =>
+      withWalkOn(walkModules.slice(0, 3), async (walk, made, db) => {
+        const admin = await db.connect("admin");
+        const { ledgerId } = made.ledger.state as { ledgerId: string };
+        const one = { checks: ["row-security"], through: "schema" };
+        const held = await walk.create("Gate", "gate-schema", schemaGate(made, one));
+        await stands(admin, walk, "FeatureFlag", "Deployment");
+        await admin.query("ALTER TABLE public.audit_log DISABLE ROW LEVEL SECURITY");
+        const module = walkModules[3]!;
+        const judging = (meaning: Wire): Bag => {
+          const args = schemaGate(made, one);
+          return { ...args, judges: { ...(args["judges"] as Bag), [module]: meaning } };
+        };
+        const said = (it: Walk): string => it.said().join("\n");
+        await withWalk({ database: db.migrator }, async (next) => {
+          await next.change(made.backup, { ...next.backupArgs(ledgerId, walkModules), migrations: [] });
+          const coming = await next.check("SqlModule", module, { module, ledgerId });
+          await next.change(held, judging(coming["meaning"]!), { preview: true });
+          expect(said(next), "preview").to.contain("asked in up").and.not.contain("nothing is asked");
+          const added = await next.create("SqlModule", module, { module, ledgerId });
+          expect(await outcome(next.change(held, judging(added.state["meaning"]!)))).to.match(
+            /^gate schema: 1 of 1 checks did not/,
+          );
+        });
+        // The next run adds nothing: the way back goes on, and the gate has not passed by that.
+        await withWalk({ database: db.migrator }, async (next) => {
+          const { meaning } = (await next.check("SqlModule", module, { module, ledgerId })) as { meaning: Wire };
+          const passedBy = await next.change(held, judging(meaning));
+          expect(passedBy.state, JSON.stringify(passedBy)).to.include({ verdict: "not ready" });
+          expect(said(next)).to.contain("nothing is asked");
+          const consents = next.create("DataMigration", "consents", { ...next.consents(ledgerId), behind: ["schema"] });
+          expect(await outcome(consents)).to.contain("it was passed by when nothing was to come after it");
+        });
+      }),
+  );
 });

@@ -5,6 +5,7 @@ import { withV6 } from "../support/postgres";
 import { outcome, walkModules, withWalk, withWalkOn, type Held } from "../support/walk";
 import { results } from "../engine/gates/measured";
 import { schemaGate, type Bag } from "./gated";
+import { long } from "../support/long";
 
 const flag = "event_sourcing";
 
@@ -94,7 +95,7 @@ describe("provider: what a gate at the end that failed holds", function () {
       expect(await live(admin), "after a rollback").to.equal("t 7 0");
     }));
 
-  it("19-8 a plan that became slower is a criterion of rollback: the flags are set back", () =>
+  long("19-8 a plan that became slower is a criterion of rollback: the flags are set back", () =>
     withV6((db) =>
       withWalk({ database: db.migrator }, async (walk) => {
         const admin = await db.connect("admin");
@@ -126,7 +127,8 @@ describe("provider: what a gate at the end that failed holds", function () {
           );
         expect(await live(admin)).to.equal("t 10 0");
       }),
-    ));
+    ),
+  );
 
   it("19-2 preview reads the ledger's steps once for all gates", () =>
     withWalkOn(walkModules, async (walk, made) => {

@@ -4,6 +4,7 @@ import { copied, renamed } from "../engine/ledger/owned";
 import type { Login } from "../support/postgres";
 import { outcome, walkModules, withMade, withWalk, type Held, type Walk } from "../support/walk";
 import { withEverything } from "./everything";
+import { long } from "../support/long";
 
 const adopting = (held: Held, adopt?: string): Held["inputs"] =>
   adopt === undefined ? held.inputs : { ...held.inputs, adopt };
@@ -97,7 +98,7 @@ describe("provider: what was renamed", function () {
       });
     }));
 
-  it("16-2: a database: it is no copy, and one setting takes the new name over, in every resource's state", () =>
+  long("16-2: a database: it is no copy, and one setting takes the new name over, in every resource's state", () =>
     withEverything(walkModules.slice(0, 3), async (all, db) => {
       const made = all.map(({ held }) => held);
       const [ledger, ...others] = made as [Held, ...Held[]];
@@ -130,7 +131,8 @@ describe("provider: what was renamed", function () {
         });
         expect(await there(database)).to.equal(false);
       });
-    }));
+    }),
+  );
 
   it("16-2: a copy is no renamed database, whatever is set: the state stays the other's", () =>
     withMade(["000_audit_log"], async ({ ledger, modules: held }, db) => {

@@ -4,6 +4,7 @@ import type { V6 } from "../support/postgres";
 import { outcome, walkModules, withWalk, withWalkOn, type Held, type Made, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
 import { withEverything } from "./everything";
+import { long } from "../support/long";
 
 type All = Map<string, { held: Held; again: () => Promise<Held> }>;
 
@@ -139,7 +140,7 @@ describe("provider: a resource that Pulumi replaces", function () {
       });
     }));
 
-  it("16-1: what is still needed is asked before any row is touched", () =>
+  long("16-1: what is still needed is asked before any row is touched", () =>
     walking([...walkModules, ...needing], async (walk, { ledger, modules }, _db, client) => {
       await walk.create("DataMigration", "consents", walk.consents(ledger.state["ledgerId"]!));
       const before = await standing(client);
@@ -148,19 +149,23 @@ describe("provider: a resource that Pulumi replaces", function () {
         /still needed \[module-needed\]\n {2}where: 007_notification_queue/,
       );
       expect(await standing(client)).to.deep.equal(before);
-    }));
+    }),
+  );
 
-  it("16-1: a flag that the state has forgotten goes with its table, and is no flag changed by hand when it comes back", () =>
-    walking(["000_audit_log", "001_feature_flags"], async (walk, { ledger, modules }) => {
-      const { ledgerId } = ledger.state as { ledgerId: Wire };
-      const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [], ledgerId };
-      await walk.create("FeatureFlag", "enhanced_consent", flag);
-      await walk.remove(modules[1]!);
-      await walk.create("Backup", "backup", walk.backupArgs(ledgerId, ["001_feature_flags"]));
-      await walk.create("SqlModule", "001_feature_flags", { module: "001_feature_flags", ledgerId });
-      const { id } = await walk.create("FeatureFlag", "enhanced_consent", flag);
-      expect(id).to.equal("enhanced_consent~1.0");
-    }));
+  long(
+    "16-1: a flag that the state has forgotten goes with its table, and is no flag changed by hand when it comes back",
+    () =>
+      walking(["000_audit_log", "001_feature_flags"], async (walk, { ledger, modules }) => {
+        const { ledgerId } = ledger.state as { ledgerId: Wire };
+        const flag = { flag: "enhanced_consent", enabled: true, rolloutPercentage: 100, enabledForUsers: [], ledgerId };
+        await walk.create("FeatureFlag", "enhanced_consent", flag);
+        await walk.remove(modules[1]!);
+        await walk.create("Backup", "backup", walk.backupArgs(ledgerId, ["001_feature_flags"]));
+        await walk.create("SqlModule", "001_feature_flags", { module: "001_feature_flags", ledgerId });
+        const { id } = await walk.create("FeatureFlag", "enhanced_consent", flag);
+        expect(id).to.equal("enhanced_consent~1.0");
+      }),
+  );
 
   it("16-1: --target-replace, one killed after its create, --refresh, destroy --target: runs that ask of one alone", () =>
     withAll(async (_walk, made, db, client) => {

@@ -118,19 +118,29 @@ describe("npm run db", function () {
     });
   });
 
-  it("puts the data elsewhere, and says so, when the server's user cannot get into the clone", async function () {
-    if (process.getuid?.() !== 0) skip(this, "it takes root, who lends the server to another user");
-    await withClone(async (db, clone) => {
-      const { code, said, printed } = await db("start", "--port", String(await freePort()), "--users", "10", "--json");
-      expect(code, said).to.equal(0);
-      const { folder } = JSON.parse(printed[0]!) as Required<DevStatus>;
-      expect(folder).to.match(/^\/var\/tmp\/guardian-postgres-0\/db-[0-9a-f]{12}$/);
-      expect(said).to.contain(`cannot get into ${join(clone, ".guardian", "db")}; the data is in ${folder}`);
-      expect((await db("status")).code).to.equal(0);
-      const reset = await db("reset", "--users", "10");
-      expect(reset.said, "there is no stack's state").to.not.contain("stack rm");
-    }, 0o700);
-  });
+  long(
+    "puts the data elsewhere, and says so, when the server's user cannot get into the clone",
+    async function (this: Mocha.Context) {
+      if (process.getuid?.() !== 0) skip(this, "it takes root, who lends the server to another user");
+      await withClone(async (db, clone) => {
+        const { code, said, printed } = await db(
+          "start",
+          "--port",
+          String(await freePort()),
+          "--users",
+          "10",
+          "--json",
+        );
+        expect(code, said).to.equal(0);
+        const { folder } = JSON.parse(printed[0]!) as Required<DevStatus>;
+        expect(folder).to.match(/^\/var\/tmp\/guardian-postgres-0\/db-[0-9a-f]{12}$/);
+        expect(said).to.contain(`cannot get into ${join(clone, ".guardian", "db")}; the data is in ${folder}`);
+        expect((await db("status")).code).to.equal(0);
+        const reset = await db("reset", "--users", "10");
+        expect(reset.said, "there is no stack's state").to.not.contain("stack rm");
+      }, 0o700);
+    },
+  );
 
   it("refuses a port that is taken, and a second command at the same time", async () => {
     const other = createServer();

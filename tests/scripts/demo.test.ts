@@ -8,28 +8,17 @@ import { newestDumpable } from "../../scripts/postgres/newest";
 import { findEngine } from "../../scripts/pulumi/engine";
 import { long } from "../support/long";
 import { withFolder } from "../support/folder";
-import { demo, hostile, tellsAll } from "./demo-run";
+import { demo } from "./demo-run";
 
 describe("npm run demo", function () {
   this.timeout(600_000);
 
-  long(
-    "migrates, finds nothing to do, rolls back, purges, and is as before, whatever the user's own settings are",
-    async () => {
-      const { left, processes, ...ended } = await demo(["--users", "300", "--json"], hostile);
-      tellsAll(ended);
-      expect(ended.stderr).to.match(/identical: yes, archive and ledger aside\n[^]*identical: yes, nothing aside\n/);
-      expect(left).to.deep.equal([]);
-      expect(processes).to.deep.equal([]);
-    },
-  );
-
+  // .ci/run runs it whole, demo-whole.slow.test.ts looks at all it says.
   const moments: [NodeJS.Signals, number, string, string, RegExp][] = [
     ["SIGINT", 130, "300", "in the middle of up", /becomes v7[^]*Ledger ledger created/],
     ["SIGTERM", 143, "30000", "while v6 is loaded", /listens on/],
   ];
   for (const [name, exit, users, when, mark] of moments) {
-    // That it stops everything is seen where the engine fails.
     long(`stops everything on ${name} ${when}`, async () => {
       let sent = false;
       const { code, stdout, stderr, left, processes } = await demo(["--users", users, "--json"], {}, (said, child) => {
@@ -45,7 +34,7 @@ describe("npm run demo", function () {
     });
   }
 
-  it("stops everything and exits 1 when the engine fails", async () => {
+  long("stops everything and exits 1 when the engine fails", async () => {
     // Everything the demo needs is on this PATH but node, which the engine needs to start the plugin.
     return withFolder(async (bin) => {
       const engine = (await findEngine({ log: { line: () => undefined } })).path;

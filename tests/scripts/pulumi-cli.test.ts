@@ -51,7 +51,7 @@ describe("npm run pulumi, on the real engine", function () {
     expect(output.stderr).to.match(/^using pulumi [^\n]+\n$/);
   });
 
-  it("16-1 destroys nothing that `state protect` protects, though the program does not", async () => {
+  long("16-1 destroys nothing that `state protect` protects, though the program does not", async () => {
     const state = (): string => readFileSync(stateFile, "utf8");
     const before = state();
     const urn = /"urn": ?"([^"]+::thing)"/.exec(before)?.[1] ?? "";
@@ -165,7 +165,7 @@ exec sleep 30
     return { ran: readFileSync(path, "utf8"), stderr };
   }
 
-  it("names the way out after kill -9, and the way out works; destroy runs the program", async () => {
+  long("names the way out after kill -9, and the way out works; destroy runs the program", async () => {
     const { ended, child } = start(up, { WAIT: "1", RAN: join(folder, "killed") });
     await until(() => existsSync(join(folder, "killed")));
     process.kill(childOf(child.pid ?? 0), "SIGKILL");

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { forgetChannels } from "../../scripts/pulumi/inline";
 import { until } from "../support/processes";
+import { long } from "../support/long";
 
 const insecure = grpc.credentials.createInsecure();
 /** A back-off that no test outlasts, instead of the second at first, which grows. */
@@ -48,7 +49,7 @@ describe("the inline program's channels", () => {
 });
 
 describe("Pulumi's SDK", () => {
-  it("comes without compiler and package manager, and has them where a function becomes a resource", () => {
+  long("comes without compiler and package manager, and has them where a function becomes a resource", () => {
     const script = `require("./scripts/pulumi/inline");
       const { runtime } = require("@pulumi/pulumi");
       const loaded = () => ["typescript/lib", "@npmcli/arborist/lib/arborist"].map((part) =>

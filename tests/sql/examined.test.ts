@@ -174,7 +174,7 @@ describe("what `npm run docs` reads off a migrated database", function () {
   });
 
   describe("docs/", () => {
-    // How it is laid out takes a third of the time to make: that is .ci/run's, by `npm run docs -- --check`.
+    // How it is laid out takes a third of the time to make: prettier looks at that, and scripts/generated.slow.test.ts.
     it("is what `npm run docs` makes, but for spaces and the dashes of tables", () => {
       const bare = (text: string): string => text.replace(/\s+/g, "").replace(/-{3,}/g, "---");
       const there = [...pages].map(([path, text]) => {

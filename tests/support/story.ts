@@ -50,3 +50,5 @@ export const total = planThrough("deployment", flagNames).totalSteps;
 export const beyondSchema = total - planThrough("schema", flagNames).totalSteps;
 /** How many the infrastructure stage has. */
 export const infrastructure = planThrough("infrastructure", flagNames).totalSteps;
+/** The accounts whose consent is taken over. */
+export const existing = "auth.users WHERE created_at < now() - interval '1 day' AND deleted_at IS NULL";

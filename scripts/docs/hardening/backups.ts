@@ -136,7 +136,7 @@ export const backupFindings = held({
     [
       "A restore filled its disk after hours, in the dump with which it is compared",
       "Room beside the backup is asked for first, with figures",
-      "engine/prove/broken.test.ts: 17-1 a disk that is full",
+      "engine/prove/broken.slow.test.ts: 17-1 a disk that is full",
     ],
     [
       "A connection that was lost in the last RENAME left a whole database that was called not whole: drop it",
@@ -201,7 +201,7 @@ export const backupFindings = held({
     [
       "The end of a Role gave all that it owned to the administrator, functions with the owner's rights among them",
       "The destroy stops",
-      "stories/foundation.test.ts",
+      "stories/foundation.slow.test.ts",
     ],
     [
       "A role's password stood in the state, and in the server's log",
@@ -213,7 +213,7 @@ export const backupFindings = held({
       "The auditor's preview of a stack that is up ended at its flags: a function that only its owner may call",
       "To whom it is not granted the ledger says what was last written",
       "scripts/roles.test.ts: 18-2 the auditor refreshes",
-      "stories/foundation.test.ts: 18-2 as the roles",
+      "stories/foundation.slow.test.ts: 18-2 as the roles",
     ],
     [
       "A role's password in clear passed beside another's that was a secret",
@@ -239,7 +239,7 @@ export const backupFindings = held({
       "An upload that was killed half way looked like a backup",
       "Its index comes last, after all was read back; the next run goes on with the parts that the ledger names",
       `${store} a killed upload`,
-      "engine/store/server.test.ts: 18-4 the server is killed",
+      "engine/store/server.slow.test.ts: 18-4 the server is killed",
     ],
     ["A server that passes over SSE-KMS said nothing of it", "Its answer must name the encryption", `${store} KMS`],
     [

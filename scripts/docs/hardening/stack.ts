@@ -9,8 +9,8 @@ export const stackFindings = held({
       "`up --replace` and `state taint` deleted the rows that the new resource had just taken over, with exit code 0",
       "Every adoption has an id of its own; the delete of one that a newer superseded warns and deletes nothing",
       `${replaced}: of every kind`,
-      "stories/replaced.test.ts: --replace and taint",
-      "resources/verbs.test.ts: rows and flags are right",
+      "stories/replaced.slow.test.ts: --replace and taint",
+      "resources/verbs.slow.test.ts: rows and flags are right",
     ],
     [
       "A preview of a replacement said `1 to replace` and nothing of the rows",
@@ -54,7 +54,7 @@ export const stackFindings = held({
       "A renamed stack was told that another one took over, and offered the one that was gone",
       "Both possibilities are told, and one setting takes the new name over",
       "provider/renamed.test.ts: a stack",
-      "stories/renamed.test.ts: says what it is",
+      "stories/renamed.slow.test.ts: says what it is",
     ],
     [
       "A renamed database was called a copy",
@@ -108,7 +108,7 @@ export const stackFindings = held({
       "Module 003 locked five v6 tables for 200 ms a try, 14 times, while it verified and recorded 123 objects",
       "v6 is locked at the end, for keys and triggers on its tables and a check of exactly these",
       "engine/module/v6/window.test.ts",
-      "bench/bench.test.ts: 16-5",
+      "bench/bench.slow.test.ts: 16-5",
     ],
     [
       "`waits for v6 tables` where nobody held them, and nothing that could be set",

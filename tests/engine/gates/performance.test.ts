@@ -88,7 +88,7 @@ describe("gates: performance", function () {
       expect(of(await now(noisily()), "laboratory results")).to.match(/failed by pages and plan/);
     }));
 
-  it("19-5 warns above a tenth and fails above a quarter, by the clock, once it was measured again", () =>
+  long("19-5 warns above a tenth and fails above a quarter, by the clock, once it was measured again", () =>
     withBaseline(async ({ now }) => {
       const slower = new Map([
         ["documentList", 1.2],

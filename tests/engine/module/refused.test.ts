@@ -10,6 +10,7 @@ import { asRole } from "../../support/postgres";
 import { column, moduleOf, withEngine, type Engine, type Files, withMigrator } from "./harness";
 import { archived, counts } from "./restored";
 import { withoutBounds } from "./unbounded";
+import { long } from "../../support/long";
 
 const check = "CONSTRAINT t_note_bound CHECK (octet_length(note) <= 10)";
 /** Things that belong to a person; the later version bounds what may be noted of them. */
@@ -29,7 +30,7 @@ const standing = "SELECT relname FROM pg_class WHERE relnamespace = 'guardian_ar
 const fill = (n = 300): string => `INSERT INTO public.t (n, person, note)
   SELECT i, (SELECT id FROM auth.users ORDER BY id LIMIT 1), CASE WHEN i IN (1, ${n / 2}, ${n}) THEN 'too long, a secret' ELSE 'short' END
   FROM generate_series(1, ${n}) i`;
-const long = "SELECT id FROM guardian_archive.t__1 ORDER BY id";
+const waiting = "SELECT id FROM guardian_archive.t__1 ORDER BY id";
 
 /** The three wait, the others are back. */
 async function threeRefused(engine: Engine, client: Client): Promise<string[]> {
@@ -37,7 +38,7 @@ async function threeRefused(engine: Engine, client: Client): Promise<string[]> {
   await client.query(fill());
   await engine.undo("900_t");
   await engine.apply(await moduleOf("900_t", later));
-  return column<string>(client, long);
+  return column<string>(client, waiting);
 }
 
 describe("archived rows that a new bound refuses", function () {
@@ -51,7 +52,7 @@ describe("archived rows that a new bound refuses", function () {
       const { restored, refused } = await engine.apply(await moduleOf("900_t", later));
       expect(restored).to.equal(4997n);
       expect(await column(client, counts)).to.deep.equal(["public.t 5000 4997 0 0 f"]);
-      const keys = await column<string>(client, long);
+      const keys = await column<string>(client, waiting);
       expect(await column(client, "SELECT n FROM guardian_archive.t__1 ORDER BY n")).to.deep.equal([1, 2500, 5000]);
       expect(await column(client, rejects)).to.deep.equal(
         keys.map((key) => `guardian_archive.t__1 ${key} 23514 t_note_bound`),
@@ -63,7 +64,7 @@ describe("archived rows that a new bound refuses", function () {
       expect(await engine.states("SqlModule", "900_t")).to.deep.equal({ "": "done", "rows public.t 1": "done" });
       // Nothing is left to do: a later up finds all as it is.
       expect((await engine.apply(await moduleOf("900_t", later))).restored).to.equal(0n);
-      expect(await column(client, long)).to.deep.equal(keys);
+      expect(await column(client, waiting)).to.deep.equal(keys);
       const said = JSON.stringify([engine.told, refused]);
       const [ledger] = await column<string>(
         client,
@@ -117,7 +118,7 @@ describe("archived rows that a new bound refuses", function () {
       const [client, admin] = [await db.connect(), await db.connect("admin")];
       await threeRefused(engine, client);
       await admin.query("DELETE FROM auth.users WHERE id IN (SELECT person FROM guardian_archive.t__1)");
-      expect(await column(client, long)).to.deep.equal([]);
+      expect(await column(client, waiting)).to.deep.equal([]);
       await engine.apply(await moduleOf("900_t", later));
       expect(await column(client, counts)).to.deep.equal(["public.t 300 297 0 3 t"]);
     }));
@@ -187,7 +188,7 @@ describe("archived rows that a new bound refuses", function () {
       expect(await column(client, rejects)).to.deep.equal(["guardian_archive.t__1 (0,1) 23514 t_note_bound"]);
     }));
 
-  it("16-15: a run that is killed meanwhile goes on, and refuses the same", () =>
+  long("16-15: a run that is killed meanwhile goes on, and refuses the same", () =>
     withMigrator(async (engine, client) => {
       await archived(engine, client, fill(5000), version());
       const stop = new AbortController();
@@ -216,7 +217,8 @@ describe("archived rows that a new bound refuses", function () {
       expect(await column(client, counts)).to.deep.equal(["public.t 5000 4998 0 0 f"]);
       expect((await engine.apply(module)).restored).to.equal(0n);
       expect(await column(client, noted)).to.deep.equal([2]);
-    }));
+    }),
+  );
 
   it("16-15: preferences of the version without bounds: what is too large waits, all else comes back", () =>
     withEngine(
@@ -252,7 +254,7 @@ describe("archived rows that a new bound refuses", function () {
       { modules: ["000_audit_log"] },
     ));
 
-  it("16-15: who revoked a consent in words that are too long now gets no assumed one from the migration", () =>
+  long("16-15: who revoked a consent in words that are too long now gets no assumed one from the migration", () =>
     withEngine(
       async (engine, db) => {
         const [client, admin] = [await db.connect(), await db.connect("admin")];
@@ -282,5 +284,6 @@ describe("archived rows that a new bound refuses", function () {
         ).to.deep.equal([0]);
       },
       { modules: ["000_audit_log"] },
-    ));
+    ),
+  );
 });

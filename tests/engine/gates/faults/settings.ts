@@ -28,7 +28,7 @@ import { validation } from "./validation";
 /** Where faults are planted, and which. */
 interface Setting {
   readonly faults: readonly Fault[];
-  /** All of them take long: faults.test.ts plants the first, every.test.ts all. */
+  /** All of them take long: faults.test.ts plants the first, every.slow.test.ts all. */
   readonly slow?: true;
   readonly within: (dumps: Dumps, work: (place: Place) => Promise<void>) => Promise<void>;
 }
@@ -115,7 +115,7 @@ const measuredWith =
       { modules: allModules().filter((name) => name < "003") },
     );
 
-/** Every fault of every check, by where it is planted: faults.test.ts, every.test.ts and unseen.test.ts plant them. */
+/** Every fault of every check, by where it is planted: faults.test.ts, every.slow.test.ts and unseen.slow.test.ts plant them. */
 export const settings = {
   v6: {
     faults: [...onV6, ...before],

@@ -8,6 +8,14 @@ import { clone, demo, hostile, tellsAll } from "./demo-run";
 describe("npm run demo", function () {
   this.timeout(600_000);
 
+  it("migrates, finds nothing to do, rolls back, purges, and is as before, whatever the user's own settings are", async () => {
+    const { left, processes, ...ended } = await demo(["--users", "300", "--json"], hostile);
+    tellsAll(ended);
+    expect(ended.stderr).to.match(/identical: yes, archive and ledger aside\n[^]*identical: yes, nothing aside\n/);
+    expect(left).to.deep.equal([]);
+    expect(processes).to.deep.equal([]);
+  });
+
   it("with --keep, after all it tells, leaves a server and a stack that can be used, and says how to stop them", async () => {
     const { folder, left, ...ended } = await demo(["--users", "300", "--json", "--keep"], hostile);
     try {

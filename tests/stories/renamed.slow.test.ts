@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { long } from "../support/long";
 import { afterUp } from "../support/migrated";
 import { withStack } from "../support/stack";
 import { differences, total } from "../support/story";
@@ -7,7 +6,7 @@ import { differences, total } from "../support/story";
 describe("pulumi stack rename", function () {
   this.timeout(600_000);
 
-  long("16-2: says what it is, and one setting takes the new name over", () =>
+  it("16-2: says what it is, and one setting takes the new name over", () =>
     afterUp(async (it) => {
       const { stack, db, client } = it;
       await stack.must(["stack", "rename", "prod"]);
@@ -24,6 +23,5 @@ describe("pulumi stack rename", function () {
         await prod.destroy();
         expect(differences(it.before, await it.fingerprint())).to.deep.equal([]);
       });
-    }),
-  );
+    }));
 });
