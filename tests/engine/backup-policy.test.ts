@@ -31,8 +31,8 @@ describe("the backup that a change needs", function () {
         await setStep(db, step, { state, detail });
       }),
     );
-  const dumped = (engine: Engine, protects: Record<string, string>, verify?: "list"): Promise<void> =>
-    ended(engine, "Backup", "backup", "done", { protects, verify });
+  const dumped = (engine: Engine, protects: Record<string, string>, how = {}): Promise<void> =>
+    ended(engine, "Backup", "backup", "done", { protects, ...how });
   /** A dump that fails where one stands already. */
   const failing = (engine: Engine): Promise<unknown> =>
     refusalOf(
@@ -61,8 +61,6 @@ describe("the backup that a change needs", function () {
       // A release before proofs noted no more than this.
       await dumped(engine, { "900_t": "meant" });
       expect(await refusalOf(ask(engine))).to.include({ code: "backup-unproven" });
-      await dumped(engine, { "900_t": "meant" }, "list");
-      await ask(engine);
       const wanted = { directory: "", jobs: 1, ledgerId: "", maxAgeSeconds: 3600, protects: { "900_t": "meant" } };
       const path = mkdtempSync(join(tmpdir(), "guardian backup "));
       const outdated = async (): Promise<boolean> => {
@@ -95,6 +93,36 @@ describe("the backup that a change needs", function () {
       }
       await ended(engine, "Backup", "backup", "undone");
       await refused("it does not stand any more");
+    }));
+
+  it("is there with all its files, and the manifest that was written when it was taken: --target leads past the Backup that looks", () =>
+    withEngine(async (engine) => {
+      const path = mkdtempSync(join(tmpdir(), "guardian backup "));
+      const text = '{"files": [{"path": "toc.dat", "size": 3}]}';
+      const manifestSha256 = createHash("sha256").update(text).digest("hex");
+      const gone = async (why: string): Promise<void> => {
+        const { code, what, where } = await refusalOf(ask(engine));
+        expect([code, what, where], why).to.deep.equal([
+          "backup-missing",
+          "the backup that was taken for this change of 900_t is not there any more, or not as it was written; nothing was changed",
+          `${engine.urn("SqlModule", "900_t")}, ${path}`,
+        ]);
+      };
+      try {
+        await dumped(engine, { "900_t": "meant" }, { verify: "list", path, manifestSha256 });
+        await gone("nothing is there");
+        writeFileSync(join(path, "manifest.json"), text);
+        await gone("a file is gone");
+        writeFileSync(join(path, "toc.dat"), "toc");
+        await ask(engine);
+        // One that is not stored yet is waited for as long as it is there alone.
+        await ended(engine, "upload", "backup", "running", { path }, "upload");
+        expect(await refusalOf(ask(engine))).to.include({ code: "backup-unstored" });
+        writeFileSync(join(path, "manifest.json"), `${text} `);
+        await gone("another manifest");
+      } finally {
+        rmSync(path, { recursive: true });
+      }
     }));
 
   it("19-4 what v6 is compared with is the first since the gate let the data stage pass: no dump that failed after it is one", () =>

@@ -106,8 +106,8 @@ function isRelied(steps: readonly Step[], urn: string): boolean {
 }
 
 /**
- * No change without a backup: the newest finished backup of this stack must have been taken for exactly this change, and
- * be proven.
+ * No change without a backup: the newest finished backup of this stack must have been taken for exactly this change, be
+ * proven, and be there: up looks at its files in the Backup (isOutdated), which --target leads past.
  * @throws GuardianError if there is none
  */
 export async function requireBackup(db: Queryable, urn: string, name: string, meaning: string): Promise<void> {
@@ -122,12 +122,23 @@ export async function requireBackup(db: Queryable, urn: string, name: string, me
     return step.state === "done" && protects?.[name] === meaning && later;
   });
   const relied = covering.filter((step) => isRelied(steps, step.urn));
-  if (relied.some((step) => !isOnItsWay(steps, step.urn))) return;
-  if (relied[0]) {
+  const there = relied.filter((step) => {
+    const { path = "", manifestSha256 } = detailOf(step, "Backup");
+    return isThere(path, manifestSha256);
+  });
+  if (there.some((step) => !isOnItsWay(steps, step.urn))) return;
+  if (there[0]) {
     throw new GuardianError("backup-unstored", {
       what: `the backup that was taken for this change of ${name} is not stored off the machine yet; nothing was changed`,
-      where: `${urn}, ${detailOf(relied[0], "Backup").path ?? ""}`,
+      where: `${urn}, ${detailOf(there[0], "Backup").path ?? ""}`,
       todo: "run up without targeting around the Backup (--target): it is stored first",
+    });
+  }
+  if (relied[0]) {
+    throw new GuardianError("backup-missing", {
+      what: `the backup that was taken for this change of ${name} is not there any more, or not as it was written; nothing was changed`,
+      where: `${urn}, ${detailOf(relied[0], "Backup").path ?? ""}`,
+      todo: "run up without targeting around the Backup (--target): another is taken first",
     });
   }
   if (covering[0]) {
