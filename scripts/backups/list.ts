@@ -1,4 +1,4 @@
-import type { BackupFolder } from "../../engine/backup/keep/read";
+import { ownName, type BackupFolder } from "../../engine/backup/keep/read";
 import type { NotedProof } from "../../engine/backup/keep/proof-file";
 import { isOf } from "../../engine/backup/keep/choose";
 import { provenBy } from "../../engine/backup/keep/relied";
@@ -46,7 +46,7 @@ export function listed(folders: readonly BackupFolder[], known: KnownLedger | un
       ...{ id: name, path, state, ...(why === undefined ? {} : { why }), ...about, bytes },
       ...(reads === undefined ? {} : { reads }),
       proof: provenBy(folder, known?.relied) ?? null,
-      reliedOnBy: known?.relied.on.get(name) ?? null,
+      reliedOnBy: known?.relied.on.get(ownName(name)) ?? null,
       own: known && manifest ? isOf(folder, known.here, known.formerNames) : null,
     };
   });
@@ -75,11 +75,13 @@ export function proofText(proof: NotedProof | null | undefined): string {
   return `${verdict} ${minute(provenAt)}, back in ${restoreSeconds} s`;
 }
 
-function noteOf({ state, why, reads, reliedOnBy, own }: Listed): string {
+function noteOf({ id, state, why, reads, reliedOnBy, own }: Listed): string {
+  const cut = ownName(id) !== id;
   const states: Partial<Record<BackupFolder["state"], string>> = {
+    ...(cut ? { whole: "whole; its removal was cut off" } : {}),
     broken: `broken: ${why ?? ""}`,
     "under way": reads === undefined ? "is being written" : `reads ${reads}`,
-    "left behind": "half-written, by a run that was killed",
+    "left behind": `${cut ? "half removed" : "half-written"}, by a run that was killed`,
     unclear: "half-written; by whom cannot be told from here",
     other: "no backup",
   };

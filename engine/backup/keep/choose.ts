@@ -1,6 +1,6 @@
 import type { DatabaseIdentity } from "../../ledger/identity";
 import { microseconds } from "../adopt";
-import type { BackupFolder } from "./read";
+import { ownName, type BackupFolder } from "./read";
 import { provenBy, type Relied } from "./relied";
 
 /** How many backups are kept, and how long: the newest so many, and all that are younger (guardian:backup.keep). */
@@ -47,7 +47,10 @@ export function choose(
   return folders.map((folder) => {
     const stays = (why: string): Fate => ({ folder, goes: false, why });
     const { state, name, manifest, reads } = folder;
-    if (state === "left behind") return { folder, goes: true, why: "half-written by a run that was killed" };
+    if (state === "left behind") {
+      const half = ownName(name) === name ? "half-written" : "half removed";
+      return { folder, goes: true, why: `${half} by a run that was killed` };
+    }
     if (state === "under way") return stays(reads === undefined ? "it is being written" : `its run reads ${reads}`);
     if (state === "unclear")
       return stays(
@@ -60,7 +63,7 @@ export function choose(
     if (!isOf(folder, here, formerNames))
       return stays(`of another ledger or database: ${manifest.server.database}, ledger ${manifest.ledgerId}`);
     if (state === "broken") return stays(`broken, for inspection: ${folder.why ?? ""}`);
-    const on = relied.on.get(name);
+    const on = relied.on.get(ownName(name));
     if (on !== undefined) return stays(`relied on by ${on}`);
     const taken = microseconds(manifest.startedAt);
     if (relied.unfinished.some((began) => microseconds(began) <= taken))
@@ -68,7 +71,7 @@ export function choose(
     if (last.includes(folder)) return stays(`the last one that is ${verdict(folder)}`);
     if (newest.has(folder)) return stays(`among the newest ${keep.count}`);
     if (microseconds(now) - taken <= BigInt(keep.ageSeconds) * 1_000_000n) return stays("young");
-    const reader = readers.get(name);
+    const reader = readers.get(name) ?? readers.get(ownName(name));
     if (reader?.state === "under way") return stays("it is being read");
     if (reader?.state === "unclear")
       return stays(`it is being read, or was: by ${reader.name}; remove that, if its run is gone`);

@@ -2,7 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { GuardianError } from "../../base/errors";
 import type { FoundBackup } from "../adopt";
-import { look, partialPrefix, removeFolder, startFolder } from "../folder";
+import { look, ownerNote, partialPrefix, removeFolder, startFolder } from "../folder";
 import { dumpFolder, bytesUnder, manifestFile, readManifest, verifyBackup, type Manifest } from "../manifest";
 import { folderFailure, within } from "../place";
 import { readProof, type NotedProof } from "./proof-file";
@@ -10,13 +10,16 @@ import { readProof, type NotedProof } from "./proof-file";
 /** What the name of a backup begins with while it is being removed: half of one never stands under its name. */
 export const removingPrefix = ".removing-";
 
+/** The name of a backup, also of one whose removal was cut off before a file of it went: the ledger knows it by that. */
+export const ownName = (name: string): string => name.replace(/^(?:\.removing-)+/, "");
+
 /** One folder in the place where backups are. */
 export interface BackupFolder {
   readonly name: string;
   readonly path: string;
   /**
    * whole: all files are there with their sizes. broken: not so, or its manifest is none. under way: its run lives. left behind: by a run of this
-   * machine that was killed. unclear: half-written, and nobody here can tell by whom. other: no backup.
+   * machine that was killed, or half removed. unclear: half-written, and nobody here can tell by whom. other: no backup.
    */
   readonly state: "whole" | "broken" | "under way" | "left behind" | "unclear" | "other";
   /** What is broken. */
@@ -38,19 +41,22 @@ export async function readBackups(directory: string): Promise<BackupFolder[]> {
   });
   const folders = entries.filter((entry) => entry.isDirectory());
   const found = await Promise.all(folders.map(({ name }) => readFolder(join(place, name), name)));
-  const when = ({ manifest, name }: BackupFolder): string => manifest?.startedAt ?? name;
+  const when = ({ manifest, name }: BackupFolder): string => `${manifest?.startedAt ?? name} ${name}`;
   return found.sort((a, b) => (when(a) < when(b) ? -1 : 1));
 }
 
 async function readFolder(path: string, name: string): Promise<BackupFolder> {
   const about = { name, path, bytes: await bytesUnder(path) };
-  if (name.startsWith(removingPrefix)) return { ...about, state: "left behind" };
   if (name.startsWith(partialPrefix)) {
     const states = { alive: "under way", gone: "left behind", unknown: "unclear" } as const;
     const { owner, reads } = await look(path);
     return { ...about, state: states[owner], ...(reads === undefined ? {} : { reads }) };
   }
   const manifest = await readManifest(path).catch(said);
+  // One whose removal was cut off before a file of it went is as good as any other.
+  const files = typeof manifest === "string" ? [manifestFile] : manifest.files.map((file) => file.path);
+  const isHalf = async (): Promise<boolean> => (await anyGone(path, files)) || exists(join(path, ownerNote));
+  if (name.startsWith(removingPrefix) && (await isHalf())) return { ...about, state: "left behind" };
   // Of a backup whose manifest is gone its dump is left: it may be the last.
   if (typeof manifest === "string") {
     const isBackup = await Promise.all([manifestFile, dumpFolder].map((part) => exists(join(path, part))));
@@ -60,6 +66,13 @@ async function readFolder(path: string, name: string): Promise<BackupFolder> {
   const more = { manifest, ...(proof ? { proof } : {}) };
   const why = await verifyBackup(path, { sha: false }).then(() => undefined, said);
   return why === undefined ? { ...about, ...more, state: "whole" } : { ...about, ...more, state: "broken", why };
+}
+
+/** Whether one of these files is not there: of what cannot be looked at nothing is known. */
+async function anyGone(path: string, files: readonly string[]): Promise<boolean> {
+  const gone = (err: unknown): boolean => err instanceof Error && "code" in err && err.code === "ENOENT";
+  const found = await Promise.all(files.map((file) => stat(join(path, file)).then(() => false, gone)));
+  return found.includes(true);
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -2,7 +2,7 @@ import { stackOf } from "../../ledger/identity";
 import { detailOf, type Step } from "../../ledger/steps";
 import { proofOf } from "../step/policy";
 import type { NotedProof } from "./proof-file";
-import type { BackupFolder } from "./read";
+import { ownName, type BackupFolder } from "./read";
 
 /** What the ledger says of the backups that it knows, each by the name of its folder: where that lies may change. */
 export interface Relied {
@@ -58,7 +58,7 @@ export function reliedOn(steps: readonly Step[], first: ReadonlyMap<string, stri
  * proof refuted it, of which `npm run backups -- verify` tells no ledger.
  */
 export function provenBy({ name, proof: own }: BackupFolder, relied: Relied | undefined): NotedProof | undefined {
-  const kept = relied?.proofs.get(name);
+  const kept = relied?.proofs.get(ownName(name));
   // Both are UTC, ISO 8601.
   const refuted = own?.verdict === "not proven" && own.provenAt > (kept?.provenAt ?? "");
   return refuted ? own : (kept ?? own);

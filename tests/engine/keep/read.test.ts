@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { expect } from "chai";
 import { leftBehind, removeStale, startFolder } from "../../../engine/backup/folder";
 import { choose } from "../../../engine/backup/keep/choose";
 import { readProof, writeProof } from "../../../engine/backup/keep/proof-file";
-import { openBackup, readBackups } from "../../../engine/backup/keep/read";
+import { openBackup, readBackups, type BackupFolder } from "../../../engine/backup/keep/read";
 import { removeBackup } from "../../../engine/backup/keep/remove";
 import { verifyBackup } from "../../../engine/backup/manifest";
 import { ownMark } from "../../../engine/base/process";
@@ -164,6 +164,66 @@ describe("the place where backups are", () => {
     const [read] = await readBackups(folder());
     rmSync(folder("c"), { recursive: true });
     expect(await removeBackup(read!)).to.equal(true);
+  });
+
+  it("what was to be removed and is whole still is looked at as any other: a prune that was cut off, or could not look, decided nothing", async () => {
+    const path = backup("a");
+    const [read] = await readBackups(folder());
+    const failing = (): never => {
+      throw Object.assign(new Error("EIO"), { code: "EIO", syscall: "scandir" });
+    };
+    expect(await refusal(removeBackup(read!, failing))).to.contain("[folder-unusable]");
+    expect(readdirSync(folder()), "put back").to.deep.equal(["a"]);
+    // Killed between the two: the ledger relies on it, somebody has begun to read it, or it is another's.
+    renameSync(path, folder(".removing-a"));
+    await writeProof(folder(".removing-a"), noted);
+    backup("b", "2026-01-03T00:00:00Z");
+    const hidden = (found: BackupFolder[]): BackupFolder => found.find(({ name }) => name === ".removing-a")!;
+    const fate = async (about: { on?: string; of?: string } = {}): Promise<string> => {
+      const here = { ledgerId: about.of ?? "l", systemIdentifier: "7", database: "g" };
+      const on = new Map(about.on === undefined ? [] : [[about.on, "what stands"]]);
+      const proofs = new Map([["b", noted]]);
+      const keep = { count: 1, ageSeconds: 1 };
+      const found = await readBackups(folder());
+      const all = choose(found, {
+        ...{ keep, here, relied: { on, proofs, unfinished: [] } },
+        ...{ formerNames: [], now: "2027-01-01T00:00:00Z" },
+      });
+      const { goes, why } = all.find(({ folder: one }) => one.name === ".removing-a")!;
+      return `${goes ? "goes" : "stays"}: ${why}`;
+    };
+    expect(await fate()).to.equal("goes: old, and newer ones are there");
+    expect(await fate({ on: "a" })).to.equal("stays: relied on by what stands");
+    expect(await fate({ of: "m" })).to.equal("stays: of another ledger or database: g, ledger l");
+    const note = await startFolder(folder(), "reading", "a");
+    expect(await fate()).to.equal("stays: it is being read");
+    const found = hidden(await readBackups(folder()));
+    expect([found.state, found.proof]).to.deep.equal(["whole", noted]);
+    expect(await removeBackup(found)).to.equal(false);
+    rmSync(note.path, { recursive: true });
+    const opened = await openBackup(folder(".removing-a"));
+    expect(await removeBackup(found)).to.equal(false);
+    await opened.close();
+    // Nobody knows what that is; and of this a file is gone already.
+    const state = async (): Promise<string> => hidden(await readBackups(folder())).state;
+    const manifest = readFileSync(folder(".removing-a", "manifest.json"));
+    writeFileSync(folder(".removing-a", "manifest.json"), "{}");
+    expect(await state()).to.equal("broken");
+    writeFileSync(folder(".removing-a", "manifest.json"), manifest);
+    renameSync(folder(".removing-a", "dump"), folder("dump"));
+    expect([await state(), await fate({ on: "a" })]).to.deep.equal([
+      "left behind",
+      "goes: half removed by a run that was killed",
+    ]);
+    renameSync(folder("dump"), folder(".removing-a", "dump"));
+    writeFileSync(folder(".removing-a", "owner.json"), "{}");
+    expect(await state(), "it was never finished").to.equal("left behind");
+    rmSync(folder(".removing-a", "owner.json"));
+    // One of the same name was fetched meanwhile: this goes first, and takes nobody's place.
+    backup("a");
+    expect((await readBackups(folder())).map(({ name }) => name)).to.deep.equal([".removing-a", "a", "b"]);
+    expect(await removeBackup(found)).to.equal(true);
+    expect(readdirSync(folder()).sort()).to.deep.equal(["a", "b"]);
   });
 
   it("17-6 what is being read is not removed, until that is over or its process is dead", async () => {
