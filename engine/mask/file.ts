@@ -14,7 +14,7 @@ export interface Rules {
   readonly columns: ReadonlyMap<string, ReadonlyMap<string, Rule>>;
   /** Tables that come without their rows, with their schema; `schema.*` is every table of it. */
   readonly empty: ReadonlySet<string>;
-  /** Words that the rules `word` and `sealed` keep. */
+  /** Words that the rules `word`, `coded` and `sealed` keep. */
   readonly words: ReadonlySet<string>;
   /** Keys of JSON under which the rule `coded` keeps words of a code. */
   readonly codes: ReadonlySet<string>;
@@ -52,7 +52,10 @@ function oneRuleEach(found: {
 const shape = ruled(
   record(
     {
-      words: otherwise([], list(text("A word."), "Words that the rules word and sealed keep.", "a list of words")),
+      words: otherwise(
+        [],
+        list(text("A word."), "Words that the rules word, coded and sealed keep.", "a list of words"),
+      ),
       codes: otherwise(
         [],
         list(text("A key."), "Keys of JSON under which the rule coded keeps words of a code.", "a list of keys"),

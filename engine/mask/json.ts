@@ -2,29 +2,36 @@ import type { Masker } from "./values";
 
 const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/g;
 
-/** A word of a code, a unit or a path of elements; nothing with a blank, and no more than a line. */
-const coded = /^[A-Za-z0-9][A-Za-z0-9._:/+%[\]-]{0,79}$/;
+/**
+ * A word of a code, a unit or a path of elements; nothing with a blank, and no more than a line. Of few digits, as a key is: more
+ * are the number of a record, a telephone or a day.
+ */
+const coded = /^(?!(?:\D*\d){5})[A-Za-z0-9][A-Za-z0-9._:/+%[\]-]{0,79}$/;
+/** What has more digits and nobody has for himself: codes of LOINC and of ICD-10, and the names of HL7's tables. */
+const published =
+  /^(?:\d{1,5}-\d|[A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?|http:\/\/terminology\.hl7\.org\/CodeSystem\/v2-\d{4})$/;
 /** A key that a programmer wrote, of few digits: what is another may be a person's name or address, or an id. */
 const programmed = /^(?!(?:\D*\d){5})[A-Za-z_$][A-Za-z0-9_$.-]{0,63}$/;
 
 /** A time of day, which is nobody's. */
 const timeOfDay = /^([01]\d|2[0-3]):[0-5]\d$/;
 
-/** What stays of JSON in which a person may write any key. */
-interface Sealed {
-  readonly keys: ReadonlySet<string>;
-  readonly words: ReadonlySet<string>;
+/** What else stays of JSON. */
+interface Kept {
+  readonly words?: ReadonlySet<string>;
+  /** The keys that stay where a person may write any, a name too; absent: none of them is a person's. */
+  readonly keys?: ReadonlySet<string>;
 }
 
 /**
  * Masks what is in JSON and leaves its shape: keys, booleans, null, how many there are of each, and every figure as it was
  * written, which JSON.parse would round. It is written as PostgreSQL writes jsonb.
  * @param codes keys under which words of a code stay
- * @param sealed of what a person may write any key in, a name too: other keys than these become codes
+ * @param kept words that stay under any key; of what a person may write any key in, the keys besides: others become codes
  * @throws SyntaxError for what is no JSON
  */
-export function maskJson(masker: Masker, text: string, codes: ReadonlySet<string>, sealed?: Sealed): string {
-  return new Reading(masker, text.match(tokens) ?? [], codes, sealed).value("");
+export function maskJson(masker: Masker, text: string, codes: ReadonlySet<string>, kept: Kept = {}): string {
+  return new Reading(masker, text.match(tokens) ?? [], codes, kept).value("");
 }
 
 class Reading {
@@ -34,7 +41,7 @@ class Reading {
     private readonly masker: Masker,
     private readonly tokens: readonly string[],
     private readonly codes: ReadonlySet<string>,
-    private readonly sealed: Sealed | undefined,
+    private readonly kept: Kept,
   ) {}
 
   /** @param key the key under which it stands, itself or the array that it is in */
@@ -67,7 +74,8 @@ class Reading {
 
   /** A code is another for each key, however short: two keys of an object must not become one. */
   #name(key: string): string {
-    if (this.sealed) return this.sealed.keys.has(key) ? key : this.masker.code(key);
+    const { keys } = this.kept;
+    if (keys) return keys.has(key) ? key : this.masker.code(key);
     return programmed.test(key) ? key : this.masker.text(key);
   }
 
@@ -88,18 +96,21 @@ class Reading {
   }
 
   #leaf(value: string, key: string): string {
-    const { masker } = this;
+    const { masker, kept } = this;
     const known = masker.dateInText(value) ?? masker.idInText(value);
     if (known !== undefined) return known;
-    if (this.codes.has(key) && coded.test(value) && !masker.holdsId(value)) return value;
-    if (this.sealed) {
-      if (this.sealed.words.has(value) || timeOfDay.test(value)) return value;
+    const isCode = coded.test(value) || published.test(value);
+    if (kept.words?.has(value) || (this.codes.has(key) && isCode && !masker.holdsId(value))) return value;
+    if (kept.keys) {
+      if (timeOfDay.test(value)) return value;
       if (key === "timezone") return masker.timezone(value);
     }
     if (key === "id") return masker.id(value);
     const reference = masker.referenceInText(value);
     if (reference !== undefined) return reference;
     if (/^\S+@\S+$/.test(value)) return masker.email(value);
+    // The name of a system must be a URI (003_fhir_integration).
+    if (/^urn:\S+$/.test(value)) return `urn:${masker.text(value.slice(4))}`;
     return /^[a-z][a-z0-9+.-]*:\/\/\S+$/i.test(value) ? masker.url(value) : masker.text(value);
   }
 }

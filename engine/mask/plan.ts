@@ -128,7 +128,7 @@ function maskOf(rule: Planned["rule"], { kind }: Declared, masker: Masker, { cod
     case "json":
       return (value) => maskJson(masker, value, none);
     case "coded":
-      return (value) => maskJson(masker, value, codes);
+      return (value) => maskJson(masker, value, codes, { words });
     case "sealed":
       return (value) => maskJson(masker, value, none, { keys, words });
     case "id":

@@ -58,7 +58,7 @@ export function maskingPage(): string {
       ),
     ),
     `Without their rows: ${codes(empty)}.`,
-    `Words that \`word\` and \`sealed\` keep: ${codes(kept)}.`,
+    `Words that \`word\`, \`coded\` and \`sealed\` keep: ${codes(kept)}.`,
     `Keys of JSON under which \`coded\` keeps words of a code: ${codes(coded)}.`,
     `Keys of JSON that \`sealed\` keeps: ${codes(keys)}.`,
   ].join("\n\n");

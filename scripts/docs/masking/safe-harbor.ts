@@ -4,7 +4,7 @@ export const identifiers: readonly (readonly [letter: string, what: string, done
   [
     "B",
     "Places smaller than a state",
-    "Addresses and facilities as `text`. **Time zones stay**, and some are smaller than a state",
+    "Addresses and facilities as `text`, their states too. **Time zones stay**, and some are smaller than a state",
   ],
   [
     "C",

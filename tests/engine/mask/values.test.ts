@@ -222,6 +222,29 @@ describe("what stands in the place of a value", () => {
     expect(masked("public.patient_consents", "consent_metadata", '{"state": "expired"}')).to.contain('"expired"');
   });
 
+  it("17-7 of what no person writes neither a place nor a number stays: of a state the product's words, of codes those that nobody has for himself", () => {
+    const rules = readRules();
+    const declared = { kind: "json", type: "jsonb", array: false, notNull: true } as const;
+    const mask = masksOf([{ rule: "coded", declared }], masker, rules)[0] ?? String;
+    const stays = (value: object): boolean => mask(JSON.stringify(value)) === JSON.stringify(value).replace(":", ": ");
+    for (const state of ["pending", "refused", "expired", "granted", "revoked"])
+      expect(stays({ state }), state).to.equal(true);
+    for (const state of ["Rivendell", "BY", "Ann-Smith"]) expect(stays({ state }), state).to.equal(false);
+    const codes = ["718-7", "29463-7", "E11.9", "S72.0012", "final", "mm[Hg]", "http://hl7.org/fhir/sid/icd-10"];
+    codes.push("http://terminology.hl7.org/CodeSystem/v2-0203");
+    for (const code of codes) expect(stays({ code }), code).to.equal(true);
+    for (const code of ["4711002", "MRN-47110", "0049-30-5550192", "1950.03.05", "12345678-9", "A123456"])
+      expect(stays({ code }), code).to.equal(false);
+    expect(mask('{"system": "urn:oid:2.16.840.1.4711002"}'), "as v7 wants a system").to.match(
+      /^\{"system": "urn:[a-z]{3}:\d\.\d\d\.\d{3}\.\d\.\d{7}"\}$/,
+    );
+    expect(mask('{"system": "urn:oid:2.16.840.1.4711002"}')).not.to.contain("4711002");
+    const address = mask('{"resourceType": "Patient", "address": [{"city": "Bree", "state": "Rivendell"}]}');
+    expect(address)
+      .to.contain('"resourceType": "Patient"')
+      .and.not.match(/Bree|Rivendell/);
+  });
+
   it("17-7 what a column's CHECK takes is not passed: text is cut, and of JSON that became longer only its kind stays", () => {
     const column = { array: false, notNull: true } as const;
     const of = (rule: "id" | "sealed", declared: Declared): ((value: string) => string | null) =>
