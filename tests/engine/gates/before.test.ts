@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { allModules } from "../../../components/plan";
 import { Database } from "../../../engine/database";
+import { gates } from "../../../engine/gates";
 import { runCheck, type Outcome } from "../../../engine/gates/check";
+import { decide, type Decision } from "../../../engine/gates/decide";
 import { transactionsOver } from "../../../engine/gates/before/transactions";
 import { clientFolder } from "../../../scripts/pg-clients";
 import { withClient } from "../../../scripts/v6/database";
@@ -127,4 +129,27 @@ describe("gates: before the first module", function () {
       },
       { modules: ["000_audit_log"] },
     ));
+
+  it("19-3 what is accepted of its neighbours are those: another in the place of one voids it, fewer and what only warns do not", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const decided = async (known: Decision["accepted"] = {}): Promise<Decision> => {
+        const outcome = await asked(db.migrator, "neighbours");
+        expect(outcome.verdict, line(outcome)).to.equal("failed");
+        const rules = { gate: "before", accept: { neighbours: "they are read here alone" } } as const;
+        return decide(gates.before, [outcome], rules, known, "2026-01-01");
+      };
+      const worse = ({ stops }: Decision): string[] => stops.flatMap(({ since }) => since?.worse ?? []);
+      await admin.query("CREATE PUBLICATION one FOR ALL TABLES; CREATE PUBLICATION two FOR ALL TABLES");
+      const { accepted, stops } = await decided();
+      expect(stops).to.deep.equal([]);
+      await admin.query("GRANT CREATE ON SCHEMA public TO anon");
+      expect((await decided(accepted)).stops, "a warning more").to.deep.equal([]);
+      await admin.query("DROP PUBLICATION one");
+      expect((await decided(accepted)).stops, "fewer").to.deep.equal([]);
+      await admin.query("CREATE PUBLICATION three FOR ALL TABLES");
+      expect(worse(await decided(accepted))).to.deep.equal([
+        "neighbours: others than then: Publication: three: FOR ALL TABLES: new tables would join it",
+      ]);
+    }));
 });
