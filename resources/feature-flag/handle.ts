@@ -23,6 +23,7 @@ import type { Changes } from "../../provider/diff";
 import type { Step } from "../../engine/ledger/steps";
 import { emergencyRollbacks, ledgerSteps, mainStep, type DatabaseCall } from "../call";
 import { flagName } from "../../config/flags";
+import { seeFlagAhead } from "../flags-ahead";
 import { handler, type Kind } from "../handler";
 import type { Inputs, State } from "../../spec";
 import { featureFlagSpec } from "./spec";
@@ -53,6 +54,7 @@ const kind: Kind<Spec> = {
   },
 
   async plan(call, inputs, state) {
+    seeFlagAhead(call);
     const live = (await allFlags(call.host)).get(inputs.flag);
     const rollbacks = await emergencyRollbacks(call.host);
     if (inputs.enabled) refuseUnacknowledged(rollbacks, `flag ${inputs.flag}`, inputs.acknowledge);

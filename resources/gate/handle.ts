@@ -12,6 +12,7 @@ import { detailOf, readStep, readSteps, type Step, type StepOf } from "../../eng
 import type { Changes } from "../../provider/diff";
 import type { Inputs, State, Values } from "../../spec";
 import { ledgerSteps, mainStep, type DatabaseCall } from "../call";
+import { isFlagAhead } from "../flags-ahead";
 import { handler, type Kind } from "../handler";
 import { addsNow, goesBack } from "../way-back";
 import { aheadNotes, askingLine, foreseenNotes, outcomeTexts, verdictText } from "./sentences";
@@ -53,7 +54,9 @@ const kind: Kind<Spec> = {
   async drift(call, inputs): Promise<Changes> {
     const main = await mainStep(call);
     if (main?.kind !== "Gate" || main.state !== "done") return new Map();
-    const due = isOld(await ledgerSteps(call.host), main, inputs) && (await isDue(call, inputs));
+    // As it will be old in up: a saved plan holds it to what preview says of it.
+    const old = isOld(await ledgerSteps(call.host), main, inputs) || (inputs.gate === "end" && isFlagAhead(call));
+    const due = old && (await isDue(call, inputs));
     return due ? new Map([["verdict", "drift"]]) : new Map();
   },
 };

@@ -112,7 +112,13 @@ describe("provider: what comes after a gate", function () {
       expect(await end()).to.contain(why("end", "completion", "it was not asked"));
       const atEnd = await walk.create("Gate", "gate-end", schema(made.modules, { gate: "end" }));
       expect(await walk.diff(atEnd)).to.deep.include({ changes: "none" });
-      // By --target, or of another list of users: nothing of the gate's own inputs says so.
+      // By --target, or of another list of users: nothing of the gate's own inputs says so. Preview knows, or up --plan
+      // would stop there with the flag written.
+      await withWalk({ database: db.migrator }, async (next) => {
+        await next.change(lowered, flag(true, 4), { preview: true });
+        expect(await next.diff(atEnd), "preview").to.deep.include({ changes: "some" });
+      });
+      expect(await walk.diff(atEnd)).to.deep.include({ changes: "none" });
       await walk.change(lowered, flag(true, 4));
       expect(await end()).to.contain(why("end", "completion", "event_sourcing came after it was asked"));
       expect(await walk.diff(atEnd), "a plain up asks it").to.deep.include({ changes: "some" });

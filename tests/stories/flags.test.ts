@@ -27,6 +27,13 @@ describe("feature flags belong to the stack", function () {
         // The flag, and the gate at the end.
         expect((await stack.up()).changes).to.deep.equal({ same: total - 2, update: 2 });
         expect(await live(it)).to.deep.equal({ enabled: true, percent: 10 });
+        // Nothing of it is an input of the gate, which is asked again all the same: a saved plan knows.
+        stack.set({ allowList: JSON.stringify({ [flag]: ["00000000-0000-4000-8000-000000000001"] }) });
+        const file = join(stack.folder, "plan.json");
+        expect((await stack.preview({ flags: ["--save-plan", file] })).changes).to.include({ update: 2 });
+        expect((await stack.up({ flags: ["--plan", file] })).changes).to.deep.equal({ same: total - 2, update: 2 });
+        stack.set({ allowList: "{}" });
+        await stack.up();
 
         // 16-14: one that no module delivers, added to the applied stack; the session's row counts one step more.
         stack.set({ flags: JSON.stringify({ telehealth: { description: "Visits by video" } }) });
