@@ -5,6 +5,7 @@ import { Deployment } from "./components/deployment";
 import { Infrastructure } from "./components/infrastructure";
 import { allModules, planThrough } from "./components/plan";
 import { Schema } from "./components/schema";
+import { kept } from "./components/secrets";
 import { flagNames, readConfig } from "./config";
 import { assess } from "./resources/assess/declare";
 import { GuardianProvider } from "./resources/provider/declare";
@@ -15,7 +16,7 @@ export = async () => {
   const stack = pulumi.getStack();
   const plan = planThrough(config.through, [...flagNames, ...Object.keys(config.flags)]);
 
-  const provider = new GuardianProvider("database", { database: config.database, locks: config.locks });
+  const provider = new GuardianProvider("database", { database: config.database, locks: config.locks }, config.secrets);
   const modules = [...plan.infrastructureModules, ...plan.schemaModules];
   const accepted = Object.keys(config.publications).sort();
   const { dataMigrations: migrations, flags } = plan;
@@ -37,10 +38,11 @@ export = async () => {
     new Deployment({ ...from(before), sessionId });
   }
 
+  const items = assessment.items.map(({ item, status, readiness }) => `${item}: ${status} (${readiness})`);
   return {
-    through: config.through,
+    through: kept(config, ["through"], config.through),
     server: assessment.server,
-    assessment: assessment.items.map(({ item, status, readiness }) => `${item}: ${status} (${readiness})`),
+    assessment: kept(config, ["publications", "operators"], items),
     ledger: ledgerId,
     backup: infrastructure.backup.path,
     proof: infrastructure.backup.proof,

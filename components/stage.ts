@@ -3,6 +3,7 @@ import { stageType, type StackConfig, type Stage as StageName } from "../config"
 import { SqlModule } from "../resources/sql-module/declare";
 import type { Judged } from "./gate";
 import type { Plan } from "./plan";
+import { keepingSecrets } from "./secrets";
 
 /** What every stage gets. */
 export interface StageArgs {
@@ -30,7 +31,7 @@ export abstract class Stage extends pulumi.ComponentResource {
     name: StageName,
     private readonly args: Omit<StageArgs, "ledgerId">,
   ) {
-    super(stageType(name), name);
+    super(stageType(name), name, {}, { transformations: [keepingSecrets(args.config)] });
     this.last = args.after;
     this.judged = { ...args.judged };
   }

@@ -9,6 +9,8 @@ export { stages, stageType, type Stage } from "./stages";
 /** The same as the program uses it: allow-lists are secret in state. */
 export type StackConfig = Omit<GuardianConfig, "allowList"> & {
   allowList: Partial<Record<string, pulumi.Output<string[]>>>;
+  /** The keys that are a secret in the stack's file, or have one in them. */
+  secrets: ReadonlySet<string>;
 };
 
 /**
@@ -17,7 +19,11 @@ export type StackConfig = Omit<GuardianConfig, "allowList"> & {
  * @throws pulumi.RunError that lists every error of the configuration at once; Pulumi shows it without a stack trace
  */
 export function readConfig(modules?: readonly string[]): StackConfig {
-  const config = readRaw((raw, secretKeys) => validateConfig(raw, secretKeys, modules));
+  const secrets = new Set<string>();
+  const config = readRaw((raw, secretKeys) => {
+    for (const key of secretKeys) if (key.startsWith("guardian:")) secrets.add(key.slice("guardian:".length));
+    return validateConfig(raw, secretKeys, modules);
+  });
   const lists = Object.entries(config.allowList).map(([flag, users]) => [flag, pulumi.secret(users ?? [])] as const);
-  return { ...config, allowList: Object.fromEntries(lists) };
+  return { ...config, allowList: Object.fromEntries(lists), secrets };
 }

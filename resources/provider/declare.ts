@@ -7,13 +7,16 @@ import { packageName } from "../../spec";
  * out of its inputs and state; it names a database and never holds a password.
  */
 export class GuardianProvider extends pulumi.ProviderResource {
-  constructor(name: string, args: Pick<GuardianConfig, "database" | "locks">, options?: pulumi.ResourceOptions) {
+  /** @param secrets keys of these that are to be secret in the state */
+  constructor(name: string, args: Pick<GuardianConfig, "database" | "locks">, secrets: ReadonlySet<string>) {
     const { database, locks } = args;
+    const text = (key: string, value: object): pulumi.Input<string> =>
+      secrets.has(key) ? pulumi.secret(JSON.stringify(value)) : JSON.stringify(value);
     // Provider inputs are strings on the wire; an object travels as JSON (Pulumi, "Provider configuration").
     const inputs = {
-      ...(database && { database: JSON.stringify(database) }),
-      ...(locks && { locks: JSON.stringify(locks) }),
+      ...(database && { database: text("database", database) }),
+      ...(locks && { locks: text("locks", locks) }),
     };
-    super(packageName, name, inputs, options);
+    super(packageName, name, inputs);
   }
 }

@@ -33,7 +33,9 @@ function page(): string {
   return `# Configuration
 
 The keys of a stack's file, \`Pulumi.<stack>.yaml\`. Made from config/ by \`npm run docs\`. All that is wrong is said at once, with the
-nearest key that is known. An empty text or object counts as absent.
+nearest key that is known. An empty text or object counts as absent. What is set by \`config set --secret\` stands encrypted in the state
+too, with what follows from it, all that its key has (\`guardian:backup\`, if only its directory is one); but for names that Pulumi
+itself keeps in clear: of flags and stages, and the id of a snapshot in RDS. The ledger has it in clear.
 
 ${sections(migration)}
 

@@ -12,6 +12,8 @@ export interface DeclaredResource {
   inputs: Record<string, unknown>;
   /** Paths of inputs that are secret, where any is; their values stand in `inputs` in clear. */
   secrets?: string[];
+  /** Names of outputs that are to be secret besides, where there are any. */
+  secretOutputs?: string[];
   /** Only what was set. */
   options: {
     /** `type name` of the parent; absent: the stack. */
@@ -85,12 +87,14 @@ export async function declared<T>(
     const secrets: string[] = [];
     const dependsOn = [...new Set(req.getDependenciesList().map(short))].sort();
     const create = req.getCustomtimeouts()?.getCreate();
+    const secretOutputs = req.getAdditionalsecretoutputsList();
     const [protect, retainOnDelete] = [req.getProtect(), req.getRetainondelete()];
     return {
       type,
       name,
       inputs: plain(inputs, "", secrets) as Record<string, unknown>,
       ...(secrets.length > 0 ? { secrets } : {}),
+      ...(secretOutputs.length > 0 ? { secretOutputs } : {}),
       options: {
         ...(req.getParent() ? { parent: short(req.getParent()) } : {}),
         ...(req.getProvider() ? { provider: short(req.getProvider()) } : {}),
@@ -108,19 +112,21 @@ export async function declared<T>(
  * The same with the program of a project.
  * @param folder the project's, from the root
  * @param config `namespace:key` → value; objects are given as such
+ * @param secrets the keys of it that are secret
  * @throws what the program throws
  */
 export async function declaredIn(
   folder: string,
-  { project, stack, config }: { project: string; stack: string; config: Record<string, unknown> },
+  given: { project: string; stack: string; config: Record<string, unknown>; secrets?: string[] },
   answers: Answers = {},
 ): Promise<{ resources: DeclaredResource[]; result: Record<string, unknown> }> {
+  const { project, stack, config, secrets = [] } = given;
   const texts = Object.entries(config).map(([key, value]) => {
     return [key, typeof value === "string" ? value : JSON.stringify(value)] as const;
   });
   const program = load(join(__dirname, "..", "..", folder)) as () => Promise<Record<string, unknown>>;
   const configured = (): Promise<Record<string, unknown>> => {
-    pulumi.runtime.setAllConfig(Object.fromEntries(texts));
+    pulumi.runtime.setAllConfig(Object.fromEntries(texts), secrets);
     return program();
   };
   try {
