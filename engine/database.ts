@@ -1,13 +1,4 @@
-import {
-  ConnectionLostError,
-  connectReader,
-  connectWriter,
-  dropSpare,
-  type ConnectionSettings,
-  type Reader,
-  type ServerInfo,
-  type Writer,
-} from "./connect";
+import { connectWriter, dropSpare, type ConnectionSettings, type ServerInfo, type Writer } from "./connect";
 import { GuardianError, sqlstateOf } from "./base/errors";
 import { describeRaise, raiseFormat } from "./ledger/format";
 import {
@@ -30,6 +21,7 @@ import type { Queryable } from "./base/sql";
 import type { Progress } from "./base/progress";
 import { repeated } from "./base/status";
 import { pulumiCommand } from "../spec";
+import { endingWith, Reads } from "./reads";
 import { engineParameters, type EngineParameters } from "./parameters";
 import { v6Untouched } from "./untouched";
 
@@ -85,10 +77,8 @@ interface Turn {
 
 /** The database of one plugin process: reads in read-only transactions, writes one at a time under the lock. */
 export class Database {
-  #reader: Promise<Reader> | undefined;
+  readonly #reads: Reads;
   #memo = new Map<string, Promise<unknown>>();
-  #ahead = new Set<Promise<unknown>>();
-  #reads: Promise<unknown> = Promise.resolve();
   #writes: Promise<unknown> = Promise.resolve();
   /**
    * The id of the ledger that the program takes over (guardian:adopt), once the Ledger resource was asked: in a preview it
@@ -99,49 +89,24 @@ export class Database {
   constructor(
     readonly settings: ConnectionSettings,
     readonly parameters: EngineParameters = engineParameters(),
-  ) {}
+  ) {
+    this.#reads = new Reads(settings);
+  }
 
   /** Facts about the server; refuses poolers, standbys and servers too old. Asked once a process. */
-  async server(): Promise<ServerInfo> {
-    return (await this.#open()).server;
+  server(): Promise<ServerInfo> {
+    return this.#reads.server();
   }
 
   /** Runs a read-only transaction, one at a time. Nothing in it can write: the server refuses. */
   read<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
-    const turn = this.#reads.then(() => this.#read(work));
-    this.#reads = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #read<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
-    const reused = this.#reader !== undefined;
-    const reader = await this.#open();
-    try {
-      return await reader.read(work);
-    } catch (err) {
-      if (!(err instanceof ConnectionLostError)) throw err;
-      // A broken connection is not used again. One that broke while it lay idle is no reason to fail: reads can be repeated.
-      this.#reader = undefined;
-      await reader.close();
-      if (!reused) throw err;
-      return this.#read(work);
-    }
-  }
-
-  async #open(): Promise<Reader> {
-    this.#reader ??= connectReader(this.settings, { detail: "reading", another: true });
-    try {
-      return await this.#reader;
-    } catch (err) {
-      this.#reader = undefined;
-      throw err;
-    }
+    return this.#reads.read(work);
   }
 
   /** A read that is done once until this process writes: a no-op `up` asks the same for every resource. */
   cached<T>(key: string, work: (db: Queryable) => Promise<T>): Promise<T> {
     const found = this.#memo.get(key) as Promise<T> | undefined;
-    return found ?? this.#remember(key, this.read(work));
+    return this.#shared(found ?? this.#remember(key, this.read(work)), () => this.cached(key, work));
   }
 
   /**
@@ -150,17 +115,16 @@ export class Database {
    */
   ahead<T>(key: string, work: (db: Queryable) => Promise<T>): Promise<T> {
     const found = this.#memo.get(key) as Promise<T> | undefined;
-    return found ?? this.#remember(key, this.#aside(work));
+    return this.#shared(found ?? this.#remember(key, this.#reads.aside(work)), () => this.ahead(key, work));
   }
 
-  async #aside<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
-    const opened = connectReader(this.settings, { detail: "reading ahead" });
-    const closed = opened.then(
-      (reader) => reader.read(work).finally(() => reader.close()),
-      () => this.read(work),
-    );
-    this.#ahead.add(closed);
-    return closed.finally(() => this.#ahead.delete(closed));
+  /** Another call that began a read may have been stopped, and this one not. */
+  #shared<T>(found: Promise<T>, again: () => Promise<T>): Promise<T> {
+    const signal = endingWith.getStore();
+    return found.catch((err: unknown) => {
+      if (!(err instanceof Error) || err.name !== "AbortError" || signal?.aborted) throw err;
+      return again();
+    });
   }
 
   #remember<T>(key: string, found: Promise<T>): Promise<T> {
@@ -210,11 +174,7 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#writes.catch(() => undefined);
-    await Promise.allSettled(this.#ahead);
-    await this.#reader?.then(
-      (reader) => reader.close(),
-      () => undefined,
-    );
+    await this.#reads.close();
     await dropSpare(this.settings);
   }
 

@@ -32,6 +32,8 @@ export class Calls {
           else callback(failure(err));
         });
       };
+      // The engine takes no answer any more: what would go on would go on for nobody.
+      call.once("cancelled", () => open && abort.abort(stopped("the engine gave this call up")));
       const running = { answer: (err: Error) => finish(err), abort };
       this.#running.add(running);
       work(call.request, abort.signal).then((response) => finish(undefined, response), finish);
@@ -40,7 +42,7 @@ export class Calls {
 
   /** Asks every running call to stop; each still answers for itself. What it throws then is an AbortError, as Node's own. */
   cancel(reason: string): void {
-    const err = Object.assign(new Error(reason), { name: "AbortError", code: "ABORT_ERR" });
+    const err = stopped(reason);
     for (const running of this.#running) running.abort.abort(err);
   }
 
@@ -64,6 +66,8 @@ export class Calls {
     return this.#running.size;
   }
 }
+
+const stopped = (reason: string): Error => Object.assign(new Error(reason), { name: "AbortError", code: "ABORT_ERR" });
 
 function failure(err: unknown): grpc.ServerErrorResponse {
   if (err instanceof PartlyDone) return partly(err);

@@ -2,6 +2,7 @@ import type { Database } from "../engine/database";
 import { readRollbacks, type EmergencyRollback } from "../engine/emergency";
 import { stackOf, urnIn } from "../engine/ledger/identity";
 import type { Step } from "../engine/ledger/steps";
+import { endingWith } from "../engine/reads";
 import type { Call } from "../provider/types";
 
 export type DatabaseCall = Call<Database>;
@@ -12,6 +13,25 @@ const defaultTimeout = 30 * 60;
 /** @returns the time, in Unix milliseconds, at which a call must give up */
 export function deadline(call: DatabaseCall): number {
   return Date.now() + (call.timeoutSeconds || defaultTimeout) * 1000;
+}
+
+/** Does the work of a call. What writes nothing ends with its signal, at once; what may write answers for itself how far it came. */
+export function heard<T>(
+  { preview, signal }: Pick<DatabaseCall, "preview" | "signal">,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!preview) return work();
+  return endingWith.run(signal, async () => {
+    signal.throwIfAborted();
+    let stop = (): void => undefined;
+    const stopped = new Promise<never>((_resolve, reject) => (stop = () => reject(signal.reason as Error)));
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return await Promise.race([work(), stopped]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  });
 }
 
 /** @returns the ledger's rows, asked once until this process writes; none where there is no ledger */

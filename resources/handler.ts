@@ -10,7 +10,7 @@ import type { Queryable } from "../engine/base/sql";
 import { changesBetween, type Changes } from "../provider/diff";
 import { PartlyDone, type Checked, type Comparison, type Handler, type ReadResult } from "../provider/types";
 import { hasUnknown, unknown, type Values as WireValues } from "../provider/wire";
-import { asInLedger, ledgerSteps, mainStep, type DatabaseCall } from "./call";
+import { asInLedger, heard, ledgerSteps, mainStep, type DatabaseCall } from "./call";
 import { all, dependsOnUnknown, pick } from "./computed";
 import { currentId, notImported, outdated, refuseRenamed, see, standingOf, unknownToLedger } from "./identity";
 import { adopted, planText, progressLine, resumed } from "./sentences";
@@ -93,7 +93,7 @@ export function handler<S extends ResourceSpec>(kind: Kind<S>): Handler<Database
 
   const shown = async <T>(call: DatabaseCall, work: () => Promise<T>): Promise<T> => {
     try {
-      return await work();
+      return await heard(call, work);
     } catch (err) {
       throw err instanceof PartlyDone ? err : fromPostgres(err, describe(call));
     }

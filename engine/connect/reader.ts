@@ -9,7 +9,10 @@ export class Reading implements Queryable {
   readonly #session: Session;
   #over = false;
 
-  constructor(session: Session) {
+  constructor(
+    session: Session,
+    private readonly signal?: AbortSignal,
+  ) {
     this.#session = session;
   }
 
@@ -35,6 +38,7 @@ export class Reading implements Queryable {
   }
 
   #check(): void {
+    this.signal?.throwIfAborted();
     if (this.#over) throw new Error("this read transaction has ended; query inside its callback");
   }
 
@@ -75,16 +79,22 @@ export class Reader {
    * read-only besides, and the first query fixes the mode: SET TRANSACTION READ WRITE is refused from then on
    * (manual, SET TRANSACTION). PostgreSQL 15 alone lets large objects through.
    *
-   * @throws what the callback throws; ConnectionLostError.
+   * @param signal ends the running statement, and lets no further one start; the Reader is to be closed then
+   * @throws what the callback throws; the signal's reason; ConnectionLostError.
    */
-  async read<T>(callback: (reading: Reading) => Promise<T>): Promise<T> {
+  async read<T>(callback: (reading: Reading) => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#busy) throw new Error("a Reader runs one read at a time; open another, or wait");
     this.#busy = true;
-    const reading = new Reading(this.#session);
+    const reading = new Reading(this.#session, signal);
+    signal?.addEventListener("abort", this.#session.interrupt, { once: true });
     try {
       await this.#session.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1");
       return await callback(reading);
+    } catch (err) {
+      signal?.throwIfAborted();
+      throw err;
     } finally {
+      signal?.removeEventListener("abort", this.#session.interrupt);
       reading.finish();
       this.#busy = false;
       // Nothing was written, so ROLLBACK is as good as COMMIT, and it works in a failed transaction too.

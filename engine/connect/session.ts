@@ -63,7 +63,7 @@ export class Session implements Queryable {
     this.#signal = made.options.signal;
     this.#watch = new LockWatch(this, made.options.lockTimeout ?? lockTimeoutDefault, made.options.onWait);
     this.client.on("error", (err) => (this.#lostBy ??= err));
-    this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#signal?.addEventListener("abort", this.interrupt, { once: true });
   }
 
   query<R extends QueryResultRow = QueryResultRow>(text: string, values: readonly unknown[] = []) {
@@ -101,7 +101,7 @@ export class Session implements Queryable {
 
   /** Says goodbye; never throws. A cancel's own connection is not left behind, unless it hangs for longer than a second. */
   async close(): Promise<void> {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#signal?.removeEventListener("abort", this.interrupt);
     await Promise.race([this.#cancelling, sleep(1000, undefined, { ref: false })]);
     await discard(this.client);
   }
@@ -110,7 +110,8 @@ export class Session implements Queryable {
     return `${this.settings.toString()}, backend ${this.pid}`;
   }
 
-  readonly #onAbort = (): void => {
+  /** Ends the running statement, and does not wait for that. One that comes next may be met: the session is to be closed then. */
+  readonly interrupt = (): void => {
     if (this.client.getTransactionStatus() !== null) this.#cancelling = this.#cancelRunning();
   };
 

@@ -1,9 +1,10 @@
 import { assess } from "../../engine/assess";
 import type { Database } from "../../engine/database";
 import { fromPostgres } from "../../engine/base/errors";
-import { ledgerSteps, type DatabaseCall } from "../call";
+import { heard, ledgerSteps, type DatabaseCall } from "../call";
 import { printable } from "../../provider/log";
 import type { FunctionHandler } from "../../provider/types";
+import type { Values } from "../../provider/wire";
 import { leavingFlags } from "../../engine/flag-leaving";
 import { movedBut } from "../../engine/ledger/batches";
 import { isCopied } from "../../engine/ledger/identity";
@@ -15,32 +16,35 @@ import { assessSpec } from "./spec";
 
 export const assessHandler: FunctionHandler<Database> = {
   spec: assessSpec,
-  async invoke(call, args) {
-    const server = await call.host.server();
-    const { accepted = [], operators = [] } = args as unknown as { accepted?: string[]; operators?: string[] };
-    noteAccepted(call.host, accepted);
-    const readOn = readAhead(call.host);
-    const { items, volume, readers, beforeUp } = await call.host
-      .read((db) => assess(db, { publications: accepted, operators }, call.preview))
-      .catch((err: unknown) => {
-        throw fromPostgres(err, "assessment");
-      });
-    const warnings = items
-      .filter(({ readiness }) => readiness === "Warning")
-      .map(({ item, status }) => `${item}: ${status}`);
-    if (beforeUp !== undefined) warnings.push(`this role may preview, and lacks rights that up needs; ${beforeUp}`);
-    // No item: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
-    const notes = [`v6 holds ${volume.map(({ status }) => status).join(" and ")}`];
-    if (readers.length > 0) notes.push(`changes of this database's tables are read: ${readers.join(", ")}`);
-    const leaving = await describeLeaving(call, args as unknown as Program);
-    readOn();
-    return {
-      server: `PostgreSQL ${server.version}`,
-      items: items.map((item) => ({ ...item })),
-      told: [...tell("warn", warnings), ...tell("info", notes), ...tell("warn", leaving)],
-    };
-  },
+  // It writes nothing, in up neither.
+  invoke: (call, args) => heard({ ...call, preview: true }, () => look(call, args)),
 };
+
+async function look(call: DatabaseCall, args: Values): Promise<Values> {
+  const server = await call.host.server();
+  const { accepted = [], operators = [] } = args as unknown as { accepted?: string[]; operators?: string[] };
+  noteAccepted(call.host, accepted);
+  const readOn = readAhead(call.host);
+  const { items, volume, readers, beforeUp } = await call.host
+    .read((db) => assess(db, { publications: accepted, operators }, call.preview))
+    .catch((err: unknown) => {
+      throw fromPostgres(err, "assessment");
+    });
+  const warnings = items
+    .filter(({ readiness }) => readiness === "Warning")
+    .map(({ item, status }) => `${item}: ${status}`);
+  if (beforeUp !== undefined) warnings.push(`this role may preview, and lacks rights that up needs; ${beforeUp}`);
+  // No item: a plan that was saved (up --plan) holds for other counts too, and Pulumi ends one that does not in silence.
+  const notes = [`v6 holds ${volume.map(({ status }) => status).join(" and ")}`];
+  if (readers.length > 0) notes.push(`changes of this database's tables are read: ${readers.join(", ")}`);
+  const leaving = await describeLeaving(call, args as unknown as Program);
+  readOn();
+  return {
+    server: `PostgreSQL ${server.version}`,
+    items: items.map((item) => ({ ...item })),
+    told: [...tell("warn", warnings), ...tell("info", notes), ...tell("warn", leaving)],
+  };
+}
 
 /** What the program declares; an older one says less. */
 interface Program {

@@ -1,5 +1,6 @@
 import type * as grpc from "@grpc/grpc-js";
 import { expect } from "chai";
+import { EventEmitter } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Calls } from "../../provider/calls";
 import { EngineLog } from "../../provider/log";
@@ -18,10 +19,11 @@ function begin(calls: Calls) {
     signal = given;
     return promise;
   });
-  method({ request: "" } as grpc.ServerUnaryCall<string, string>, (err, response) => {
+  const call = Object.assign(new EventEmitter(), { request: "" });
+  method(call as unknown as grpc.ServerUnaryCall<string, string>, (err, response) => {
     answers.push(err ? `failed: ${(err as Error).message}` : String(response));
   });
-  return { answers, resolve, reject, aborted: () => signal?.aborted };
+  return { call, answers, resolve, reject, aborted: () => signal?.aborted };
 }
 
 describe("provider/calls: each call is answered exactly once", () => {
@@ -36,6 +38,15 @@ describe("provider/calls: each call is answered exactly once", () => {
     expect([one.answers, other.answers]).to.deep.equal([["failed: a stray throw"], ["failed: a stray throw"]]);
     expect(calls.size).to.equal(0);
     expect(() => calls.throwIfBroken()).to.throw("a stray throw");
+  });
+
+  it("and stops where the engine gave it up, unless it was answered before", async () => {
+    const calls = new Calls(new EngineLog());
+    const [one, other] = [begin(calls), begin(calls)];
+    other.resolve("done");
+    await sleep(20);
+    for (const { call } of [one, other]) call.emit("cancelled", "cancelled");
+    expect([one.aborted(), other.aborted()]).to.deep.equal([true, false]);
   });
 
   it("when it was answered before", async () => {

@@ -6,7 +6,7 @@ import type { Client } from "pg";
 import { withV6, type V6 } from "../support/postgres";
 import type { BootedPlugin } from "../support/plugin";
 import { alive, descendants, until } from "../support/processes";
-import { walkModules, withMade, withWalkingProcess, type Held, type Walk } from "../support/walk";
+import { outcome as answerOf, walkModules, withMade, withWalkingProcess, type Held, type Walk } from "../support/walk";
 import type { Wire } from "../support/wire";
 
 type OwnProcess = Walk<BootedPlugin>;
@@ -86,6 +86,25 @@ describe("provider: interrupted at work", function () {
       expect(Number(held.state["writtenRows"])).to.be.above(0);
       expect(await walk.diff(held)).to.deep.equal({ changes: "none", paths: {} });
     }));
+
+  it("cancel ends a diff and a refresh that wait for somebody's lock, in the server too, and both can be asked again", () =>
+    withMade(["000_audit_log"], ({ modules: [held] }, db) =>
+      withWalkingProcess({ database: db.migrator }, async (walk) => {
+        const client = await db.connect();
+        for (const ask of [() => walk.diff(held!), () => walk.read(held!)]) {
+          const { release } = await hold(db, "guardian_migration.step");
+          const asked = answerOf(ask());
+          await until("it waits", async () => (await waiting(client)).length > 0);
+          const began = Date.now();
+          await walk.plugin.call(walk.plugin.client.cancel, new Empty());
+          expect(await asked).to.contain("stopped by the user");
+          await until("nothing waits", async () => (await waiting(client)).length === 0);
+          expect(Date.now() - began, "a lock is waited for 60 s").to.be.below(20_000);
+          await release();
+          expect(await answerOf(ask())).to.equal("done");
+        }
+      }),
+    ));
 
   it("the end of its stdin ends statement, session and process", () =>
     walking(async (walk, db, client, ledgerId) => {
