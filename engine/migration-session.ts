@@ -17,22 +17,25 @@ export interface MigrationSessionRow {
   initiatedBy: string;
 }
 
-/** Opens the session's row, once: its uuid is in the ledger by URN. */
-export async function openMigrationSession(
-  fenced: FencedWriter,
-  wanted: {
-    migrationType: string;
-    sourceVersion: string;
-    targetVersion: string;
-    environment: string;
-    totalSteps: number;
-  },
-): Promise<MigrationSessionRow> {
+/** What the program says of its session. */
+interface WantedSession {
+  migrationType: string;
+  sourceVersion: string;
+  targetVersion: string;
+  environment: string;
+  totalSteps: number;
+}
+
+/** Opens the session's row, once: its uuid is in the ledger by URN. One that is there is told what the program says now. */
+export async function openMigrationSession(fenced: FencedWriter, wanted: WantedSession): Promise<MigrationSessionRow> {
   const current = await readStep(fenced.writer, fenced.options.urn);
-  if (current?.state === "undoing") {
-    // A rollback that was cut off left the row standing.
-    await fenced.transaction((db) => setStep(db, current, { state: "done" }));
-  } else if (current?.state !== "done") {
+  if (current?.state === "undoing" || current?.state === "done") {
+    await fenced.transaction(async (db) => {
+      // A rollback that was cut off left the row standing.
+      if (current.state === "undoing") await setStep(db, current, { state: "done" });
+      await tellSession(db, current.physicalId, wanted);
+    });
+  } else {
     await attempt(fenced, { kind: "MigrationSession", state: "running" }, "planned", (step) =>
       fenced.transaction(async (db) => {
         const row = await first<{ id: string }>(
@@ -54,11 +57,17 @@ export async function openMigrationSession(
   });
 }
 
-/** Sets what the program says of a session that is there already. */
-export async function setTotalSteps(fenced: FencedWriter, totalSteps: number): Promise<void> {
-  const step = await readStep(fenced.writer, fenced.options.urn);
-  await fenced.transaction((db) =>
-    db.query("UPDATE public.migration_sessions SET total_steps = $2 WHERE id = $1", [step?.physicalId, totalSteps]),
+/** The number of steps changes with the program, and the environment's name with the stack's. */
+async function tellSession(
+  db: Queryable,
+  id: string | null,
+  { totalSteps, environment }: WantedSession,
+): Promise<void> {
+  if (!(await exists(db, "public.migration_sessions"))) return;
+  await db.query(
+    `UPDATE public.migration_sessions SET total_steps = $2, migration_environment = $3
+     WHERE id::text = $1 AND (total_steps, migration_environment) IS DISTINCT FROM ($2, $3)`,
+    [id, totalSteps, environment],
   );
 }
 

@@ -3,7 +3,6 @@ import {
   openMigrationSession,
   readMigrationSession,
   rollBackMigrationSession,
-  setTotalSteps,
   type MigrationSessionRow,
 } from "../../engine/migration-session";
 import { lazily } from "../../engine/lazy";
@@ -50,9 +49,7 @@ const kind: Kind<typeof migrationSessionSpec> = {
       call.log.warn("drift: the session's row was deleted by hand; left so while later stages go");
       return { sessionId, initiatedBy };
     }
-    const row = await kind.create(call, inputs, fenced);
-    await setTotalSteps(fenced, inputs.totalSteps);
-    return row;
+    return kind.create(call, inputs, fenced);
   },
 
   delete: (_call, _state, fenced) => rollBackMigrationSession(fenced),

@@ -6,7 +6,6 @@ import {
   readMigrationSession,
   rollBackMigrationSession,
   setCompletion,
-  setTotalSteps,
   syncMigrationSession,
   writeAndSync,
   type MigrationSessionRow,
@@ -142,8 +141,11 @@ describe("the session's row", function () {
       await stack.back("preferences");
       await stack.back("consents");
       expect(await row(client)).to.deep.equal(["in_progress 7 7 0 0 f"]);
-      await engine.write("MigrationSession", "session", (fenced) => setTotalSteps(fenced, 9));
-      expect(await column(client, "SELECT total_steps FROM public.migration_sessions")).to.deep.equal([9]);
+      await engine.write("MigrationSession", "session", (fenced) =>
+        openMigrationSession(fenced, { ...wanted, totalSteps: 9, environment: "renamed" }),
+      );
+      const told = "SELECT total_steps || ' ' || migration_environment FROM public.migration_sessions";
+      expect(await column(client, told)).to.deep.equal(["9 renamed"]);
     }));
 
   it("is completed though the connection was lost between the last step and the row", () =>

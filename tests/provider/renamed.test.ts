@@ -28,6 +28,11 @@ const there = (login: Login): Promise<unknown> =>
     );
     return rows[0]?.there;
   });
+const environments = (login: Login): Promise<string[]> =>
+  withClient(login, async (client) => {
+    const text = "SELECT migration_environment AS name FROM public.migration_sessions";
+    return (await client.query<{ name: string }>(text)).rows.map(({ name }) => name);
+  });
 
 describe("provider: what was renamed", function () {
   this.timeout(120_000);
@@ -61,6 +66,11 @@ describe("provider: what was renamed", function () {
           "takes over what the ledger has under dev::guardian, as prod::guardian",
         );
         for (const one of others) expect(await paths(walk, one), one.urn).to.deep.equal({});
+        const session = others.find(({ id: name }) => name === "session")!;
+        const inProd = { ...session.inputs, environment: "prod" };
+        expect((await walk.diff(session, inProd)).paths).to.deep.equal({ environment: "update" });
+        await walk.update(session, inProd);
+        expect(await environments(db.migrator)).to.deep.equal(["prod"]);
         // The setting may stay, and may go.
         expect(await paths(walk, adopted)).to.deep.equal({});
         expect(await there(db.migrator)).to.equal(true);
