@@ -20,7 +20,7 @@ export class CommitUnknownError extends ConnectionLostError {
       where: `${where}, transaction ${xid}`,
       todo: [
         "run again: the ledger says what is done",
-        `once the server answers: SELECT pg_catalog.pg_xact_status('${xid}'::pg_catalog.xid8)`,
+        `once the same server answers, and no standby that was promoted: SELECT pg_catalog.pg_xact_status('${xid}'::pg_catalog.xid8)`,
       ],
       cause,
     });

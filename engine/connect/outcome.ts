@@ -3,31 +3,50 @@ import { GuardianError, fromPostgres } from "../base/errors";
 import { discard, openClient } from "./open";
 import type { ConnectionSettings } from "./settings";
 
-/** `unknown`: so long ago that the server has forgotten it. */
+/** What is known of a transaction just before its COMMIT. */
+export interface LastWord {
+  /** Its id (xid8), as text. */
+  readonly xid: string;
+  /** The server's newest checkpoint (checkpoint_lsn), as text. */
+  readonly checkpoint: string;
+  /** The server's timeline, of which each promotion begins another. */
+  readonly timeline: number;
+}
+
+/** Until it has a checkpoint of its own, a server that was promoted has its timeline where its recovery ended (xlog.c). */
+const timeline = "greatest(c.timeline_id, r.min_recovery_end_timeline)";
+const control = "pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r";
+
+/** What a server says besides the id: the end of a SELECT. */
+export const toldSql = `c.checkpoint_lsn::pg_catalog.text AS checkpoint, ${timeline} AS timeline FROM ${control}`;
+
+/** `unknown`: so long ago that the server has forgotten it, or another took the server's place. */
 export type TransactionOutcome = "committed" | "aborted" | "in progress" | "unknown";
 
 /**
  * How a transaction ended (manual, 9.27, "Transaction ID and Snapshot Information Functions", pg_xact_status). Ask soon:
  * the server keeps this for about as long as it keeps pg_xact.
  *
- * A server that crashed may give the id of a transaction that it lost to another one: with `checkpoint`, such a one is aborted.
+ * A server that crashed may give the id of a transaction that it lost to another one: with `told`, such a one is aborted. A
+ * standby that was promoted may never have heard of it, and gives its id to another too: what it says is of no use, and unknown.
  *
  * @param xid  the xid8 that pg_current_xact_id_if_assigned() gave, as text.
  * @param patience  seconds to wait for one that is in progress: a backend whose client is gone may need a moment.
- * @param checkpoint  the server's newest checkpoint (checkpoint_lsn) while the transaction was in progress, as text.
+ * @param told  what the server said while the transaction was in progress.
  * @throws GuardianError if the server cannot be asked, or does not know such an id (another server, or one restored).
  */
 export async function transactionOutcome(
   settings: ConnectionSettings,
   xid: string,
   patience = 0,
-  checkpoint?: string,
+  told?: Pick<LastWord, "checkpoint" | "timeline">,
 ): Promise<TransactionOutcome> {
   const client = await openClient(settings, "guardian-migration outcome");
   const until = Date.now() + patience * 1000;
   try {
     for (;;) {
-      const answer = await client.query<{ status: TransactionOutcome | null }>(outcomeOf, [xid, checkpoint ?? null]);
+      const values = [xid, told?.checkpoint ?? null, told?.timeline ?? null];
+      const answer = await client.query<{ status: TransactionOutcome | null }>(outcomeOf, values);
       const status = answer.rows[0]?.status;
       if (status !== "in progress" || Date.now() >= until) return status ?? "unknown";
       await sleep(100);
@@ -47,8 +66,9 @@ export async function transactionOutcome(
  */
 const outcomeOf = `
   SELECT CASE
+    WHEN ${timeline} <> $3::pg_catalog.int4 THEN 'unknown'
     WHEN c.checkpoint_lsn <> $2::pg_catalog.pg_lsn
      AND pg_catalog.split_part(c.next_xid, ':', 1)::numeric * 4294967296 + pg_catalog.split_part(c.next_xid, ':', 2)::numeric
          <= ($1::text)::numeric
     THEN 'aborted' ELSE pg_catalog.pg_xact_status(($1::text)::pg_catalog.xid8) END AS status
-  FROM pg_catalog.pg_control_checkpoint() c`;
+  FROM ${control}`;

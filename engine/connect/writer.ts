@@ -1,21 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError, isPostgres, sqlstateOf } from "../base/errors";
 import { CommitUnknownError, isLoss } from "./lost";
-import { transactionOutcome } from "./outcome";
+import { toldSql, transactionOutcome, type LastWord } from "./outcome";
 import { openSession, Session, type OpenSession, type SessionOptions } from "./session";
 import type { ConnectionSettings } from "./settings";
 import { writtenTables, type Untouched } from "./written";
 
-/** What is known of a transaction just before its COMMIT: its id (xid8) and the server's newest checkpoint, both as text. */
-interface LastWord {
-  xid: string;
-  checkpoint: string;
-}
+type Told = Omit<LastWord, "xid"> & { xid: string | null; written: string[] | null };
 
 /** @param written SQL for the names of tables that it wrote to, which are asked for only if it wrote anything */
 const lastWordSql = (written: string): string =>
-  `SELECT x.xid, c.checkpoint_lsn::pg_catalog.text AS checkpoint, CASE WHEN x.xid IS NOT NULL THEN ${written} END AS written
-     FROM pg_catalog.pg_control_checkpoint() c,
+  `SELECT x.xid, CASE WHEN x.xid IS NOT NULL THEN ${written} END AS written, ${toldSql},
        (SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS xid) x`;
 
 /** A connection that may write. Functions that write take a Writer, which no Reader can pass for. */
@@ -87,15 +82,15 @@ export class Writer extends Session {
     const [text, values] = untouched
       ? [lastWordSql(`ARRAY(${writtenTables})`), [untouched.tables]]
       : [lastWordSql("ARRAY[]::pg_catalog.text[]"), []];
-    const asked = this.query<{ xid: string | null; checkpoint: string; written: string[] | null }>(text, values);
+    const asked = this.query<Told>(text, values);
     const answer = await asked.catch((err: unknown) => {
       if (isPostgres(err) && err.code === "25P02") return undefined;
       throw err;
     });
     if (answer && this.client.getTransactionStatus() === "T") {
-      const { xid, checkpoint, written } = answer.rows[0] ?? { xid: null, checkpoint: "", written: null };
+      const { xid = null, checkpoint = "", timeline = 0, written } = answer.rows[0] ?? {};
       if (untouched && written && written.length > 0) throw untouched.refusal(written, this.where);
-      return xid === null ? undefined : { xid, checkpoint };
+      return xid === null ? undefined : { xid, checkpoint, timeline };
     }
     throw new GuardianError("transaction-broken", {
       what: answer
@@ -116,11 +111,11 @@ export class Writer extends Session {
   }
 
   /** Returns if the transaction committed. A server that does not answer yet is asked again. */
-  async #settle({ xid, checkpoint }: LastWord, lost: unknown): Promise<void> {
+  async #settle({ xid, ...told }: LastWord, lost: unknown): Promise<void> {
     const until = Date.now() + this.commitPatience * 1000;
     for (;;) {
       try {
-        const outcome = await transactionOutcome(this.settings, xid, 10, checkpoint);
+        const outcome = await transactionOutcome(this.settings, xid, 10, told);
         if (outcome === "committed") return;
         if (outcome === "aborted") throw lost;
         if (outcome === "unknown") break;

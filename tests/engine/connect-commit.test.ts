@@ -1,3 +1,6 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import {
@@ -7,7 +10,10 @@ import {
   transactionOutcome,
   type Writer,
 } from "../../engine/connect";
-import { startServer } from "../../engine/server/server";
+import { toldSql, type LastWord } from "../../engine/connect/outcome";
+import { give, serverAccount } from "../../engine/server/account";
+import { startServer, type Server } from "../../engine/server/server";
+import { withClient } from "../../scripts/v6/database";
 import { settingsOf } from "../../scripts/v6/operator";
 import { CutWire } from "../support/cut-wire";
 import { major, withEmpty, type V6 } from "../support/postgres";
@@ -81,12 +87,11 @@ describe("a connection lost during COMMIT", function () {
       const ask = <R>(work: (writer: Writer) => Promise<R>): Promise<R> =>
         connectWriter(settings, { detail: "crash" }).then((writer) => work(writer).finally(() => writer.close()));
       await ask((writer) => writer.script("CREATE TABLE public.t (i int); CHECKPOINT"));
-      const last = { xid: "", checkpoint: "" };
+      const last = { xid: "", checkpoint: "", timeline: 0 };
       const result = await ask((writer) =>
         writer.transaction(async () => {
           await writer.query("INSERT INTO public.t VALUES (1)");
-          const text =
-            "SELECT pg_current_xact_id()::text AS xid, checkpoint_lsn::text AS checkpoint FROM pg_control_checkpoint()";
+          const text = `SELECT pg_current_xact_id()::text AS xid, ${toldSql}`;
           Object.assign(last, (await writer.query(text)).rows[0]);
           process.kill(writer.pid, "SIGKILL");
           return "done";
@@ -101,9 +106,48 @@ describe("a connection lost during COMMIT", function () {
         ).catch(() => sleep(100).then(() => "0"));
       while (BigInt(await next()) < BigInt(last.xid)) continue;
       expect(await transactionOutcome(settings, last.xid), "the other's").to.equal("committed");
-      expect(await transactionOutcome(settings, last.xid, 0, last.checkpoint)).to.equal("aborted");
+      expect(await transactionOutcome(settings, last.xid, 0, last)).to.equal("aborted");
     } finally {
       await own.stop();
+    }
+  });
+
+  // A standby that takes the primary's place without having heard of a transaction gives its id to another one.
+  it("on a standby that was promoted meanwhile nobody can tell, whatever became of the other that has the id", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "guardian-promoted-"));
+    chmodSync(folder, 0o755);
+    give(serverAccount(), folder);
+    const ask = async <R>(on: Server, text: string): Promise<R> => {
+      const writer = await connectWriter(settingsOf({ ...on, database: "postgres" }), { detail: "promoted" });
+      return writer
+        .query<R & object>(text)
+        .then(({ rows }) => rows[0] as R)
+        .finally(() => writer.close());
+    };
+    try {
+      const primary = await startServer({ major, dataDir: folder });
+      const last = await ask<LastWord>(primary, `SELECT 1 + pg_current_xact_id()::text::bigint AS xid, ${toldSql}`);
+      await primary.stop();
+      const signal = join(folder, "data", "standby.signal");
+      writeFileSync(signal, "");
+      give(serverAccount(), signal);
+      const promoted = await startServer({ major, dataDir: folder });
+      try {
+        const settings = settingsOf({ ...promoted, database: "postgres" });
+        await withClient({ ...promoted, database: "postgres" }, (client) => client.query("SELECT pg_promote()"));
+        const asked = () => transactionOutcome(settings, last.xid, 0, last);
+        expect(await asked(), "before it has a checkpoint of its own").to.equal("unknown");
+        let xid = "0";
+        while (BigInt(xid) < BigInt(last.xid))
+          ({ xid } = await ask<LastWord>(promoted, "SELECT pg_current_xact_id()::text AS xid"));
+        await ask(promoted, "CHECKPOINT");
+        expect(await transactionOutcome(settings, last.xid), "the other's").to.equal("committed");
+        expect(await asked()).to.equal("unknown");
+      } finally {
+        await promoted.stop();
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 
