@@ -6,6 +6,7 @@ DROP FUNCTION public.is_ledger_batch(regclass);
 DROP FUNCTION public.audit_row();
 DROP FUNCTION public.pass_over(text, text);
 DROP FUNCTION public.is_passed_over(text, text);
+DROP FUNCTION public.refuse_without_values(text, text, text, text, text);
 DROP FUNCTION public.write_audit_log(text, text, text, text[]);
 DROP FUNCTION public.require_read_committed();
 DROP FUNCTION public.caller_is_trusted();

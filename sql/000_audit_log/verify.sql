@@ -29,6 +29,7 @@ FROM (SELECT ARRAY[
   'public.caller_is_trusted(): invoker, pinned',
   'public.require_read_committed(): invoker, pinned',
   'public.write_audit_log(text, text, text, text[]): invoker, pinned',
+  'public.refuse_without_values(text, text, text, text, text): invoker, pinned',
   'public.is_passed_over(text, text): invoker, pinned',
   'public.pass_over(text, text): invoker, pinned',
   'public.audit_row(): definer, pinned',
@@ -45,6 +46,7 @@ FROM (SELECT ARRAY[
   'definition of public.caller_is_trusted(): 3756d04a',
   'definition of public.require_read_committed(): 7f2a253b',
   'definition of public.write_audit_log(text, text, text, text[]): 4b0e6986',
+  'definition of public.refuse_without_values(text, text, text, text, text): de760c0f',
   'definition of public.is_passed_over(text, text): b679720e',
   'definition of public.pass_over(text, text): f45ab60c',
   'definition of public.audit_row(): 61e68808',
@@ -57,6 +59,6 @@ FROM (SELECT ARRAY[
 -- assert_module names what differs. It takes longer than this: it is called if something does.
 WHERE ARRAY(SELECT f FROM unnest(e.facts) AS f ORDER BY f COLLATE "C") <> ARRAY(
   SELECT f COLLATE "C" FROM public.security_facts(string_to_array('public.audit_log', '; '),
-    string_to_array('public.refuse_change(); public.set_updated_at(); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.require_read_committed(); public.write_audit_log(text, text, text, text[]); public.is_passed_over(text, text); public.pass_over(text, text); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[])', '; ')) AS f
-  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.audit_log; public.refuse_change(); public.set_updated_at(); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.require_read_committed(); public.write_audit_log(text, text, text, text[]); public.is_passed_over(text, text); public.pass_over(text, text); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[]); audit_log_append_only on public.audit_log', '; ')) AS f
+    string_to_array('public.refuse_change(); public.set_updated_at(); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.require_read_committed(); public.write_audit_log(text, text, text, text[]); public.refuse_without_values(text, text, text, text, text); public.is_passed_over(text, text); public.pass_over(text, text); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[])', '; ')) AS f
+  UNION ALL SELECT f COLLATE "C" FROM public.definition_facts(string_to_array('public.audit_log; public.refuse_change(); public.set_updated_at(); public.caller_role(); public.caller_is_operator(); public.caller_is_trusted(); public.require_read_committed(); public.write_audit_log(text, text, text, text[]); public.refuse_without_values(text, text, text, text, text); public.is_passed_over(text, text); public.pass_over(text, text); public.audit_row(); public.is_ledger_batch(regclass); public.security_facts(text[], text[]); public.definition_facts(text[]); public.assert_module(text, text[]); audit_log_append_only on public.audit_log', '; ')) AS f
   ORDER BY 1);

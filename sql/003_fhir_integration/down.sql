@@ -8,7 +8,6 @@ DROP FUNCTION public.fhir_connection(text);
 DROP FUNCTION public.store_fhir_tokens(text, text, text, timestamptz);
 DROP FUNCTION public.save_fhir_oauth_config(text, text, text, text, text, text, text);
 DROP FUNCTION public.save_fhir_endpoint(text, text, text, jsonb);
-DROP FUNCTION public.refuse_without_values(text, text, text, text);
 DROP FUNCTION public.refresh_fhir_mappings(uuid, integer);
 DROP FUNCTION public.write_fhir_mapping(text, uuid, integer);
 DROP FUNCTION public.expire_fhir_exchange(integer);

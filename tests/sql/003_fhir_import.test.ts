@@ -106,6 +106,12 @@ describe("003_fhir_integration: what is imported", function () {
         "the Patient is not valid: Patient.id: an id has 1 to 64 letters, digits, hyphens and points",
       ]);
     }
+    // Valid, but more than its column takes: the CHECK's own error would quote the row.
+    const large = { ...remote, photo: [{ title: "x".repeat(16_777_216) }] };
+    expect(await refusal(importPatient(client, patient, large))).to.deep.equal({
+      code: "22023",
+      message: "the resource has more than 16777216 bytes",
+    });
     const anonymous = { ...remote, id: undefined };
     expect((await refusal(importPatient(client, patient, anonymous))).message).to.match(/has no id/);
     expect((await refusal(importPatient(client, patient, null))).message).to.match(/a resource is a JSON object/);

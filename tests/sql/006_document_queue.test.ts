@@ -198,6 +198,25 @@ describe("006_document_queue", function () {
     });
   });
 
+  test("what a stage does not take is refused without its row, which says what was found in the document", async (client) => {
+    const [document] = await documents(client);
+    await save(client);
+    const untold = (constraint: string): unknown => ({
+      code: "23514",
+      message: `document_processing_queue takes no such value: ${constraint}; the value is not told`,
+    });
+    expect(await refusal(enqueue(client, document.id, 11))).to.deep.equal(
+      untold("document_processing_queue_priority_check"),
+    );
+    await enqueue(client, document.id);
+    const [work] = await claim(client);
+    const large = "SELECT public.complete_document_work($1, $2, jsonb_build_object('text', repeat('x', 16777216)))";
+    expect(await refusal(service(client, large, [work!.id, work!.lease_token]))).to.deep.equal(
+      untold("document_processing_queue_results_bound"),
+    );
+    expect(await complete(client, work!), "the lease is still there").to.equal(true);
+  });
+
   test("pipelines: bad ones are refused, a change makes a version, and a running run keeps its stages", async (client) => {
     for (const bad of [
       "{}",

@@ -46,6 +46,8 @@ DECLARE
     THEN left(regexp_replace(p_resource ->> 'id', c_control, ' ', 'g'), 64) END;
   v_source text := lower(regexp_replace(p_source_system, c_control, ' ', 'g'));
   v_reference text := coalesce(p_resource #>> '{subject,reference}', p_resource #>> '{patient,reference}');
+  v_constraint text;
+  v_column text;
 BEGIN
   IF NOT public.caller_is_trusted() THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the server side validates resources';
@@ -85,6 +87,9 @@ BEGIN
   ) AS m ON true
   RETURNING id INTO v_id;
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'fhir_validation_results', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.validate_fhir_resource(text, jsonb, text) IS

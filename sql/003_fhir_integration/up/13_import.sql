@@ -16,6 +16,9 @@ BEGIN
     -- The CHECK's own error would quote the resource.
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = 'p_source_system is a name of 1 to 200 letters, digits and . _ : / -';
+  ELSIF octet_length(p_resource::text) > 16777216 THEN
+    -- The bound of its column; asked before, since validating so much takes seconds.
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'the resource has more than 16777216 bytes';
   END IF;
   SELECT string_agg(DISTINCT format('%s: %s', i.path, i.message), '; ') INTO v_errors
   FROM public.fhir_resource_issues(p_resource_type, p_resource) AS i WHERE i.severity = 'error';
@@ -61,6 +64,8 @@ DECLARE
   v_user uuid;
   v_source text;
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   PERFORM public.require_valid_fhir('Patient', p_resource, p_source_system);
   SELECT m.guardian_user_id, m.source_system INTO v_user, v_source FROM public.fhir_patient_mappings AS m
@@ -90,6 +95,9 @@ BEGIN
   END IF;
   PERFORM public.write_audit_log('public.fhir_patient_mappings', v_id::text, 'IMPORT', NULL);
   RETURN v_user;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'fhir_patient_mappings', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.fhir_to_guardian_patient(jsonb, text, uuid) IS
@@ -104,6 +112,8 @@ DECLARE
   v_patient uuid;
   v_source text;
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   PERFORM public.require_valid_fhir('Observation', p_resource, p_source_system);
   v_patient := public.fhir_referenced_patient(p_resource #>> '{subject,reference}', p_source_system);
@@ -131,6 +141,9 @@ BEGIN
   END IF;
   PERFORM public.write_audit_log('public.fhir_observations', v_id::text, 'IMPORT', NULL);
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'fhir_observations', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.fhir_to_guardian_observation(jsonb, text) IS

@@ -2,20 +2,6 @@
 -- No role reads the two tables. Operators write them, the server side gets what it needs for one call, and secrets are
 -- ciphertext on the way in and out.
 
--- PostgreSQL's own error would quote the whole row that a CHECK refused, secrets included, to the caller and into the log.
--- An error that is caught is written nowhere.
-CREATE FUNCTION public.refuse_without_values(p_sqlstate text, p_table text, p_constraint text, p_column text)
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = p_sqlstate, SCHEMA = 'public', TABLE = p_table, CONSTRAINT = coalesce(p_constraint, ''),
-    COLUMN = coalesce(p_column, ''), MESSAGE = format('%s takes no such value%s; the value is not told', p_table,
-      coalesce(': ' || coalesce(nullif(p_constraint, ''), nullif(p_column, '')), '')),
-    HINT = 'Secrets are JWEs (RFC 7516), addresses https without user name, query or fragment; auth_config holds no secret.';
-END
-$$;
-COMMENT ON FUNCTION public.refuse_without_values(text, text, text, text) IS
-  'Raises the error of a constraint anew, by its names alone.';
-
 CREATE FUNCTION public.save_fhir_endpoint(p_system_name text, p_base_url text, p_auth_type text,
   p_settings jsonb DEFAULT '{}')
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -32,6 +18,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = 'p_settings is an object with some of: ' || array_to_string(c_known, ', ');
   END IF;
+  -- PostgreSQL's own error would quote the whole row, secrets included; so below.
   BEGIN
     INSERT INTO public.fhir_endpoints (system_name, base_url, auth_type) VALUES (p_system_name, p_base_url, p_auth_type)
     ON CONFLICT (lower(system_name)) DO UPDATE SET base_url = excluded.base_url, auth_type = excluded.auth_type
@@ -44,7 +31,8 @@ BEGIN
     WHERE e.id = v_row.id AND p_settings <> '{}';
   EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
     GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
-    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_endpoints', v_constraint, v_column);
+    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_endpoints', v_constraint, v_column,
+      'An address is https, without user name, query or fragment; auth_config holds no secret.');
   END;
   RETURN v_row.id;
 END
@@ -77,7 +65,8 @@ BEGIN
       smart_enabled = excluded.smart_enabled, launch_url = excluded.launch_url;
   EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
     GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
-    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_oauth_configs', v_constraint, v_column);
+    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_oauth_configs', v_constraint, v_column,
+      'Secrets are JWEs (RFC 7516), addresses https without user name, query or fragment.');
   END;
 END
 $$;
@@ -101,7 +90,8 @@ BEGIN
     RETURN FOUND;
   EXCEPTION WHEN integrity_constraint_violation OR data_exception THEN
     GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
-    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_oauth_configs', v_constraint, v_column);
+    PERFORM public.refuse_without_values(SQLSTATE, 'fhir_oauth_configs', v_constraint, v_column,
+      'Tokens are JWEs (RFC 7516).');
   END;
 END
 $$;

@@ -7,6 +7,8 @@ RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_end timestamptz;
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   PERFORM public.require_patient(p_patient_id);
   IF concat(p_consent_type, p_purpose, p_resource_type) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
@@ -39,6 +41,9 @@ BEGIN
     updated_by = excluded.updated_by
   RETURNING c.id INTO v_id;
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'patient_consents', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.grant_patient_consent(uuid, text, text, uuid, text, timestamptz, boolean, jsonb) IS
@@ -49,6 +54,8 @@ CREATE FUNCTION public.request_patient_consent(p_patient_id uuid, p_consent_type
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF concat(p_consent_type, p_purpose, p_resource_type) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
     -- The CHECKs' own errors would quote the row.
@@ -72,6 +79,9 @@ BEGIN
     EXIT WHEN v_id IS NOT NULL; -- else it was revoked between the two statements: asked again
   END LOOP;
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'patient_consents', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.request_patient_consent(uuid, text, text, uuid, text) IS
@@ -82,6 +92,8 @@ CREATE FUNCTION public.refuse_patient_consent(p_patient_id uuid, p_consent_type 
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_now public.patient_consents%ROWTYPE;
+  v_constraint text;
+  v_column text;
 BEGIN
   PERFORM public.require_patient(p_patient_id);
   IF concat(p_consent_type, p_purpose, p_resource_type) ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
@@ -108,6 +120,9 @@ BEGIN
     RETURNING * INTO v_now;
   END IF;
   RETURN v_now.id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'patient_consents', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.refuse_patient_consent(uuid, text, text, uuid, text, text) IS
@@ -115,12 +130,18 @@ COMMENT ON FUNCTION public.refuse_patient_consent(uuid, text, text, uuid, text, 
 
 CREATE FUNCTION public.revoke_patient_consent(p_consent_id uuid, p_revocation_reason text DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_constraint text;
+  v_column text;
 BEGIN
   PERFORM public.require_patient((SELECT c.patient_id FROM public.patient_consents AS c WHERE c.id = p_consent_id));
   UPDATE public.patient_consents AS c SET granted = false, revoked_at = clock_timestamp(), revocation_reason = p_revocation_reason,
     consent_metadata = c.consent_metadata - 'state', updated_by = c.patient_id
   WHERE c.id = p_consent_id AND c.granted;
   RETURN FOUND;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'patient_consents', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.revoke_patient_consent(uuid, text) IS

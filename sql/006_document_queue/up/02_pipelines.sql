@@ -6,6 +6,8 @@ RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_stages jsonb;
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF jsonb_typeof(p_stages) IS DISTINCT FROM 'array' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_stages must be an array of stages';
@@ -34,6 +36,9 @@ BEGIN
       + CASE WHEN p.stages IS DISTINCT FROM excluded.stages THEN 1 ELSE 0 END
   RETURNING p.id INTO v_id;
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'document_processing_pipelines', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.save_document_pipeline(text, jsonb, text, text[], boolean) IS
@@ -46,6 +51,8 @@ DECLARE
   v_document record;
   v_pipeline public.document_processing_pipelines%ROWTYPE;
   v_run uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   PERFORM public.require_read_committed();
   -- Two requests at once: the second waits, and then finds the run of the first, and document and pipeline as they are then.
@@ -84,6 +91,9 @@ BEGIN
   FROM jsonb_array_elements(v_pipeline.stages) AS s (stage)
   ON CONFLICT ON CONSTRAINT document_processing_queue_stage_key DO NOTHING;
   RETURN v_run;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'document_processing_queue', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.enqueue_document(uuid, text, integer, uuid) IS

@@ -28,9 +28,9 @@ DECLARE
 BEGIN
   IF p_limit NOT BETWEEN 1 AND 1000 OR p_lease NOT BETWEEN interval '1 second' AND interval '1 day'
     OR p_lane NOT IN ('urgent', 'normal', 'bulk') OR coalesce(p_worker, '') = '' OR p_limit IS NULL
-    OR p_lease IS NULL OR p_worker ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    OR p_lease IS NULL OR p_worker ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' OR octet_length(p_worker) > 1024 THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
-      'a worker has a name of one line, takes 1 to 1000 stages for 1 s to 1 day, of lane urgent, normal, bulk or (NULL) any';
+      'a worker has a name of one line and 1024 bytes at most, takes 1 to 1000 stages for 1 s to 1 day, of lane urgent, normal, bulk or (NULL) any';
   END IF;
   -- The last attempt's worker died.
   UPDATE public.document_processing_queue AS q SET status = 'dead_letter', lease_token = NULL, error_code = 'lease_expired'

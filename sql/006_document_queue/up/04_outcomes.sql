@@ -27,6 +27,8 @@ CREATE FUNCTION public.complete_document_work(p_id uuid, p_lease_token uuid, p_r
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_row record;
+  v_constraint text;
+  v_column text;
 BEGIN
   -- The CHECK's own error would quote the row: what was found in the document.
   IF p_quality_score NOT BETWEEN 0 AND 1 THEN
@@ -44,6 +46,9 @@ BEGIN
   END IF;
   PERFORM public.advance_document_run(v_row.document_id, v_row.pipeline_run_id);
   RETURN true;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'document_processing_queue', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.complete_document_work(uuid, uuid, jsonb, numeric, boolean) IS

@@ -6,6 +6,8 @@ CREATE FUNCTION public.enqueue_notification(p_user_id uuid, p_type text, p_title
 RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF NOT isfinite(p_scheduled_for) THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'p_scheduled_for is a time, and not infinity';
@@ -25,6 +27,9 @@ BEGIN
       AND n.notification_type = p_type AND n.title = p_title) ORDER BY n.created_at DESC LIMIT 1;
   END IF;
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'notification_queue', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.enqueue_notification(uuid, text, text, text, jsonb, text, text, text[], text, timestamptz) IS
@@ -36,6 +41,8 @@ CREATE FUNCTION public.enqueue_notification_campaign(p_campaign text, p_type tex
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_count bigint;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF coalesce(p_campaign, '') !~ '^[a-z0-9][a-z0-9_.-]{0,99}$'
     OR coalesce(p_audience, '') NOT IN ('all', 'existing', 'confirmed') OR NOT isfinite(p_scheduled_for)
@@ -58,6 +65,9 @@ BEGIN
   GET DIAGNOSTICS v_count = ROW_COUNT;
   PERFORM public.write_audit_log('public.notification_queue', p_campaign, 'CAMPAIGN', NULL);
   RETURN v_count;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'notification_queue', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamptz, text) IS
@@ -74,6 +84,8 @@ DECLARE
     ORDER BY n.created_at, n.id
     LIMIT 500 FOR UPDATE SKIP LOCKED);
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF cardinality(v_ids) > 1 THEN
     INSERT INTO public.notification_queue (user_id, notification_type, title, body, data, delivery_channels, digest_eligible)
@@ -90,6 +102,9 @@ BEGIN
     next_attempt_at = NULL, status = CASE WHEN v_id IS NULL THEN 'queued' ELSE 'suppressed' END
   WHERE n.id = ANY (v_ids);
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'notification_queue', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.create_notification_digest(uuid, text) IS

@@ -35,9 +35,9 @@ DECLARE
 BEGIN
   IF p_limit NOT BETWEEN 1 AND 1000 OR p_lease NOT BETWEEN interval '1 second' AND interval '1 day'
     OR coalesce(p_worker, '') = '' OR p_limit IS NULL OR p_lease IS NULL
-    OR p_worker ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' THEN
+    OR p_worker ~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]' OR octet_length(p_worker) > 1024 THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
-      'a worker has a name of one line and takes 1 to 1000 messages for 1 s to 1 day';
+      'a worker has a name of one line and 1024 bytes at most, and takes 1 to 1000 messages for 1 s to 1 day';
   END IF;
   LOOP
     v_seen := 0;
@@ -146,6 +146,9 @@ COMMENT ON FUNCTION public.fail_notification(uuid, uuid, text) IS
 CREATE FUNCTION public.complete_notification(p_id uuid, p_lease_token uuid, p_delivered text[],
   p_failed text[] DEFAULT '{}') RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_constraint text;
+  v_column text;
 BEGIN
   IF coalesce(p_delivered, '{}') = '{}' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'delivered by no channel: call fail_notification';
@@ -156,6 +159,9 @@ BEGIN
     delivered_channels = p_delivered, failed_channels = coalesce(p_failed, '{}'), error_code = NULL
   WHERE n.id = p_id AND n.lease_token = public.lease_digest(p_lease_token);
   RETURN FOUND;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'notification_queue', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.complete_notification(uuid, uuid, text[], text[]) IS

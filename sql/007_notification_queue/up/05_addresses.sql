@@ -4,6 +4,8 @@ CREATE FUNCTION public.add_notification_channel(p_channel_type text, p_channel_i
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF auth.uid() IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only a user may add an address of his own';
@@ -31,6 +33,9 @@ BEGIN
   INSERT INTO public.notification_delivery_channels AS c (user_id, channel_type, channel_identifier)
   VALUES (auth.uid(), p_channel_type, p_channel_identifier) RETURNING c.id INTO v_id;
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'notification_delivery_channels', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.add_notification_channel(text, text) IS

@@ -58,6 +58,8 @@ RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
   v_user uuid := public.collaboration_caller();
   v_id uuid;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF (p_patient_id = v_user OR public.patient_consents_to(p_patient_id, v_user)) IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'only the patient, or whom he shares his record with, may do this';
@@ -72,6 +74,9 @@ BEGIN
   INSERT INTO public.collaboration_participants (session_id, user_id, role, admitted_by, invited_by)
   VALUES (v_id, v_user, 'owner', CASE WHEN v_user = p_patient_id THEN 'patient' ELSE 'consent' END, v_user);
   RETURN v_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, 'collaboration_sessions', v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.create_collaboration_session(uuid, text, text, timestamptz, timestamptz) IS

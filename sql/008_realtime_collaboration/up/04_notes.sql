@@ -10,6 +10,9 @@ DECLARE
   v_role text := public.touch_collaboration(p_session_id);
   v_note public.collaborative_clinical_notes;
   v_conflict uuid;
+  v_table text;
+  v_constraint text;
+  v_column text;
 BEGIN
   IF v_role = 'viewer' THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a viewer writes no notes';
@@ -48,6 +51,9 @@ BEGIN
   INSERT INTO public.collaborative_note_versions (note_id, version_number, session_id, patient_id, title, content, editor)
   VALUES (v_note.id, v_note.version_number, p_session_id, v_note.patient_id, p_title, p_content, v_user);
   RETURN QUERY SELECT 'saved', v_note.id, v_note.version_number, NULL::uuid;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+  GET STACKED DIAGNOSTICS v_table = TABLE_NAME, v_constraint = CONSTRAINT_NAME, v_column = COLUMN_NAME;
+  PERFORM public.refuse_without_values(SQLSTATE, v_table, v_constraint, v_column);
 END
 $$;
 COMMENT ON FUNCTION public.save_collaborative_note(uuid, text, text, uuid, integer, text, text) IS
