@@ -105,7 +105,7 @@ FROM (SELECT ARRAY[
   'definition of public.enqueue_notification_campaign(text, text, text, text, jsonb, text, text, text[], timestamp with time zone, text): 34dbcf14',
   'definition of public.create_notification_digest(uuid, text): 984e1b9f',
   'definition of public.pass_over_notifications(uuid[], text): bd25ac43',
-  'definition of public.claim_notifications(text, integer, interval): 4bdf24a6',
+  'definition of public.claim_notifications(text, integer, interval): 9ea45170',
   'definition of public.fail_notification(uuid, uuid, text): b9e0f391',
   'definition of public.complete_notification(uuid, uuid, text[], text[]): 1c6e9638',
   'definition of public.mark_notification(uuid, text): f3c75e19',

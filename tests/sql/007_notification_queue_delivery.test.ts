@@ -16,6 +16,19 @@ describe("007_notification_queue: delivery", function () {
     expect(await value(client, status, [gone])).to.equal("suppressed");
   });
 
+  test("what nobody can be sent is ended 5,000 messages a call, and keeps what can be from going for a call only", async (client) => {
+    const [user] = await users(client);
+    await client.query(
+      `INSERT INTO public.notification_queue (user_id, notification_type, priority, title, body, delivery_channels, dedup_key)
+       SELECT $1, 'system_upgrade', 'high', 'No address', 'Text.', '{sms}', n FROM generate_series(1, 5500) AS n`,
+      [user],
+    );
+    await send(client, user);
+    const ended = "SELECT count(*)::int FROM public.notification_queue WHERE status = 'suppressed'";
+    expect([await titles(client), await value(client, ended)]).to.deep.equal([[], 5000]);
+    expect([await titles(client), await value(client, ended)]).to.deep.equal([["Hello"], 5500]);
+  });
+
   test("U-5: quiet hours go by the user's clock and past midnight", async (client) => {
     const end = async (hours: string, zone: string, at: string) =>
       value<string | null>(
