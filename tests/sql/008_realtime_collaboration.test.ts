@@ -73,6 +73,24 @@ describe("008_realtime_collaboration", function () {
     expect(await seen(patient, "collaboration_participants", "session_id")).to.deep.equal([mine, other].sort());
   });
 
+  test("each policy finds its rows by an index: who reads pays for his own sessions, and not for everybody's", async (client) => {
+    const [patient] = await people(client);
+    // So few rows are read as fast without one.
+    await client.query("SET enable_seqscan = off; SET enable_bitmapscan = off");
+    for (const [table, column] of [
+      ["collaboration_sessions", "id"],
+      ["collaboration_participants", "session_id"],
+      ["collaborative_clinical_notes", "session_id"],
+      ["collaborative_note_versions", "session_id"],
+      ["collaboration_conflicts", "session_id"],
+    ] as const) {
+      const explain = `EXPLAIN (COSTS OFF) SELECT ${column} FROM public.${table}`;
+      const { rows } = await queryAs<{ "QUERY PLAN": string }>(client, "authenticated", patient, explain);
+      const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+      expect(plan, table).to.include(`Index Cond: (${column} = ANY (`).and.not.include("Filter:");
+    }
+  });
+
   test("U-12: no participant takes a session over, deletes it or lets himself in; nor does the server side read notes", async (client) => {
     const [patient, doctor, nurse, stranger] = await people(client);
     const session = await create(client, doctor, patient);

@@ -153,9 +153,11 @@ CREATE INDEX collaborative_clinical_notes_session_idx ON public.collaborative_cl
 CREATE INDEX collaborative_clinical_notes_patient_idx ON public.collaborative_clinical_notes (patient_id);
 CREATE INDEX collaborative_clinical_notes_author_idx ON public.collaborative_clinical_notes (primary_author);
 CREATE INDEX collaborative_clinical_notes_editor_idx ON public.collaborative_clinical_notes (last_editor);
+CREATE INDEX collaborative_note_versions_session_idx ON public.collaborative_note_versions (session_id);
 CREATE INDEX collaborative_note_versions_patient_idx ON public.collaborative_note_versions (patient_id);
 CREATE INDEX collaborative_note_versions_editor_idx ON public.collaborative_note_versions (editor);
 CREATE INDEX collaboration_conflicts_note_idx ON public.collaboration_conflicts (note_id);
+CREATE INDEX collaboration_conflicts_session_idx ON public.collaboration_conflicts (session_id);
 CREATE INDEX collaboration_conflicts_patient_idx ON public.collaboration_conflicts (patient_id);
 CREATE INDEX collaboration_conflicts_user_idx ON public.collaboration_conflicts (user_id);
 CREATE INDEX collaboration_conflicts_resolved_by_idx ON public.collaboration_conflicts (resolved_by);
