@@ -411,7 +411,7 @@ FROM (SELECT ARRAY[
   'definition of public.hl7_conversion_patient(): d821f98c',
   'definition of public.check_fhir_api_audit(): d2c97c7a',
   'definition of public.check_fhir_job_errors(): 5f9ca5a9',
-  'definition of public.expire_fhir_exchange(integer): 29102c27',
+  'definition of public.expire_fhir_exchange(integer): 6363c55f',
   'definition of hl7_messages_lines on public.hl7_messages: be32be8d',
   'definition of hl7_to_fhir_conversions_lines on public.hl7_to_fhir_conversions: 2003db54',
   'definition of legacy_import_jobs_lines on public.legacy_import_jobs: 6afb2b8f',

@@ -147,5 +147,17 @@ describe("003_fhir_integration: what outlives an account", function () {
     const emptied =
       "SELECT resource_type || ' ' || status AS line FROM public.fhir_sync_jobs WHERE resource_filter IS NULL";
     expect(await lines(client, emptied)).to.deep.equal(["Poldnobody failed"]);
+
+    // Of each kind as many a call as are asked for: the job calls until nothing is left.
+    await client.query(`INSERT INTO public.hl7_messages (message_type, message_control_id, raw_message, received_at)
+      SELECT 'ADT^A08', 'old ' || n, 'PID', now() - interval '29 days' FROM generate_series(1, 5) AS n`);
+    await client.query(`INSERT INTO public.fhir_validation_results (resource_type, source_system, is_valid, created_at)
+      SELECT 'Patient', 'old', true, now() - interval '29 days' FROM generate_series(1, 3)`);
+    await client.query(`UPDATE public.fhir_sync_jobs SET resource_filter = '{"name": "Bell"}', status = 'failed',
+      completed_at = now() - interval '29 days', patient_filter = NULL`);
+    const some: string[] = [];
+    do some.push(await service(client, "SELECT public.expire_fhir_exchange(2)"));
+    while (some.at(-1) !== "0");
+    expect(some).to.deep.equal(["6", "5", "3", "2", "0"]);
   });
 });

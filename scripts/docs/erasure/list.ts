@@ -30,7 +30,7 @@ export const reasons = {
   },
   pending: {
     title: "Of no account yet, for 28 days",
-    why: "What came from other systems and was not linked to an account is found by no erasure. `expire_fhir_exchange()`, a clock job, takes it away after 28 days; of ended jobs the search parameters. In the archive of a rollback it waits until the next `up`, or `npm run purge`.",
+    why: "What came from other systems and was not linked to an account is found by no erasure. `expire_fhir_exchange()`, which a clock job calls once a day until it answers 0, takes it away after 28 days; of ended jobs the search parameters. In the archive of a rollback it waits until the next `up`, or `npm run purge`.",
     by: "GDPR Article 12(3): an erasure is due within one month",
   },
   ids: {

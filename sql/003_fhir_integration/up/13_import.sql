@@ -175,13 +175,16 @@ BEGIN
   GET DIAGNOSTICS v_count = ROW_COUNT;
   v_all := v_all + v_count;
   -- Of ended jobs only: one that still runs would be about more accounts without its filter.
-  UPDATE public.fhir_sync_jobs AS j SET resource_filter = NULL, date_filter = NULL
-  WHERE j.patient_filter IS NULL AND num_nonnulls(j.resource_filter, j.date_filter) > 0 AND j.status IN ('completed', 'failed', 'cancelled')
-    AND coalesce(j.completed_at, j.created_at) < v_until;
+  v_ids := ARRAY(SELECT j.id FROM public.fhir_sync_jobs AS j
+    WHERE j.patient_filter IS NULL AND num_nonnulls(j.resource_filter, j.date_filter) > 0
+      AND j.status IN ('completed', 'failed', 'cancelled') AND coalesce(j.completed_at, j.created_at) < v_until
+    LIMIT p_limit FOR UPDATE SKIP LOCKED);
+  UPDATE public.fhir_sync_jobs AS j SET resource_filter = NULL, date_filter = NULL WHERE j.id = ANY (v_ids);
   GET DIAGNOSTICS v_count = ROW_COUNT;
   RETURN v_all + v_count;
 END
 $$;
 COMMENT ON FUNCTION public.expire_fhir_exchange(integer) IS
   'Takes away what was exchanged more than 28 days ago and is of no account: HL7 messages with what was made of them, '
-  'validation results, the search parameters of ended jobs; how many rows. For a clock job, once a day.';
+  'validation results, the search parameters of ended jobs; how many rows. For a clock job, once a day: at most p_limit of '
+  'each kind a call, so call again until it is 0, each time in a transaction of its own.';
