@@ -400,7 +400,7 @@ FROM (SELECT ARRAY[
   'definition of public.fhir_referenced_patient(text, text): a49ad342',
   'definition of public.fhir_to_guardian_patient(jsonb, text, uuid): ef7f3b57',
   'definition of public.fhir_to_guardian_observation(jsonb, text): 1dc871ad',
-  'definition of public.write_fhir_mapping(text, uuid, integer): a2b497aa',
+  'definition of public.write_fhir_mapping(text, uuid, integer): 250fe53a',
   'definition of public.refresh_fhir_mappings(uuid, integer): 2928f319',
   'definition of public.refuse_control_characters(): cc99764f',
   'definition of public.save_fhir_endpoint(text, text, text, jsonb): 4db78d38',

@@ -114,9 +114,21 @@ describe("jobs of all", function () {
         "SELECT (SELECT count(*) FROM public.guardian_fhir_lab_observations) + (SELECT count(*) FROM public.guardian_fhir_vital_observations)",
       ),
     );
+    // A rollback takes nothing back of a sequence: the statements that failed are counted too.
+    await client.query(`CREATE SEQUENCE public.tries;
+      CREATE FUNCTION public.try() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN PERFORM nextval('public.tries'); RETURN NULL; END $$;
+      CREATE TRIGGER try BEFORE INSERT ON public.fhir_observations FOR EACH STATEMENT EXECUTE FUNCTION public.try()`);
+    const tries = (): Promise<number> => value<number>(client, "SELECT nextval('public.tries')::int");
     expect((await refresh(client))["fhir_observations"]).to.equal(`+${all - 1} -0`);
+    const first = await tries();
+    expect(all).to.be.above(30);
+    expect(first - 1, `statements, for ${all} rows`).to.be.at.most(3 + 2 * Math.ceil(Math.log2(all)));
     expect(await passedOver(client)).to.deep.equal([`public.fhir_observations ${bad}`]);
     expect(await refresh(client)).to.deep.equal({});
+    await client.query("UPDATE public.patient_lab_results SET updated_at = updated_at + interval '1 hour'");
+    const before = await tries();
+    expect(await refresh(client), "all others").to.have.all.keys("fhir_observations");
+    expect((await tries()) - before - 1, "and the one that fails").to.equal(2);
     await client.query("ALTER TABLE public.fhir_observations DROP CONSTRAINT odd");
     expect(await refresh(client)).to.deep.equal({ fhir_observations: "+1 -0" });
   });

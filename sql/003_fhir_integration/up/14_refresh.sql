@@ -11,8 +11,14 @@ DECLARE
   v_source text;
   v_key text := 'b.fhir_id';
   v_update text;
-  v_one text;
-  v_count bigint;
+  v_bad text[] := ARRAY(SELECT a.record_key FROM public.audit_log AS a WHERE a.table_name = 'public.' || p_mapping
+    AND a.action = 'PASSED_OVER' AND a.occurred_at > clock_timestamp() - interval '1 day');
+  v_keys text[] := '{}';
+  v_from integer := 1;
+  v_until integer;
+  v_size integer;
+  v_count bigint := 0;
+  v_rows bigint;
   v_passed bigint := 0;
 BEGIN
   CASE p_mapping
@@ -68,25 +74,47 @@ BEGIN
   END CASE;
   v_update := ' ON CONFLICT ' || v_update || ', resource = excluded.resource, source_version = excluded.source_version,
     last_sync = now(), sync_status = ''active'', sync_errors = NULL';
+  -- Without what was passed over today: that costs the others nothing.
   BEGIN
-    EXECUTE concat_ws(' ', v_insert, v_source, 'LIMIT $2', v_update) USING p_patient_id, p_limit;
+    EXECUTE concat_ws(' ', v_insert, v_source, 'AND', v_key, '<> ALL ($3) LIMIT $2', v_update) USING p_patient_id, p_limit, v_bad;
     GET DIAGNOSTICS v_count = ROW_COUNT;
-    RETURN v_count;
   EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
-    v_count := 0;
+    EXECUTE format('SELECT ARRAY(SELECT %s %s AND %1$s <> ALL ($3) LIMIT $2)', v_key, v_source)
+    INTO v_keys USING p_patient_id, p_limit, v_bad;
   END;
-  -- A row of v6 is at fault: one by one, so that the others come. One that was passed over today is not tried again.
-  FOR v_one IN EXECUTE concat_ws(' ', 'SELECT', v_key, v_source, 'AND NOT public.is_passed_over($3,', v_key, ') LIMIT $2')
-    USING p_patient_id, p_limit, 'public.' || p_mapping
-  LOOP
+  -- A row of v6 is at fault: one is among the keys up to v_until. It is found by halves, and from there on the statements grow
+  -- again: a few in all, and not one a row.
+  v_until := cardinality(v_keys);
+  v_size := greatest(v_until / 2, 1);
+  WHILE v_from <= cardinality(v_keys) LOOP
     BEGIN
-      EXECUTE concat_ws(' ', v_insert, v_source, 'AND', v_key, '= $3', v_update) USING p_patient_id, p_limit, v_one;
-      v_count := v_count + 1;
+      EXECUTE concat_ws(' ', v_insert, v_source, 'AND', v_key, '= ANY ($3) LIMIT $2', v_update)
+      USING p_patient_id, p_limit, v_keys[v_from : v_from + v_size - 1];
+      GET DIAGNOSTICS v_rows = ROW_COUNT;
+      v_count := v_count + v_rows;
+      v_from := v_from + v_size;
+      v_size := CASE WHEN v_from > v_until THEN v_size * 2 ELSE greatest((v_until - v_from + 1) / 2, 1) END;
     EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
-      PERFORM public.pass_over('public.' || p_mapping, v_one);
-      v_passed := v_passed + 1;
+      v_until := v_from + v_size - 1;
+      IF v_size = 1 THEN
+        PERFORM public.pass_over('public.' || p_mapping, v_keys[v_from]);
+        v_passed := v_passed + 1;
+        v_from := v_from + 1;
+      END IF;
+      v_size := greatest(v_size / 2, 1);
     END;
   END LOOP;
+  IF v_bad <> '{}' THEN
+    BEGIN
+      -- All at once: they may have been mended. If one was not, they wait for tomorrow.
+      EXECUTE concat_ws(' ', v_insert, v_source, 'AND', v_key, '= ANY ($3) LIMIT $2', v_update)
+      USING p_patient_id, p_limit - v_count, v_bad;
+      GET DIAGNOSTICS v_rows = ROW_COUNT;
+      v_count := v_count + v_rows;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
+      NULL;
+    END;
+  END IF;
   IF v_passed > 0 THEN
     RAISE WARNING '% rows for % were passed over: audit_log has their keys (PASSED_OVER)', v_passed, p_mapping;
   END IF;
