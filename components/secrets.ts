@@ -74,7 +74,8 @@ export function keepingSecrets(config: Pick<StackConfig, "secrets">): pulumi.Res
       return [name, kept(config, keys, value)] as const;
     });
     const told = { ...outputs[type.split(":").at(-1) ?? ""], ...(type.startsWith(`${packageName}:`) ? ours : {}) };
-    const additionalSecretOutputs = Object.keys(told).filter((name) => isSecret(config, told[name] ?? []));
-    return { props: Object.fromEntries(given), opts: { ...opts, additionalSecretOutputs } };
+    const secret = Object.keys(told).filter((name) => isSecret(config, told[name] ?? []));
+    // Beside those that a provider's own SDK names.
+    return { props: Object.fromEntries(given), opts: pulumi.mergeOptions(opts, { additionalSecretOutputs: secret }) };
   };
 }

@@ -248,6 +248,7 @@ describe("components: the store for backups in AWS", function () {
         type: "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
         name: "backups",
         inputs: { bucket, rule: { defaultRetention: { mode: "GOVERNANCE", days: 30 } } },
+        secretOutputs: ["token"],
         options: kept(...after("aws:s3/bucketVersioning:BucketVersioning backups")),
       },
     ]);

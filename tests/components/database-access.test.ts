@@ -116,6 +116,7 @@ describe("components/database-access", function () {
             ...{ password: "the-administrator's", sslmode: "verify-full", superuser: "false", connectTimeout: "15" },
           },
           secrets: ["password"],
+          secretOutputs: ["password"],
           options: { parent },
         },
         ...wanted.map((it, i) => ({
@@ -123,6 +124,7 @@ describe("components/database-access", function () {
           name: it[0],
           inputs: it[1],
           ...("password" in it[1] ? { secrets: ["password"] } : {}),
+          ...(typeOf(it).endsWith(":Role") ? { secretOutputs: ["password", "passwordWo"] } : {}),
           options: {
             ...{ parent, provider: "pulumi:providers:postgresql database" },
             // Each waits for the one before it: two at once on a row of the catalogue would fail.

@@ -26,6 +26,7 @@ import { until } from "../support/processes";
 import { serve } from "../support/serving";
 import { skip } from "../support/skip";
 import { refusalOf } from "./module/harness";
+import { long } from "../support/long";
 
 const wanted: ScratchOptions = { major, bytes: 1, owner: "a test's", systemIdentifier: "another" };
 
@@ -92,42 +93,45 @@ describe("the scratch server", function () {
     expect(await checkScratch(wanted)).to.match(new RegExp(`^an embedded PostgreSQL ${major} in /`));
   });
 
-  it("17-3 goes at once when its process is killed; with its warden killed too, the next one ends it and removes its data", async () => {
-    const first = await served();
-    first.child.kill("SIGKILL");
-    await until("the warden cleans up", () => !existsSync(first.folder) && !alive(first.postmaster));
+  long(
+    "17-3 goes at once when its process is killed; with its warden killed too, the next one ends it and removes its data",
+    async () => {
+      const first = await served();
+      first.child.kill("SIGKILL");
+      await until("the warden cleans up", () => !existsSync(first.folder) && !alive(first.postmaster));
 
-    const second = await served();
-    process.kill(second.warden, "SIGKILL");
-    second.child.kill("SIGKILL");
-    await until("it is dead", () => !alive(second.child.pid ?? 0) || second.child.signalCode !== null);
-    expect(existsSync(second.folder)).to.equal(true);
-    // A living process's, and one that is just being made.
-    const others = ["guardian-scratch-living", "guardian-scratch-young"].map((name) => join(tmpdir(), name));
-    for (const folder of others) mkdirSync(folder, { recursive: true });
-    writeFileSync(join(others[0]!, "owner.json"), JSON.stringify(ownMark()));
-    give(serverAccount(), ...others);
-    // Another user's, whose process is gone: only root can make one, and only root could remove it.
-    const theirs = join(tmpdir(), "guardian-scratch-theirs");
-    if (process.getuid?.() === 0) {
-      mkdirSync(theirs, { recursive: true });
-      writeFileSync(join(theirs, "owner.json"), JSON.stringify({ ...ownMark(), started: "another time" }));
-      chownSync(theirs, 54_321, 54_321);
-      others.push(theirs);
-    }
-    try {
-      await (await openScratch(wanted)).close();
-      expect(existsSync(second.folder), "the next run cleans up").to.equal(false);
-      await until("its server ends", () => !alive(second.postmaster));
-      expect(others.filter((folder) => !existsSync(folder))).to.deep.equal([]);
-      // Its number was given to another process since.
-      writeFileSync(join(others[0]!, "owner.json"), JSON.stringify({ ...ownMark(), started: "another time" }));
-      expect(await removeLeftovers(serverAccount())).to.deep.equal([]);
-      expect(others.filter((folder) => !existsSync(folder))).to.deep.equal(others.slice(0, 1));
-    } finally {
-      for (const folder of others) rmSync(folder, { recursive: true, force: true });
-    }
-  });
+      const second = await served();
+      process.kill(second.warden, "SIGKILL");
+      second.child.kill("SIGKILL");
+      await until("it is dead", () => !alive(second.child.pid ?? 0) || second.child.signalCode !== null);
+      expect(existsSync(second.folder)).to.equal(true);
+      // A living process's, and one that is just being made.
+      const others = ["guardian-scratch-living", "guardian-scratch-young"].map((name) => join(tmpdir(), name));
+      for (const folder of others) mkdirSync(folder, { recursive: true });
+      writeFileSync(join(others[0]!, "owner.json"), JSON.stringify(ownMark()));
+      give(serverAccount(), ...others);
+      // Another user's, whose process is gone: only root can make one, and only root could remove it.
+      const theirs = join(tmpdir(), "guardian-scratch-theirs");
+      if (process.getuid?.() === 0) {
+        mkdirSync(theirs, { recursive: true });
+        writeFileSync(join(theirs, "owner.json"), JSON.stringify({ ...ownMark(), started: "another time" }));
+        chownSync(theirs, 54_321, 54_321);
+        others.push(theirs);
+      }
+      try {
+        await (await openScratch(wanted)).close();
+        expect(existsSync(second.folder), "the next run cleans up").to.equal(false);
+        await until("its server ends", () => !alive(second.postmaster));
+        expect(others.filter((folder) => !existsSync(folder))).to.deep.equal([]);
+        // Its number was given to another process since.
+        writeFileSync(join(others[0]!, "owner.json"), JSON.stringify({ ...ownMark(), started: "another time" }));
+        expect(await removeLeftovers(serverAccount())).to.deep.equal([]);
+        expect(others.filter((folder) => !existsSync(folder))).to.deep.equal(others.slice(0, 1));
+      } finally {
+        for (const folder of others) rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
 
   it("17-3 is no server that says in another language what it refuses", async function (this: Mocha.Context) {
     // A system without such a locale gets one by that name: glibc looks in LOCPATH first, which a server without a network gets here.

@@ -167,34 +167,37 @@ describe("provider: a resource that Pulumi replaces", function () {
       }),
   );
 
-  it("16-1: --target-replace, one killed after its create, --refresh, destroy --target: runs that ask of one alone", () =>
-    withAll(async (_walk, made, db, client) => {
-      const before = await standing(client);
-      const { held, again } = made.get("DataMigration")!;
-      const { held: flag, again: flagAgain } = made.get("FeatureFlag")!;
-      // Killed before the state had it: the next run knows the old one only.
-      await flagAgain();
-      let newer = held;
-      await anotherRun(db, async (run) => {
-        expect(await outcome(run.remove(flag))).to.match(older);
-        await run.diff(held);
-        newer = await run.create("DataMigration", "consents", run.consents(held.inputs["ledgerId"]!));
-        await run.remove(held);
-      });
-      expect(await standing(client)).to.deep.equal(before);
-      newer = await again();
-      // --refresh: the run that brings an old state up to date goes on with it, and takes back what it says.
-      await anotherRun(db, async (run) => {
-        const found = { ...held, id: await read(run, held) };
-        expect(found.id).to.equal(newer.id);
-        expect(await run.diff(found)).to.deep.equal({ changes: "none", paths: {} });
+  long(
+    "16-1: --target-replace, one killed after its create, --refresh, destroy --target: runs that ask of one alone",
+    () =>
+      withAll(async (_walk, made, db, client) => {
+        const before = await standing(client);
+        const { held, again } = made.get("DataMigration")!;
+        const { held: flag, again: flagAgain } = made.get("FeatureFlag")!;
+        // Killed before the state had it: the next run knows the old one only.
+        await flagAgain();
+        let newer = held;
+        await anotherRun(db, async (run) => {
+          expect(await outcome(run.remove(flag))).to.match(older);
+          await run.diff(held);
+          newer = await run.create("DataMigration", "consents", run.consents(held.inputs["ledgerId"]!));
+          await run.remove(held);
+        });
         expect(await standing(client)).to.deep.equal(before);
-        await run.remove(found);
-        expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0 });
-        await run.remove({ ...flag, id: await read(run, flag) });
-        expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0, percent: 0 });
-      });
-    }));
+        newer = await again();
+        // --refresh: the run that brings an old state up to date goes on with it, and takes back what it says.
+        await anotherRun(db, async (run) => {
+          const found = { ...held, id: await read(run, held) };
+          expect(found.id).to.equal(newer.id);
+          expect(await run.diff(found)).to.deep.equal({ changes: "none", paths: {} });
+          expect(await standing(client)).to.deep.equal(before);
+          await run.remove(found);
+          expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0 });
+          await run.remove({ ...flag, id: await read(run, flag) });
+          expect(await standing(client)).to.deep.equal({ ...(before as object), consents: 0, percent: 0 });
+        });
+      }),
+  );
 
   it("16-1: state rename, state delete, import: what stands is neither deleted nor gone, and the way out is named", () =>
     withAll(async (walk, made, db, client) => {

@@ -51,7 +51,7 @@ describe("npm run pulumi, on the real engine", function () {
     expect(output.stderr).to.match(/^using pulumi [^\n]+\n$/);
   });
 
-  long("16-1 destroys nothing that `state protect` protects, though the program does not", async () => {
+  it("16-1 destroys nothing that `state protect` protects, though the program does not", async () => {
     const state = (): string => readFileSync(stateFile, "utf8");
     const before = state();
     const urn = /"urn": ?"([^"]+::thing)"/.exec(before)?.[1] ?? "";
@@ -180,7 +180,7 @@ exec sleep 30
     expect(stderr).to.not.include(hint);
   });
 
-  it("destroys nothing a second time: the program is not run, which would be made anew", async () => {
+  long("destroys nothing a second time: the program is not run, which would be made anew", async () => {
     expect((await destroyed("destroyed again")).ran).to.equal("");
     const { checkpoint } = JSON.parse(readFileSync(stateFile, "utf8")) as Checkpoint;
     expect(checkpoint.latest.resources ?? []).to.deep.equal([]);

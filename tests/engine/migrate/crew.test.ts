@@ -3,6 +3,7 @@ import { defaultLimits } from "../../../engine/migrate/workers/throttle";
 import { Monitor, noSignals } from "../../../engine/migrate/workers/throttle/signals";
 import { column, refusalOf, until } from "../module/harness";
 import { withOnline } from "./harness";
+import { long } from "../../support/long";
 
 /** More than are moved without a throttle. */
 const users = 21_000;
@@ -14,7 +15,7 @@ describe("a migration's crew", function () {
   before(() => void (defaultLimits.noiseMs = 150));
   after(() => void (defaultLimits.noiseMs = noiseMs));
 
-  it("makes do with the connections there are: without the second worker, and at last without the throttle", () =>
+  long("makes do with the connections there are: without the second worker, and at last without the throttle", () =>
     withOnline("preferences", users, async (online) => {
       const { admin } = online;
       const [role] = await column<string>(online.client, "SELECT current_user::text");
@@ -44,7 +45,8 @@ describe("a migration's crew", function () {
       } finally {
         await admin.query(`ALTER ROLE ${role} CONNECTION LIMIT -1`); // a role is the whole server's
       }
-    }));
+    }),
+  );
 
   it("^C ends it while the probes wait for a lock before anything is moved", () =>
     withOnline("preferences", users, async (online) => {

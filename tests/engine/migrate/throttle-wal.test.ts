@@ -4,6 +4,7 @@ import { Client } from "pg";
 import { startServer, type Server } from "../../../engine/server/server";
 import { major, type Login } from "../../support/postgres";
 import { until, withThrottle } from "./throttle-harness";
+import { long } from "../../support/long";
 
 /** A standby as the server sees one: takes WAL and answers what it has replayed (manual, Streaming Replication Protocol). */
 class Standby {
@@ -125,7 +126,7 @@ describe("throttle and the WAL of PostgreSQL", function () {
     }
   });
 
-  it("stands still while the WAL archive's queue is long, or the archive fails", async () => {
+  long("stands still while the WAL archive's queue is long, or the archive fails", async () => {
     await withThrottle(login, { limits: { archiveFiles: 2 } }, async (rich) => {
       await withThrottle(poor, {}, async (throttle) => {
         await until(throttle, () => rich.speed === 1 && throttle.speed === 1);

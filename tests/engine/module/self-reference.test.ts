@@ -32,7 +32,7 @@ describe("rows that refer to rows of their own table", function () {
       expect(await column(client, counts)).to.deep.equal(["12000 12000 0 0"]);
     }));
 
-  it("in a long chain", () =>
+  long("in a long chain", () =>
     withEngine(async (engine, db) => {
       const [client, admin] = [await db.connect(), await db.connect("admin")];
       const module = await moduleOf("900_t", versions());
@@ -42,7 +42,8 @@ describe("rows that refer to rows of their own table", function () {
       await engine.undo("900_t");
       await engine.apply(module);
       expect(await column(client, "SELECT count(*) FROM public.t WHERE parent = id - 1")).to.deep.equal(["149"]);
-    }));
+    }),
+  );
 
   it("in circles, and to themselves", () =>
     withEngine(async (engine, db) => {

@@ -11,6 +11,7 @@ import { withClient } from "../../../scripts/v6/database";
 import { until } from "../../support/processes";
 import { type Dumps, marker, refusal, useDumps, wrappers } from "../dumps";
 import { useScratch } from "./scratch";
+import { long } from "../../support/long";
 
 type Changed = { -readonly [K in keyof Manifest]: Manifest[K] };
 
@@ -19,7 +20,7 @@ describe("a backup with a fault", function () {
   const place = useDumps();
   const scratch = useScratch();
 
-  it("17-3 is refused by the step that should see it, naming it", () =>
+  long("17-3 is refused by the step that should see it, naming it", () =>
     withEmpty(async (db) => {
       const admin = await db.connect("admin");
       const role = `planted_${process.pid}`;
@@ -191,7 +192,8 @@ describe("a backup with a fault", function () {
       } finally {
         await admin.query(`DROP OWNED BY ${role}; DROP ROLE ${role}; DROP ROLE ${role}_unused`);
       }
-    }));
+    }),
+  );
 });
 
 describe("a proof that is stopped", function () {

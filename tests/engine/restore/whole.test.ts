@@ -17,6 +17,7 @@ import { type Login, withEmpty, withV6 } from "../../support/postgres";
 import { refusal, useDumps } from "../dumps";
 import { awkward } from "../prove/awkward";
 import { useScratch } from "../prove/scratch";
+import { long } from "../../support/long";
 
 describe("a whole backup that is restored", function () {
   this.timeout(240_000);
@@ -127,65 +128,68 @@ describe("a whole backup that is restored", function () {
       }
     }));
 
-  it("17-6 goes into an empty database that is there, under another name, beside roles of others, which stay as they are", () =>
-    withEmpty(async (db) => {
-      await elsewhere.empty();
-      const admin = await db.connect("admin");
-      const role = `kept_${process.pid}`;
-      await admin.query(`CREATE ROLE ${role} LOGIN; CREATE ROLE ${role}_new IN ROLE ${role}; CREATE TABLE t (i int);
+  long(
+    "17-6 goes into an empty database that is there, under another name, beside roles of others, which stay as they are",
+    () =>
+      withEmpty(async (db) => {
+        await elsewhere.empty();
+        const admin = await db.connect("admin");
+        const role = `kept_${process.pid}`;
+        await admin.query(`CREATE ROLE ${role} LOGIN; CREATE ROLE ${role}_new IN ROLE ${role}; CREATE TABLE t (i int);
         INSERT INTO t VALUES (1), (2); ALTER TABLE t OWNER TO ${role}; GRANT SELECT ON t TO ${role}_new`);
-      await admin.query(`ALTER DATABASE ${escapeIdentifier(db.name)} SET work_mem = '5MB'`);
-      try {
-        const backup = await openBackup((await place.take(db)).path);
-        const name = 'Ann\'s "db"';
-        await withClient(elsewhere.login(), (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
-        const to = settingsOf({ ...elsewhere.login(), database: name });
-        expect(await refusal(restore(backup, to, place.restoring({ roles: false })))).to.match(
-          new RegExp(
-            `^roles that own or may use .* are not there: ${role}, ${role}_new; nothing was written \\[restore-refused\\]`,
-          ),
-        );
-        await withClient(elsewhere.login(), (client) => client.query(`CREATE ROLE ${role} NOLOGIN`));
-        const stops = new AbortController();
-        const said = await refusal(
-          restore(
-            backup,
-            to,
-            place.restoring({ signal: stops.signal, afterContent: () => Promise.reject(new Error("not now")) }),
-          ),
-        );
-        expect(said)
-          .to.match(
-            /^the restore failed: not now; what is in database Ann's "db" is not whole; roles that were made stay: /,
-          )
-          .and.contain("schema guardian_restoring in it says so");
-        expect(await refusal(restore(backup, to, place.restoring()))).to.contain(
-          "is not empty (a restore that did not come to its end left schema guardian_restoring: what is there is not whole)",
-        );
-        await withClient(elsewhere.login(), (client) => client.query(`DROP DATABASE ${escapeIdentifier(name)}`));
-        await withClient(elsewhere.login(), (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
-        const done = await restore(backup, to, place.restoring());
-        expect(done.roles).to.deep.equal([]);
-        expect(done.left).to.deep.equal([{ what: `role ${role}`, why: "the role was there, and stays as it is" }]);
-        await withClient({ ...elsewhere.login(), database: name }, async (client) => {
-          expect(
-            (await client.query("SELECT current_setting('work_mem') AS m, count(*) AS n FROM t")).rows,
-          ).to.deep.equal([{ m: "5MB", n: "2" }]);
-          expect(
-            (await client.query("SELECT FROM pg_namespace WHERE nspname = 'guardian_restoring'")).rowCount,
-          ).to.equal(0);
-        });
-        // Whoever makes no roles restores beside those that are there.
-        const beside = settingsOf({ ...elsewhere.login(), database: "beside" });
-        expect(await restore(backup, beside, place.restoring({ roles: false }))).to.deep.include({
-          roles: [],
-          passwords: [],
-          left: [],
-        });
-      } finally {
-        await admin.query(`DROP OWNED BY ${role}, ${role}_new; DROP ROLE ${role}_new; DROP ROLE ${role}`);
-      }
-    }));
+        await admin.query(`ALTER DATABASE ${escapeIdentifier(db.name)} SET work_mem = '5MB'`);
+        try {
+          const backup = await openBackup((await place.take(db)).path);
+          const name = 'Ann\'s "db"';
+          await withClient(elsewhere.login(), (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
+          const to = settingsOf({ ...elsewhere.login(), database: name });
+          expect(await refusal(restore(backup, to, place.restoring({ roles: false })))).to.match(
+            new RegExp(
+              `^roles that own or may use .* are not there: ${role}, ${role}_new; nothing was written \\[restore-refused\\]`,
+            ),
+          );
+          await withClient(elsewhere.login(), (client) => client.query(`CREATE ROLE ${role} NOLOGIN`));
+          const stops = new AbortController();
+          const said = await refusal(
+            restore(
+              backup,
+              to,
+              place.restoring({ signal: stops.signal, afterContent: () => Promise.reject(new Error("not now")) }),
+            ),
+          );
+          expect(said)
+            .to.match(
+              /^the restore failed: not now; what is in database Ann's "db" is not whole; roles that were made stay: /,
+            )
+            .and.contain("schema guardian_restoring in it says so");
+          expect(await refusal(restore(backup, to, place.restoring()))).to.contain(
+            "is not empty (a restore that did not come to its end left schema guardian_restoring: what is there is not whole)",
+          );
+          await withClient(elsewhere.login(), (client) => client.query(`DROP DATABASE ${escapeIdentifier(name)}`));
+          await withClient(elsewhere.login(), (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
+          const done = await restore(backup, to, place.restoring());
+          expect(done.roles).to.deep.equal([]);
+          expect(done.left).to.deep.equal([{ what: `role ${role}`, why: "the role was there, and stays as it is" }]);
+          await withClient({ ...elsewhere.login(), database: name }, async (client) => {
+            expect(
+              (await client.query("SELECT current_setting('work_mem') AS m, count(*) AS n FROM t")).rows,
+            ).to.deep.equal([{ m: "5MB", n: "2" }]);
+            expect(
+              (await client.query("SELECT FROM pg_namespace WHERE nspname = 'guardian_restoring'")).rowCount,
+            ).to.equal(0);
+          });
+          // Whoever makes no roles restores beside those that are there.
+          const beside = settingsOf({ ...elsewhere.login(), database: "beside" });
+          expect(await restore(backup, beside, place.restoring({ roles: false }))).to.deep.include({
+            roles: [],
+            passwords: [],
+            left: [],
+          });
+        } finally {
+          await admin.query(`DROP OWNED BY ${role}, ${role}_new; DROP ROLE ${role}_new; DROP ROLE ${role}`);
+        }
+      }),
+  );
 
   it("17-6 that is stopped or damaged never has its name, and says what is half there", () =>
     withEmpty(async (db) => {
