@@ -106,7 +106,8 @@ describe("gates: performance", function () {
       // Slow for as long as one measurement lasts: that is no slower plan.
       const once = await now(clockSaying((name, n) => (name === "documentList" && n < 2 * queryTurns ? 2 : 1)));
       expect(once.verdict, told(once)).to.equal("passed");
-    }));
+    }),
+  );
 
   long("19-5 has pages and plan decide where the clock does not agree with itself, and says so", () =>
     withBaseline(async ({ admin, now }) => {
