@@ -36,7 +36,13 @@ export class Reads {
     const signal = endingWith.getStore();
     const opened = connectReader(this.settings, { detail: "reading ahead" });
     const closed = opened.then(
-      (reader) => reader.read(work, signal).finally(() => reader.close()),
+      async (reader) => {
+        try {
+          return await reader.read(work, signal);
+        } finally {
+          await reader.close();
+        }
+      },
       () => this.read(work),
     );
     this.#ahead.add(closed);

@@ -41,17 +41,14 @@ export async function verify(
     const onProgress = ({ phase, seconds }: { phase: string; seconds: number }): void => {
       if (phase !== last) say(`${(last = phase)} (${Math.round(seconds)} s)`);
     };
-    const proof = await prove(backup, scratch, {
-      jobs: place.backup.jobs,
-      signal,
-      env,
-      onProgress,
-      onWarning: say,
-    }).finally(() =>
-      scratch.close().catch((err: unknown) => {
+    let proof: Proof;
+    try {
+      proof = await prove(backup, scratch, { jobs: place.backup.jobs, signal, env, onProgress, onWarning: say });
+    } finally {
+      await scratch.close().catch((err: unknown) => {
         say(`the copy of the database could not be removed, and holds patients' data: ${String(err)}`);
-      }),
-    );
+      });
+    }
     await note(path, { ...proof, provenAt: new Date().toISOString() }, say);
     return proof;
   } catch (err) {

@@ -10,6 +10,7 @@ import type { StepKind } from "../../engine/ledger/kinds";
 import { addStep, firstRelied, setStep, type Step, type StepState } from "../../engine/ledger/steps";
 import { readKnown } from "../../scripts/backups/place";
 import { column, Engine, refusalOf, withEngine } from "./module/harness";
+import { lastly } from "../support/lastly";
 
 describe("the backup that a change needs", function () {
   this.timeout(60_000);
@@ -56,7 +57,7 @@ describe("the backup that a change needs", function () {
       await dumped(engine, { "900_t": "something else", "901_x": "meant" });
       await refused("it was taken for another text");
       const other = new Engine(db.migrator, { stack: "prod::guardian" });
-      await dumped(other, { "900_t": "meant" }).finally(() => other.close());
+      await lastly(dumped(other, { "900_t": "meant" }), () => other.close());
       await refused("another stack took it");
       // A release before proofs noted no more than this.
       await dumped(engine, { "900_t": "meant" });

@@ -17,6 +17,7 @@ import { withClient } from "../../scripts/v6/database";
 import { settingsOf } from "../../scripts/v6/operator";
 import { CutWire } from "../support/cut-wire";
 import { major, withEmpty, type V6 } from "../support/postgres";
+import { lastly } from "../support/lastly";
 
 /** A wire that is cut at COMMIT: `before` the server sees it, or `after`, when its answer is on the way. */
 class Wire extends CutWire {
@@ -85,7 +86,7 @@ describe("a connection lost during COMMIT", function () {
     try {
       const settings = settingsOf({ ...own, database: "postgres" });
       const ask = <R>(work: (writer: Writer) => Promise<R>): Promise<R> =>
-        connectWriter(settings, { detail: "crash" }).then((writer) => work(writer).finally(() => writer.close()));
+        connectWriter(settings, { detail: "crash" }).then((writer) => lastly(work(writer), () => writer.close()));
       await ask((writer) => writer.script("CREATE TABLE public.t (i int); CHECKPOINT"));
       const last = { xid: "", checkpoint: "", timeline: 0 };
       const result = await ask((writer) =>
@@ -119,10 +120,8 @@ describe("a connection lost during COMMIT", function () {
     give(serverAccount(), folder);
     const ask = async <R>(on: Server, text: string): Promise<R> => {
       const writer = await connectWriter(settingsOf({ ...on, database: "postgres" }), { detail: "promoted" });
-      return writer
-        .query<R & object>(text)
-        .then(({ rows }) => rows[0] as R)
-        .finally(() => writer.close());
+      const { rows } = await lastly(writer.query<R & object>(text), () => writer.close());
+      return rows[0] as R;
     };
     try {
       const primary = await startServer({ major, dataDir: folder });

@@ -5,6 +5,7 @@ import { connectReader, connectWriter, type SessionOptions, type Writer } from "
 import { until } from "../support/processes";
 import { withEmpty, type V6 } from "../support/postgres";
 import { refusalOf, settingsOf } from "./module/harness";
+import { lastly } from "../support/lastly";
 
 /** A table with a row that a session holds, left open in its transaction. */
 async function held(db: V6): Promise<Client> {
@@ -17,7 +18,7 @@ async function held(db: V6): Promise<Client> {
 
 async function withWriter(db: V6, options: Partial<SessionOptions>, test: (writer: Writer) => Promise<void>) {
   const writer = await connectWriter(settingsOf(db.admin), { detail: "test", ...options });
-  await test(writer).finally(() => writer.close());
+  await lastly(test(writer), () => writer.close());
 }
 
 const write = "UPDATE public.flags SET percent = 2 WHERE name = 'secret-name'";

@@ -14,6 +14,7 @@ import { GuardianError } from "../../engine/base/errors";
 import { settingsOf } from "../../scripts/v6/operator";
 import { major, withEmpty, type V6 } from "../support/postgres";
 import { until } from "../support/processes";
+import { lastly } from "../support/lastly";
 
 async function failure(promise: Promise<unknown>): Promise<Error> {
   try {
@@ -32,12 +33,12 @@ async function asleep(admin: Client): Promise<void> {
 
 async function withWriter(db: V6, test: (writer: Writer) => Promise<void>, signal?: AbortSignal): Promise<void> {
   const writer = await connectWriter(settingsOf(db.admin), { detail: "test", ...(signal ? { signal } : {}) });
-  await test(writer).finally(() => writer.close());
+  await lastly(test(writer), () => writer.close());
 }
 
 async function withReader(db: V6, test: (reader: Reader) => Promise<void>): Promise<void> {
   const reader = await connectReader(settingsOf(db.admin), { detail: "test" });
-  await test(reader).finally(() => reader.close());
+  await lastly(test(reader), () => reader.close());
 }
 
 describe("sessions", function () {

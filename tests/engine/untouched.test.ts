@@ -7,6 +7,7 @@ import { Crew } from "../../engine/migrate/workers/crew";
 import { withEmpty, type V6 } from "../support/postgres";
 import { withOnline } from "./migrate/harness";
 import { column, moduleOf, refusalOf, settingsOf, withEngine } from "./module/harness";
+import { lastly } from "../support/lastly";
 
 const vitals = "SELECT count(*)::int FROM public.patient_vitals";
 
@@ -138,7 +139,7 @@ describe("a writer that may not touch a table", function () {
             () => "committed",
             (err: unknown) => (err instanceof GuardianError && err.code === "v6-write" ? err.what : String(err)),
           );
-      await test(writer, db, said).finally(() => writer.close());
+      await lastly(test(writer, db, said), () => writer.close());
     });
 
   it("19-4 is refused a row of it, of a partition and of what inherits from it, in a subtransaction too; not its definition", () =>

@@ -9,7 +9,7 @@ type Skipped = Mocha.Test & { skipReason?: string };
  */
 export function skip(context: Mocha.Context, reason: string): never {
   // Mocha says of a runnable whether it is a hook; its types do not.
-  const running = (context.test ?? context.currentTest) as (Mocha.Runnable & { type?: string }) | undefined;
+  const running: (Mocha.Runnable & { type?: string }) | undefined = context.test ?? context.currentTest;
   const explain = (test: Skipped): string => (test.skipReason = reason);
   if (running?.type === "hook") running.parent?.eachTest(explain);
   else if (running) explain(running as Skipped);

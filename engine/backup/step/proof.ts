@@ -11,7 +11,7 @@ import { verifyBackup } from "../manifest";
 import { proofOf, proofPart, readTaken, type WantedBackup } from "./policy";
 import { prove } from "../prove";
 import { asDiffering } from "../prove/differs";
-import type { ProofProgress } from "../prove/types";
+import type { Proof, ProofProgress } from "../prove/types";
 import { keyOf } from "../../../spec/accepted";
 import { pulumiCommand } from "../../../spec/command";
 import { roomFor } from "../room";
@@ -136,14 +136,14 @@ async function make(
     say: says.onWarning,
   };
   const scratch = await by.openScratch(where);
-  const found = await by
-    .prove({ name: path.split("/").at(-1) ?? "", path, manifest }, scratch, {
-      jobs: wanted.jobs,
-      signal,
-      onProgress: says.onProof,
-      belongsTo: { ledgerId: wanted.ledgerId, systemIdentifier, database, manifestSha256 },
-    })
-    .finally(() => closed(scratch, says));
+  const backup = { name: path.split("/").at(-1) ?? "", path, manifest };
+  const belongsTo = { ledgerId: wanted.ledgerId, systemIdentifier, database, manifestSha256 };
+  let found: Proof;
+  try {
+    found = await by.prove(backup, scratch, { jobs: wanted.jobs, signal, onProgress: says.onProof, belongsTo });
+  } finally {
+    await closed(scratch, says);
+  }
   const { verdict, unproven, restoreSeconds, seconds, indexes } = found;
   if (indexes.lacking !== undefined)
     says.onWarning(

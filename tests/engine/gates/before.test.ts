@@ -12,6 +12,7 @@ import { withClient } from "../../../scripts/v6/database";
 import { major, server, withEmpty, withV6, type Login } from "../../support/postgres";
 import { settingsOf, withEngine } from "../module/harness";
 import { asked as askedBy, declared as base, line } from "./asked";
+import { lastly } from "../../support/lastly";
 
 describe("gates: before the first module", function () {
   this.timeout(120_000);
@@ -37,7 +38,7 @@ describe("gates: before the first module", function () {
       await builder.query("ROLLBACK");
       const user = `reader_${db.name}`;
       await admin.query(`CREATE ROLE ${user} LOGIN PASSWORD 'of-no-worth'; GRANT pg_read_all_data TO ${user}`);
-      const found = await asked({ ...db.migrator, user, password: "of-no-worth" }, "volumes").finally(() =>
+      const found = await lastly(asked({ ...db.migrator, user, password: "of-no-worth" }, "volumes"), () =>
         admin.query(`DROP ROLE ${user}`),
       );
       expect(found.verdict, found.evidence.join("; ")).to.equal("could not run");

@@ -5,6 +5,7 @@ import { GuardianError } from "../../../engine/base/errors";
 import type { Trial } from "../../../engine/connect";
 import { StepFailed, Steps } from "../../../engine/gates/function/steps";
 import { applied, asked, line, replace } from "./asked";
+import { lastly } from "../../support/lastly";
 
 function locked(): DatabaseError {
   return Object.assign(new DatabaseError("canceling statement due to lock timeout", 1, "error"), { code: "55P03" });
@@ -21,7 +22,7 @@ describe("gates: function, and what a trial must not do", function () {
          ALTER ROLE ${login} SET role = guardian_migrator`,
       );
       const as = { ...db.migrator, user: login, password: "of-no-worth" };
-      const found = await asked(as, "consent-flow").finally(() => admin.query(`DROP ROLE ${login}`));
+      const found = await lastly(asked(as, "consent-flow"), () => admin.query(`DROP ROLE ${login}`));
       expect(line(found)).to.match(/^passed/);
     }));
 
@@ -121,7 +122,7 @@ describe("gates: function, and what a trial must not do", function () {
         const write = `INSERT INTO ${table} VALUES (1); ${call}`;
         const routine = "public.complete_document_work(uuid, uuid, jsonb, numeric, boolean)";
         const was = await replace(admin, routine, [call, write]);
-        const found = await asked(db.migrator, "document-pipeline").finally(() => admin.query(was));
+        const found = await lastly(asked(db.migrator, "document-pipeline"), () => admin.query(was));
         expect(line(found), table).to.match(/^failed: far\.profiles_one was written to, and rolled back$/);
       }
       expect(line(await asked(db.migrator, "document-pipeline"))).to.match(/^passed/);

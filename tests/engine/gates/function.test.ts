@@ -5,6 +5,7 @@ import { readSequences, readTables } from "../../../engine/fingerprint/content";
 import { v6Tables } from "../../../spec/roles";
 import { withEngine } from "../module/harness";
 import { applied, asked, line } from "./asked";
+import { lastly } from "../../support/lastly";
 
 const names = [
   "flag-share",
@@ -62,7 +63,8 @@ describe("gates: function", function () {
       await admin.query(
         `CREATE ROLE ${auditor} LOGIN BYPASSRLS PASSWORD 'of-no-worth'; GRANT pg_read_all_data TO ${auditor}`,
       );
-      const found = await asked({ ...db.migrator, user: auditor, password: "of-no-worth" }, "consent-flow").finally(
+      const found = await lastly(
+        asked({ ...db.migrator, user: auditor, password: "of-no-worth" }, "consent-flow"),
         () => admin.query(`DROP ROLE ${auditor}`),
       );
       expect(line(found)).to.equal("could not run: this role does not own v7's tables");

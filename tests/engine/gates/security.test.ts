@@ -10,6 +10,7 @@ import { until } from "../../support/processes";
 import { main as grants } from "../../../scripts/grants";
 import { asked, declared, line } from "./asked";
 import { rowsOfMany } from "./faults/security";
+import { lastly } from "../../support/lastly";
 
 /** Waits until somebody has waited for a lock on the table, and waits no more: its time was over. */
 async function givenUp(admin: Client): Promise<void> {
@@ -58,7 +59,7 @@ describe("gates: security", function () {
       // Eight accounts at least, for 2 s each.
       expect(slow.seconds).to.be.below(16);
       const host = new Database(settingsOf(db.migrator));
-      const none = await runCheck(sampledUsersWithin(0), host, declared).finally(() => host.close());
+      const none = await lastly(runCheck(sampledUsersWithin(0), host, declared), () => host.close());
       expect(line(none)).to.match(/^could not run: no answer: "[^ ]+ \(not asked: 0 s were over\), .* and \d+ more$/);
       expect(none.figures).to.deep.include({ rowsSeen: 0, wrong: 0 });
     }));

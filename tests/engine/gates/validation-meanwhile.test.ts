@@ -5,6 +5,7 @@ import { useDumps } from "../dumps";
 import { until } from "../../support/processes";
 import { line } from "./asked";
 import { asked, lose, provenBackup, said, told, withBackup } from "./harness";
+import { lastly } from "../../support/lastly";
 
 const pass = ["v6-rows", "v6-cells", "v6-written"];
 
@@ -68,7 +69,7 @@ describe("the gate after the data stage, while others are at work", function () 
   it("19-4 leaves a table that somebody locks uncompared, and compares the others", () =>
     withBackup(place, async (db, admin) => {
       await admin.query("BEGIN; LOCK TABLE public.documents IN ACCESS EXCLUSIVE MODE");
-      const outcomes = await asked(db, pass).finally(() => admin.query("ROLLBACK"));
+      const outcomes = await lastly(asked(db, pass), () => admin.query("ROLLBACK"));
       const lines = outcomes.map(line);
       expect(lines[0]).to.match(/^could not run: public\.documents: not compared: .*lock timeout/);
       expect(lines[1]).to.match(/^could not run: public\.documents: not compared: .*lock timeout/);

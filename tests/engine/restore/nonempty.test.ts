@@ -5,6 +5,7 @@ import { settingsOf } from "../../../scripts/v6/operator";
 import { major, withEmpty } from "../../support/postgres";
 import { skip } from "../../support/skip";
 import { refusal, useDumps, wrappers } from "../dumps";
+import { lastly } from "../../support/lastly";
 
 /** What is there: rows that anybody may write, and numbers that are given to them. */
 const there = `CREATE TABLE visits (id int DEFAULT 1, note text); CREATE SEQUENCE numbers;
@@ -32,7 +33,7 @@ describe("a whole backup that goes into a database that is not empty", function 
         const made = await place.take(from);
         const backup = await openBackup(made.path);
         const told = place.restoring({ env: { GUARDIAN_PG_BIN: bin() }, roles: false, intoNonempty: to.name });
-        const said = await refusal(restore(backup, settingsOf(to.admin), told)).finally(() => backup.close());
+        const said = await lastly(refusal(restore(backup, settingsOf(to.admin), told)), () => backup.close());
         const { rows } = await now.query(
           "SELECT (SELECT array_agg(id ORDER BY id) FROM visits) AS ids, (SELECT last_value FROM numbers) AS last",
         );

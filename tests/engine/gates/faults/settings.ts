@@ -24,6 +24,7 @@ import { instead, through } from "./planted";
 import { byHand, rights, rowsOfMany, rowSecurity } from "./security";
 import { ofServer, startChecked } from "./server";
 import { validation } from "./validation";
+import { lastly } from "../../../support/lastly";
 
 /** Where faults are planted, and which. */
 interface Setting {
@@ -122,7 +123,7 @@ export const settings = {
     within: (dumps, work) =>
       placed(dumps, async (place) => {
         await place.admin.query("GRANT pg_read_all_stats TO guardian_migrator");
-        await work(place).finally(() => place.admin.query("REVOKE pg_read_all_stats FROM guardian_migrator"));
+        await lastly(work(place), () => place.admin.query("REVOKE pg_read_all_stats FROM guardian_migrator"));
       }),
   },
   server: {
