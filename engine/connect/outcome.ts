@@ -7,10 +7,10 @@ import type { ConnectionSettings } from "./settings";
 export interface LastWord {
   /** Its id (xid8), as text. */
   readonly xid: string;
-  /** The server's newest checkpoint (checkpoint_lsn), as text. */
-  readonly checkpoint: string;
-  /** The server's timeline, of which each promotion begins another. */
-  readonly timeline: number;
+  /** The server's newest checkpoint (checkpoint_lsn), as text; null where it does not tell (ServerInfo.tellsCheckpoint). */
+  readonly checkpoint: string | null;
+  /** The server's timeline, of which each promotion begins another; null likewise. */
+  readonly timeline: number | null;
 }
 
 /** Until it has a checkpoint of its own, a server that was promoted has its timeline where its recovery ended (xlog.c). */
@@ -19,6 +19,9 @@ const control = "pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_rec
 
 /** What a server says besides the id: the end of a SELECT. */
 export const toldSql = `c.checkpoint_lsn::pg_catalog.text AS checkpoint, ${timeline} AS timeline FROM ${control}`;
+
+/** The same of a server that does not tell. */
+export const untoldSql = "NULL::pg_catalog.text AS checkpoint, NULL::pg_catalog.int4 AS timeline FROM (SELECT) c";
 
 /** `unknown`: so long ago that the server has forgotten it, or another took the server's place. */
 export type TransactionOutcome = "committed" | "aborted" | "in progress" | "unknown";

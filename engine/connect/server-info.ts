@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { GuardianError, fromPostgres, isPostgres } from "../base/errors";
+import { toldSql } from "./outcome";
 import type { ConnectionSettings } from "./settings";
 
 /** The oldest PostgreSQL that is supported; Guardian v6 runs on 15 and later. */
@@ -24,7 +25,12 @@ export interface ServerInfo {
   readonly encoding: string;
   /** True if this connection is encrypted. */
   readonly tls: boolean;
+  /** Whether this role is told the newest checkpoint and the timeline: functions that a hosted server may not have, or keep to itself. */
+  readonly tellsCheckpoint: boolean;
 }
+
+/** What one query tells of it. */
+type Told = Omit<ServerInfo, "tellsCheckpoint">;
 
 const query = `
   SELECT pg_catalog.current_setting('server_version_num')::int / 10000 AS major,
@@ -45,9 +51,9 @@ const query = `
  * @throws GuardianError for a standby, a version before 15, a server in read-only mode, or a missing right.
  */
 export async function readServerInfo(client: Client, settings: ConnectionSettings): Promise<ServerInfo> {
-  let info: ServerInfo | undefined;
+  let info: Told | undefined;
   try {
-    info = (await client.query<ServerInfo & Record<string, unknown>>(query)).rows[0];
+    info = (await client.query<Told & Record<string, unknown>>(query)).rows[0];
   } catch (err) {
     const right = isPostgres(err) && err.code === "42501";
     const todo = `as a superuser: GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO ${settings.fields.user}`;
@@ -59,10 +65,22 @@ export async function readServerInfo(client: Client, settings: ConnectionSetting
       where: settings.toString(),
     });
   refuseUnfit(info, settings);
-  return info;
+  return { ...info, tellsCheckpoint: await tellsCheckpoint(client, settings) };
 }
 
-function refuseUnfit(info: ServerInfo, settings: ConnectionSettings): void {
+/** Asked outside of any transaction: within one that writes, a refusal would end it. */
+async function tellsCheckpoint(client: Client, settings: ConnectionSettings): Promise<boolean> {
+  try {
+    await client.query(`SELECT ${toldSql}`);
+    return true;
+  } catch (err) {
+    // 42501: no right to it; 0A000: as services say of functions that they do not have.
+    if (isPostgres(err) && /^(42501|0A000)$/.test(err.code ?? "")) return false;
+    throw fromPostgres(err, settings.toString());
+  }
+}
+
+function refuseUnfit(info: Told, settings: ConnectionSettings): void {
   const where = settings.explain();
   if (info.major < oldestMajor) {
     throw new GuardianError("server-too-old", {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GuardianError, isPostgres, sqlstateOf } from "../base/errors";
 import { CommitUnknownError, isLoss } from "./lost";
-import { toldSql, transactionOutcome, type LastWord } from "./outcome";
+import { toldSql, transactionOutcome, untoldSql, type LastWord } from "./outcome";
 import { openSession, Session, type OpenSession, type SessionOptions } from "./session";
 import type { ConnectionSettings } from "./settings";
 import { writtenTables, type Untouched } from "./written";
@@ -9,8 +9,8 @@ import { writtenTables, type Untouched } from "./written";
 type Told = Omit<LastWord, "xid"> & { xid: string | null; written: string[] | null };
 
 /** @param written SQL for the names of tables that it wrote to, which are asked for only if it wrote anything */
-const lastWordSql = (written: string): string =>
-  `SELECT x.xid, CASE WHEN x.xid IS NOT NULL THEN ${written} END AS written, ${toldSql},
+const lastWordSql = (written: string, told: string): string =>
+  `SELECT x.xid, CASE WHEN x.xid IS NOT NULL THEN ${written} END AS written, ${told},
        (SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS xid) x`;
 
 /** A connection that may write. Functions that write take a Writer, which no Reader can pass for. */
@@ -79,16 +79,16 @@ export class Writer extends Session {
    */
   async #lastWord(): Promise<LastWord | undefined> {
     const untouched = this.#untouched;
-    const [text, values] = untouched
-      ? [lastWordSql(`ARRAY(${writtenTables})`), [untouched.tables]]
-      : [lastWordSql("ARRAY[]::pg_catalog.text[]"), []];
-    const asked = this.query<Told>(text, values);
+    const [written, values] = untouched
+      ? [`ARRAY(${writtenTables})`, [untouched.tables]]
+      : ["ARRAY[]::pg_catalog.text[]", []];
+    const asked = this.query<Told>(lastWordSql(written, this.server.tellsCheckpoint ? toldSql : untoldSql), values);
     const answer = await asked.catch((err: unknown) => {
       if (isPostgres(err) && err.code === "25P02") return undefined;
       throw err;
     });
     if (answer && this.client.getTransactionStatus() === "T") {
-      const { xid = null, checkpoint = "", timeline = 0, written } = answer.rows[0] ?? {};
+      const { xid = null, checkpoint = null, timeline = null, written } = answer.rows[0] ?? {};
       if (untouched && written && written.length > 0) throw untouched.refusal(written, this.where);
       return xid === null ? undefined : { xid, checkpoint, timeline };
     }
@@ -113,7 +113,8 @@ export class Writer extends Session {
   /** Returns if the transaction committed. A server that does not answer yet is asked again. */
   async #settle({ xid, ...told }: LastWord, lost: unknown): Promise<void> {
     const until = Date.now() + this.commitPatience * 1000;
-    for (;;) {
+    // Of a server that does not tell its checkpoint nobody knows whether it gave the id to another transaction since.
+    while (told.checkpoint !== null) {
       try {
         const outcome = await transactionOutcome(this.settings, xid, 10, told);
         if (outcome === "committed") return;

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
+import { escapeIdentifier } from "pg";
 import {
   CommitUnknownError,
   ConnectionLostError,
@@ -16,7 +17,7 @@ import { startServer, type Server } from "../../engine/server/server";
 import { withClient } from "../../scripts/v6/database";
 import { settingsOf } from "../../scripts/v6/operator";
 import { CutWire } from "../support/cut-wire";
-import { major, withEmpty, type V6 } from "../support/postgres";
+import { major, withEmpty, withV6, type V6 } from "../support/postgres";
 import { lastly } from "../support/lastly";
 
 /** A wire that is cut at COMMIT: `before` the server sees it, or `after`, when its answer is on the way. */
@@ -78,6 +79,27 @@ describe("a connection lost during COMMIT", function () {
         .to.match(/could not be asked whether it took place/)
         .and.match(/pg_xact_status\('\d+'/);
       expect(outcome).to.equal("committed");
+    }));
+
+  // A hosted server may not have the functions that tell its checkpoint, or keep them to itself.
+  it("of a server that does not tell its checkpoint: it is written to, and of a lost COMMIT nobody can tell", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      await admin.query(`REVOKE EXECUTE ON FUNCTION pg_control_recovery() FROM PUBLIC; CREATE TABLE public.t (i int);
+        GRANT INSERT ON public.t TO ${escapeIdentifier(db.migrator.user)}`);
+      const wire = new Wire(db.migrator.host, db.migrator.port);
+      const writer = await connectWriter(settingsOf(db.migrator, await wire.listen()), { detail: "commit" });
+      const insert = (cut: Wire["cut"]) =>
+        writer.transaction(async () => {
+          await writer.query("INSERT INTO public.t VALUES (1)");
+          wire.cut = cut;
+        });
+      await insert("no");
+      const lost = await insert("after").catch((err: unknown) => err);
+      await writer.close();
+      wire.stop();
+      expect(lost).to.be.instanceOf(CommitUnknownError);
+      expect((await admin.query("SELECT i FROM t")).rows, "both were committed").to.have.length(2);
     }));
 
   // PostgreSQL counts on from what reached the disk: an id that was handed out just before a crash is handed out again.

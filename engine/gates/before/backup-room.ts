@@ -5,6 +5,7 @@ import { readLedger } from "../../ledger/identity";
 import { ledgerSchema } from "../../ledger/schema";
 import { detailOf, readSteps } from "../../ledger/steps";
 import { some, type Check } from "../check";
+import { Counted, faultsOf } from "../faults";
 
 /** What a backup needs on the machine that takes it. How much the server's own disk has free, SQL does not tell. */
 export const room: Check = {
@@ -34,7 +35,9 @@ export const room: Check = {
     if (errors.length > 0) {
       const what = errors.map((err) => `${err.what}${err.where === undefined ? "" : ` (${err.where})`}`);
       const mend = [...new Set(errors.flatMap(({ todo }) => todo))];
-      return { verdict: "failed", evidence: some(what), figures, mend: some(mend) };
+      // By what mends it: that says which rights or programs are lacking, and no sizes, which are others each time.
+      const faults = faultsOf([["backup-room", new Counted().add(...errors.map(({ todo: [first = ""] }) => first))]]);
+      return { verdict: "failed", evidence: some(what), figures, ...faults, mend: some(mend) };
     }
     return {
       verdict: warnings.length > 0 ? "warned" : "passed",

@@ -1,5 +1,6 @@
 import { missingRights } from "../../rights";
 import { some, type Check } from "../check";
+import { Counted, faultsOf } from "../faults";
 
 export const rights: Check = {
   name: "rights",
@@ -10,6 +11,7 @@ export const rights: Check = {
     const missing = await missingRights(db);
     if (missing.length === 0)
       return { verdict: "passed", evidence: ["this role lacks no right"], figures: { missing: 0 } };
+    const statements = missing.map(({ statement }) => statement);
     // Who only previews needs no more than to read; up needs all of them.
     const reads = missing.some(({ toRead }) => toRead);
     return {
@@ -18,7 +20,9 @@ export const rights: Check = {
         `this role lacks ${missing.length} right${missing.length === 1 ? "" : "s"}${reads ? "" : ", which up needs and a preview does not"}`,
       ],
       figures: { missing: missing.length },
-      mend: some(missing.map(({ statement }) => statement)),
+      // Who accepts that one right is lacking accepts no other in its place.
+      ...faultsOf([["rights", new Counted().add(...statements)]]),
+      mend: some(statements),
     };
   },
 };

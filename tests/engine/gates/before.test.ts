@@ -131,26 +131,58 @@ describe("gates: before the first module", function () {
       { modules: ["000_audit_log"] },
     ));
 
+  /** Decides by what a failed check says now. @param known what was accepted before; absent: it is accepted now */
+  const decided = async (login: Login, check: string, known: Decision["accepted"] = {}): Promise<Decision> => {
+    const outcome = await asked(login, check);
+    expect(outcome.verdict, line(outcome)).to.equal("failed");
+    const rules = { gate: "before", accept: { [check]: "it is looked after" } } as const;
+    return decide(gates.before, [outcome], rules, known, "2026-01-01");
+  };
+  const worse = ({ stops }: Decision): string[] => stops.flatMap(({ since }) => since?.worse ?? []);
+
   it("19-3 what is accepted of its neighbours are those: another in the place of one voids it, fewer and what only warns do not", () =>
     withV6(async (db) => {
       const admin = await db.connect("admin");
-      const decided = async (known: Decision["accepted"] = {}): Promise<Decision> => {
-        const outcome = await asked(db.migrator, "neighbours");
-        expect(outcome.verdict, line(outcome)).to.equal("failed");
-        const rules = { gate: "before", accept: { neighbours: "they are read here alone" } } as const;
-        return decide(gates.before, [outcome], rules, known, "2026-01-01");
-      };
-      const worse = ({ stops }: Decision): string[] => stops.flatMap(({ since }) => since?.worse ?? []);
+      const now = (known?: Decision["accepted"]): Promise<Decision> => decided(db.migrator, "neighbours", known);
       await admin.query("CREATE PUBLICATION one FOR ALL TABLES; CREATE PUBLICATION two FOR ALL TABLES");
-      const { accepted, stops } = await decided();
+      const { accepted, stops } = await now();
       expect(stops).to.deep.equal([]);
       await admin.query("GRANT CREATE ON SCHEMA public TO anon");
-      expect((await decided(accepted)).stops, "a warning more").to.deep.equal([]);
+      expect((await now(accepted)).stops, "a warning more").to.deep.equal([]);
       await admin.query("DROP PUBLICATION one");
-      expect((await decided(accepted)).stops, "fewer").to.deep.equal([]);
+      expect((await now(accepted)).stops, "fewer").to.deep.equal([]);
       await admin.query("CREATE PUBLICATION three FOR ALL TABLES");
-      expect(worse(await decided(accepted))).to.deep.equal([
+      expect(worse(await now(accepted))).to.deep.equal([
         "neighbours: others than then: Publication: three: FOR ALL TABLES: new tables would join it",
       ]);
+    }));
+
+  it("19-3 what is accepted of rights and of the backup's are those that were lacking: another in the place of one voids it", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const user = `without_${db.name}`;
+      const login = { ...db.migrator, user, password: "of-no-worth" };
+      await admin.query(`CREATE ROLE ${user} LOGIN BYPASSRLS PASSWORD 'of-no-worth';
+        GRANT USAGE ON SCHEMA public, auth TO ${user};
+        GRANT SELECT ON ALL TABLES IN SCHEMA public, auth TO ${user}; REVOKE SELECT ON public.documents FROM ${user}`);
+      const drop = () => admin.query(`DROP OWNED BY ${user}; DROP ROLE ${user}`);
+      const told = async (): Promise<void> => {
+        for (const check of ["rights", "backup-room"]) {
+          await admin.query(
+            `REVOKE SELECT ON public.documents, public.patient_vitals FROM ${user}; GRANT SELECT ON public.patient_vitals TO ${user}`,
+          );
+          const { accepted, stops } = await decided(login, check);
+          expect(stops, check).to.deep.equal([]);
+          await admin.query(
+            `GRANT SELECT ON public.documents TO ${user}; REVOKE SELECT ON public.patient_vitals FROM ${user}`,
+          );
+          const now = worse(await decided(login, check, accepted));
+          expect(now, check).to.have.length(1);
+          expect(now[0]).to.match(
+            new RegExp(`^${check}: others than then: .*GRANT SELECT ON (TABLE )?"?public"?\\."?patient_vitals"? TO`),
+          );
+        }
+      };
+      await lastly(told(), drop);
     }));
 });
