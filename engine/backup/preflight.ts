@@ -24,6 +24,8 @@ export interface PreflightOptions {
 export interface Preflight {
   /** Each of these would make the backup fail. */
   readonly errors: readonly GuardianError[];
+  /** The same one by one, however many an error sums up: the same has the same name the next time, and no sizes. */
+  readonly faults: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -34,20 +36,27 @@ export interface Preflight {
 export async function preflight(db: Queryable, options: PreflightOptions): Promise<Preflight> {
   const { server, where, directory, excludeSchemas, env } = options;
   const errors: GuardianError[] = [];
+  const faults: string[] = [];
+  const add = (err: GuardianError, ...each: string[]): void => {
+    errors.push(err);
+    faults.push(...each);
+  };
   const collect = (err: unknown): undefined => {
     if (!(err instanceof GuardianError)) throw err;
-    errors.push(err);
+    add(err, `${err.code}: ${err.what}`);
   };
   for (const name of ["pg_dump", "pg_dumpall", "pg_restore"] as const)
     await findClient(name, server.major, env).catch(collect);
   const place = await lookAt(resolve(directory)).catch(collect);
   if (place && options.room && place.free < options.room.here)
-    errors.push(roomError(options.room, place, resolve(directory)));
+    add(roomError(options.room, place, resolve(directory)), "too little room");
   const missing = await missingRights(db, excludeSchemas);
-  if (missing.length > 0) errors.push(rightsError(missing, server.user, where));
+  if (missing.length > 0)
+    add(rightsError(missing, server.user, where), ...missing.map(({ kind, name }) => `no right to ${kind} ${name}`));
   const hidden = await hiddenLargeObjects(db);
-  if (hidden.length > 0) errors.push(largeObjectsError(hidden, server.user, where));
-  return { errors, warnings: place ? await placeWarnings(db, resolve(directory), place, options.room) : [] };
+  if (hidden.length > 0)
+    add(largeObjectsError(hidden, server.user, where), ...hidden.map((oid) => `no right to large object ${oid}`));
+  return { errors, faults, warnings: place ? await placeWarnings(db, resolve(directory), place, options.room) : [] };
 }
 
 const shown = 20;

@@ -74,8 +74,8 @@ async function tellsCheckpoint(client: Client, settings: ConnectionSettings): Pr
     await client.query(`SELECT ${toldSql}`);
     return true;
   } catch (err) {
-    // 42501: no right to it; 0A000: as services say of functions that they do not have.
-    if (isPostgres(err) && /^(42501|0A000)$/.test(err.code ?? "")) return false;
+    // 42501: no right to it; 0A000 and 42883: as services say of functions that they do not have.
+    if (isPostgres(err) && /^(42501|0A000|42883)$/.test(err.code ?? "")) return false;
     throw fromPostgres(err, settings.toString());
   }
 }

@@ -172,7 +172,7 @@ describe("a backup of PostgreSQL", function () {
         );
       }
       const good = await check(join(place.folder, "a", "b"), place.means.env);
-      expect(good).to.deep.equal({ errors: [], warnings: [] });
+      expect(good).to.deep.equal({ errors: [], faults: [], warnings: [] });
       const bad = await check(join(place.folder, "file", "b"), { GUARDIAN_PG_BIN: "/nowhere" });
       expect(bad.errors.map((err) => err.what.replace(/;.*/, ""))).to.deep.equal([
         `pg_dump ${major} or later is needed for a PostgreSQL ${major} server`,

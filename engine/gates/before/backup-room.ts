@@ -23,7 +23,7 @@ export const room: Check = {
     if (isAwaited(steps, urn, protects) && serves(steps, urn, wanted))
       return { verdict: "passed", evidence: [`the backup that the next change wants is taken: ${pathOf(steps, urn)}`] };
     const expected = await roomFor(db, steps, urn, { verify, directory });
-    const { errors, warnings } = await preflight(db, {
+    const { errors, faults, warnings } = await preflight(db, {
       server: await host.server(),
       where: host.settings.toString(),
       directory,
@@ -35,9 +35,8 @@ export const room: Check = {
     if (errors.length > 0) {
       const what = errors.map((err) => `${err.what}${err.where === undefined ? "" : ` (${err.where})`}`);
       const mend = [...new Set(errors.flatMap(({ todo }) => todo))];
-      // By what mends it: that says which rights or programs are lacking, and no sizes, which are others each time.
-      const faults = faultsOf([["backup-room", new Counted().add(...errors.map(({ todo: [first = ""] }) => first))]]);
-      return { verdict: "failed", evidence: some(what), figures, ...faults, mend: some(mend) };
+      const lacking = faultsOf([["backup-room", new Counted().add(...faults)]]);
+      return { verdict: "failed", evidence: some(what), figures, ...lacking, mend: some(mend) };
     }
     return {
       verdict: warnings.length > 0 ? "warned" : "passed",
