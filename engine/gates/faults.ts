@@ -49,6 +49,10 @@ export function faultsOf(found: Iterable<readonly [of: string, faults: Counted |
   return Object.keys(kept).length > 0 ? { faults: kept } : {};
 }
 
+/** The same of one question. @param each as Counted takes them */
+export const faultsNamed = (of: string, each: readonly string[]): { faults?: Faults } =>
+  faultsOf([[of, new Counted().add(...each)]]);
+
 /**
  * Faults that were not there then, but for as many as may have become nobody's since. Fewer are none. Where too many are
  * there to keep them one by one, every other set is another.

@@ -5,7 +5,7 @@ import { readLedger } from "../../ledger/identity";
 import { ledgerSchema } from "../../ledger/schema";
 import { detailOf, readSteps } from "../../ledger/steps";
 import { some, type Check } from "../check";
-import { Counted, faultsOf } from "../faults";
+import { faultsNamed } from "../faults";
 
 /** What a backup needs on the machine that takes it. How much the server's own disk has free, SQL does not tell. */
 export const room: Check = {
@@ -35,7 +35,7 @@ export const room: Check = {
     if (errors.length > 0) {
       const what = errors.map((err) => `${err.what}${err.where === undefined ? "" : ` (${err.where})`}`);
       const mend = [...new Set(errors.flatMap(({ todo }) => todo))];
-      const lacking = faultsOf([["backup-room", new Counted().add(...faults)]]);
+      const lacking = faultsNamed("backup-room", faults);
       return { verdict: "failed", evidence: some(what), figures, ...lacking, mend: some(mend) };
     }
     return {

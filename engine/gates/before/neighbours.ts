@@ -1,7 +1,7 @@
 import { v6Tables } from "../../../spec/roles";
 import { readNeighbours } from "../../neighbours/findings";
 import { some, type Check } from "../check";
-import { Counted, faultsOf } from "../faults";
+import { faultsNamed } from "../faults";
 
 /** Publications, event triggers, inheritance, default rights, who may what: what `assess` tells in every preview. */
 export const neighbours: Check = {
@@ -19,7 +19,7 @@ export const neighbours: Check = {
       evidence: found.length > 0 ? some([...bad, ...warned, ...by("Note")].map(line)) : ["nothing that matters here"],
       figures: { notReady: bad.length, warnings: warned.length },
       // Who accepts that a publication is open accepts no other that takes its place.
-      ...faultsOf([["neighbours", new Counted().add(...bad.map(line))]]),
+      ...faultsNamed("neighbours", bad.map(line)),
       mend: some([...bad, ...warned].map(({ action }) => action)),
     };
   },

@@ -1,6 +1,6 @@
 import { missingRights } from "../../rights";
 import { some, type Check } from "../check";
-import { Counted, faultsOf } from "../faults";
+import { faultsNamed } from "../faults";
 
 export const rights: Check = {
   name: "rights",
@@ -21,7 +21,7 @@ export const rights: Check = {
       ],
       figures: { missing: missing.length },
       // Who accepts that one right is lacking accepts no other in its place.
-      ...faultsOf([["rights", new Counted().add(...statements)]]),
+      ...faultsNamed("rights", statements),
       mend: some(statements),
     };
   },

@@ -1,7 +1,7 @@
 import { shown } from "../../base/names";
 import { v6Definitions } from "../../module/v6/definitions";
 import { some, type Check } from "../check";
-import { Counted, faultsOf } from "../faults";
+import { faultsNamed } from "../faults";
 import { findProven, isFinding, soundBut } from "./proven";
 
 /** A trigger by which a data migration follows v6: it was there for a while, if a backup was taken then. */
@@ -48,7 +48,7 @@ export const definitions: Check = {
       evidence: [...some(lines), ...gap],
       figures,
       // What an object is like now is a part of it: changed once more, it is another change.
-      ...faultsOf([["objects", new Counted().add(...others.map((one) => `${shown(one)} (${how(one)})`).sort())]]),
+      ...faultsNamed("objects", others.map((one) => `${shown(one)} (${how(one)})`).sort()),
       mend: [
         "npm run backups -- restore latest --to CONNECTION has them as they were, to compare with (pg_dump --schema-only)",
         "if the application's own release changed them, accept it by name: guardian:accept",
