@@ -7,7 +7,10 @@ import { ledgerSteps, type DatabaseCall } from "./call";
 
 /** Whether something of it is in the database. */
 const stands = (step: Step): boolean =>
-  step.state === "done" || step.state === "undoing" || detailOf(step, "DataMigration").begun === true;
+  step.state === "done" ||
+  step.state === "undoing" ||
+  // One that was taken back whole keeps the note that it had begun.
+  (step.state !== "undone" && detailOf(step, "DataMigration").begun === true);
 
 /** @returns whether a URN is of this stack, and of a stage after the last one that is wanted */
 export function comesAfter(call: DatabaseCall, through: Stage): (urn: string) => boolean {
@@ -25,7 +28,7 @@ export async function goesBack(call: DatabaseCall, through: Stage | undefined): 
   if (through === undefined) return false;
   const goes = comesAfter(call, through);
   const steps = await ledgerSteps(call.host);
-  return steps.some((step) => step.state !== "undone" && stands(step) && goes(step.urn));
+  return steps.some((step) => stands(step) && goes(step.urn));
 }
 
 /** Where this run has added a module or a data migration: a plugin's process lasts as long as its run. */

@@ -9,14 +9,14 @@ export class ConnectionLostError extends GuardianError {
   }
 }
 
-/** The session went while COMMIT was under way, and the server could not be asked how it ended. */
+/** The session went while COMMIT was under way, and the server did not tell how it ended, or not so that it is believed. */
 export class CommitUnknownError extends ConnectionLostError {
   /** The transaction's id (xid8), for transactionOutcome(). */
   readonly xid: string;
 
   constructor(xid: string, where: string, cause: unknown) {
     super("commit-unknown", {
-      what: "the connection was lost during COMMIT, and the server could not be asked whether it took place",
+      what: "the connection was lost during COMMIT, and the server did not say whether it took place",
       where: `${where}, transaction ${xid}`,
       todo: [
         "run again: the ledger says what is done",

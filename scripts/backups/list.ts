@@ -61,7 +61,7 @@ export function row(one: Listed): Record<string, string | number> {
     ledger: one.ledgerId?.slice(0, 8) ?? "",
     MB: Math.round(one.bytes / 1e5) / 10,
     proof: one.takenAt === undefined ? "" : proofText(one.proof),
-    "": shown(noteOf(one)),
+    note: shown(noteOf(one)),
   };
 }
 

@@ -91,7 +91,7 @@ export const storedRow = ({ id, state, takenAt, database, ledgerId, encryption, 
   ledger: ledgerId?.slice(0, 8) ?? "",
   MB: Math.round(bytes / 1e5) / 10,
   encrypted: encryption === "age" ? `for ${recipients?.length ?? 0}` : (encryption ?? ""),
-  "": state === "whole" ? "" : state,
+  note: state === "whole" ? "" : state,
 });
 
 /**

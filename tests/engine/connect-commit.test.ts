@@ -76,7 +76,7 @@ describe("a connection lost during COMMIT", function () {
       const { result, outcome } = await run("after", db, true);
       expect(result).to.be.instanceOf(CommitUnknownError);
       expect(String(result))
-        .to.match(/could not be asked whether it took place/)
+        .to.match(/did not say whether it took place/)
         .and.match(/pg_xact_status\('\d+'/);
       expect(outcome).to.equal("committed");
     }));

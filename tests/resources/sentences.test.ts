@@ -103,6 +103,13 @@ describe("the plan of a resource", () => {
     expect(more).to.deep.equal([]);
   });
 
+  it("names up to five objects that it alters, and counts more", () => {
+    const altering = (n: number): string | undefined =>
+      planText({ replaced: Array.from({ length: n }, (_none, i) => `table t${i}`) }).split("\n")[0];
+    expect(altering(5)).to.equal("will alter table t0, table t1, table t2, table t3, table t4");
+    expect(altering(6)).to.equal("will alter 6 objects");
+  });
+
   it("that changes nothing says nothing; one without v6 locks says so", () => {
     expect(planText({})).to.equal("");
     expect(planText({ made: ["table public.a"], locks: [] })).to.match(/^will make 1 object; take no v6 locks\n/);

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { stages, stageType } from "../../config/stages";
 import type { DatabaseCall } from "../../resources/call";
-import { comesAfter } from "../../resources/way-back";
+import type { Step } from "../../engine/ledger/steps";
+import { comesAfter, goesBack } from "../../resources/way-back";
 
 describe("resources: the way back", () => {
   const urn = (stage: (typeof stages)[number], stack = "prod"): string =>
@@ -14,5 +15,21 @@ describe("resources: the way back", () => {
       expect(stages.filter((stage) => after(urn(stage)))).to.deep.equal(stages.slice(at + 1));
       expect(stages.filter((stage) => after(urn(stage, "staging")))).to.deep.equal([]);
     }
+  });
+
+  it("a run goes back where something of a later stage stands, or half stands; what was taken back whole does not", async () => {
+    const back = (step: Partial<Step>): Promise<boolean> => {
+      const steps = [{ urn: urn("data"), detail: {}, ...step } as Step];
+      return goesBack({ ...call, host: { steps: () => Promise.resolve(steps) } } as unknown as DatabaseCall, "schema");
+    };
+    const moved = { kind: "DataMigration", detail: { begun: true } } as Partial<Step>;
+    for (const state of ["done", "undoing"] as const)
+      expect(await back({ kind: "SqlModule", state }), state).to.equal(true);
+    for (const state of ["planned", "running", "undone"] as const)
+      expect(await back({ kind: "SqlModule", state }), state).to.equal(false);
+    expect(await back({ ...moved, state: "running" })).to.equal(true);
+    expect(await back({ ...moved, state: "undone" })).to.equal(false);
+    expect(await back({ ...moved, state: "done", urn: urn("schema") })).to.equal(false);
+    expect(await goesBack(call, undefined)).to.equal(false);
   });
 });

@@ -6,7 +6,7 @@ import { readLedger } from "../../../engine/ledger/identity";
 import { readObjects } from "../../../engine/ledger/objects";
 import { ledgerFormat, ledgerTableNames } from "../../../engine/ledger/schema";
 import { readInventory } from "../../../engine/module/inventory";
-import { formatOf, toFacts1, toFormat1 } from "../../support/format-1";
+import { formatOf, toFacts1, toFormat1, toFormat2 } from "../../support/format-1";
 import { column, type Engine, moduleOf, refusalOf, withEngine } from "../module/harness";
 import { beside, files } from "./owned";
 
@@ -14,7 +14,8 @@ import { beside, files } from "./owned";
 async function shape(engine: Engine, client: Client): Promise<unknown> {
   const comments = await column(
     client,
-    `SELECT concat_ws(' ', objoid::regclass, objsubid, description) FROM pg_description
+    `SELECT concat_ws(' ', objoid::regclass, attname, description) FROM pg_description
+     LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = nullif(objsubid, 0)
      WHERE classoid = 'pg_class'::regclass AND objoid::regclass::text LIKE 'guardian_migration.%' ORDER BY 1`,
   );
   return [await engine.host.read((db) => readInventory(db, ["guardian_migration"])), comments];
@@ -83,6 +84,21 @@ describe("the ledger's format", function () {
       expect(await contents(client)).to.deep.equal(held);
       expect(await engine.undo("901_u")).to.equal(0n);
       expect((await engine.apply(await moduleOf("900_t", files))).restored).to.equal(1n);
+    }));
+
+  it("goes on from one between: a step that was taken is not taken again", () =>
+    withEngine(async (engine, db) => {
+      const client = await db.connect();
+      await work(engine, client);
+      const [made, held] = [await shape(engine, client), await contents(client)];
+      await toFormat2(client);
+      expect(await shape(engine, client)).to.not.deep.equal(made);
+      await engine.write("SqlModule", "901_u", () => Promise.resolve());
+      expect(engine.told.flatMap(({ phase, reason }) => (phase === "ledger format" ? [reason] : []))).to.deep.equal([
+        "the ledger's format goes from 2 to 3: it notes by which a database that was renamed is told from a copy",
+      ]);
+      expect(await shape(engine, client)).to.deep.equal(made);
+      expect(await contents(client)).to.deep.equal(held);
     }));
 
   it("need not be raised by hand before a rollback", () =>
