@@ -118,10 +118,18 @@ export const errorCodes = {
       "A target does not keep updated_at, by which own rows are known.",
       "Mend its module as the error says.",
     ],
+    "target-not-owned": [
+      "The user does not own a data migration's target: each row would be audited and notified.",
+      "Connect as its owner.",
+    ],
     "migration-changed": ["It changed after it had written rows.", "Set them back, or roll back first."],
     "too-many-rejects": ["More rows cannot be moved than `gates.maxDataLoss` allows.", "Mend them in v6, run again."],
     "duplicate-rows": ["Two source rows would become one row.", "Mend them in v6, then run again."],
     "too-many-writes": ["v6 writes more than the cut-over can catch up with.", "Run again at a quieter time."],
+    "not-followed": [
+      "The triggers that note v6's changes are switched off or replaced again and again.",
+      "Find who does so, then run again.",
+    ],
     "rows-differ": ["Rows differ from what v6 has for them.", "Find what writes them, or roll back and raise again."],
   },
   "Feature flags": {

@@ -92,18 +92,25 @@ export class Writer extends Session {
       if (untouched && written && written.length > 0) throw untouched.refusal(written, this.where);
       return xid === null ? undefined : { xid, checkpoint, timeline };
     }
-    throw new GuardianError("transaction-broken", {
-      what: answer
+    throw this.#broken(answer !== undefined);
+  }
+
+  /** @param ended whether a statement ended it, and not an error */
+  #broken(ended: boolean): GuardianError {
+    return new GuardianError("transaction-broken", {
+      what: ended
         ? "a statement ended the transaction it ran in"
         : "a statement of the transaction failed and its error was passed over; nothing is committed",
       where: this.where,
-      todo: answer ? "take BEGIN, COMMIT and ROLLBACK out of the SQL" : "mend the statement that failed",
+      todo: ended ? "take BEGIN, COMMIT and ROLLBACK out of the SQL" : "mend the statement that failed",
     });
   }
 
   async #commit(last: LastWord | undefined): Promise<void> {
     try {
-      await this.control("COMMIT");
+      const { command } = await this.control("COMMIT");
+      // Of a transaction that a last statement broke the server says ROLLBACK, and no error (manual, COMMIT).
+      if (command !== "COMMIT") throw this.#broken(false);
     } catch (err) {
       if (!isLoss(err) || !last) throw err;
       await this.#settle(last, err);

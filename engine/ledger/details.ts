@@ -185,6 +185,8 @@ interface MigrationDetail extends MigrationOutcome {
   constants: object;
   sourceFile: string;
   plan: RecordedMigration;
+  /** Mark of the triggers on v6, by which it is known that none was ever off; absent of one that an older release began. */
+  followed: string;
   /** Rows taken back, through all attempts, and rows that stay; as text. */
   removed: string;
   kept: string;

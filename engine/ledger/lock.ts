@@ -43,7 +43,8 @@ export interface LockOptions {
  */
 export async function takeLock(db: Askable, options: LockOptions): Promise<void> {
   const began = Date.now();
-  let ended = false;
+  // Another that came to hold it meanwhile was told nothing.
+  let ended: Pick<Holder, "pid" | "backendStart"> | undefined;
   for (;;) {
     options.signal.throwIfAborted();
     const holder = await tryLock(db);
@@ -54,11 +55,13 @@ export async function takeLock(db: Askable, options: LockOptions): Promise<void>
     if (who !== undefined) options.onWait(who, Math.round(waited / 1000));
     if (prepared && waited >= options.patience) throw refusedByPrepared(prepared);
     const dead = holder !== undefined && isDead(holder, waited, options);
-    if (holder && !ended && (dead || waited >= options.patience)) {
+    const told = holder !== undefined && ended?.pid === holder.pid && ended.backendStart === holder.backendStart;
+    if (holder && !told && (dead || waited >= options.patience)) {
       const ours = await isPredecessor(db, holder, options.stack);
-      ended = ours && dead;
-      if (ended) await endHolder(db, holder);
-      else if (waited >= options.patience)
+      if (ours && dead) {
+        await endHolder(db, holder);
+        ended = holder;
+      } else if (waited >= options.patience)
         throw refused(holder, ours ? "it is alive" : "it is not a dead predecessor of this stack");
     } else if (holder && waited >= options.patience + 10_000) {
       throw refused(holder, "it was told to end, and still holds the lock");

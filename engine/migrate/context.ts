@@ -3,7 +3,7 @@ import { GuardianError } from "../base/errors";
 import { readRejects, rejected, showRejects } from "../ledger/rejects";
 import { setStep, type StepOf } from "../ledger/steps";
 import type { Migration } from "./definition/migration";
-import { refuseUnmarked } from "./definition/marked";
+import { refuseOthersTarget, refuseUnmarked } from "./definition/marked";
 import { mapped, onceOnly, readConstants, type Mapped } from "./definition/source";
 import { recorded } from "./recorded";
 import type { Run } from "./rows/batch";
@@ -120,6 +120,7 @@ export async function begin(
   const { writer } = fenced;
   const it = await mapped(writer, migration);
   await refuseUnmarked(writer, it);
+  await refuseOthersTarget(writer, it);
   const { deadline = Date.now() + 30 * 60_000 } = options;
   const { constants: known, sourceFile } = step.detail;
   if (sourceFile !== undefined && sourceFile !== it.source.file) throw otherSource(it, sourceFile);

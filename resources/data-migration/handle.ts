@@ -4,7 +4,7 @@ import { GuardianError } from "../../engine/base/errors";
 import { requireGates } from "../../engine/gates/passed";
 import { lazily } from "../../engine/lazy";
 import { readRejects, rejectTable } from "../../engine/ledger/rejects";
-import { readStep } from "../../engine/ledger/steps";
+import { readStep, type Step } from "../../engine/ledger/steps";
 import type { Moved } from "../../engine/migrate";
 import { deadline, mainStep, type DatabaseCall } from "../call";
 import { handler, type Kind } from "../handler";
@@ -36,8 +36,9 @@ const kind: Kind<Spec> = {
 
   async plan(call, inputs, state) {
     const migration = await lazily.migrations.loadMigration(inputs.migration);
-    if (state) refuseChange(inputs, state);
-    if ((await mainStep(call))?.state === "done") return {};
+    const step = await mainStep(call);
+    if (state) refuseChange(inputs, state, step);
+    if (step?.state === "done") return {};
     const { written, source, leftOut } = await call.host.read((db) =>
       lazily.move.planMove(db, migration, inputs.parameters),
     );
@@ -59,7 +60,7 @@ const kind: Kind<Spec> = {
   },
 
   async update(call, inputs, state, fenced) {
-    refuseChange(inputs, state);
+    refuseChange(inputs, state, await readStep(fenced.writer, call.urn));
     return move(call, inputs, fenced);
   },
 
@@ -100,8 +101,12 @@ async function move(call: DatabaseCall, inputs: Inputs<Spec>, fenced: FencedWrit
   return outputs(moved);
 }
 
-/** @throws GuardianError if what it does changed after it had run: rows that are written are not rewritten */
-function refuseChange(inputs: Inputs<Spec>, state: State<Spec>): void {
+/**
+ * @param step of the ledger: one that was taken back has no rows, though the run that did so was cut off before it told the state
+ * @throws GuardianError if what it does changed after it had run: rows that are written are not rewritten
+ */
+function refuseChange(inputs: Inputs<Spec>, state: State<Spec>, step: Step | undefined): void {
+  if (step?.state === "undone") return;
   const again = "roll the data stage back first (guardian:through schema, up), then raise it again";
   if (state.meaning !== inputs.meaning) {
     throw new GuardianError("migration-changed", {

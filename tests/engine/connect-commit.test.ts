@@ -59,6 +59,29 @@ describe("a connection lost during COMMIT", function () {
     return { result, rows, outcome: await transactionOutcome(settingsOf(db.admin), xid, 5) };
   }
 
+  it("of a transaction that a statement broke meanwhile the server says ROLLBACK, and so do we", () =>
+    withEmpty(async (db) => {
+      const writer = await connectWriter(settingsOf(db.admin), { detail: "commit" });
+      try {
+        await writer.script("CREATE TABLE public.t (i int)");
+        let beat: Promise<unknown> | undefined;
+        const said = await writer
+          .transaction(async () => {
+            await writer.query("INSERT INTO public.t VALUES (1)");
+            // As a sign of life that its timeout ends: asked for after the last word, and before COMMIT.
+            setImmediate(() => {
+              beat = writer.query("SELECT 1 / 0").catch((err: unknown) => err);
+            });
+          })
+          .catch((err: unknown) => err);
+        expect(await beat).to.have.property("code", "22012");
+        expect(said).to.have.property("code", "transaction-broken");
+        expect((await writer.query("SELECT i FROM public.t")).rows).to.deep.equal([]);
+      } finally {
+        await writer.close();
+      }
+    }));
+
   it("after the server committed: the result stands", () =>
     withEmpty(async (db) => {
       expect(await run("after", db)).to.deep.equal({ result: "done", rows: 1, outcome: "committed" });

@@ -1,6 +1,27 @@
 import { GuardianError } from "../../base/errors";
+import { shown } from "../../base/names";
 import { first, quoteName, type Queryable } from "../../base/sql";
 import type { Migration } from "./migration";
+
+/**
+ * A batch is told from what anybody writes by its ledger row and by who writes it: the target's owner (`is_ledger_batch`,
+ * sql/000_audit_log). From anybody else, a superuser too, each row of it is audited and notified as if a person had written it, and
+ * an update of it gets another time than the batch's: v6's next change would pass it by.
+ * @throws GuardianError naming the owner
+ */
+export async function refuseOthersTarget(db: Queryable, { name, target }: Migration): Promise<void> {
+  const found = await first<{ owner: string; us: string }>(
+    db,
+    `SELECT pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS us FROM pg_catalog.pg_class c WHERE c.oid = $1::regclass`,
+    [quoteName(target)],
+  );
+  if (!found || found.owner === found.us) return;
+  throw new GuardianError("target-not-owned", {
+    what: `${target} belongs to ${shown(found.owner)}, and ${shown(found.us)} would move rows into it: each would be audited and notified as if a person had written it`,
+    where: `data migration ${name}`,
+    todo: `connect as ${shown(found.owner)}, who made the target's module (guardian:database.user); nothing was written`,
+  });
+}
 
 /**
  * By updated_at a rollback, the comparison and the catch-up know which rows nobody changed since the migration wrote them: it holds

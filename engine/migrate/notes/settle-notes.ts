@@ -74,3 +74,12 @@ export function unending(migration: string): GuardianError {
     todo: "run this again at a quieter time: what is moved stays moved",
   });
 }
+
+/** @param migration its name */
+export function unfollowed(migration: string): GuardianError {
+  return new GuardianError("not-followed", {
+    what: "the triggers that note what v6 changes are dropped, switched off or replaced again and again",
+    where: `data migration ${migration}, at its cut-over (guardian_follow_${migration}_…)`,
+    todo: "find who does so (ALTER TABLE … DISABLE TRIGGER, a bulk load), then run this again: what is moved stays moved",
+  });
+}

@@ -3,7 +3,9 @@ import { textSettings } from "../../connect/session-setup";
 import type { FencedWriter } from "../../database";
 import { followFunction, followFunctions, forgetSql, noteSql } from "../../ledger/changes";
 import { isPlanned } from "../../ledger/ranges";
+import { detailOf, readStep, setStep } from "../../ledger/steps";
 import { withV6Locks } from "../../module/v6-locks";
+import { hash } from "../../base/hash";
 import { quoteName, rows, type Queryable } from "../../base/sql";
 import { followed, type Follow } from "../definition/migration";
 import type { Mapped } from "../definition/source";
@@ -39,33 +41,63 @@ async function followedNow(db: Queryable, it: Named, any: boolean): Promise<stri
   return found.map((row) => row.name);
 }
 
-/** @returns whether every v6 table that the source reads has all the triggers, and they fire */
-export async function isFollowed(db: Queryable, it: Mapped): Promise<boolean> {
-  const there = await followedNow(db, it, false);
-  return followed(it.source.follows).every((table) => there.includes(table));
+/**
+ * What the triggers are: the columns that they watch, and the catalogue's row of each, of those on partitions too. Whoever switches
+ * one off and on again, or makes it anew, leaves another version of its row (xmin), though it looks the same.
+ */
+async function markOf(db: Queryable, it: Mapped): Promise<string> {
+  const names = kinds.map((kind) => trigger(it, kind).replaceAll('"', ""));
+  const there = await rows<object>(
+    db,
+    `SELECT t.tgrelid::text, t.oid::text, t.xmin::text, t.tgenabled::text FROM pg_catalog.pg_trigger t
+     WHERE t.tgname = ANY ($1) ORDER BY t.oid`,
+    [names],
+  );
+  return hash([it.source.follows, there]);
 }
 
 /**
- * Makes the triggers that are not there. Where a plan is there already, somebody took them away since: what v6 changed
- * meanwhile is not known, and in the same transaction every key is noted.
+ * @param urn of the migration, whose ledger row has the mark of its triggers
+ * @returns whether every v6 table that the source reads has all the triggers, they fire, and have fired ever since they were made
+ */
+export async function isFollowed(db: Queryable, it: Mapped, urn: string): Promise<boolean> {
+  const there = await followedNow(db, it, false);
+  if (!followed(it.source.follows).every((table) => there.includes(table))) return false;
+  return detailOf(await readStep(db, urn), "DataMigration").followed === (await markOf(db, it));
+}
+
+/** Notes the triggers' mark, in the transaction that makes them. */
+async function noteMark(db: Queryable, it: Mapped, urn: string): Promise<void> {
+  const step = await readStep(db, urn);
+  if (step?.kind !== "DataMigration") throw new Error("no data migration of this URN is under way");
+  await setStep(db, step, { state: "running", detail: { followed: await markOf(db, it) } });
+}
+
+/**
+ * Makes the triggers that are not there. Where a plan is there already, somebody took them away since, or switched them off for a
+ * while: what v6 changed meanwhile is not known, and in the same transaction every key is noted.
  * @throws GuardianError naming who holds the tables
  */
 export async function startFollowing(fenced: FencedWriter, deadline: number, it: Mapped): Promise<void> {
   const tables = followed(it.source.follows);
-  if (await isFollowed(fenced.writer, it)) return;
+  const { urn } = fenced.options;
+  if (await isFollowed(fenced.writer, it, urn)) return;
   await stopFollowing(fenced, deadline, it);
   const functions = it.source.follows.map((follow, at) => functionSql(it, follow, at)).join("\n");
   const owned = await ownedOf(fenced.writer, tables);
   const triggers = it.source.follows
     .map((follow, at) => triggerSql(it, follow, at, owned.includes(follow.table)))
     .join("\n");
-  const all = noteSql(it.name, "NULL", isPlanned(fenced.options.urn));
+  const all = noteSql(it.name, "NULL", isPlanned(urn));
   await withV6Locks(fenced, deadline, {
     relations: tables,
     mode: "SHARE ROW EXCLUSIVE",
     own: [],
     before: (db) => db.script(functions),
-    locked: (db) => db.script(`${triggers}\n${all}`),
+    locked: async (db) => {
+      await db.script(`${triggers}\n${all}`);
+      await noteMark(db, it, urn);
+    },
   });
 }
 

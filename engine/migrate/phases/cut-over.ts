@@ -9,7 +9,7 @@ import { setStep } from "../../ledger/steps";
 import { pauseAfter, withV6Locks } from "../../module/v6-locks";
 import type { Context } from "../context";
 import { followed } from "../definition/migration";
-import { noteKeys, settleNotes, unending, type Settle } from "../notes/settle-notes";
+import { noteKeys, settleNotes, unending, unfollowed, type Settle } from "../notes/settle-notes";
 import { dropFunctions, isFollowed, startFollowing } from "../notes/triggers";
 import { outlast } from "../rows/outlast";
 import { proveAll, proveKeys } from "../rows/proof";
@@ -50,12 +50,12 @@ export async function cutOver(context: Context): Promise<void> {
         before: () => Promise.resolve(),
         locked: async (db) => {
           locked = performance.now();
-          if (!(await isFollowed(db, it))) throw new Unfollowed();
+          if (!(await isFollowed(db, it, context.urn))) throw new Unfollowed();
           const { keys, all } = await noted(db, it.name, noteKeys);
           if (all || keys.length > noteKeys / 2) throw new Again();
           if (keys.length > 0) {
             await settleNow(db, context, keys);
-            Object.assign(outcome, await writtenBy(db, context.urn));
+            Object.assign(outcome, await countedBy(db, context.urn));
           }
           // Nothing that was noted goes unread with the triggers.
           if ((await noted(db, it.name, 1)).keys.length > 0) throw new Again();
@@ -67,7 +67,8 @@ export async function cutOver(context: Context): Promise<void> {
       });
       return;
     } catch (err) {
-      if (!(err instanceof Again) || Date.now() > deadline) throw err instanceof Again ? unending(it.name) : err;
+      if (!(err instanceof Again)) throw err;
+      if (Date.now() > deadline) throw err instanceof Unfollowed ? unfollowed(it.name) : unending(it.name);
       fenced.options.onProgress({ phase: "once more", subject: it.name });
       if (err instanceof Unfollowed) await followAnew(context, deadline);
       // v6 was locked for nothing, so that the pause is the one after any try that failed.
@@ -86,6 +87,8 @@ async function followAnew(context: Context, deadline: number): Promise<void> {
   const { fenced, it } = context;
   await startFollowing(fenced, deadline, it);
   await settleNotes(context, deadline, (keys) => settleKeys(fenced, context, keys));
+  // As in the comparison before: what somebody is still writing beside a row that was just settled cannot be seen yet.
+  if (!context.guarded) await outlast(fenced, it.target, deadline);
   context.proof = await proveAll(context.crew, context);
 }
 
@@ -124,22 +127,24 @@ async function outcomeOf(context: Context): Promise<MigrationOutcome> {
   const { fenced, urn, proof } = context;
   if (!proof) throw new Error("no cut-over of what was not proven");
   await context.gate(fenced);
-  const rejects = await readRejects(fenced.writer, urn);
   return {
     source: proof.source.toString(),
     equal: proof.equal.toString(),
     checksum: proof.checksum.toString(),
     counted: proof.counted,
     leftOut: proof.leftOut,
-    ...(await writtenBy(fenced.writer, urn)),
-    ...{ failed: rejected(rejects), rejects },
+    ...(await countedBy(fenced.writer, urn)),
   };
 }
 
-/** What the ledger keeps of the rows that stand. */
-async function writtenBy(db: Queryable, urn: string): Promise<Pick<MigrationOutcome, "processed" | "written">> {
+/** What the ledger keeps of the rows that stand, and of those that could not be moved. */
+async function countedBy(
+  db: Queryable,
+  urn: string,
+): Promise<Pick<MigrationOutcome, "processed" | "written" | "failed" | "rejects">> {
   const written = await standingRows(db, urn);
-  return { processed: written, written };
+  const rejects = await readRejects(db, urn);
+  return { processed: written, written, failed: rejected(rejects), rejects };
 }
 
 /** Under the locks there is no time for it: v6 changed so much while they were waited for, or a row cannot be moved. */

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { ConnectionLostError } from "../../../engine/connect";
 import type { FencedWriter } from "../../../engine/database";
+import type { Askable } from "../../../engine/base/sql";
+import { takeLock } from "../../../engine/ledger/lock";
 import { addStep, setStep } from "../../../engine/ledger/steps";
 import { column, type Engine, moduleOf, refusalOf, until, withEngine } from "../module/harness";
 import { beside } from "./owned";
@@ -200,6 +202,26 @@ describe("the lock of a database", function () {
         { parameters: { lease: 20_000 } },
       ));
   }
+
+  it("of another that came by it meanwhile is not said to have been told to end: he lives, and that is what is said", async () => {
+    const urn = "urn:pulumi:dev::guardian::guardian:index:SqlModule::any";
+    const holder = (pid: number, silent: number): object => ({
+      ...{ pid, silent, backendStart: "2026-01-01", application: "x", user: "u", age: 1, active: false },
+    });
+    const ended: unknown[] = [];
+    const answer = (text: string, values: unknown[] = []): object[] => {
+      if (text.includes("pg_try_advisory_lock")) return [{ got: false }];
+      if (text.includes("pg_terminate_backend")) ended.push(...values);
+      if (text.includes("SELECT urn")) return [{ urn }];
+      return text.includes("pg_stat_activity") ? [ended.length === 0 ? holder(1, 9999) : holder(2, 0)] : [];
+    };
+    const db = { query: (text: string, values?: unknown[]) => Promise.resolve({ rows: answer(text, values) }) };
+    const options = { stack: "dev::guardian", patience: 100, lease: 50, onWait: () => undefined };
+    const signal = new AbortController().signal;
+    const said = await refusalOf(takeLock(db as unknown as Askable, { ...options, signal }));
+    expect(said.what).to.match(/and it is alive$/);
+    expect(ended).to.deep.equal([1]);
+  });
 
   it("a cancelled operator stops waiting for it", () =>
     withEngine(async (engine, db) => {

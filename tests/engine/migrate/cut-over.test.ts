@@ -6,12 +6,13 @@ import { constants, stopped, withOnline, type Online } from "./harness";
 /**
  * Moves the rows of a migration that was stopped, while somebody's transaction keeps the cut-over from auth.users.
  * @param hold what takes the lock; @param then what it does once the cut-over waits for it, before it commits
+ * @param patience for how long the cut-over may ask for v6 tables, in milliseconds
  */
-async function heldAtCutOver(online: Online, hold: string, then: string): Promise<Moved> {
+async function heldAtCutOver(online: Online, hold: string, then: string, patience = 60_000): Promise<Moved> {
   await stopped(online);
   const holder = await online.db.connect("admin");
   await holder.query(`BEGIN; ${hold}`);
-  const moving = online.move();
+  const moving = online.move({ deadline: Date.now() + patience });
   await until(
     online.admin,
     "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
@@ -93,6 +94,24 @@ describe("a run that goes on, and its cut-over", function () {
         expect(await online.traces()).to.equal(0);
       },
       { lockTimeout: 10 },
+    ));
+
+  it("one that is switched off and on again meanwhile as well; where the time is up, that is what is told", () =>
+    withOnline(
+      "preferences",
+      300,
+      async (online) => {
+        const hold = "LOCK TABLE auth.users IN ROW EXCLUSIVE MODE";
+        const offAndOn = (language: string): string =>
+          `ALTER TABLE public.user_profiles DISABLE TRIGGER USER; UPDATE public.user_profiles SET language = '${language}';
+           ALTER TABLE public.user_profiles ENABLE TRIGGER USER`;
+        const late = heldAtCutOver(online, hold, `${offAndOn("fr")}; SELECT pg_sleep(2)`, 1500);
+        expect((await refusalOf(late)).code).to.equal("not-followed");
+        await heldAtCutOver(online, hold, offAndOn("it"));
+        expect(await online.differing()).to.equal(0);
+        expect(await online.traces()).to.equal(0);
+      },
+      { lockTimeout: 20_000, lockHold: 20_000 },
     ));
 
   it("a row that is settled under the locks is in the account of what was written", () =>

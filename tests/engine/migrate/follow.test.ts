@@ -108,4 +108,44 @@ describe("triggers on v6's tables", function () {
       expect(online.engine.told.map(({ phase }) => phase)).to.include("look again");
       expect(await online.differing()).to.equal(0);
     }));
+
+  it("that were off for a while look the same: they are made anew, and every row is looked at", () =>
+    withOnline("preferences", users, async (online) => {
+      const { admin } = online;
+      await stopped(online);
+      // As pg_restore --data-only --disable-triggers does.
+      await admin.query(`ALTER TABLE public.user_profiles DISABLE TRIGGER ALL; UPDATE public.user_profiles SET language = 'it';
+        ALTER TABLE public.user_profiles ENABLE TRIGGER ALL`);
+      await online.move();
+      expect(online.engine.told.map(({ phase }) => phase)).to.include("look again");
+      expect(await online.differing()).to.equal(0);
+    }));
+
+  it("that an older release made are made anew, as nobody knows of them", () =>
+    withOnline("preferences", users, async (online) => {
+      await stopped(online);
+      await online.admin.query("UPDATE guardian_migration.step SET detail = detail - 'followed'");
+      await online.move();
+      expect(online.engine.told.map(({ phase }) => phase)).to.include("look again");
+      expect(await online.differing()).to.equal(0);
+    }));
+
+  it("that do not watch a column which v6 got meanwhile are made anew", () =>
+    withOnline("consents", users, async (online) => {
+      const { admin } = online;
+      await admin.query("ALTER TABLE auth.users DROP COLUMN deleted_at CASCADE");
+      await stopped(online);
+      await admin.query(`ALTER TABLE auth.users ADD COLUMN deleted_at timestamptz;
+        UPDATE auth.users SET deleted_at = now() WHERE id IN (SELECT patient_id FROM public.patient_consents LIMIT 1)`);
+      await online.move();
+      expect(online.engine.told.map(({ phase }) => phase)).to.include("look again");
+      expect(await online.differing()).to.equal(0);
+    }));
+
+  it("that are left alone make nobody look at every row again", () =>
+    withOnline("preferences", users, async (online) => {
+      await stopped(online);
+      await online.move();
+      expect(online.engine.told.map(({ phase }) => phase)).to.not.include("look again");
+    }));
 });

@@ -89,4 +89,24 @@ describe("a data migration that the stack's state does not know", function () {
         expect(await column(admin, traces)).to.deep.equal(["0"]);
       }),
     ));
+
+  it("was taken back by a run that was cut off before it said so: with other parameters it begins anew", () =>
+    withV6((db) =>
+      withWalk({ database: db.migrator }, async (walk) => {
+        const { ledger } = await walk.through();
+        const args = walk.consents(ledger.state["ledgerId"] ?? "");
+        const { urn, id, state, inputs } = await walk.create("DataMigration", "consents", args);
+        const parameters = { mode: "pending", legalBasis: "consent", statement: "asked anew" };
+        const news = await walk.check("DataMigration", "consents", { ...args, parameters }, inputs);
+        const change = { id, olds: state, oldInputs: inputs, news };
+        const update = (preview: boolean): Promise<unknown> =>
+          walk.plugin.call(walk.plugin.client.update, calls.update(urn, change, { preview }));
+        const refusal = async (): Promise<string> => String(await update(false).catch((err: unknown) => err));
+        expect(await refusal()).to.contain("[migration-changed]");
+        await walk.plugin.call(walk.plugin.client.delete, calls.remove(urn, id, state, inputs));
+        await update(true);
+        // It may begin, and asks for what every beginning asks for.
+        expect(await refusal()).to.contain("[backup-missing]");
+      }),
+    ));
 });

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Client } from "pg";
-import { column, refusalOf } from "../module/harness";
-import { withOnline, type Online } from "./harness";
+import { column, refusalOf, until } from "../module/harness";
+import { stopped, withOnline, type Online } from "./harness";
 
 const users = 3000;
 const refuse = `INSERT INTO public.patient_consents (patient_id, consent_type, purpose, legal_basis, granted, consent_metadata)
@@ -22,6 +22,10 @@ async function anybody(online: Online): Promise<string> {
   const text = "SELECT id FROM auth.users WHERE created_at < now() - interval '2 days' ORDER BY id LIMIT 1";
   return (await column<string>(online.admin, text))[0] ?? "";
 }
+
+/** Whether somebody waits for the table in which every batch is counted. */
+const settling =
+  "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'guardian_migration.batch'::regclass AND NOT granted";
 
 describe("a patient's refusal that is still being written while his row moves", function () {
   this.timeout(120_000);
@@ -88,6 +92,45 @@ describe("a patient's refusal that is still being written while his row moves", 
         expect(online.engine.told.find(({ phase }) => phase === "v6 locks")?.reason).to.match(
           /^public\.patient_consents is held by test \(pid \d+, user postgres/,
         );
+      },
+      { lockTimeout: 20 },
+    ));
+
+  it("nor where the triggers were off meanwhile, and every row is settled anew at the cut-over", () =>
+    withOnline(
+      "consents",
+      users,
+      async (online) => {
+        const { admin } = online;
+        const patient = await anybody(online);
+        await admin.query("UPDATE auth.users SET deleted_at = now() WHERE id = $1", [patient]);
+        await stopped(online);
+        const [holder, other] = [await online.db.connect("admin"), await online.db.connect("admin")];
+        await holder.query("BEGIN; LOCK TABLE auth.users IN SHARE ROW EXCLUSIVE MODE");
+        let off: Promise<unknown> | undefined;
+        let begun: Promise<unknown> | undefined;
+        let committed: Promise<unknown> | undefined;
+        online.engine.onProgress = ({ phase }) => {
+          if (phase === "once more")
+            // He refuses while all rows are settled anew, and ends once somebody waits for it.
+            begun ??= holder
+              .query("BEGIN; LOCK TABLE guardian_migration.batch IN SHARE MODE")
+              .then(() => until(admin, settling))
+              .then(() => other.query("BEGIN"))
+              .then(() => other.query(refuse, [patient]))
+              .then(() => holder.query("COMMIT"));
+          else if (begun && (phase === "writers" || phase === "v6 locks"))
+            committed ??= begun.then(() => other.query("COMMIT"));
+          else if (phase === "v6 locks")
+            off ??= holder
+              .query("ALTER TABLE auth.users DISABLE TRIGGER USER")
+              .then(() => holder.query("UPDATE auth.users SET deleted_at = NULL WHERE id = $1", [patient]))
+              .then(() => holder.query("COMMIT"));
+        };
+        await online.move();
+        await Promise.all([off, begun, committed]);
+        expect(committed).to.not.equal(undefined);
+        expect(await consentOf(admin, patient)).to.deep.equal([["f refused"], false]);
       },
       { lockTimeout: 20 },
     ));

@@ -51,6 +51,23 @@ describe("the data migrations", function () {
       ).to.deep.equal([`done ${users!} t t`]);
     }));
 
+  it("are refused to who does not own the target, a superuser too: each row would be audited, and settled ones pass for somebody's", () =>
+    withData("consents", async ({ client, db, engine, migration, move }) => {
+      const other = new Engine(db.admin, { stack: engine.stack });
+      try {
+        const said = await refusalOf(other.move(migration, assumed));
+        expect(said.code).to.equal("target-not-owned");
+        expect(said.what).to.match(
+          /^public\.patient_consents belongs to guardian_migrator, and postgres would move rows/,
+        );
+        expect(said.todo.join()).to.contain("connect as guardian_migrator");
+        expect(await column(client, consents)).to.deep.equal([0]);
+        await move();
+      } finally {
+        await other.close();
+      }
+    }));
+
   it("consents, pending: nothing is asserted, a question waits for an answer", () =>
     withData("consents", async ({ client, move }) => {
       await move({ ...assumed, mode: "pending" });

@@ -3,7 +3,7 @@ import { openMigrationSession, syncMigrationSession } from "../../../engine/migr
 import { moveRows } from "../../../engine/migrate";
 import { long } from "../../support/long";
 import { column, refusalOf, until } from "../module/harness";
-import { assumed, withOnline, type Online } from "./harness";
+import { assumed, stopped, withOnline, type Online } from "./harness";
 
 const users = 3000;
 /** A language tag that is nobody's but the bad rows'. */
@@ -168,4 +168,28 @@ describe("rows that cannot be moved", function () {
       expect(await online.back()).to.deep.equal({ removed: BigInt(25_000 - many!), kept: 0n });
     }),
   );
+
+  it("one that v6 mends while the cut-over waits for its tables is a reject no more, in the ledger's account too", () =>
+    withOnline(
+      "preferences",
+      users,
+      async (online) => {
+        const { admin } = online;
+        const [mended] = await plant(online, 3);
+        await stopped(online);
+        const holder = await online.db.connect("admin");
+        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+        const moving = online.move();
+        await until(
+          admin,
+          "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
+        );
+        await admin.query("UPDATE public.user_profiles SET language = 'de' WHERE user_id = $1", [mended]);
+        await holder.query("COMMIT");
+        expect(await moving).to.deep.include({ written: BigInt(users - 2), rejected: 2n });
+        const account = `SELECT detail ->> 'failed' FROM guardian_migration.step WHERE kind = 'DataMigration' ORDER BY id DESC LIMIT 1`;
+        expect(await column(admin, account)).to.deep.equal(["2"]);
+      },
+      { lockTimeout: 20_000, lockHold: 20_000 },
+    ));
 });
