@@ -1,4 +1,5 @@
 import { some, type Endpoint, type Finding, type Outcome, type Site } from "../check";
+import { faultsNamed } from "../faults";
 import { ask, type Answer } from "./ask";
 
 interface Asked extends Answer {
@@ -51,14 +52,13 @@ export function judged(asked: readonly Asked[], check: string, { before }: Site)
       figures,
     };
   const unasked = wrong.filter((one) => one.unasked);
+  const lines = wrong.map(({ endpoint, fault }) => `${endpoint.url}: ${fault ?? ""}`);
   return {
     verdict: unasked.length === wrong.length ? "could not run" : "failed",
-    evidence: [
-      `${asked.length - wrong.length} of ${asked.length} respond`,
-      ...some(wrong.map(({ endpoint, fault }) => `${endpoint.url}: ${fault ?? ""}`)),
-      ...was,
-    ],
+    evidence: [`${asked.length - wrong.length} of ${asked.length} respond`, ...some(lines), ...was],
     figures,
+    // As many may fail as did, and be others; what was not asked may be asked, and answer wrongly.
+    ...faultsNamed(check, [...lines].sort()),
     mend: [
       ...(unasked.length > 0 ? ["set the variable with the header where Pulumi runs"] : []),
       ...(unasked.length < wrong.length

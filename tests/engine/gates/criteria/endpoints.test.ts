@@ -1,11 +1,13 @@
 import { expect } from "chai";
 import type { Outcome } from "../../../../engine/gates/check";
 import { ask } from "../../../../engine/gates/criteria/ask";
+import { decide, type Decision } from "../../../../engine/gates/decide";
 import { problems } from "../../../sql/003_fhir";
 import { long } from "../../../support/long";
 import { withV6 } from "../../../support/postgres";
 import { withEngine } from "../../module/harness";
 import { capabilities, withApplication } from "./application";
+import { all } from "../asked";
 import { asked, declared } from "./asked";
 
 describe("gates: endpoints", function () {
@@ -68,6 +70,35 @@ describe("gates: endpoints", function () {
         expect(JSON.stringify([passed, failed]))
           .not.to.include("of-a-patient")
           .and.not.to.include("row of");
+      }),
+    ));
+
+  it("19-7 what is accepted are those that failed, as they did: another one, or one that was not asked and answers wrongly now, voids it", () =>
+    withV6((db) =>
+      withApplication(async (url) => {
+        const decided = async (
+          header: string,
+          paths: string[],
+          before: Decision["accepted"] = {},
+        ): Promise<Decision> => {
+          const endpoints = paths.map((path) => ({ url: `${url}${path}`, status: 200, header: `env:${header}` }));
+          const outcomes = await asked(db.migrator, ["api-endpoints"], { endpoints });
+          expect(outcomes[0]?.figures).to.include({ failing: 1 });
+          const rules = { gate: "before", strict: true, accept: { "api-endpoints": "known" } } as const;
+          return decide(all, outcomes, rules, before, "2026-01-01");
+        };
+        const worse = ({ stops }: Decision): string[] =>
+          stops.flatMap(({ since }) => since?.worse ?? []).map((line) => line.replaceAll(url, ""));
+        const { accepted, stops } = await decided("NO_HEADER", ["/gone"]);
+        expect(stops).to.deep.equal([]);
+        expect((await decided("NO_HEADER", ["/gone"], accepted)).stops, "the same").to.deep.equal([]);
+        expect(worse(await decided("API_HEADER", ["/ok", "/gone"], accepted)), "asked now").to.deep.equal([
+          "api-endpoints: others than then: /gone: answered 503 in place of 200",
+        ]);
+        const failed = await decided("API_HEADER", ["/ok", "/gone"]);
+        expect(worse(await decided("API_HEADER", ["/ok", "/none"], failed.accepted)), "another").to.deep.equal([
+          "api-endpoints: others than then: /none: answered 404 in place of 200",
+        ]);
       }),
     ));
 
