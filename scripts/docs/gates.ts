@@ -95,7 +95,8 @@ export function gatesPage(): string {
         "Once these are worse (where there are none, or each line names a fault: once the evidence has a new line), the acceptance is void, " +
         "at every gate that has the check; another reason accepts anew. A change by hand (`definitions`) each module's own `up` refuses besides, whatever is accepted. What is accepted of `neighbours`, `rights`, `backup-room`, `v6-rows`, `v6-cells`, `v6-written` and `v6-definitions` " +
         "are those objects and rows and no others, though there be no more of them: neighbours by what the evidence says of them, what is lacking one by one, rows by their places in the backup, objects of v6 with a hash of " +
-        "what they are like now. The same holds of `api-endpoints` and `external-systems`: each endpoint with what was wrong with it. " +
+        "what they are like now. The same holds of `api-endpoints` and `external-systems`: each endpoint with what was wrong with it; " +
+        "and of `performance`: those queries, up to the share by which the slowest was slower. " +
         `Of more than ${keptFaults} only a hash of all is kept: any other set of them voids it.`,
       "- **Unchanged, it reads nothing.** It is asked anew when what it judges changes (modules and data migrations, by meaning), the limits " +
         "(`guardian:gates`), what is accepted, or its list of checks; and the one at the end when flags do. What failed the last time is asked again, and " +

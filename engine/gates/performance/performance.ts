@@ -1,5 +1,6 @@
 import { modulesOnV6 } from "../../ledger/modules";
 import { couldNotRun, notApplicable, type Check, type Finding, type Site } from "../check";
+import { faultsNamed } from "../faults";
 import { baseline, toMeasure } from "./performance-baseline";
 import { figuresOf, recordedIn } from "./figures";
 import { patienceMs } from "../in-time";
@@ -137,6 +138,8 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
       // 1: no page and no plan speaks against it, so that nothing is to be rolled back for it without a person's word.
       clockAlone: Number(failed.length > 0 && !failed.some(({ judged }) => byPages(judged))),
     },
+    // The figures are of the worst: others may be as slow beside it, or in its place.
+    ...faultsNamed("queries", failed.flatMap(faultsIn).sort()),
     mend: [
       ...new Set(
         bad.map(
@@ -156,6 +159,10 @@ function told({ now, all }: Comparison, { declared }: Site): Finding {
 const seriously = ["failed", "slow", "no baseline", "unknown", "cut", "warned", "passed", "nobody"];
 const seriousness = ({ judged }: Compared): number =>
   seriously.indexOf(typeof judged === "object" ? judged.level : judged);
+
+/** One that has no answer any more is more than one that takes longer. */
+const faultsIn = ({ query: { title }, judged }: Compared): string[] =>
+  judged === "slow" ? [title, `${title} (no answer)`] : [title];
 
 /** One that was too slow has no pages to tell. */
 const byPages = (judged: Compared["judged"]): boolean => typeof judged === "object" && judged.by === "pages and plan";

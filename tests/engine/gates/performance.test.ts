@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { DatabaseError } from "pg";
 import { validateConfig } from "../../../config";
 import { runCheck } from "../../../engine/gates/check";
+import { decide, type Decision } from "../../../engine/gates/decide";
 import { baselineBy } from "../../../engine/gates/performance/performance-baseline";
 import { inServerAccounts, inServerTests } from "../../../engine/gates/performance/in-server";
 import { slowdownBy } from "../../../engine/gates/performance/performance";
@@ -146,6 +147,31 @@ describe("gates: performance", function () {
       expect(longer.verdict, told(longer)).to.equal("passed");
     }),
   );
+
+  it("19-5 what is accepted are those queries: another one as slow voids it, and so does more of the same", () =>
+    withBaseline(async ({ now }) => {
+      const decided = async (slower: Record<string, number>, before: Decision["accepted"] = {}): Promise<Decision> => {
+        const found = await now(clockSaying((query) => slower[query] ?? 1));
+        expect(found.verdict, told(found)).to.equal("failed");
+        return decide(
+          [slowdownBy()],
+          [found],
+          { gate: "schema", accept: { performance: "known" } },
+          before,
+          "2026-01-01",
+        );
+      };
+      const worse = ({ stops }: Decision): string[] => stops.flatMap(({ since }) => since?.worse ?? []);
+      const { accepted, stops } = await decided({ documentList: 1.5 });
+      expect(stops).to.deep.equal([]);
+      expect((await decided({ documentList: 1.4 }, accepted)).stops, "less of the same").to.deep.equal([]);
+      const other = ["queries: others than then: authentication"];
+      for (const slower of [{ authentication: 1.5 }, { authentication: 1.5, documentList: 1.5 }])
+        expect(worse(await decided(slower, accepted))).to.deep.equal(other);
+      expect(worse(await decided({ documentList: 1.8 }, accepted))).to.deep.equal([
+        "slowerShare was 0.5, and is 0.8 now",
+      ]);
+    }));
 
   it("19-5 could not run without a baseline, and takes none once v7 touches v6", () =>
     withBaseline(async ({ engine, before }) => {
