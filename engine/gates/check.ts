@@ -73,7 +73,7 @@ export interface Check {
   readonly cost: Cost;
   /**
    * Figures of which more is worse: who accepted a failure did so up to what they were then. Absent: the acceptance is
-   * of the evidence, and void once a line is there that was not.
+   * of the faults, or where it keeps none of the evidence, and void once one is there that was not.
    */
   readonly worse?: readonly string[];
   /** Each line of its evidence names a fault: one that is new, but for its numbers, voids an acceptance, whatever the figures. */

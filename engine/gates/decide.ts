@@ -73,12 +73,14 @@ const acceptanceOf = ({ figures = {}, evidence, faults }: Outcome, reason: strin
 const wordsOf = (line: string): string => line.replace(/(?<!SQLSTATE )\b\d+\b/g, "");
 
 /**
- * @returns what is worse than it was accepted: figures that are higher, faults that are others though no more. Where no figure
+ * @returns what is worse than it was accepted: figures that are higher, faults that are others though no more. Where neither
  *   says it, or faults are named by the evidence, what is new of that
  */
 function worseThan({ worse = [], named }: Check, kept: KeptAcceptance, outcome: Outcome): string[] {
   const { verdict, figures = {}, evidence } = outcome;
   const measured = worse.filter((name) => name in figures || name in kept.figures);
+  // Of many faults the evidence tells some.
+  if (measured.length === 0 && outcome.faults) return othersThan(kept.faults, outcome.faults);
   if (measured.length === 0) return evidence.filter((line) => !kept.evidence.includes(line));
   const known = kept.evidence.map(wordsOf);
   const others = named && verdict === "failed" ? evidence.filter((line) => !known.includes(wordsOf(line))) : [];

@@ -92,7 +92,7 @@ export function gatesPage(): string {
         "without raising anything, which asks it again, and raise once it has passed; or roll back. Lowering is always free. An emergency " +
         "rollback that somebody has acknowledged since says that the cause is mended. `preview` says of each flag whether it is held.",
       '- **Accept** by name: `guardian:accept: {"row-security": "why"}`. The reason stands in the diff and in the ledger, with the figures as they were. ' +
-        "Once these are worse (where there are none, or each line names a fault: once the evidence has a new line), the acceptance is void, " +
+        "Once these are worse (where there are none, or each line names a fault: once there is a new one, told or not), the acceptance is void, " +
         "at every gate that has the check; another reason accepts anew. A change by hand (`definitions`) each module's own `up` refuses besides, whatever is accepted. What is accepted of `neighbours`, `rights`, `backup-room`, `v6-rows`, `v6-cells`, `v6-written` and `v6-definitions` " +
         "are those objects and rows and no others, though there be no more of them: neighbours by what the evidence says of them, what is lacking one by one, rows by their places in the backup, objects of v6 with a hash of " +
         "what they are like now. The same holds of `api-endpoints` and `external-systems`: each endpoint with what was wrong with it; " +

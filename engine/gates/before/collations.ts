@@ -1,6 +1,7 @@
 import { first, rows } from "../../base/sql";
 import { sqlName } from "../../base/names";
 import { notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 /**
  * After an update of the system's C library or ICU, text sorts otherwise than its indexes do: lookups miss rows, unique
@@ -36,6 +37,7 @@ export const collations: Check = {
         verdict: "failed",
         evidence: some(wrong),
         figures: { mismatched: wrong.length },
+        ...faultsNamed("collations", wrong),
         mend: [
           "REINDEX DATABASE CONCURRENTLY, look for doubles in unique keys, then ALTER DATABASE … REFRESH COLLATION VERSION",
         ],

@@ -1,5 +1,6 @@
 import { extensions as readExtensions } from "../../assess";
 import { some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 /** Guide 1.1, "Database Extensions": what `operations` asks again at the end, when all of v7 is there. */
 export const extensions: Check = {
@@ -14,6 +15,10 @@ export const extensions: Check = {
       verdict: missing.length > 0 ? "failed" : "passed",
       evidence: some((missing.length > 0 ? missing : found).map(({ status }) => status)),
       figures: { wanted: found.length, missing: missing.length },
+      ...faultsNamed(
+        "extensions",
+        missing.map(({ status }) => status),
+      ),
       ...(missing.length > 0 ? { mend: some(missing.map(({ action }) => action)) } : {}),
     };
   },

@@ -2,6 +2,7 @@ import { readTables } from "../../../spec/roles";
 import { missingParts } from "../../assess";
 import { rows } from "../../base/sql";
 import { some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 interface Found extends Record<string, unknown> {
   name: string;
@@ -46,8 +47,9 @@ export const recognised: Check = {
       ...(lacks === "" ? [] : [`${name} lacks ${lacks}`]),
       ...open.map((policy) => `policy ${JSON.stringify(policy)} shows users every row of ${name}`),
     ]);
+    const faults = [...missing.map((part) => `missing: ${part}`), ...lines];
     const figures = { tables: found.length, missing: missing.length, faults: lines.length };
-    if (missing.length + lines.length === 0)
+    if (faults.length === 0)
       return {
         verdict: "passed",
         evidence: [`${found.length} tables, with v6's columns, their keys, row security and policies`],
@@ -55,8 +57,9 @@ export const recognised: Check = {
       };
     return {
       verdict: "failed",
-      evidence: some([...missing.map((part) => `missing: ${part}`), ...lines]),
+      evidence: some(faults),
       figures,
+      ...faultsNamed("v6", faults),
       mend: [
         missing.length > 0
           ? "check host, port and database name: guardian:database, PGHOST, PGPORT, PGDATABASE"

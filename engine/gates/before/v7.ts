@@ -4,6 +4,7 @@ import { standingModules } from "../../ledger/modules";
 import { readManifests } from "../../module/files/manifest";
 import { readInventory, schemasOf } from "../../module/inventory";
 import { notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 /** A v7 that no ledger of this database knows, or what only has its names: each module would be refused at its turn, half way up. */
 export const taken: Check = {
@@ -25,6 +26,7 @@ export const taken: Check = {
       verdict: "failed",
       evidence: some(there.map((object) => `${shown(object)} is there already, and no module of this stack made it`)),
       figures,
+      ...faultsNamed("v7", there),
       mend: [
         "see who made them; rename what is somebody's own",
         "if this database was restored from a backup that was taken when v7 was there: v7 works as it is, without a stack (docs/backups.md)",

@@ -7,6 +7,7 @@ import { byModule, findDrift, versionsOf } from "../../module/drift";
 import { moduleNames } from "../../module/files/manifest";
 import { readInventories, schemasOf } from "../../module/inventory";
 import { notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 /**
  * Guide 6.2, "all tables created", and 8, "all v7 modules deployed": what `refresh` shows as drift, for the morning on which
@@ -55,6 +56,7 @@ export const definitions: Check = {
       verdict: "failed",
       evidence: some(lines),
       figures,
+      ...faultsNamed("definitions", lines),
       mend: [`${pulumiCommand("refresh")} shows what differs; the next up says for each how to put it back`],
     };
   },

@@ -1,6 +1,7 @@
 import { rows } from "../../base/sql";
 import { standingNames } from "../../ledger/objects";
 import { notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 /** Called by triggers of whoever writes; it says whether the ledger writes, and nothing else. */
 const forEverybody = ["public.is_ledger_batch"];
@@ -41,6 +42,7 @@ export const functions: Check = {
       verdict: "failed",
       evidence: some(lines),
       figures,
+      ...faultsNamed("functions", lines),
       mend: [
         "ALTER FUNCTION … SET search_path = pg_catalog, pg_temp; REVOKE EXECUTE ON FUNCTION … FROM PUBLIC; drop overloads that somebody made",
       ],

@@ -1,6 +1,7 @@
 import { quoteName, rows } from "../../base/sql";
 import { readStanding } from "../../ledger/objects";
 import { notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 import { isPermitted } from "./permitted";
 
 /** Whom docs/permissions.md has columns for. */
@@ -58,7 +59,8 @@ export const permissions: Check = {
     );
     const allowed = ({ object, who, privilege, column }: May): boolean =>
       isPermitted(object, who, privilege, column ?? undefined);
-    const beyond = grouped(found.filter((one) => one.may && !allowed(one)));
+    const tooMuch = found.filter((one) => one.may && !allowed(one));
+    const beyond = grouped(tooMuch);
     const lacking = grouped(found.filter((one) => !one.may && allowed(one)));
     const passing = await rows<{ line: string }>(
       db,
@@ -77,6 +79,11 @@ export const permissions: Check = {
         verdict: "failed",
         evidence: some(faults),
         figures,
+        ...faultsNamed("permissions", [
+          ...passing.map(({ line }) => line),
+          // Column by column: a line of the evidence has some of them.
+          ...tooMuch.flatMap((one) => grouped([one])).sort(),
+        ]),
         mend: ["REVOKE what is too much; ALTER ROLE … NOBYPASSRLS, or REVOKE the membership"],
       };
     if (lacking.length > 0)

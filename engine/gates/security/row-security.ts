@@ -2,6 +2,7 @@ import { pulumiCommand } from "../../../spec";
 import { quoteName, rows } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 /** Of a command of a policy: which rights of the table it is about. */
 const commands = `CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' END`;
@@ -73,6 +74,7 @@ export const rowSecurity: Check = {
       verdict: "failed",
       evidence: some(lines),
       figures,
+      ...faultsNamed("row-security", lines),
       mend: [
         ...off.slice(0, 8).map(({ name }) => `ALTER TABLE ${quoteName(name)} ENABLE ROW LEVEL SECURITY`),
         ...(lines.length > off.length

@@ -5,6 +5,7 @@ import { quoteName, rows, type Queryable } from "../../base/sql";
 import { standingTables } from "../../ledger/objects";
 import { apiRoles, become, notAMember, type ApiRole } from "../api";
 import { isPassing, notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 import { patienceMs } from "../in-time";
 import { noAnswer, whyNot } from "./no-answer";
 import { ownerships } from "./ownership";
@@ -66,6 +67,7 @@ export const strangers: Check = {
         verdict: "failed",
         evidence: some(seen),
         figures,
+        ...faultsNamed("strangers", seen),
         mend: [
           "take the policy or the right back that lets them through: the checks definitions and row-security name it",
         ],

@@ -2,6 +2,7 @@ import { quoteName, rows } from "../../base/sql";
 import { readStanding } from "../../ledger/objects";
 import { viewsOverTables } from "../../neighbours/definers";
 import { notApplicable, some, type Check } from "../check";
+import { faultsNamed } from "../faults";
 
 /** A view reads with its owner's rights, past every policy, unless it is security_invoker (manual, CREATE VIEW). */
 export const views: Check = {
@@ -33,16 +34,18 @@ export const views: Check = {
         ],
         figures,
       };
+    const lines = [
+      ...definers.map(({ name }) => `${quoteName(name)} is v7's own, and reads with its owner's rights`),
+      ...others.map(
+        ({ name, on, api }) =>
+          `${quoteName(name)} shows ${on.join(", ")} to ${api.join(", ")}, whatever the policies say`,
+      ),
+    ];
     return {
       verdict: "failed",
-      evidence: some([
-        ...definers.map(({ name }) => `${quoteName(name)} is v7's own, and reads with its owner's rights`),
-        ...others.map(
-          ({ name, on, api }) =>
-            `${quoteName(name)} shows ${on.join(", ")} to ${api.join(", ")}, whatever the policies say`,
-        ),
-      ]),
+      evidence: some(lines),
       figures,
+      ...faultsNamed("views", lines),
       mend: open
         .slice(0, 8)
         .map(

@@ -157,6 +157,25 @@ describe("gates: before the first module", function () {
       ]);
     }));
 
+  it("19-3 what is accepted of v6 is each fault, those too that are not told: another in the place of the ninth voids it, fewer do not", () =>
+    withV6(async (db) => {
+      const admin = await db.connect("admin");
+      const now = (known?: Decision["accepted"]): Promise<Decision> => decided(db.migrator, "v6", known);
+      const open = (name: string) => admin.query(`CREATE POLICY ${name} ON public.patient_vitals USING (true)`);
+      const drop = (name: string) => admin.query(`DROP POLICY ${name} ON public.patient_vitals`);
+      for (const name of "abcdefghijk") await open(name);
+      const { accepted, stops } = await now();
+      expect(stops).to.deep.equal([]);
+      expect(accepted["v6"]?.evidence.at(-1)).to.equal("and 3 more");
+      await drop("k");
+      await open("l");
+      expect(worse(await now(accepted))).to.deep.equal([
+        'v6: others than then: policy "l" shows users every row of public.patient_vitals',
+      ]);
+      await drop("l");
+      expect((await now(accepted)).stops, "fewer").to.deep.equal([]);
+    }));
+
   it("19-3 what is accepted of rights and of the backup's are those that were lacking: another in the place of one voids it, fewer do not", () =>
     withV6(async (db) => {
       const admin = await db.connect("admin");

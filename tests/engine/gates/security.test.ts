@@ -3,12 +3,13 @@ import type { Client } from "pg";
 import { allModules } from "../../../components/plan";
 import { Database } from "../../../engine/database";
 import { runCheck } from "../../../engine/gates/check";
+import { decide, type Decision } from "../../../engine/gates/decide";
 import { sampledUsersWithin } from "../../../engine/gates/security/sampled-users";
 import { settingsOf, withEngine } from "../module/harness";
 import { major, type V6 } from "../../support/postgres";
 import { until } from "../../support/processes";
 import { main as grants } from "../../../scripts/grants";
-import { asked, declared, line } from "./asked";
+import { all, asked, declared, line } from "./asked";
 import { rowsOfMany } from "./faults/security";
 import { lastly } from "../../support/lastly";
 
@@ -105,6 +106,62 @@ describe("gates: security", function () {
         "failed",
         'authenticated who is a stranger sees rows of "public"."user_preferences"',
       ]);
+    }));
+
+  /** By check: faults of which no evidence tells the last, and how each is planted and undone. */
+  const planted: Record<string, readonly [plant: (name: string) => string, undo: (name: string) => string]> = {
+    "row-security": [
+      (name) => `CREATE POLICY ${name} ON public.user_preferences FOR SELECT TO authenticated USING (true)`,
+      (name) => `DROP POLICY ${name} ON public.user_preferences`,
+    ],
+    definitions: [
+      (name) => `CREATE POLICY ${name} ON public.user_preferences FOR SELECT TO authenticated USING (false)`,
+      (name) => `DROP POLICY ${name} ON public.user_preferences`,
+    ],
+    functions: [
+      (name) => `CREATE DOMAIN public.${name} AS text;
+        CREATE FUNCTION public.my_feature_flags(public.${name}) RETURNS integer LANGUAGE sql AS 'SELECT 1'`,
+      (name) => `DROP DOMAIN public.${name} CASCADE`,
+    ],
+    views: [
+      (name) =>
+        `CREATE VIEW public.${name} AS SELECT id FROM public.patient_consents; GRANT SELECT ON public.${name} TO anon`,
+      (name) => `DROP VIEW public.${name}`,
+    ],
+    permissions: [
+      (name) => `GRANT SELECT (${name}) ON public.patient_consents TO supabase_auth_admin`,
+      (name) => `REVOKE SELECT (${name}) ON public.patient_consents FROM supabase_auth_admin`,
+    ],
+  };
+
+  it("19-6 what is accepted is each fault, those too that are not told: another in the place of the tenth voids it", () =>
+    applied(async (db, admin) => {
+      const { rows } = await admin.query<{ name: string }>(
+        "SELECT attname AS name FROM pg_attribute WHERE attrelid = 'public.patient_consents'::regclass AND attnum > 0 ORDER BY attnum LIMIT 11",
+      );
+      for (const [check, [plant, undo]] of Object.entries(planted)) {
+        const names =
+          check === "permissions"
+            ? rows.map(({ name }) => name)
+            : Array.from("abcdefghijk", (letter) => `leak_${letter}`);
+        const decided = async (before: Decision["accepted"] = {}): Promise<Decision> => {
+          const outcome = await asked(db.migrator, check);
+          expect(outcome.verdict, line(outcome)).to.equal("failed");
+          const rules = { gate: "schema", accept: { [check]: "known" } } as const;
+          return decide(all, [outcome], rules, before, "2026-01-01");
+        };
+        const [tenth, other] = names.slice(-2) as [string, string];
+        for (const name of names.slice(0, -1)) await admin.query(plant(name));
+        const { accepted, stops } = await decided();
+        expect(stops, check).to.deep.equal([]);
+        await admin.query(undo(tenth));
+        await admin.query(plant(other));
+        const { stops: now } = await decided(accepted);
+        expect(now[0]?.since?.worse.join(), check).to.match(new RegExp(`^${check}: others than then: .*${other}`));
+        await admin.query(undo(other));
+        expect((await decided(accepted)).stops, `${check}, fewer`).to.deep.equal([]);
+        for (const name of names.slice(0, -2)) await admin.query(undo(name));
+      }
     }));
 
   it("19-6 without membership in the API's roles it could not run, and says what lists the missing GRANTs", () =>
