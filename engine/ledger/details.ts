@@ -36,8 +36,10 @@ export interface KeptProof {
   provenAt: string;
   /** What the operator accepted of it, with his reason. */
   accepted: Record<string, string>;
-  /** Whether changes may rely on it: it is whole, or accepted as it is, and within the time that a restore may take. */
+  /** Whether changes could rely on it: it was whole, or accepted as it was, and within the time that a restore may take. */
   relied: boolean;
+  /** The operator took back since what he had accepted of it, or wants it faster: nothing more relies on it. */
+  withdrawn?: boolean;
 }
 
 /** A file of a backup that is stored off the machine. */

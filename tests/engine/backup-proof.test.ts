@@ -3,60 +3,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { requireBackup, isOutdated, readTaken, type WantedBackup } from "../../engine/backup/step/policy";
+import { requireBackup, isOutdated, needsProof, readTaken, type WantedBackup } from "../../engine/backup/step/policy";
 import type { Manifest } from "../../engine/backup";
-import type { Proof } from "../../engine/backup/prove";
 import { preflight } from "../../engine/backup/preflight";
-import type { ProvingTools } from "../../engine/backup/step/proof";
 import { roomFor, type Room } from "../../engine/backup/room";
-import { takeBackup } from "../../engine/backup/step/take";
 import { GuardianError } from "../../engine/base/errors";
 import { addStep, readSteps, setStep, type StepOf } from "../../engine/ledger/steps";
-import type { Scratch } from "../../engine/scratch";
 import { clientFolder } from "../../scripts/pg-clients";
 import { major } from "../support/postgres";
 import { refusalOf, withEngine, type Engine } from "./module/harness";
-
-/** What a proof comes to; each is asked for once. */
-type Outcome = Partial<Proof> | GuardianError | (() => Promise<Partial<Proof>>);
-
-const proven: Proof = {
-  verdict: "proven",
-  unproven: [],
-  restoreSeconds: 7,
-  seconds: 9,
-  indexes: { checked: 3 },
-  bytes: 1,
-  rows: 1,
-};
-const partly: Partial<Proof> = {
-  verdict: "partly proven",
-  unproven: [{ table: "public.documents", reason: "the type of a column is an extension's" }],
-};
-const shapes = "backup/public.documents";
-
-/** The means of a proof that come to what a test says, and count how often they were asked. */
-class Means implements ProvingTools {
-  readonly asked: string[] = [];
-  closed = 0;
-  next: Outcome[] = [];
-
-  openScratch = (): Promise<Scratch> =>
-    Promise.resolve({
-      close: () => {
-        this.closed++;
-        return Promise.resolve();
-      },
-    } as unknown as Scratch);
-
-  prove: ProvingTools["prove"] = async ({ path }) => {
-    this.asked.push(path);
-    const outcome = this.next.shift();
-    if (outcome === undefined) throw new Error("no proof was expected");
-    if (outcome instanceof GuardianError) throw outcome;
-    return { ...proven, ...(typeof outcome === "function" ? await outcome() : outcome) };
-  };
-}
+import { Means, partly, proven, run, shapes } from "./proving";
 
 describe("the proof of a backup, as a step of the ledger's own", function () {
   this.timeout(120_000);
@@ -72,18 +28,6 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
     else process.env["GUARDIAN_PG_BIN"] = bin;
   });
 
-  /** One run of the Backup's create or update, and what it said as a warning. */
-  const run = async (engine: Engine, wanted: WantedBackup, means: Means): Promise<string[]> => {
-    const warned: string[] = [];
-    const says = {
-      onProgress: () => undefined,
-      onProof: () => undefined,
-      onStore: () => undefined,
-      onWarning: (line: string): void => void warned.push(line),
-    };
-    await engine.write("Backup", "backup", (fenced) => takeBackup(fenced, wanted, says, means));
-    return warned;
-  };
   const wantedOf = async (engine: Engine, protects: Record<string, string>): Promise<WantedBackup> => {
     const { ledgerId } = await engine.identity();
     return { directory: folder, jobs: 1, maxAgeSeconds: 3600, ledgerId, protects };
@@ -135,7 +79,7 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       expect(await states()).to.deep.equal({ "": "done", proof: "done" });
       const kept = (await engine.host.read(readSteps)).find(({ part }) => part === "proof") as StepOf<"proof">;
       expect(kept.detail).to.deep.include({ accepted: accept, relied: true, verdict: "partly proven" });
-      expect(await run(engine, wanted, means)).to.deep.equal([]);
+      expect(await run(engine, { ...slow, maxRestoreSeconds: 7 }, means)).to.deep.equal([]);
       expect([means.asked.length, means.closed, folders()], "asked, closed, dumps").to.deep.equal([2, 2, 1]);
 
       // What is only taken out: a dump, and no proof; nor is the one before taken for its own.
@@ -206,6 +150,40 @@ describe("the proof of a backup, as a step of the ledger's own", function () {
       await serves(engine);
       expect(await taken(engine)).to.include({ proof: "not proven" });
       expect([means.asked.length, folders() - before], "asked, dumps").to.deep.equal([2, 3]);
+    }));
+
+  it("17-4 serves no further change once what was accepted of it is taken back, or the stack is strict; the proof stays", () =>
+    withEngine(async (engine) => {
+      const means = new Means();
+      const before = folders();
+      const wanted = await wantedOf(engine, { "900_t": "meant" });
+      const accepting = { ...wanted, accept: { [shapes]: "rebuilt from documents" } };
+      means.next = [partly];
+      await run(engine, accepting, means);
+      await serves(engine);
+      const strict = { ...accepting, strict: true, maxRestoreSeconds: 5 };
+      for (const later of [wanted, strict]) {
+        expect((await refusalOf(run(engine, later, means))).code).to.equal("backup-unproven");
+        // Nor is it led past by --target.
+        expect(await refusalOf(serves(engine))).to.include({ code: "backup-unproven" });
+        expect(needsProof(await engine.host.read(readSteps), engine.urn("Backup", "backup"), accepting)).to.equal(true);
+        await run(engine, accepting, means);
+        await serves(engine);
+      }
+      // By other means it is measured anew.
+      means.next = [{ ...partly, restoreSeconds: 4 }];
+      await run(engine, { ...strict, jobs: 4 }, means);
+      await serves(engine);
+      expect([means.asked.length, folders() - before], "asked, dumps").to.deep.equal([2, 1]);
+      // What it is taken for stands: nothing is awaited, and nothing refused.
+      await engine.write("SqlModule", "900_t", (fenced) =>
+        fenced.transaction(async (db) => {
+          const step = { urn: fenced.options.urn, kind: "SqlModule", state: "running", meaning: "meant" } as const;
+          await setStep(db, await addStep(db, step), { state: "done" });
+        }),
+      );
+      expect(await run(engine, { ...wanted, strict: true, maxRestoreSeconds: 5 }, means)).to.deep.equal([]);
+      expect([means.asked.length, folders() - before], "asked, dumps").to.deep.equal([2, 1]);
     }));
 
   it("17-5 says how long it takes to be back, and how much that is; too long is a warning, refused where it is strict, and measured anew by other means", () =>

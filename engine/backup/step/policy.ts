@@ -100,9 +100,12 @@ export function awaited(steps: readonly Step[], urn: string, protects: Readonly<
   return open.map(([name]) => name);
 }
 
+/** Whether changes may rely on what a proof has shown. */
+export const mayRely = (proof: KeptProof | undefined): boolean => proof?.relied === true && proof.withdrawn !== true;
+
 /** Whether changes that are to come may rely on the backup that stands, as far as its proof goes. */
 function isRelied(steps: readonly Step[], urn: string): boolean {
-  return detailOf(mainOf(steps, urn), "Backup").verify === "list" || proofOf(steps, urn)?.relied === true;
+  return detailOf(mainOf(steps, urn), "Backup").verify === "list" || mayRely(proofOf(steps, urn));
 }
 
 /**
@@ -230,7 +233,7 @@ export function serves(steps: readonly Step[], urn: string, wanted: WantedBackup
 /** Whether the backup that stands must still be proven for changes that are to come. */
 export function needsProof(steps: readonly Step[], urn: string, wanted: WantedBackup): boolean {
   if (!isAwaited(steps, urn, wanted.protects)) return false;
-  return wanted.verify === "list" ? !isRelied(steps, urn) : proofOf(steps, urn)?.relied !== true;
+  return wanted.verify === "list" ? !isRelied(steps, urn) : !mayRely(proofOf(steps, urn));
 }
 
 const uploadOf = (steps: readonly Step[], urn: string): Step | undefined =>

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { FencedWriter } from "../../database";
 import { GuardianError } from "../../base/errors";
 import { first, type Queryable } from "../../base/sql";
@@ -8,7 +9,7 @@ import { addStep, detailOf, readStep, readSteps, setStep, type Step } from "../.
 import { openScratch, resolveScratch, type Scratch, type ScratchOptions } from "../../scratch";
 import { type NotedProof, writeProof } from "../keep/proof-file";
 import { verifyBackup } from "../manifest";
-import { proofOf, proofPart, readTaken, type WantedBackup } from "./policy";
+import { mayRely, proofOf, proofPart, readTaken, type WantedBackup } from "./policy";
 import { prove } from "../prove";
 import { asDiffering } from "../prove/differs";
 import type { Proof, ProofProgress } from "../prove/types";
@@ -46,7 +47,8 @@ export function refuseListing({ verify, strict }: WantedBackup): void {
 
 /**
  * Proves the backup that the ledger says was taken, as a step of the ledger's own: a proof that is done is never made again,
- * one that was cut off is. A backup that is refuted is said to be so, and the next run takes another.
+ * one that was cut off is. Whether changes may rely on it is decided anew by each run that has some to come, by what is
+ * declared now. A backup that is refuted is said to be so, and the next run takes another.
  * @throws GuardianError backup-differs; backup-unproven where more is not proven than the operator accepts, or a restore
  *   takes longer than it may; what the scratch throws
  */
@@ -61,11 +63,22 @@ export async function proveTaken(
   // One that was too slow is measured anew by other means.
   const known = kept && tooSlow(kept, wanted) && kept.how !== howOf(wanted) ? undefined : kept;
   const proof = known ?? (await attemptProof(fenced, wanted, says, by));
-  if (proof.relied && known) return;
-  const accepted = judge(proof, wanted, says.onWarning);
-  const step = await readStep(writer, options.urn, proofPart);
+  let accepted: Record<string, string>;
+  try {
+    accepted = judge(proof, wanted, says.onWarning);
+  } catch (err) {
+    // Else --target would lead past this: the changes ask the ledger.
+    if (proof.relied) await note(fenced, { withdrawn: true });
+    throw err;
+  }
+  if (mayRely(proof) && isDeepStrictEqual(proof.accepted, accepted)) return;
+  await note(fenced, { accepted, relied: true, withdrawn: false });
+}
+
+/** Notes of the proof that the ledger has what becomes of it. */
+async function note(fenced: FencedWriter, detail: Partial<KeptProof>): Promise<void> {
+  const step = await readStep(fenced.writer, fenced.options.urn, proofPart);
   if (!step) throw new Error("a proof was made, and the ledger has none");
-  const detail = { accepted, relied: true };
   await fenced.transaction((db) => setStep(db, { id: step.id, kind: "proof" }, { state: "done", detail }));
 }
 
@@ -168,8 +181,8 @@ async function make(
 const howOf = ({ jobs, scratch }: WantedBackup): string => `${jobs} at once, ${scratch?.host ?? "embedded"}`;
 
 /** Whether nothing may rely on a proof for the time of its restore. */
-const tooSlow = ({ relied, restoreSeconds }: KeptProof, { maxRestoreSeconds: most, strict }: WantedBackup): boolean =>
-  !relied && strict === true && most !== undefined && restoreSeconds > most;
+const tooSlow = ({ restoreSeconds }: KeptProof, { maxRestoreSeconds: most, strict }: WantedBackup): boolean =>
+  strict === true && most !== undefined && restoreSeconds > most;
 
 /** What was proven stays so, though the copy could not be taken away; the operator must know of it. */
 async function closed(scratch: Scratch, says: ProvingSays): Promise<void> {

@@ -1,4 +1,4 @@
-import { isAwaited, proofOf, secondsSince } from "../../backup/step/policy";
+import { isAwaited, mayRely, proofOf, secondsSince } from "../../backup/step/policy";
 import { readLedger } from "../../ledger/identity";
 import { detailOf, readSteps } from "../../ledger/steps";
 import { notApplicable, type Check } from "../check";
@@ -28,9 +28,9 @@ export const backup: Check = {
       `${path}: ${proof?.verdict ?? "not proven"}, ${age} s old; a change wants at most ${declared.backup.maxAge} s`,
     ];
     const old = age > declared.backup.maxAge;
-    if (proof?.relied === true && !old) return { verdict: "passed", evidence, figures };
+    if (mayRely(proof) && !old) return { verdict: "passed", evidence, figures };
     return {
-      verdict: proof && !proof.relied ? "failed" : "warned",
+      verdict: proof && !mayRely(proof) ? "failed" : "warned",
       evidence: [...evidence, ...(proof?.unproven ?? []).slice(0, 8).map(({ table, reason }) => `${table}: ${reason}`)],
       figures,
       mend: ["the next up that changes something takes and proves another; nothing is to be done for it"],
