@@ -92,6 +92,8 @@ interface FetchOptions {
   readonly directory: string;
   /** What the ledger has of its index: another is refused. Absent: whoever writes to the bucket is trusted. */
   readonly indexSha256?: string | undefined;
+  /** What the ledger has of its manifest. */
+  readonly manifestSha256?: string | undefined;
   readonly env?: NodeJS.ProcessEnv;
   readonly onProgress?: (progress: { bytes: number; total: number }) => void;
   readonly signal?: AbortSignal;
@@ -123,7 +125,11 @@ export async function fetchBackup(wanted: WantedStore, name: string, options: Fe
     try {
       await readAll(bucket, index, folder.path, identities, options);
       await lockDown(folder.path);
-      const manifest = await verifyBackup(folder.path, { sha: true, beside: ownerNote });
+      const manifest = await verifyBackup(folder.path, {
+        sha: true,
+        beside: ownerNote,
+        manifestSha256: options.manifestSha256,
+      });
       return { name, path: await finishFolder(folder, directory), manifest };
     } catch (err) {
       await removeFolder(folder);

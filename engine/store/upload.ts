@@ -11,7 +11,6 @@ import {
   longestIndex,
   objectOf,
   ownerFile,
-  parseIndex,
   type StoredPart,
   type StoreIndex,
 } from "./contents";
@@ -134,9 +133,8 @@ class Run {
   async #upload(there: ReadonlyMap<string, number>): Promise<void> {
     const { backup, options } = this;
     for (const part of options.known) {
-      const meant = this.#files.find(({ path }) => path === part.path)?.sha256;
-      const same = part.object === objectOf(part.path, this.#encryption) && part.plainSha256 === meant;
-      if (same && there.get(`${backup.name}/${part.object}`) === part.size) this.#parts.set(part.path, part);
+      if (this.#isSame(part) && there.get(`${backup.name}/${part.object}`) === part.size)
+        this.#parts.set(part.path, part);
     }
     const left = this.#files.filter(({ path }) => !this.#parts.has(path)).sort((a, b) => b.size - a.size);
     this.#progress = { phase: "uploading", bytes: 0, total: left.reduce((sum, { size }) => sum + size, 0) };
@@ -194,39 +192,31 @@ class Run {
   }
 
   /**
-   * What a run stored that was killed before it said so.
-   * @returns false where it was stored for other recipients, or with another KMS key: then all is stored anew
+   * What a run stored that was killed before it said so: the index that is there is the one which the ledger's parts make. Who
+   * may write to the bucket can put another one under our mark, with objects for the same recipients.
+   * @returns false where it is another index: then what the ledger does not know is stored anew
    */
   async #takeOver(): Promise<boolean> {
-    const { bucket, backup } = this;
+    const { bucket, backup, options } = this;
     const key = `${backup.name}/${indexFile}`;
-    this.#text = (await bucket.text(key, longestIndex, this.#signal)) ?? "";
-    const index = parseIndex(this.#text, backup.name, bucket.address(key));
-    const stored = new Map(index.parts.map((part) => [part.path, part]));
-    if (this.#files.some(({ path }) => path !== proofFile && !stored.has(path))) {
-      throw new GuardianError("store-foreign", {
-        what: "a backup of this name is stored already, and is another one",
-        where: bucket.address(key),
-        todo: ["see whose it is", "name another prefix: guardian:backup.to"],
-      });
+    for (const part of options.known)
+      if (part.path === proofFile || this.#isSame(part)) this.#parts.set(part.path, part);
+    const whole = this.#files.every(({ path }) => path === proofFile || this.#parts.has(path));
+    this.#text = this.#index();
+    if (whole && (await bucket.text(key, longestIndex, this.#signal)) === this.#text) {
+      await this.#readBack(true);
+      return true;
     }
-    const changed = this.options.known.some(({ path, sha256, plainSha256 }) => {
-      const meant = this.#files.find((file) => file.path === path)?.sha256;
-      return path !== proofFile && stored.get(path)?.sha256 === sha256 && plainSha256 !== meant;
-    });
-    if (index.sealed !== sealOf(this.wanted) || changed) {
-      // Without it a run that is killed leaves half an upload. Where it may not be removed it is replaced at the end.
-      await removeAll(bucket, backup.name, [key], this.#signal);
-      return false;
-    }
-    for (const [path, part] of stored) this.#parts.set(path, part);
-    await this.#readBack(true).catch((err: unknown) => {
-      if (!(err instanceof GuardianError && isDamage(err))) throw err;
-      const { code, what, where } = err;
-      const todo = `remove its folder there (aws s3 rm --recursive ${addressOf(this.wanted, backup.name)}/) and run again`;
-      throw new GuardianError(code, { what, ...(where === undefined ? {} : { where }), todo, cause: err });
-    });
-    return true;
+    this.#parts.clear();
+    // Without it a run that is killed leaves half an upload. Where it may not be removed it is replaced at the end.
+    await removeAll(bucket, backup.name, [key], this.#signal);
+    return false;
+  }
+
+  /** Whether a part that the ledger knows is of the file that is here. */
+  #isSame({ path, object, plainSha256 }: StoredPart): boolean {
+    const meant = this.#files.find((file) => file.path === path)?.sha256;
+    return object === objectOf(path, this.#encryption) && plainSha256 === meant;
   }
 
   /** Without the hashes of what is in them, by which whoever reads the index could try guesses. */
@@ -257,6 +247,8 @@ class Run {
   async #finish(there: ReadonlyMap<string, number>): Promise<void> {
     const { bucket, backup, options } = this;
     const [key, text] = [`${backup.name}/${indexFile}`, (this.#text = this.#index())];
+    // Who is killed from here on has it taken over.
+    await options.note([...this.#parts.values()]);
     this.#signal.throwIfAborted();
     const bytes = Buffer.from(text);
     const how = { size: bytes.length, replace: there.has(key), signal: this.#signal };

@@ -78,7 +78,7 @@ function selected(folder: string, env: NodeJS.ProcessEnv): string {
 export interface KnownLedger {
   relied: Relied;
   /** Backups that it says are off the machine: where, and the hash of their index there. */
-  stored: readonly { at: string; indexSha256: string }[];
+  stored: readonly { at: string; indexSha256: string; manifestSha256?: string | undefined }[];
   here: DatabaseIdentity;
   formerNames: readonly string[];
   /** The server's clock. */
@@ -103,8 +103,13 @@ export async function readKnown(db: Queryable): Promise<KnownLedger> {
   }
   const relied = reliedOn(steps, compared);
   const stored = steps.flatMap((step) => {
-    const { at, indexSha256 } = step.kind === "upload" && step.state === "done" ? detailOf(step, "upload") : {};
-    return at !== undefined && indexSha256 !== undefined ? [{ at, indexSha256 }] : [];
+    const { at, indexSha256, path } = step.kind === "upload" && step.state === "done" ? detailOf(step, "upload") : {};
+    if (at === undefined || indexSha256 === undefined) return [];
+    const taken = detailOf(
+      steps.find(({ urn, part }) => urn === step.urn && part === ""),
+      "Backup",
+    );
+    return [{ at, indexSha256, manifestSha256: taken.path === path ? taken.manifestSha256 || undefined : undefined }];
   });
   const now = (await first<{ at: string }>(db, `SELECT ${utcNow} AS at`))?.at ?? "";
   return { relied, stored, here: identityOf(ledger.ledgerId, here), formerNames: ledger.formerNames, now };

@@ -135,9 +135,9 @@ export async function fetched(
     say(`${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`);
   };
   const ending = `/${like[0].id}`;
-  const indexSha256 = noted.find(({ at }) => at.endsWith(ending))?.indexSha256;
+  const { indexSha256, manifestSha256 } = noted.find(({ at }) => at.endsWith(ending)) ?? {};
   if (indexSha256 === undefined) say("its index is not compared with a ledger: whoever writes to the store is trusted");
-  const options = { directory, env, signal, onProgress, indexSha256 };
+  const options = { directory, env, signal, onProgress, indexSha256, manifestSha256 };
   const { name, path } = await store().fetchBackup(wanted, like[0].id, options);
   return { id: name, path };
 }

@@ -33,7 +33,8 @@ describe("npm run backups: what is off the machine", function () {
     const quiet = (): void => undefined;
     const note = (): Promise<void> => Promise.resolve();
     const owner = { ledgerId: it.manifest.ledgerId, systemIdentifier: "7", database: "guardian" };
-    await storeBackup(it, wanted, { owner, known: [], note, onProgress: quiet, onWarning: quiet });
+    const options = { owner, known: [], note, onProgress: quiet, onWarning: quiet };
+    const { indexSha256 } = await storeBackup(it, wanted, options);
     double.objects.set("guardian/prod/half/owner.json", Buffer.from(JSON.stringify(owner)));
 
     const back = join(folder, "back");
@@ -72,9 +73,14 @@ describe("npm run backups: what is off the machine", function () {
     expect([unknown.code, unknown.said.includes("[backup-unknown]")]).to.deep.equal([1, true]);
     const around = { env: { KEY: secret }, signal: new AbortController().signal, say: quiet };
     const mine = { ...wanted, identityFrom: "env:KEY" };
-    const noted = [{ at: `${wanted.to}/${it.name}`, indexSha256: "of-another" }];
-    const refused = await fetched(mine, it.name, back, around, noted).catch((err: unknown) => err);
-    expect(refused).to.include({ code: "store-damaged" });
+    const at = `${wanted.to}/${it.name}`;
+    for (const [noted, code] of [
+      [{ indexSha256: "of-another" }, "store-damaged"],
+      [{ indexSha256, manifestSha256: "of-another" }, "backup-broken"],
+    ] as const) {
+      const refused = await fetched(mine, it.name, back, around, [{ at, ...noted }]).catch((err: unknown) => err);
+      expect(refused).to.include({ code });
+    }
     const { code, printed, said } = await run("fetch", "0000000a", "--identity-from", "env:KEY", "--json");
     expect(said).to.include("not compared with a ledger").and.include("torn in the store is left out");
     expect([code, JSON.parse(printed)]).to.deep.equal([0, { id: it.name, path: join(back, it.name) }]);

@@ -2,9 +2,10 @@ import { expect } from "chai";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fetchBackup } from "../../../engine/store";
 import type { Stored } from "../../../engine/store/storing";
 import { S3Double } from "../../support/s3";
-import { logIn, makeBackup, storeOutcome, wantedOf } from "./harness";
+import { logIn, makeBackup, pictureOf, storeOutcome, wantedOf } from "./harness";
 
 describe("backups off the machine: a file that is another now", () => {
   const double = new S3Double();
@@ -31,6 +32,42 @@ describe("backups off the machine: a file that is another now", () => {
     await storeOutcome(backup, wanted, known);
     const sent = double.asked.filter((one) => one.startsWith("PUT "));
     for (const { object } of parts) expect(sent.join("\n")).to.contain(`/guardian-1/${object}`);
+  });
+
+  it("18-4 is sent anew where somebody put an index and objects of his own under our mark, for our recipients: the ledger does not know them", async () => {
+    const age = await import("age-encryption");
+    const identity = await age.generateX25519Identity();
+    const wanted = wantedOf(double, { recipients: [await age.identityToRecipient(identity)] });
+    const [name, others] = ["guardian-3", join(folder, "others")];
+    const [mine, forged] = [makeBackup(folder, name, 1000), makeBackup(others, name, 1000)];
+    await storeOutcome(forged, wanted);
+    const put = new Map(double.objects);
+    double.reset();
+    const { kept: all } = await storeOutcome(mine, wanted);
+    // The run was killed before the ledger knew all; or when it did, and was not told that the index is there.
+    for (const known of [[], all.slice(0, 2), all]) {
+      for (const [key, bytes] of put) double.objects.set(key, bytes);
+      let { outcome, kept } = await storeOutcome(mine, wanted, known);
+      // What the ledger knows is another's when it is read back, and sent anew by the next run.
+      for (let tries = 0; tries < all.length && outcome instanceof Error; tries++) {
+        expect(outcome).to.include({ code: "store-damaged" });
+        ({ outcome, kept } = await storeOutcome(mine, wanted, kept));
+      }
+      const { indexSha256 } = outcome as Stored;
+      const undo = logIn({ TEST_IDENTITY: identity });
+      const directory = join(folder, `back-${known.length}`);
+      const from = { ...wanted, identityFrom: "env:TEST_IDENTITY" };
+      const { path } = await fetchBackup(from, name, { directory, indexSha256 }).finally(undo);
+      expect(pictureOf(path), `${known.length} known`).to.deep.equal(pictureOf(mine.path));
+    }
+  });
+
+  it("18-4 is not sent where the ledger knows all of it by the same hashes: a run was killed after its index was put", async () => {
+    const backup = makeBackup(folder, "guardian-4", 1000);
+    const { outcome, kept } = await storeOutcome(backup, wantedOf(double, {}));
+    double.asked.length = 0;
+    expect((await storeOutcome(backup, wantedOf(double, {}), kept)).outcome).to.deep.equal(outcome);
+    expect(double.asked.filter((one) => /^(PUT|DELETE) /.test(one))).to.deep.equal([]);
   });
 
   it("breaks nothing where it is the proof, which `backups -- verify` writes meanwhile: what was there at first is stored", async () => {

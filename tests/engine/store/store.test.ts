@@ -87,7 +87,7 @@ describe("backups off the machine", function () {
 
     // A second run finds it there and compares it again, and nothing is sent.
     double.asked.length = 0;
-    expect((await store(it, wanted)).stored).to.deep.equal(stored);
+    expect((await store(it, wanted, kept.at(-1))).stored).to.deep.equal(stored);
     expect(puts()).to.deep.equal([]);
   });
 
@@ -146,7 +146,7 @@ describe("backups off the machine", function () {
     );
     writeFileSync(join(it.path, "proof.json"), "{}", { mode: 0o600 });
     double.asked.length = 0;
-    await store(it, encrypted());
+    await store(it, encrypted(), kept.at(-1));
     expect(puts()).to.deep.equal([]);
   });
 
