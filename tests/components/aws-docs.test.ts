@@ -113,6 +113,12 @@ describe("docs/aws.md", function () {
     }
   });
 
+  it("18-9 says what comes before a snapshot is deleted: else refresh and up make one of today in its place", () => {
+    const before = text.slice(0, text.indexOf("aws rds delete-db-snapshot"));
+    const said = before.slice(before.indexOf("The snapshots are yours to delete")).replace(/\s+/g, " ");
+    expect(said).to.contain("First `npm run pulumi -- config rm guardian:aws` and `up`, then delete");
+  });
+
   it("18-9 its policies are those of the code", () => {
     const compact = (page: string): string => page.replace(/\s+/g, "");
     expect(compact(withPolicies(text)), "run `npm run docs`").to.equal(compact(text));
