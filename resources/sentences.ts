@@ -5,7 +5,7 @@ import type { LeavingFlag } from "../engine/flag-leaving";
 import type { Plan, PlannedLock, PlannedRows } from "../engine/base/plan";
 import { shown } from "../engine/base/names";
 import type { Phase, Progress } from "../engine/base/progress";
-import { changedValue, showRejects, type Reject } from "../engine/ledger/rejects";
+import { changedValue, showRejects, unreached, type Reject } from "../engine/ledger/rejects";
 import type { Remaining } from "../engine/module/archive/remaining";
 import type { Drift } from "../engine/module/drift";
 import type { Leaving } from "../engine/module/leaving";
@@ -75,14 +75,31 @@ export function planText(plan: Plan): string {
 /** @returns what is said of archived rows that the module refused, with what to do; no values */
 export function remainingText({ original, archivedAs, rows, changed, rejects }: Remaining): string {
   const why = rejects.map((one) => `${one.rows} by ${refuser(one)}`);
+  const waits = rejects.some(isUnreached);
+  const todo = [
+    ...(rejects.every(isUnreached) ? [] : ["mend them there, or delete those that are given up"]),
+    ...(rejects.some(isMet)
+      ? [
+          "to have one in place of the other that has its key, delete that and touch this (UPDATE of a column to itself)",
+        ]
+      : []),
+    ...(waits
+      ? [
+          `do not delete those refused with ${unreached}: each comes by itself once what it refers to is back. If that is given up, touch it (UPDATE of a column to itself): it is treated as if that had been deleted under it`,
+        ]
+      : []),
+    "the next up tries them once more",
+  ];
   const next = changed
-    ? "some of them were changed since: up tries them once more"
-    : `mend them there, or delete those that are given up; ${rejects.some(isMet) ? "to have one in place of the other that has its key, delete that and touch this (UPDATE of a column to itself); " : ""}the next up tries them once more`;
+    ? `some of them${waits ? ", or what they refer to," : ""} were changed since: up tries them once more`
+    : todo.join("; ");
   return `${many(rows, "archived row")} of ${original} ${rows === 1 ? "stays" : "stay"} in ${archivedAs}, refused: ${why.join(", ")}; their keys: ${showRejects(archivedAs)}; ${next}`;
 }
 
 /** unique_violation, exclusion_violation (PostgreSQL manual, appendix A) */
 const isMet = ({ sqlstate }: Reject): boolean => sqlstate === "23505" || sqlstate === "23P01";
+
+const isUnreached = ({ sqlstate }: Reject): boolean => sqlstate === unreached;
 
 function refuser({ object, sqlstate }: Reject): string {
   if (sqlstate === changedValue && object) return `${object}, whose type now would change the value`;

@@ -14,6 +14,9 @@ export const rejectTable = ledgerTable("reject");
  */
 export const changedValue = "22000";
 
+/** foreign_key_violation: what a row refers to is not there, `object` is the foreign key (appendix A). */
+export const unreached = "23503";
+
 /** Rows that could not be moved, by reason. */
 export interface Reject extends Record<string, unknown> {
   sqlstate: string;
@@ -79,9 +82,16 @@ export async function addRejects(
   return (await db.query(text, [of.urn, of.sqlstate, of.object, ...values])).rowCount ?? 0;
 }
 
-/** SQL: whether a key is noted. @param key SQL for the key, text[] */
-export const isRejected = (urn: string, key: string): string =>
-  `EXISTS (SELECT FROM ${rejectTable} j WHERE j.urn = ${escapeLiteral(urn)} AND j.key = ${key})`;
+/** SQL: whether a key is noted. @param key SQL for the key, text[] @param by a foreign key that it is to be noted for */
+export function isRejected(urn: string, key: string, by?: string): string {
+  const why = by === undefined ? "" : `AND j.sqlstate = '${unreached}' AND j.object = ${escapeLiteral(by)}`;
+  return `EXISTS (SELECT FROM ${rejectTable} j WHERE j.urn = ${escapeLiteral(urn)} AND j.key = ${key} ${why})`;
+}
+
+/** Forgets those whose keys a SELECT finds. @param keys of one column, text[] @returns how many */
+export async function forgetSome(db: Queryable, urn: string, keys: string): Promise<number> {
+  return (await db.query(`DELETE FROM ${rejectTable} WHERE urn = $1 AND key IN (${keys})`, [urn])).rowCount ?? 0;
+}
 
 /** Forgets them all. */
 export async function forgetRejects(db: Queryable, urn: string): Promise<void> {

@@ -2,15 +2,14 @@ import type { FencedWriter } from "../database";
 import { GuardianError } from "../base/errors";
 import { attemptPart } from "../ledger/attempt";
 import { currentApply } from "../ledger/modules";
-import { forgetRejects } from "../ledger/rejects";
-import { addStep, readStep, readSteps, setStep, unfinished, type Step } from "../ledger/steps";
+import { addStep, isRefused, readStep, readSteps, setStep, unfinished, type Step } from "../ledger/steps";
 import { deploy } from "./deploy";
 import { buildIndex, indexParts } from "./indexes";
 import type { Module } from "./files/manifest";
 import { partOf } from "./archive/lost";
 import { restoreTable } from "./archive/restore";
 import { none, sum, type Moved } from "./archive/slice";
-import { readRemaining, type Remaining } from "./archive/remaining";
+import { readRemaining, tryAgain, type Remaining } from "./archive/remaining";
 import { restoreOrder, waitingFor } from "./archive/waiting";
 
 /** What a module's application did. */
@@ -57,20 +56,20 @@ export async function applyModule(fenced: FencedWriter, module: Module, deadline
 
 /** Archived tables of this module of which rows stay. */
 async function refusedOf(fenced: FencedWriter): Promise<Remaining[]> {
-  const steps = (await readSteps(fenced.writer)).filter((step) => step.urn === fenced.options.urn);
-  return fenced.transaction((db) => readRemaining(db, steps));
+  const steps = await readSteps(fenced.writer);
+  if (!steps.some((step) => step.urn === fenced.options.urn && isRefused(step))) return [];
+  const all = await fenced.transaction((db) => readRemaining(db, steps));
+  return all.filter(({ urn }) => urn === fenced.options.urn);
 }
 
-/** Rows that were refused are tried once more if somebody changed them since. */
+/** Rows that were refused are tried once more if somebody changed them, or what they refer to, since. */
 async function planMended(fenced: FencedWriter): Promise<void> {
   const { urn } = fenced.options;
-  for (const { part, archivedAs, changed } of await refusedOf(fenced)) {
-    if (!changed) continue;
-    await fenced.transaction(async (db) => {
-      await forgetRejects(db, archivedAs);
-      await addStep(db, { urn, part, kind: "rows", state: "planned" });
-    });
-  }
+  const steps = await readSteps(fenced.writer);
+  if (!steps.some((step) => step.urn === urn && isRefused(step))) return;
+  await fenced.transaction(async (db) => {
+    for (const part of await tryAgain(db, steps, urn)) await addStep(db, { urn, part, kind: "rows", state: "planned" });
+  });
 }
 
 /**

@@ -257,7 +257,7 @@ async function comingBack(
   const { ledger } = await call.host.whereabouts();
   const tables = inputs.archive.map((entry) => entry.table);
   const waiting = ledger ? await call.host.read((db) => lazily.waiting.waitingFor(db, tables)) : [];
-  // What this application refused already is tried again only if somebody changed it.
+  // What this application refused already is tried again only if somebody changed it, or what it refers to.
   const staying = applied ? (await remainingOf(call)).filter(({ changed }) => !changed) : [];
   const back = waiting.filter(({ archivedAs }) => !staying.some((one) => one.archivedAs === archivedAs));
   return {

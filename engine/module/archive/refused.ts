@@ -2,7 +2,7 @@ import { isPostgres, isRowError, sqlstateOf } from "../../base/errors";
 import { plainTypes } from "../../base/names";
 import { first, quoteName, rows, type Queryable } from "../../base/sql";
 import { readWaiting, type Waiting } from "../../ledger/archived";
-import { addReject, addRejects, countRejects, isRejected } from "../../ledger/rejects";
+import { addReject, addRejects, countRejects, isRejected, unreached } from "../../ledger/rejects";
 import { foreignKeys, isLive, matches, type ForeignKey } from "./references";
 
 /*
@@ -79,8 +79,8 @@ export async function noteOwnReferring(db: Queryable, of: Named, keys: readonly 
 }
 
 function noteReferring(db: Queryable, of: Named, key: ForeignKey, condition: string): Promise<number> {
-  // foreign_key_violation: so the table would refuse it.
-  const why = { urn: of.urn, sqlstate: "23503", object: key.name };
+  // So the table would refuse it.
+  const why = { urn: of.urn, sqlstate: unreached, object: key.name };
   return addRejects(db, why, `SELECT ${of.key("m")} FROM ${of.archived} m WHERE ${condition}`);
 }
 

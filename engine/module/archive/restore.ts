@@ -3,7 +3,7 @@ import type { FencedWriter } from "../../database";
 import { fromStatement, GuardianError, isRowError, sqlstateOf } from "../../base/errors";
 import { closeArchived, type Waiting } from "../../ledger/archived";
 import { forgetRejects } from "../../ledger/rejects";
-import { setStep, type Step } from "../../ledger/steps";
+import { detailOf, setStep, type Step } from "../../ledger/steps";
 import { quoteName, type Queryable } from "../../base/sql";
 import { referencedBy } from "./archive";
 import { moveSingly, moveSlice, none, sum, taken, type Moved, type Way } from "./slice";
@@ -47,7 +47,9 @@ export async function restoreTable(
   try {
     const { noted, before } = await fenced.transaction((db) => beginRefused(db, waiting));
     const moved = await moveAll(fenced, waiting, { checks, refused: noted }, deadline);
-    if (!(await leave(fenced, step, waiting, before > 0))) await finish(fenced, step, waiting, deadline);
+    // Those that a new attempt finds noted were left so on purpose (remaining.ts): nobody had changed them.
+    const resumed = before > 0 && (step.state !== "planned" || detailOf(step, "rows").error !== undefined);
+    if (!(await leave(fenced, step, waiting, resumed))) await finish(fenced, step, waiting, deadline);
     return moved;
   } catch (err) {
     const todo = "the rows that are not back wait in the archive; mend the cause, then run this again";
