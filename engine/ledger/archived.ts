@@ -1,5 +1,6 @@
 import { rows, type Askable, type Queryable } from "../base/sql";
 import { archiveSchema, ledgerTable, ledgerTableNames } from "./schema";
+import { stepTable } from "./steps";
 
 const table = ledgerTable("archived");
 
@@ -10,7 +11,7 @@ export interface Archived {
   archivedAs: string;
   /** The column that says whose a row is. */
   subject: string | null;
-  /** Rows when it was archived. */
+  /** Rows when it was archived; an estimate until they are counted (module/archive/counted.ts). */
   rows: string;
 }
 
@@ -81,6 +82,38 @@ export async function addArchived(db: Queryable, of: Archived): Promise<void> {
     of.subject,
     of.rows,
   ]);
+}
+
+/** An archived table whose rows the ledger has an estimate of, until they are counted. */
+export interface Uncounted extends Pick<Archived, "applyId" | "original" | "archivedAs"> {
+  there: boolean;
+}
+
+/** SQL: whether a step says of an application that its rows are still to be counted. @param applyId SQL for its number */
+const saysUncounted = (applyId: string): string =>
+  `s.physical_id = ${applyId}::text AND s.state = 'undone' AND s.detail @> '{"uncounted": true}'`;
+
+/** @returns archived tables whose rows are still to be counted */
+export async function readUncounted(db: Queryable): Promise<Uncounted[]> {
+  return rows<Uncounted & Record<string, unknown>>(
+    db,
+    `SELECT apply_id AS "applyId", original, archived_as AS "archivedAs", ${isThere} AS there FROM ${table} a
+     WHERE restored_at IS NULL AND EXISTS (SELECT FROM ${stepTable} s WHERE ${saysUncounted("a.apply_id")})`,
+  );
+}
+
+/** Notes how many rows an archived table has, of which none came back yet. */
+export async function setCounted(db: Queryable, which: Which, n: bigint): Promise<void> {
+  await db.query(`UPDATE ${table} SET rows = $3 WHERE apply_id = $1 AND original = $2`, [
+    which.applyId,
+    which.original,
+    n.toString(),
+  ]);
+}
+
+/** Says that an application's archived tables are counted. */
+export async function endUncounted(db: Queryable, applyId: string): Promise<void> {
+  await db.query(`UPDATE ${stepTable} s SET detail = detail - 'uncounted' WHERE ${saysUncounted("$1")}`, [applyId]);
 }
 
 /** Which archived table is meant. */

@@ -225,6 +225,8 @@ interface Details {
     acknowledged: readonly string[];
     made: boolean;
   };
+  /** Of one that is undone: the rows of its archived tables are estimated, and still to be counted. Absent: they are counted. */
+  SqlModule: { uncounted: boolean };
   /** Publications that new tables may join. */
   Ledger: { publications: string[] };
   /**

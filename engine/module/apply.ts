@@ -6,6 +6,7 @@ import { addStep, isRefused, readStep, readSteps, setStep, unfinished, type Step
 import { deploy } from "./deploy";
 import { buildIndex, indexParts } from "./indexes";
 import type { Module } from "./files/manifest";
+import { countArchived } from "./archive/counted";
 import { partOf } from "./archive/lost";
 import { restoreTable } from "./archive/restore";
 import { none, sum, type Moved } from "./archive/slice";
@@ -34,6 +35,7 @@ export interface Applied {
  */
 export async function applyModule(fenced: FencedWriter, module: Module, deadline: number): Promise<Applied> {
   const { urn } = fenced.options;
+  await countArchived(fenced);
   const current = await readStep(fenced.writer, urn);
   let applyId = await currentApply(fenced.writer, urn);
   if (current && applyId !== undefined) {

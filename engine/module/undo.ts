@@ -6,6 +6,7 @@ import { stackOf } from "../ledger/identity";
 import { endKind, endParts, readStep, setStep } from "../ledger/steps";
 import type { Queryable } from "../base/sql";
 import { prepareArchive, referencedBy, type Departure } from "./archive/archive";
+import { countArchived } from "./archive/counted";
 import { inventoryVersion, readInventory, schemasOf, stillThere } from "./inventory";
 import { dropsOnly } from "./files/down";
 import type { Manifest, Module } from "./files/manifest";
@@ -25,7 +26,8 @@ import { withV6Locks } from "./v6-locks";
 export async function undoModule(fenced: FencedWriter, deadline: number): Promise<bigint> {
   const { urn } = fenced.options;
   const current = await readStep(fenced.writer, urn);
-  if (!current || current.state === "undone") return 0n;
+  if (!current) return 0n;
+  if (current.state === "undone") return countArchived(fenced, current.physicalId);
   const recorded = await readApplication<Manifest>(fenced.writer, urn);
   if (!recorded) {
     // Begun and never committed: nothing of it is in the database.
@@ -49,7 +51,7 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
   const referenced = await referencedBy(fenced.writer, tables);
   // While they wait, rows refer to their account: by a key that the table may not have had.
   if (leaving.some(({ subject }) => subject !== undefined)) referenced.push("auth.users");
-  let departure: Departure = { rows: 0n, locked: [] };
+  let departure: Departure = { uncounted: false, locked: [] };
   let left: readonly string[] = [];
   // DROPs write no rows.
   let counts: Counts | undefined;
@@ -60,6 +62,7 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
       mode: "ACCESS EXCLUSIVE",
       own: manifest.objects,
       sql: recorded.down,
+      early: true,
       before: async (db) => {
         departure = await prepareArchive(db, applyId, leaving, manifest.objects);
         const before = await countRows(db);
@@ -69,7 +72,12 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
         await endParts(db, urn);
         // A flag's row goes with the table: one that the state has forgotten would be taken for changed by hand later on.
         if (manifest.objects.includes("table public.feature_flags")) await endKind(db, "FeatureFlag", stackOf(urn));
-        await setStep(db, step, { state: "undone", physicalId: applyId });
+        const detail = departure.uncounted ? { uncounted: true } : {};
+        await setStep<"SqlModule">(
+          db,
+          { id: step.id, kind: "SqlModule" },
+          { state: "undone", physicalId: applyId, detail },
+        );
         // While v6 is locked only these are asked for, which go then.
         left = await stillThere(db, manifest.objects);
         if (!statements.slice(split).every(({ tree }) => "DropStmt" in tree)) counts = await countRows(db);
@@ -85,7 +93,7 @@ export async function undoModule(fenced: FencedWriter, deadline: number): Promis
       },
     }),
   );
-  return departure.rows;
+  return countArchived(fenced, applyId);
 }
 
 /** Objects of the module that somebody dropped: a rollback must not stop at what is gone. */

@@ -19,6 +19,8 @@ export interface LockedWork {
   sql?: string;
   /** What is committed by itself before each try: its row locks are in nobody's way while the tables are waited for. */
   ahead?: () => Promise<void>;
+  /** True where what is done first locks tables of ours: deletions in v6 that cascade to them wait for us from then on. */
+  early?: boolean;
   /** What needs no v6 lock; done first. */
   before: (db: Queryable) => Promise<void>;
   /** What is done while v6 is locked: as few round trips as can be. */
@@ -51,7 +53,7 @@ export async function withV6Locks(fenced: FencedWriter, deadline: number, work: 
   const { parameters } = fenced;
   const { signal, onProgress } = fenced.options;
   for (let tries = 1; ; tries++) {
-    const times: Times = { asked: 0, granted: 0 };
+    const times: Times = { early: 0, asked: 0, granted: 0 };
     await work.ahead?.();
     try {
       const relations = inOrder(work.relations, tries);
@@ -61,7 +63,9 @@ export async function withV6Locks(fenced: FencedWriter, deadline: number, work: 
       const cause = causeOf(err, times);
       if (!cause || signal.aborted) throw err;
       // A process that was stopped wakes up long after the server ended its session: v6 suffered only until then.
-      const suffered = times.asked > 0 ? Math.min(performance.now() - times.asked, 2 * parameters.lockHold) : 0;
+      const until = performance.now();
+      const locked = times.asked > 0 ? Math.min(until - times.asked, 2 * parameters.lockHold) : 0;
+      const suffered = locked + (times.early > 0 ? (times.asked || until) - times.early : 0);
       const pause = pauseAfter(suffered, parameters);
       const holders = await holdersNow(fenced, work, cause);
       if (Date.now() + pause > deadline) throw refused(cause, work, parameters, holders, tries, err);
@@ -94,12 +98,15 @@ export function pauseAfter(suffered: number, parameters: Pick<EngineParameters, 
 
 /** When v6 began to suffer and when the locks were had, by performance.now(); 0 for not yet. */
 interface Times {
+  /** Its deletions only, by locks on tables of ours. */
+  early: number;
   asked: number;
   granted: number;
 }
 
 async function attempt(db: Queryable, parameters: EngineParameters, work: LockedWork, times: Times): Promise<void> {
   await db.query(`SET LOCAL lock_timeout = ${parameters.lockTimeout}`);
+  if (work.early) times.early = performance.now();
   await work.before(db);
   if (work.relations.length === 0) {
     await work.locked(db);

@@ -11,8 +11,8 @@ import { stamped } from "./stamp";
 
 /** What a rollback does with the tables under archive. */
 export interface Departure {
-  /** Rows that wait in the archive now. */
-  rows: bigint;
+  /** Whether tables went to the archive: their rows are to be counted once nobody waits for us (counted.ts). */
+  uncounted: boolean;
   /** Statements that are left to do while v6 is locked. */
   locked: { text: string }[];
 }
@@ -35,7 +35,7 @@ export async function referencedBy(db: Queryable, tables: readonly string[]): Pr
 }
 
 /**
- * Takes the tables out of the module's way, as far as no v6 lock is needed: no more rows come, they are counted, what
+ * Takes the tables out of the module's way, as far as no v6 lock is needed: no more rows come, what
  * hangs on the tables and is not rows goes, tables with rows move to the archive under a name that carries the apply id,
  * with their indexes and sequences. What is left is returned: foreign keys go, but for the subject's key that cascades
  * (made so, NOT VALID, if it was not), so that deleting an account under v6 still deletes its archived rows; empty tables
@@ -61,17 +61,28 @@ export async function prepareArchive(
     objects,
   );
   await openArchive(db);
-  const departure: Departure = { rows: 0n, locked: [] };
+  const departure: Departure = { uncounted: false, locked: [] };
   for (const entry of tables) {
     await detach(db, entry.table);
-    const counted = await first<{ n: string }>(db, `SELECT count(*) AS n FROM ${quoteName(entry.table)}`);
-    const count = BigInt(counted?.n ?? 0);
-    departure.rows += count;
-    departure.locked.push(...(await leave(db, applyId, entry, count)));
+    const about = await rowsAbout(db, entry.table);
+    departure.uncounted ||= about > 0n;
+    departure.locked.push(...(await leave(db, applyId, entry, about)));
   }
   // Keys first: a table cannot be dropped while another's key refers to it.
   departure.locked.sort((a, b) => Number(isDrop(a.text)) - Number(isDrop(b.text)));
   return departure;
+}
+
+/** @returns 0 for an empty table, else about how many rows it has: whoever deletes in v6 waits while all would be counted */
+async function rowsAbout(db: Queryable, table: string): Promise<bigint> {
+  const name = quoteName(table);
+  const found = await first<{ about: string }>(
+    db,
+    `SELECT CASE WHEN EXISTS (SELECT FROM ${name}) THEN greatest(reltuples::bigint, 1) ELSE 0 END AS about
+     FROM pg_catalog.pg_class WHERE oid = $1::regclass`,
+    [name],
+  );
+  return BigInt(found?.about ?? 0);
 }
 
 /** The ledger's opening made the schema; somebody may have dropped it since, and a rollback must not stop at that. */
@@ -109,16 +120,16 @@ async function detach(db: Queryable, name: string): Promise<void> {
 }
 
 /** Moves a table with rows; returns what v6's locks are needed for. */
-async function leave(db: Queryable, applyId: string, entry: ArchivedTable, count: bigint): Promise<{ text: string }[]> {
+async function leave(db: Queryable, applyId: string, entry: ArchivedTable, about: bigint): Promise<{ text: string }[]> {
   const keys = await foreignKeys(db, entry.table);
-  const moved = count > 0n ? await moveTable(db, applyId, entry.table) : quoteName(entry.table);
+  const moved = about > 0n ? await moveTable(db, applyId, entry.table) : quoteName(entry.table);
   const texts: string[] = [];
   const subjectKeys = keys.filter((key) => key.column === entry.subject && key.to === "auth.users");
   for (const key of keys) {
-    if (count > 0n && key.action === "c" && subjectKeys.includes(key)) continue;
+    if (about > 0n && key.action === "c" && subjectKeys.includes(key)) continue;
     texts.push(`ALTER TABLE ${moved} DROP CONSTRAINT ${escapeIdentifier(key.name)}`);
   }
-  if (count === 0n) return [...texts, `DROP TABLE ${moved}`].map((text) => ({ text }));
+  if (about === 0n) return [...texts, `DROP TABLE ${moved}`].map((text) => ({ text }));
   if (entry.subject !== undefined && !subjectKeys.some((key) => key.action === "c")) {
     const name = subjectKeys[0]?.name ?? stamped(`${splitName(entry.table).name}_subject`, applyId);
     texts.push(
@@ -131,7 +142,7 @@ async function leave(db: Queryable, applyId: string, entry: ArchivedTable, count
     original: entry.table,
     archivedAs: `${archiveSchema}.${archivedName(applyId, entry.table)}`,
     subject: entry.subject ?? null,
-    rows: count.toString(),
+    rows: about.toString(),
   });
   return texts.map((text) => ({ text }));
 }

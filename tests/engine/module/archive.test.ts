@@ -1,9 +1,54 @@
 import { expect } from "chai";
+import type { Queryable } from "../../../engine/base/sql";
+import { FencedWriter } from "../../../engine/database";
 import { stamped } from "../../../engine/module/archive/stamp";
+import { undoModule } from "../../../engine/module/undo";
 import { leavingModules } from "../../../engine/module/leaving";
 import { catalogue } from "../../support/modules";
 import { applied, files, key } from "./archived";
 import { column, moduleOf, withEngine, withMigrator } from "./harness";
+
+/** Hands every statement of a writer's transactions on; what is given looks at it first. */
+async function watching(look: (text: string) => void, work: () => Promise<unknown>): Promise<void> {
+  const usual = FencedWriter.prototype.transaction;
+  FencedWriter.prototype.transaction = function (inside) {
+    const watched = (db: Queryable): Queryable => ({
+      query: (text, values) => (look(text), db.query(text, values)),
+      script: (text) => (look(text), db.script(text)),
+    });
+    return usual.call(this, (db: Queryable) => inside(watched(db))).finally(() => look("")) as ReturnType<
+      typeof inside
+    >;
+  };
+  try {
+    await work();
+  } finally {
+    FencedWriter.prototype.transaction = usual;
+  }
+}
+
+/** @returns every statement from the first that a pattern finds to the end of its transaction */
+async function textsOf(from: RegExp, work: () => Promise<unknown>): Promise<string[]> {
+  const texts: string[] = [];
+  let inside = false;
+  await watching((text) => {
+    inside = text !== "" && (inside || from.test(text));
+    if (inside) texts.push(text);
+  }, work);
+  return texts;
+}
+
+/** The process ends where a statement has these words. */
+async function failing(words: string, work: () => Promise<unknown>): Promise<void> {
+  const look = (text: string): void => {
+    if (text.includes(words)) throw new Error("cut off");
+  };
+  const said = await watching(look, work).then(
+    () => "nothing",
+    (err: unknown) => String(err),
+  );
+  expect(said).to.contain("cut off");
+}
 
 describe("names in the archive", () => {
   it("carry the apply id, and stay within what PostgreSQL keeps, cut between characters, two long ones two", () => {
@@ -180,5 +225,61 @@ describe("rolling a module back", function () {
       const [moved] = await column<string>(client, "SELECT archived_as FROM guardian_migration.archived");
       expect(moved).to.match(/^guardian_archive\.Té+_[0-9a-f]{8}__1$/);
       expect(await column(client, `SELECT id FROM ${moved!.replace(".", '."')}"`)).to.deep.equal([1]);
+    }));
+
+  it("counts no rows while its tables are locked, since what deletes in v6 waits for them; the ledger has the number all the same", () =>
+    withMigrator(async (engine, client) => {
+      const known = "SELECT concat_ws(' ', original, rows) FROM guardian_migration.archived ORDER BY original";
+      await applied(engine, client);
+      const underLocks = await textsOf(/^LOCK TABLE/, () => engine.undo("900_t"));
+      expect(underLocks.join("\n")).to.contain("SET SCHEMA").and.not.contain("count(*)");
+      expect(await column(client, known)).to.deep.equal(["public.t 3", "public.u 3"]);
+    }));
+
+  it("what waited for its tables is left alone for as many times as long, where v6 could not be had then", () =>
+    withEngine(
+      async (engine, db) => {
+        const [client, holder] = [await db.connect(), await db.connect("admin")];
+        await applied(engine, client, { down: `DO $$ BEGIN PERFORM pg_sleep(0.3); END $$;\n${files.down}` });
+        await holder.query("BEGIN; LOCK TABLE auth.users IN ROW EXCLUSIVE MODE");
+        const stop = new AbortController();
+        let again = 0;
+        engine.onProgress = ({ phase, againSeconds = 0 }) => {
+          if (phase !== "v6 locks") return;
+          again = againSeconds;
+          stop.abort();
+        };
+        await engine
+          .write("SqlModule", "900_t", (fenced) => undoModule(fenced, Date.now() + 600_000), { signal: stop.signal })
+          .catch(() => undefined);
+        await holder.query("COMMIT");
+        expect(again).to.be.at.least(0.3 * 99);
+      },
+      { parameters: { pauseTimes: 99 } },
+    ));
+
+  it("cut off before the rows are counted: counts them when it is asked again, or when they are to come back", () =>
+    withMigrator(async (engine, client) => {
+      const counts = "SELECT concat_ws(' ', original, rows, restored) FROM guardian_migration.archived ORDER BY 1";
+      const uncounted = "SELECT count(*)::int FROM guardian_migration.step WHERE detail ? 'uncounted'";
+      const cutOff = async (): Promise<void> => {
+        await failing("count(*) AS n FROM", () => engine.undo("900_t"));
+        expect(await column(client, uncounted)).to.deep.equal([1]);
+      };
+      await applied(engine, client);
+      await cutOff();
+      expect(await engine.undo("900_t")).to.equal(6n);
+      expect(await column(client, uncounted)).to.deep.equal([0]);
+      expect(await engine.undo("900_t")).to.equal(0n);
+      expect((await engine.apply(await moduleOf("900_t", files))).restored).to.equal(6n);
+      await cutOff();
+      expect((await engine.apply(await moduleOf("900_t", files))).restored).to.equal(6n);
+      expect(await column(client, uncounted)).to.deep.equal([0]);
+      expect(await column(client, counts)).to.deep.equal([
+        "public.t 3 3",
+        "public.t 3 3",
+        "public.u 3 3",
+        "public.u 3 3",
+      ]);
     }));
 });
