@@ -13,8 +13,10 @@ import { refuseLoss } from "./loss";
 import { rowsLeft } from "./remaining";
 import { withV6Locks } from "../v6-locks";
 
-/** How long one slice should take, in milliseconds; none may take more than a second. */
+/** How long one slice should take, in milliseconds; of large values it has few (slice.ts), since none may take more than a second. */
 const sliceTarget = 400;
+/** Rows of the first slice, of which it is not known yet how long they take, and the most of any. */
+const [firstSlice, largestSlice] = [2000, 50_000];
 /** Rows among which the one at fault is looked for in one transaction. */
 const suspects = 256;
 
@@ -59,12 +61,11 @@ export async function restoreTable(
 
 async function moveAll(fenced: FencedWriter, waiting: Waiting, way: Way, deadline: number): Promise<Moved> {
   const { signal, onProgress } = fenced.options;
-  let [size, done, moved] = [2000, BigInt(waiting.accounted), none];
+  let [size, done, moved] = [firstSlice, BigInt(waiting.accounted), none];
   for (;;) {
     signal.throwIfAborted();
-    const began = Date.now();
-    if (began > deadline) throw timeIsUp(waiting);
-    const slice = await moveOrFind(fenced, waiting, size, way, deadline);
+    if (Date.now() > deadline) throw timeIsUp(waiting);
+    const { done: slice, took } = await moveOrFind(fenced, waiting, size, way, deadline);
     if (taken(slice) === 0n && slice.refused === 0) return moved;
     way.refused += slice.refused;
     done += taken(slice);
@@ -75,9 +76,15 @@ async function moveAll(fenced: FencedWriter, waiting: Waiting, way: Way, deadlin
       done: Number(done) + way.refused,
       total: Number(waiting.rows),
     });
-    const took = Math.max(Date.now() - began, 1);
-    size = Math.max(100, Math.min(50_000, Math.round((size * sliceTarget) / took)));
+    const rows = Number(taken(slice)) + slice.refused;
+    size = Math.max(1, Math.min(largestSlice, Math.round((rows * sliceTarget) / Math.max(took, 1))));
   }
+}
+
+/** What was done, and how long its transaction took, in milliseconds; not those before it, which failed. */
+interface Timed<T> {
+  done: T;
+  took: number;
 }
 
 /** A slice with a row that the table refuses is done in smaller pieces, which find it. */
@@ -87,7 +94,7 @@ async function moveOrFind(
   size: number,
   way: Way,
   deadline: number,
-): Promise<Moved> {
+): Promise<Timed<Moved>> {
   try {
     return await again(fenced, deadline, (db) => moveSlice(db, waiting, size, way));
   } catch (err) {
@@ -110,14 +117,20 @@ function timeIsUp(waiting: Waiting): GuardianError {
  */
 const passing = new Set(["55P03", "40P01", "23503"]);
 
-async function again<T>(fenced: FencedWriter, deadline: number, work: (db: Queryable) => Promise<T>): Promise<T> {
+async function again<T>(
+  fenced: FencedWriter,
+  deadline: number,
+  work: (db: Queryable) => Promise<T>,
+): Promise<Timed<T>> {
   const { lockTimeout, pauseFloor } = fenced.parameters;
   for (let tries = 1; ; tries++) {
+    const began = Date.now();
     try {
-      return await fenced.transaction(async (db) => {
+      const done = await fenced.transaction(async (db) => {
         await db.query(`SET LOCAL lock_timeout = ${lockTimeout}`);
         return work(db);
       });
+      return { done, took: Date.now() - began };
     } catch (err) {
       const code = sqlstateOf(err) ?? "";
       const pause = Math.min(pauseFloor, 50 * tries) * (1 + Math.random());

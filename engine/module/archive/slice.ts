@@ -35,6 +35,11 @@ export const sum = (one: Moved, other: Moved): Moved => ({
   refused: one.refused + other.refused,
 });
 
+/** How many bytes of values a slice has, as they are stored; one row may have more. */
+const sliceBytes = 8 * 1024 * 1024;
+/** How many times as much a compressed value counts, since its CHECKs read it whole: how long it is then, only reading it tells. */
+const compressedTimes = 8;
+
 /** How the rows of one table come back. */
 export interface Way {
   /** Triggers that stay on. */
@@ -60,6 +65,8 @@ interface Column {
   otherwise: string | null;
   /** Whether its default is the time of writing. */
   timed: boolean;
+  /** Whether archived values have no fixed length. */
+  varying: boolean;
   /** SQL of an archived value. */
   value: string;
 }
@@ -72,7 +79,7 @@ interface Which {
 }
 
 /**
- * Moves a slice, up to `size` rows, from the archive into the table: put in, or counted as beaten by a live row that says the same or
+ * Moves a slice, up to `size` rows and a bound of bytes, from the archive into the table: put in, or counted as beaten by a live row that says the same or
  * as left out, or noted. The table's user triggers are off for it, those that only check aside: what they do for new rows was done
  * when these were new. Rows that refer to rows of their own table come after those.
  */
@@ -151,6 +158,10 @@ function picking(what: string, { archived }: Shape, conditions: readonly string[
   return `SELECT ${what} FROM ${archived} a ${where} ${size === undefined ? "" : `LIMIT ${size}`}`;
 }
 
+/**
+ * @param size how many at most; then only so many as have few bytes together, too. The size of a column is told without reading
+ *   a value that is stored apart (PostgreSQL manual, 9.28); a whole row's would read it.
+ */
 async function places(
   db: Queryable,
   shape: Shape,
@@ -158,8 +169,16 @@ async function places(
   size?: number,
   values: unknown[] = [],
 ): Promise<string[]> {
-  const found = await rows<{ at: string }>(db, picking("a.ctid::text AS at", shape, conditions, size), values);
-  return found.map(({ at }) => at);
+  const varying = size === undefined ? [] : shape.columns.filter((column) => column.varying);
+  const sizes = varying.map(({ name }) => {
+    const value = `a.${escapeIdentifier(name)}`;
+    return `coalesce(pg_column_size(${value})::int8 * CASE WHEN pg_column_compression(${value}) IS NULL THEN 1 ELSE ${compressedTimes} END, 0)`;
+  });
+  const what = `a.ctid::text AS at, (${["0", ...sizes].join(" + ")})::float8 AS bytes`;
+  const found = await rows<{ at: string; bytes: number }>(db, picking(what, shape, conditions, size), values);
+  let bytes = 0;
+  const end = found.findIndex((row, i) => (bytes += row.bytes) > sliceBytes && i > 0);
+  return (end < 0 ? found : found.slice(0, end)).map(({ at }) => at);
 }
 
 async function moveRows(db: Queryable, waiting: Waiting, shape: Shape, which: Which): Promise<Moved> {
@@ -243,7 +262,7 @@ async function commonColumns(db: Queryable, table: string, archived: string): Pr
   const common = await rows<Omit<Column, "value"> & { was: string; cast: string | null }>(
     db,
     `SELECT l.attname AS name, l.attnotnull AS required, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS otherwise,
-            ${isTimed} AS timed, pg_catalog.format_type(a.atttypid, -1) AS was,
+            ${isTimed} AS timed, a.attlen < 0 AS varying, pg_catalog.format_type(a.atttypid, -1) AS was,
             CASE WHEN l.atttypid <> a.atttypid THEN pg_catalog.format_type(l.atttypid, -1) END AS cast
      FROM pg_catalog.pg_attribute l JOIN pg_catalog.pg_attribute a ON a.attname = l.attname
      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = l.attrelid AND d.adnum = l.attnum

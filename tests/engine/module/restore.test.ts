@@ -1,6 +1,16 @@
 import { expect } from "chai";
 import { catalogue } from "../../support/modules";
-import { column, endWriters, moduleOf, refusalOf, until, withEngine, withMigrator } from "./harness";
+import {
+  column,
+  endWriters,
+  moduleOf,
+  refusalOf,
+  until,
+  withEngine,
+  withMigrator,
+  type Engine,
+  type Files,
+} from "./harness";
 import { archived, content, counts, files, meanwhile, some } from "./restored";
 
 describe("bringing rows back", function () {
@@ -223,5 +233,45 @@ describe("bringing rows back", function () {
       await engine.apply(await moduleOf("900_t", files));
       expect(await column(client, counts)).to.deep.equal(["public.t 10 10 0 0 t"]);
       expect((await catalogue(client)).filter((line) => /curious|t__1/.test(line))).to.deep.equal([]);
+    }));
+
+  /** How many rows each slice brought. */
+  const slices = (engine: Engine): number[] => {
+    const done = engine.told.flatMap((it) => (it.phase === "restore" && it.done !== undefined ? [it.done] : []));
+    return done.map((n, i) => n - (done[i - 1] ?? 0));
+  };
+  const noted = (): Files => ({
+    yaml: "objects:\n  table: [public.t]\narchive:\n  - { table: public.t, subject: none }\n",
+    up: "CREATE TABLE public.t (id int PRIMARY KEY, note text)",
+  });
+
+  it("by few at a time where values are large, however many small ones came in the time of a slice", () =>
+    withMigrator(async (engine, client) => {
+      const large = "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 98304) n)";
+      await archived(
+        engine,
+        client,
+        `ALTER TABLE public.t ALTER note SET STORAGE EXTERNAL; INSERT INTO public.t SELECT i, '' FROM generate_series(1, 3000) i;
+         INSERT INTO public.t SELECT i, v FROM generate_series(3001, 3012) i, ${large} l(v)`,
+        noted(),
+      );
+      expect((await engine.apply(await moduleOf("900_t", noted()))).restored).to.equal(3012n);
+      const each = slices(engine);
+      expect(each[0]).to.equal(2000);
+      // Of 3 MB each; the first of them may come with small ones.
+      expect(Math.max(...each.slice(-5))).to.be.at.most(2);
+    }));
+
+  it("by few at a time where values are compressed, of which it is not told how long they are", () =>
+    withMigrator(async (engine, client) => {
+      const value = "(SELECT repeat('x', 10000000))";
+      await archived(
+        engine,
+        client,
+        `INSERT INTO public.t SELECT i, v FROM generate_series(1, 30) i, ${value} l(v)`,
+        noted(),
+      );
+      expect((await engine.apply(await moduleOf("900_t", noted()))).restored).to.equal(30n);
+      expect(Math.max(...slices(engine))).to.be.at.most(10);
     }));
 });
