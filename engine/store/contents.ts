@@ -6,12 +6,14 @@ import type { Owner } from "./wanted";
  * What is in a backup's folder of the store:
  * - owner.json, put first: whose it is;
  * - the backup's files, each encrypted by itself, `.age` after its name, manifest.json among them;
- * - index.json, put last: what belongs to it. A folder without it is half an upload.
+ * - index.json, put last: what belongs to it. A folder without it is half an upload;
+ * - former.json, while a whole one is stored anew: the index that it had. Its files may be all that there is of that backup.
  *
  * Owner and index are not encrypted: they hold names of files, sizes and hashes.
  */
 export const ownerFile = "owner.json";
 export const indexFile = "index.json";
+export const formerFile = "former.json";
 
 /** The longest index that is read, in bytes. */
 export const longestIndex = 64 * 1024 * 1024;

@@ -1,15 +1,15 @@
 import { GuardianError } from "../base/errors";
 import type { Bucket } from "./bucket";
-import { indexFile, isMark, ownerFile } from "./contents";
+import { formerFile, indexFile, isMark, ownerFile } from "./contents";
 import type { Owner } from "./wanted";
 
 /**
- * Removes what killed uploads of this owner left: folders with its mark and without an index, and what of them was under
- * way. Everything else in the bucket is left alone. One database has one run at a time (the migration's lock), so that
+ * Removes what killed uploads of this owner left: folders with its mark and without an index, now or formerly, and what of
+ * them was under way. Everything else in the bucket is left alone. One database has one run at a time (the migration's lock), so that
  * none of them is under way now.
  *
  * @param except the folder that is about to be gone on with
- * @returns what could not be removed, a line each: nothing waits for that
+ * @returns what was not removed, or could not be, a line each: nothing waits for that
  */
 export async function sweep(bucket: Bucket, owner: Owner, except: string, signal?: AbortSignal): Promise<string[]> {
   const left: string[] = [];
@@ -18,6 +18,13 @@ export async function sweep(bucket: Bucket, owner: Owner, except: string, signal
     const objects = await bucket.objects(`${folder}/`, signal);
     if (objects.has(`${folder}/${indexFile}`) || !objects.has(`${folder}/${ownerFile}`)) continue;
     if (!isMark(await bucket.text(`${folder}/${ownerFile}`, 4096, signal), owner)) continue;
+    if (objects.has(`${folder}/${formerFile}`)) {
+      const where = bucket.address(`${folder}/`);
+      left.push(
+        `a backup that was whole in the store was to be stored anew, and that was cut off (${where}): each of its files is there, for the recipients of before or of then; remove the folder once it is not needed`,
+      );
+      continue;
+    }
     // The mark last: who is killed in the midst of this leaves a folder that is known for what it is.
     const keys = [...objects.keys()].filter((key) => key !== `${folder}/${ownerFile}`);
     const refusal = await removeAll(bucket, folder, [...keys, `${folder}/${ownerFile}`], signal);

@@ -5,6 +5,7 @@ import { proofFile } from "../backup/manifest";
 import { GuardianError } from "../base/errors";
 import { type Bucket, withBucket } from "./bucket";
 import {
+  formerFile,
   indexFile,
   isFile,
   isMark,
@@ -50,6 +51,8 @@ class Run {
   #files: readonly File[] = [];
   /** Of the index. */
   #text = "";
+  /** What was whole before is written over: until that is whole its former index says what it was. */
+  #storesAnew = false;
   readonly #began = Date.now();
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
@@ -82,6 +85,8 @@ class Run {
         await this.#readBack();
         await this.#finish(there);
       }
+      const former = `${name}/${formerFile}`;
+      if (this.#storesAnew || there.has(former)) await this.#drop([former]);
       const parts = this.#sorted();
       const retention = await bucket.retention(this.#signal);
       return {
@@ -203,11 +208,19 @@ class Run {
       if (part.path === proofFile || this.#isSame(part)) this.#parts.set(part.path, part);
     const whole = this.#files.every(({ path }) => path === proofFile || this.#parts.has(path));
     this.#text = this.#index();
-    if (whole && (await bucket.text(key, longestIndex, this.#signal)) === this.#text) {
+    const there = (await bucket.text(key, longestIndex, this.#signal)) ?? "";
+    if (whole && there === this.#text) {
       await this.#readBack(true);
       return true;
     }
     this.#parts.clear();
+    const former = Buffer.from(there);
+    const how = { size: former.length, replace: false, signal: this.#signal };
+    // One that is there is of a run that was cut off.
+    await bucket.put(`${backup.name}/${formerFile}`, former, how).catch((err: unknown) => {
+      if (!isForeign(err)) throw err;
+    });
+    this.#storesAnew = true;
     // Without it a run that is killed leaves half an upload. Where it may not be removed it is replaced at the end.
     await removeAll(bucket, backup.name, [key], this.#signal);
     return false;
@@ -265,7 +278,13 @@ class Run {
     }
     const own = new Set([...this.#parts.values()].map(({ object }) => `${backup.name}/${object}`));
     const stale = [...there.keys()].filter((one) => !own.has(one) && isFile(one.slice(backup.name.length + 1)));
-    const refusal = stale.length > 0 ? await removeAll(bucket, backup.name, stale, this.#signal) : undefined;
+    if (stale.length > 0) await this.#drop(stale);
+  }
+
+  /** Removes what was stored of this backup before. @param keys of objects; one that cannot be removed is a warning */
+  async #drop(keys: readonly string[]): Promise<void> {
+    const { bucket, backup, options } = this;
+    const refusal = await removeAll(bucket, backup.name, keys, this.#signal);
     if (!refusal) return;
     const where = refusal.where ?? backup.name;
     options.onWarning(`what was stored of this backup before could not be removed (${where}): ${refusal.what}`);

@@ -62,6 +62,30 @@ describe("backups off the machine: a file that is another now", () => {
     }
   });
 
+  it("18-4 is sent anew for other recipients: cut off in between, what is there is swept by nobody, and goes on", async () => {
+    const age = await import("age-encryption");
+    const to = async () => ({ recipients: [await age.identityToRecipient(await age.generateX25519Identity())] });
+    const [before, then] = [wantedOf(double, await to()), wantedOf(double, await to())];
+    const backup = makeBackup(folder, "guardian-5", 1000);
+    await storeOutcome(backup, before);
+    const keys = [...double.objects.keys()];
+    double.instead = ({ method, key }) =>
+      method === "PUT" && key.endsWith("manifest.json.age") ? "hang up" : undefined;
+    // For other recipients the ledger begins a new step, which knows no parts.
+    expect((await storeOutcome(backup, then)).outcome).to.be.instanceOf(Error);
+    double.instead = () => undefined;
+    const cut = new Set([...double.objects.keys()].filter((key) => key.includes("/guardian-5/")));
+    expect(cut)
+      .to.include("guardian/prod/guardian-5/former.json")
+      .and.not.include("guardian/prod/guardian-5/index.json");
+    const { outcome, warned } = await storeOutcome(makeBackup(folder, "guardian-6", 1000), then);
+    expect(outcome).to.not.be.instanceOf(Error);
+    expect(warned.join()).to.contain("guardian-5").and.contain("was cut off");
+    expect([...double.objects.keys()]).to.include.members([...cut]);
+    expect((await storeOutcome(backup, then)).outcome).to.not.be.instanceOf(Error);
+    expect([...double.objects.keys()].filter((key) => key.includes("/guardian-5/")).sort()).to.deep.equal(keys.sort());
+  });
+
   it("18-4 is not sent where the ledger knows all of it by the same hashes: a run was killed after its index was put", async () => {
     const backup = makeBackup(folder, "guardian-4", 1000);
     const { outcome, kept } = await storeOutcome(backup, wantedOf(double, {}));
